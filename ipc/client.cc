@@ -1,0 +1,268 @@
+#include "ipc/client.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+namespace holdfast::ipc {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// Whoever asks for a longer wait than a year means for ever; adding more to a clock could overflow.
+constexpr milliseconds kForever = std::chrono::hours(365 * 24);
+
+Clock::time_point after(milliseconds timeout) { return Clock::now() + std::min(timeout, kForever); }
+
+// Bounds what would wait for the other side to take something, connect(2) included (socket(7)).
+void set_send_timeout(const UniqueFd& socket, milliseconds timeout) {
+  // A zero would mean none.
+  const auto micros = std::chrono::microseconds(std::clamp(timeout, milliseconds(1), kForever)).count();
+  const timeval limit = {micros / 1'000'000, micros % 1'000'000};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+tl::unexpected<ConnectError> cannot_connect(std::string message) {
+  return tl::unexpected(ConnectError{ConnectError::Reason::cannot_connect, std::move(message)});
+}
+
+Error connection_lost(const std::string& reason, Executed executed) {
+  return Error{.code = ErrorCode::unavailable,
+               .message = fmt::format("the connection to the supervisor is lost: {}", reason),
+               .stack = {},
+               .retryable = true,
+               .executed = executed,
+               .detail = "connection_lost"};
+}
+
+Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
+  return Error{.code = ErrorCode::payload_too_large,
+               .message = fmt::format("the payload has {} bytes; the supervisor accepts at most {}", bytes, limit),
+               .stack = {},
+               .executed = Executed::no,
+               .detail = {}};
+}
+
+}  // namespace
+
+Client::Client(UniqueFd socket) : socket_(std::move(socket)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+tl::expected<Client, ConnectError> Client::connect(const std::string& socket_path, ClientOptions options) {
+  const auto deadline = after(options.hello_timeout);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (socket_path.size() >= sizeof address.sun_path) {
+    return cannot_connect(fmt::format("the socket's path \"{}\" has {} bytes; at most {} are possible", socket_path,
+                                      socket_path.size(), sizeof address.sun_path - 1));
+  }
+  std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return cannot_connect(fmt::format("cannot make a socket: {}", std::strerror(errno)));
+  set_send_timeout(socket, options.hello_timeout);
+  while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EINTR && Clock::now() < deadline) continue;
+    if (errno == EAGAIN || errno == EINTR) {
+      return cannot_connect(fmt::format("the supervisor at {} did not accept a connection within {} ms", socket_path,
+                                        options.hello_timeout.count()));
+    }
+    return cannot_connect(fmt::format("cannot connect to {}: {}; is holdfastd running?", socket_path,
+                                      std::strerror(errno)));
+  }
+  return begin_session(std::move(socket), options, deadline);
+}
+
+tl::expected<Client, ConnectError> Client::adopt(UniqueFd socket, ClientOptions options) {
+  return begin_session(std::move(socket), options, after(options.hello_timeout));
+}
+
+tl::expected<Client, ConnectError> Client::begin_session(UniqueFd socket, const ClientOptions& options,
+                                                         Clock::time_point deadline) {
+  Client client(std::move(socket));
+  if (auto done = client.exchange_hellos(options, deadline); !done) return tl::unexpected(done.error());
+  return client;
+}
+
+tl::expected<void, ConnectError> Client::exchange_hellos(const ClientOptions& options, Clock::time_point deadline) {
+  encode(out_, ClientHello{kProtocolVersion, options.name});
+  flush();
+  while (connected() && !hello_received_) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    if (left <= milliseconds(0)) {
+      return cannot_connect(fmt::format("the supervisor did not answer within {} ms", options.hello_timeout.count()));
+    }
+    if (!wait_for_socket(left)) continue;
+    flush();
+    if (connected()) receive();
+  }
+  // First of all: a supervisor of another version may have ended the session for reasons that only it understands.
+  if (hello_received_ && server_.protocol_version != kProtocolVersion) {
+    return tl::unexpected(ConnectError{
+        ConnectError::Reason::version_mismatch,
+        fmt::format("the supervisor (holdfastd {}) speaks protocol version {}, this client speaks {}",
+                    server_.server_version, server_.protocol_version, kProtocolVersion)});
+  }
+  if (!connected()) {
+    return tl::unexpected(ConnectError{ConnectError::Reason::protocol_error,
+                                       fmt::format("the supervisor ended the session: {}", lost_because_)});
+  }
+  return {};
+}
+
+std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler) {
+  const std::uint64_t id = next_id_++;
+  if (!connected()) {
+    answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
+    return id;
+  }
+  if (request.payload.size() > server_.max_payload_bytes) {
+    // Sent, it could be more than a frame may have, and end the session with all its calls.
+    answered_.emplace_back(std::move(handler),
+                           tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
+    return id;
+  }
+  CallRequest numbered = request;
+  numbered.id = id;
+  encode(out_, numbered);
+  open_.emplace(id, std::move(handler));
+  return id;
+}
+
+void Client::cancel(std::uint64_t id) {
+  if (connected() && open_.contains(id)) encode(out_, CancelRequest{id});
+}
+
+Answer Client::call(const CallRequest& request) {
+  std::optional<Answer> answer;
+  start(request, [&](Answer arrived) { answer = std::move(arrived); });
+  while (!answer) run_once();
+  return std::move(*answer);
+}
+
+std::size_t Client::run_once(std::optional<milliseconds> timeout) {
+  if (connected()) flush();
+  if (answered_.empty() && connected() && wait_for_socket(timeout)) {
+    flush();
+    if (connected()) receive();
+  }
+  return deliver();
+}
+
+tl::expected<WorkerList, Error> Client::list_workers() {
+  const std::uint64_t id = next_id_++;
+  lists_.emplace(id, std::nullopt);
+  if (connected()) encode(out_, ListWorkersRequest{id});
+  while (connected() && !lists_.at(id)) run_once();
+  const auto list = lists_.extract(id);
+  if (!list.mapped()) return tl::unexpected(connection_lost(lost_because_, Executed::no));
+  return std::move(*list.mapped());
+}
+
+bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
+  pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
+  // poll(2) takes an int, of which a negative one waits for ever.
+  constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
+  const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
+  const int count = ::poll(&wanted, 1, wait);
+  return count > 0;  // an interrupted wait counts as one in which nothing happened
+}
+
+void Client::flush() {
+  while (!out_.empty()) {
+    const auto data = out_.data();
+    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count >= 0) {
+      out_.consume(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      // What the supervisor said before it closed is still to be read, and tells more than this error.
+      const int error = errno;
+      while (connected() && receive()) {
+      }
+      if (connected()) lose_connection(std::strerror(error));
+      return;
+    }
+  }
+}
+
+bool Client::receive() {
+  const auto space = in_.prepare();
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  if (count < 0) {
+    if (errno == EAGAIN || errno == EINTR) return false;
+    lose_connection(std::strerror(errno));
+    return true;
+  }
+  if (count == 0) {
+    lose_connection(in_.buffered_bytes() == 0 ? "it was closed" : "it was closed in the middle of a message");
+    return true;
+  }
+  in_.commit(static_cast<std::size_t>(count));
+  while (connected()) {
+    auto frame = in_.next();
+    if (!frame) {
+      lose_connection(frame.error().message);
+    } else if (!frame->has_value()) {
+      break;
+    } else if (auto message = decode_server_message(**frame); !message) {
+      lose_connection(message.error().message);
+    } else {
+      handle(std::move(*message));
+    }
+  }
+  return true;
+}
+
+void Client::handle(ServerMessage message) {
+  if (auto* answer = std::get_if<AnswerView>(&message)) {
+    const auto open = open_.find(answer->id);
+    if (open == open_.end()) return lose_connection(fmt::format("an answer to call {}, which is not open", answer->id));
+    if (auto* result = std::get_if<ResultView>(&answer->outcome)) {
+      answered_.emplace_back(std::move(open->second), Result{std::string(as_text(result->payload)), result->encoding});
+    } else {
+      answered_.emplace_back(std::move(open->second), tl::unexpected(std::move(std::get<Error>(answer->outcome))));
+    }
+    open_.erase(open);
+  } else if (auto* hello = std::get_if<ServerHello>(&message)) {
+    if (hello_received_) return lose_connection("a second hello");
+    server_ = std::move(*hello);
+    hello_received_ = true;
+    in_.accept_frames_of(server_.max_frame_bytes);
+  } else if (auto* workers = std::get_if<WorkerList>(&message)) {
+    const auto asked = lists_.find(workers->id);
+    if (asked == lists_.end() || asked->second) return lose_connection("a list of workers that was not asked for");
+    asked->second = std::move(*workers);
+  } else {
+    lose_connection(std::get<ProtocolViolation>(message).message);
+  }
+}
+
+std::size_t Client::deliver() {
+  // Handlers may start calls, whose failure at once adds to the list.
+  auto answered = std::move(answered_);
+  answered_.clear();
+  for (auto& [handler, answer] : answered) handler(std::move(answer));
+  return answered.size();
+}
+
+void Client::lose_connection(std::string reason) {
+  lost_because_ = std::move(reason);
+  socket_.reset();
+  out_ = OutputBuffer();
+  for (auto& [id, handler] : open_) {
+    answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
+  }
+  open_.clear();
+}
+
+}  // namespace holdfast::ipc

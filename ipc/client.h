@@ -1,0 +1,121 @@
+// The C++ client library: calls functions through a running holdfastd.
+//
+//   auto client = ipc::Client::connect(ipc::default_socket_path());
+//   auto answer = client->call({.module = "calculator", .version = "v1.0.0", .function = "add",
+//                               .payload = ipc::as_bytes(R"({"a":1,"b":2})")});
+//   if (answer) use(answer->payload); else report(answer.error());
+//
+// A Client owns one connection and belongs to one thread at a time; use one for each thread that makes calls. It
+// starts no thread of its own. It does not reconnect: when the connection is lost, every open call is answered
+// `unavailable` with Executed::maybe, and so is every later one (Executed::no); the caller decides what to repeat.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+#include <unordered_map>
+#include <vector>
+
+#include "ipc/client_messages.h"
+#include "ipc/error.h"
+#include "ipc/frame.h"
+#include "ipc/unique_fd.h"
+
+namespace holdfast::ipc {
+
+// Why there is no session. The message is whole: it names the socket and says what to do.
+struct ConnectError {
+  enum class Reason { cannot_connect, version_mismatch, protocol_error };
+  Reason reason;
+  std::string message;
+};
+
+struct ClientOptions {
+  std::string name = "holdfast-client";          // for the supervisor's log
+  std::chrono::milliseconds hello_timeout{5000};  // for the supervisor's hello
+};
+
+struct Result {
+  std::string payload;
+  Encoding encoding = Encoding::json;
+};
+
+using Answer = tl::expected<Result, Error>;
+using AnswerHandler = std::function<void(Answer)>;
+
+class Client {
+ public:
+  // Connects and exchanges hellos; blocks for at most the hello's timeout.
+  static tl::expected<Client, ConnectError> connect(const std::string& socket_path, ClientOptions options = {});
+
+  // The same over a stream socket that is connected already.
+  static tl::expected<Client, ConnectError> adopt(UniqueFd socket, ClientOptions options = {});
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  // Open calls are dropped unanswered; the supervisor cancels them.
+  ~Client();
+
+  // What the supervisor said of itself and its limits.
+  const ServerHello& server() const { return server_; }
+
+  // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored.
+  Answer call(const CallRequest& request);
+
+  // Starts a call and returns its id. `handler` is run exactly once, by run_once(), call() or list_workers(), never from
+  // here; it must not throw. Never blocks: what the socket does not take at once is kept, see unsent_bytes(). Calls
+  // beyond server().max_calls_in_flight wait in the socket. A payload beyond server().max_payload_bytes is not sent;
+  // its answer is `payload_too_large`.
+  std::uint64_t start(const CallRequest& request, AnswerHandler handler);
+
+  // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
+  // answer that was on its way.
+  void cancel(std::uint64_t id);
+
+  // Sends what is unsent, waits until something arrives, a signal does or the timeout is over (nothing: for ever), and
+  // runs the handlers of the calls that were answered. Handlers may start further calls. Returns how many ran.
+  std::size_t run_once(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+
+  // The supervisor's worker processes; waits for the list, and lets other open calls be answered meanwhile.
+  tl::expected<WorkerList, Error> list_workers();
+
+  // Calls whose handler is still to be run.
+  std::size_t open_calls() const { return open_.size() + answered_.size(); }
+  std::size_t unsent_bytes() const { return out_.size_bytes(); }
+  // False once the connection is lost.
+  bool connected() const { return static_cast<bool>(socket_); }
+  // For the caller's own event loop: call run_once(0ms) when it is readable, or writable with unsent bytes.
+  int fd() const { return socket_.get(); }
+
+ private:
+  explicit Client(UniqueFd socket);
+
+  static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
+                                                          std::chrono::steady_clock::time_point deadline);
+  tl::expected<void, ConnectError> exchange_hellos(const ClientOptions& options,
+                                                   std::chrono::steady_clock::time_point deadline);
+  bool wait_for_socket(std::optional<std::chrono::milliseconds> timeout);
+  void flush();
+  // False if nothing had arrived.
+  bool receive();
+  std::size_t deliver();
+  void handle(ServerMessage message);
+  void lose_connection(std::string reason);
+
+  UniqueFd socket_;
+  FrameReader in_;
+  OutputBuffer out_;
+  ServerHello server_;
+  bool hello_received_ = false;
+  std::uint64_t next_id_ = 1;
+  std::unordered_map<std::uint64_t, AnswerHandler> open_;
+  std::vector<std::pair<AnswerHandler, Answer>> answered_;  // not yet handed to their handlers
+  // The lists that were asked for, by the request's id; nothing: not here yet.
+  std::unordered_map<std::uint64_t, std::optional<WorkerList>> lists_;
+  std::string lost_because_;
+};
+
+}  // namespace holdfast::ipc

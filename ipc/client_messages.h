@@ -1,0 +1,117 @@
+// The messages of protocol.capnp as plain C++ values. Decoding checks everything that the schema cannot say; what
+// comes out is safe to use. Views point into the frame they were decoded from and die with it.
+//
+// This is the only place, with client_messages.cc, that knows the schema's generated code.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <variant>
+#include <vector>
+
+#include "ipc/error.h"
+#include "ipc/frame.h"
+
+namespace holdfast::ipc {
+
+// Same number as protocolVersion in protocol.capnp, which a test compares.
+constexpr std::uint16_t kProtocolVersion = 1;
+
+using Bytes = std::span<const std::byte>;
+
+inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+enum class Encoding : std::uint16_t { json };
+enum class ArgumentStyle : std::uint16_t { single, positional };
+
+// --- client to supervisor ------------------------------------------------------------------------------------------
+
+struct ClientHello {
+  std::uint16_t protocol_version = kProtocolVersion;
+  std::string_view client_name;
+};
+
+struct CallRequest {
+  std::uint64_t id = 0;
+  std::string_view module;
+  std::string_view version;
+  std::string_view function;
+  Bytes payload;
+  Encoding encoding = Encoding::json;
+  ArgumentStyle arguments = ArgumentStyle::single;
+  std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default; never negative
+  bool idempotent = false;
+};
+
+struct CancelRequest {
+  std::uint64_t id = 0;
+};
+
+struct ListWorkersRequest {
+  std::uint64_t id = 0;
+};
+
+using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest>;
+
+tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
+
+void encode(OutputBuffer& out, const ClientHello& hello);
+void encode(OutputBuffer& out, const CallRequest& call);
+void encode(OutputBuffer& out, const CancelRequest& cancel);
+void encode(OutputBuffer& out, const ListWorkersRequest& list);
+
+// --- supervisor to client ------------------------------------------------------------------------------------------
+
+struct ServerHello {
+  std::uint16_t protocol_version = kProtocolVersion;
+  std::string server_version;
+  std::uint64_t max_frame_bytes = 0;
+  std::uint64_t max_payload_bytes = 0;
+  std::uint32_t max_calls_in_flight = 0;
+};
+
+struct ResultView {
+  Bytes payload;
+  Encoding encoding = Encoding::json;
+};
+
+struct AnswerView {
+  std::uint64_t id = 0;
+  std::variant<ResultView, Error> outcome;
+};
+
+enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy };
+std::string_view to_string(WorkerState state);
+
+struct WorkerInfo {
+  std::int32_t pid = 0;
+  std::string module;
+  std::string version;
+  WorkerState state = WorkerState::starting;
+  std::uint32_t calls_in_flight = 0;
+  std::uint64_t calls_done = 0;
+  std::uint64_t memory_bytes = 0;
+  std::chrono::nanoseconds age{0};
+};
+
+struct WorkerList {
+  std::uint64_t id = 0;
+  std::vector<WorkerInfo> workers;
+};
+
+using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation>;
+
+tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
+
+void encode(OutputBuffer& out, const ServerHello& hello);
+void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result);
+void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error);
+void encode(OutputBuffer& out, const WorkerList& list);
+void encode(OutputBuffer& out, const ProtocolViolation& violation);
+
+}  // namespace holdfast::ipc

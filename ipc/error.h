@@ -1,0 +1,50 @@
+// The one error type of Holdfast: what a call ends with when it does not end with a result. The codes are stable;
+// protocol.capnp says what each means.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace holdfast::ipc {
+
+// Same numbers as ErrorCode in protocol.capnp.
+enum class ErrorCode : std::uint16_t {
+  protocol_error,
+  not_found,
+  load_failed,
+  exception,
+  deadline_exceeded,
+  cpu_exceeded,
+  out_of_memory,
+  sandbox_violation,
+  worker_crashed,
+  overloaded,
+  cancelled,
+  payload_too_large,
+  not_serializable,
+  permission_denied,
+  unavailable,
+};
+constexpr std::uint16_t kErrorCodeCount = 15;
+
+// Whether the function ran; same numbers as Executed in protocol.capnp.
+enum class Executed : std::uint16_t { no, maybe, yes };
+
+struct Error {
+  ErrorCode code = ErrorCode::unavailable;
+  std::string message;  // for a person
+  std::string stack;    // the JavaScript stack, one frame a line; empty where there is none
+  bool retryable = false;
+  Executed executed = Executed::no;
+  std::string detail;  // for a program; see protocol.capnp
+  std::chrono::milliseconds retry_after{0};
+};
+
+// The code's name as users see it, in JSON, logs and docs: "deadline_exceeded".
+std::string_view to_string(ErrorCode code);
+std::string_view to_string(Executed executed);
+
+}  // namespace holdfast::ipc

@@ -1,0 +1,159 @@
+#include "ipc/frame.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace holdfast::ipc {
+namespace {
+
+constexpr std::size_t kWordBytes = sizeof(Word);
+
+// One read of this size takes in about a hundred small calls; more would only be cold memory.
+constexpr std::size_t kReadWords = (std::size_t{64} << 10) / kWordBytes;
+
+// A buffer that grew beyond this for one large message is given back when it is empty.
+constexpr std::size_t kKeepWords = (std::size_t{256} << 10) / kWordBytes;
+
+std::uint32_t read_u32(const std::byte* at) {
+  std::uint32_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;  // the format is little-endian, as are the machines that this runs on
+}
+
+tl::unexpected<ProtocolViolation> violation(std::string message) {
+  return tl::unexpected(ProtocolViolation{std::move(message)});
+}
+
+std::unique_ptr<Word[]> uninitialized_words(std::size_t count) { return std::unique_ptr<Word[]>(new Word[count]); }
+
+}  // namespace
+
+std::size_t Frame::total_words() const {
+  std::size_t total = 0;
+  for (auto segment : segments) total += segment.size();
+  return total;
+}
+
+FrameReader::FrameReader(FrameLimits limits) : limits_(limits) {}
+
+void FrameReader::reallocate(std::size_t words) {
+  auto larger = uninitialized_words(words);
+  if (end_ > begin_) std::memcpy(larger.get(), bytes() + begin_, end_ - begin_);
+  words_ = std::move(larger);
+  capacity_ = words;
+  end_ -= begin_;
+  begin_ = 0;
+}
+
+std::span<std::byte> FrameReader::prepare() {
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    if (capacity_ > kKeepWords) {
+      words_.reset();
+      capacity_ = 0;
+    }
+  }
+  const std::size_t received = end_ - begin_;
+  if (capacity_ == 0) {
+    reallocate(kReadWords);
+  } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2) {
+    const std::size_t wanted = received * 2 / kWordBytes + kReadWords;
+    if (begin_ > 0 && received <= capacity_ * kWordBytes / 2) {
+      std::memmove(bytes(), bytes() + begin_, received);
+      end_ = received;
+      begin_ = 0;
+    } else {
+      reallocate(std::max(capacity_, wanted));
+    }
+  }
+  return {bytes() + end_, capacity_ * kWordBytes - end_};
+}
+
+void FrameReader::commit(std::size_t count) {
+  assert(count <= capacity_ * kWordBytes - end_);
+  end_ += count;
+}
+
+tl::expected<std::optional<Frame>, ProtocolViolation> FrameReader::next() {
+  const std::size_t available = end_ - begin_;
+  if (available < kWordBytes) return std::nullopt;
+  const std::byte* head = bytes() + begin_;
+
+  const std::uint64_t segment_count = std::uint64_t{read_u32(head)} + 1;
+  if (segment_count > limits_.max_segments) {
+    return violation("the frame has " + std::to_string(segment_count) + " segments; at most " +
+                     std::to_string(limits_.max_segments) + " are accepted");
+  }
+  // The count and the sizes are uint32 each, padded to a whole word.
+  const std::size_t header_bytes = (segment_count / 2 + 1) * kWordBytes;
+  if (available < header_bytes) return std::nullopt;
+
+  std::uint64_t body_words = 0;  // cannot overflow: at most 64 times 2^32
+  for (std::size_t i = 0; i < segment_count; ++i) body_words += read_u32(head + (i + 1) * 4);
+  const std::uint64_t frame_bytes = header_bytes + body_words * kWordBytes;
+  if (frame_bytes > limits_.max_bytes) {
+    return violation("the frame has " + std::to_string(frame_bytes) + " bytes by its header; at most " +
+                     std::to_string(limits_.max_bytes) + " are accepted");
+  }
+  if (available < frame_bytes) return std::nullopt;
+
+  segments_.clear();
+  const Word* at = words_.get() + (begin_ + header_bytes) / kWordBytes;
+  for (std::size_t i = 0; i < segment_count; ++i) {
+    const std::uint32_t words = read_u32(head + (i + 1) * 4);
+    segments_.emplace_back(at, words);
+    at += words;
+  }
+  begin_ += frame_bytes;
+  return Frame{segments_};
+}
+
+void OutputBuffer::swap(OutputBuffer& other) noexcept {
+  std::swap(words_, other.words_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(begin_, other.begin_);
+  std::swap(end_, other.end_);
+}
+
+std::span<Word> OutputBuffer::begin_frame(std::size_t words) {
+  const std::size_t needed = end_ / kWordBytes + 1 + words;
+  if (needed > capacity_) {
+    // Only whole words may be dropped in front, so that the frames behind stay aligned.
+    const std::size_t dropped = begin_ / kWordBytes * kWordBytes;
+    const std::size_t kept = end_ - dropped;
+    capacity_ = std::max((kept / kWordBytes + 1 + words) * 2, kReadWords / 8);
+    auto larger = uninitialized_words(capacity_);
+    if (kept > 0) std::memcpy(larger.get(), bytes() + dropped, kept);
+    words_ = std::move(larger);
+    begin_ -= dropped;
+    end_ -= dropped;
+  }
+  Word* header = words_.get() + end_ / kWordBytes;
+  std::fill_n(header, words + 1, 0);
+  return {header + 1, words};
+}
+
+void OutputBuffer::finish_frame(std::size_t words) {
+  Word* header = words_.get() + end_ / kWordBytes;
+  *header = static_cast<Word>(words) << 32;  // segment count minus one in the low half, the one size in the high half
+  end_ += (words + 1) * kWordBytes;
+  assert(end_ <= capacity_ * kWordBytes);
+}
+
+std::span<const std::byte> OutputBuffer::data() const {
+  return {reinterpret_cast<const std::byte*>(words_.get()) + begin_, end_ - begin_};
+}
+
+void OutputBuffer::consume(std::size_t count) {
+  assert(count <= end_ - begin_);
+  begin_ += count;
+  if (begin_ < end_) return;
+  begin_ = end_ = 0;
+  if (capacity_ > kKeepWords) {
+    words_.reset();
+    capacity_ = 0;
+  }
+}
+
+}  // namespace holdfast::ipc

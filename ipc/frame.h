@@ -1,0 +1,110 @@
+// Cap'n Proto's standard stream framing (https://capnproto.org/encoding.html#serialization-over-a-stream), done
+// incrementally: one read may bring many frames, or a part of one. Every limit is checked on the frame's header,
+// before memory is set aside for its body and before a message is touched.
+//
+// Nothing here does I/O: the owner of a socket moves the bytes. Not thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+namespace holdfast::ipc {
+
+// Cap'n Proto's unit: all segments are made of 8-byte words.
+using Word = std::uint64_t;
+
+struct FrameLimits {
+  // Of one frame, its header included.
+  std::size_t max_bytes = std::size_t{33} << 20;
+  // A builder of another language may use several segments for one message; more than this serves only attacks.
+  std::size_t max_segments = 64;
+};
+
+// One whole message as it lies in the reader's buffer. Both spans die with the next call on the reader.
+struct Frame {
+  std::span<const std::span<const Word>> segments;
+  std::size_t total_words() const;
+};
+
+// The peer broke the framing or a message's rules; the text says which rule, for the peer and the log.
+struct ProtocolViolation {
+  std::string message;
+};
+
+class FrameReader {
+ public:
+  explicit FrameReader(FrameLimits limits = {});
+
+  // Frames of up to `bytes` are accepted from here on, if that is more than the limit so far.
+  void accept_frames_of(std::size_t bytes) { limits_.max_bytes = std::max(limits_.max_bytes, bytes); }
+
+  // Where the next bytes from the peer go: never empty. Invalidates frames handed out before. Memory grows with what
+  // has been received, never with what a header announces.
+  std::span<std::byte> prepare();
+
+  // `count` bytes were written to the front of what prepare() returned.
+  void commit(std::size_t count);
+
+  // The next whole frame, nothing if more bytes are needed, or the violation after which the stream is useless.
+  tl::expected<std::optional<Frame>, ProtocolViolation> next();
+
+  // Bytes received that are not part of a frame handed out yet. Not 0 at the end of the stream: it was cut off.
+  std::size_t buffered_bytes() const { return end_ - begin_; }
+
+ private:
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.get()); }
+  void reallocate(std::size_t words);
+
+  FrameLimits limits_;
+  std::unique_ptr<Word[]> words_;
+  std::size_t capacity_ = 0;  // in words
+  // In bytes from the start of the buffer. begin_ is always at a word's border, so that segments are aligned.
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::vector<std::span<const Word>> segments_;
+};
+
+// Frames on their way out: appended whole, taken away in whatever pieces the socket accepts.
+class OutputBuffer {
+ public:
+  OutputBuffer() = default;
+  // What was moved from is empty, and may be used again.
+  OutputBuffer(OutputBuffer&& other) noexcept { swap(other); }
+  OutputBuffer& operator=(OutputBuffer&& other) noexcept {
+    OutputBuffer taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+
+  // A zeroed, aligned space of `words` for one single-segment message, header not included; valid until the next
+  // call. Must be followed by finish_frame().
+  std::span<Word> begin_frame(std::size_t words);
+
+  // The message filled the first `words` of that space: the header is written and the rest given back.
+  void finish_frame(std::size_t words);
+
+  bool empty() const { return begin_ == end_; }
+  std::size_t size_bytes() const { return end_ - begin_; }
+  std::span<const std::byte> data() const;
+
+  // The first `count` bytes of data() are on their way. The memory of a large message is given back with its last byte.
+  void consume(std::size_t count);
+
+ private:
+  void swap(OutputBuffer& other) noexcept;
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.get()); }
+
+  std::unique_ptr<Word[]> words_;
+  std::size_t capacity_ = 0;  // in words
+  std::size_t begin_ = 0;     // in bytes; 0 if nothing is held
+  std::size_t end_ = 0;       // in bytes, always at a word's border
+};
+
+}  // namespace holdfast::ipc

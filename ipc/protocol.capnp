@@ -1,0 +1,199 @@
+# The protocol between a client and holdfastd.
+#
+# Transport: a Unix stream socket. Each message travels in Cap'n Proto's standard stream framing
+# (https://capnproto.org/encoding.html#serialization-over-a-stream): a little-endian uint32 with the number of
+# segments minus one, a uint32 with each segment's size in 8-byte words, padding to 8 bytes, the segments. No packing.
+#
+# A session:
+#   1. The client sends `hello`. The supervisor answers `hello`, or `protocolError` and closes.
+#   2. The client sends any number of `call`, `cancel` and `listWorkers`, without waiting for answers.
+#   3. The supervisor sends exactly one `answer` for each call, in any order.
+#   4. Either side closes the socket. Calls of a client that left are cancelled.
+#
+# A client that breaks a rule stated here gets one `protocolError` and is disconnected; nobody else notices.
+# Field and union numbers are never reused. An unknown union member is a protocol error, which is why both sides
+# exchange the version first.
+
+@0xbdd9f7a4c1e35b02;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("holdfast::wire");
+
+const protocolVersion :UInt16 = 1;
+# Raised when a message changes in a way that an older peer would misread.
+
+struct ClientMessage {
+  # What a client sends.
+  union {
+    hello @0 :ClientHello;
+    call @1 :Call;
+    cancel @2 :UInt64;
+    # The id of a call that the client no longer wants. Its answer is `cancelled`, or whatever was already on its
+    # way. An id that is not open is ignored: its answer may have crossed this message.
+    listWorkers @3 :UInt64;
+    # Asks for the worker processes; the number is echoed in `WorkerList.id`.
+  }
+}
+
+struct ServerMessage {
+  # What the supervisor sends.
+  union {
+    hello @0 :ServerHello;
+    answer @1 :Answer;
+    workers @2 :WorkerList;
+    protocolError @3 :Text;
+    # The rule that the client broke. The last message before the supervisor closes the connection.
+  }
+}
+
+struct ClientHello {
+  # The first message of every session, sent once.
+  protocolVersion @0 :UInt16;
+  clientName @1 :Text;
+  # For the supervisor's log: the program's name and version. At most 64 bytes.
+}
+
+struct ServerHello {
+  protocolVersion @0 :UInt16;
+  serverVersion @1 :Text;
+  maxFrameBytes @2 :UInt64;
+  # A frame whose header announces more than this ends the session.
+  maxPayloadBytes @3 :UInt64;
+  # A payload beyond this is answered with `payloadTooLarge`, in both directions.
+  maxCallsInFlight @4 :UInt32;
+  # Beyond this many open calls the supervisor stops reading from the client until some are answered.
+}
+
+enum Encoding {
+  # How a payload's bytes are to be read. The supervisor never looks inside.
+  json @0;
+  # One JSON text (RFC 8259) in UTF-8. An empty payload stands for `null`.
+}
+
+enum ArgumentStyle {
+  # How the payload becomes the function's arguments.
+  single @0;
+  # f(payload, context)
+  positional @1;
+  # The payload is a JSON array: f(...payload, context)
+}
+
+struct Call {
+  id @0 :UInt64;
+  # Chosen by the client; must differ from every call of this session that is still open.
+  module @1 :Text;
+  version @2 :Text;
+  # A module is named by both. Each is 1 to 64 characters of A-Z a-z 0-9 . _ - + and does not begin with a dot.
+  function @3 :Text;
+  # The name of an export, at most 256 bytes.
+  payload @4 :Data;
+  encoding @5 :Encoding;
+  arguments @6 :ArgumentStyle;
+  timeoutNanos @7 :UInt64;
+  # From the supervisor's receipt of the call to its answer, waiting included. 0: the supervisor's default. More than
+  # the supervisor allows is cut to that.
+  idempotent @8 :Bool;
+  # The call may be run again if its worker dies through no fault of the call.
+}
+
+struct Answer {
+  id @0 :UInt64;
+  union {
+    result :group {
+      payload @1 :Data;
+      encoding @2 :Encoding;
+    }
+    error @3 :Error;
+  }
+}
+
+enum ErrorCode {
+  protocolError @0;
+  # The peer broke this protocol.
+  notFound @1;
+  # No such module, version or function.
+  loadFailed @2;
+  # The module's code could not be compiled, or its top level threw, never ended or died.
+  exception @3;
+  # The function threw, or its promise was rejected: `message` has name and message, `stack` the stack.
+  deadlineExceeded @4;
+  # The call's time ran out, in the queue or in the function.
+  cpuExceeded @5;
+  # One uninterrupted stretch of JavaScript ran too long; `stack` says where.
+  outOfMemory @6;
+  # The module used up its memory limit.
+  sandboxViolation @7;
+  # The worker attempted a forbidden system call; `detail` names it.
+  workerCrashed @8;
+  # The worker process died; `detail` names the signal or says which other call it was stopped for.
+  overloaded @9;
+  # A queue is full; try again after `retryAfterMillis`.
+  cancelled @10;
+  # At the client's wish.
+  payloadTooLarge @11;
+  notSerializable @12;
+  # The result cannot be expressed in the encoding; `detail` has the path of the value.
+  permissionDenied @13;
+  unavailable @14;
+  # The supervisor is shutting down, or cannot start workers.
+}
+
+enum Executed {
+  # Whether the function ran, so that a caller knows whether a repeat could do something twice.
+  no @0;
+  # It was never started.
+  maybe @1;
+  # It was started, and did not come to its end as far as the supervisor knows.
+  yes @2;
+  # It came to its end: the error is the function's own answer.
+}
+
+struct Error {
+  code @0 :ErrorCode;
+  message @1 :Text;
+  # For a person: what happened, and what can be done.
+  stack @2 :Text;
+  # The JavaScript stack, one frame a line, as V8 prints it. Empty where there is none.
+  retryable @3 :Bool;
+  # The same call may succeed later, or elsewhere.
+  executed @4 :Executed;
+  detail @5 :Text;
+  # For a program: what is said of it at each code above. May be empty.
+  retryAfterMillis @6 :UInt32;
+  # With `overloaded` and `unavailable`; 0: unknown.
+}
+
+struct WorkerList {
+  id @0 :UInt64;
+  workers @1 :List(WorkerInfo);
+  # At most 65536.
+}
+
+enum WorkerState {
+  starting @0;
+  # Asked for; the zygote has not forked it yet.
+  standby @1;
+  # Forked and locked, without a module.
+  loading @2;
+  # Its module's top level has not finished yet.
+  idle @3;
+  busy @4;
+  # Calls are in flight.
+}
+
+struct WorkerInfo {
+  pid @0 :Int32;
+  # As the supervisor's pid namespace shows it. 0 while starting.
+  module @1 :Text;
+  version @2 :Text;
+  # Both empty for a worker without a module.
+  state @3 :WorkerState;
+  callsInFlight @4 :UInt32;
+  callsDone @5 :UInt64;
+  # Calls answered since the worker started.
+  memoryBytes @6 :UInt64;
+  # Private memory where the kernel lets the supervisor see it (smaps_rollup), else anonymous resident memory, which
+  # counts pages shared with the zygote too (proc_pid_status(5), RssAnon).
+  ageNanos @7 :UInt64;
+  # Since it was forked.
+}

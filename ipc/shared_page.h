@@ -1,0 +1,35 @@
+// One page of memory that a worker and the supervisor share, so that a few facts survive a worker that no longer
+// answers: which call is on the CPU and since when, which calls were started, which system call it died of.
+//
+// The worker writes, the supervisor reads. The worker may be hostile: the supervisor takes every field as a hint,
+// which can only ever change how the worker's own calls are ended and explained. No field is a length or an index.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace holdfast::ipc {
+
+struct SharedPage {
+  static constexpr std::uint64_t kNothing = 0;
+  // Stands for the module's top level, where a call's id would stand.
+  static constexpr std::uint64_t kLoading = UINT64_MAX;
+
+  // The supervisor's id of the call whose JavaScript is on the CPU, kLoading, or kNothing between stretches.
+  // A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
+  std::atomic<std::uint64_t> running;
+  // When that stretch began, in nanoseconds of CLOCK_MONOTONIC. Written before `running`.
+  std::atomic<std::uint64_t> stretch_start;
+  // Rises with every stretch, so that two of them cannot be taken for one.
+  std::atomic<std::uint64_t> stretch_count;
+  // Calls are started in the order they were sent: all up to this id were, none beyond it.
+  std::atomic<std::uint64_t> last_started;
+  // The system call number that the seccomp filter refused, plus one; 0: none.
+  std::atomic<std::uint32_t> refused_system_call;
+};
+
+constexpr std::size_t kSharedPageBytes = 4096;
+static_assert(sizeof(SharedPage) <= kSharedPageBytes);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
+
+}  // namespace holdfast::ipc

@@ -1,0 +1,90 @@
+// Shared by client_messages.cc and worker_messages.cc alone: from frames to Cap'n Proto readers and back, with the
+// limits that make a hostile message harmless.
+#pragma once
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+
+#include <array>
+#include <string_view>
+
+#include "ipc/client_messages.h"
+#include "ipc/frame.h"
+#include "ipc/protocol.capnp.h"
+
+namespace holdfast::ipc {
+
+inline std::string_view view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+inline Bytes view(capnp::Data::Reader data) { return {reinterpret_cast<const std::byte*>(data.begin()), data.size()}; }
+
+inline capnp::Data::Reader to_data(Bytes bytes) {
+  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+
+// Words that a text or data field of this size takes in a message, its terminator included.
+inline std::size_t words_for(std::size_t bytes) { return bytes / sizeof(Word) + 1; }
+
+// An enum's number, checked: a peer of a later version, or a hostile one, may send any 16 bits.
+template <typename To, typename From>
+tl::expected<To, ProtocolViolation> checked_enum(From value, std::uint16_t count, const char* what) {
+  const auto number = static_cast<std::uint16_t>(value);
+  if (number >= count) {
+    return tl::unexpected(ProtocolViolation{std::string("unknown ") + what + " " + std::to_string(number)});
+  }
+  return static_cast<To>(number);
+}
+
+constexpr std::uint16_t kEncodingCount = 1;
+constexpr std::uint16_t kArgumentStyleCount = 2;
+
+// Calls `decode(root)` on the frame's message. The traversal limit is a small multiple of the frame's own size, so
+// that pointers which overlap cannot make a small frame expensive; nothing in the protocol nests deeper than 8.
+template <typename Root, typename Decode>
+auto read_message(const Frame& frame, Decode decode) -> decltype(decode(std::declval<typename Root::Reader>())) {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = frame.total_words() * 4 + 64;
+  options.nestingLimit = 8;
+  static_assert(sizeof(capnp::word) == sizeof(Word));
+  try {
+    std::array<kj::ArrayPtr<const capnp::word>, 64> segments;
+    if (frame.segments.size() > segments.size()) return tl::unexpected(ProtocolViolation{"too many segments"});
+    for (std::size_t i = 0; i < frame.segments.size(); ++i) {
+      segments[i] = {reinterpret_cast<const capnp::word*>(frame.segments[i].data()), frame.segments[i].size()};
+    }
+    capnp::SegmentArrayMessageReader reader(kj::arrayPtr(segments.data(), frame.segments.size()), options);
+    return decode(reader.getRoot<Root>());
+  } catch (const kj::Exception& exception) {
+    return tl::unexpected(
+        ProtocolViolation{std::string("malformed Cap'n Proto message: ") + exception.getDescription().cStr()});
+  }
+}
+
+// Builds one message right in the output buffer. `field_words` bounds what the variable-size fields take (see
+// words_for); the fixed parts of every message fit into what is added to it here.
+template <typename Root, typename Fill>
+void write_message(OutputBuffer& out, std::size_t field_words, Fill fill) {
+  constexpr std::size_t kFixedWords = 32;
+  const std::span<Word> space = out.begin_frame(field_words + kFixedWords);
+  capnp::FlatMessageBuilder builder(kj::arrayPtr(reinterpret_cast<capnp::word*>(space.data()), space.size()));
+  fill(builder.initRoot<Root>());
+  out.finish_frame(builder.getSegmentsForOutput()[0].size());
+}
+
+// Copies text of any origin into a message: `init` is the field's initX(size).
+template <typename Init>
+void set_text(std::string_view text, Init init) {
+  capnp::Text::Builder field = init(static_cast<unsigned>(text.size()));
+  std::copy(text.begin(), text.end(), field.begin());
+}
+
+inline std::size_t words_for(const Error& error) {
+  return words_for(error.message.size()) + words_for(error.stack.size()) + words_for(error.detail.size());
+}
+
+void write_error(wire::Error::Builder to, const Error& error);
+tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);
+void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result);
+tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader from);
+
+}  // namespace holdfast::ipc

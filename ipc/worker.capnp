@@ -1,0 +1,121 @@
+# The protocols inside Holdfast: supervisor <-> zygote, and supervisor <-> worker. Neither is for other programs, and
+# both sides always come from the same build, so there is no version here.
+#
+# Framing is the same as in protocol.capnp. A worker is hostile: the supervisor checks every field of WorkerMessage
+# and kills the worker that breaks a rule.
+
+@0xb6fc33ce0f2ea9d1;
+
+using Cxx = import "/capnp/c++.capnp";
+using Protocol = import "protocol.capnp";
+$Cxx.namespace("holdfast::wire");
+
+# --- supervisor <-> zygote: a SOCK_SEQPACKET pair, one frame in a packet, descriptors attached with SCM_RIGHTS -------
+
+struct ZygoteRequest {
+  fork @0 :UInt64;
+  # Fork a worker; the number is the supervisor's id for it.
+}
+
+struct ZygoteReply {
+  union {
+    ready @0 :Void;
+    # V8 is up, the namespaces are entered. Sent once, before anything else.
+    forked @1 :UInt64;
+    # The worker's id. Attached, in this order: its pidfd, the supervisor's end of its socket, its shared page
+    # (a memfd, sealed against resizing; see ipc/shared_page.h).
+    forkFailed @2 :ForkFailed;
+    exited @3 :Exited;
+    # Sent once for every forked worker.
+    failed @4 :Text;
+    # The zygote cannot start, and why. Its last message.
+  }
+}
+
+struct ForkFailed {
+  worker @0 :UInt64;
+  reason @1 :Text;
+}
+
+struct Exited {
+  worker @0 :UInt64;
+  waitStatus @1 :Int32;
+  # As wait(2) gives it.
+}
+
+# --- supervisor <-> worker: a SOCK_STREAM pair -------------------------------------------------------------------
+
+struct WorkerRequest {
+  union {
+    load @0 :Load;
+    # The first message, sent once.
+    call @1 :WorkerCall;
+    cancel @2 :UInt64;
+    # The call's answer is no longer wanted. The worker still answers it, at once.
+  }
+}
+
+struct Load {
+  module @0 :Text;
+  version @1 :Text;
+  fileName @2 :Text;
+  # What stacks show.
+  source @3 :Data;
+  # UTF-8.
+  memoryBytes @4 :UInt64;
+  # The module's limit for its JavaScript heap and its array buffers together.
+  maxPayloadBytes @5 :UInt64;
+}
+
+struct WorkerCall {
+  id @0 :UInt64;
+  # The supervisor's id for the call: never 0, and rising on each worker.
+  function @1 :Text;
+  payload @2 :Data;
+  encoding @3 :Protocol.Encoding;
+  arguments @4 :Protocol.ArgumentStyle;
+}
+
+struct WorkerMessage {
+  union {
+    loaded @0 :Void;
+    # Once, in answer to `load`, before any answer to a call.
+    loadFailed @1 :Protocol.Error;
+    # Instead of `loaded`. The worker's last message.
+    answer @2 :Protocol.Answer;
+    log @3 :LogLine;
+    stopped @4 :Stopped;
+    # The worker's last message.
+  }
+}
+
+enum LogLevel {
+  debug @0;
+  info @1;
+  warning @2;
+  error @3;
+}
+
+struct LogLine {
+  level @0 :LogLevel;
+  text @1 :Text;
+  call @2 :UInt64;
+  # 0: none is known.
+}
+
+struct Stopped {
+  # Why the worker ends itself.
+  reason @0 :StopReason;
+  call @1 :UInt64;
+  # Which call was on the CPU; 0: none.
+  stack @2 :Text;
+  detail @3 :Text;
+}
+
+enum StopReason {
+  softStop @0;
+  # The supervisor's signal (SIGXCPU); `stack` says where the code was.
+  outOfMemory @1;
+  fatal @2;
+  # V8 gave up, or the worker could not go on; `detail` says why.
+}

@@ -1,0 +1,210 @@
+#include "ipc/worker_messages.h"
+
+#include "ipc/wire.h"
+#include "ipc/worker.capnp.h"
+
+namespace holdfast::ipc {
+namespace {
+
+constexpr std::uint16_t kLogLevelCount = 4;
+constexpr std::uint16_t kStopReasonCount = 3;
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+tl::unexpected<ProtocolViolation> unknown_kind() {
+  return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
+}
+
+}  // namespace
+
+tl::expected<ForkRequest, ProtocolViolation> decode_zygote_request(const Frame& frame) {
+  using Result = tl::expected<ForkRequest, ProtocolViolation>;
+  return read_message<wire::ZygoteRequest>(frame, [](wire::ZygoteRequest::Reader message) -> Result {
+    return ForkRequest{message.getFork()};
+  });
+}
+
+tl::expected<ZygoteReply, ProtocolViolation> decode_zygote_reply(const Frame& frame) {
+  using Result = tl::expected<ZygoteReply, ProtocolViolation>;
+  return read_message<wire::ZygoteReply>(frame, [](wire::ZygoteReply::Reader message) -> Result {
+    switch (message.which()) {
+      case wire::ZygoteReply::READY:
+        return ZygoteReady{};
+      case wire::ZygoteReply::FORKED:
+        return WorkerForked{message.getForked()};
+      case wire::ZygoteReply::FORK_FAILED:
+        return WorkerForkFailed{message.getForkFailed().getWorker(),
+                                std::string(view(message.getForkFailed().getReason()))};
+      case wire::ZygoteReply::EXITED:
+        return WorkerExited{message.getExited().getWorker(), message.getExited().getWaitStatus()};
+      case wire::ZygoteReply::FAILED:
+        return ZygoteFailed{std::string(view(message.getFailed()))};
+    }
+    return unknown_kind();
+  });
+}
+
+void encode(OutputBuffer& out, const ForkRequest& request) {
+  write_message<wire::ZygoteRequest>(out, 0, [&](auto root) { root.setFork(request.worker); });
+}
+
+void encode(OutputBuffer& out, const ZygoteReply& reply) {
+  std::size_t words = 0;
+  if (auto* failed = std::get_if<WorkerForkFailed>(&reply)) words = words_for(failed->reason.size());
+  if (auto* failed = std::get_if<ZygoteFailed>(&reply)) words = words_for(failed->reason.size());
+  write_message<wire::ZygoteReply>(out, words, [&](wire::ZygoteReply::Builder root) {
+    std::visit(Overloaded{
+                   [&](const ZygoteReady&) { root.setReady(); },
+                   [&](const WorkerForked& forked) { root.setForked(forked.worker); },
+                   [&](const WorkerForkFailed& failed) {
+                     auto to = root.initForkFailed();
+                     to.setWorker(failed.worker);
+                     set_text(failed.reason, [&](unsigned size) { return to.initReason(size); });
+                   },
+                   [&](const WorkerExited& exited) {
+                     auto to = root.initExited();
+                     to.setWorker(exited.worker);
+                     to.setWaitStatus(exited.wait_status);
+                   },
+                   [&](const ZygoteFailed& failed) {
+                     set_text(failed.reason, [&](unsigned size) { return root.initFailed(size); });
+                   },
+               },
+               reply);
+  });
+}
+
+tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame& frame) {
+  using Result = tl::expected<WorkerRequest, ProtocolViolation>;
+  return read_message<wire::WorkerRequest>(frame, [](wire::WorkerRequest::Reader message) -> Result {
+    switch (message.which()) {
+      case wire::WorkerRequest::LOAD: {
+        auto load = message.getLoad();
+        return LoadRequest{view(load.getModule()), view(load.getVersion()),  view(load.getFileName()),
+                           view(load.getSource()), load.getMemoryBytes(), load.getMaxPayloadBytes()};
+      }
+      case wire::WorkerRequest::CALL: {
+        auto call = message.getCall();
+        auto encoding = checked_enum<Encoding>(call.getEncoding(), kEncodingCount, "payload encoding");
+        if (!encoding) return tl::unexpected(encoding.error());
+        auto arguments = checked_enum<ArgumentStyle>(call.getArguments(), kArgumentStyleCount, "argument style");
+        if (!arguments) return tl::unexpected(arguments.error());
+        return WorkerCall{call.getId(), view(call.getFunction()), view(call.getPayload()), *encoding, *arguments};
+      }
+      case wire::WorkerRequest::CANCEL:
+        return CancelRequest{message.getCancel()};
+    }
+    return unknown_kind();
+  });
+}
+
+void encode(OutputBuffer& out, const LoadRequest& load) {
+  const std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
+                            words_for(load.file_name.size()) + words_for(load.source.size());
+  write_message<wire::WorkerRequest>(out, words, [&](auto root) {
+    auto to = root.initLoad();
+    set_text(load.module, [&](unsigned size) { return to.initModule(size); });
+    set_text(load.version, [&](unsigned size) { return to.initVersion(size); });
+    set_text(load.file_name, [&](unsigned size) { return to.initFileName(size); });
+    to.setSource(to_data(load.source));
+    to.setMemoryBytes(load.memory_bytes);
+    to.setMaxPayloadBytes(load.max_payload_bytes);
+  });
+}
+
+void encode(OutputBuffer& out, const WorkerCall& call) {
+  write_message<wire::WorkerRequest>(out, words_for(call.function.size()) + words_for(call.payload.size()),
+                                     [&](auto root) {
+                                       auto to = root.initCall();
+                                       to.setId(call.id);
+                                       set_text(call.function, [&](unsigned size) { return to.initFunction(size); });
+                                       to.setPayload(to_data(call.payload));
+                                       to.setEncoding(static_cast<wire::Encoding>(call.encoding));
+                                       to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
+                                     });
+}
+
+void encode_worker_cancel(OutputBuffer& out, std::uint64_t call) {
+  write_message<wire::WorkerRequest>(out, 0, [&](auto root) { root.setCancel(call); });
+}
+
+tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame) {
+  using Result = tl::expected<WorkerMessage, ProtocolViolation>;
+  return read_message<wire::WorkerMessage>(frame, [](wire::WorkerMessage::Reader message) -> Result {
+    switch (message.which()) {
+      case wire::WorkerMessage::LOADED:
+        return Loaded{};
+      case wire::WorkerMessage::LOAD_FAILED: {
+        auto error = read_error(message.getLoadFailed());
+        if (!error) return tl::unexpected(error.error());
+        return LoadFailed{std::move(*error)};
+      }
+      case wire::WorkerMessage::ANSWER: {
+        auto answer = read_answer(message.getAnswer());
+        if (!answer) return tl::unexpected(answer.error());
+        return std::move(*answer);
+      }
+      case wire::WorkerMessage::LOG: {
+        auto level = checked_enum<LogLevel>(message.getLog().getLevel(), kLogLevelCount, "log level");
+        if (!level) return tl::unexpected(level.error());
+        return LogLine{*level, view(message.getLog().getText()), message.getLog().getCall()};
+      }
+      case wire::WorkerMessage::STOPPED: {
+        auto from = message.getStopped();
+        auto reason = checked_enum<StopReason>(from.getReason(), kStopReasonCount, "stop reason");
+        if (!reason) return tl::unexpected(reason.error());
+        return Stopped{*reason, from.getCall(), view(from.getStack()), view(from.getDetail())};
+      }
+    }
+    return unknown_kind();
+  });
+}
+
+void encode(OutputBuffer& out, const Loaded&) {
+  write_message<wire::WorkerMessage>(out, 0, [&](auto root) { root.setLoaded(); });
+}
+
+void encode(OutputBuffer& out, const LoadFailed& failed) {
+  write_message<wire::WorkerMessage>(out, words_for(failed.error),
+                                     [&](auto root) { write_error(root.initLoadFailed(), failed.error); });
+}
+
+void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result) {
+  write_message<wire::WorkerMessage>(out, words_for(result.payload.size()),
+                                     [&](auto root) { write_result(root.initAnswer(), call, result); });
+}
+
+void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error) {
+  write_message<wire::WorkerMessage>(out, words_for(error), [&](auto root) {
+    auto to = root.initAnswer();
+    to.setId(call);
+    write_error(to.initError(), error);
+  });
+}
+
+void encode(OutputBuffer& out, const LogLine& line) {
+  write_message<wire::WorkerMessage>(out, words_for(line.text.size()), [&](auto root) {
+    auto to = root.initLog();
+    to.setLevel(static_cast<wire::LogLevel>(line.level));
+    set_text(line.text, [&](unsigned size) { return to.initText(size); });
+    to.setCall(line.call);
+  });
+}
+
+void encode(OutputBuffer& out, const Stopped& stopped) {
+  write_message<wire::WorkerMessage>(out, words_for(stopped.stack.size()) + words_for(stopped.detail.size()),
+                                     [&](auto root) {
+                                       auto to = root.initStopped();
+                                       to.setReason(static_cast<wire::StopReason>(stopped.reason));
+                                       to.setCall(stopped.call);
+                                       set_text(stopped.stack, [&](unsigned size) { return to.initStack(size); });
+                                       set_text(stopped.detail, [&](unsigned size) { return to.initDetail(size); });
+                                     });
+}
+
+}  // namespace holdfast::ipc

@@ -1,0 +1,110 @@
+// The messages of worker.capnp as plain C++ values; see client_messages.h for how to read this.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <variant>
+
+#include "ipc/client_messages.h"
+#include "ipc/frame.h"
+
+namespace holdfast::ipc {
+
+// --- supervisor and zygote -----------------------------------------------------------------------------------------
+
+struct ForkRequest {
+  std::uint64_t worker = 0;
+};
+
+struct ZygoteReady {};
+
+struct WorkerForked {
+  std::uint64_t worker = 0;
+};
+
+struct WorkerForkFailed {
+  std::uint64_t worker = 0;
+  std::string reason;
+};
+
+struct WorkerExited {
+  std::uint64_t worker = 0;
+  int wait_status = 0;  // wait(2)
+};
+
+struct ZygoteFailed {
+  std::string reason;
+};
+
+using ZygoteReply = std::variant<ZygoteReady, WorkerForked, WorkerForkFailed, WorkerExited, ZygoteFailed>;
+
+tl::expected<ForkRequest, ProtocolViolation> decode_zygote_request(const Frame& frame);
+tl::expected<ZygoteReply, ProtocolViolation> decode_zygote_reply(const Frame& frame);
+
+void encode(OutputBuffer& out, const ForkRequest& request);
+void encode(OutputBuffer& out, const ZygoteReply& reply);
+
+// --- supervisor and worker -----------------------------------------------------------------------------------------
+
+struct LoadRequest {
+  std::string_view module;
+  std::string_view version;
+  std::string_view file_name;
+  Bytes source;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t max_payload_bytes = 0;
+};
+
+struct WorkerCall {
+  std::uint64_t id = 0;
+  std::string_view function;
+  Bytes payload;
+  Encoding encoding = Encoding::json;
+  ArgumentStyle arguments = ArgumentStyle::single;
+};
+
+using WorkerRequest = std::variant<LoadRequest, WorkerCall, CancelRequest>;
+
+tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame& frame);
+
+void encode(OutputBuffer& out, const LoadRequest& load);
+void encode(OutputBuffer& out, const WorkerCall& call);
+void encode_worker_cancel(OutputBuffer& out, std::uint64_t call);
+
+struct Loaded {};
+
+struct LoadFailed {
+  Error error;
+};
+
+enum class LogLevel : std::uint16_t { debug, info, warning, error };
+
+struct LogLine {
+  LogLevel level = LogLevel::info;
+  std::string_view text;
+  std::uint64_t call = 0;
+};
+
+enum class StopReason : std::uint16_t { soft_stop, out_of_memory, fatal };
+
+struct Stopped {
+  StopReason reason = StopReason::fatal;
+  std::uint64_t call = 0;
+  std::string_view stack;
+  std::string_view detail;
+};
+
+using WorkerMessage = std::variant<Loaded, LoadFailed, AnswerView, LogLine, Stopped>;
+
+tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame);
+
+void encode(OutputBuffer& out, const Loaded& loaded);
+void encode(OutputBuffer& out, const LoadFailed& failed);
+void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result);
+void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error);
+void encode(OutputBuffer& out, const LogLine& line);
+void encode(OutputBuffer& out, const Stopped& stopped);
+
+}  // namespace holdfast::ipc

@@ -1,0 +1,19 @@
+// What supervisor and worker agree on beyond messages: signals and exit statuses.
+#pragma once
+
+#include <signal.h>
+
+namespace holdfast::ipc {
+
+// Asks a worker for a soft stop: to say where its JavaScript is, and to end. By default the signal ends a process, so
+// that a worker which did not come to install its handler is stopped too.
+constexpr int kSoftStopSignal = SIGXCPU;
+
+// The exit status of a worker that could not lock itself down (EX_OSERR of sysexits(3)).
+constexpr int kLockFailedStatus = 71;
+
+// The exit status of a worker that attempted a system call which its filter refuses, as shells would show the SIGSYS
+// that told it so. The call's number is on the shared page.
+constexpr int kRefusedSystemCallStatus = 128 + SIGSYS;
+
+}  // namespace holdfast::ipc
