@@ -1,0 +1,82 @@
+#include "sandbox/privileges.h"
+
+#include <array>
+#include <cerrno>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+namespace holdfast::sandbox {
+namespace {
+
+constexpr std::string_view kLayer = "privileges";
+
+using CapabilitySets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+// Root gains nothing by being root, ids can change without capabilities following, nothing survives setuid(2), and
+// the ambient set stays empty; each bit locked for the process and its children.
+constexpr unsigned long kSecurebits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                      SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                      SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
+tl::expected<bool, SetupError> may_change_bounds() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  CapabilitySets held{};
+  if (syscall(SYS_capget, &header, held.data()) != 0) return setup_failure(kLayer, "capget", errno);
+  return (held[CAP_TO_INDEX(CAP_SETPCAP)].effective & CAP_TO_MASK(CAP_SETPCAP)) != 0;
+}
+
+SetupResult lock_bounds() {
+  if (prctl(PR_SET_SECUREBITS, kSecurebits) != 0) return setup_failure(kLayer, "prctl(PR_SET_SECUREBITS)", errno);
+  // The kernel answers EINVAL past its last capability.
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (prctl(PR_CAPBSET_DROP, capability) != 0) return setup_failure(kLayer, "prctl(PR_CAPBSET_DROP)", errno);
+  }
+  return {};
+}
+
+SetupResult empty_capability_sets() {
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    return setup_failure(kLayer, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)", errno);
+  }
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const CapabilitySets none{};
+  if (syscall(SYS_capset, &header, none.data()) != 0) return setup_failure(kLayer, "capset(none)", errno);
+  return {};
+}
+
+SetupResult join_new_session_keyring() {
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) return {};
+  // A kernel without keys, or a container whose filter refuses keyctl(2) to us and to every child: no keyring can be
+  // reached either way.
+  if (errno == ENOSYS || errno == EPERM) return {};
+  return setup_failure(kLayer, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", errno,
+                       errno == EDQUOT ? "raise sysctl kernel.keys.maxkeys" : std::string_view());
+}
+
+}  // namespace
+
+SetupResult drop_privileges() {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
+  // Without CAP_SETPCAP the bounds cannot be changed. Nor do they matter: they limit what execve(2) can grant, and
+  // no_new_privs has it grant nothing.
+  const tl::expected<bool, SetupError> changeable = may_change_bounds();
+  if (!changeable) return tl::unexpected(changeable.error());
+  if (*changeable) {
+    if (SetupResult done = lock_bounds(); !done) return done;
+  }
+  if (SetupResult done = empty_capability_sets(); !done) return done;
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno);
+  return join_new_session_keyring();
+}
+
+SetupResult die_with_parent(int signal) {
+  if (prctl(PR_SET_PDEATHSIG, signal) != 0) return setup_failure(kLayer, "prctl(PR_SET_PDEATHSIG)", errno);
+  return {};
+}
+
+}  // namespace holdfast::sandbox

@@ -1,0 +1,20 @@
+// Gives up, for good, everything that a process may do beyond its plain user's rights.
+#pragma once
+
+#include "sandbox/setup_error.h"
+
+namespace holdfast::sandbox {
+
+// No new privileges through execve(2); all capability sets empty, the bounding and ambient ones included; securebits
+// that would bring capabilities back locked (capabilities(7)); not dumpable, so that only a holder of CAP_SYS_PTRACE
+// outside can look into the process; a new session keyring, with no keys of the host's session in it (keyrings(7)).
+//
+// Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
+[[nodiscard]] SetupResult drop_privileges();
+
+// Has the kernel send `signal` to the caller when the thread that forked it ends (PR_SET_PDEATHSIG in prctl(2)). Not
+// inherited: each child asks for itself. A parent that is gone already sends nothing: the caller compares getppid(2)
+// afterwards, or notices that its socket is closed.
+[[nodiscard]] SetupResult die_with_parent(int signal);
+
+}  // namespace holdfast::sandbox

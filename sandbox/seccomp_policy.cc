@@ -1,0 +1,202 @@
+#include "sandbox/seccomp_policy.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <seccomp.h>
+#include <string>
+#include <unistd.h>
+
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+namespace holdfast::sandbox {
+namespace {
+
+// --- the rules that a row can name ----------------------------------------------------------------------------------
+//
+// An argument that the kernel takes as an int is compared in its low half only, as the kernel does: the high half of
+// its register may hold anything.
+
+constexpr std::uint64_t kIntMask = 0xffff'ffff;
+
+// Whatever the arguments. Also the cheapest: the kernel remembers such calls and skips the filter.
+constexpr ArgumentRule kAnyArguments{};
+
+constexpr ArgumentRule int_equals(unsigned argument, unsigned value) {
+  return {.conditions = {{{argument, kIntMask, value}}}, .condition_count = 1};
+}
+
+constexpr ArgumentRule int_flags_within(unsigned argument, unsigned allowed) {
+  return {.conditions = {{{argument, kIntMask & ~allowed, 0}}}, .condition_count = 1};
+}
+
+constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
+
+// Flags of mmap(2) that change neither what kind of memory it is nor how it is accounted.
+constexpr std::uint64_t kHarmlessMapFlags = MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
+constexpr ArgumentCondition kPrivateAnonymous{3, ~kHarmlessMapFlags, MAP_PRIVATE | MAP_ANONYMOUS};
+
+// The protection is the third argument of both mmap(2) and mprotect(2).
+constexpr ArgumentCondition kNotExecutable{2, ~kReadWrite, 0};
+constexpr ArgumentCondition kExecutable{2, ~kReadWrite, PROT_EXEC};
+
+constexpr ArgumentRule kPrivateMemory{.conditions = {{kPrivateAnonymous, kNotExecutable}}, .condition_count = 2};
+constexpr ArgumentRule kPlainProtection{.conditions = {{kNotExecutable}}, .condition_count = 1};
+
+constexpr ArgumentRule kExecutableMemory{.conditions = {{kPrivateAnonymous, kExecutable}}, .condition_count = 2};
+constexpr ArgumentRule kExecutableProtection{.conditions = {{kExecutable}}, .condition_count = 1};
+
+constexpr ArgumentRule refused_with(int error) { return {.refuse_with = error}; }
+
+// --- the table ------------------------------------------------------------------------------------------------------
+
+constexpr PolicyRow kPolicy[] = {
+    // The one descriptor that a worker has is its stream socket, so no row looks at descriptors.
+    {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL),
+     "reads from the supervisor. Without MSG_OOB and MSG_PEEK, whose rarely used kernel code had memory errors that "
+     "were "
+     "reached from sandboxes (CVE-2025-38236)"},
+    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
+    {"poll", kAnyArguments, "waits for the socket and for timers"},
+    {"ppoll", kAnyArguments, "the same, where there is no poll(2), or with nanoseconds"},
+
+    // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
+    // counted, nor are those that grow downwards (MAP_GROWSDOWN).
+    {"mmap", kPrivateMemory, "the heaps of V8 and malloc(3)"},
+    {"munmap", kAnyArguments, "the same, given back"},
+    {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
+    {"madvise", int_equals(2, MADV_DONTNEED), "V8 and malloc(3) give pages back"},
+    {"madvise", int_equals(2, MADV_FREE), "V8 gives pages back, lazily"},
+    {"madvise", int_equals(2, MADV_DONTFORK), "V8 marks each of its reservations"},
+    {"madvise", int_equals(2, MADV_NOHUGEPAGE), "keeps small heaps small on hosts that always use huge pages"},
+    {"brk", kAnyArguments, "malloc(3)'s main heap"},
+    {"mremap", refused_with(ENOMEM),
+     "realloc(3) tries it for large blocks, and copies instead when it fails. Carried out, it could stretch the stack, "
+     "which RLIMIT_DATA does not count"},
+
+    // A worker has one thread. The C library wakes nobody after a first initialisation (pthread_once(3)), and code that
+    // waits would wait forever: that is for the deadline to end.
+    {"futex", int_equals(1, FUTEX_WAKE_PRIVATE), "the C library wakes waiters, of which there are none"},
+    {"futex", int_equals(1, FUTEX_WAIT_PRIVATE), "a lock that is taken already"},
+    {"futex", int_equals(1, FUTEX_WAIT_BITSET_PRIVATE), "the same, with a timeout"},
+    {"futex", int_equals(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME), "the same, by the wall clock"},
+
+    // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 7 stand for
+    // other
+    // processes' CPU clocks, which would let a worker watch its neighbours.
+    {"clock_gettime", int_flags_within(0, 7), "time, and the CPU time of its own process and thread"},
+    {"gettimeofday", kAnyArguments, "time, as V8 asks for it"},
+    {"getrandom", kAnyArguments, "seeds of Math.random and of hashes, and crypto.getRandomValues"},
+
+    {"rt_sigreturn", kAnyArguments, "the end of the handlers for the soft stop and for SIGSYS"},
+    {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a signal or a stop"},
+    {"exit_group", kAnyArguments, "the end of the process"},
+
+    // Up to here: Profile::strict. From here on, Profile::jit only.
+    {"mmap", kExecutableMemory, "V8 maps the pages for its compiled code"},
+    {"mprotect", kExecutableProtection, "V8 makes the pages of its compiled code writable, and executable again"},
+};
+constexpr std::size_t kJitRows = 2;
+
+// --- compiling and loading it ---------------------------------------------------------------------------------------
+
+constexpr std::string_view kLayer = "seccomp";
+
+struct ReleaseFilter {
+  void operator()(void* filter) const { seccomp_release(filter); }
+};
+using Filter = std::unique_ptr<void, ReleaseFilter>;
+
+// libseccomp returns errno values negated.
+SetupResult check(int result, std::string_view call) {
+  if (result < 0) return setup_failure(kLayer, call, -result);
+  return {};
+}
+
+SetupResult add_row(const Filter& filter, const PolicyRow& row) {
+  const int number = seccomp_syscall_resolve_name(row.system_call);
+  if (number == __NR_SCMP_ERROR) {
+    return setup_failure(kLayer, std::string("seccomp_syscall_resolve_name ") + row.system_call, ENOENT);
+  }
+  std::array<scmp_arg_cmp, std::tuple_size_v<decltype(row.rule.conditions)>> comparisons{};
+  for (std::size_t i = 0; i < row.rule.condition_count; ++i) {
+    const ArgumentCondition& condition = row.rule.conditions[i];
+    comparisons[i] = {condition.argument, SCMP_CMP_MASKED_EQ, condition.mask, condition.value};
+  }
+  const std::uint32_t action =
+      row.rule.refuse_with == 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(static_cast<std::uint16_t>(row.rule.refuse_with));
+  return check(seccomp_rule_add_array(filter.get(), action, number, static_cast<unsigned>(row.rule.condition_count),
+                                      comparisons.data()),
+               std::string("seccomp_rule_add_array ") + row.system_call);
+}
+
+// libseccomp 2.5 exports to a descriptor only.
+tl::expected<SeccompProgram, SetupError> export_program(const Filter& filter) {
+  const int fd = memfd_create("seccomp", MFD_CLOEXEC);
+  if (fd < 0) return setup_failure(kLayer, "memfd_create", errno);
+  SeccompProgram program;
+  SetupResult done = check(seccomp_export_bpf(filter.get(), fd), "seccomp_export_bpf");
+  if (done) {
+    const off_t size = lseek(fd, 0, SEEK_END);
+    program.instructions.resize(static_cast<std::size_t>(size) / sizeof(sock_filter));
+    if (pread(fd, program.instructions.data(), static_cast<std::size_t>(size), 0) != size) {
+      done = setup_failure(kLayer, "pread(exported program)", errno);
+    }
+  }
+  close(fd);
+  if (!done) return tl::unexpected(done.error());
+  return program;
+}
+
+}  // namespace
+
+std::span<const PolicyRow> policy(Profile profile) {
+  const std::span<const PolicyRow> all(kPolicy);
+  return profile == Profile::jit ? all : all.first(all.size() - kJitRows);
+}
+
+tl::expected<SeccompProgram, SetupError> compile(Profile profile) {
+  const Filter filter(seccomp_init(SCMP_ACT_TRAP));
+  if (filter == nullptr) return setup_failure(kLayer, "seccomp_init", ENOMEM);
+  SetupResult done = check(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
+                           "seccomp_attr_set(SCMP_FLTATR_ACT_BADARCH)");
+  for (const PolicyRow& row : policy(profile)) {
+    if (done) done = add_row(filter, row);
+  }
+  if (!done) return tl::unexpected(done.error());
+  return export_program(filter);
+}
+
+SetupResult load(const SeccompProgram& program) {
+  const sock_fprog filter{static_cast<unsigned short>(program.instructions.size()),
+                          const_cast<sock_filter*>(program.instructions.data())};
+  const long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+  if (result == 0) return {};
+  // With TSYNC, a positive result is the thread that could not be locked.
+  if (result > 0) return setup_failure(kLayer, "seccomp(SECCOMP_SET_MODE_FILTER) for another thread", EBUSY);
+  return setup_failure(
+      kLayer, "seccomp(SECCOMP_SET_MODE_FILTER)", errno,
+      errno == EACCES ? "no_new_privs must be set first" : "the kernel must be built with CONFIG_SECCOMP_FILTER");
+}
+
+std::string_view syscall_name(int number) {
+  // Both 64-bit tables end well below this.
+  constexpr std::size_t kNumbers = 1024;
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all(kNumbers, "unknown");
+    for (std::size_t i = 0; i < kNumbers; ++i) {
+      const std::unique_ptr<char, decltype(&std::free)> name(
+          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, static_cast<int>(i)), &std::free);
+      if (name != nullptr) all[i] = name.get();
+    }
+    return all;
+  }();
+  return number >= 0 && static_cast<std::size_t>(number) < kNumbers ? names[static_cast<std::size_t>(number)]
+                                                                    : std::string_view("unknown");
+}
+
+}  // namespace holdfast::sandbox

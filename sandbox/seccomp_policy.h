@@ -1,0 +1,67 @@
+// Which system calls a locked worker can make: one table (seccomp_policy.cc), with a reason for every row. The table is
+// compiled to a BPF program once, in the zygote, and loaded by each worker with one system call (seccomp(2)).
+//
+// A call that no row matches is not carried out: the thread gets SIGSYS, with the call's number in si_syscall, and a
+// worker without a handler for it dies by it. Calls in the manner of another architecture (int 0x80, x32) kill the
+// process, handler or not.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <linux/filter.h>
+
+#include "sandbox/setup_error.h"
+
+namespace holdfast::sandbox {
+
+enum class Profile {
+  strict,  // no executable memory can be made: for V8 with --jitless
+  jit,     // strict, and executable memory
+};
+
+// True of a call whose argument, counted from 0, satisfies (argument & mask) == value.
+struct ArgumentCondition {
+  unsigned argument = 0;
+  std::uint64_t mask = 0;
+  std::uint64_t value = 0;
+};
+
+// When a row applies, and how: all conditions must hold.
+struct ArgumentRule {
+  std::array<ArgumentCondition, 2> conditions{};
+  std::size_t condition_count = 0;
+  // 0: the call is carried out. Otherwise it fails with this errno value, without a signal.
+  int refuse_with = 0;
+};
+
+// A row grants a system call, or refuses it politely. Several rows for one call are alternatives.
+struct PolicyRow {
+  const char* system_call;
+  ArgumentRule rule;
+  const char* reason;
+};
+
+// The rows of `profile`, in the table's order. Lives as long as the program.
+[[nodiscard]] std::span<const PolicyRow> policy(Profile profile);
+
+struct SeccompProgram {
+  std::vector<sock_filter> instructions;
+};
+
+// Compiles the rows of `profile` for the machine's own architecture. Takes about a millisecond; needs no file system.
+[[nodiscard]] tl::expected<SeccompProgram, SetupError> compile(Profile profile);
+
+// Locks the calling process, all of its threads included, to `program`; irrevocable, and inherited by children.
+// Requires no_new_privs (drop_privileges()). One system call, no allocation unless it fails.
+[[nodiscard]] SetupResult load(const SeccompProgram& program);
+
+// The name of system call `number` on this machine, or "unknown". Lives as long as the program. Safe in any thread, not
+// in a signal handler.
+[[nodiscard]] std::string_view syscall_name(int number);
+
+}  // namespace holdfast::sandbox

@@ -1,0 +1,26 @@
+// How the sandbox says that one of its layers could not be set up.
+//
+// A layer that fails leaves the process half locked: the caller ends it, or, where the operator has allowed that layer
+// to be missing, goes on.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+namespace holdfast::sandbox {
+
+struct SetupError {
+  std::string layer;    // "namespaces", "privileges", "descriptors", "process", "limits" or "seccomp"
+  std::string message;  // which call failed, the kernel's reason, and what can be changed on the host
+};
+
+using SetupResult = tl::expected<void, SetupError>;
+
+// The error for `call`, which failed with `error` (an errno value). `advice`, where there is any, tells an operator
+// what to change on the host.
+[[nodiscard]] tl::unexpected<SetupError> setup_failure(std::string_view layer, std::string_view call, int error,
+                                                       std::string_view advice = {});
+
+}  // namespace holdfast::sandbox
