@@ -1,0 +1,146 @@
+#include "worker/engine.h"
+
+#include <sys/random.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "worker/module_host.h"
+#include "worker/native_functions.h"
+#include "worker/runtime_source.h"
+
+namespace holdfast::worker {
+namespace {
+
+// --single-threaded            no thread is ever started: fork(2) copies only the caller
+// --no-harmony-sharedarraybuffer   a counter in shared memory would be a clock
+// --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
+constexpr const char* kFlags = "--single-threaded --no-harmony-sharedarraybuffer --stack-size=900";
+
+// The heap limit that the isolate begins with. Small enough for any module's limit; a module that needs more pays one
+// more garbage collection when the limit is raised (last_words.h).
+constexpr size_t kInitialHeapBytes = size_t{16} << 20;
+
+// The young generation is three semi-spaces of this size at the most. Larger ones collect less often and cost more
+// private memory in each worker.
+constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
+
+[[noreturn]] void runtime_failed(const char* what, v8::Isolate* isolate, v8::TryCatch& failure) {
+  v8::String::Utf8Value text(isolate, failure.Exception());
+  std::fprintf(stderr, "holdfast-worker: the runtime's %s failed: %s\n", what, *text ? *text : "?");
+  std::abort();
+}
+
+}  // namespace
+
+bool BoundedAllocator::reserve(size_t length) {
+  if (length > limit_ || used_ > limit_ - length) return false;
+  used_ += length;
+  return true;
+}
+
+void* BoundedAllocator::Allocate(size_t length) {
+  if (!reserve(length)) return nullptr;
+  void* data = std::calloc(length == 0 ? 1 : length, 1);
+  if (data == nullptr) used_ -= length;
+  return data;
+}
+
+void* BoundedAllocator::AllocateUninitialized(size_t length) { return Allocate(length); }
+
+void BoundedAllocator::Free(void* data, size_t length) {
+  used_ -= length;
+  std::free(data);
+}
+
+void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_length) {
+  void* larger = Allocate(new_length);
+  if (larger == nullptr) return nullptr;
+  std::memcpy(larger, data, std::min(old_length, new_length));
+  Free(data, old_length);
+  return larger;
+}
+
+Engine::Engine() : platform_(std::make_unique<SingleThreadedPlatform>()) {
+  v8::V8::SetFlagsFromString(kFlags);
+  v8::V8::InitializePlatform(platform_.get());
+  v8::V8::Initialize();
+
+  v8::Isolate::CreateParams parameters;
+  parameters.array_buffer_allocator = &array_buffers_;
+  parameters.constraints.set_max_old_generation_size_in_bytes(kInitialHeapBytes);
+  parameters.constraints.set_max_young_generation_size_in_bytes(kMaxYoungGenerationBytes);
+  isolate_ = v8::Isolate::New(parameters);
+  isolate_->Enter();
+  isolate_->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);
+
+  v8::HandleScope scope(isolate_);
+  v8::Local<v8::Context> context = v8::Context::New(isolate_);
+  context->AllowCodeGenerationFromStrings(false);
+  context->SetErrorMessageForCodeGenerationFromStrings(
+      string("eval and new Function are off: a module's code is what was loaded, nothing else"));
+  context_.Reset(isolate_, context);
+  context->Enter();
+  evaluate_runtime();
+}
+
+// The process ends without taking V8 down: there is nothing that its end would not give back.
+Engine::~Engine() = default;
+
+void Engine::evaluate_runtime() {
+  v8::Local<v8::Context> context = this->context();
+  v8::Local<v8::Object> host = v8::Object::New(isolate_);
+  install_native_functions(isolate_, context, host);
+  v8::Local<v8::Object> runtime = v8::Object::New(isolate_);
+
+  v8::TryCatch failure(isolate_);
+  for (const RuntimeSource& source : runtime_sources()) {
+    v8::ScriptOrigin origin(isolate_, string(source.name));
+    v8::ScriptCompiler::Source script(string(source.text), origin);
+    v8::Local<v8::String> parameters[] = {string("host"), string("runtime")};
+    v8::Local<v8::Value> arguments[] = {host, runtime};
+    v8::Local<v8::Function> body;
+    if (!v8::ScriptCompiler::CompileFunctionInContext(context, &script, 2, parameters, 0, nullptr).ToLocal(&body) ||
+        body->Call(context, v8::Undefined(isolate_), 2, arguments).IsEmpty()) {
+      runtime_failed(source.name, isolate_, failure);
+    }
+  }
+
+  const auto take = [&](const char* name, v8::Global<v8::Function>& into) {
+    v8::Local<v8::Value> value;
+    if (!runtime->Get(context, string(name)).ToLocal(&value) || !value->IsFunction()) {
+      runtime_failed(name, isolate_, failure);
+    }
+    into.Reset(isolate_, value.As<v8::Function>());
+  };
+  take("makeContext", runtime_.make_context);
+  take("watch", runtime_.watch);
+  take("describeError", runtime_.describe_error);
+  take("findUnserializable", runtime_.find_unserializable);
+  take("require", runtime_.require);
+}
+
+void Engine::reseed() {
+  std::uint32_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) std::abort();
+  // An int flag of V8, in which 0 means "not set".
+  char flag[32];
+  std::snprintf(flag, sizeof flag, "--random-seed=%u", (seed & 0x7fffffff) | 1);
+  v8::V8::SetFlagsFromString(flag);
+}
+
+void Engine::collect_garbage() { isolate_->LowMemoryNotification(); }
+
+void Engine::set_memory_limit(std::uint64_t bytes) {
+  memory_limit_ = bytes;
+  array_buffers_.set_limit(bytes);
+}
+
+v8::Local<v8::String> Engine::string(std::string_view text) const {
+  return v8::String::NewFromUtf8(isolate_, text.data(), v8::NewStringType::kInternalized,
+                                 static_cast<int>(text.size()))
+      .ToLocalChecked();
+}
+
+}  // namespace holdfast::worker

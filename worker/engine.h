@@ -1,0 +1,88 @@
+// V8, brought up once in the zygote and then shared by fork(2): the platform, one isolate, one context with the
+// runtime's globals in it. Everything here happens on the process's one thread.
+#pragma once
+
+#include <v8.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "worker/platform.h"
+
+namespace holdfast::worker {
+
+class ModuleHost;
+
+// An ArrayBuffer allocator with an upper bound, past which V8 throws a RangeError.
+class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
+ public:
+  void set_limit(std::uint64_t bytes) { limit_ = bytes; }
+  void* Allocate(size_t length) override;
+  void* AllocateUninitialized(size_t length) override;
+  void Free(void* data, size_t length) override;
+  void* Reallocate(void* data, size_t old_length, size_t new_length) override;
+
+ private:
+  bool reserve(size_t length);
+
+  std::uint64_t limit_ = UINT64_MAX;
+  std::uint64_t used_ = 0;
+};
+
+// What the runtime's JavaScript offers to the worker (worker/runtime/calls.js says what each does).
+struct RuntimeFunctions {
+  v8::Global<v8::Function> make_context;
+  v8::Global<v8::Function> watch;
+  v8::Global<v8::Function> describe_error;
+  v8::Global<v8::Function> find_unserializable;
+  v8::Global<v8::Function> require;
+};
+
+class Engine {
+ public:
+  // Starts V8 and evaluates the runtime. Once in a process. Aborts if the runtime's own code fails.
+  Engine();
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // To be called in each forked child before any JavaScript runs there: without it all children would see the same
+  // Math.random().
+  void reseed();
+
+  // Throws away what warming up left on the heap, so that children share clean pages.
+  void collect_garbage();
+
+  // The module's limit for its heap and for its array buffers. V8's heap limit can only rise: the isolate starts with
+  // a small one, which last_words.h raises up to this.
+  void set_memory_limit(std::uint64_t bytes);
+  std::uint64_t memory_limit() const { return memory_limit_; }
+
+  v8::Isolate* isolate() const { return isolate_; }
+  v8::Local<v8::Context> context() const { return context_.Get(isolate_); }
+  const RuntimeFunctions& runtime() const { return runtime_; }
+  void run_pending_tasks() { platform_->run_pending_tasks(isolate_); }
+
+  // The one that the runtime's native functions (console, timers, settle) serve now; null between modules.
+  void set_host(ModuleHost* host) { isolate_->SetData(kHostSlot, host); }
+  static ModuleHost* host_of(v8::Isolate* isolate) { return static_cast<ModuleHost*>(isolate->GetData(kHostSlot)); }
+
+  // Interned, for names that are looked up often.
+  v8::Local<v8::String> string(std::string_view text) const;
+
+ private:
+  static constexpr std::uint32_t kHostSlot = 0;
+
+  void evaluate_runtime();
+
+  std::unique_ptr<SingleThreadedPlatform> platform_;
+  BoundedAllocator array_buffers_;
+  v8::Isolate* isolate_ = nullptr;
+  v8::Global<v8::Context> context_;
+  RuntimeFunctions runtime_;
+  std::uint64_t memory_limit_ = UINT64_MAX;
+};
+
+}  // namespace holdfast::worker

@@ -1,0 +1,137 @@
+#include "worker/last_words.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
+#include "worker/module_host.h"
+
+namespace holdfast::worker {
+namespace {
+
+constexpr int kMaxFrames = 32;
+constexpr std::size_t kMaxStackBytes = 8 << 10;
+// Room in the emergency buffer for the longest stack and a detail.
+constexpr std::size_t kEmergencyWords = (kMaxStackBytes + 1024) / sizeof(ipc::Word) + 64;
+// What a module that reached its limit may still allocate on its way to V8's next interrupt check, where its stack
+// can be taken.
+constexpr std::size_t kHeapGraceBytes = std::size_t{16} << 20;
+
+// Signal handlers and V8's callbacks have no other way to their process's state.
+struct State {
+  Engine* engine = nullptr;
+  Outbox* outbox = nullptr;
+  ipc::SharedPage* page = nullptr;
+  Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
+  bool out_of_memory = false;
+};
+State state;
+
+[[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
+  state.outbox->send_all();  // answers that are ready are answers
+  encode(state.emergency->buffer(), ipc::Stopped{reason, call, stack, detail});
+  state.emergency->send_all();
+  ::_exit(0);
+}
+
+// Where no JavaScript can be asked: the call that the page names.
+std::uint64_t running_call() {
+  const std::uint64_t running = state.page->running.load(std::memory_order_relaxed);
+  return running == ipc::SharedPage::kLoading ? 0 : running;
+}
+
+std::string take_stack(v8::Isolate* isolate) {
+  v8::HandleScope scope(isolate);
+  v8::Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, kMaxFrames, v8::StackTrace::kDetailed);
+  std::string text;
+  const auto append = [&](v8::Local<v8::String> part, const char* otherwise) {
+    v8::String::Utf8Value utf8(isolate, part);
+    text += part.IsEmpty() || utf8.length() == 0 ? otherwise : *utf8;
+  };
+  for (int i = 0; i < trace->GetFrameCount() && text.size() < kMaxStackBytes; ++i) {
+    v8::Local<v8::StackFrame> frame = trace->GetFrame(isolate, static_cast<std::uint32_t>(i));
+    if (!text.empty()) text += '\n';
+    text += "    at ";
+    append(frame->GetFunctionName(), "<anonymous>");
+    text += " (";
+    append(frame->GetScriptNameOrSourceURL(), "<unknown>");
+    text += ':' + std::to_string(frame->GetLineNumber()) + ':' + std::to_string(frame->GetColumn()) + ')';
+  }
+  text.resize(std::min(text.size(), kMaxStackBytes));
+  return text;
+}
+
+void on_soft_stop_interrupt(v8::Isolate* isolate, void*) {
+  ModuleHost* host = Engine::host_of(isolate);
+  stop(ipc::StopReason::soft_stop, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "");
+}
+
+void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
+  ModuleHost* host = Engine::host_of(isolate);
+  stop(ipc::StopReason::out_of_memory, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "heap");
+}
+
+// RequestInterrupt takes a recursive lock and puts an entry into a queue whose first block exists from the start, so
+// it neither blocks nor allocates here, given that a process asks for a soft stop once.
+void on_soft_stop_signal(int) { state.engine->isolate()->RequestInterrupt(on_soft_stop_interrupt, nullptr); }
+
+void on_refused_system_call(int, siginfo_t* info, void*) {
+  state.page->refused_system_call.store(static_cast<std::uint32_t>(info->si_syscall) + 1, std::memory_order_release);
+  ::_exit(ipc::kRefusedSystemCallStatus);
+}
+
+// V8 asks before it would end the process for want of heap.
+size_t on_near_heap_limit(void*, size_t current, size_t) {
+  const std::uint64_t limit = state.engine->memory_limit();
+  if (current < limit) return std::min<std::uint64_t>(limit, current * 2);
+  if (state.out_of_memory) stop(ipc::StopReason::out_of_memory, running_call(), "", "heap");
+  state.out_of_memory = true;
+  state.engine->isolate()->RequestInterrupt(on_out_of_memory_interrupt, nullptr);
+  return current + kHeapGraceBytes;
+}
+
+void on_v8_out_of_memory(const char* location, bool is_heap) {
+  stop(ipc::StopReason::out_of_memory, running_call(), "", is_heap ? "heap" : location);
+}
+
+void on_v8_fatal(const char* location, const char* message) {
+  const std::string detail = std::string(location == nullptr ? "V8" : location) + ": " + message;
+  stop(ipc::StopReason::fatal, running_call(), "", std::string_view(detail).substr(0, 1000));
+}
+
+void on_new_failed() { stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory"); }
+
+void handle(int signal, struct sigaction action) {
+  sigemptyset(&action.sa_mask);
+  if (::sigaction(signal, &action, nullptr) != 0) std::abort();
+}
+
+}  // namespace
+
+void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
+  static Outbox emergency(outbox.socket());
+  emergency.buffer().begin_frame(kEmergencyWords);
+  state = {&engine, &outbox, &page, &emergency};
+
+  struct sigaction action = {};
+  action.sa_handler = on_soft_stop_signal;
+  action.sa_flags = 0;  // no SA_RESTART: a wait for the socket is left, and taken up again by its loop
+  handle(ipc::kSoftStopSignal, action);
+  action = {};
+  action.sa_sigaction = on_refused_system_call;
+  action.sa_flags = SA_SIGINFO;
+  handle(SIGSYS, action);
+
+  engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
+  engine.isolate()->SetOOMErrorHandler(on_v8_out_of_memory);
+  engine.isolate()->SetFatalErrorHandler(on_v8_fatal);
+  v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
+  std::set_new_handler(on_new_failed);
+}
+
+}  // namespace holdfast::worker

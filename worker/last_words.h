@@ -1,0 +1,16 @@
+// How a worker ends before its time, and what it says then: the supervisor's soft stop, memory that is used up, V8
+// giving up, a system call that the filter refused. Each says why, and where the JavaScript was if that can be known,
+// and ends the process.
+#pragma once
+
+#include "ipc/shared_page.h"
+#include "worker/engine.h"
+#include "worker/outbox.h"
+
+namespace holdfast::worker {
+
+// Installs the handlers of this process; once, before the seccomp filter is loaded (rt_sigaction(2) is not allowed
+// after). None of the three is owned; all must live as long as the process.
+void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page);
+
+}  // namespace holdfast::worker

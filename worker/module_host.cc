@@ -1,0 +1,436 @@
+#include "worker/module_host.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ipc/units.h"
+#include "worker/stretch.h"
+
+namespace holdfast::worker {
+namespace {
+
+using std::chrono::steady_clock;
+
+// A module may make an error, a stack or a log line as long as it likes; nobody reads more than this.
+constexpr std::size_t kMaxMessageBytes = 8 << 10;
+constexpr std::size_t kMaxStackBytes = 16 << 10;
+constexpr std::size_t kMaxLogLineBytes = 8 << 10;
+// Log lines beyond this much unsent output are dropped: answers matter more.
+constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
+// More unhandled rejections than this in one stretch say nothing new.
+constexpr std::size_t kMaxRejections = 16;
+// setTimeout's longest delay (HTML Standard, 8.6: a signed 32-bit number of milliseconds).
+constexpr double kMaxDelayMillis = 2147483647;
+
+ipc::Error error_of(ipc::ErrorCode code, ipc::Executed executed, std::string message) {
+  ipc::Error error;
+  error.code = code;
+  error.executed = executed;
+  error.message = std::move(message);
+  return error;
+}
+
+}  // namespace
+
+ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page)
+    : engine_(engine), isolate_(engine.isolate()), outbox_(outbox), page_(page) {
+  engine_.set_host(this);
+  isolate_->SetPromiseRejectCallback(&ModuleHost::on_promise_reject);
+}
+
+ModuleHost::~ModuleHost() { engine_.set_host(nullptr); }
+
+// --- loading -------------------------------------------------------------------------------------------------------
+
+bool ModuleHost::load(const ipc::LoadRequest& request) {
+  module_ = request.module;
+  version_ = request.version;
+  max_payload_bytes_ = request.max_payload_bytes;
+  engine_.set_memory_limit(request.memory_bytes);
+
+  v8::HandleScope scope(isolate_);
+  v8::Local<v8::Context> context = engine_.context();
+  module_name_.Reset(isolate_, engine_.string(module_));
+  version_name_.Reset(isolate_, engine_.string(version_));
+
+  const Stretch stretch(page_, ipc::SharedPage::kLoading);
+  set_current_call(0);
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::String> text;
+  if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(request.source).data(), v8::NewStringType::kNormal,
+                               static_cast<int>(request.source.size()))
+           .ToLocal(&text)) {
+    load_failed(error_of(ipc::ErrorCode::load_failed, ipc::Executed::no, "the module's source is too long for V8"));
+    return false;
+  }
+
+  // The module function of CommonJS (https://nodejs.org/api/modules.html#the-module-wrapper), without what there is
+  // no file system for.
+  v8::Local<v8::Object> module = v8::Object::New(isolate_);
+  v8::Local<v8::Object> exports = v8::Object::New(isolate_);
+  v8::Local<v8::String> exports_key = engine_.string("exports");
+  module->Set(context, exports_key, exports).Check();
+  v8::Local<v8::String> parameters[] = {exports_key, engine_.string("require"), engine_.string("module")};
+  v8::Local<v8::Value> arguments[] = {exports, engine_.runtime().require.Get(isolate_), module};
+
+  v8::ScriptOrigin origin(isolate_, engine_.string(request.file_name));
+  v8::ScriptCompiler::Source source(text, origin);
+  v8::Local<v8::Function> body;
+  if (!v8::ScriptCompiler::CompileFunctionInContext(context, &source, 3, parameters, 0, nullptr).ToLocal(&body) ||
+      body->Call(context, exports, 3, arguments).IsEmpty()) {
+    load_threw(failure);
+    return false;
+  }
+  run_microtasks();
+
+  v8::Local<v8::Value> exported;
+  if (!module->Get(context, exports_key).ToLocal(&exported)) {
+    load_threw(failure);
+    return false;
+  }
+  if (!exported->IsObject()) {
+    load_failed(error_of(ipc::ErrorCode::load_failed, ipc::Executed::no,
+                         fmt::format("module.exports must be an object whose properties are functions, but it is {}",
+                                     to_utf8(exported->TypeOf(isolate_), 32))));
+    return false;
+  }
+  exports_.Reset(isolate_, exported.As<v8::Object>());
+  encode(outbox_.buffer(), ipc::Loaded{});
+  return true;
+}
+
+void ModuleHost::load_threw(const v8::TryCatch& failure) {
+  auto [message, stack] = describe(failure.Exception());
+  ipc::Error error = error_of(ipc::ErrorCode::load_failed, ipc::Executed::no, std::move(message));
+  // A syntax error has no stack: its place is all there is to say where.
+  v8::Local<v8::Message> place = failure.Message();
+  if (!place.IsEmpty()) {
+    v8::Local<v8::Context> context = engine_.context();
+    if (stack.empty()) {
+      stack = fmt::format("    at {}:{}:{}", to_utf8(place->GetScriptResourceName(), 256),
+                          place->GetLineNumber(context).FromMaybe(0), place->GetStartColumn(context).FromMaybe(-1) + 1);
+    }
+    v8::Local<v8::String> line;
+    if (place->GetSourceLine(context).ToLocal(&line)) error.detail = to_utf8(line, 256);
+  }
+  error.stack = std::move(stack);
+  load_failed(std::move(error));
+}
+
+void ModuleHost::load_failed(ipc::Error error) { encode(outbox_.buffer(), ipc::LoadFailed{std::move(error)}); }
+
+// --- calls ---------------------------------------------------------------------------------------------------------
+
+void ModuleHost::start(const ipc::WorkerCall& call) {
+  page_.last_started.store(call.id, std::memory_order_relaxed);
+  const Stretch stretch(page_, call.id);
+  v8::HandleScope scope(isolate_);
+  v8::Local<v8::Context> context = engine_.context();
+  open_.insert(call.id);
+  set_current_call(call.id);
+
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Function> function;
+  if (!find_function(call.function).ToLocal(&function)) {
+    if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
+    return answer_error(call.id,
+                        error_of(ipc::ErrorCode::not_found, ipc::Executed::no,
+                                 fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,
+                                             version_, call.function, exported_names())));
+  }
+  std::vector<v8::Local<v8::Value>> arguments;
+  if (!read_arguments(call, arguments)) {
+    return answer_error(call.id, error_of(ipc::ErrorCode::protocol_error, ipc::Executed::no,
+                                          failure.HasCaught()
+                                              ? "the payload is not JSON: " + describe(failure.Exception()).first
+                                              : "the payload of a call with positional arguments must be a JSON array"));
+  }
+  arguments.push_back(make_context(call));
+
+  v8::Local<v8::Value> value;
+  const bool returned = function
+                            ->Call(context, exports_.Get(isolate_), static_cast<int>(arguments.size()),
+                                   arguments.data())
+                            .ToLocal(&value);
+  if (!returned) {
+    answer_exception(call.id, failure.Exception());
+    return run_microtasks();
+  }
+  if (!value->IsObject()) {
+    answer_value(call.id, value);
+    return run_microtasks();
+  }
+  if (value->IsPromise()) {
+    // Marked now, so that a rejection is taken for an answer and not for one that nobody handles.
+    value.As<v8::Promise>()->MarkAsHandled();
+    run_microtasks();
+    set_current_call(call.id);
+    switch (value.As<v8::Promise>()->State()) {
+      case v8::Promise::kFulfilled:
+        return answer_value(call.id, value.As<v8::Promise>()->Result());
+      case v8::Promise::kRejected:
+        return answer_exception(call.id, value.As<v8::Promise>()->Result());
+      case v8::Promise::kPending:
+        break;
+    }
+  }
+  // Something that will settle later, or an object that may be thenable: JavaScript's own await knows.
+  v8::Local<v8::Value> watched[] = {v8::Number::New(isolate_, static_cast<double>(call.id)), value};
+  if (engine_.runtime().watch.Get(isolate_)->Call(context, v8::Undefined(isolate_), 2, watched).IsEmpty()) {
+    answer_exception(call.id, failure.Exception());
+  }
+  run_microtasks();
+}
+
+// An own property of the exports that is a function: what every object inherits ("constructor", "toString") was not
+// exported by anybody.
+v8::MaybeLocal<v8::Function> ModuleHost::find_function(std::string_view name) {
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Local<v8::Object> exports = exports_.Get(isolate_);
+  v8::Local<v8::String> key = engine_.string(name);
+  if (!exports->HasOwnProperty(context, key).FromMaybe(false)) return {};
+  v8::Local<v8::Value> value;
+  if (!exports->Get(context, key).ToLocal(&value) || !value->IsFunction()) return {};
+  return value.As<v8::Function>();
+}
+
+bool ModuleHost::read_arguments(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments) {
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Local<v8::Value> payload = v8::Null(isolate_);
+  if (!call.payload.empty()) {
+    v8::Local<v8::String> text;
+    if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(call.payload).data(), v8::NewStringType::kNormal,
+                                 static_cast<int>(call.payload.size()))
+             .ToLocal(&text) ||
+        !v8::JSON::Parse(context, text).ToLocal(&payload)) {
+      return false;
+    }
+  }
+  if (call.arguments == ipc::ArgumentStyle::single) {
+    arguments.push_back(payload);
+    return true;
+  }
+  if (!payload->IsArray()) return false;
+  const auto array = payload.As<v8::Array>();
+  for (std::uint32_t i = 0; i < array->Length(); ++i) {
+    v8::Local<v8::Value> argument;
+    if (!array->Get(context, i).ToLocal(&argument)) return false;
+    arguments.push_back(argument);
+  }
+  return true;
+}
+
+v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
+  v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(call.id)), module_name_.Get(isolate_),
+                                  version_name_.Get(isolate_), engine_.string(call.function)};
+  v8::Local<v8::Value> made;
+  if (!engine_.runtime()
+           .make_context.Get(isolate_)
+           ->Call(engine_.context(), v8::Undefined(isolate_), 4, parts)
+           .ToLocal(&made)) {
+    return v8::Undefined(isolate_);
+  }
+  return made;
+}
+
+void ModuleHost::cancel(std::uint64_t id) {
+  if (open_.contains(id)) {
+    answer_error(id, error_of(ipc::ErrorCode::cancelled, ipc::Executed::maybe, "the call was cancelled"));
+  }
+}
+
+void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> value) {
+  if (!open_.contains(id)) return;  // cancelled meanwhile
+  if (fulfilled) {
+    answer_value(id, value);
+  } else {
+    answer_exception(id, value);
+  }
+}
+
+// --- answers -------------------------------------------------------------------------------------------------------
+
+void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
+  constexpr std::string_view kNull = "null";
+  if (value->IsUndefined()) {
+    open_.erase(id);
+    return ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(kNull), ipc::Encoding::json});
+  }
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::String> json;
+  if (!v8::JSON::Stringify(engine_.context(), value).ToLocal(&json)) return answer_unserializable(id, value, failure);
+  // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
+  // JSON text begins with a bare u.
+  const auto length = static_cast<std::size_t>(json->Utf8Length(isolate_));
+  std::string text(length, '\0');
+  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  if (text == "undefined") return answer_unserializable(id, value, failure);
+  if (length > max_payload_bytes_) {
+    return answer_error(id, error_of(ipc::ErrorCode::payload_too_large, ipc::Executed::yes,
+                                     fmt::format("the result has {} as JSON; at most {} are allowed",
+                                                 ipc::format_size(length), ipc::format_size(max_payload_bytes_))));
+  }
+  open_.erase(id);
+  ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(text), ipc::Encoding::json});
+}
+
+void ModuleHost::answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure) {
+  ipc::Error error = error_of(ipc::ErrorCode::not_serializable, ipc::Executed::yes, "");
+  std::string what = value->IsObject() ? "a value" : "a " + to_utf8(value->TypeOf(isolate_), 32);
+  error.detail = std::string("$");
+  std::string reason;
+  if (failure.HasCaught()) {
+    auto [message, stack] = describe(failure.Exception());
+    reason = " (" + message + ")";
+    error.stack = std::move(stack);
+    failure.Reset();
+    v8::Local<v8::Value> found;
+    if (engine_.runtime()
+            .find_unserializable.Get(isolate_)
+            ->Call(engine_.context(), v8::Undefined(isolate_), 1, &value)
+            .ToLocal(&found) &&
+        found->IsArray()) {
+      v8::Local<v8::Value> part;
+      if (found.As<v8::Array>()->Get(engine_.context(), 0).ToLocal(&part)) error.detail = to_utf8(part, 1024);
+      if (found.As<v8::Array>()->Get(engine_.context(), 1).ToLocal(&part)) what = to_utf8(part, 128);
+    }
+    failure.Reset();
+  }
+  error.message = fmt::format("the result cannot be expressed as JSON: {} is {}{}", error.detail, what, reason);
+  answer_error(id, std::move(error));
+}
+
+void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown) {
+  auto [message, stack] = describe(thrown);
+  ipc::Error error = error_of(ipc::ErrorCode::exception, ipc::Executed::yes, std::move(message));
+  error.stack = std::move(stack);
+  answer_error(id, std::move(error));
+}
+
+void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
+  open_.erase(id);
+  ipc::encode_worker_error(outbox_.buffer(), id, error);
+}
+
+std::pair<std::string, std::string> ModuleHost::describe(v8::Local<v8::Value> thrown) {
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Local<v8::Value> described, message, stack;
+  if (!engine_.runtime()
+           .describe_error.Get(isolate_)
+           ->Call(context, v8::Undefined(isolate_), 1, &thrown)
+           .ToLocal(&described) ||
+      !described->IsArray() || !described.As<v8::Array>()->Get(context, 0).ToLocal(&message) ||
+      !described.As<v8::Array>()->Get(context, 1).ToLocal(&stack)) {
+    return {"an error that cannot be shown was thrown", ""};
+  }
+  return {to_utf8(message, kMaxMessageBytes), to_utf8(stack, kMaxStackBytes)};
+}
+
+std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {
+  if (value.IsEmpty() || !value->IsString()) return "";
+  std::string text(max_bytes, '\0');
+  int written = value.As<v8::String>()->WriteUtf8(isolate_, text.data(), static_cast<int>(max_bytes), nullptr,
+                                                  v8::String::NO_NULL_TERMINATION | v8::String::REPLACE_INVALID_UTF8);
+  text.resize(static_cast<std::size_t>(written));
+  return text;
+}
+
+std::string ModuleHost::exported_names() {
+  constexpr std::uint32_t kMaxNames = 10;
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Local<v8::Array> names;
+  if (!exports_.Get(isolate_)->GetOwnPropertyNames(context).ToLocal(&names) || names->Length() == 0) return "nothing";
+  std::string list;
+  for (std::uint32_t i = 0; i < names->Length(); ++i) {
+    if (i == kMaxNames) return list + fmt::format(" and {} more", names->Length() - kMaxNames);
+    v8::Local<v8::Value> name;
+    v8::Local<v8::String> text;
+    if (!names->Get(context, i).ToLocal(&name) || !name->ToString(context).ToLocal(&text)) continue;
+    if (!list.empty()) list += ", ";
+    list += to_utf8(text, 64);
+  }
+  return list;
+}
+
+// --- what runs between calls ---------------------------------------------------------------------------------------
+
+void ModuleHost::set_current_call(std::uint64_t id) {
+  engine_.context()->SetContinuationPreservedEmbedderData(v8::Number::New(isolate_, static_cast<double>(id)));
+}
+
+std::uint64_t ModuleHost::current_call() const {
+  v8::HandleScope scope(isolate_);
+  v8::Local<v8::Value> id = engine_.context()->GetContinuationPreservedEmbedderData();
+  return id->IsNumber() ? static_cast<std::uint64_t>(id.As<v8::Number>()->Value()) : 0;
+}
+
+void ModuleHost::run_microtasks() {
+  isolate_->PerformMicrotaskCheckpoint();
+  report_unhandled_rejections();
+}
+
+void ModuleHost::run_due_timers() {
+  const auto now = steady_clock::now();
+  const auto copy = [this](const TimerAction& action) {
+    return TimerAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
+  };
+  while (auto action = timers_.take_due(now, copy)) {
+    const Stretch stretch(page_, action->call);
+    v8::HandleScope scope(isolate_);
+    set_current_call(action->call);
+    v8::TryCatch failure(isolate_);
+    if (action->callback.Get(isolate_)
+            ->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr)
+            .IsEmpty()) {
+      const auto [message, stack] = describe(failure.Exception());
+      log(ipc::LogLevel::error, fmt::format("uncaught in a timer: {}\n{}", message, stack));
+    }
+    run_microtasks();
+  }
+}
+
+std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat) {
+  // NaN and negative delays count as 0; an interval of 0 would never let anything else run.
+  double delay = delay_millis >= 1 ? std::min(std::floor(delay_millis), kMaxDelayMillis) : 0;
+  if (repeat) delay = std::max(delay, 1.0);
+  const auto duration = std::chrono::milliseconds(static_cast<std::int64_t>(delay));
+  return timers_.set(steady_clock::now() + duration,
+                     repeat ? std::optional<steady_clock::duration>(duration) : std::nullopt,
+                     TimerAction{v8::Global<v8::Function>(isolate_, callback), current_call()});
+}
+
+void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
+  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) return;
+  encode(outbox_.buffer(), ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call()});
+}
+
+void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
+  v8::Local<v8::Promise> promise = message.GetPromise();
+  v8::Isolate* isolate = promise->GetIsolate();
+  ModuleHost* host = Engine::host_of(isolate);
+  if (host == nullptr) return;
+  if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
+    if (host->rejections_.size() < kMaxRejections) {
+      host->rejections_.push_back({v8::Global<v8::Promise>(isolate, promise),
+                                   v8::Global<v8::Value>(isolate, message.GetValue()), host->current_call()});
+    }
+  } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
+    std::erase_if(host->rejections_, [&](const Rejection& rejection) { return rejection.promise == promise; });
+  }
+}
+
+void ModuleHost::report_unhandled_rejections() {
+  for (const Rejection& rejection : std::exchange(rejections_, {})) {
+    // A function's own promise is an answer, and marked as handled once it was returned.
+    if (rejection.promise.Get(isolate_)->HasHandler()) continue;
+    set_current_call(rejection.call);
+    const auto [message, stack] = describe(rejection.reason.Get(isolate_));
+    log(ipc::LogLevel::error, fmt::format("unhandled promise rejection: {}\n{}", message, stack));
+  }
+}
+
+}  // namespace holdfast::worker

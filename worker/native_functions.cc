@@ -1,0 +1,59 @@
+#include "worker/native_functions.h"
+
+#include "worker/engine.h"
+#include "worker/module_host.h"
+
+namespace holdfast::worker {
+namespace {
+
+using Arguments = v8::FunctionCallbackInfo<v8::Value>;
+
+// Only the runtime calls these, with as many arguments, and of the types, that it promises.
+
+void settle(const Arguments& arguments) {
+  const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  Engine::host_of(arguments.GetIsolate())->settle(id, arguments[1]->IsTrue(), arguments[2]);
+}
+
+void log(const Arguments& arguments) {
+  const auto level = static_cast<ipc::LogLevel>(arguments[0].As<v8::Int32>()->Value());
+  v8::String::Utf8Value text(arguments.GetIsolate(), arguments[1]);
+  if (*text != nullptr) {
+    Engine::host_of(arguments.GetIsolate())->log(level, {*text, static_cast<std::size_t>(text.length())});
+  }
+}
+
+void set_timer(const Arguments& arguments) {
+  const std::uint32_t id = Engine::host_of(arguments.GetIsolate())
+                               ->set_timer(arguments[0].As<v8::Function>(), arguments[1].As<v8::Number>()->Value(),
+                                           arguments[2]->IsTrue());
+  arguments.GetReturnValue().Set(id);
+}
+
+void clear_timer(const Arguments& arguments) {
+  const double id = arguments[0].As<v8::Number>()->Value();
+  if (id >= 1 && id <= UINT32_MAX) {
+    Engine::host_of(arguments.GetIsolate())->clear_timer(static_cast<std::uint32_t>(id));
+  }
+}
+
+void enqueue_microtask(const Arguments& arguments) {
+  arguments.GetIsolate()->EnqueueMicrotask(arguments[0].As<v8::Function>());
+}
+
+}  // namespace
+
+void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
+  const auto install = [&](const char* name, v8::FunctionCallback callback) {
+    v8::Local<v8::Function> function = v8::Function::New(context, callback, {}, 0, v8::ConstructorBehavior::kThrow)
+                                           .ToLocalChecked();
+    host->Set(context, v8::String::NewFromUtf8(isolate, name).ToLocalChecked(), function).Check();
+  };
+  install("settle", settle);
+  install("log", log);
+  install("setTimer", set_timer);
+  install("clearTimer", clear_timer);
+  install("enqueueMicrotask", enqueue_microtask);
+}
+
+}  // namespace holdfast::worker

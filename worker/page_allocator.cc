@@ -1,0 +1,78 @@
+#include "worker/page_allocator.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+namespace holdfast::worker {
+namespace {
+
+int protection(v8::PageAllocator::Permission permission) {
+  switch (permission) {
+    case v8::PageAllocator::kNoAccess:
+    case v8::PageAllocator::kNoAccessWillJitLater:
+      return PROT_NONE;
+    case v8::PageAllocator::kRead:
+      return PROT_READ;
+    case v8::PageAllocator::kReadWrite:
+      return PROT_READ | PROT_WRITE;
+    case v8::PageAllocator::kReadWriteExecute:
+      return PROT_READ | PROT_WRITE | PROT_EXEC;
+    case v8::PageAllocator::kReadExecute:
+      return PROT_READ | PROT_EXEC;
+  }
+  return PROT_NONE;
+}
+
+constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+}  // namespace
+
+ForkablePageAllocator::ForkablePageAllocator() : page_size_(static_cast<size_t>(::sysconf(_SC_PAGESIZE))) {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) random_.seed(seed);
+}
+
+void ForkablePageAllocator::SetRandomMmapSeed(int64_t seed) {
+  if (seed != 0) random_.seed(static_cast<std::uint64_t>(seed));
+}
+
+void* ForkablePageAllocator::GetRandomMmapAddr() {
+  // 46 bits: the lower half of user space on x86-64, so that there is always room above.
+  return reinterpret_cast<void*>(random_() & 0x3ffffffff000);
+}
+
+void* ForkablePageAllocator::AllocatePages(void* hint, size_t length, size_t alignment, Permission permission) {
+  const size_t reserved = length + (alignment > page_size_ ? alignment - page_size_ : 0);
+  const auto hinted = reinterpret_cast<std::uintptr_t>(hint) & ~(alignment - 1);
+  void* mapped = ::mmap(reinterpret_cast<void*>(hinted), reserved, protection(permission), kFlags, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  const auto begin = reinterpret_cast<std::uintptr_t>(mapped);
+  const std::uintptr_t aligned = (begin + alignment - 1) & ~(alignment - 1);
+  const std::uintptr_t end = begin + reserved;
+  if (aligned > begin) ::munmap(mapped, aligned - begin);
+  if (end > aligned + length) ::munmap(reinterpret_cast<void*>(aligned + length), end - aligned - length);
+  return reinterpret_cast<void*>(aligned);
+}
+
+bool ForkablePageAllocator::FreePages(void* address, size_t length) { return ::munmap(address, length) == 0; }
+
+bool ForkablePageAllocator::ReleasePages(void* address, size_t length, size_t new_length) {
+  return ::munmap(static_cast<char*>(address) + new_length, length - new_length) == 0;
+}
+
+bool ForkablePageAllocator::SetPermissions(void* address, size_t length, Permission permission) {
+  if (::mprotect(address, length, protection(permission)) != 0) return false;
+  if (permission == kNoAccess) DiscardSystemPages(address, length);
+  return true;
+}
+
+bool ForkablePageAllocator::DiscardSystemPages(void* address, size_t length) {
+  return ::madvise(address, length, MADV_DONTNEED) == 0;
+}
+
+bool ForkablePageAllocator::DecommitPages(void* address, size_t length) {
+  return ::mmap(address, length, PROT_NONE, kFlags | MAP_FIXED, -1, 0) == address;
+}
+
+}  // namespace holdfast::worker

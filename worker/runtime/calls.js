@@ -1,0 +1,120 @@
+// What the worker needs of JavaScript to run calls. Evaluated once, in the zygote, before any module exists, as the
+// body of a function with the parameters `host` (native functions) and `runtime` (what the worker takes from here).
+//
+// A module shares this realm and may change any global. Nothing here may therefore look up a global, or a method on a
+// value of the module's, at the time of a call: all that is needed is taken now.
+'use strict';
+
+const { settle } = host;
+const { apply } = Reflect;
+const { stringify } = JSON;
+const { getPrototypeOf, keys } = Object;
+const { isArray } = Array;
+const ErrorPrototype = Error.prototype;
+const StringConstructor = String;
+const ErrorConstructor = Error;
+const stringIndexOf = String.prototype.indexOf;
+const stringSlice = String.prototype.slice;
+const stringStartsWith = String.prototype.startsWith;
+const SetConstructor = Set;
+const setHas = Set.prototype.has;
+const setAdd = Set.prototype.add;
+const setDelete = Set.prototype.delete;
+const isIdentifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
+const regExpExec = RegExp.prototype.exec;
+
+// The second argument of every function.
+runtime.makeContext = (requestId, module, version, name) =>
+  ({ requestId: StringConstructor(requestId), module, version, function: name });
+
+// Tells the worker what a value that is not settled yet comes to. `await` takes promises and other thenables alike,
+// and does not call what a module may have put in the place of Promise.prototype.then of a native promise.
+runtime.watch = async (id, value) => {
+  let result;
+  try {
+    result = await value;
+  } catch (reason) {
+    settle(id, false, reason);
+    return;
+  }
+  settle(id, true, result);
+};
+
+function isError(value) {
+  try {
+    for (let at = value; typeof at === 'object' && at !== null; at = getPrototypeOf(at)) {
+      if (at === ErrorPrototype) return true;
+    }
+  } catch { /* a Proxy that throws is no error object of ours */ }
+  return false;
+}
+
+function show(value) {
+  if (typeof value === 'string') return value;
+  try {
+    if (typeof value === 'object' && value !== null) return stringify(value) ?? '{}';
+    return StringConstructor(value);
+  } catch {
+    return `a value of type ${typeof value} that cannot be shown`;
+  }
+}
+
+// [message, stack] of anything that was thrown. Never throws itself.
+runtime.describeError = (thrown) => {
+  try {
+    if (!isError(thrown)) return [`a value that is not an Error was thrown: ${show(thrown)}`, ''];
+    const name = thrown.name;
+    const text = thrown.message;
+    const message = text === '' ? `${name}` : `${name}: ${text}`;
+    let stack = thrown.stack;
+    if (typeof stack !== 'string') stack = '';
+    // V8 puts the message in front of the frames.
+    const frames = apply(stringIndexOf, stack, ['\n    at ']);
+    if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
+    else if (apply(stringStartsWith, stack, [message])) stack = '';
+    return [message, stack];
+  } catch {
+    return ['an error that cannot be shown was thrown: its own properties throw', ''];
+  }
+};
+
+function step(path, key, inArray) {
+  if (inArray) return `${path}[${key}]`;
+  return apply(regExpExec, isIdentifier, [key]) !== null ? `${path}.${key}` : `${path}[${stringify(key)}]`;
+}
+
+// Where in a result the first value is that JSON.stringify refuses, as [path, what it is]; undefined if it found none
+// (a toJSON or a getter threw, say). Only run after JSON.stringify threw.
+runtime.findUnserializable = (root) => {
+  const above = new SetConstructor();
+  function visit(value, path) {
+    if (typeof value === 'bigint') return [path, 'a BigInt'];
+    if (typeof value !== 'object' || value === null) return undefined;
+    if (apply(setHas, above, [value])) return [path, 'a reference back to an object that contains it'];
+    apply(setAdd, above, [value]);
+    const names = keys(value);
+    for (let i = 0; i < names.length; i++) {
+      const found = visit(value[names[i]], step(path, names[i], isArray(value)));
+      if (found !== undefined) return found;
+    }
+    apply(setDelete, above, [value]);
+    return undefined;
+  }
+  try {
+    return visit(root, '$');
+  } catch {
+    return undefined;
+  }
+};
+
+// The `require` of CommonJS modules.
+runtime.require = (specifier) => {
+  const error = new ErrorConstructor(
+    `Cannot find module '${show(specifier)}': a Holdfast module is one file. Bundle its dependencies into it, for ` +
+    'example with: npx esbuild entry.js --bundle --format=cjs --outfile=module-v1.js');
+  error.code = 'MODULE_NOT_FOUND';
+  throw error;
+};
+
+runtime.show = show;
+runtime.isError = isError;

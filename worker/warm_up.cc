@@ -1,0 +1,61 @@
+#include "worker/warm_up.h"
+
+#include <string_view>
+
+#include "ipc/worker_messages.h"
+#include "worker/module_host.h"
+
+namespace holdfast::worker {
+namespace {
+
+// Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
+// first use), regular expressions, collections, typed arrays. Must not touch Math.random: its state is made at first
+// use, and all children would share it.
+constexpr std::string_view kModule = R"js(
+'use strict';
+exports.echo = async (payload, context) => ({ ...payload, f: context.function });
+exports.later = async () => { await null; return [1, 'two', { three: 3.5 }]; };
+exports.fail = async () => { throw new TypeError('warm'); };
+exports.plain = () => 1;
+exports.cyclic = () => { const a = {}; a.a = a; return a; };
+exports.library = async (payload) => {
+  const text = `${new Date(0).toISOString()} ${new Date(0).toString()} ${(1234.5).toLocaleString('en-US')}`;
+  const map = new Map(Object.entries(payload)), set = new Set([1, 2, 3]);
+  class A { #x = 1; get x() { return this.#x; } static make() { return new A(); } }
+  const { x } = A.make();
+  const sorted = [3, 1, 2].map((n) => n * x).filter((n) => n > 0).sort((a, b) => a - b);
+  const bytes = new Uint8Array(16).fill(7);
+  const words = text.split(/\s+/).map((w) => w.replace(/[aeiou]/gi, '').toUpperCase()).join(' ');
+  new Intl.DateTimeFormat('en-US', { timeZone: 'UTC' }).format(0);
+  try { JSON.parse('{'); } catch (error) { error.stack; }
+  for (const [key, value] of map) set.add(key + value);
+  function* generate() { yield* sorted; }
+  return { words, sorted: [...generate()], size: set.size, sum: bytes.reduce((a, b) => a + b, 0) };
+};
+)js";
+
+}  // namespace
+
+void warm_up(Engine& engine) {
+  static ipc::SharedPage page{};
+  Outbox nowhere(-1);
+  {
+    ModuleHost host(engine, nowhere, page);
+    host.load({.module = "warm-up", .version = "1", .file_name = "warm-up.js", .source = ipc::as_bytes(kModule),
+               .memory_bytes = UINT64_MAX, .max_payload_bytes = 1 << 20});
+    std::uint64_t id = 0;
+    // Twice: V8 allocates a function's feedback only once it has run.
+    for (int round = 0; round < 2; ++round) {
+      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "missing"}) {
+        host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
+      }
+      host.start({.id = ++id, .function = "echo", .payload = ipc::as_bytes(R"([{"a":1}])"),
+                  .arguments = ipc::ArgumentStyle::positional});
+    }
+    host.run_due_timers();
+  }
+  engine.run_pending_tasks();
+  engine.collect_garbage();
+}
+
+}  // namespace holdfast::worker

@@ -1,0 +1,94 @@
+#include "worker/worker.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+namespace holdfast::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Answers are sent when a turn ends, or when this much has gathered, so that a long turn does not hold them back.
+constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
+
+// With more than this unsent, no further request is read: the supervisor is to take its answers first.
+constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
+
+}  // namespace
+
+Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
+    : engine_(engine), socket_(socket), outbox_(socket), host_(engine, outbox_, page) {}
+
+void Worker::run() {
+  for (;;) {
+    wait_for_work();
+    handle_frames();
+    host_.run_due_timers();
+    engine_.run_pending_tasks();
+    outbox_.send_some();
+  }
+}
+
+// Comes back when something was received, a timer is due, or the socket took more output.
+void Worker::wait_for_work() {
+  const auto timer = host_.next_timer();
+  const bool congested = outbox_.unsent_bytes() > kMaxUnsentBytes;
+  if (!timer && outbox_.empty()) {
+    receive(0);  // the common case: one system call, which blocks
+    return;
+  }
+  int timeout = -1;
+  if (timer) {
+    const auto left = std::chrono::ceil<milliseconds>(*timer - steady_clock::now());
+    timeout = static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, INT32_MAX));
+  }
+  pollfd wanted = {socket_, static_cast<short>((congested ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
+  if (::poll(&wanted, 1, timeout) <= 0) return;
+  if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
+  if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !congested) receive(MSG_DONTWAIT);
+}
+
+bool Worker::receive(int flags) {
+  const auto space = in_.prepare();
+  const ssize_t count = ::recv(socket_, space.data(), space.size(), flags);
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return false;
+  if (count <= 0) ::_exit(0);  // the supervisor closed the socket, or is gone
+  in_.commit(static_cast<std::size_t>(count));
+  return true;
+}
+
+void Worker::handle_frames() {
+  for (;;) {
+    const auto frame = in_.next();
+    // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
+    if (!frame) ::_exit(1);
+    if (!frame->has_value()) return;
+    const auto request = ipc::decode_worker_request(**frame);
+    if (!request) ::_exit(1);
+    handle(*request);
+    if (outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
+  }
+}
+
+void Worker::handle(const ipc::WorkerRequest& request) {
+  if (const auto* call = std::get_if<ipc::WorkerCall>(&request)) {
+    if (!loaded_) ::_exit(1);
+    host_.start(*call);
+  } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&request)) {
+    host_.cancel(cancel->id);
+  } else {
+    loaded_ = host_.load(std::get<ipc::LoadRequest>(request));
+    if (!loaded_) {
+      outbox_.send_all();
+      ::_exit(0);
+    }
+  }
+}
+
+}  // namespace holdfast::worker

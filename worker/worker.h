@@ -1,0 +1,37 @@
+// The worker: a forked, locked process that hosts one module for its whole life and serves calls to it from its one
+// socket, until the supervisor closes it or kills the process.
+#pragma once
+
+#include "ipc/frame.h"
+#include "ipc/shared_page.h"
+#include "worker/engine.h"
+#include "worker/module_host.h"
+#include "worker/outbox.h"
+
+namespace holdfast::worker {
+
+class Worker {
+ public:
+  // `socket`, a connected stream socket, and `page` stay the caller's and outlive the worker.
+  Worker(Engine& engine, int socket, ipc::SharedPage& page);
+
+  // Serves until the supervisor is gone. Never returns.
+  [[noreturn]] void run();
+
+  Outbox& outbox() { return outbox_; }
+
+ private:
+  void wait_for_work();
+  bool receive(int flags);
+  void handle_frames();
+  void handle(const ipc::WorkerRequest& request);
+
+  Engine& engine_;
+  const int socket_;
+  Outbox outbox_;
+  ipc::FrameReader in_;
+  ModuleHost host_;
+  bool loaded_ = false;
+};
+
+}  // namespace holdfast::worker
