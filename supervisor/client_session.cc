@@ -1,0 +1,127 @@
+#include "supervisor/client_session.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "ipc/text.h"
+#include "ipc/units.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+constexpr std::size_t kMaxClientNameBytes = 64;
+
+// Back-pressure: beyond any of these a client is not read from until it falls below.
+// Memory kept for its open calls: two of the largest payloads.
+constexpr std::size_t kMaxHeldBytes = std::size_t{32} << 20;
+// Answers that it has not read.
+constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
+
+// Answers to calls that were under way when it stopped reading may still come in. A client that lets this much gather
+// is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
+constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
+
+}  // namespace
+
+ClientSession::ClientSession(std::uint64_t number, Turn& turn, Socket socket, Owner& owner)
+    : Connection(turn, std::move(socket), kFrameLimits),
+      number_(number),
+      owner_(owner),
+      name_(fmt::format("client {}", number)) {}
+
+// --- messages ------------------------------------------------------------------------------------------------------
+
+void ClientSession::on_frame(const ipc::Frame& frame) {
+  const auto message = ipc::decode_client_message(frame);
+  if (!message) return cut_off(message.error().message);
+  if (const auto* hello = std::get_if<ipc::ClientHello>(&*message)) return greet(*hello);
+  if (!greeted_) return cut_off("the first message must be hello");
+  if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
+    if (open_.contains(call->id)) return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
+    owner_.client_called(*this, *call);
+    if (over_limits()) pause();
+  } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
+    if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
+  } else {
+    ipc::WorkerList list = owner_.list_workers();
+    list.id = std::get<ipc::ListWorkersRequest>(*message).id;
+    encode(output(), list);
+  }
+}
+
+void ClientSession::greet(const ipc::ClientHello& hello) {
+  if (greeted_) return cut_off("hello was sent twice");
+  if (hello.client_name.size() > kMaxClientNameBytes) {
+    return cut_off(fmt::format("the client's name has {} bytes; at most {} are allowed", hello.client_name.size(),
+                               kMaxClientNameBytes));
+  }
+  if (!hello.client_name.empty()) {
+    const std::string shown = ipc::clean_utf8(hello.client_name, kMaxClientNameBytes);
+    name_ = fmt::format("client {} ({})", number_, ipc::printable(shown, ipc::Newlines::escape));
+  }
+  encode(output(), ipc::ServerHello{.protocol_version = ipc::kProtocolVersion,
+                                    .server_version = HOLDFAST_VERSION,
+                                    .max_frame_bytes = kFrameLimits.max_bytes,
+                                    .max_payload_bytes = kMaxPayloadBytes,
+                                    .max_calls_in_flight = kMaxCallsInFlight});
+  if (hello.protocol_version != ipc::kProtocolVersion) {
+    return cut_off(fmt::format("the client speaks protocol version {}, holdfastd {} speaks {}",
+                               hello.protocol_version, HOLDFAST_VERSION, ipc::kProtocolVersion));
+  }
+  greeted_ = true;
+  spdlog::debug("{}: connected", name_);
+}
+
+void ClientSession::on_violation(const ipc::ProtocolViolation& violation) { cut_off(violation.message); }
+
+void ClientSession::cut_off(const std::string& violation) {
+  spdlog::warn("{}: cut off, for it broke the protocol: {}", name_,
+               ipc::printable(violation, ipc::Newlines::escape));
+  encode(output(), ipc::ProtocolViolation{violation});
+  close();
+  owner_.client_left(*this);
+}
+
+void ClientSession::on_end(std::string_view reason) {
+  spdlog::debug("{}: left ({})", name_, reason);
+  owner_.client_left(*this);
+}
+
+// --- calls ---------------------------------------------------------------------------------------------------------
+
+void ClientSession::opened(std::uint64_t client_id, CallId call, std::size_t bytes) {
+  open_.emplace(client_id, call);
+  held_bytes_ += bytes;
+}
+
+void ClientSession::answer(std::uint64_t client_id, const ipc::ResultView& result, std::size_t bytes) {
+  if (!is_open()) return;
+  ipc::encode_result(output(), client_id, result);
+  closed(client_id, bytes);
+}
+
+void ClientSession::answer(std::uint64_t client_id, const ipc::Error& error, std::size_t bytes) {
+  if (!is_open()) return;
+  ipc::encode_error(output(), client_id, error);
+  closed(client_id, bytes);
+}
+
+void ClientSession::closed(std::uint64_t client_id, std::size_t bytes) {
+  if (open_.erase(client_id) > 0) held_bytes_ -= bytes;
+}
+
+void ClientSession::on_sent() {
+  if (unsent_bytes() > kCutOffUnsentBytes) {
+    spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
+    close();
+    owner_.client_left(*this);
+  } else if (!over_limits()) {
+    resume();
+  }
+}
+
+bool ClientSession::over_limits() const {
+  return open_.size() >= kMaxCallsInFlight || held_bytes_ > kMaxHeldBytes || unsent_bytes() > kMaxUnsentBytes;
+}
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,102 @@
+#include "supervisor/connection.h"
+
+#include <boost/asio/buffer.hpp>
+
+namespace holdfast::supervisor {
+
+using boost::system::error_code;
+
+Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits)
+    : turn_(turn), socket_(std::move(socket)), in_(limits) {
+  error_code ignored;  // an error would show at the first read
+  socket_.non_blocking(true, ignored);
+}
+
+void Connection::start() { read(); }
+
+void Connection::close() {
+  if (!open_) return;
+  if (!out_.empty()) {
+    error_code ignored;
+    const auto data = out_.data();
+    socket_.write_some(boost::asio::buffer(data.data(), data.size()), ignored);
+  }
+  open_ = false;
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+ipc::OutputBuffer& Connection::output() {
+  if (!flush_planned_) {
+    flush_planned_ = true;
+    turn_.join(std::static_pointer_cast<Connection>(shared_from_this()));
+  }
+  return out_;
+}
+
+void Connection::at_end_of_turn() {
+  flush_planned_ = false;
+  if (!open_) return;
+  while (!out_.empty()) {
+    const auto data = out_.data();
+    error_code error;
+    const std::size_t count = socket_.write_some(boost::asio::buffer(data.data(), data.size()), error);
+    if (error == boost::asio::error::would_block) {
+      flush_planned_ = true;
+      socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {
+        if (!failed) self->at_end_of_turn();
+      });
+      break;
+    }
+    if (error) return end(error.message());
+    out_.consume(count);
+  }
+  on_sent();
+}
+
+void Connection::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  if (handling_ || !open_) return;
+  handle_frames();
+  read();
+}
+
+void Connection::read() {
+  if (!open_ || paused_ || reading_) return;
+  reading_ = true;
+  const auto space = in_.prepare();
+  socket_.async_read_some(boost::asio::buffer(space.data(), space.size()),
+                          [self = shared_from_this()](const error_code& error, std::size_t count) {
+                            self->reading_ = false;
+                            if (!self->open_) return;
+                            if (error) return self->end(error.message());
+                            self->in_.commit(count);
+                            self->handle_frames();
+                            self->read();
+                          });
+}
+
+void Connection::handle_frames() {
+  handling_ = true;
+  while (open_ && !paused_) {
+    const auto frame = in_.next();
+    if (!frame) {
+      // The stream cannot be understood any more: nothing further is read.
+      paused_ = true;
+      on_violation(frame.error());
+      break;
+    }
+    if (!frame->has_value()) break;
+    on_frame(**frame);
+  }
+  handling_ = false;
+}
+
+void Connection::end(std::string_view reason) {
+  if (!open_) return;
+  close();
+  on_end(reason);
+}
+
+}  // namespace holdfast::supervisor

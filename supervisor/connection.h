@@ -1,0 +1,66 @@
+// One stream socket that speaks frames: reads in bulk, hands out frame after frame, writes once a turn. The base of
+// what the supervisor talks to: clients and workers.
+#pragma once
+
+#include <boost/asio/local/stream_protocol.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ipc/frame.h"
+#include "supervisor/turn.h"
+
+namespace holdfast::supervisor {
+
+class Connection : public Turn::Participant, public std::enable_shared_from_this<Connection> {
+ public:
+  using Socket = boost::asio::local::stream_protocol::socket;
+
+  // Begins to read. Call once the object is owned by a shared_ptr.
+  void start();
+
+  // Closes the socket; on_end() is not called. What is unsent is sent first as far as the socket takes it at once.
+  void close();
+  bool is_open() const { return open_; }
+
+ protected:
+  Connection(Turn& turn, Socket socket, ipc::FrameLimits limits);
+
+  // Where messages for the peer are encoded; they leave when the turn ends. A closed connection swallows them.
+  ipc::OutputBuffer& output();
+  std::size_t unsent_bytes() const { return out_.size_bytes(); }
+
+  // Back-pressure: no further frame is handed out, and nothing more is read, until resume(). May be called from
+  // on_frame().
+  void pause() { paused_ = true; }
+  void resume();
+  bool paused() const { return paused_; }
+
+  // The frame dies when this returns.
+  virtual void on_frame(const ipc::Frame& frame) = 0;
+  // The peer broke the framing. The connection is still open.
+  virtual void on_violation(const ipc::ProtocolViolation& violation) = 0;
+  // The stream ended or broke; the connection is closed. Called at most once.
+  virtual void on_end(std::string_view reason) = 0;
+  // The turn in which something was written has ended, and what the socket would take has left. The place to
+  // resume(): nothing else is under way.
+  virtual void on_sent() {}
+
+ private:
+  void at_end_of_turn() override;
+  void read();
+  void handle_frames();
+  void end(std::string_view reason);
+
+  Turn& turn_;
+  Socket socket_;
+  ipc::FrameReader in_;
+  ipc::OutputBuffer out_;
+  bool open_ = true;
+  bool reading_ = false;        // a read is under way
+  bool handling_ = false;       // in the loop of handle_frames()
+  bool paused_ = false;
+  bool flush_planned_ = false;  // at the end of the turn, or once the socket is writable
+};
+
+}  // namespace holdfast::supervisor

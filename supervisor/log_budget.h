@@ -1,0 +1,42 @@
+// How much a worker may log: a module that floods the log must not drown the operator or slow the others down.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+
+namespace holdfast::supervisor {
+
+// A token bucket over bytes. Pure.
+class LogBudget {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  static constexpr double kBytesPerSecond = 64 << 10;
+  static constexpr double kBurstBytes = 256 << 10;
+
+  // Whether a line of `bytes` may be logged now. Refused lines are counted.
+  bool take(std::size_t bytes, TimePoint now) {
+    if (last_ != TimePoint{}) {
+      const std::chrono::duration<double> passed = now - last_;
+      left_ = std::min(kBurstBytes, left_ + passed.count() * kBytesPerSecond);
+    }
+    last_ = now;
+    if (left_ < static_cast<double>(bytes)) {
+      ++dropped_;
+      return false;
+    }
+    left_ -= static_cast<double>(bytes);
+    return true;
+  }
+
+  // How many lines were refused since this was last asked.
+  std::size_t take_dropped() { return std::exchange(dropped_, 0); }
+
+ private:
+  double left_ = kBurstBytes;
+  TimePoint last_{};
+  std::size_t dropped_ = 0;
+};
+
+}  // namespace holdfast::supervisor

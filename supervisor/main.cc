@@ -1,0 +1,142 @@
+// holdfastd: the supervisor.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <memory>
+
+#include "ipc/unique_fd.h"
+#include "ipc/units.h"
+#include "supervisor/host_memory.h"
+#include "supervisor/listener.h"
+#include "supervisor/options.h"
+#include "supervisor/supervisor.h"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace holdfast;
+using namespace holdfast::supervisor;
+
+void set_up_log(const std::string& level) {
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("holdfastd", std::make_shared<spdlog::sinks::stderr_sink_st>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+// Half of what is available, at each worker's limit: most use far less, and the host has other work to do.
+std::size_t default_max_workers(std::uint64_t memory_bytes) {
+  constexpr std::size_t kMost = 1000;
+  const std::uint64_t available = available_memory();
+  const std::size_t workers = std::clamp<std::size_t>(available / 2 / memory_bytes, 1, kMost);
+  spdlog::info("--max-workers {}: half of the {} available, by {} for each module", workers,
+               ipc::format_size(available), ipc::format_size(memory_bytes));
+  return workers;
+}
+
+// Each worker takes three descriptors here, each client one: as many as the host allows.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+SupervisorOptions supervisor_options(const Options& options) {
+  SupervisorOptions result;
+  result.scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(options.memory_bytes);
+  result.scheduler.standby = options.standby;
+  result.scheduler.queue_limit = options.queue_limit;
+  result.scheduler.idle_timeout = options.idle_timeout;
+  result.workers = {options.worker_program, options.memory_bytes, options.stretch};
+  result.default_timeout = options.timeout;
+  result.shutdown_grace = options.shutdown_grace;
+  return result;
+}
+
+// s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
+void announce_ready(std::optional<int> fd) {
+  if (!fd) return;
+  const UniqueFd ready(*fd);
+  if (::write(ready.get(), "\n", 1) != 1) spdlog::warn("cannot write to --ready-fd {}", *fd);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  auto parsed = parse_options(argc, argv);
+  if (const int* status = std::get_if<int>(&parsed)) return *status;
+  const Options& options = std::get<Options>(parsed);
+  set_up_log(options.log_level);
+  raise_descriptor_limit();
+  ::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more must not end the supervisor
+
+  ModuleSources sources(options.modules);
+  for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
+
+  asio::io_context io(1);
+  int status = 0;
+  std::unique_ptr<Listener> listener;
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  Supervisor supervisor(io, supervisor_options(options), sources, [&](const std::string& failure) {
+    if (!failure.empty()) {
+      spdlog::critical("{}", failure);
+      status = 1;
+    }
+    if (listener) listener->stop();
+    signals.cancel();
+    io.stop();
+  });
+
+  const std::function<void()> shut_down = [&] {
+    if (listener) listener->stop();
+    supervisor.begin_shutdown();
+  };
+  std::function<void()> await_signal = [&] {
+    signals.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      shut_down();
+      await_signal();
+    });
+  };
+  await_signal();
+
+  if (options.client_fd) {
+    for (int fd : {options.client_fd.value(), options.ready_fd.value_or(-1)}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    Listener::Socket client(io);
+    boost::system::error_code error;
+    client.assign(asio::local::stream_protocol(), *options.client_fd, error);
+    if (error) {
+      spdlog::critical("--client-fd {} is not a connected socket: {}", *options.client_fd, error.message());
+      return 1;
+    }
+    // When its only client has left there is nobody to finish calls for.
+    supervisor.add_client(std::move(client), [&] {
+      supervisor.begin_shutdown();
+      supervisor.begin_shutdown();
+    });
+  } else {
+    auto opened = Listener::open(io, options.socket, options.socket_mode);
+    if (!opened) {
+      spdlog::critical("{}", opened.error());
+      return 1;
+    }
+    listener = std::move(*opened);
+  }
+  supervisor.start([&] {
+    if (listener) {
+      listener->start([&](Listener::Socket socket) { supervisor.add_client(std::move(socket)); });
+      spdlog::info("holdfastd {} listens on {}", HOLDFAST_VERSION, options.socket);
+    }
+    announce_ready(options.ready_fd);
+  });
+  io.run();
+  return status;
+}

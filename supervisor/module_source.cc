@@ -1,0 +1,104 @@
+#include "supervisor/module_source.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "ipc/unique_fd.h"
+#include "ipc/units.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+constexpr std::size_t kMaxNameBytes = 64;
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-' || c == '+';
+}
+
+ipc::Error unusable(const ModuleName& name, const std::string& reason) {
+  ipc::Error error;
+  error.code = ipc::ErrorCode::load_failed;
+  error.message = fmt::format("cannot read module {}: {}", to_string(name), reason);
+  return error;
+}
+
+}  // namespace
+
+std::string to_string(const ModuleName& name) { return name.module + "@" + name.version; }
+
+std::optional<std::string> name_problem(std::string_view part, std::string_view what) {
+  if (part.empty()) return fmt::format("the {} is empty", what);
+  if (part.size() > kMaxNameBytes) {
+    return fmt::format("the {} has {} characters; at most {} are allowed", what, part.size(), kMaxNameBytes);
+  }
+  if (part.front() == '.') return fmt::format("the {} begins with a dot", what);
+  if (!std::all_of(part.begin(), part.end(), is_name_character)) {
+    return fmt::format("the {} has a character other than A-Z a-z 0-9 . _ - +", what);
+  }
+  return std::nullopt;
+}
+
+tl::expected<ModuleName, std::string> parse_module_name(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (at == std::string_view::npos) return tl::unexpected(std::string("expected MODULE@VERSION"));
+  ModuleName name{std::string(text.substr(0, at)), std::string(text.substr(at + 1))};
+  if (auto problem = name_problem(name.module, "module")) return tl::unexpected(*problem);
+  if (auto problem = name_problem(name.version, "version")) return tl::unexpected(*problem);
+  return name;
+}
+
+std::filesystem::path ModuleSources::path_of(const ModuleName& name) const {
+  if (const auto file = files_.find(name); file != files_.end()) return file->second;
+  if (directory_.empty()) return {};
+  return directory_ / (name.module + "-" + name.version + ".js");
+}
+
+bool ModuleSources::contains(const ModuleName& name) const {
+  const auto path = path_of(name);
+  return !path.empty() && ::access(path.c_str(), F_OK) == 0;
+}
+
+ipc::Error ModuleSources::not_found(const ModuleName& name) const {
+  ipc::Error error;
+  error.code = ipc::ErrorCode::not_found;
+  error.message = fmt::format("there is no module {}: no file {}-{}.js in the modules directory", to_string(name),
+                              name.module, name.version);
+  return error;
+}
+
+tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name) const {
+  const auto path = path_of(name);
+  if (path.empty()) return tl::unexpected(not_found(name));
+  // Not blocking, lest a named pipe in the directory hold the supervisor up.
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file && errno == ENOENT) return tl::unexpected(not_found(name));
+  if (!file) return tl::unexpected(unusable(name, std::strerror(errno)));
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) return tl::unexpected(unusable(name, std::strerror(errno)));
+  if (!S_ISREG(status.st_mode)) return tl::unexpected(unusable(name, "it is not a regular file"));
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > kMaxSourceBytes) {
+    return tl::unexpected(unusable(name, fmt::format("it has {}; at most {} are allowed", ipc::format_size(size),
+                                                     ipc::format_size(kMaxSourceBytes))));
+  }
+  ModuleSource source{path.filename().string(), std::string(size, '\0')};
+  std::size_t done = 0;
+  while (done < source.text.size()) {
+    const ssize_t count = ::read(file.get(), source.text.data() + done, source.text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return tl::unexpected(unusable(name, std::strerror(errno)));
+    if (count == 0) break;  // it became shorter meanwhile
+    done += static_cast<std::size_t>(count);
+  }
+  source.text.resize(done);
+  return source;
+}
+
+}  // namespace holdfast::supervisor

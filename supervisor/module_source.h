@@ -1,0 +1,62 @@
+// Where modules come from: files of a directory, named MODULE-VERSION.js, and single files that the operator named.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+#include "ipc/error.h"
+
+namespace holdfast::supervisor {
+
+struct ModuleName {
+  std::string module;
+  std::string version;
+  auto operator<=>(const ModuleName&) const = default;
+};
+
+// "calculator@v1.0.0", as people write it.
+std::string to_string(const ModuleName& name);
+
+// Splits "MODULE@VERSION" and checks both; the error says what is wrong.
+tl::expected<ModuleName, std::string> parse_module_name(std::string_view text);
+
+// Nothing if `part` can be a module's name or version: 1 to 64 characters of A-Z a-z 0-9 . _ - +, the first no dot.
+// That leaves no room for a path. Else what is wrong with it; `what` is "module" or "version".
+std::optional<std::string> name_problem(std::string_view part, std::string_view what);
+
+struct ModuleSource {
+  std::string file_name;  // without its directory: what stacks show
+  std::string text;
+};
+
+class ModuleSources {
+ public:
+  // A file larger than this is no module.
+  static constexpr std::uint64_t kMaxSourceBytes = std::uint64_t{16} << 20;
+
+  // `directory` may be empty: then only files given by add_file() are found.
+  explicit ModuleSources(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+  // `name` is this file, whatever the directory has.
+  void add_file(ModuleName name, std::filesystem::path file) { files_[std::move(name)] = std::move(file); }
+
+  // Whether there is a file for `name`. `name` was checked with name_problem().
+  bool contains(const ModuleName& name) const;
+
+  // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.
+  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const;
+
+ private:
+  std::filesystem::path path_of(const ModuleName& name) const;
+  ipc::Error not_found(const ModuleName& name) const;
+
+  std::filesystem::path directory_;
+  std::map<ModuleName, std::filesystem::path> files_;
+};
+
+}  // namespace holdfast::supervisor

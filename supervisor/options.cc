@@ -1,0 +1,150 @@
+#include "supervisor/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <system_error>
+
+#include "ipc/socket_path.h"
+#include "ipc/units.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A V8 that has less does not come to run a module.
+constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
+constexpr std::chrono::nanoseconds kLeastStretch = std::chrono::milliseconds(1);
+
+// The worker's program: beside this one in a build tree, under libexec when installed.
+fs::path find_worker() {
+  std::error_code ignored;
+  const fs::path here = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  for (const char* candidate : {"../worker/holdfast-worker", "../libexec/holdfast/holdfast-worker"}) {
+    if (fs::exists(here / candidate, ignored)) return (here / candidate).lexically_normal();
+  }
+  return here / "holdfast-worker";
+}
+
+// An option whose value `parse` turns into the type of `into`; it gives a value or a text that says what is wrong.
+template <typename T, typename Parse>
+CLI::Option* add(CLI::App& app, const std::string& name, T& into, Parse parse, const std::string& shown_default,
+                 const std::string& type, const std::string& description) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&into, parse, name](const std::string& text) {
+            auto value = parse(text);
+            if (!value) throw CLI::ValidationError(name, value.error());
+            into = *value;
+          },
+          description)
+      ->type_name(type)
+      ->default_str(shown_default);
+}
+
+tl::expected<mode_t, std::string> parse_mode(const std::string& text) {
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc{} || end != text.data() + text.size() || mode > 0777) {
+    return tl::unexpected(fmt::format("\"{}\" is not a file mode; expected octal digits such as 0660", text));
+  }
+  return static_cast<mode_t>(mode);
+}
+
+tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) return tl::unexpected(fmt::format("\"{}\": expected MODULE@VERSION=FILE", text));
+  auto name = parse_module_name(std::string_view(text).substr(0, equals));
+  if (!name) return tl::unexpected(fmt::format("\"{}\": {}", text, name.error()));
+  return std::pair{std::move(*name), fs::path(text.substr(equals + 1))};
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, char** argv) {
+  Options options;
+  options.socket = ipc::default_socket_path();
+  options.worker_program = find_worker();
+  std::vector<std::string> module_files;
+
+  CLI::App app("holdfastd: runs untrusted JavaScript functions, each module in a locked process of its own.");
+  app.set_version_flag("--version", std::string("holdfastd ") + HOLDFAST_VERSION);
+  app.get_formatter()->column_width(36);
+  const auto duration = [](const std::string& text) { return ipc::parse_duration(text); };
+  const auto size = [](const std::string& text) { return ipc::parse_size(text); };
+
+  app.add_option("--socket", options.socket, "the Unix socket to listen on (or HOLDFAST_SOCKET)")
+      ->type_name("PATH")
+      ->capture_default_str();
+  add(app, "--socket-mode", options.socket_mode, parse_mode, "0600", "MODE",
+      "who may connect: the socket file's permissions, octal");
+  app.add_option("--modules", options.modules, "where modules are: files named MODULE-VERSION.js")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--module", module_files, "a single module: MODULE@VERSION=FILE; may be repeated")
+      ->type_name("NAME=FILE");
+  app.add_option("--max-workers", options.max_workers,
+                 "processes that may hold a module at a time (default: as many as fit into the available memory)")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}));
+  app.add_option("--standby", options.standby, "locked processes kept ready for the next cold call")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+      ->capture_default_str();
+  app.add_option("--queue-limit", options.queue_limit, "calls that may wait for one module; more are refused")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
+      ->capture_default_str();
+  add(app, "--timeout", options.timeout, duration, "30s", "DURATION",
+      "a call's time, waiting included, where the call sets none");
+  add(app, "--stretch", options.stretch, duration, "1s", "DURATION",
+      "the longest that JavaScript may run without a break");
+  add(app, "--memory", options.memory_bytes, size, "128MB", "SIZE", "memory that a module may use");
+  add(app, "--idle-timeout", options.idle_timeout, duration, "1m", "DURATION",
+      "after this long without a call a module's process is removed");
+  add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
+      "what open calls have to finish after SIGTERM");
+  app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
+      ->capture_default_str();
+  app.add_option("--worker", options.worker_program, "the holdfast-worker program")->type_name("PATH");
+  app.add_option("--ready-fd", options.ready_fd,
+                 "write a newline to this descriptor once clients are accepted, and close it")
+      ->type_name("FD");
+  app.add_option("--client-fd", options.client_fd,
+                 "serve only the client that is connected to this descriptor, and end when it leaves")
+      ->type_name("FD");
+  app.footer(
+      "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
+      "SIGTERM and SIGINT: finish open calls and end; a second one: end at once.\n"
+      "Exit status: 0 after a signal, 1 if it cannot start or go on, 2 for a usage error.");
+
+  try {
+    app.parse(argc, argv);
+    for (const std::string& text : module_files) {
+      auto file = parse_module_file(text);
+      if (!file) throw CLI::ValidationError("--module", file.error());
+      options.module_files.push_back(std::move(*file));
+    }
+    if (options.modules.empty() && options.module_files.empty()) {
+      throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");
+    }
+    if (options.memory_bytes < kLeastMemory) {
+      throw CLI::ValidationError("--memory", fmt::format("{} is too little; at least {} are needed",
+                                                         ipc::format_size(options.memory_bytes),
+                                                         ipc::format_size(kLeastMemory)));
+    }
+    if (options.stretch < kLeastStretch) throw CLI::ValidationError("--stretch", "at least 1ms is needed");
+    if (options.timeout.count() <= 0) throw CLI::ValidationError("--timeout", "it must be longer than 0");
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return options;
+}
+
+}  // namespace holdfast::supervisor

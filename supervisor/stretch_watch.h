@@ -1,0 +1,46 @@
+// Decides when a worker has been in one stretch of JavaScript for too long. Pure: what the shared page says, the time
+// and the kernel's CPU clock of the worker go in.
+//
+// The budget is for the time that the stretch had a CPU: on a busy machine a worker that waits for one is not to blame.
+// The CPU clock costs a system call, so it is first read when a stretch has lasted half of its budget; what passed
+// before that counts as if all of it had been spent running.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+namespace holdfast::supervisor {
+
+// What the worker's page says; a hint, as the worker may lie (ipc/shared_page.h).
+struct StretchView {
+  std::uint64_t running = 0;  // SharedPage::kNothing: no JavaScript is on the CPU
+  std::uint64_t count = 0;    // rises with every stretch
+  std::chrono::steady_clock::time_point start;
+};
+
+class StretchWatch {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  explicit StretchWatch(Duration budget) : budget_(budget) {}
+
+  struct Verdict {
+    bool exceeded = false;
+    TimePoint look_again{};  // if not exceeded: the next look that can find something
+  };
+
+  // `cpu_time` reads how long the worker has been on a CPU since it started; nothing: it cannot be read, and all time
+  // counts.
+  Verdict look(const StretchView& view, TimePoint now, const std::function<std::optional<Duration>()>& cpu_time);
+
+ private:
+  const Duration budget_;
+  std::uint64_t seen_count_ = 0;  // the stretch that `seen_*` is about; 0: none
+  Duration seen_elapsed_{};       // how long it had lasted when the CPU clock was first read
+  std::optional<Duration> seen_cpu_;
+};
+
+}  // namespace holdfast::supervisor

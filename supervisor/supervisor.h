@@ -1,0 +1,136 @@
+// The supervisor: ties clients, modules, the scheduler and the workers together, and keeps the one promise that matters
+// most: each call that was accepted gets exactly one answer. One thread; everything runs on its event loop.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "supervisor/client_session.h"
+#include "supervisor/ids.h"
+#include "supervisor/log_budget.h"
+#include "supervisor/module_source.h"
+#include "supervisor/scheduler.h"
+#include "supervisor/turn.h"
+#include "supervisor/workers.h"
+
+namespace holdfast::supervisor {
+
+struct SupervisorOptions {
+  SchedulerOptions scheduler;
+  WorkersOptions workers;
+  std::chrono::nanoseconds default_timeout{};
+  std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
+  std::chrono::nanoseconds shutdown_grace{};
+};
+
+class Supervisor final : public ClientSession::Owner, public Workers::Owner {
+ public:
+  // `sources` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no text after
+  // begin_shutdown(), else with the reason for which the supervisor cannot work.
+  Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
+             std::function<void(std::string)> finished);
+  ~Supervisor() override;
+
+  // Starts the zygote. `ready` is called once when the first one is up.
+  void start(std::function<void()> ready);
+
+  // Serves a connected client. `left` is called when it is gone.
+  void add_client(Connection::Socket socket, std::function<void()> left = nullptr);
+
+  // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
+  // then answered `unavailable` too. A second call does the latter at once.
+  void begin_shutdown();
+
+ private:
+  struct Call {
+    ClientSession* client;  // null: it left; nobody waits for the answer
+    std::uint64_t client_id;
+    ModuleId module;
+    std::string function;
+    std::string payload;
+    ipc::Encoding encoding;
+    ipc::ArgumentStyle arguments;
+    std::size_t held_bytes() const { return function.size() + payload.size(); }
+  };
+  struct Client {
+    std::shared_ptr<ClientSession> session;
+    std::function<void()> left;
+  };
+
+  void client_called(ClientSession& client, const ipc::CallRequest& request) override;
+  void client_cancelled(ClientSession& client, CallId call) override;
+  ipc::WorkerList list_workers() override;
+  void client_left(ClientSession& client) override;
+
+  void zygote_ready() override;
+  void zygote_failed(const std::string& reason, bool fatal) override;
+  void worker_forked(WorkerId worker) override;
+  void worker_fork_failed(WorkerId worker, const std::string& reason) override;
+  void worker_loaded(WorkerId worker) override;
+  void worker_load_failed(WorkerId worker, ipc::Error error) override;
+  bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
+  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
+  void worker_stopping(WorkerId worker) override;
+  void worker_ended(WorkerId worker, const WorkerEnd& end) override;
+
+  tl::expected<ModuleId, ipc::Error> find_module(const ipc::CallRequest& request);
+  // The name of a worker's module, for messages; "standby" if it has none.
+  std::string module_of(WorkerId worker) const;
+
+  // Answers the call and forgets it.
+  void finish(CallId call, const ipc::ResultView& result);
+  void finish(CallId call, const ipc::Error& error);
+  void abandon(CallId call);
+
+  void carry_out();
+  void carry_out(const ForkWorker& decision);
+  void carry_out(const LoadModule& decision);
+  void carry_out(const DispatchCall& decision);
+  void carry_out(const KillWorker& decision);
+  void carry_out(const CallOverdue& decision);
+  void carry_out(const RefuseCall& decision);
+
+  void end_of_turn();
+  void on_timer();
+  void arm_timer();
+  void finish_shutdown();
+  void stop(std::string reason);
+
+  boost::asio::io_context& io_;
+  const SupervisorOptions options_;
+  const Limits limits_;
+  const ModuleSources& sources_;
+  std::function<void(std::string)> finished_;
+  std::function<void()> ready_;
+
+  Turn turn_;
+  Scheduler scheduler_;
+  Workers workers_;
+  Decisions decisions_;        // made, not carried out yet
+  bool carrying_out_ = false;
+
+  std::unordered_map<ClientSession*, Client> clients_;
+  std::uint64_t last_client_ = 0;
+  std::unordered_map<CallId, Call> calls_;
+  std::uint64_t last_call_ = 0;
+  std::size_t held_bytes_ = 0;  // of all calls
+
+  // Modules that were found once. Bounded by the files that the operator's directory ever had.
+  std::map<ModuleName, ModuleId> module_ids_;
+  std::vector<const ModuleName*> module_names_;  // by id, less one
+  std::unordered_map<WorkerId, LogBudget> log_budgets_;
+
+  boost::asio::steady_timer timer_;
+  std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early
+  std::optional<TimePoint> shutdown_at_;
+  bool stopped_ = false;
+};
+
+}  // namespace holdfast::supervisor

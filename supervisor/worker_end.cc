@@ -1,0 +1,165 @@
+#include "supervisor/worker_end.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "ipc/units.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using ipc::Error;
+using ipc::ErrorCode;
+
+constexpr std::string_view kNoStack =
+    " (V8 gave no stack: the code was in a place where it cannot be interrupted, and the process was killed)";
+
+std::string signal_name(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("SIG{}", name);
+}
+
+std::string death(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return signal_name(WTERMSIG(wait_status));
+  return fmt::format("exit status {}", WEXITSTATUS(wait_status));
+}
+
+// What happened to the process, as the end of a sentence that begins with "its worker".
+std::string what_happened(const WorkerEnd& end, const Limits& limits) {
+  switch (end.cause) {
+    case EndCause::cpu_exceeded:
+      return fmt::format("was stopped because JavaScript ran for more than {} without a break",
+                         ipc::format_duration(limits.stretch));
+    case EndCause::deadline_exceeded:
+      return "was stopped because a call was still on the CPU at its deadline";
+    case EndCause::ignored_cancel:
+      return "was killed because it did not give up a call whose time was over";
+    case EndCause::protocol_violation:
+      return fmt::format("was killed because it broke the protocol: {}", end.detail);
+    case EndCause::out_of_memory:
+      return fmt::format("used up its memory limit of {}", ipc::format_size(limits.memory_bytes));
+    case EndCause::fatal:
+      return fmt::format("ended because V8 gave up: {}", end.detail);
+    case EndCause::sandbox_violation:
+      return fmt::format("attempted the system call {}, which the sandbox forbids", end.detail);
+    case EndCause::crashed:
+      return fmt::format("died of {}", death(end.wait_status));
+    case EndCause::lock_failed:
+      return "could not lock itself down and ended";
+    case EndCause::zygote_died:
+      return "died with its zygote";
+    case EndCause::removed:
+      return "was removed";
+  }
+  return "ended";
+}
+
+ErrorCode code_of(EndCause cause) {
+  switch (cause) {
+    case EndCause::cpu_exceeded:
+      return ErrorCode::cpu_exceeded;
+    case EndCause::deadline_exceeded:
+    case EndCause::ignored_cancel:
+      return ErrorCode::deadline_exceeded;
+    case EndCause::out_of_memory:
+      return ErrorCode::out_of_memory;
+    case EndCause::sandbox_violation:
+      return ErrorCode::sandbox_violation;
+    case EndCause::lock_failed:
+    case EndCause::removed:
+      return ErrorCode::unavailable;
+    case EndCause::protocol_violation:
+    case EndCause::fatal:
+    case EndCause::crashed:
+    case EndCause::zygote_died:
+      return ErrorCode::worker_crashed;
+  }
+  return ErrorCode::worker_crashed;
+}
+
+// For programs: the signal's or the system call's name, or what the cause is called.
+std::string detail_of(const WorkerEnd& end) {
+  switch (end.cause) {
+    case EndCause::crashed:
+      return death(end.wait_status);
+    case EndCause::zygote_died:
+      return "zygote_died";
+    case EndCause::ignored_cancel:
+      return "ignored_cancel";
+    default:
+      return end.detail;
+  }
+}
+
+// Ends that came from outside the module: the same call may well succeed.
+bool is_retryable(EndCause cause) {
+  return cause == EndCause::crashed || cause == EndCause::zygote_died || cause == EndCause::lock_failed ||
+         cause == EndCause::removed;
+}
+
+}  // namespace
+
+bool failed_to_load(const WorkerEnd& end) {
+  return end.while_loading && end.cause != EndCause::zygote_died && end.cause != EndCause::removed &&
+         end.cause != EndCause::lock_failed;
+}
+
+std::string describe(const WorkerEnd& end, const Limits& limits) { return "it " + what_happened(end, limits); }
+
+Error guilty_error(const WorkerEnd& end, const Limits& limits) {
+  Error error;
+  error.code = code_of(end.cause);
+  error.executed = ipc::Executed::maybe;
+  error.retryable = is_retryable(end.cause);
+  error.detail = detail_of(end);
+  error.stack = end.stack;
+  switch (end.cause) {
+    case EndCause::cpu_exceeded:
+      error.message = fmt::format("the function ran for more than {} without a break; split the work with await, or "
+                                  "have the limit raised (--stretch)",
+                                  ipc::format_duration(limits.stretch));
+      if (end.stack.empty()) error.message += kNoStack;
+      break;
+    case EndCause::deadline_exceeded:
+      error.message = "the call's time was over while its function was on the CPU";
+      if (end.stack.empty()) error.message += kNoStack;
+      break;
+    case EndCause::out_of_memory:
+      error.message = fmt::format("the module used up its memory limit of {} ({}); keep less at a time, or have the "
+                                  "limit raised (--memory)",
+                                  ipc::format_size(limits.memory_bytes), end.detail);
+      break;
+    default:
+      error.message = "the call's worker " + what_happened(end, limits);
+  }
+  return error;
+}
+
+Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_view guilty_function) {
+  Error error;
+  error.code = end.cause == EndCause::removed || end.cause == EndCause::lock_failed ? ErrorCode::unavailable
+                                                                                    : ErrorCode::worker_crashed;
+  error.executed = ipc::Executed::maybe;
+  error.retryable = true;
+  error.detail = detail_of(end);
+  error.message = fmt::format("the call's worker {}", what_happened(end, limits));
+  if (!guilty_function.empty()) {
+    error.message += fmt::format(", in another call to the same module (function \"{}\")", guilty_function);
+    error.detail = fmt::format("stopped for another call: {}", ipc::to_string(code_of(end.cause)));
+  }
+  error.message += "; this call had been started and is not to blame";
+  return error;
+}
+
+Error load_error(const WorkerEnd& end, const Limits& limits) {
+  Error error;
+  error.code = ErrorCode::load_failed;
+  error.executed = ipc::Executed::no;
+  error.stack = end.stack;
+  error.detail = std::string(ipc::to_string(code_of(end.cause)));
+  error.message = "the module's top level did not come to its end: its worker " + what_happened(end, limits);
+  return error;
+}
+
+}  // namespace holdfast::supervisor

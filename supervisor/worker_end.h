@@ -1,0 +1,59 @@
+// Why a worker ended, and what that means for each call that was on it. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ipc/error.h"
+#include "supervisor/ids.h"
+
+namespace holdfast::supervisor {
+
+enum class EndCause {
+  cpu_exceeded,        // stopped: a stretch of JavaScript ran too long
+  deadline_exceeded,   // stopped: a call was on the CPU when its time was over
+  ignored_cancel,      // killed: it did not give up a call
+  protocol_violation,  // killed: it broke the protocol
+  out_of_memory,       // ended itself at its limit
+  fatal,               // ended itself: V8 gave up
+  sandbox_violation,   // died of a system call that the filter refuses
+  crashed,             // died of a signal, or exited
+  lock_failed,         // ended itself: it could not lock itself down
+  zygote_died,         // died with its zygote
+  removed,             // killed: idle, evicted, or the supervisor is leaving
+};
+
+struct WorkerEnd {
+  EndCause cause = EndCause::crashed;
+  CallId guilty{};               // the call that was on the CPU; 0: none, or unknown
+  bool while_loading = false;    // the module's top level was on the CPU
+  CallId last_started{};         // all calls up to this one were started
+  std::string stack;             // where the JavaScript was, if the worker could say
+  std::string detail;            // of the cause: the rule broken, the system call, V8's own message
+  int wait_status = 0;           // wait(2); meaningful with `crashed`
+};
+
+// The limits that messages name.
+struct Limits {
+  std::chrono::nanoseconds stretch{};
+  std::uint64_t memory_bytes = 0;
+};
+
+// Whether the module cannot be loaded: its top level was on the CPU, and nothing from outside ended it.
+bool failed_to_load(const WorkerEnd& end);
+
+// What the call gets that the end is about, or any call if none is known to be.
+ipc::Error guilty_error(const WorkerEnd& end, const Limits& limits);
+
+// For the log: what happened to the worker, as the end of a sentence.
+std::string describe(const WorkerEnd& end, const Limits& limits);
+
+// What a call gets that had been started and was not to blame. `guilty_function` is empty if no call is.
+ipc::Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_view guilty_function);
+
+// What all calls of a module get whose top level was at fault.
+ipc::Error load_error(const WorkerEnd& end, const Limits& limits);
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,100 @@
+#include "supervisor/worker_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <fstream>
+#include <string>
+
+#include "ipc/pidfd.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+// A worker's frames: an answer with the largest payload, and nothing larger.
+constexpr ipc::FrameLimits kWorkerLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 1};
+
+// The number of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
+pid_t pid_of(const UniqueFd& pidfd) {
+  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", pidfd.get()));
+  for (std::string key; info >> key;) {
+    pid_t pid;
+    if (key == "Pid:" && info >> pid) return pid > 0 ? pid : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::optional<PageMapping> PageMapping::map(const UniqueFd& memory) {
+  struct stat status;
+  const int seals = ::fcntl(memory.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || ::fstat(memory.get(), &status) != 0 ||
+      status.st_size < static_cast<off_t>(ipc::kSharedPageBytes)) {
+    return std::nullopt;
+  }
+  void* mapped = ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ, MAP_SHARED, memory.get(), 0);
+  if (mapped == MAP_FAILED) return std::nullopt;
+  return PageMapping(static_cast<const ipc::SharedPage*>(mapped));
+}
+
+PageMapping::~PageMapping() {
+  if (page_ != nullptr) ::munmap(const_cast<ipc::SharedPage*>(page_), ipc::kSharedPageBytes);
+}
+
+WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Owner& owner)
+    : Connection(turn, std::move(socket), kWorkerLimits),
+      id_(id),
+      pidfd_(std::move(pidfd)),
+      page_(std::move(page)),
+      pid_(pid_of(pidfd_)),
+      forked_at_(steady_clock::now()),
+      owner_(owner) {}
+
+// A signal that cannot be sent finds a process that is gone already, which its socket will tell.
+void WorkerProcess::ask_to_stop() { send_signal(pidfd_, SIGXCPU); }
+void WorkerProcess::kill() { send_signal(pidfd_, SIGKILL); }
+
+StretchView WorkerProcess::stretch() const {
+  StretchView view;
+  view.running = page_->running.load(std::memory_order_acquire);
+  view.count = page_->stretch_count.load(std::memory_order_relaxed);
+  view.start = steady_clock::time_point(nanoseconds(page_->stretch_start.load(std::memory_order_relaxed)));
+  return view;
+}
+
+CallId WorkerProcess::last_started() const { return CallId{page_->last_started.load(std::memory_order_acquire)}; }
+
+std::optional<int> WorkerProcess::refused_system_call() const {
+  const std::uint32_t number = page_->refused_system_call.load(std::memory_order_acquire);
+  if (number == 0) return std::nullopt;
+  return static_cast<int>(number - 1);
+}
+
+std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
+  clockid_t clock;
+  timespec time;
+  if (pid_ == 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+void WorkerProcess::on_frame(const ipc::Frame& frame) {
+  auto message = ipc::decode_worker_message(frame);
+  if (!message) return owner_.worker_broke_protocol(*this, message.error());
+  owner_.worker_said(*this, std::move(*message));
+}
+
+void WorkerProcess::on_violation(const ipc::ProtocolViolation& violation) {
+  owner_.worker_broke_protocol(*this, violation);
+}
+
+void WorkerProcess::on_end(std::string_view) { owner_.worker_hung_up(*this); }
+
+}  // namespace holdfast::supervisor

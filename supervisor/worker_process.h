@@ -1,0 +1,87 @@
+// One worker process as the supervisor holds it: its pidfd, its socket, its shared page. Moves messages and signals;
+// decides nothing. What the worker sends is checked here for its form, and by the owner for its meaning.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "ipc/shared_page.h"
+#include "ipc/unique_fd.h"
+#include "ipc/worker_messages.h"
+#include "supervisor/connection.h"
+#include "supervisor/ids.h"
+#include "supervisor/stretch_watch.h"
+
+namespace holdfast::supervisor {
+
+// A worker's page, mapped read-only.
+class PageMapping {
+ public:
+  // Maps the memfd that the zygote sent. Nothing if it is not a page sealed against shrinking, which a read could
+  // otherwise turn into a SIGBUS.
+  static std::optional<PageMapping> map(const UniqueFd& memory);
+
+  PageMapping(PageMapping&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+  PageMapping& operator=(PageMapping&&) = delete;
+  ~PageMapping();
+  const ipc::SharedPage* operator->() const { return page_; }
+
+ private:
+  explicit PageMapping(const ipc::SharedPage* page) : page_(page) {}
+  const ipc::SharedPage* page_;
+};
+
+class WorkerProcess final : public Connection {
+ public:
+  // What happens to a worker, told to its owner.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
+    // It broke the protocol; it is still open.
+    virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
+    // Its socket is closed: it has ended, or is about to.
+    virtual void worker_hung_up(WorkerProcess& worker) = 0;
+  };
+
+  WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Owner& owner);
+
+  WorkerId id() const { return id_; }
+  // As the supervisor's own pid namespace shows it.
+  pid_t pid() const { return pid_; }
+  std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
+
+  void send(const ipc::LoadRequest& load) { encode(output(), load); }
+  void send(const ipc::WorkerCall& call) { encode(output(), call); }
+  void send_cancel(CallId call) { ipc::encode_worker_cancel(output(), static_cast<std::uint64_t>(call)); }
+
+  // SIGXCPU: the worker says where it is and ends.
+  void ask_to_stop();
+  void kill();
+
+  // Hints from the shared page.
+  StretchView stretch() const;
+  CallId last_started() const;
+  std::optional<int> refused_system_call() const;
+
+  // How long the process has been on a CPU, by the kernel's count (clock_getcpuclockid(3)).
+  std::optional<std::chrono::steady_clock::duration> cpu_time() const;
+
+ private:
+  void on_frame(const ipc::Frame& frame) override;
+  void on_violation(const ipc::ProtocolViolation& violation) override;
+  void on_end(std::string_view reason) override;
+
+  const WorkerId id_;
+  const UniqueFd pidfd_;
+  const PageMapping page_;
+  const pid_t pid_;
+  const std::chrono::steady_clock::time_point forked_at_;
+  Owner& owner_;
+};
+
+}  // namespace holdfast::supervisor

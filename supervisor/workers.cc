@@ -1,0 +1,327 @@
+#include "supervisor/workers.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "ipc/worker_status.h"
+#include "sandbox/seccomp_policy.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// How long a worker has to say where it is. Taking the stack takes well under a millisecond once V8 comes to an
+// interrupt check; where it never does, this is what the caller waits in vain.
+constexpr milliseconds kSoftStopPatience{10};
+
+// Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
+constexpr milliseconds kExitPatience{250};
+
+// A fork takes under a millisecond. A zygote that leaves one unanswered for this long is stuck and is replaced.
+constexpr seconds kForkPatience{5};
+
+// Between the starts of zygotes that do not come up.
+constexpr milliseconds kFirstRestartDelay{100};
+constexpr milliseconds kLongestRestartDelay{5000};
+
+}  // namespace
+
+Workers::Workers(boost::asio::io_context& io, Turn& turn, const WorkersOptions& options, Owner& owner)
+    : io_(io), turn_(turn), options_(options), owner_(owner) {}
+
+void Workers::start() {
+  zygote_is_ready_ = false;
+  zygote_failure_.clear();
+  zygote_ = std::make_unique<ZygoteProcess>(io_, options_.program, options_.memory_bytes, *this);
+}
+
+void Workers::wake_at(Clock::time_point when) { wakeup_ = std::min(when, wakeup_.value_or(when)); }
+
+Workers::Entry& Workers::entry_of(WorkerId worker) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end()) std::abort();  // the owner knows of each worker's end
+  return found->second;
+}
+
+const WorkerProcess* Workers::process(WorkerId worker) const {
+  const auto found = entries_.find(worker);
+  return found == entries_.end() ? nullptr : found->second.process.get();
+}
+
+// --- what the owner wants ------------------------------------------------------------------------------------------
+
+void Workers::fork(WorkerId worker) {
+  const auto now = Clock::now();
+  entries_.try_emplace(worker, now, options_.stretch);
+  if (!zygote_is_ready_) return;  // asked for once it is
+  zygote_->request_fork(static_cast<std::uint64_t>(worker));
+  wake_at(now + kForkPatience);
+}
+
+void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
+  Entry& entry = entry_of(worker);
+  entry.process->send(request);
+  entry.look_at = Clock::now() + options_.stretch / 2;
+  wake_at(*entry.look_at);
+}
+
+void Workers::call(WorkerId worker, const ipc::WorkerCall& call) { entry_of(worker).process->send(call); }
+
+void Workers::cancel(WorkerId worker, CallId call) { entry_of(worker).process->send_cancel(call); }
+
+bool Workers::is_running(WorkerId worker, CallId call) const {
+  const WorkerProcess* found = process(worker);
+  return found != nullptr && found->stretch().running == static_cast<std::uint64_t>(call);
+}
+
+void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
+  entry.cause = cause;
+  entry.guilty = guilty;
+  entry.look_at.reset();
+  entry.guilty_loading = entry.process->stretch().running == ipc::SharedPage::kLoading;
+}
+
+void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
+  Entry& entry = entry_of(worker);
+  if (entry.cause || entry.hung_up) return;
+  begin_end(entry, cause, guilty);
+  entry.process->ask_to_stop();
+  entry.kill_at = Clock::now() + kSoftStopPatience;
+  wake_at(*entry.kill_at);
+  owner_.worker_stopping(worker);
+}
+
+void Workers::kill(WorkerId worker, EndCause cause) {
+  Entry& entry = entry_of(worker);
+  if (!entry.cause) begin_end(entry, cause, CallId{});
+  entry.process->kill();
+}
+
+// --- time ----------------------------------------------------------------------------------------------------------
+
+std::optional<Workers::Clock::time_point> Workers::next_wakeup() const {
+  if (!restart_at_) return wakeup_;
+  return std::min(*restart_at_, wakeup_.value_or(*restart_at_));
+}
+
+void Workers::tick(Clock::time_point now) {
+  if (restart_at_ && *restart_at_ <= now) {
+    restart_at_.reset();
+    start();
+  }
+  if (!wakeup_ || *wakeup_ > now) return;
+  wakeup_.reset();
+  bool zygote_stuck = false;
+  std::vector<WorkerId> ids;  // what follows may remove entries
+  for (const auto& [id, entry] : entries_) ids.push_back(id);
+  for (WorkerId id : ids) {
+    Entry& entry = entry_of(id);
+    if (!entry.process) {
+      if (!zygote_is_ready_) continue;
+      if (entry.asked_at + kForkPatience <= now) zygote_stuck = true;
+      wake_at(entry.asked_at + kForkPatience);
+      continue;
+    }
+    if (entry.look_at && *entry.look_at <= now) look(entry, now);
+    if (entry.kill_at && *entry.kill_at <= now) {
+      entry.process->kill();
+      entry.kill_at.reset();
+    }
+    if (entry.look_at) wake_at(*entry.look_at);
+    if (entry.kill_at) wake_at(*entry.kill_at);
+    if (entry.settle_at) wake_at(*entry.settle_at);
+    if (entry.settle_at && *entry.settle_at <= now) finish_if_ended(id, entry);
+  }
+  if (zygote_stuck) {
+    zygote_.reset();
+    zygote_died(fmt::format("it left a request to fork unanswered for {} s", kForkPatience.count()));
+  }
+}
+
+void Workers::look(Entry& entry, Clock::time_point now) {
+  const StretchView view = entry.process->stretch();
+  const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
+  if (verdict.exceeded) {
+    stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
+  } else {
+    entry.look_at = verdict.look_again;
+  }
+}
+
+// --- what the zygote says ------------------------------------------------------------------------------------------
+
+void Workers::zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) {
+  if (std::get_if<ipc::ZygoteReady>(&reply) != nullptr) {
+    zygote_is_ready_ = zygote_was_ready_ = true;
+    restart_delay_ = milliseconds(0);
+    const auto now = Clock::now();
+    for (auto& [id, entry] : entries_) {
+      if (entry.process) continue;
+      entry.asked_at = now;
+      zygote_->request_fork(static_cast<std::uint64_t>(id));
+      wake_at(now + kForkPatience);
+    }
+    owner_.zygote_ready();
+  } else if (auto* worker = std::get_if<ipc::WorkerForked>(&reply)) {
+    forked(WorkerId{worker->worker}, std::move(fds));
+  } else if (auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
+    if (entries_.erase(WorkerId{failed->worker}) > 0) {
+      owner_.worker_fork_failed(WorkerId{failed->worker}, failed->reason);
+    }
+  } else if (auto* exited = std::get_if<ipc::WorkerExited>(&reply)) {
+    const auto found = entries_.find(WorkerId{exited->worker});
+    if (found == entries_.end()) return;
+    found->second.wait_status = exited->wait_status;
+    finish_if_ended(found->first, found->second);
+  } else {
+    zygote_failure_ = std::get<ipc::ZygoteFailed>(reply).reason;
+  }
+}
+
+void Workers::forked(WorkerId worker, std::vector<UniqueFd> fds) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end() || found->second.process) return;
+  const auto fail = [&](const std::string& reason) {
+    entries_.erase(found);
+    owner_.worker_fork_failed(worker, reason);
+  };
+  if (fds.size() != 3) return fail("the zygote sent no descriptors; is the limit of open files reached?");
+  auto page = PageMapping::map(fds[2]);
+  WorkerProcess::Socket socket(io_);
+  boost::system::error_code error;
+  socket.assign(boost::asio::local::stream_protocol(), fds[1].get(), error);
+  if (!error) (void)fds[1].release();
+  if (!page || error) return fail("the zygote sent an unusable page or socket");
+  found->second.process =
+      std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]), std::move(*page), *this);
+  found->second.process->start();
+  owner_.worker_forked(worker);
+}
+
+void Workers::zygote_died(std::string reason) {
+  if (!zygote_failure_.empty()) reason = zygote_failure_;
+  zygote_is_ready_ = false;
+  restart_at_ = Clock::now() + restart_delay_;
+  restart_delay_ = std::clamp(restart_delay_ * 2, kFirstRestartDelay, kLongestRestartDelay);
+  owner_.zygote_failed(reason, !zygote_was_ready_);
+  // Its workers die with it. What they said before is still in their sockets and is heard until those close; their
+  // exit status is lost.
+  const auto now = Clock::now();
+  for (auto& [id, entry] : entries_) {
+    if (!entry.process || entry.wait_status) continue;
+    if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
+    entry.process->kill();
+    entry.settle_at = now;
+  }
+  wake_at(now);
+  turn_.ensure_end();
+}
+
+// --- what workers say ----------------------------------------------------------------------------------------------
+
+void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
+  const WorkerId id = worker.id();
+  Entry& entry = entry_of(id);
+  if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
+    const std::uint64_t call = answer->id;
+    if (!owner_.worker_answered(id, std::move(*answer))) {
+      worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
+    }
+  } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
+    owner_.worker_logged(id, *line);
+  } else if (std::get_if<ipc::Loaded>(&message) != nullptr) {
+    owner_.worker_loaded(id);
+  } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message)) {
+    if (!entry.cause) begin_end(entry, EndCause::removed, CallId{});
+    owner_.worker_load_failed(id, std::move(failed->error));
+  } else {
+    const auto& stopped = std::get<ipc::Stopped>(message);
+    entry.said_reason = stopped.reason;
+    entry.said_call = CallId{stopped.call};
+    entry.stack = stopped.stack;
+    entry.detail = stopped.detail;
+    worker.kill();  // it is ending anyway
+  }
+}
+
+void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) {
+  Entry& entry = entry_of(worker.id());
+  if (!entry.cause) {
+    begin_end(entry, EndCause::protocol_violation, CallId{worker.stretch().running});
+    entry.detail = violation.message;
+  }
+  worker.kill();
+  worker.close();
+  worker_hung_up(worker);
+}
+
+void Workers::worker_hung_up(WorkerProcess& worker) {
+  Entry& entry = entry_of(worker.id());
+  if (entry.hung_up) return;
+  entry.hung_up = true;
+  worker.kill();  // whatever it is still up to
+  entry.kill_at.reset();
+  entry.look_at.reset();
+  if (!entry.settle_at) entry.settle_at = Clock::now() + kExitPatience;
+  wake_at(*entry.settle_at);
+  turn_.ensure_end();
+  finish_if_ended(worker.id(), entry);
+}
+
+// --- the end of a worker -------------------------------------------------------------------------------------------
+
+void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
+  const bool settled = entry.wait_status || (entry.settle_at && *entry.settle_at <= Clock::now());
+  if (!entry.hung_up || !settled) return;
+  const WorkerEnd end = explain(entry);
+  entries_.erase(worker);
+  owner_.worker_ended(worker, end);
+}
+
+WorkerEnd Workers::explain(const Entry& entry) const {
+  WorkerEnd end;
+  end.last_started = entry.process->last_started();
+  end.stack = entry.stack;
+  end.detail = entry.detail;
+  end.wait_status = entry.wait_status.value_or(0);
+  const StretchView at_end = entry.process->stretch();
+  if (entry.cause) {
+    end.cause = *entry.cause;
+    end.guilty = entry.said_call == CallId{} ? entry.guilty : entry.said_call;
+    end.while_loading = entry.guilty_loading;
+    return end;
+  }
+  end.guilty = entry.said_call == CallId{} ? CallId{at_end.running} : entry.said_call;
+  end.while_loading = at_end.running == ipc::SharedPage::kLoading;
+  const auto refused = entry.process->refused_system_call();
+  const bool exited = WIFEXITED(end.wait_status);
+  const int status = WEXITSTATUS(end.wait_status);
+  if (entry.said_reason == ipc::StopReason::out_of_memory) {
+    end.cause = EndCause::out_of_memory;
+  } else if (entry.said_reason == ipc::StopReason::fatal) {
+    end.cause = EndCause::fatal;
+  } else if (refused && exited && status == ipc::kRefusedSystemCallStatus) {
+    end.cause = EndCause::sandbox_violation;
+    end.detail = sandbox::syscall_name(*refused);
+  } else if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGSYS) {
+    end.cause = EndCause::sandbox_violation;
+    end.detail = "of another architecture";
+  } else if (exited && status == ipc::kLockFailedStatus) {
+    end.cause = EndCause::lock_failed;
+  } else {
+    end.cause = EndCause::crashed;
+    // A worker cannot send signals: this one came from outside, and no call is to blame.
+    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
+      end.guilty = CallId{};
+      end.while_loading = false;
+    }
+  }
+  return end;
+}
+
+}  // namespace holdfast::supervisor

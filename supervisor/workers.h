@@ -1,0 +1,124 @@
+// The worker processes and their zygote: has them forked, watches that none runs too long, stops and kills them, and
+// finds out why each one ended. Which worker is to exist, and what it is given, is decided elsewhere.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "supervisor/ids.h"
+#include "supervisor/worker_end.h"
+#include "supervisor/worker_process.h"
+#include "supervisor/zygote_process.h"
+
+namespace holdfast::supervisor {
+
+struct WorkersOptions {
+  std::filesystem::path program;  // holdfast-worker
+  std::uint64_t memory_bytes = 0;
+  std::chrono::nanoseconds stretch{};
+};
+
+class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // What happens to workers. For each worker asked for: worker_forked() and later worker_ended(), or
+  // worker_fork_failed().
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void zygote_ready() = 0;
+    // No zygote could be started; no worker can be had for now. `fatal`: none ever was, and there is no use in trying.
+    virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
+    virtual void worker_forked(WorkerId worker) = 0;
+    virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
+    virtual void worker_loaded(WorkerId worker) = 0;
+    virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
+    // False: no such call is on this worker, which is a violation of the protocol.
+    virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
+    virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
+    // It is being stopped and takes no more calls.
+    virtual void worker_stopping(WorkerId worker) = 0;
+    virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
+  };
+
+  Workers(boost::asio::io_context& io, Turn& turn, const WorkersOptions& options, Owner& owner);
+
+  // Starts the zygote.
+  void start();
+
+  void fork(WorkerId worker);
+  void load(WorkerId worker, const ipc::LoadRequest& request);
+  void call(WorkerId worker, const ipc::WorkerCall& call);
+  void cancel(WorkerId worker, CallId call);
+
+  // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
+  bool is_running(WorkerId worker, CallId call) const;
+
+  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed.
+  void stop(WorkerId worker, EndCause cause, CallId guilty);
+  // At once.
+  void kill(WorkerId worker, EndCause cause);
+
+  // To be called at or after next_wakeup().
+  void tick(Clock::time_point now);
+  std::optional<Clock::time_point> next_wakeup() const;
+
+  // Null while the worker is only asked for.
+  const WorkerProcess* process(WorkerId worker) const;
+
+ private:
+  struct Entry {
+    Entry(Clock::time_point asked, Clock::duration stretch) : asked_at(asked), watch(stretch) {}
+
+    Clock::time_point asked_at;
+    std::shared_ptr<WorkerProcess> process;  // null until forked
+    StretchWatch watch;
+    std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
+    std::optional<EndCause> cause;             // set once its end was decided here
+    CallId guilty{};
+    bool guilty_loading = false;
+    std::optional<Clock::time_point> kill_at;  // a soft stop's patience ends
+    std::optional<ipc::StopReason> said_reason;
+    CallId said_call{};
+    std::string stack;
+    std::string detail;
+    bool hung_up = false;
+    std::optional<int> wait_status;
+    std::optional<Clock::time_point> settle_at;  // the zygote's word on the exit is not waited for any longer
+  };
+
+  void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
+  void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
+  void worker_hung_up(WorkerProcess& worker) override;
+  void zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) override;
+  void zygote_died(std::string reason) override;
+
+  void forked(WorkerId worker, std::vector<UniqueFd> fds);
+  void look(Entry& entry, Clock::time_point now);
+  void begin_end(Entry& entry, EndCause cause, CallId guilty);
+  void finish_if_ended(WorkerId worker, Entry& entry);
+  WorkerEnd explain(const Entry& entry) const;
+  void wake_at(Clock::time_point when);
+  Entry& entry_of(WorkerId worker);
+
+  boost::asio::io_context& io_;
+  Turn& turn_;
+  const WorkersOptions options_;
+  Owner& owner_;
+  std::unique_ptr<ZygoteProcess> zygote_;
+  bool zygote_is_ready_ = false;
+  bool zygote_was_ready_ = false;               // some zygote came up, ever
+  std::optional<Clock::time_point> restart_at_;  // when the next zygote is to be started
+  std::chrono::milliseconds restart_delay_{0};
+  std::string zygote_failure_;  // its last words
+  std::unordered_map<WorkerId, Entry> entries_;
+  std::optional<Clock::time_point> wakeup_;  // not later than the first thing that tick() has to do
+};
+
+}  // namespace holdfast::supervisor
