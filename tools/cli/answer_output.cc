@@ -1,0 +1,92 @@
+#include "tools/cli/answer_output.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ipc/text.h"
+#include "tools/cli/json_text.h"
+
+namespace holdfast::cli {
+namespace {
+
+// The supervisor bounds what it passes on; these bound what a supervisor of someone else's making could print.
+constexpr std::size_t kMaxMessageBytes = std::size_t{64} << 10;
+
+std::string shown(std::string_view text) {
+  return ipc::printable(ipc::clean_utf8(text, kMaxMessageBytes), ipc::Newlines::keep);
+}
+
+// Every line indented, so that no line of a message can pass for one of ours.
+std::string indented(std::string_view lines) {
+  std::string text;
+  while (!lines.empty()) {
+    const std::size_t end = std::min(lines.find('\n'), lines.size());
+    std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (!line.empty()) text += fmt::format("    {}\n", line);
+  }
+  return text;
+}
+
+std::string as_text(const ipc::Error& error) {
+  const std::string message = shown(error.message);
+  const std::size_t first_line = std::min(message.find('\n'), message.size());
+  std::string text = fmt::format("error: {}: {}\n", ipc::to_string(error.code), message.substr(0, first_line));
+  text += indented(std::string_view(message).substr(first_line));
+  return text + indented(shown(error.stack));
+}
+
+nlohmann::ordered_json as_json(const ipc::Error& error) {
+  return {{"ok", false},
+          {"error",
+           {{"code", ipc::to_string(error.code)},
+            {"message", error.message},
+            {"stack", error.stack},
+            {"retryable", error.retryable},
+            {"executed", ipc::to_string(error.executed)},
+            {"detail", error.detail},
+            {"retry_after_ms", error.retry_after.count()}}}};
+}
+
+Output render_error(const ipc::Error& error, Format format) {
+  Output output{{}, {}, exit_code(error.code)};
+  if (format == Format::json) {
+    output.standard_output = to_output(as_json(error)) + "\n";
+  } else {
+    output.standard_error = as_text(error);
+  }
+  return output;
+}
+
+}  // namespace
+
+Output render(const ipc::Answer& answer, Format format) {
+  if (!answer) return render_error(answer.error(), format);
+  // An empty payload stands for null (protocol.capnp, Encoding).
+  const std::string_view payload = answer->payload.empty() ? "null" : std::string_view(answer->payload);
+  if (auto problem = json_problem(payload)) {
+    return render_error(ipc::Error{.code = ipc::ErrorCode::protocol_error,
+                                   .message = fmt::format("the module's result is not valid JSON: {}", *problem),
+                                   .stack = {},
+                                   .executed = ipc::Executed::yes,
+                                   .detail = {}},
+                        format);
+  }
+  const std::string result = json_for_output(payload);
+  return {format == Format::json ? fmt::format("{{\"ok\":true,\"result\":{}}}\n", result) : result + "\n",
+          {},
+          ExitCode::result};
+}
+
+ipc::Error as_error(const ipc::ConnectError& error) {
+  const bool unreachable = error.reason == ipc::ConnectError::Reason::cannot_connect;
+  return {.code = unreachable ? ipc::ErrorCode::unavailable : ipc::ErrorCode::protocol_error,
+          .message = error.message,
+          .stack = {},
+          .retryable = unreachable,
+          .executed = ipc::Executed::no,
+          .detail = {}};
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,28 @@
+// What a user sees of an answer.
+#pragma once
+
+#include <string>
+
+#include "ipc/client.h"
+#include "tools/cli/exit_code.h"
+
+namespace holdfast::cli {
+
+enum class Format { text, json };
+
+struct Output {
+  std::string standard_output;  // whole lines, or nothing
+  std::string standard_error;
+  ExitCode exit_code;
+};
+
+// As text: the result's JSON on standard output, an error and its stack on standard error. As JSON: one object on
+// standard output, {"ok":true,"result":…} or {"ok":false,"error":{…}}, whose keys are always all there.
+// The answer comes from code that nobody trusts: whatever it holds, the output is valid UTF-8 without terminal
+// controls, and a result that is not JSON is shown as the error `protocol_error`.
+Output render(const ipc::Answer& answer, Format format);
+
+// A session that did not come about, as the answer to the call that could not be made.
+ipc::Error as_error(const ipc::ConnectError& error);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,27 @@
+// `holdfast bench`: how fast calls are on this machine, beside the floor that the kernel sets.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tools/cli/answer_output.h"
+#include "tools/cli/target.h"
+
+namespace holdfast::cli {
+
+struct BenchOptions {
+  unsigned calls = 20'000;   // hot calls in all
+  unsigned rounds = 10;      // that they are made in, taking turns with the floor; at least 1
+  unsigned cold_calls = 30;  // of each kind
+  double seconds = 1;        // for each number of calls in flight
+  // A running supervisor and a module there whose `add` answers {"a":1,"b":2} with 3; neither: private supervisors.
+  std::optional<std::string> socket;
+  std::optional<Target> target;
+  Format format = Format::text;
+};
+
+// Measures, prints the report and returns the program's exit code. Progress goes to standard error if that is a
+// terminal.
+int bench_command(const BenchOptions& options);
+
+}  // namespace holdfast::cli

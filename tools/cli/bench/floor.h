@@ -1,0 +1,39 @@
+// The floor under every relayed call: what the kernel alone takes to move the bytes of a call through three processes
+// and back. This process plays the client; a relay and a worker are forked. Plain blocking reads and writes on
+// Unix stream sockets; no framing, no scheduling, no isolation, no work.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+#include <tl/expected.hpp>
+
+#include "ipc/unique_fd.h"
+
+namespace holdfast::cli::bench {
+
+class Floor {
+ public:
+  // Sizes of what goes to the worker and what comes back; both above 0. For programs with one thread.
+  static tl::expected<Floor, std::string> start(std::size_t request_bytes, std::size_t answer_bytes);
+
+  Floor(Floor&&) noexcept;
+  Floor& operator=(Floor&&) = delete;
+  // Closing the socket ends the relay, which ends the worker; both are waited for.
+  ~Floor();
+
+  // One way there and back. False if a process of the chain is gone.
+  bool round_trip();
+
+ private:
+  Floor(UniqueFd socket, std::vector<pid_t> processes, std::size_t request_bytes, std::size_t answer_bytes);
+
+  UniqueFd socket_;
+  std::vector<pid_t> processes_;
+  std::vector<std::byte> request_;
+  std::vector<std::byte> answer_;
+};
+
+}  // namespace holdfast::cli::bench

@@ -1,0 +1,166 @@
+#include "tools/cli/call_command.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <poll.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "ipc/client.h"
+#include "ipc/text.h"
+#include "tools/cli/json_text.h"
+#include "tools/cli/private_supervisor.h"
+#include "tools/cli/signal_watch.h"
+#include "tools/cli/standard_streams.h"
+
+namespace holdfast::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// For the supervisor's word that a call is cancelled, which a person who pressed Ctrl-C waits for.
+constexpr milliseconds kCancelTimeout{2000};
+
+constexpr std::size_t kMaxFunctionBytes = 256;  // protocol.capnp, Call.function
+
+int usage_error(const std::string& message) {
+  write_standard_error(fmt::format("error: {}\n", message));
+  return static_cast<int>(ExitCode::usage);
+}
+
+int finish(const ipc::Answer& answer, Format format) {
+  const Output output = render(answer, format);
+  write_standard_error(output.standard_error);
+  const bool written = write_standard_output(output.standard_output);
+  return static_cast<int>(written ? output.exit_code : ExitCode::stopped);
+}
+
+int finish(const ipc::ConnectError& error, Format format) { return finish(tl::unexpected(as_error(error)), format); }
+
+struct Arguments {
+  std::string json;
+  ipc::ArgumentStyle style;
+};
+
+// What the function is to be called with, checked to be JSON.
+tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) {
+  if (options.arguments) {
+    if (auto problem = json_problem(*options.arguments)) {
+      return tl::unexpected(fmt::format("--args is not valid JSON: {}", *problem));
+    }
+    if (!is_json_array(*options.arguments)) {
+      return tl::unexpected(std::string("--args is not a JSON array; expected one such as '[1, \"two\"]'"));
+    }
+    return Arguments{*options.arguments, ipc::ArgumentStyle::positional};
+  }
+  std::string_view origin = "PAYLOAD";
+  std::string json = options.payload.value_or("null");
+  if (json == "-") {
+    auto input = read_standard_input();
+    if (!input) return tl::unexpected(input.error());
+    json = std::move(*input);
+    origin = "the payload on standard input";
+  }
+  if (auto problem = json_problem(json)) {
+    return tl::unexpected(fmt::format("{} is not valid JSON: {}", origin, *problem));
+  }
+  return Arguments{std::move(json), ipc::ArgumentStyle::single};
+}
+
+std::optional<std::string> function_problem(const std::string& function) {
+  if (function.empty()) return "FUNC is empty";
+  if (function.size() <= kMaxFunctionBytes) return std::nullopt;
+  return fmt::format("FUNC has {} bytes; at most {} are possible", function.size(), kMaxFunctionBytes);
+}
+
+std::optional<std::string> file_problem(const std::string& file) {
+  struct stat status = {};
+  const std::string shown = ipc::printable(ipc::clean_utf8(file, PATH_MAX), ipc::Newlines::escape);
+  if (::stat(file.c_str(), &status) != 0 || ::access(file.c_str(), R_OK) != 0) {
+    return fmt::format("cannot read {}: {}", shown, std::strerror(errno));
+  }
+  if (S_ISDIR(status.st_mode)) return fmt::format("cannot read {}: it is a folder, not a module's file", shown);
+  return std::nullopt;
+}
+
+// Makes the call and prints its answer. A signal cancels it; a second one ends the wait for the supervisor's word.
+int call(ipc::Client& client, const ipc::CallRequest& request, Format format) {
+  SignalWatch signals;
+  std::optional<ipc::Answer> answer;
+  std::optional<int> signal;
+  auto give_up = Clock::time_point::max();
+  const auto id = client.start(request, [&](ipc::Answer arrived) { answer = std::move(arrived); });
+  for (client.run_once(milliseconds(0)); !answer; client.run_once(milliseconds(0))) {
+    const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
+    if (signal && left <= milliseconds(0)) break;
+    pollfd wanted[] = {{client.fd(), static_cast<short>(POLLIN | (client.unsent_bytes() > 0 ? POLLOUT : 0)), 0},
+                       {signals.fd(), POLLIN, 0}};
+    ::poll(wanted, 2, signal ? static_cast<int>(left.count()) : -1);
+    if (const auto taken = signals.take()) {
+      if (signal) break;
+      signal = taken;
+      give_up = Clock::now() + kCancelTimeout;
+      client.cancel(id);
+    }
+  }
+  if (!answer) {
+    answer = tl::unexpected(ipc::Error{.code = ipc::ErrorCode::cancelled,
+                                       .message = "interrupted; the supervisor has not confirmed that the call ended",
+                                       .stack = {},
+                                       .executed = ipc::Executed::maybe,
+                                       .detail = {}});
+  }
+  const int code = finish(*answer, format);
+  return signal ? exit_code_for_signal(*signal) : code;
+}
+
+ipc::CallRequest request_for(const Target& target, const CallOptions& options, const Arguments& arguments) {
+  return {.module = target.module,
+          .version = target.version,
+          .function = options.function,
+          .payload = ipc::as_bytes(arguments.json),
+          .arguments = arguments.style,
+          .timeout = options.timeout,
+          .idempotent = options.idempotent};
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  if (auto problem = function_problem(options.call.function)) return usage_error(*problem);
+  if (auto problem = file_problem(options.file)) return usage_error(*problem);
+  const auto arguments = read_arguments(options.call);
+  if (!arguments) return usage_error(arguments.error());
+
+  const Target target{module_name_for_file(options.file), "local"};
+  std::vector<std::string> flags = {
+      "--log-level",
+      "warning",
+      "--standby",
+      "0",
+      "--max-workers",
+      "1",
+      "--module",
+      fmt::format("{}@{}={}", target.module, target.version, std::filesystem::absolute(options.file).string())};
+  if (options.memory) flags.insert(flags.end(), {"--memory", *options.memory});
+  if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
+  auto supervisor = PrivateSupervisor::start(flags);
+  if (!supervisor) return finish(supervisor.error(), options.call.format);
+  return call(supervisor->client(), request_for(target, options.call, *arguments), options.call.format);
+}
+
+int invoke_command(const InvokeOptions& options) {
+  if (auto problem = function_problem(options.call.function)) return usage_error(*problem);
+  const auto arguments = read_arguments(options.call);
+  if (!arguments) return usage_error(arguments.error());
+
+  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  if (!client) return finish(client.error(), options.call.format);
+  return call(*client, request_for(options.target, options.call, *arguments), options.call.format);
+}
+
+}  // namespace holdfast::cli

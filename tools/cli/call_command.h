@@ -1,0 +1,39 @@
+// `holdfast run` and `holdfast invoke`: one call each, by a supervisor of its own or by one that is running.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "tools/cli/answer_output.h"
+#include "tools/cli/target.h"
+
+namespace holdfast::cli {
+
+struct CallOptions {
+  std::string function;
+  std::optional<std::string> payload;    // JSON text; "-": from standard input; nothing: null
+  std::optional<std::string> arguments;  // a JSON array for positional arguments; then there is no payload
+  std::chrono::nanoseconds timeout{0};   // 0: the supervisor's default
+  bool idempotent = false;
+  Format format = Format::text;
+};
+
+struct RunOptions {
+  std::string file;
+  std::optional<std::string> memory;  // as holdfastd takes them; checked already
+  std::optional<std::string> stretch;
+  CallOptions call;
+};
+
+struct InvokeOptions {
+  Target target;
+  std::string socket;
+  CallOptions call;
+};
+
+// Both print what there is to print and return the program's exit code.
+int run_command(const RunOptions& options);
+int invoke_command(const InvokeOptions& options);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,259 @@
+// The `holdfast` command: its flags and help. What the commands do is in *_command.cc.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "ipc/socket_path.h"
+#include "ipc/text.h"
+#include "ipc/units.h"
+#include "tools/cli/bench/bench_command.h"
+#include "tools/cli/call_command.h"
+#include "tools/cli/ps_command.h"
+#include "tools/cli/standard_streams.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr const char* kExitCodes = R"(Exit codes:
+  0    a result; the command did what was asked
+  1    the function or its module failed by its own doing: exception, load_failed, not_found,
+       not_serializable, payload_too_large
+  2    the command line, its JSON or a file that it names cannot be used; nothing was called
+  3    no supervisor, or the call was refused or stopped: deadline_exceeded, cpu_exceeded,
+       out_of_memory, sandbox_violation, worker_crashed, overloaded, cancelled, permission_denied,
+       unavailable, protocol_error
+  130  cancelled by Ctrl-C (128 and the signal's number: 129 SIGHUP, 143 SIGTERM))";
+
+constexpr const char* kExamples = R"(Examples:
+  holdfast run sum.js add '{"a":1,"b":2}'
+  holdfast run sum.js addAll --args '[1,2,3]' --timeout 500ms
+  holdfast invoke calculator@v1.0.0 add '{"a":1,"b":2}'
+  holdfast ps
+
+`holdfast COMMAND --help` tells more of each.)";
+
+constexpr const char* kRunHelp = R"(Examples:
+  holdfast run sum.js add '{"a":1,"b":2}'
+  holdfast run report.js render - < data.json > report.json
+  holdfast run untrusted.js main --memory 64MB --stretch 50ms --timeout 2s --json)";
+
+constexpr const char* kInvokeHelp = R"(Examples:
+  holdfast invoke calculator@v1.0.0 add '{"a":1,"b":2}'
+  holdfast invoke calculator@v1.0.0 addAll --args '[1,2,3]'
+  holdfast invoke thumbnail@2 scale - --timeout 5s --json < image.json)";
+
+constexpr const char* kPsHelp = R"(Columns, and keys with --json:
+  pid              of the process, as the supervisor's host sees it
+  module, version  what it hosts; "-" (JSON: "") for a standby
+  state            starting, standby, loading, idle or busy
+  calls            answered since it started
+  calls_in_flight  being worked on
+  memory           that it alone holds (JSON: bytes)
+  age              since it was forked (JSON: seconds))";
+
+constexpr const char* kBenchHelp = R"(Examples:
+  holdfast bench
+  holdfast bench --json > figures.json
+  holdfast bench --socket /run/holdfast/holdfast.sock --target calculator@v1.0.0
+
+What it measures:
+  floor  bytes of the same size, moved through three processes and back by plain reads and writes
+  hot    a call of a module that is loaded and warm, one at a time, in turns with the floor
+  cold   the first call of a module, with a standby ready and without
+  rates  calls per second with 1, 16 and 64 open at all times
+Take the ratio of hot to floor from one machine to another, not the microseconds.)";
+
+CLI::Validator valid_duration() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_duration(text);
+            if (!parsed) return parsed.error();
+            return parsed->count() > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+          },
+          ""};
+}
+
+CLI::Validator valid_size() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_size(text);
+            if (!parsed) return parsed.error();
+            return *parsed > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+          },
+          ""};
+}
+
+CLI::Validator valid_target() {
+  return {[](std::string& text) {
+            const auto parsed = parse_target(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""};
+}
+
+// The format that `command --json` asks for.
+void add_json(CLI::App& command, Format& format, const char* what) {
+  command.add_flag_callback(
+      "--json", [&format] { format = Format::json; }, what);
+}
+
+void add_call(CLI::App& command, CallOptions& call) {
+  command.add_option("FUNC", call.function, "the exported function to call")->required()->type_name("");
+  auto* payload =
+      command.add_option("PAYLOAD", call.payload, "its argument as JSON; - reads standard input; none is null")
+          ->type_name("");
+  command.add_option("--args", call.arguments, "positional arguments as a JSON array, in the place of PAYLOAD")
+      ->type_name("JSON")
+      ->excludes(payload);
+  command
+      .add_option_function<std::string>(
+          "--timeout", [&call](const std::string& text) { call.timeout = *ipc::parse_duration(text); },
+          "how long the call may take, such as 500ms or 5s; else the supervisor's default")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  command.add_flag("--idempotent", call.idempotent,
+                   "the call may be run again if its worker dies for another call's fault");
+  add_json(command, call.format, "print one JSON object, result or error, on standard output");
+}
+
+void add_socket(CLI::App& command, std::string& socket) {
+  command.add_option("--socket", socket, "the supervisor's socket; HOLDFAST_SOCKET sets another default")
+      ->type_name("PATH")
+      ->capture_default_str();
+}
+
+CLI::App* add_run(CLI::App& app, RunOptions& options) {
+  CLI::App* run =
+      app.add_subcommand("run", "call a function of a JavaScript file; needs no daemon, leaves nothing behind");
+  run->add_option("FILE", options.file, "the module's file")->required()->type_name("");
+  add_call(*run, options.call);
+  run->add_option("--memory", options.memory, "the module's memory limit, such as 64MB")
+      ->check(valid_size())
+      ->type_name("SIZE");
+  run->add_option("--stretch", options.stretch,
+                  "how long one uninterrupted stretch of JavaScript may run, such as 50ms")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  run->footer(fmt::format("{}\n\n{}", kRunHelp, kExitCodes));
+  return run;
+}
+
+CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
+  CLI::App* invoke = app.add_subcommand("invoke", "call a function through a running holdfastd");
+  invoke
+      ->add_option_function<std::string>(
+          "MODULE@VERSION", [&options](const std::string& text) { options.target = *parse_target(text); },
+          "the module, such as calculator@v1.0.0")
+      ->required()
+      ->check(valid_target())
+      ->type_name("");
+  add_call(*invoke, options.call);
+  add_socket(*invoke, options.socket);
+  invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
+  return invoke;
+}
+
+CLI::App* add_ps(CLI::App& app, std::string& socket, Format& format) {
+  CLI::App* ps = app.add_subcommand("ps", "list the worker processes of a running holdfastd");
+  add_socket(*ps, socket);
+  add_json(*ps, format, "print a JSON array");
+  ps->footer(kPsHelp);
+  return ps;
+}
+
+CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
+  CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
+  bench->add_option("--calls", options.calls, "hot calls, in all rounds together")
+      ->check(CLI::Range(1U, 100'000'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--rounds", options.rounds, "rounds in which hot calls and the floor take turns")
+      ->check(CLI::Range(1U, 10'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--cold-calls", options.cold_calls, "cold calls of each kind")
+      ->check(CLI::Range(1U, 500U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--seconds", options.seconds, "for each number of calls in flight")
+      ->check(CLI::Range(0.01, 3600.0).description(""))
+      ->type_name("S")
+      ->capture_default_str();
+  auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor, without cold calls")
+                     ->type_name("PATH");
+  auto* target = bench
+                     ->add_option_function<std::string>(
+                         "--target", [&options](const std::string& text) { options.target = *parse_target(text); },
+                         "its module whose add({a, b}) is called")
+                     ->check(valid_target())
+                     ->type_name("MODULE@VERSION");
+  socket->needs(target);
+  target->needs(socket);
+  add_json(*bench, options.format, "print one JSON object with every figure, durations in nanoseconds");
+  bench->footer(kBenchHelp);
+  return bench;
+}
+
+std::string failure_message(const CLI::App* app, const CLI::Error& error) {
+  const auto commands = app->get_subcommands();
+  const auto unknown = app->remaining();
+  std::string what = error.what();
+  if (commands.empty() && !unknown.empty()) what = fmt::format("there is no command \"{}\"", unknown.front());
+  return fmt::format("error: {}\n`{} --help` tells more.\n",
+                     ipc::printable(ipc::clean_utf8(what, 4096), ipc::Newlines::escape),
+                     commands.empty() ? "holdfast" : "holdfast " + commands.front()->get_name());
+}
+
+int run_program(int argc, char** argv) {
+  RunOptions run_options;
+  InvokeOptions invoke_options{.target = {}, .socket = ipc::default_socket_path(), .call = {}};
+  std::string ps_socket = ipc::default_socket_path();
+  Format ps_format = Format::text;
+  BenchOptions bench_options;
+
+  CLI::App app("Call functions of untrusted JavaScript modules, each locked in a process of its own.", "holdfast");
+  app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(failure_message);
+  app.footer(fmt::format("{}\n\n{}", kExamples, kExitCodes));
+  const CLI::App* run = add_run(app, run_options);
+  const CLI::App* invoke = add_invoke(app, invoke_options);
+  const CLI::App* ps = add_ps(app, ps_socket, ps_format);
+  add_bench(app, bench_options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+  }
+  if (run->parsed()) return run_command(run_options);
+  if (invoke->parsed()) return invoke_command(invoke_options);
+  if (ps->parsed()) return ps_command(ps_socket, ps_format);
+  return bench_command(bench_options);
+}
+
+// Numbers 0 to 2 must be open, or a socket would get one of them and be taken for a standard stream. And a reader of
+// our output that leaves, or a parent that set SIGCHLD to be ignored, must not change how the program ends.
+void prepare_process() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);
+}
+
+}  // namespace
+}  // namespace holdfast::cli
+
+int main(int argc, char** argv) {
+  holdfast::cli::prepare_process();
+  try {
+    return holdfast::cli::run_program(argc, argv);
+  } catch (const std::exception& exception) {
+    holdfast::cli::write_standard_error(fmt::format("error: {}\n", exception.what()));
+    return static_cast<int>(holdfast::cli::ExitCode::stopped);
+  }
+}

@@ -1,0 +1,183 @@
+#include "tools/cli/private_supervisor.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "ipc/text.h"
+
+extern char** environ;
+
+namespace holdfast::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+// Longer than any orderly end, which takes the workers' deaths; a person is waiting.
+constexpr milliseconds kEndTimeout{5000};
+// V8 and the namespaces are set up before the hello; this leaves room for sanitizers and a busy machine.
+constexpr milliseconds kHelloTimeout{20000};
+
+tl::unexpected<ipc::ConnectError> cannot_start(std::string message) {
+  return tl::unexpected(ipc::ConnectError{ipc::ConnectError::Reason::cannot_connect, std::move(message)});
+}
+
+bool is_program(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
+}
+
+tl::expected<fs::path, std::string> own_folder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return tl::unexpected(fmt::format("cannot read /proc/self/exe: {}", error.message()));
+  return self.parent_path();
+}
+
+std::string describe_end(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("was killed by SIG{}", sigabbrev_np(WTERMSIG(status)));
+  return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+}
+
+// The actions and attributes of posix_spawn(3), released with their owner.
+struct SpawnPlan {
+  SpawnPlan() {
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+  }
+  SpawnPlan(const SpawnPlan&) = delete;
+  SpawnPlan& operator=(const SpawnPlan&) = delete;
+  ~SpawnPlan() {
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+};
+
+// Starts `program` with `kept` open in it. It reads nothing, and what it prints goes to standard error: standard output
+// is for results alone. It has its own process group, so that Ctrl-C at a terminal reaches only this program, which
+// cancels the call and reports it.
+tl::expected<pid_t, std::string> spawn(const std::string& program, const std::vector<std::string>& arguments,
+                                       int kept) {
+  SpawnPlan plan;
+  posix_spawn_file_actions_addopen(&plan.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&plan.actions, STDERR_FILENO, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&plan.actions, kept, kept);  // onto itself: only clears close-on-exec
+
+  sigset_t none;
+  sigset_t defaults;
+  sigemptyset(&none);
+  sigemptyset(&defaults);
+  for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) sigaddset(&defaults, signal);
+  posix_spawnattr_setsigmask(&plan.attributes, &none);
+  posix_spawnattr_setsigdefault(&plan.attributes, &defaults);
+  posix_spawnattr_setpgroup(&plan.attributes, 0);
+  posix_spawnattr_setflags(&plan.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, program.c_str(), &plan.actions, &plan.attributes, argv.data(), environ);
+  if (error != 0) return tl::unexpected(fmt::format("cannot start {}: {}", program, std::strerror(error)));
+  return pid;
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(pid_t pid) : pid_(pid) {}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+
+ChildProcess::~ChildProcess() {
+  if (pid_ > 0) wait();
+}
+
+std::string ChildProcess::wait() {
+  // The pid is ours until it is waited for, so it cannot mean another process yet.
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  pollfd ended = {process.get(), POLLIN, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&ended, 1, static_cast<int>(kEndTimeout.count()));
+  } while (ready < 0 && errno == EINTR);
+  if (ready <= 0) ::kill(pid_, SIGKILL);
+
+  int status = 0;
+  pid_t waited = 0;
+  do {
+    waited = ::waitpid(pid_, &status, 0);
+  } while (waited < 0 && errno == EINTR);
+  pid_ = -1;
+  return waited < 0 ? "ended" : describe_end(status);
+}
+
+tl::expected<PrivateSupervisor, ipc::ConnectError> PrivateSupervisor::start(const std::vector<std::string>& arguments) {
+  const auto program = find_supervisor();
+  if (!program) return cannot_start(program.error());
+
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return cannot_start(fmt::format("cannot make a socket: {}", std::strerror(errno)));
+  }
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  std::vector<std::string> all = {"--client-fd", fmt::to_string(theirs.get())};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const auto pid = spawn(*program, all, theirs.get());
+  if (!pid) return cannot_start(pid.error());
+  ChildProcess process(*pid);
+  theirs.reset();  // else its end would not be seen here
+
+  auto client =
+      ipc::Client::adopt(std::move(ours), {.name = "holdfast " HOLDFAST_VERSION, .hello_timeout = kHelloTimeout});
+  if (!client) {
+    ipc::ConnectError error = client.error();
+    // Of a supervisor that ended, the end is the news, not that its session was cut off.
+    if (error.reason == ipc::ConnectError::Reason::protocol_error) {
+      error.reason = ipc::ConnectError::Reason::cannot_connect;
+    }
+    error.message = fmt::format("the private supervisor {} {}: {}", *program, process.wait(), error.message);
+    return tl::unexpected(std::move(error));
+  }
+  return PrivateSupervisor(std::move(process), std::move(*client));
+}
+
+tl::expected<std::string, std::string> find_supervisor() {
+  constexpr const char* kName = "holdfastd";
+  if (const char* chosen = std::getenv("HOLDFAST_SUPERVISOR"); chosen != nullptr && *chosen != '\0') {
+    if (is_program(chosen)) return chosen;
+    return tl::unexpected(fmt::format("HOLDFAST_SUPERVISOR names {}, which is not a program", chosen));
+  }
+  const auto folder = own_folder();
+  if (!folder) return tl::unexpected(folder.error());
+  for (const fs::path& path : {*folder / kName, *folder / "../../supervisor" / kName}) {
+    if (is_program(path)) return path.lexically_normal().string();
+  }
+  const char* search = std::getenv("PATH");
+  std::string_view left = search == nullptr ? "" : search;
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find(':'), left.size());
+    // An empty entry means the current folder (environ(7)); a program is never taken from there by accident.
+    if (const fs::path path = fs::path(left.substr(0, end)) / kName; end > 0 && is_program(path)) return path.string();
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+  return tl::unexpected(fmt::format(
+      "cannot find holdfastd: it is neither in {} nor in PATH; HOLDFAST_SUPERVISOR can name it", folder->string()));
+}
+
+}  // namespace holdfast::cli

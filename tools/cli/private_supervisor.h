@@ -1,0 +1,51 @@
+// A holdfastd for this program alone: it serves one connection, which both sides hold from the start, so that there is
+// no socket file, and it ends when that connection does, even if this program is killed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+#include <tl/expected.hpp>
+
+#include "ipc/client.h"
+#include "ipc/unique_fd.h"
+
+namespace holdfast::cli {
+
+// A process that was started here and ends by itself once its sockets close. Whoever destroys it waits for that; a
+// process that takes longer than a few seconds is killed.
+class ChildProcess {
+ public:
+  explicit ChildProcess(pid_t pid);
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&&) = delete;
+  ~ChildProcess();
+
+  // Waits for the end and tells it in words: "ended with exit code 1", "was killed by SIGSEGV".
+  std::string wait();
+
+ private:
+  pid_t pid_;  // -1: nothing to wait for
+};
+
+class PrivateSupervisor {
+ public:
+  // Starts holdfastd with `arguments` and waits for its hello. The arguments must not name a socket or a client.
+  static tl::expected<PrivateSupervisor, ipc::ConnectError> start(const std::vector<std::string>& arguments);
+
+  ipc::Client& client() { return client_; }
+
+ private:
+  PrivateSupervisor(ChildProcess process, ipc::Client client)
+      : process_(std::move(process)), client_(std::move(client)) {}
+
+  ChildProcess process_;  // waited for after the client below has closed the connection
+  ipc::Client client_;
+};
+
+// The holdfastd to start: HOLDFAST_SUPERVISOR, else the one that belongs to this program (installed beside it, or built
+// in the same tree), else the first in PATH. The error says where it was looked for.
+tl::expected<std::string, std::string> find_supervisor();
+
+}  // namespace holdfast::cli
