@@ -58,8 +58,7 @@ constexpr PolicyRow kPolicy[] = {
     // The one descriptor that a worker has is its stream socket, so no row looks at descriptors.
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL),
      "reads from the supervisor. Without MSG_OOB and MSG_PEEK, whose rarely used kernel code had memory errors that "
-     "were "
-     "reached from sandboxes (CVE-2025-38236)"},
+     "were reached from sandboxes (CVE-2025-38236)"},
     {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
     {"poll", kAnyArguments, "waits for the socket and for timers"},
     {"ppoll", kAnyArguments, "the same, where there is no poll(2), or with nanoseconds"},
@@ -86,14 +85,14 @@ constexpr PolicyRow kPolicy[] = {
     {"futex", int_equals(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME), "the same, by the wall clock"},
 
     // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 7 stand for
-    // other
-    // processes' CPU clocks, which would let a worker watch its neighbours.
+    // the CPU clocks of other processes, which would let a worker watch its neighbours.
     {"clock_gettime", int_flags_within(0, 7), "time, and the CPU time of its own process and thread"},
     {"gettimeofday", kAnyArguments, "time, as V8 asks for it"},
     {"getrandom", kAnyArguments, "seeds of Math.random and of hashes, and crypto.getRandomValues"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handlers for the soft stop and for SIGSYS"},
     {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a signal or a stop"},
+    {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},
     {"exit_group", kAnyArguments, "the end of the process"},
 
     // Up to here: Profile::strict. From here on, Profile::jit only.

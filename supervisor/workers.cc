@@ -15,9 +15,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How long a worker has to say where it is. Taking the stack takes well under a millisecond once V8 comes to an
-// interrupt check; where it never does, this is what the caller waits in vain.
+// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes well under a millisecond once
+// V8 comes to an interrupt check; where it never does, this is what the caller waits in vain. On a busy machine a worker
+// may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
 constexpr milliseconds kSoftStopPatience{10};
+constexpr milliseconds kLongestSoftStop{500};
 
 // Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
 constexpr milliseconds kExitPatience{250};
@@ -66,6 +68,7 @@ void Workers::fork(WorkerId worker) {
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
   Entry& entry = entry_of(worker);
   entry.process->send(request);
+  entry.load = Entry::Load::sent;
   entry.look_at = Clock::now() + options_.stretch / 2;
   wake_at(*entry.look_at);
 }
@@ -91,8 +94,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   if (entry.cause || entry.hung_up) return;
   begin_end(entry, cause, guilty);
   entry.process->ask_to_stop();
-  entry.kill_at = Clock::now() + kSoftStopPatience;
-  wake_at(*entry.kill_at);
+  give_time_to_end(entry, Clock::now());
   owner_.worker_stopping(worker);
 }
 
@@ -128,10 +130,7 @@ void Workers::tick(Clock::time_point now) {
       continue;
     }
     if (entry.look_at && *entry.look_at <= now) look(entry, now);
-    if (entry.kill_at && *entry.kill_at <= now) {
-      entry.process->kill();
-      entry.kill_at.reset();
-    }
+    if (entry.kill_at && *entry.kill_at <= now) kill_if_out_of_patience(entry, now);
     if (entry.look_at) wake_at(*entry.look_at);
     if (entry.kill_at) wake_at(*entry.kill_at);
     if (entry.settle_at) wake_at(*entry.settle_at);
@@ -151,6 +150,23 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   } else {
     entry.look_at = verdict.look_again;
   }
+}
+
+void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {
+  entry.asked_to_stop_at = now;
+  entry.cpu_when_asked = entry.process->cpu_time().value_or(Clock::duration::zero());
+  entry.kill_at = now + kSoftStopPatience;
+  wake_at(*entry.kill_at);
+}
+
+void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
+  const auto used = entry.process->cpu_time().value_or(Clock::duration::max()) - entry.cpu_when_asked;
+  if (used < kSoftStopPatience && now < entry.asked_to_stop_at + kLongestSoftStop) {
+    entry.kill_at = std::min(now + kSoftStopPatience - used, entry.asked_to_stop_at + kLongestSoftStop);
+    return;
+  }
+  entry.kill_at.reset();
+  entry.process->kill();
 }
 
 // --- what the zygote says ------------------------------------------------------------------------------------------
@@ -227,6 +243,7 @@ void Workers::zygote_died(std::string reason) {
 void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
   const WorkerId id = worker.id();
   Entry& entry = entry_of(id);
+  const bool is_loaded = std::holds_alternative<ipc::Loaded>(message);
   if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
     const std::uint64_t call = answer->id;
     if (!owner_.worker_answered(id, std::move(*answer))) {
@@ -234,10 +251,12 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     }
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     owner_.worker_logged(id, *line);
-  } else if (std::get_if<ipc::Loaded>(&message) != nullptr) {
-    owner_.worker_loaded(id);
-  } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message)) {
+  } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
+    if (entry.load != Entry::Load::sent) return worker_broke_protocol(worker, {"word of a load that is not under way"});
+    entry.load = Entry::Load::done;
+    if (is_loaded) return owner_.worker_loaded(id);
     if (!entry.cause) begin_end(entry, EndCause::removed, CallId{});
+    give_time_to_end(entry, Clock::now());
     owner_.worker_load_failed(id, std::move(failed->error));
   } else {
     const auto& stopped = std::get<ipc::Stopped>(message);

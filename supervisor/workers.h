@@ -79,11 +79,14 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
     Clock::time_point asked_at;
     std::shared_ptr<WorkerProcess> process;  // null until forked
     StretchWatch watch;
+    enum class Load { none, sent, done } load = Load::none;
     std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
     std::optional<EndCause> cause;             // set once its end was decided here
     CallId guilty{};
     bool guilty_loading = false;
-    std::optional<Clock::time_point> kill_at;  // a soft stop's patience ends
+    std::optional<Clock::time_point> kill_at;  // a soft stop's patience may be over then
+    Clock::time_point asked_to_stop_at;
+    Clock::duration cpu_when_asked{};
     std::optional<ipc::StopReason> said_reason;
     CallId said_call{};
     std::string stack;
@@ -101,6 +104,8 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
 
   void forked(WorkerId worker, std::vector<UniqueFd> fds);
   void look(Entry& entry, Clock::time_point now);
+  void give_time_to_end(Entry& entry, Clock::time_point now);
+  void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
   void finish_if_ended(WorkerId worker, Entry& entry);
   WorkerEnd explain(const Entry& entry) const;

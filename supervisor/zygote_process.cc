@@ -1,6 +1,8 @@
 #include "supervisor/zygote_process.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -18,6 +20,7 @@
 #include <cstring>
 
 #include "ipc/packet.h"
+#include "ipc/pidfd.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -27,6 +30,9 @@ namespace process = boost::process;
 
 // The control socket's number in the zygote.
 constexpr int kControlFd = 3;
+
+// What the launcher has to end when it is told to; a millisecond is what it takes.
+constexpr int kEndPatienceMillis = 1000;
 
 }  // namespace
 
@@ -98,11 +104,16 @@ ZygoteProcess::~ZygoteProcess() {
   state_->owner = nullptr;
   boost::system::error_code ignored;
   state_->control.close(ignored);
+  if (!state_->child.valid()) return;
+  // The launcher kills the zygote, reaps it, and ends; unless somebody has stopped it.
+  const pid_t launcher = state_->child.id();
+  const UniqueFd ended = open_pidfd(launcher);
+  ::kill(launcher, SIGTERM);
+  ::kill(launcher, SIGCONT);
+  pollfd wanted = {ended.get(), POLLIN, 0};
+  if (::poll(&wanted, 1, kEndPatienceMillis) != 1) ::kill(launcher, SIGKILL);
   std::error_code also_ignored;
-  if (state_->child.valid()) {
-    state_->child.terminate(also_ignored);
-    state_->child.wait(also_ignored);
-  }
+  state_->child.wait(also_ignored);
 }
 
 void ZygoteProcess::request_fork(std::uint64_t worker) {

@@ -221,23 +221,35 @@ void Zygote::become_worker(int socket, void* page_memory) {
   ::_exit(0);
 }
 
+// The launcher: nothing to it but the zygote's end. When it is told to end, by the supervisor or by the kernel because the
+// supervisor is gone, it brings that about, so that nobody else is left to reap the zygote.
+int wait_for_zygote(pid_t zygote, const sigset_t& signals) {
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(zygote, &status, WNOHANG);
+    if (ended == zygote) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (::sigwaitinfo(&signals, nullptr) == SIGTERM) ::kill(zygote, SIGKILL);
+  }
+}
+
 }  // namespace
 
 int run_zygote(const ZygoteOptions& options) {
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
   require(options.control_fd, sandbox::enter_namespaces());
-  require(options.control_fd, sandbox::die_with_parent(SIGKILL));
+  require(options.control_fd, sandbox::die_with_parent(SIGTERM));
+  // Held back from here on, so that none can come before wait_for_zygote() waits for it.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   const pid_t zygote = ::fork();
   if (zygote < 0) say_and_exit(options.control_fd, failed("fork"));
   if (zygote == 0) zygote_main(options);
-
-  // The launcher: nothing to it but the zygote's end.
-  ::close(options.control_fd);
-  int status = 0;
-  while (::waitpid(zygote, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  ::close_range(0, ~0U, 0);
+  return wait_for_zygote(zygote, signals);
 }
 
 }  // namespace holdfast::worker

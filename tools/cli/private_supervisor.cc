@@ -165,7 +165,7 @@ tl::expected<std::string, std::string> find_supervisor() {
   }
   const auto folder = own_folder();
   if (!folder) return tl::unexpected(folder.error());
-  for (const fs::path& path : {*folder / kName, *folder / "../../supervisor" / kName}) {
+  for (const fs::path& path : {*folder / kName, *folder / "../sbin" / kName, *folder / "../../supervisor" / kName}) {
     if (is_program(path)) return path.lexically_normal().string();
   }
   const char* search = std::getenv("PATH");
