@@ -12,7 +12,7 @@ constexpr std::size_t kWordBytes = sizeof(Word);
 // One read of this size takes in about a hundred small calls; more would only be cold memory.
 constexpr std::size_t kReadWords = (std::size_t{64} << 10) / kWordBytes;
 
-// A buffer that grew beyond this for one large message is given back when it is empty.
+// A buffer that grew beyond this for one large message is given back when that message is gone.
 constexpr std::size_t kKeepWords = (std::size_t{256} << 10) / kWordBytes;
 
 std::uint32_t read_u32(const std::byte* at) {
@@ -47,15 +47,10 @@ void FrameReader::reallocate(std::size_t words) {
 }
 
 std::span<std::byte> FrameReader::prepare() {
-  if (begin_ == end_) {
-    begin_ = end_ = 0;
-    if (capacity_ > kKeepWords) {
-      words_.reset();
-      capacity_ = 0;
-    }
-  }
+  if (begin_ == end_) begin_ = end_ = 0;
   const std::size_t received = end_ - begin_;
-  if (capacity_ == 0) {
+  const bool grew_for_a_frame_that_is_gone = capacity_ > kKeepWords && received <= kReadWords * kWordBytes / 2;
+  if (capacity_ == 0 || grew_for_a_frame_that_is_gone) {
     reallocate(kReadWords);
   } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2) {
     const std::size_t wanted = received * 2 / kWordBytes + kReadWords;

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -15,13 +14,6 @@
 namespace holdfast::supervisor {
 namespace {
 
-constexpr std::size_t kMaxNameBytes = 64;
-
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-         c == '-' || c == '+';
-}
-
 ipc::Error unusable(const ModuleName& name, const std::string& reason) {
   ipc::Error error;
   error.code = ipc::ErrorCode::load_failed;
@@ -30,29 +22,6 @@ ipc::Error unusable(const ModuleName& name, const std::string& reason) {
 }
 
 }  // namespace
-
-std::string to_string(const ModuleName& name) { return name.module + "@" + name.version; }
-
-std::optional<std::string> name_problem(std::string_view part, std::string_view what) {
-  if (part.empty()) return fmt::format("the {} is empty", what);
-  if (part.size() > kMaxNameBytes) {
-    return fmt::format("the {} has {} characters; at most {} are allowed", what, part.size(), kMaxNameBytes);
-  }
-  if (part.front() == '.') return fmt::format("the {} begins with a dot", what);
-  if (!std::all_of(part.begin(), part.end(), is_name_character)) {
-    return fmt::format("the {} has a character other than A-Z a-z 0-9 . _ - +", what);
-  }
-  return std::nullopt;
-}
-
-tl::expected<ModuleName, std::string> parse_module_name(std::string_view text) {
-  const std::size_t at = text.find('@');
-  if (at == std::string_view::npos) return tl::unexpected(std::string("expected MODULE@VERSION"));
-  ModuleName name{std::string(text.substr(0, at)), std::string(text.substr(at + 1))};
-  if (auto problem = name_problem(name.module, "module")) return tl::unexpected(*problem);
-  if (auto problem = name_problem(name.version, "version")) return tl::unexpected(*problem);
-  return name;
-}
 
 std::filesystem::path ModuleSources::path_of(const ModuleName& name) const {
   if (const auto file = files_.find(name); file != files_.end()) return file->second;

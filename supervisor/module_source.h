@@ -4,30 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <tl/expected.hpp>
 
 #include "ipc/error.h"
+#include "ipc/module_name.h"
 
 namespace holdfast::supervisor {
 
-struct ModuleName {
-  std::string module;
-  std::string version;
-  auto operator<=>(const ModuleName&) const = default;
-};
-
-// "calculator@v1.0.0", as people write it.
-std::string to_string(const ModuleName& name);
-
-// Splits "MODULE@VERSION" and checks both; the error says what is wrong.
-tl::expected<ModuleName, std::string> parse_module_name(std::string_view text);
-
-// Nothing if `part` can be a module's name or version: 1 to 64 characters of A-Z a-z 0-9 . _ - +, the first no dot.
-// That leaves no room for a path. Else what is wrong with it; `what` is "module" or "version".
-std::optional<std::string> name_problem(std::string_view part, std::string_view what);
+using ipc::ModuleName;
 
 struct ModuleSource {
   std::string file_name;  // without its directory: what stacks show
@@ -45,7 +30,7 @@ class ModuleSources {
   // `name` is this file, whatever the directory has.
   void add_file(ModuleName name, std::filesystem::path file) { files_[std::move(name)] = std::move(file); }
 
-  // Whether there is a file for `name`. `name` was checked with name_problem().
+  // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
   bool contains(const ModuleName& name) const;
 
   // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.

@@ -58,8 +58,8 @@ tl::expected<mode_t, std::string> parse_mode(const std::string& text) {
 tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos) return tl::unexpected(fmt::format("\"{}\": expected MODULE@VERSION=FILE", text));
-  auto name = parse_module_name(std::string_view(text).substr(0, equals));
-  if (!name) return tl::unexpected(fmt::format("\"{}\": {}", text, name.error()));
+  auto name = ipc::parse_module_name(std::string_view(text).substr(0, equals));
+  if (!name) return tl::unexpected(name.error());
   return std::pair{std::move(*name), fs::path(text.substr(equals + 1))};
 }
 

@@ -133,7 +133,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
 
 tl::expected<ModuleId, ipc::Error> Supervisor::find_module(const ipc::CallRequest& request) {
   for (const auto& [part, what] : {std::pair{request.module, "module"}, std::pair{request.version, "version"}}) {
-    if (auto problem = name_problem(part, what)) {
+    if (auto problem = ipc::name_problem(part, what)) {
       return tl::unexpected(make_error(ipc::ErrorCode::not_found, "there is no such module: " + *problem));
     }
   }

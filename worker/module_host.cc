@@ -38,9 +38,13 @@ ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page)
     : engine_(engine), isolate_(engine.isolate()), outbox_(outbox), page_(page) {
   engine_.set_host(this);
   isolate_->SetPromiseRejectCallback(&ModuleHost::on_promise_reject);
+  isolate_->AddMessageListener(&ModuleHost::on_uncaught);
 }
 
-ModuleHost::~ModuleHost() { engine_.set_host(nullptr); }
+ModuleHost::~ModuleHost() {
+  isolate_->RemoveMessageListeners(&ModuleHost::on_uncaught);
+  engine_.set_host(nullptr);
+}
 
 // --- loading -------------------------------------------------------------------------------------------------------
 
@@ -127,10 +131,14 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   page_.last_started.store(call.id, std::memory_order_relaxed);
   const Stretch stretch(page_, call.id);
   v8::HandleScope scope(isolate_);
-  v8::Local<v8::Context> context = engine_.context();
   open_.insert(call.id);
   set_current_call(call.id);
+  invoke(call);
+  run_microtasks();
+}
 
+void ModuleHost::invoke(const ipc::WorkerCall& call) {
+  v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> function;
   if (!find_function(call.function).ToLocal(&function)) {
@@ -154,14 +162,8 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
                             ->Call(context, exports_.Get(isolate_), static_cast<int>(arguments.size()),
                                    arguments.data())
                             .ToLocal(&value);
-  if (!returned) {
-    answer_exception(call.id, failure.Exception());
-    return run_microtasks();
-  }
-  if (!value->IsObject()) {
-    answer_value(call.id, value);
-    return run_microtasks();
-  }
+  if (!returned) return answer_exception(call.id, failure.Exception());
+  if (!value->IsObject()) return answer_value(call.id, value);
   if (value->IsPromise()) {
     // Marked now, so that a rejection is taken for an answer and not for one that nobody handles.
     value.As<v8::Promise>()->MarkAsHandled();
@@ -181,7 +183,6 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   if (engine_.runtime().watch.Get(isolate_)->Call(context, v8::Undefined(isolate_), 2, watched).IsEmpty()) {
     answer_exception(call.id, failure.Exception());
   }
-  run_microtasks();
 }
 
 // An own property of the exports that is a function: what every object inherits ("constructor", "toString") was not
@@ -421,6 +422,14 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
   } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
     std::erase_if(host->rejections_, [&](const Rejection& rejection) { return rejection.promise == promise; });
   }
+}
+
+// Of what a microtask throws, nobody else hears.
+void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown) {
+  ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
+  if (host == nullptr) return;
+  const auto [message, stack] = host->describe(thrown);
+  host->log(ipc::LogLevel::error, fmt::format("uncaught in a microtask: {}\n{}", message, stack));
 }
 
 void ModuleHost::report_unhandled_rejections() {

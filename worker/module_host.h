@@ -65,7 +65,9 @@ class ModuleHost {
   };
 
   static void on_promise_reject(v8::PromiseRejectMessage message);
+  static void on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value> thrown);
 
+  void invoke(const ipc::WorkerCall& call);
   void set_current_call(std::uint64_t id);
   v8::MaybeLocal<v8::Function> find_function(std::string_view name);
   bool read_arguments(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments);

@@ -235,6 +235,8 @@ int wait_for_zygote(pid_t zygote, const sigset_t& signals) {
 }  // namespace
 
 int run_zygote(const ZygoteOptions& options) {
+  // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
+  require(options.control_fd, sandbox::new_session());
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
   require(options.control_fd, sandbox::enter_namespaces());

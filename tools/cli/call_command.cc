@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "ipc/module_name.h"
 #include "ipc/client.h"
 #include "ipc/text.h"
 #include "tools/cli/json_text.h"
@@ -118,7 +119,7 @@ int call(ipc::Client& client, const ipc::CallRequest& request, Format format) {
   return signal ? exit_code_for_signal(*signal) : code;
 }
 
-ipc::CallRequest request_for(const Target& target, const CallOptions& options, const Arguments& arguments) {
+ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& options, const Arguments& arguments) {
   return {.module = target.module,
           .version = target.version,
           .function = options.function,
@@ -136,10 +137,10 @@ int run_command(const RunOptions& options) {
   const auto arguments = read_arguments(options.call);
   if (!arguments) return usage_error(arguments.error());
 
-  const Target target{module_name_for_file(options.file), "local"};
+  const ipc::ModuleName target{module_name_for_file(options.file), "local"};
   std::vector<std::string> flags = {
       "--log-level",
-      "warning",
+      "error",
       "--standby",
       "0",
       "--max-workers",

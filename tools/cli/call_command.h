@@ -5,8 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "ipc/module_name.h"
 #include "tools/cli/answer_output.h"
-#include "tools/cli/target.h"
+#include "tools/cli/file_module.h"
 
 namespace holdfast::cli {
 
@@ -27,7 +28,7 @@ struct RunOptions {
 };
 
 struct InvokeOptions {
-  Target target;
+  ipc::ModuleName target;
   std::string socket;
   CallOptions call;
 };

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "ipc/module_name.h"
 #include "ipc/socket_path.h"
 #include "ipc/text.h"
 #include "ipc/units.h"
@@ -87,7 +88,7 @@ CLI::Validator valid_size() {
 
 CLI::Validator valid_target() {
   return {[](std::string& text) {
-            const auto parsed = parse_target(text);
+            const auto parsed = ipc::parse_module_name(text);
             return parsed ? std::string() : parsed.error();
           },
           ""};
@@ -144,7 +145,7 @@ CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
   CLI::App* invoke = app.add_subcommand("invoke", "call a function through a running holdfastd");
   invoke
       ->add_option_function<std::string>(
-          "MODULE@VERSION", [&options](const std::string& text) { options.target = *parse_target(text); },
+          "MODULE@VERSION", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
           "the module, such as calculator@v1.0.0")
       ->required()
       ->check(valid_target())
@@ -185,7 +186,7 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
                      ->type_name("PATH");
   auto* target = bench
                      ->add_option_function<std::string>(
-                         "--target", [&options](const std::string& text) { options.target = *parse_target(text); },
+                         "--target", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
                          "its module whose add({a, b}) is called")
                      ->check(valid_target())
                      ->type_name("MODULE@VERSION");

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ipc/module_name.h"
 #include "ipc/text.h"
 #include "tools/cli/bench/measurements.h"
 #include "tools/cli/private_supervisor.h"
@@ -46,9 +47,9 @@ class ModuleFolder {
   }
 
   // Writes the modules' files and returns holdfastd's flags that name them.
-  tl::expected<std::vector<std::string>, Stop> write(const std::vector<Target>& modules) const {
+  tl::expected<std::vector<std::string>, Stop> write(const std::vector<ipc::ModuleName>& modules) const {
     std::vector<std::string> flags;
-    for (const Target& module : modules) {
+    for (const ipc::ModuleName& module : modules) {
       const fs::path path = path_ / fmt::format("{}@{}.js", module.module, module.version);
       std::ofstream file(path);
       file << kModule << "// " << module.module << "\n";  // no two are the same text
@@ -75,7 +76,7 @@ tl::expected<PrivateSupervisor, Stop> start_supervisor(std::vector<std::string> 
 }
 
 std::optional<Stop> measure_hot_and_rates(Bench& bench, const BenchOptions& options, ipc::Client& client,
-                                          const Target& target, Report& report) {
+                                          const ipc::ModuleName& target, Report& report) {
   const CallBytes bytes = call_bytes(target);
   report.request_bytes = bytes.request;
   report.answer_bytes = bytes.answer;
@@ -97,10 +98,10 @@ std::optional<Stop> measure_hot_and_rates(Bench& bench, const BenchOptions& opti
 }
 
 std::optional<Stop> measure_privately(Bench& bench, const BenchOptions& options, Report& report) {
-  const Target hot{"hot", "bench"};
-  std::vector<Target> cold;
+  const ipc::ModuleName hot{"hot", "bench"};
+  std::vector<ipc::ModuleName> cold;
   for (unsigned i = 0; i < options.cold_calls; ++i) cold.push_back({fmt::format("cold-{}", i), "bench"});
-  std::vector<Target> all = cold;
+  std::vector<ipc::ModuleName> all = cold;
   all.push_back(hot);
 
   const auto folder = ModuleFolder::make();

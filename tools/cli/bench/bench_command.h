@@ -4,8 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "ipc/module_name.h"
 #include "tools/cli/answer_output.h"
-#include "tools/cli/target.h"
+#include "tools/cli/file_module.h"
 
 namespace holdfast::cli {
 
@@ -16,7 +17,7 @@ struct BenchOptions {
   double seconds = 1;        // for each number of calls in flight
   // A running supervisor and a module there whose `add` answers {"a":1,"b":2} with 3; neither: private supervisors.
   std::optional<std::string> socket;
-  std::optional<Target> target;
+  std::optional<ipc::ModuleName> target;
   Format format = Format::text;
 };
 

@@ -23,7 +23,7 @@ constexpr unsigned kSlices = 5;
 // How often a wait looks for signals.
 constexpr milliseconds kSignalInterval{100};
 
-ipc::CallRequest request_for(const Target& target) {
+ipc::CallRequest request_for(const ipc::ModuleName& target) {
   return {.module = target.module,
           .version = target.version,
           .function = "add",
@@ -62,7 +62,7 @@ tl::expected<nanoseconds, Stop> timed_call(Bench& bench, ipc::Client& client, co
   return elapsed;
 }
 
-tl::expected<std::vector<nanoseconds>, Stop> hot_calls(Bench& bench, ipc::Client& client, const Target& target,
+tl::expected<std::vector<nanoseconds>, Stop> hot_calls(Bench& bench, ipc::Client& client, const ipc::ModuleName& target,
                                                        unsigned calls) {
   const auto request = request_for(target);
   std::vector<nanoseconds> samples;
@@ -103,7 +103,7 @@ std::optional<Stop> wait_for_standby(Bench& bench, ipc::Client& client) {
 }
 
 // One slice of a rate: keeps `in_flight` calls open until `duration` is over, then lets them end uncounted.
-tl::expected<Rate, Stop> measure_slice(Bench& bench, ipc::Client& client, const Target& target, unsigned in_flight,
+tl::expected<Rate, Stop> measure_slice(Bench& bench, ipc::Client& client, const ipc::ModuleName& target, unsigned in_flight,
                                        nanoseconds duration) {
   const auto request = request_for(target);
   std::size_t answered = 0;
@@ -134,7 +134,7 @@ tl::expected<Rate, Stop> measure_slice(Bench& bench, ipc::Client& client, const 
 
 }  // namespace
 
-CallBytes call_bytes(const Target& target) {
+CallBytes call_bytes(const ipc::ModuleName& target) {
   ipc::OutputBuffer request;
   ipc::OutputBuffer answer;
   ipc::encode(request, request_for(target));
@@ -142,7 +142,7 @@ CallBytes call_bytes(const Target& target) {
   return {request.size_bytes(), answer.size_bytes()};
 }
 
-tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const Target& target,
+tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const ipc::ModuleName& target,
                                            unsigned calls, unsigned rounds) {
   bench.progress("warming up");
   if (auto done = hot_calls(bench, client, target, kWarmUpCalls); !done) return tl::unexpected(done.error());
@@ -164,9 +164,9 @@ tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Fl
 }
 
 tl::expected<std::vector<nanoseconds>, Stop> measure_cold(Bench& bench, ipc::Client& client,
-                                                          const std::vector<Target>& modules, Standby standby) {
+                                                          const std::vector<ipc::ModuleName>& modules, Standby standby) {
   std::vector<nanoseconds> samples;
-  for (const Target& module : modules) {
+  for (const ipc::ModuleName& module : modules) {
     bench.progress(fmt::format("cold calls {}, {} of {}",
                                standby == Standby::none ? "without standbys" : "with a standby", samples.size() + 1,
                                modules.size()));
@@ -181,7 +181,7 @@ tl::expected<std::vector<nanoseconds>, Stop> measure_cold(Bench& bench, ipc::Cli
   return samples;
 }
 
-tl::expected<std::vector<Rate>, Stop> measure_rates(Bench& bench, ipc::Client& client, const Target& target,
+tl::expected<std::vector<Rate>, Stop> measure_rates(Bench& bench, ipc::Client& client, const ipc::ModuleName& target,
                                                     const std::vector<unsigned>& in_flight, nanoseconds duration) {
   std::vector<Rate> rates;
   for (const unsigned count : in_flight) rates.push_back({.in_flight = count});

@@ -8,11 +8,12 @@
 
 #include <tl/expected.hpp>
 
+#include "ipc/module_name.h"
 #include "ipc/client.h"
 #include "tools/cli/bench/floor.h"
 #include "tools/cli/bench/report.h"
 #include "tools/cli/signal_watch.h"
-#include "tools/cli/target.h"
+#include "tools/cli/file_module.h"
 
 namespace holdfast::cli::bench {
 
@@ -34,7 +35,7 @@ struct CallBytes {
   std::size_t request;
   std::size_t answer;
 };
-CallBytes call_bytes(const Target& target);
+CallBytes call_bytes(const ipc::ModuleName& target);
 
 struct HotSamples {
   std::vector<nanoseconds> floor;
@@ -44,7 +45,7 @@ struct HotSamples {
 
 // Calls made one after the other, in `rounds` rounds of as many round trips of the floor and then of calls, `calls` in
 // all of each: what disturbs the machine for a while disturbs both.
-tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const Target& target,
+tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const ipc::ModuleName& target,
                                            unsigned calls, unsigned rounds);
 
 enum class Standby { awaited, none };
@@ -52,11 +53,11 @@ enum class Standby { awaited, none };
 // The first call of each of the modules, none of which may have a worker. With Standby::awaited, each is made once
 // the supervisor lists a standby.
 tl::expected<std::vector<nanoseconds>, Stop> measure_cold(Bench& bench, ipc::Client& client,
-                                                          const std::vector<Target>& modules, Standby standby);
+                                                          const std::vector<ipc::ModuleName>& modules, Standby standby);
 
 // For each of `in_flight`: calls answered within `duration` when so many are open at all times. Measured in slices that
 // take turns, as above.
-tl::expected<std::vector<Rate>, Stop> measure_rates(Bench& bench, ipc::Client& client, const Target& target,
+tl::expected<std::vector<Rate>, Stop> measure_rates(Bench& bench, ipc::Client& client, const ipc::ModuleName& target,
                                                     const std::vector<unsigned>& in_flight, nanoseconds duration);
 
 }  // namespace holdfast::cli::bench
