@@ -75,8 +75,8 @@ tl::expected<Client, ConnectError> Client::connect(const std::string& socket_pat
       return cannot_connect(fmt::format("the supervisor at {} did not accept a connection within {} ms", socket_path,
                                         options.hello_timeout.count()));
     }
-    return cannot_connect(fmt::format("cannot connect to {}: {}; is holdfastd running?", socket_path,
-                                      std::strerror(errno)));
+    return cannot_connect(
+        fmt::format("cannot connect to {}: {}; is holdfastd running?", socket_path, std::strerror(errno)));
   }
   return begin_session(std::move(socket), options, deadline);
 }
@@ -106,10 +106,10 @@ tl::expected<void, ConnectError> Client::exchange_hellos(const ClientOptions& op
   }
   // First of all: a supervisor of another version may have ended the session for reasons that only it understands.
   if (hello_received_ && server_.protocol_version != kProtocolVersion) {
-    return tl::unexpected(ConnectError{
-        ConnectError::Reason::version_mismatch,
-        fmt::format("the supervisor (holdfastd {}) speaks protocol version {}, this client speaks {}",
-                    server_.server_version, server_.protocol_version, kProtocolVersion)});
+    return tl::unexpected(
+        ConnectError{ConnectError::Reason::version_mismatch,
+                     fmt::format("the supervisor (holdfastd {}) speaks protocol version {}, this client speaks {}",
+                                 server_.server_version, server_.protocol_version, kProtocolVersion)});
   }
   if (!connected()) {
     return tl::unexpected(ConnectError{ConnectError::Reason::protocol_error,

@@ -65,10 +65,10 @@ class Client {
   // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored.
   Answer call(const CallRequest& request);
 
-  // Starts a call and returns its id. `handler` is run exactly once, by run_once(), call() or list_workers(), never from
-  // here; it must not throw. Never blocks: what the socket does not take at once is kept, see unsent_bytes(). Calls
-  // beyond server().max_calls_in_flight wait in the socket. A payload beyond server().max_payload_bytes is not sent;
-  // its answer is `payload_too_large`.
+  // Starts a call and returns its id. `handler` is run exactly once, by run_once(), call() or list_workers(), never
+  // from here; it must not throw. Never blocks: what the socket does not take at once is kept, see unsent_bytes().
+  // Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond server().max_payload_bytes is not
+  // sent; its answer is `payload_too_large`.
   std::uint64_t start(const CallRequest& request, AnswerHandler handler);
 
   // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the

@@ -54,7 +54,8 @@ tl::expected<ServerMessage, ProtocolViolation> decode_workers(wire::WorkerList::
     info.calls_in_flight = item.getCallsInFlight();
     info.calls_done = item.getCallsDone();
     info.memory_bytes = item.getMemoryBytes();
-    info.age = std::chrono::nanoseconds(std::min<std::uint64_t>(item.getAgeNanos(), std::chrono::nanoseconds::max().count()));
+    info.age =
+        std::chrono::nanoseconds(std::min<std::uint64_t>(item.getAgeNanos(), std::chrono::nanoseconds::max().count()));
   }
   return list;
 }
@@ -203,7 +204,8 @@ void encode(OutputBuffer& out, const ServerHello& hello) {
 }
 
 void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result) {
-  write_message<wire::ServerMessage>(out, words_for(result.payload.size()), [&](auto root) { write_result(root.initAnswer(), id, result); });
+  write_message<wire::ServerMessage>(out, words_for(result.payload.size()),
+                                     [&](auto root) { write_result(root.initAnswer(), id, result); });
 }
 
 void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error) {

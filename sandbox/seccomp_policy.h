@@ -53,7 +53,8 @@ struct SeccompProgram {
   std::vector<sock_filter> instructions;
 };
 
-// Compiles the rows of `profile` for the machine's own architecture. Takes about a millisecond; needs no file system.
+// Compiles the rows of `profile` for the machine's own architecture. Takes a fraction of a millisecond; needs no file
+// system.
 [[nodiscard]] tl::expected<SeccompProgram, SetupError> compile(Profile profile);
 
 // Locks the calling process, all of its threads included, to `program`; irrevocable, and inherited by children.

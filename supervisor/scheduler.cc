@@ -94,8 +94,11 @@ void Scheduler::worker_forked(WorkerId id, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   expect(worker.phase == WorkerPhase::starting, "a worker that was forked was starting");
   set_phase(worker, WorkerPhase::standby);
+  worker.idle_since = now;
   fork_again_.reset();
   assign_workers(now, out);
+  // One was forked for a module that no longer waits.
+  if (count(WorkerPhase::standby) > options_.standby) became_idle(worker, now);
   check();
 }
 
@@ -128,9 +131,12 @@ std::vector<CallId> Scheduler::worker_lost(WorkerId id, CallId last_started, Tim
   for (CallId call_id : worker.calls) {
     Call& call = call_of(call_id);
     const bool started = call_id <= last_started;
-    if (!call.abandoned && !started && call.attempts < options_.max_attempts) {
+    // It was told as overdue, and this is the end that it was left to: in a queue nothing would end it any more.
+    const bool overdue = !call.timer_set;
+    const bool ends = call.abandoned || started || overdue;
+    if (!ends && call.attempts < options_.max_attempts) {
       again.push_back(call_id);
-    } else if (!call.abandoned && !started) {
+    } else if (!ends) {
       out.push_back(RefuseCall{call_id, RefuseCall::Reason::too_many_attempts});
       forget(call_id);
     } else {
@@ -207,7 +213,9 @@ void Scheduler::tick(TimePoint now, Decisions& out) {
   if (idle_check_ && *idle_check_ <= now) {
     idle_check_.reset();
     for (auto& [id, worker] : workers_) {
-      if (worker.phase != WorkerPhase::ready || !worker.calls.empty()) continue;
+      const bool idle = worker.phase == WorkerPhase::ready && worker.calls.empty();
+      const bool surplus = worker.phase == WorkerPhase::standby && count(WorkerPhase::standby) > options_.standby;
+      if (!idle && !surplus) continue;
       const TimePoint limit = worker.idle_since + options_.idle_timeout;
       if (limit <= now) {
         set_leaving(worker);

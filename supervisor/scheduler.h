@@ -5,7 +5,8 @@
 //   - A module with calls gets one worker; a worker hosts one module for its whole life.
 //   - At most `max_workers` workers hold a module. When all do, a module that waits takes the slot of the worker that
 //     has been idle longest; if none is idle, it waits its turn: first come, first served.
-//   - Besides, `standby` workers without a module are kept ready.
+//   - Besides, `standby` workers without a module are kept ready. More can come to be, when a module no longer waits
+//     for the worker that was forked for it; they are removed after the idle time.
 //   - A worker is given at most `concurrency` calls at a time; further calls of its module wait in the module's queue.
 //   - A call that a lost worker had not started goes back to the front of its queue, at most `max_attempts` times.
 //
@@ -126,11 +127,12 @@ class Scheduler {
   void worker_fork_failed(WorkerId worker, TimePoint now, Decisions& out);
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
-  // The worker is being stopped: no more calls for it. Its slot stays taken until worker_lost().
+  // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
   void worker_stopping(WorkerId worker);
 
   // The worker is gone. `last_started` is the last call that it began (calls begin in order): those after it go back to
-  // their queue. Returns the other calls that were on it, abandoned ones included; they are forgotten, answer them.
+  // their queue, but for those that were overdue. Returns the other calls that were on it, abandoned ones included; they
+  // are forgotten, answer them.
   std::vector<CallId> worker_lost(WorkerId worker, CallId last_started, TimePoint now, Decisions& out);
 
   // The module on this worker cannot be loaded. Returns its calls, abandoned ones and those that waited for a worker
@@ -175,7 +177,7 @@ class Scheduler {
     std::optional<ModuleId> module;
     std::vector<CallId> calls;  // in the order given, abandoned ones included
     std::uint64_t calls_done = 0;
-    TimePoint idle_since{};
+    TimePoint idle_since{};  // without calls, or on standby
   };
 
   Call& call_of(CallId id);

@@ -42,6 +42,12 @@ ipc::Error shutting_down(ipc::Executed executed) {
   return error;
 }
 
+ipc::Error overdue_in_queue() {
+  return make_error(ipc::ErrorCode::deadline_exceeded,
+                    "the call's time was over before a worker was free for it; allow it more time, or the supervisor "
+                    "more workers (--max-workers)");
+}
+
 // What a worker sent under the name of an error, made fit to pass on.
 ipc::Error cleaned(ipc::Error error) {
   constexpr std::size_t kMaxTextBytes = 32 << 10;
@@ -337,8 +343,11 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (guilty != calls_.end() && scheduler_.is_on(end.guilty, worker)) guilty_function = guilty->second.function;
   const auto ended = scheduler_.worker_lost(worker, end.last_started, now, decisions_);
   for (CallId call : ended) {
-    const bool is_guilty = call == end.guilty;
-    finish(call, is_guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
+    if (call > end.last_started) {
+      finish(call, overdue_in_queue());  // its time ran out before it was begun
+    } else {
+      finish(call, call == end.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
+    }
   }
   carry_out();
 }
@@ -406,9 +415,7 @@ void Supervisor::carry_out(const KillWorker& decision) {
 
 void Supervisor::carry_out(const CallOverdue& decision) {
   if (!decision.worker) {
-    return finish(decision.call, make_error(ipc::ErrorCode::deadline_exceeded,
-                                            "the call's time was over before a worker was free for it; allow it more "
-                                            "time, or the supervisor more workers (--max-workers)"));
+    return finish(decision.call, overdue_in_queue());
   }
   if (workers_.is_running(*decision.worker, decision.call)) {
     return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);

@@ -62,7 +62,7 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
   return larger;
 }
 
-Engine::Engine() : platform_(std::make_unique<SingleThreadedPlatform>()) {
+Engine::Engine(const ExtendContext& extend_context) : platform_(std::make_unique<SingleThreadedPlatform>()) {
   v8::V8::SetFlagsFromString(kFlags);
   v8::V8::InitializePlatform(platform_.get());
   v8::V8::Initialize();
@@ -83,6 +83,7 @@ Engine::Engine() : platform_(std::make_unique<SingleThreadedPlatform>()) {
   context_.Reset(isolate_, context);
   context->Enter();
   evaluate_runtime();
+  if (extend_context) extend_context(isolate_, context);
 }
 
 // The process ends without taking V8 down: there is nothing that its end would not give back.

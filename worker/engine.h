@@ -5,6 +5,7 @@
 #include <v8.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,10 +41,14 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> require;
 };
 
+// Adds to the context that modules will see.
+using ExtendContext = std::function<void(v8::Isolate*, v8::Local<v8::Context>)>;
+
 class Engine {
  public:
-  // Starts V8 and evaluates the runtime. Once in a process. Aborts if the runtime's own code fails.
-  Engine();
+  // Starts V8 and evaluates the runtime; then calls `extend_context`, if there is one. Once in a process. Aborts if the
+  // runtime's own code fails.
+  explicit Engine(const ExtendContext& extend_context = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -34,6 +34,9 @@ namespace {
 // for V8 to notice that the limit is reached.
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{96} << 20;
 
+// V8 reserves address space that it never touches, for compiled code and for WebAssembly.
+constexpr std::uint64_t kAddressSpaceHeadroom = std::uint64_t{1} << 30;
+
 [[noreturn]] void say_and_exit(int control, std::string reason) {
   ipc::OutputBuffer out;
   encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{std::move(reason)}));
@@ -207,13 +210,15 @@ void Zygote::become_worker(int socket, void* page_memory) {
   require(control, sandbox::die_with_parent(SIGKILL));
 
   // V8 and ICU read files of the host when they start; nothing does after seal_root().
-  Engine engine;
+  Engine engine(options.extend_context);
   warm_up(engine);
-  const std::uint64_t in_use = require(control, sandbox::data_bytes_in_use());
+  const std::uint64_t data_in_use = require(control, sandbox::data_bytes_in_use());
+  const std::uint64_t address_space_in_use = require(control, sandbox::address_space_bytes_in_use());
   require(control, sandbox::seal_root());
   require(control, sandbox::drop_privileges());
   sandbox::ResourceLimits limits;
-  limits.data_bytes = in_use + options.memory_bytes + kMemoryHeadroom;
+  limits.data_bytes = data_in_use + options.memory_bytes + kMemoryHeadroom;
+  limits.address_space_bytes = address_space_in_use + options.memory_bytes + kAddressSpaceHeadroom;
   auto filter = require(control, sandbox::compile(sandbox::Profile::jit));
 
   Zygote zygote(control, engine, limits, std::move(filter));

@@ -19,6 +19,7 @@ namespace holdfast::worker {
 struct ZygoteOptions {
   int control_fd = -1;             // a SOCK_SEQPACKET socket to the supervisor
   std::uint64_t memory_bytes = 0;  // the largest limit that any module may have
+  ExtendContext extend_context;    // nothing but the tests' attacker has one
 };
 
 // Enters the namespaces, brings V8 up, seals itself off and serves fork requests until the supervisor closes the

@@ -1,0 +1,128 @@
+// What a locked worker is, as the kernel tells it from outside (proc(5)).
+#include <set>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kNamespaces[] = {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"};
+
+// The kernel shows the descriptors, namespaces, environment and root of a process that is not dumpable to root alone.
+bool can_look_inside() { return ::geteuid() == 0; }
+
+void check_is_locked(pid_t worker, const Daemon& daemon) {
+  CAPTURE(worker);
+  CHECK(status_field(worker, "Seccomp") == "2");
+  CHECK(status_field(worker, "Seccomp_filters") == "1");
+  CHECK(status_field(worker, "NoNewPrivs") == "1");
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    CAPTURE(set);
+    CHECK(status_field(worker, set) == "0000000000000000");
+  }
+  CHECK(status_field(worker, "PPid") == std::to_string(daemon.zygote()));
+  CHECK(status_field(worker, "Threads") == "1");
+  CHECK(status_field(worker, "Groups") == "");
+  for (const char* ids : {"Uid", "Gid"}) {
+    CAPTURE(ids);
+    CHECK_FALSE(contains("\t" + status_field(worker, ids) + "\t", "\t0\t"));
+  }
+  CHECK(limits_of(worker, "Max processes") == std::pair<std::string, std::string>("0", "0"));
+  CHECK(limits_of(worker, "Max file size") == std::pair<std::string, std::string>("0", "0"));
+  CHECK(limits_of(worker, "Max core file size") == std::pair<std::string, std::string>("0", "0"));
+  CHECK(limits_of(worker, "Max locked memory") == std::pair<std::string, std::string>("0", "0"));
+  CHECK(limits_of(worker, "Max open files").second == "1");
+  CHECK(limits_of(worker, "Max data size").second != "unlimited");
+  if (!can_look_inside()) return;
+
+  const auto descriptors = descriptors_of(worker);
+  REQUIRE(descriptors.size() == 1);
+  CHECK(descriptors.front().starts_with("socket:["));
+  CHECK(read_file("/proc/" + std::to_string(worker) + "/environ") == "");
+  const fs::path root = "/proc/" + std::to_string(worker) + "/root/";
+  CHECK(fs::is_empty(root));
+  CHECK((fs::status(root).permissions() & fs::perms(0222)) == fs::perms::none);
+  CHECK(fs::is_empty("/proc/" + std::to_string(worker) + "/cwd/"));
+  for (const char* kind : kNamespaces) {
+    CAPTURE(kind);
+    CHECK(namespace_of(worker, kind) != "");
+    CHECK(namespace_of(worker, kind) != namespace_of(daemon.pid(), kind));
+    CHECK(namespace_of(worker, kind) == namespace_of(daemon.zygote(), kind));
+  }
+}
+
+TEST_CASE("every worker is locked, those that hold a module and those on standby") {
+  Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}, {"two", "exports.ping = () => 2;"}}, .flags = {"--standby", "2"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"one", "ping"})) == "1");
+  CHECK(outcome(call(client, {"two", "ping"})) == "2");
+  REQUIRE(workers_become(client, [](const auto& all) {
+    return all.size() == 4 && std::all_of(all.begin(), all.end(), [](const auto& worker) { return worker.pid != 0; });
+  }));
+  // A worker is listed from its fork on; it is locked a moment later.
+  const auto all = daemon.workers();
+  REQUIRE(all.size() == 4);
+  for (pid_t worker : all) {
+    REQUIRE(eventually([&] { return status_field(worker, "Seccomp") == "2"; }));
+    check_is_locked(worker, daemon);
+  }
+  daemon.stop();
+}
+
+TEST_CASE("the zygote is pid 1 of its own namespace, has no privileges, and sees an empty root") {
+  Daemon daemon({});
+  const pid_t zygote = daemon.zygote();
+  CHECK(status_field(zygote, "NSpid").ends_with("\t1"));
+  CHECK(status_field(zygote, "NoNewPrivs") == "1");
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    CHECK(status_field(zygote, set) == "0000000000000000");
+  }
+  CHECK_FALSE(contains("\t" + status_field(zygote, "Uid") + "\t", "\t0\t"));
+  if (can_look_inside()) {
+    CHECK(fs::is_empty("/proc/" + std::to_string(zygote) + "/root/"));
+    CHECK(read_file("/proc/" + std::to_string(zygote) + "/environ") == "");
+  }
+}
+
+TEST_CASE("neither the launcher nor the zygote holds a descriptor of the host's files or of the supervisor's sockets") {
+  if (!can_look_inside()) return;
+  Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"one", "ping"})) == "1");
+  CHECK(descriptors_of(daemon.launcher()).empty());
+  std::size_t sockets = 0;
+  for (const std::string& descriptor : descriptors_of(daemon.zygote())) {
+    CAPTURE(descriptor);
+    const bool is_socket = descriptor.starts_with("socket:[");
+    sockets += is_socket ? 1 : 0;
+    CHECK((is_socket || descriptor == "anon_inode:[signalfd]"));
+  }
+  CHECK(sockets == 1);
+}
+
+TEST_CASE("no two workers share a socket or a shared page") {
+  if (!can_look_inside()) return;
+  Daemon daemon({.flags = {"--standby", "4"}});
+  REQUIRE(eventually([&] { return daemon.workers().size() == 4; }));
+  std::set<std::string> sockets;
+  for (pid_t worker : daemon.workers()) {
+    REQUIRE(eventually([&] { return descriptors_of(worker).size() == 1; }));
+    sockets.insert(descriptors_of(worker).front());
+    const std::string maps = read_file("/proc/" + std::to_string(worker) + "/maps");
+    std::size_t pages = 0;
+    for (std::size_t at = maps.find("memfd:"); at != std::string::npos; at = maps.find("memfd:", at + 1)) ++pages;
+    CHECK(pages == 1);
+  }
+  CHECK(sockets.size() == 4);
+}
+
+}  // namespace
+}  // namespace holdfast::test

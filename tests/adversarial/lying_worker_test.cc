@@ -1,0 +1,327 @@
+// Workers that lie: on their socket, and on the page that they share with the supervisor. Such a worker is killed,
+// alone; what it says of others is not believed.
+#include <csignal>
+#include <limits>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "ipc/worker_messages.h"
+#include "tests/adversarial/attacker.h"
+#include "tests/support/calls.h"
+#include "tests/support/processes.h"
+#include "tests/support/raw_connection.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string text_of(const ipc::OutputBuffer& out) { return std::string(ipc::as_text(out.data())); }
+
+std::string result_frame(std::uint64_t id, std::string_view payload) {
+  ipc::OutputBuffer out;
+  ipc::encode_worker_result(out, id, {ipc::as_bytes(payload), ipc::Encoding::json});
+  return text_of(out);
+}
+
+std::string error_frame(std::uint64_t id, const ipc::Error& error) {
+  ipc::OutputBuffer out;
+  ipc::encode_worker_error(out, id, error);
+  return text_of(out);
+}
+
+template <typename Message>
+std::string worker_frame(const Message& message) {
+  ipc::OutputBuffer out;
+  encode(out, message);
+  return text_of(out);
+}
+
+// Has the attacker call `function` with the payload, checks that this costs its worker its life and nobody else
+// anything, and returns what the call ended with.
+ipc::Answer attack(const std::string& function, const std::string& payload, std::vector<std::string> flags = {},
+                   milliseconds timeout = milliseconds(0)) {
+  Daemon daemon(under_attack(std::move(flags)));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  const pid_t bystander = worker_of(client, "bystander").pid;
+  Calls calls(client);
+  const auto waiting = calls.start({"bystander", "wait", "50"});
+  const auto attacking = calls.start({.module = "attacker", .function = function, .payload = payload, .timeout = timeout});
+  while (!calls.is_answered(attacking)) CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  CHECK(outcome(calls.wait_for(waiting)) == "\"waited\"");
+  CHECK(eventually([&] { return !is_running(attacker); }));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "bystander").pid == bystander);
+  daemon.stop();
+  return calls.answer(attacking);
+}
+
+// The same for bytes that the attacker's worker sends to the supervisor.
+ipc::Error cut_off(const std::string& bytes, const std::string& function = "sendAndHold") {
+  return error_of(attack(function, as_json(bytes)));
+}
+
+// --- on the socket -------------------------------------------------------------------------------------------------
+
+TEST_CASE("a worker that sends garbage is killed, and its call is told what rule was broken") {
+  const auto error = cut_off(std::string(1000, '\xFF'));
+  CHECK(ipc::to_string(error.code) == "worker_crashed");
+  CHECK(contains(error.message, "broke the protocol"));
+  CHECK(error.detail != "");
+  CHECK(error.executed == ipc::Executed::maybe);
+}
+
+TEST_CASE("a worker whose header announces 4 GB, a frame larger than an answer may be, or many segments, is killed") {
+  CHECK(contains(cut_off(frame_header({0x1fff'ffff})).detail, "bytes"));
+  CHECK(contains(cut_off(frame_header({(18 << 20) / 8})).detail, "bytes"));
+  CHECK(contains(cut_off(frame_header(std::vector<std::uint32_t>(1000, 1))).detail, "segments"));
+  CHECK(contains(cut_off(frame_header({1, 1})).detail, "segments"));
+}
+
+TEST_CASE("a worker that sends a message which is none is killed") {
+  CHECK(code_of(tl::unexpected(cut_off(frame({0xffff'ffff'ffff'ffff})))) == "worker_crashed");
+  CHECK(code_of(tl::unexpected(cut_off(frame({})))) == "worker_crashed");
+  CHECK(code_of(tl::unexpected(cut_off(frame({0x0000'0001'0000'0000, 0x63})))) == "worker_crashed");
+}
+
+TEST_CASE("a worker that answers a call which does not exist is killed") {
+  CHECK(contains(cut_off(result_frame(123456, "1")).detail, "123456"));
+  CHECK(contains(cut_off(result_frame(0, "1")).detail, "call 0"));
+  CHECK(contains(cut_off(result_frame(std::numeric_limits<std::uint64_t>::max(), "1")).detail, "does not have"));
+}
+
+TEST_CASE("a worker that answers twice is killed, and the first answer is the answer") {
+  const auto answer = attack("send", as_json(result_frame(kOwnId, "\"first\"")));
+  CHECK(outcome(answer) == "\"first\"");
+}
+
+TEST_CASE("no worker can answer another module's call") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
+  Calls calls(client);
+  // The supervisor numbers calls in the order in which they come.
+  const auto victim = calls.start({"bystander", "wait", "300"});
+  const auto attacking = calls.start({"attacker", "sendAndHold", as_json(result_frame(id + 1, "\"forged\""))});
+  const auto error = error_of(calls.wait_for(attacking));
+  CHECK(contains(error.detail, std::to_string(id + 1)));
+  CHECK_FALSE(calls.is_answered(victim));
+  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  daemon.stop();
+}
+
+TEST_CASE("no worker can pass an error off as the supervisor's") {
+  for (const auto code : {ipc::ErrorCode::cpu_exceeded, ipc::ErrorCode::deadline_exceeded, ipc::ErrorCode::out_of_memory,
+                          ipc::ErrorCode::sandbox_violation, ipc::ErrorCode::worker_crashed, ipc::ErrorCode::overloaded,
+                          ipc::ErrorCode::permission_denied, ipc::ErrorCode::unavailable, ipc::ErrorCode::load_failed}) {
+    ipc::Error forged;
+    forged.code = code;
+    forged.message = "forged";
+    const auto error = cut_off(error_frame(kOwnId, forged));
+    CHECK(ipc::to_string(error.code) == "worker_crashed");
+    CHECK_FALSE(contains(error.message, "forged"));
+  }
+}
+
+TEST_CASE("the texts of a worker's error are cut and cleaned before a client sees them") {
+  ipc::Error error;
+  error.code = ipc::ErrorCode::exception;
+  error.message = std::string(1 << 20, 'm') + "\xFF";
+  error.stack = "\xC0\xAF" + std::string(1 << 20, 's');
+  Daemon daemon(under_attack({"--memory", "256MB", "--stretch", "30s"}));
+  ipc::Client client = daemon.connect();
+  const auto seen = error_of(call(client, {"attacker", "sendAndHold", as_json(error_frame(kOwnId, error))}));
+  CHECK(ipc::to_string(seen.code) == "exception");
+  CHECK(seen.message.size() <= 32 << 10);
+  CHECK(seen.stack.size() <= 32 << 10);
+  CHECK_FALSE(contains(seen.stack, "\xC0"));
+}
+
+TEST_CASE("a worker that says again that it has loaded, or that it has not, is killed, and the supervisor lives") {
+  CHECK(code_of(tl::unexpected(cut_off(worker_frame(ipc::Loaded{})))) == "worker_crashed");
+  CHECK(code_of(attack("sendAndHold", as_json(worker_frame(ipc::LoadFailed{})))) != "result");
+}
+
+TEST_CASE("a module that says while it loads that it has loaded is found out, and the supervisor lives") {
+  DaemonOptions options = under_attack();
+  const std::string loaded = as_json(worker_frame(ipc::Loaded{}));
+  // The attacker's module, with a top level that sends.
+  options.modules.push_back({"eager", options.modules.front().code + fmt::format("\nsendAll(bytesOf({}, {{}}));", loaded)});
+  Daemon daemon(std::move(options));
+  ipc::Client client = daemon.connect();
+  CHECK(code_of(call(client, {"eager", "ping"})) != "unavailable");
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  daemon.stop();
+}
+
+TEST_CASE("a worker that says that it cannot load, and lives on, is killed") {
+  DaemonOptions options = under_attack({"--stretch", "1m"});
+  ipc::Error error;
+  error.code = ipc::ErrorCode::load_failed;
+  error.message = "so it says";
+  const std::string failed = as_json(worker_frame(ipc::LoadFailed{error}));
+  options.modules.push_back(
+      {"eager", options.modules.front().code + fmt::format("\nsendAll(bytesOf({}, {{}})); spin();", failed)});
+  Daemon daemon(std::move(options));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  const auto before = daemon.workers();
+  CHECK(outcome(call(client, {"eager", "ping"})) == "load_failed: so it says");
+  CHECK(eventually([&] {
+    const auto listed = workers(client);
+    return daemon.workers().size() == listed.size();
+  }));
+  daemon.stop();
+}
+
+TEST_CASE("a worker's last words are its own: they blame no other call, and are cut and cleaned") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
+  Calls calls(client);
+  const auto victim = calls.start({"bystander", "wait", "300"});
+  const std::string stack = std::string(100'000, 'x') + "\xFF\x1b[31m";
+  const auto attacking = calls.start(
+      {"attacker", "sendAndHold",
+       as_json(worker_frame(ipc::Stopped{ipc::StopReason::out_of_memory, id + 1, stack, "heap"}))});
+  const auto error = error_of(calls.wait_for(attacking));
+  CHECK(error.code == ipc::ErrorCode::worker_crashed);
+  CHECK(error.stack.size() <= 32 << 10);
+  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  daemon.stop();
+}
+
+TEST_CASE("what a worker logs cannot forge a line or drown the log") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  const std::string forged = "text\x1b[2J\n2030-01-01T00:00:00 critical forged \xFF\xFE";
+  CHECK(outcome(call(client, {"attacker", "send", as_json(worker_frame(ipc::LogLine{ipc::LogLevel::info, forged, 7}))})) ==
+        "\"sent\"");
+  REQUIRE(daemon.logged("forged"));
+  CHECK(contains(daemon.log(), R"(text\x1b[2J\n2030-01-01T00:00:00 critical forged)"));
+  CHECK_FALSE(contains(daemon.log(), "\x1b"));
+}
+
+TEST_CASE("a worker that floods the supervisor is stopped like any other runaway, and others are served meanwhile") {
+  const std::string line = worker_frame(ipc::LogLine{ipc::LogLevel::info, std::string(8000, 'x'), 0});
+  std::string many;
+  for (int i = 0; i < 8; ++i) many += line;
+  const auto answer = attack("sendForEver", as_json(many), {"--stretch", "300ms"});
+  CHECK(code_of(answer) == "cpu_exceeded");
+}
+
+TEST_CASE("a worker that takes no more requests is killed at its calls' deadline, and does not fill the supervisor's memory") {
+  Daemon daemon(under_attack({"--stretch", "10m"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  Calls calls(client);
+  calls.start({.module = "attacker", .function = "spin", .timeout = milliseconds(500)});
+  const std::string large = "\"" + std::string(4 << 20, 'x') + "\"";
+  for (int i = 0; i < 60; ++i) {
+    calls.start({.module = "attacker", .function = "echo", .payload = large, .timeout = milliseconds(30'000)});
+  }
+  while (!calls.is_answered(0)) {
+    client.run_once(milliseconds(10));
+    CHECK(std::stoull(status_field(daemon.pid(), "RssAnon")) < 300 << 10);  // kB
+  }
+  CHECK(code_of(calls.answer(0)) == "deadline_exceeded");
+  CHECK(eventually([&] { return !is_running(attacker); }));
+  calls.wait_for_all();
+  CHECK(calls.count("result") == 60);  // none had been started there
+  daemon.stop();
+}
+
+// --- on the shared page --------------------------------------------------------------------------------------------
+
+TEST_CASE("a worker that claims to run nothing, and loops, is stopped at its call's deadline") {
+  for (const char* function : {"lieAndSpin", "lieAndLoop"}) {
+    const auto answer = attack(function, R"([["running",0]])", {"--stretch", "100ms"}, milliseconds(400));
+    CHECK(code_of(answer) == "deadline_exceeded");
+  }
+}
+
+TEST_CASE("a worker that claims to have begun in the future buys no time") {
+  for (const char* start : {"9223372036854775807", "18446744073709551615", "4611686018427387904", "1000000000000000000", "0"}) {
+    CAPTURE(start);
+    const auto answer = attack("lieAndSpin", fmt::format(R"([["stretchStart","{}"]])", start), {"--stretch", "100ms"},
+                               milliseconds(10'000));
+    CHECK(code_of(answer) == "cpu_exceeded");
+  }
+}
+
+TEST_CASE("a worker that claims to begin a new stretch all the time is stopped at its call's deadline") {
+  const auto answer = attack("renewStretches", "null", {"--stretch", "100ms"}, milliseconds(500));
+  CHECK((code_of(answer) == "deadline_exceeded" || code_of(answer) == "cpu_exceeded"));
+}
+
+TEST_CASE("a worker that claims to run another module's call harms that call in no way") {
+  Daemon daemon(under_attack({"--stretch", "100ms"}));
+  ipc::Client client = daemon.connect();
+  const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
+  Calls calls(client);
+  const auto victim = calls.start({"bystander", "wait", "400"});
+  const auto attacking = calls.start({"attacker", "lieAndSpin", fmt::format(R"([["running",{}]])", id + 1)});
+  CHECK(code_of(calls.wait_for(attacking)) != "result");
+  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  daemon.stop();
+}
+
+TEST_CASE("a worker that claims to be loading for ever is stopped") {
+  const auto answer = attack("lieAndSpin", R"([["running","18446744073709551615"]])", {"--stretch", "100ms"});
+  CHECK(code_of(answer) != "result");
+}
+
+TEST_CASE("a worker that claims to have started nothing has its call given to others only so often") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  const auto error = error_of(call(client, {"attacker", "lieAndExit", R"([[["lastStarted",0]],9])"}));
+  CHECK(ipc::to_string(error.code) == "worker_crashed");
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  daemon.stop();
+}
+
+TEST_CASE("a worker that claims to have started everything costs only its own module's calls") {
+  Daemon daemon(under_attack({"--stretch", "100ms"}));
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"attacker", "lieAndSpin", R"([["lastStarted","18446744073709551615"]])"});
+  for (int i = 0; i < 10; ++i) calls.start({"attacker", "ping"});
+  const auto victim = calls.start({"bystander", "wait", "300"});
+  calls.wait_for_all();
+  CHECK(code_of(calls.answer(0)) == "cpu_exceeded");
+  CHECK(outcome(calls.answer(victim)) == "\"waited\"");
+  daemon.stop();
+}
+
+TEST_CASE("a worker that names a system call which does not exist, and exits as if refused, is believed no further") {
+  for (const char* number : {"4294967295", "2147483648", "99999", "1"}) {
+    CAPTURE(number);
+    const auto answer = attack("lieAndExit", fmt::format(R"([[["refusedSystemCall","{}"]],{}])", number, 128 + SIGSYS));
+    CHECK(code_of(answer) == "sandbox_violation");
+  }
+}
+
+TEST_CASE("a worker that has answered, and then uses the CPU while it claims not to, is gone after its idle time") {
+  Daemon daemon(under_attack({"--stretch", "100ms", "--idle-timeout", "300ms"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "answerLieAndSpin", R"([["running",0]])"})) == "\"answered\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  CHECK(eventually([&] { return !is_running(attacker); }));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  daemon.stop();
+}
+
+TEST_CASE("the exit status of a worker that could not lock itself is not believed of one that holds a module") {
+  const auto answer = attack("lieAndExit", "[[],71]");
+  CHECK(code_of(answer) == "worker_crashed");
+}
+
+}  // namespace
+}  // namespace holdfast::test

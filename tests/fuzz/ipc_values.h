@@ -1,0 +1,278 @@
+// What the tests and the fuzz targets of ipc share: frames made by hand, and messages as text, which makes them
+// comparable and reads every byte that a decoded message points to.
+#pragma once
+
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "ipc/client_messages.h"
+#include "ipc/frame.h"
+#include "ipc/worker_messages.h"
+
+namespace holdfast::ipc::testing {
+
+using Segments = std::vector<std::vector<Word>>;
+
+// The stream framing of Cap'n Proto's specification, written without the code under test.
+inline std::string framed(const Segments& segments) {
+  std::string bytes;
+  const auto append_u32 = [&](std::size_t value) {
+    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(value >> shift & 0xFF));
+  };
+  append_u32(segments.size() - 1);
+  for (const auto& segment : segments) append_u32(segment.size());
+  if (segments.size() % 2 == 0) append_u32(0);
+  for (const auto& segment : segments) {
+    bytes.append(reinterpret_cast<const char*>(segment.data()), segment.size() * sizeof(Word));
+  }
+  return bytes;
+}
+
+inline Segments copy_of(const Frame& frame) {
+  Segments segments;
+  for (const auto segment : frame.segments) segments.emplace_back(segment.begin(), segment.end());
+  return segments;
+}
+
+inline void feed(FrameReader& reader, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto space = reader.prepare();
+    const std::size_t count = std::min(space.size(), bytes.size());
+    std::memcpy(space.data(), bytes.data(), count);
+    reader.commit(count);
+    bytes.remove_prefix(count);
+  }
+}
+
+// --- each protocol: how its messages are decoded, and encoded again ------------------------------------------------
+
+struct ClientProtocol {
+  static auto decode(const Frame& frame) { return decode_client_message(frame); }
+  static void encode(OutputBuffer& out, const ClientMessage& message) {
+    std::visit([&](const auto& value) { ipc::encode(out, value); }, message);
+  }
+};
+
+struct ServerProtocol {
+  static auto decode(const Frame& frame) { return decode_server_message(frame); }
+  static void encode(OutputBuffer& out, const ServerMessage& message) {
+    std::visit(
+        [&]<typename Value>(const Value& value) {
+          if constexpr (!std::is_same_v<Value, AnswerView>) {
+            ipc::encode(out, value);
+          } else if (auto* result = std::get_if<ResultView>(&value.outcome)) {
+            encode_result(out, value.id, *result);
+          } else {
+            encode_error(out, value.id, std::get<Error>(value.outcome));
+          }
+        },
+        message);
+  }
+};
+
+struct ZygoteRequestProtocol {
+  static auto decode(const Frame& frame) { return decode_zygote_request(frame); }
+  static void encode(OutputBuffer& out, const ForkRequest& message) { ipc::encode(out, message); }
+};
+
+struct ZygoteReplyProtocol {
+  static auto decode(const Frame& frame) { return decode_zygote_reply(frame); }
+  static void encode(OutputBuffer& out, const ZygoteReply& message) { ipc::encode(out, message); }
+};
+
+struct WorkerRequestProtocol {
+  static auto decode(const Frame& frame) { return decode_worker_request(frame); }
+  static void encode(OutputBuffer& out, const WorkerRequest& message) {
+    std::visit(
+        [&]<typename Value>(const Value& value) {
+          if constexpr (std::is_same_v<Value, CancelRequest>) {
+            encode_worker_cancel(out, value.id);
+          } else {
+            ipc::encode(out, value);
+          }
+        },
+        message);
+  }
+};
+
+struct WorkerProtocol {
+  static auto decode(const Frame& frame) { return decode_worker_message(frame); }
+  static void encode(OutputBuffer& out, const WorkerMessage& message) {
+    std::visit(
+        [&]<typename Value>(const Value& value) {
+          if constexpr (!std::is_same_v<Value, AnswerView>) {
+            ipc::encode(out, value);
+          } else if (auto* result = std::get_if<ResultView>(&value.outcome)) {
+            encode_worker_result(out, value.id, *result);
+          } else {
+            encode_worker_error(out, value.id, std::get<Error>(value.outcome));
+          }
+        },
+        message);
+  }
+};
+
+// Calls `use` with a value of each of the six.
+template <typename Use>
+void for_each_protocol(Use use) {
+  use(ClientProtocol{});
+  use(ServerProtocol{});
+  use(ZygoteRequestProtocol{});
+  use(ZygoteReplyProtocol{});
+  use(WorkerRequestProtocol{});
+  use(WorkerProtocol{});
+}
+
+// --- messages as text ----------------------------------------------------------------------------------------------
+
+class Description {
+ public:
+  explicit Description(std::string_view kind) : text_(kind) {}
+
+  Description& add(std::string_view name, std::string_view value) {
+    text_.append(" ").append(name).append("=").append(std::to_string(value.size())).append(":").append(value);
+    return *this;
+  }
+  Description& add(std::string_view name, Bytes value) { return add(name, as_text(value)); }
+  template <typename Number>
+  requires(std::is_integral_v<Number> || std::is_enum_v<Number>) Description& add(std::string_view name, Number value) {
+    text_.append(" ").append(name).append("=").append(std::to_string(static_cast<std::int64_t>(value)));
+    return *this;
+  }
+
+  operator std::string() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+inline std::string describe(const ClientHello& hello) {
+  return Description("client hello").add("version", hello.protocol_version).add("name", hello.client_name);
+}
+inline std::string describe(const CallRequest& call) {
+  return Description("call")
+      .add("id", call.id)
+      .add("module", call.module)
+      .add("version", call.version)
+      .add("function", call.function)
+      .add("payload", call.payload)
+      .add("encoding", call.encoding)
+      .add("arguments", call.arguments)
+      .add("timeout", call.timeout.count())
+      .add("idempotent", call.idempotent);
+}
+inline std::string describe(const CancelRequest& cancel) { return Description("cancel").add("id", cancel.id); }
+inline std::string describe(const ListWorkersRequest& list) { return Description("list").add("id", list.id); }
+inline std::string describe(const ServerHello& hello) {
+  return Description("server hello")
+      .add("protocol", hello.protocol_version)
+      .add("version", hello.server_version)
+      .add("frame", hello.max_frame_bytes)
+      .add("payload", hello.max_payload_bytes)
+      .add("calls", hello.max_calls_in_flight);
+}
+inline std::string describe(const ResultView& result) {
+  return Description("result").add("payload", result.payload).add("encoding", result.encoding);
+}
+inline std::string describe(const Error& error) {
+  return Description("error")
+      .add("code", error.code)
+      .add("message", error.message)
+      .add("stack", error.stack)
+      .add("retryable", error.retryable)
+      .add("executed", error.executed)
+      .add("detail", error.detail)
+      .add("retry_after", error.retry_after.count());
+}
+inline std::string describe(const AnswerView& answer) {
+  return Description("answer")
+      .add("id", answer.id)
+      .add("outcome", std::visit([](const auto& value) { return describe(value); }, answer.outcome));
+}
+inline std::string describe(const WorkerInfo& info) {
+  return Description("worker")
+      .add("pid", info.pid)
+      .add("module", info.module)
+      .add("version", info.version)
+      .add("state", info.state)
+      .add("in_flight", info.calls_in_flight)
+      .add("done", info.calls_done)
+      .add("memory", info.memory_bytes)
+      .add("age", info.age.count());
+}
+inline std::string describe(const WorkerList& list) {
+  Description text("workers");
+  text.add("id", list.id);
+  for (const auto& info : list.workers) text.add("worker", describe(info));
+  return text;
+}
+inline std::string describe(const ProtocolViolation& violation) {
+  return Description("protocol error").add("message", violation.message);
+}
+inline std::string describe(const ForkRequest& request) { return Description("fork").add("worker", request.worker); }
+inline std::string describe(const ZygoteReady&) { return Description("ready"); }
+inline std::string describe(const WorkerForked& forked) { return Description("forked").add("worker", forked.worker); }
+inline std::string describe(const WorkerForkFailed& failed) {
+  return Description("fork failed").add("worker", failed.worker).add("reason", failed.reason);
+}
+inline std::string describe(const WorkerExited& exited) {
+  return Description("exited").add("worker", exited.worker).add("status", exited.wait_status);
+}
+inline std::string describe(const ZygoteFailed& failed) { return Description("failed").add("reason", failed.reason); }
+inline std::string describe(const LoadRequest& load) {
+  return Description("load")
+      .add("module", load.module)
+      .add("version", load.version)
+      .add("file", load.file_name)
+      .add("source", load.source)
+      .add("memory", load.memory_bytes)
+      .add("payload", load.max_payload_bytes);
+}
+inline std::string describe(const WorkerCall& call) {
+  return Description("worker call")
+      .add("id", call.id)
+      .add("function", call.function)
+      .add("payload", call.payload)
+      .add("encoding", call.encoding)
+      .add("arguments", call.arguments);
+}
+inline std::string describe(const Loaded&) { return Description("loaded"); }
+inline std::string describe(const LoadFailed& failed) {
+  return Description("load failed").add("error", describe(failed.error));
+}
+inline std::string describe(const LogLine& line) {
+  return Description("log").add("level", line.level).add("text", line.text).add("call", line.call);
+}
+inline std::string describe(const Stopped& stopped) {
+  return Description("stopped")
+      .add("reason", stopped.reason)
+      .add("call", stopped.call)
+      .add("stack", stopped.stack)
+      .add("detail", stopped.detail);
+}
+template <typename... Kinds>
+std::string describe(const std::variant<Kinds...>& message) {
+  return std::visit([](const auto& value) { return describe(value); }, message);
+}
+
+// What `message` reads as after it was sent and received; nothing if that failed.
+template <typename Protocol, typename Message>
+std::optional<std::string> after_a_round_trip(const Message& message) {
+  OutputBuffer out;
+  Protocol::encode(out, message);
+  FrameReader reader({.max_bytes = std::size_t{1} << 30, .max_segments = 1});
+  feed(reader, as_text(out.data()));
+  auto frame = reader.next();
+  if (!frame || !frame->has_value() || reader.buffered_bytes() != 0) return std::nullopt;
+  auto decoded = Protocol::decode(**frame);
+  if (!decoded) return std::nullopt;
+  return describe(*decoded);
+}
+
+}  // namespace holdfast::ipc::testing

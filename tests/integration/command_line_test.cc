@@ -1,0 +1,199 @@
+// The `holdfast` command as a user runs it.
+#include <signal.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/program.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string calculator() { return examples_folder() / "calculator.js"; }
+
+Finished holdfast(std::vector<std::string> arguments, const ProgramOptions& options = {}) {
+  arguments.insert(arguments.begin(), command_program());
+  return run(arguments, options);
+}
+
+TEST_CASE("holdfast run prints the function's result as JSON and exits with 0") {
+  const Finished done = holdfast({"run", calculator(), "add", R"({"a":1,"b":2})"});
+  CHECK(done.output == "3\n");
+  CHECK(done.errors == "");
+  CHECK(done.status == 0);
+}
+
+TEST_CASE("holdfast run leaves no process and no file behind") {
+  adopt_orphans();
+  const TemporaryFolder folder;
+  const std::string everywhere = folder.path();
+  const ProgramOptions options{
+      .environment = {"TMPDIR=" + everywhere, "HOME=" + everywhere, "XDG_RUNTIME_DIR=" + everywhere}};
+  CHECK(holdfast({"run", calculator(), "add", R"({"a":1,"b":2})"}, options).status == 0);
+  CHECK(holdfast({"run", calculator(), "divide", R"({"a":1,"b":0})"}, options).status == 1);
+  CHECK(fs::is_empty(folder.path()));
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+}
+
+TEST_CASE("holdfast run that is killed leaves no process behind") {
+  adopt_orphans();
+  const TemporaryFolder folder;
+  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.warn('asleep'));");
+  Program sleeping({command_program(), "run", file, "sleep"});
+  REQUIRE(eventually([&] { return contains(sleeping.errors(), "asleep"); }));
+  sleeping.signal(SIGKILL);
+  CHECK(sleeping.wait() == 128 + SIGKILL);
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+}
+
+TEST_CASE("Ctrl-C cancels the call of holdfast run, says so and exits with 130") {
+  adopt_orphans();
+  const TemporaryFolder folder;
+  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.warn('asleep'));");
+  Program sleeping({command_program(), "run", file, "sleep"});
+  REQUIRE(eventually([&] { return contains(sleeping.errors(), "asleep"); }));
+  sleeping.signal(SIGINT);
+  CHECK(sleeping.wait() == 130);
+  CHECK(contains(sleeping.errors(), "error: cancelled"));
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+}
+
+TEST_CASE("what a function throws is told on standard error with its stack, and the exit code is 1") {
+  const Finished done = holdfast({"run", calculator(), "divide", R"({"a":1,"b":0})"});
+  CHECK(done.status == 1);
+  CHECK(done.output == "");
+  CHECK(contains(done.errors, "error: exception: RangeError: cannot divide 1 by zero\n"));
+  CHECK(contains(done.errors, "calculator.js:14:"));
+}
+
+TEST_CASE("what cannot be called for what the command line says exits with 2 and calls nothing") {
+  CHECK(holdfast({"run", calculator(), "add", "{not json"}).status == 2);
+  CHECK(holdfast({"run", calculator(), "add", "--args", "{}"}).status == 2);
+  CHECK(holdfast({"run", calculator() + ".missing", "add"}).status == 2);
+  CHECK(holdfast({"run", calculator()}).status == 2);
+  CHECK(holdfast({"frobnicate"}).status == 2);
+}
+
+TEST_CASE("a call that was stopped exits with 3") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("spinner.js", "exports.spin = () => { while (true) {} };");
+  const Finished done = holdfast({"run", file, "spin", "--stretch", "100ms"});
+  CHECK(done.status == 3);
+  CHECK(contains(done.errors, "error: cpu_exceeded"));
+}
+
+TEST_CASE("a supervisor that is not there exits with 3 and is named") {
+  const TemporaryFolder folder;
+  const std::string socket = folder.path() / "nobody.sock";
+  const Finished done = holdfast({"invoke", "calculator@v1.0.0", "add", "--socket", socket});
+  CHECK(done.status == 3);
+  CHECK(contains(done.errors, "error: unavailable"));
+  CHECK(contains(done.errors, socket));
+}
+
+TEST_CASE("--json prints a result as one JSON object") {
+  const Finished done = holdfast({"run", calculator(), "add", R"({"a":1,"b":2})", "--json"});
+  CHECK(done.status == 0);
+  CHECK(json::parse(done.output) == json{{"ok", true}, {"result", 3}});
+}
+
+TEST_CASE("--json prints an error as one JSON object with every field, on standard output") {
+  const Finished done = holdfast({"run", calculator(), "divide", R"({"a":1,"b":0})", "--json"});
+  CHECK(done.status == 1);
+  CHECK(done.errors == "");
+  const json printed = json::parse(done.output);
+  CHECK(printed.at("ok") == false);
+  const json& error = printed.at("error");
+  CHECK(error.at("code") == "exception");
+  CHECK(error.at("message") == "RangeError: cannot divide 1 by zero");
+  CHECK(contains(error.at("stack").get<std::string>(), "calculator.js:14:"));
+  CHECK(error.at("retryable") == false);
+  CHECK(error.at("executed") == "yes");
+  CHECK(error.at("detail") == "");
+  CHECK(error.at("retry_after_ms") == 0);
+}
+
+TEST_CASE("--args passes a JSON array's elements as arguments") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("list.js", "exports.join = (...values) => values.slice(0, -1).join('-');");
+  CHECK(holdfast({"run", file, "join", "--args", R"([1,"two",3])"}).output == "\"1-two-3\"\n");
+}
+
+TEST_CASE("the payload - is read from standard input") {
+  const Finished done = holdfast({"run", calculator(), "add", "-"}, {.input = R"({"a":40,"b":2})"});
+  CHECK(done.output == "42\n");
+}
+
+TEST_CASE("a missing payload is null") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("echo.js", "exports.echo = (payload) => ({ payload });");
+  CHECK(holdfast({"run", file, "echo"}).output == "{\"payload\":null}\n");
+}
+
+TEST_CASE("holdfast invoke calls a running supervisor, and holdfast ps shows the worker that it used") {
+  Daemon daemon({.modules = {{"echo", "exports.echo = (payload) => payload;"}}});
+  const std::string socket = daemon.socket_path();
+  CHECK(holdfast({"invoke", "echo@v1", "echo", R"(["x"])", "--socket", socket}).output == "[\"x\"]\n");
+
+  const json listed = json::parse(holdfast({"ps", "--json", "--socket", socket}).output);
+  const auto echo = std::find_if(listed.begin(), listed.end(), [](const json& row) { return row.at("module") == "echo"; });
+  REQUIRE(echo != listed.end());
+  CHECK(echo->at("version") == "v1");
+  CHECK(echo->at("state") == "idle");
+  CHECK(echo->at("calls") == 1);
+  CHECK(echo->at("calls_in_flight") == 0);
+  CHECK(echo->at("memory") > 0);
+  CHECK(echo->at("age") >= 0);
+  CHECK(is_running(echo->at("pid").get<pid_t>()));
+
+  const Finished table = holdfast({"ps", "--socket", socket});
+  CHECK(table.status == 0);
+  CHECK(contains(table.output, "echo"));
+  daemon.stop();
+}
+
+TEST_CASE("HOLDFAST_SOCKET names the supervisor where no flag does") {
+  Daemon daemon({.modules = {{"echo", "exports.echo = (payload) => payload;"}}});
+  const ProgramOptions options{.environment = {"HOLDFAST_SOCKET=" + daemon.socket_path()}};
+  CHECK(holdfast({"invoke", "echo@v1", "echo", "7"}, options).output == "7\n");
+}
+
+TEST_CASE("control characters in a result and in an error reach no terminal") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("rude.js", R"js(
+      exports.result = () => '\u007f\u009b31m';
+      exports.error = () => { throw new Error('\u001b[2J\u009b31m'); };
+  )js");
+  CHECK(holdfast({"run", file, "result"}).output == "\"\\u007f\\u009b31m\"\n");
+  const Finished failed = holdfast({"run", file, "error"});
+  CHECK_FALSE(contains(failed.errors, "\x1b"));
+  CHECK_FALSE(contains(failed.errors, "\xc2\x9b"));
+}
+
+TEST_CASE("holdfastd and the worker's program refuse what makes no sense with exit status 2") {
+  CHECK(run({supervisor_program()}).status == 2);
+  CHECK(run({supervisor_program(), "--modules", "/", "--memory", "1MB"}).status == 2);
+  CHECK(run({supervisor_program(), "--modules", "/", "--stretch", "soon"}).status == 2);
+  CHECK(run({worker_program()}).status == 2);
+}
+
+TEST_CASE("a supervisor whose worker cannot start ends with exit status 1 and says why") {
+  const TemporaryFolder folder;
+  const Finished done = run({supervisor_program(), "--modules", folder.path(), "--socket", folder.path() / "s.sock",
+                             "--worker", folder.path() / "missing"});
+  CHECK(done.status == 1);
+  CHECK(contains(done.errors, "cannot start workers"));
+  CHECK(contains(done.errors, (folder.path() / "missing").string()));
+  CHECK(fs::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace holdfast::test

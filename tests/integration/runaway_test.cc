@@ -1,0 +1,312 @@
+// Code that does not end. Whatever the loop is made of: its caller is told where it was, other modules are served
+// meanwhile, and the module's next call finds a fresh process.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+const Module kBystander{"bystander", "exports.ping = () => 'pong';"};
+const std::vector<std::string> kShortStretch = {"--stretch", "200ms"};
+
+// Calls spin() of a module with this code, checks all that holds for every loop, and returns the error.
+ipc::Error stopped(const std::string& code) {
+  Daemon daemon({.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  const pid_t spinner = worker_of(client, "spinner").pid;
+  const pid_t bystander = worker_of(client, "bystander").pid;
+
+  Calls calls(client);
+  calls.start({"spinner", "spin"});
+  std::size_t pings = 0;
+  while (!calls.is_answered(0)) {
+    CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+    ++pings;
+  }
+  CHECK(pings > 1);
+
+  const auto error = error_of(calls.answer(0));
+  CHECK(ipc::to_string(error.code) == "cpu_exceeded");
+  CHECK(contains(error.message, "200ms"));
+  CHECK(error.executed == ipc::Executed::maybe);
+  CHECK_FALSE(error.retryable);
+
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "spinner").pid != spinner);
+  CHECK(worker_of(client, "bystander").pid == bystander);
+  CHECK(eventually([&] { return !is_running(spinner); }));
+  daemon.stop();
+  return error;
+}
+
+TEST_CASE("while (true) three functions deep is stopped, and every function is named with its line") {
+  const auto error = stopped(R"js(
+function step() {
+  while (true) {}
+}
+function explore() { return step(); }
+exports.spin = async function search() { return explore(); };
+)js");
+  CHECK(contains(error.stack, "at step (spinner-v1.js:3:"));
+  CHECK(contains(error.stack, "at explore (spinner-v1.js:5:"));
+  CHECK(contains(error.stack, "at search (spinner-v1.js:6:"));
+}
+
+TEST_CASE("a loop that is optimised to machine code is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = function spin() { let x = 0; for (let i = 0; ; i = (i + 1) | 0) { x = (x * 31 + i) | 0; } };
+)js");
+  CHECK(contains(error.stack, "at exports.spin (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a regular expression that backtracks for ever is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = function match() { return /^(a+)+$/.test('a'.repeat(60) + 'b'); };
+)js");
+  CHECK(contains(error.stack, "spinner-v1.js:2:"));
+}
+
+TEST_CASE("JSON.stringify of something huge is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = function write() {
+  let tree = [1, 2, 3];
+  for (let i = 0; i < 60; i++) tree = [tree, tree];
+  return JSON.stringify(tree).length;
+};
+)js");
+  CHECK(contains(error.stack, "spinner-v1.js:5:"));
+}
+
+TEST_CASE("a result that is huge as JSON is stopped while it is written") {
+  stopped(R"js(
+exports.spin = () => {
+  let tree = [1, 2, 3];
+  for (let i = 0; i < 60; i++) tree = [tree, tree];
+  return tree;
+};
+)js");
+}
+
+TEST_CASE("an endless chain of promises is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => { const again = () => Promise.resolve().then(again); return again(); };
+)js");
+  CHECK(contains(error.stack, "spinner-v1.js:2:"));
+}
+
+TEST_CASE("an endless chain of microtasks is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => { const again = () => queueMicrotask(again); again(); return new Promise(() => {}); };
+)js");
+  CHECK(contains(error.stack, "spinner-v1.js:2:"));
+}
+
+TEST_CASE("an await in an endless loop is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = async function spin() { while (true) await null; };
+)js");
+  CHECK(contains(error.stack, "spinner-v1.js:2:"));
+}
+
+TEST_CASE("a getter that loops, of the result, is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => ({ get value() { while (true) {} } });
+)js");
+  CHECK(contains(error.stack, "get value (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a Proxy whose trap loops is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => new Proxy({}, { ownKeys: function ownKeysTrap() { while (true) {} } });
+)js");
+  CHECK(contains(error.stack, "ownKeysTrap (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a toJSON that loops is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => ({ toJSON() { while (true) {} } });
+)js");
+  CHECK(contains(error.stack, "toJSON (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a then that loops is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => ({ then() { while (true) {} } });
+)js");
+  CHECK(contains(error.stack, "then (spinner-v1.js:2:"));
+}
+
+TEST_CASE("an error whose stack loops when it is read is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = () => { throw Object.defineProperty(new Error('x'), 'stack', { get: function stackTrap() { while (true) {} } }); };
+)js");
+  CHECK(contains(error.stack, "stackTrap (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a comparator that loops is stopped") {
+  const auto error = stopped(R"js(
+exports.spin = function sorting() { return [3, 1, 2].sort(function compare() { while (true) {} }); };
+)js");
+  CHECK(contains(error.stack, "compare (spinner-v1.js:2:"));
+  CHECK(contains(error.stack, "spinner-v1.js:2:"));
+}
+
+TEST_CASE("a loop that catches everything is stopped") {
+  stopped(R"js(
+exports.spin = () => { while (true) { try { while (true) {} } catch {} finally { continue; } } };
+)js");
+}
+
+TEST_CASE("a loop after an await is stopped as the call that it belongs to") {
+  const auto error = stopped(R"js(
+exports.spin = async () => { await new Promise((resolve) => setTimeout(resolve, 5)); (function late() { while (true) {} })(); };
+)js");
+  CHECK(contains(error.stack, "late (spinner-v1.js:2:"));
+}
+
+TEST_CASE("a builtin that V8 does not interrupt is stopped the hard way, and the message says that there is no stack") {
+  const auto error = stopped(R"js(
+exports.spin = () => Array.prototype.indexOf.call({ length: Number.MAX_SAFE_INTEGER }, 1);
+)js");
+  CHECK(error.stack == "");
+  CHECK(contains(error.message, "no stack"));
+}
+
+TEST_CASE("a loop in a timer after its call was answered is stopped; the next call finds a fresh process") {
+  Daemon daemon({.modules = {{"spinner", R"js(
+exports.spin = () => { setTimeout(function late() { while (true) {} }, 1); return 'answered'; };
+exports.ping = () => 'pong';
+)js"},
+                             kBystander},
+                 .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
+  const pid_t spinner = worker_of(client, "spinner").pid;
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  // Whether this call comes before, while or after the loop is stopped: it was not started there.
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(eventually([&] { return !is_running(spinner); }));
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "spinner").pid != spinner);
+  CHECK(daemon.logged("200ms"));
+  daemon.stop();
+}
+
+TEST_CASE("an interval that never sleeps keeps its worker busy but stops nobody, and the module is still served") {
+  Daemon daemon({.modules = {{"spinner", R"js(
+exports.spin = () => { const again = () => setTimeout(again, 0); again(); return 'answered'; };
+exports.ping = () => 'pong';
+)js"}},
+                 .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
+  const pid_t spinner = worker_of(client, "spinner").pid;
+  for (int i = 0; i < 20; ++i) CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "spinner").pid == spinner);
+  daemon.stop();
+}
+
+// --- bystanders: other calls on the worker that is stopped ----------------------------------------------------------
+
+TEST_CASE("of the calls on a worker that is stopped for one of them, those that were started may be repeated") {
+  Daemon daemon({.modules = {{"shared", R"js(
+exports.hold = () => new Promise(() => {});
+exports.spin = () => { while (true) {} };
+exports.ping = () => 'pong';
+)js"}},
+                 .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  for (int i = 0; i < 10; ++i) calls.start({"shared", "hold"});
+  const auto guilty = calls.start({"shared", "spin"});
+  CHECK(code_of(calls.wait_for(guilty)) == "cpu_exceeded");
+  calls.wait_for_all();
+  for (std::size_t i = 0; i < 10; ++i) {
+    const auto error = error_of(calls.answer(i));
+    CHECK(error.code == ipc::ErrorCode::worker_crashed);
+    CHECK(error.executed == ipc::Executed::maybe);
+    CHECK(error.retryable);
+    CHECK(contains(error.message, "\"spin\""));
+    CHECK(contains(error.detail, "cpu_exceeded"));
+  }
+  CHECK(outcome(call(client, {"shared", "ping"})) == "\"pong\"");
+}
+
+TEST_CASE("calls that a stopped worker had not started are run by the next one, each once") {
+  Daemon daemon({.modules = {{"shared", R"js(
+exports.spin = () => { while (true) {} };
+exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
+)js"}},
+                 .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  const auto guilty = calls.start({"shared", "spin"});
+  constexpr std::size_t kBehind = 300;  // more than a worker is given at a time
+  for (std::size_t i = 0; i < kBehind; ++i) calls.start({"shared", "echo", std::to_string(1000 + i)});
+  calls.wait_for_all();
+  CHECK(code_of(calls.answer(guilty)) == "cpu_exceeded");
+  for (std::size_t i = 0; i < kBehind; ++i) CHECK(outcome(calls.answer(1 + i)) == std::to_string(1000 + i));
+  CHECK(calls.order().size() == kBehind + 1);
+  daemon.stop();
+  const std::string log = daemon.log();
+  for (std::size_t i = 0; i < kBehind; ++i) {
+    const std::string line = fmt::format("ran {}.", 1000 + i);
+    const std::size_t first = log.find(line);
+    CHECK(first != std::string::npos);
+    CHECK(log.find(line, first + 1) == std::string::npos);
+  }
+}
+
+TEST_CASE("answers that were ready before the loop are answers") {
+  Daemon daemon({.modules = {{"shared", R"js(
+let resolve;
+exports.hold = () => new Promise((done) => { resolve = done; });
+exports.spin = async () => { resolve('ready'); await null; while (true) {} };
+)js"}},
+                 .flags = kShortStretch});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"shared", "hold"});
+  calls.start({"shared", "spin"});
+  calls.wait_for_all();
+  CHECK(outcome(calls.answer(0)) == "\"ready\"");
+  CHECK(code_of(calls.answer(1)) == "cpu_exceeded");
+}
+
+TEST_CASE("calls between runaway calls of their module are answered, or are told that they were never started") {
+  Daemon daemon({.modules = {{"spinner", "exports.spin = () => { while (true) {} }; exports.ping = () => 'pong';"}},
+                 .flags = {"--stretch", "20ms"}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  constexpr std::size_t kPairs = 6;
+  for (std::size_t i = 0; i < kPairs; ++i) {
+    calls.start({"spinner", "spin"});
+    calls.start({"spinner", "ping"});
+  }
+  calls.wait_for_all();
+  for (std::size_t i = 0; i < 2 * kPairs; ++i) {
+    const ipc::Answer& answer = calls.answer(i);
+    if (answer) {
+      CHECK(i % 2 == 1);
+    } else if (answer.error().code == ipc::ErrorCode::cpu_exceeded) {
+      CHECK(i % 2 == 0);
+    } else {
+      CHECK(answer.error().code == ipc::ErrorCode::worker_crashed);
+      CHECK(answer.error().executed == ipc::Executed::no);
+      CHECK(answer.error().retryable);
+    }
+  }
+  CHECK(code_of(calls.answer(0)) == "cpu_exceeded");
+  CHECK(outcome(calls.answer(1)) == "\"pong\"");
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+}
+
+}  // namespace
+}  // namespace holdfast::test

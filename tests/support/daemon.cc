@@ -1,0 +1,94 @@
+#include "tests/support/daemon.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/support/processes.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Whether the newline of --ready-fd came; not if the other end was closed without it.
+bool became_ready(const UniqueFd& pipe) {
+  pollfd wanted = {pipe.get(), POLLIN, 0};
+  char byte = 0;
+  return ::poll(&wanted, 1, static_cast<int>(std::chrono::milliseconds(kHangGuard).count())) == 1 &&
+         ::read(pipe.get(), &byte, 1) == 1;
+}
+
+}  // namespace
+
+Daemon::Daemon(DaemonOptions options)
+    : folder_(options.folder ? options.folder : std::make_shared<TemporaryFolder>()) {
+  adopt_orphans();
+  fs::create_directory(folder_->path() / "modules");
+  for (const Module& module : options.modules) add_module(module);
+  if (options.as_nobody) REQUIRE(::chown(folder_->path().c_str(), kNobody, kNobody) == 0);
+
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const UniqueFd ready(ends[0]);
+  UniqueFd theirs(ends[1]);
+  std::vector<std::string> command = {options.supervisor.empty() ? supervisor_program() : options.supervisor,
+                                      "--socket", socket_path(),
+                                      "--modules", folder_->path() / "modules",
+                                      "--worker", options.worker.empty() ? worker_program() : options.worker,
+                                      "--ready-fd", std::to_string(theirs.get())};
+  command.insert(command.end(), options.flags.begin(), options.flags.end());
+  program_ = std::make_unique<Program>(
+      command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = options.as_nobody});
+  theirs.reset();
+  REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
+}
+
+Daemon::~Daemon() = default;
+
+pid_t Daemon::launcher() const {
+  const auto children = children_of(pid());
+  REQUIRE(children.size() == 1);
+  return children.front();
+}
+
+pid_t Daemon::zygote() const {
+  const auto children = children_of(launcher());
+  REQUIRE(children.size() == 1);
+  return children.front();
+}
+
+std::vector<pid_t> Daemon::workers() const { return children_of(zygote()); }
+
+void Daemon::add_module(const Module& module) const {
+  folder_->write(fmt::format("modules/{}-{}.js", module.name, module.version), module.code);
+}
+
+ipc::Client Daemon::connect() const {
+  auto client = ipc::Client::connect(socket_path(), {.name = "test"});
+  REQUIRE_MESSAGE(client.has_value(), "cannot connect: ", client.error().message);
+  return std::move(*client);
+}
+
+bool Daemon::logged(const std::string& text) const {
+  return eventually([&] { return log().find(text) != std::string::npos; });
+}
+
+void Daemon::stop() {
+  signal(SIGTERM);
+  CHECK(wait() == 0);
+  check_nothing_is_left();
+}
+
+void Daemon::check_nothing_is_left() const {
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+  CHECK_FALSE(fs::exists(socket_path()));
+  CHECK_FALSE(fs::exists(socket_path() + ".lock"));
+}
+
+}  // namespace holdfast::test

@@ -1,0 +1,51 @@
+// The main program of the tests that run Holdfast's programs. No test may hang: one that takes longer than any busy
+// machine explains is ended, and its name is told.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <cstring>
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr unsigned kTestGuardSeconds = 90;
+
+const char* running_test = "";
+
+void write_error(const char* text) { (void)!::write(STDERR_FILENO, text, std::strlen(text)); }
+
+void on_alarm(int) {
+  write_error("this test hangs: ");
+  write_error(running_test);
+  write_error("\n");
+  ::_exit(1);  // its programs die with this process
+}
+
+class Guard final : public doctest::IReporter {
+ public:
+  explicit Guard(const doctest::ContextOptions&) {}
+
+  void test_run_start() override {
+    ::signal(SIGALRM, on_alarm);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  void test_case_start(const doctest::TestCaseData& test) override {
+    running_test = test.m_name;
+    ::alarm(kTestGuardSeconds);
+  }
+  void test_case_end(const doctest::CurrentTestCaseStats&) override { ::alarm(0); }
+
+  void report_query(const doctest::QueryData&) override {}
+  void test_run_end(const doctest::TestRunStats&) override {}
+  void test_case_reenter(const doctest::TestCaseData&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override {}
+  void subcase_start(const doctest::SubcaseSignature&) override {}
+  void subcase_end() override {}
+  void log_assert(const doctest::AssertData&) override {}
+  void log_message(const doctest::MessageData&) override {}
+  void test_case_skipped(const doctest::TestCaseData&) override {}
+};
+
+REGISTER_LISTENER("guard", 1, Guard);
+
+}  // namespace

@@ -1,0 +1,88 @@
+#include "tests/support/raw_connection.h"
+
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+constexpr int kGuardMillis = static_cast<int>(std::chrono::milliseconds(kHangGuard).count());
+
+std::string bytes_of(const void* data, std::size_t size) { return {static_cast<const char*>(data), size}; }
+
+}  // namespace
+
+RawConnection::RawConnection(const std::string& socket_path)
+    : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  REQUIRE(socket_path.size() < sizeof address.sun_path);
+  std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
+  REQUIRE(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+}
+
+std::size_t RawConnection::send_some(std::string_view bytes) {
+  const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return count < 0 ? 0 : static_cast<std::size_t>(count);
+}
+
+void RawConnection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    pollfd wanted = {socket_.get(), POLLOUT, 0};
+    REQUIRE_MESSAGE(::poll(&wanted, 1, kGuardMillis) == 1, "the supervisor does not read");
+    const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno != EAGAIN) return;
+    if (count > 0) bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+void RawConnection::finish_sending() { ::shutdown(socket_.get(), SHUT_WR); }
+
+std::string RawConnection::read_to_end() {
+  ipc::FrameReader in;
+  std::string protocol_error;
+  for (;;) {
+    pollfd wanted = {socket_.get(), POLLIN, 0};
+    REQUIRE_MESSAGE(::poll(&wanted, 1, kGuardMillis) == 1, "the supervisor does not close the connection");
+    const auto space = in.prepare();
+    const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+    // ECONNRESET: it closed the socket with something of ours unread.
+    if (count == 0 || (count < 0 && errno == ECONNRESET)) return protocol_error;
+    REQUIRE(count > 0);
+    in.commit(static_cast<std::size_t>(count));
+    for (;;) {
+      const auto received = in.next();
+      REQUIRE(received.has_value());
+      if (!received->has_value()) break;
+      const auto message = ipc::decode_server_message(**received);
+      REQUIRE(message.has_value());
+      CHECK_MESSAGE(protocol_error.empty(), "a message after protocolError");
+      if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&*message)) protocol_error = violation->message;
+    }
+  }
+}
+
+bool RawConnection::is_closed() const {
+  pollfd wanted = {socket_.get(), 0, 0};
+  return ::poll(&wanted, 1, 0) == 1 && (wanted.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+std::string frame_header(const std::vector<std::uint32_t>& segment_words) {
+  std::vector<std::uint32_t> header = {static_cast<std::uint32_t>(segment_words.size() - 1)};
+  header.insert(header.end(), segment_words.begin(), segment_words.end());
+  if (header.size() % 2 != 0) header.push_back(0);
+  return bytes_of(header.data(), header.size() * sizeof(std::uint32_t));
+}
+
+std::string frame(const std::vector<ipc::Word>& words) {
+  return frame_header({static_cast<std::uint32_t>(words.size())}) + bytes_of(words.data(), words.size() * sizeof(ipc::Word));
+}
+
+}  // namespace holdfast::test

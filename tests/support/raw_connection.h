@@ -1,0 +1,48 @@
+// A client that sends what it likes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipc/client_messages.h"
+#include "ipc/frame.h"
+#include "ipc/unique_fd.h"
+
+namespace holdfast::test {
+
+class RawConnection {
+ public:
+  explicit RawConnection(const std::string& socket_path);
+
+  // Sends all of it, unless the supervisor hangs up before.
+  void send(std::string_view bytes);
+  // Sends what the socket takes without waiting, and returns how much that was; 0 too if the supervisor has hung up.
+  std::size_t send_some(std::string_view bytes);
+  // No more will come.
+  void finish_sending();
+
+  // How a session ended that the supervisor closed: the text of its protocolError, or nothing if it sent none. Fails
+  // the test if it does not close it.
+  std::string read_to_end();
+  // Whether the supervisor has closed the connection, as far as can be seen without reading.
+  bool is_closed() const;
+
+  template <typename Message>
+  static std::string frame_of(const Message& message) {
+    ipc::OutputBuffer out;
+    encode(out, message);
+    return std::string(ipc::as_text(out.data()));
+  }
+
+ private:
+  UniqueFd socket_;
+};
+
+// A frame with one segment of these words, its header in front.
+std::string frame(const std::vector<ipc::Word>& words);
+// The header of a frame with these segments' sizes, in words.
+std::string frame_header(const std::vector<std::uint32_t>& segment_words);
+
+}  // namespace holdfast::test

@@ -1,0 +1,109 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tools/cli/answer_output.h"
+
+using namespace holdfast;
+using namespace holdfast::cli;
+
+namespace {
+
+ipc::Answer result(std::string payload) { return ipc::Result{std::move(payload), ipc::Encoding::json}; }
+
+ipc::Error error_of(ipc::ErrorCode code) {
+  return {.code = code, .message = "what happened", .stack = {}, .detail = {}};
+}
+
+}  // namespace
+
+TEST_CASE("a result is printed as the JSON that it is") {
+  const Output output = render(result(R"({"a": 1.0})"), Format::text);
+  CHECK(output.standard_output == "{\"a\": 1.0}\n");
+  CHECK(output.standard_error.empty());
+  CHECK(output.exit_code == ExitCode::result);
+  CHECK(render(result("\"x\""), Format::text).standard_output == "\"x\"\n");
+}
+
+TEST_CASE("an empty result stands for null") { CHECK(render(result(""), Format::text).standard_output == "null\n"); }
+
+TEST_CASE("with --json a result is the object's result") {
+  const Output output = render(result("[1,2]"), Format::json);
+  CHECK(output.standard_output == "{\"ok\":true,\"result\":[1,2]}\n");
+  CHECK(output.exit_code == ExitCode::result);
+}
+
+TEST_CASE("a result that is not JSON cannot forge output") {
+  for (const char* payload : {"1},\"ok\":false", "\x1b]0;title\x07", "\"\x9b\"", "1\nerror: forged"}) {
+    CAPTURE(payload);
+    const Output text = render(result(payload), Format::text);
+    CHECK(text.standard_output.empty());
+    CHECK(text.standard_error.starts_with("error: protocol_error: "));
+    CHECK(text.exit_code == ExitCode::stopped);
+    const auto object = nlohmann::json::parse(render(result(payload), Format::json).standard_output);
+    CHECK(object["ok"] == false);
+    CHECK(object["error"]["code"] == "protocol_error");
+  }
+}
+
+TEST_CASE("an error and its stack go to standard error") {
+  ipc::Error error = error_of(ipc::ErrorCode::cpu_exceeded);
+  error.stack = "    at spin (loop.js:3:5)\n    at main (loop.js:9:1)";
+  const Output output = render(tl::unexpected(error), Format::text);
+  CHECK(output.standard_output.empty());
+  CHECK(output.standard_error ==
+        "error: cpu_exceeded: what happened\n    at spin (loop.js:3:5)\n    at main (loop.js:9:1)\n");
+}
+
+TEST_CASE("no text of an error moves a cursor or passes for a line of ours") {
+  ipc::Error error = error_of(ipc::ErrorCode::exception);
+  error.message = "bad\x1b[2J\x9b\nerror: forged";
+  error.stack = "x\r\nerror: forged too";
+  const std::string shown = render(tl::unexpected(error), Format::text).standard_error;
+  CHECK(shown.find('\x1b') == std::string::npos);
+  CHECK(shown.find('\x9b') == std::string::npos);
+  CHECK(shown.find('\r') == std::string::npos);
+  CHECK(shown.find("\nerror:") == std::string::npos);
+}
+
+TEST_CASE("with --json an error has all its keys, in one line") {
+  ipc::Error error = error_of(ipc::ErrorCode::overloaded);
+  error.message = "full\n\x1b\xFF";
+  error.retryable = true;
+  error.executed = ipc::Executed::maybe;
+  error.retry_after = std::chrono::milliseconds(250);
+  const std::string line = render(tl::unexpected(error), Format::json).standard_output;
+  CHECK(line.find('\n') == line.size() - 1);
+  const auto expected =
+      nlohmann::json::parse(R"({"ok": false, "error": {"code": "overloaded", "message": "full\n\u001b\ufffd",
+    "stack": "", "retryable": true, "executed": "maybe", "detail": "", "retry_after_ms": 250}})");
+  CHECK(nlohmann::json::parse(line) == expected);
+}
+
+TEST_CASE("the exit code tells the function's own failures from calls that were stopped") {
+  using ipc::ErrorCode;
+  const auto code = [](ErrorCode error) { return render(tl::unexpected(error_of(error)), Format::text).exit_code; };
+  for (const auto error : {ErrorCode::not_found, ErrorCode::load_failed, ErrorCode::exception,
+                           ErrorCode::payload_too_large, ErrorCode::not_serializable}) {
+    CHECK(code(error) == ExitCode::function_failed);
+  }
+  for (const auto error :
+       {ErrorCode::protocol_error, ErrorCode::deadline_exceeded, ErrorCode::cpu_exceeded, ErrorCode::out_of_memory,
+        ErrorCode::sandbox_violation, ErrorCode::worker_crashed, ErrorCode::overloaded, ErrorCode::cancelled,
+        ErrorCode::permission_denied, ErrorCode::unavailable}) {
+    CHECK(code(error) == ExitCode::stopped);
+  }
+  CHECK(static_cast<int>(ExitCode::result) == 0);
+  CHECK(static_cast<int>(ExitCode::function_failed) == 1);
+  CHECK(static_cast<int>(ExitCode::usage) == 2);
+  CHECK(static_cast<int>(ExitCode::stopped) == 3);
+  CHECK(exit_code_for_signal(2) == 130);
+}
+
+TEST_CASE("a supervisor that cannot be reached is an unavailable one") {
+  using Reason = ipc::ConnectError::Reason;
+  const ipc::Error unreachable = as_error({Reason::cannot_connect, "cannot connect to x"});
+  CHECK(unreachable.code == ipc::ErrorCode::unavailable);
+  CHECK(unreachable.retryable);
+  CHECK(unreachable.executed == ipc::Executed::no);
+  CHECK(as_error({Reason::version_mismatch, ""}).code == ipc::ErrorCode::protocol_error);
+}

@@ -1,0 +1,71 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tools/cli/json_text.h"
+
+using namespace holdfast::cli;
+
+TEST_CASE("every kind of JSON text is accepted") {
+  for (const char* text : {"null", "true", "-5", "1.5e3", "\"x\"", "[]", "{}", " {\"a\":[1,{\"b\":null}]} \n"}) {
+    CAPTURE(text);
+    CHECK_FALSE(json_problem(text));
+  }
+}
+
+TEST_CASE("a text nested a million deep is checked without trouble") {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  CHECK_FALSE(json_problem(deep));
+}
+
+TEST_CASE("lone surrogates in escapes are JSON, as JavaScript writes them") {
+  CHECK_FALSE(json_problem(R"("\ud800")"));
+  CHECK_FALSE(json_problem(R"(["\uDFFF\ud83d", "\ud83d\ude00"])"));
+}
+
+TEST_CASE("what only looks like a surrogate's escape stays an error") {
+  CHECK(json_problem(R"("\ud8")"));
+  CHECK(json_problem(R"("\ud8zz")"));
+  CHECK_FALSE(json_problem(R"("\\ud800")"));
+}
+
+TEST_CASE("a text that is not JSON is refused with the place and the reason") {
+  CHECK(*json_problem("") == "it is empty");
+  CHECK(*json_problem(" \n ") == "it is empty");
+  CHECK(json_problem("{a:1}")->starts_with("line 1, column 2: "));
+  CHECK(json_problem("[1,\n 2,\n oops]")->starts_with("line 3, column 2: "));
+  CHECK(json_problem("[\"\\ud800\",\n oops]")->starts_with("line 2, column 2: "));
+  CHECK(json_problem("1 2"));
+  CHECK(json_problem("'x'"));
+  CHECK(json_problem("\"\xFF\""));
+}
+
+TEST_CASE("a NUL does not hide what follows it") {
+  CHECK(*json_problem(std::string_view("1\n \0garbage", 11)) == "line 2, column 2: a NUL character");
+}
+
+TEST_CASE("a byte order mark is refused") {
+  CHECK(json_problem("\xEF\xBB\xBF{}")->find("byte order mark") != std::string::npos);
+}
+
+TEST_CASE("a problem's text is fit to print") {
+  const auto problem = json_problem("\"a\x1b[2J");
+  REQUIRE(problem);
+  CHECK(problem->find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("an array is told from other values") {
+  CHECK(is_json_array(" \t\r\n[1]"));
+  CHECK_FALSE(is_json_array("{\"a\":[1]}"));
+  CHECK_FALSE(is_json_array("\"[\""));
+}
+
+TEST_CASE("output holds no control characters and means the same") {
+  const std::string json = "[\"\x7f\xC2\x80\xC2\x9F\xC2\xA0\xC3\xA9\xE2\x82\xAC\"]";
+  const std::string output = json_for_output(json);
+  CHECK(output == "[\"\\u007f\\u0080\\u009f\xC2\xA0\xC3\xA9\xE2\x82\xAC\"]");
+  CHECK(nlohmann::json::parse(output) == nlohmann::json::parse(json));
+}
+
+TEST_CASE("a document is written in one line of valid UTF-8 whatever its strings hold") {
+  CHECK(to_output({{"text", "a\nb\xFF\x1b"}}) == "{\"text\":\"a\\nb\xEF\xBF\xBD\\u001b\"}");
+}

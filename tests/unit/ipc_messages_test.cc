@@ -1,0 +1,251 @@
+#include <cctype>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <capnp/message.h>
+#include <capnp/schema.h>
+#include <capnp/serialize.h>
+#include <doctest/doctest.h>
+
+#include "ipc/client_messages.h"
+#include "ipc/protocol.capnp.h"
+#include "ipc/worker.capnp.h"
+#include "ipc/worker_messages.h"
+#include "tests/fuzz/ipc_values.h"
+
+namespace holdfast::ipc {
+namespace {
+
+using testing::after_a_round_trip;
+using testing::ClientProtocol;
+using testing::describe;
+using testing::ServerProtocol;
+using testing::WorkerProtocol;
+using testing::WorkerRequestProtocol;
+using testing::ZygoteReplyProtocol;
+using testing::ZygoteRequestProtocol;
+
+constexpr auto kMax64 = std::numeric_limits<std::uint64_t>::max();
+
+// Contents that a text or a payload may have: none, ASCII of lengths around a word's, other scripts, bytes that are no
+// text, and more than any payload limit.
+const std::vector<std::string>& contents() {
+  static const std::vector<std::string> all = [] {
+    std::mt19937_64 random(1);
+    std::string large;
+    while (large.size() < std::size_t{17} << 20) {
+      const std::uint64_t word = random();
+      large.append(reinterpret_cast<const char*>(&word), sizeof word);
+    }
+    return std::vector<std::string>{"",
+                                    "1234567",
+                                    "12345678",
+                                    "123456789",
+                                    "Grüße, 日本語 😀",
+                                    std::string("with\0zeros\0", 11),
+                                    "\xFF\xFE\x80 not UTF-8 \xC3",
+                                    std::string(1, '\0'),
+                                    std::move(large)};
+  }();
+  return all;
+}
+
+template <typename Protocol, typename Message>
+void check_round_trip(const Message& message) {
+  const auto arrived = after_a_round_trip<Protocol>(message);
+  REQUIRE(arrived.has_value());
+  // Not CHECK(a == b): a failure would print 17 MB.
+  const bool same = *arrived == describe(message);
+  CHECK_MESSAGE(same, arrived->substr(0, 300), " is not ", describe(message).substr(0, 300));
+}
+
+TEST_CASE("every message between client and supervisor arrives as it was sent, whatever its contents") {
+  for (const std::string& text : contents()) {
+    CAPTURE(text.size());
+    check_round_trip<ClientProtocol>(ClientMessage(ClientHello{7, text}));
+    check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.id = 1,
+                                                               .module = text,
+                                                               .version = "v1",
+                                                               .function = text,
+                                                               .payload = as_bytes(text),
+                                                               .arguments = ArgumentStyle::positional,
+                                                               .timeout = std::chrono::nanoseconds(1'234'567'890'123),
+                                                               .idempotent = true}));
+    check_round_trip<ServerProtocol>(ServerMessage(ServerHello{7, text, 1, 2, 3}));
+    check_round_trip<ServerProtocol>(ServerMessage(AnswerView{1, ResultView{as_bytes(text)}}));
+    check_round_trip<ServerProtocol>(
+        ServerMessage(AnswerView{kMax64, Error{.code = ErrorCode::exception,
+                                               .message = text,
+                                               .stack = text,
+                                               .retryable = true,
+                                               .executed = Executed::yes,
+                                               .detail = text,
+                                               .retry_after = std::chrono::milliseconds(250)}}));
+    check_round_trip<ServerProtocol>(ServerMessage(
+        WorkerList{3, {WorkerInfo{}, WorkerInfo{-1, text, text, WorkerState::busy, 4, 5, 6, std::chrono::hours(1)}}}));
+    check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
+  }
+  check_round_trip<ClientProtocol>(ClientMessage(CallRequest{}));
+  check_round_trip<ClientProtocol>(ClientMessage(CancelRequest{kMax64}));
+  check_round_trip<ClientProtocol>(ClientMessage(ListWorkersRequest{kMax64}));
+  check_round_trip<ServerProtocol>(ServerMessage(ServerHello{0xFFFF, "", kMax64, kMax64, 0xFFFFFFFF}));
+  check_round_trip<ServerProtocol>(ServerMessage(AnswerView{0, Error{}}));
+  check_round_trip<ServerProtocol>(ServerMessage(WorkerList{}));
+}
+
+TEST_CASE("every message between supervisor, zygote and worker arrives as it was sent, whatever its contents") {
+  for (const std::string& text : contents()) {
+    CAPTURE(text.size());
+    check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForkFailed{kMax64, text}));
+    check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteFailed{text}));
+    check_round_trip<WorkerRequestProtocol>(
+        WorkerRequest(LoadRequest{text, text, text, as_bytes(text), kMax64, kMax64 - 1}));
+    check_round_trip<WorkerRequestProtocol>(
+        WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text}}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(AnswerView{kMax64, ResultView{as_bytes(text)}}));
+    check_round_trip<WorkerProtocol>(
+        WorkerMessage(AnswerView{1, Error{.message = text, .stack = text, .detail = text}}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(LogLine{LogLevel::error, text, kMax64}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(Stopped{StopReason::soft_stop, kMax64, text, text}));
+  }
+  check_round_trip<ZygoteRequestProtocol>(ForkRequest{kMax64});
+  check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteReady{}));
+  check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForked{kMax64}));
+  check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerExited{1, -1}));
+  check_round_trip<WorkerRequestProtocol>(WorkerRequest(CancelRequest{kMax64}));
+  check_round_trip<WorkerProtocol>(WorkerMessage(Loaded{}));
+}
+
+TEST_CASE("every value of every enum arrives as it was sent") {
+  for (std::uint16_t code = 0; code < kErrorCodeCount; ++code) {
+    for (std::uint16_t executed = 0; executed < 3; ++executed) {
+      check_round_trip<ServerProtocol>(ServerMessage(
+          AnswerView{1, Error{.code = static_cast<ErrorCode>(code), .executed = static_cast<Executed>(executed)}}));
+    }
+  }
+  for (std::uint16_t state = 0; state < 5; ++state) {
+    check_round_trip<ServerProtocol>(
+        ServerMessage(WorkerList{1, {WorkerInfo{.state = static_cast<WorkerState>(state)}}}));
+  }
+  for (std::uint16_t level = 0; level < 4; ++level) {
+    check_round_trip<WorkerProtocol>(WorkerMessage(LogLine{.level = static_cast<LogLevel>(level)}));
+  }
+  for (std::uint16_t reason = 0; reason < 3; ++reason) {
+    check_round_trip<WorkerProtocol>(WorkerMessage(Stopped{.reason = static_cast<StopReason>(reason)}));
+  }
+  for (std::uint16_t style = 0; style < 2; ++style) {
+    check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.arguments = static_cast<ArgumentStyle>(style)}));
+    check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCall{.arguments = static_cast<ArgumentStyle>(style)}));
+  }
+}
+
+TEST_CASE("a list of a thousand workers arrives as it was sent") {
+  WorkerList list{9, {}};
+  for (int i = 0; i < 1000; ++i) {
+    list.workers.push_back({.pid = i, .module = std::string(static_cast<std::size_t>(i % 65), 'm'), .version = "v"});
+  }
+  check_round_trip<ServerProtocol>(ServerMessage(list));
+}
+
+TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
+  OutputBuffer out;
+  encode(out, CallRequest{.timeout = std::chrono::nanoseconds::max()});
+  FrameReader reader;
+  testing::feed(reader, as_text(out.data()));
+  const auto message = decode_client_message(**reader.next());
+  CHECK(std::get<CallRequest>(*message).timeout == std::chrono::hours(365 * 24));
+}
+
+TEST_CASE("an age beyond what a clock can hold is cut, never negative") {
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<wire::ServerMessage>().initWorkers().initWorkers(1)[0].setAgeNanos(kMax64);
+  const auto flat = capnp::messageToFlatArray(builder);
+  FrameReader reader;
+  testing::feed(reader, {flat.asChars().begin(), flat.asChars().size()});
+  const auto message = decode_server_message(**reader.next());
+  CHECK(std::get<WorkerList>(*message).workers.at(0).age == std::chrono::nanoseconds::max());
+}
+
+TEST_CASE("a time to retry after that is too long for the message is cut, not wrapped around") {
+  const Error error = {.retry_after = std::chrono::milliseconds((std::int64_t{1} << 32) + 5)};
+  OutputBuffer out;
+  encode_error(out, 1, error);
+  FrameReader reader;
+  testing::feed(reader, as_text(out.data()));
+  const auto message = decode_server_message(**reader.next());
+  const auto& answer = std::get<AnswerView>(*message);
+  CHECK(std::get<Error>(answer.outcome).retry_after == std::chrono::milliseconds(0xFFFFFFFF));
+}
+
+TEST_CASE("a message that another library split into many segments is decoded") {
+  capnp::MallocMessageBuilder builder(1, capnp::AllocationStrategy::FIXED_SIZE);
+  auto call = builder.initRoot<wire::ClientMessage>().initCall();
+  call.setId(5);
+  call.setModule("calculator");
+  call.setVersion("v1.0.0");
+  call.setFunction("add");
+  call.setPayload(capnp::Data::Reader(reinterpret_cast<const kj::byte*>("[1,2]"), 5));
+  REQUIRE(builder.getSegmentsForOutput().size() > 3);
+  const auto flat = capnp::messageToFlatArray(builder);
+  FrameReader reader;
+  testing::feed(reader, {flat.asChars().begin(), flat.asChars().size()});
+  const auto message = decode_client_message(**reader.next());
+  REQUIRE(message.has_value());
+  CHECK(describe(*message) ==
+        describe(CallRequest{
+            .id = 5, .module = "calculator", .version = "v1.0.0", .function = "add", .payload = as_bytes("[1,2]")}));
+}
+
+// --- what the C++ side repeats of the schemas ----------------------------------------------------------------------
+
+// "deadlineExceeded" as Holdfast writes it: "deadline_exceeded".
+std::string snake_case(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (std::isupper(static_cast<unsigned char>(c)) != 0) result += '_';
+    result += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return result;
+}
+
+template <typename Wire>
+std::vector<std::string> names_in_schema() {
+  std::vector<std::string> names;
+  for (const auto enumerant : capnp::Schema::from<Wire>().getEnumerants()) {
+    names.push_back(snake_case(enumerant.getProto().getName().cStr()));
+  }
+  return names;
+}
+
+template <typename Enum>
+std::vector<std::string> names(std::size_t count) {
+  std::vector<std::string> result;
+  for (std::size_t i = 0; i < count; ++i) result.emplace_back(to_string(static_cast<Enum>(i)));
+  return result;
+}
+
+TEST_CASE("the protocol's version is the schema's") { CHECK(kProtocolVersion == wire::PROTOCOL_VERSION); }
+
+TEST_CASE("error codes, execution states and worker states have the schema's numbers and names") {
+  CHECK(names<ErrorCode>(kErrorCodeCount) == names_in_schema<wire::ErrorCode>());
+  CHECK(names<Executed>(3) == names_in_schema<wire::Executed>());
+  CHECK(names<WorkerState>(5) == names_in_schema<wire::WorkerState>());
+}
+
+TEST_CASE("enums without names in C++ have the schema's numbers") {
+  CHECK(names_in_schema<wire::Encoding>() == std::vector<std::string>{"json"});
+  CHECK(names_in_schema<wire::ArgumentStyle>() == std::vector<std::string>{"single", "positional"});
+  CHECK(names_in_schema<wire::LogLevel>() == std::vector<std::string>{"debug", "info", "warning", "error"});
+  CHECK(names_in_schema<wire::StopReason>() == std::vector<std::string>{"soft_stop", "out_of_memory", "fatal"});
+  CHECK(static_cast<int>(LogLevel::debug) == 0);
+  CHECK(static_cast<int>(LogLevel::error) == 3);
+  CHECK(static_cast<int>(StopReason::soft_stop) == 0);
+  CHECK(static_cast<int>(StopReason::fatal) == 2);
+  CHECK(static_cast<int>(ArgumentStyle::positional) == 1);
+}
+
+}  // namespace
+}  // namespace holdfast::ipc

@@ -1,0 +1,251 @@
+// Runs a piece of a test in a real child process, behind the sandbox layers that the test is about, and brings back how
+// the child ended and what it had to say.
+//
+// What a child says travels through a shared page of memory, so that it needs no descriptor and no system call: a fully
+// locked child can still speak.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <functional>
+#include <grp.h>
+#include <initializer_list>
+#include <new>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <vector>
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "sandbox/limits.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/privileges.h"
+#include "sandbox/process_state.h"
+#include "sandbox/seccomp_policy.h"
+#include "sandbox/setup_error.h"
+
+namespace holdfast::sandbox::test {
+
+// Who starts the child. Root plays an ordinary user too; an ordinary user can only be itself.
+enum class Caller { itself, nobody };
+
+inline std::vector<Caller> callers() {
+  if (geteuid() == 0) return {Caller::itself, Caller::nobody};
+  return {Caller::itself};
+}
+
+inline std::string_view name(Caller caller) { return caller == Caller::itself ? "as started" : "as nobody"; }
+
+// A child that could not be prepared exits with this, and says why.
+inline constexpr int kNotPrepared = 99;
+
+struct Ending {
+  int wait_status = 0;
+  std::string said;
+
+  bool exited(int code) const { return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == code; }
+  bool killed_by(int signal) const { return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == signal; }
+};
+
+// What parent, child and everything in between share.
+class SharedNotes {
+ public:
+  static SharedNotes& create() {
+    void* page = mmap(nullptr, sizeof(SharedNotes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) std::abort();
+    return *new (page) SharedNotes;
+  }
+  static void release(SharedNotes& notes) { munmap(&notes, sizeof(SharedNotes)); }
+
+  void say(std::string_view text) {
+    const std::size_t count = std::min(text.size(), sizeof text_ - length_);
+    std::memcpy(text_ + length_, text.data(), count);
+    length_ += count;
+  }
+  std::string said() const { return std::string(text_, length_); }
+
+  // How the innermost process ended, told by its parent inside.
+  std::atomic<int> inner_status{-1};
+
+ private:
+  std::atomic<std::size_t> length_{0};
+  char text_[16384];
+};
+
+// Runs in the child; what it returns is what the child says. A child whose body returns exits with 0.
+using Body = std::function<std::string()>;
+
+// _exit(2), in a shape that the compiler does not know for one that never returns: before a call of that kind the
+// address sanitizer asks for the alternate signal stack, which no policy grants.
+inline void leave(int code) { syscall(SYS_exit_group, code); }
+
+inline void run_and_leave(SharedNotes& notes, const Body& body) {
+  notes.say(body());
+  leave(0);
+}
+
+inline void require(SharedNotes& notes, const SetupResult& done) {
+  if (done) return;
+  notes.say(done.error().layer + ": " + done.error().message);
+  _exit(kNotPrepared);
+}
+
+inline int wait_for(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+// A child that runs; finish() waits for its end.
+class RunningChild {
+ public:
+  RunningChild(pid_t pid, SharedNotes& notes) : pid_(pid), notes_(&notes) {}
+
+  // Of the child itself; where there are namespaces, that is the launcher.
+  pid_t pid() const { return pid_; }
+
+  Ending finish() {
+    const int outer = wait_for(pid_);
+    const int inner = notes_->inner_status;
+    Ending ending{inner >= 0 ? inner : outer, notes_->said()};
+    SharedNotes::release(*notes_);
+    return ending;
+  }
+
+ private:
+  pid_t pid_;
+  SharedNotes* notes_;
+};
+
+inline void become(Caller caller) {
+  if (caller != Caller::nobody) return;
+  if (setgroups(0, nullptr) != 0 || setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0) {
+    _exit(kNotPrepared);
+  }
+}
+
+// A plain child of `caller`, with default signal dispositions and no layer at all.
+inline RunningChild start_child(Caller caller, const std::function<void(SharedNotes&)>& child) {
+  SharedNotes& notes = SharedNotes::create();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    require(notes, reset_signals());
+    become(caller);
+    child(notes);
+    _exit(0);
+  }
+  return {pid, notes};
+}
+
+inline Ending run_child(Caller caller, const Body& body) {
+  return start_child(caller, [&](SharedNotes& notes) { run_and_leave(notes, body); }).finish();
+}
+
+// Forks, has the child go on, and stays behind until it ended, to tell how.
+inline void continue_in_fork(SharedNotes& notes) {
+  const pid_t pid = fork();
+  if (pid == 0) return;
+  const int status = wait_for(pid);
+  if (notes.inner_status < 0) notes.inner_status = status;
+  _exit(0);
+}
+
+// Process 1 behind enter_namespaces() and seal_root(), still holding every capability there.
+inline RunningChild start_sealed(Caller caller, const std::function<void(SharedNotes&)>& body) {
+  return start_child(caller, [&](SharedNotes& notes) {
+    require(notes, enter_namespaces());
+    continue_in_fork(notes);
+    require(notes, seal_root());
+    body(notes);
+  });
+}
+
+inline Ending run_sealed(Caller caller, const Body& body) {
+  return start_sealed(caller, [&](SharedNotes& notes) { run_and_leave(notes, body); }).finish();
+}
+
+// A plain child with no_new_privs and the system calls of `profile`; no other layer.
+inline RunningChild start_filtered(Caller caller, Profile profile, const Body& body) {
+  return start_child(caller, [&](SharedNotes& notes) {
+    require(notes, drop_privileges());
+    const auto program = compile(profile);
+    if (!program) require(notes, tl::unexpected(program.error()));
+    require(notes, load(*program));
+    run_and_leave(notes, body);
+  });
+}
+
+inline Ending run_filtered(Caller caller, Profile profile, const Body& body) {
+  return start_filtered(caller, profile, body).finish();
+}
+
+// A worker behind every layer, as the zygote makes them; `socket` is its kKeptDescriptor.
+inline RunningChild start_worker(Caller caller, Profile profile, const ResourceLimits& limits, int socket,
+                                 const Body& body) {
+  return start_child(caller, [&](SharedNotes& notes) {
+    // The launcher and process 1 must not hold the test's end of the socket.
+    require(notes, close_all_descriptors_except(socket));
+    require(notes, enter_namespaces());
+    continue_in_fork(notes);
+    require(notes, seal_root());
+    require(notes, drop_privileges());
+    const auto program = compile(profile);
+    if (!program) require(notes, tl::unexpected(program.error()));
+    continue_in_fork(notes);
+    require(notes, die_with_parent(SIGKILL));
+    require(notes, new_session());
+    require(notes, reset_signals());
+    require(notes, close_all_descriptors_except(kKeptDescriptor));
+    require(notes, apply_limits(limits));
+    require(notes, load(*program));
+    run_and_leave(notes, body);
+  });
+}
+
+struct SocketPair {
+  SocketPair() {
+    int both[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) != 0) std::abort();
+    mine = both[0];
+    theirs = both[1];
+  }
+  SocketPair(const SocketPair&) = delete;
+  SocketPair& operator=(const SocketPair&) = delete;
+  ~SocketPair() {
+    close_mine();
+    close_theirs();
+  }
+  void close_mine() { close_end(mine); }
+  void close_theirs() { close_end(theirs); }
+
+  int mine = -1;
+  int theirs = -1;
+
+ private:
+  static void close_end(int& fd) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+};
+
+// "ok" for a call that succeeded, else the name of its errno.
+inline std::string outcome(long result) { return result >= 0 ? "ok" : strerrorname_np(errno); }
+
+// Several outcomes in one line. The braces have them happen in their order.
+inline std::string in_order(std::initializer_list<std::string> outcomes) {
+  std::string line;
+  for (const std::string& each : outcomes) line += (line.empty() ? "" : " ") + each;
+  return line;
+}
+
+}  // namespace holdfast::sandbox::test
