@@ -45,6 +45,9 @@ class FrameReader {
   // Frames of up to `bytes` are accepted from here on, if that is more than the limit so far.
   void accept_frames_of(std::size_t bytes) { limits_.max_bytes = std::max(limits_.max_bytes, bytes); }
 
+  // For frames from the next on.
+  void set_limits(FrameLimits limits) { limits_ = limits; }
+
   // Where the next bytes from the peer go: never empty. Invalidates frames handed out before. Memory grows with what
   // has been received, never with what a header announces.
   std::span<std::byte> prepare();

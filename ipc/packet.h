@@ -26,8 +26,9 @@ struct Packet {
 // Sends one packet. The descriptors stay the caller's. Blocks if the socket does.
 tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds);
 
-// Receives one packet into `buffer`. Received descriptors are close-on-exec. A packet that does not fit, or that had
-// more descriptors than kMaxPacketFds, is an error (message_size). Blocks if the socket does.
+// Receives one packet into `buffer`. Received descriptors are close-on-exec. A packet that does not fit is an error
+// (message_size). One whose descriptors could not all be received, because there were more than kMaxPacketFds or the
+// process may have no more, comes without any. Blocks if the socket does.
 tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer);
 
 // Decodes the one frame that a received packet must be, with one of the decode functions of the message headers.

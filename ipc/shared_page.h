@@ -14,8 +14,10 @@ struct SharedPage {
   static constexpr std::uint64_t kNothing = 0;
   // Stands for the module's top level, where a call's id would stand.
   static constexpr std::uint64_t kLoading = UINT64_MAX;
+  // Stands for JavaScript that belongs to no call: timers of the top level, finalizers.
+  static constexpr std::uint64_t kBackground = UINT64_MAX - 1;
 
-  // The supervisor's id of the call whose JavaScript is on the CPU, kLoading, or kNothing between stretches.
+  // The supervisor's id of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between stretches.
   // A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
   std::atomic<std::uint64_t> running;
   // When that stretch began, in nanoseconds of CLOCK_MONOTONIC. Written before `running`.

@@ -15,7 +15,8 @@ std::string default_socket_path() {
   constexpr const char* kName = "/holdfast/holdfast.sock";
   if (::geteuid() == 0) return std::string("/run") + kName;
   if (std::string directory = variable("XDG_RUNTIME_DIR"); !directory.empty()) return directory + kName;
-  return "/tmp/holdfast-" + std::to_string(::geteuid()) + "/holdfast.sock";
+  // Where logins make that directory. Never a place in which others can make it first, such as /tmp.
+  return "/run/user/" + std::to_string(::geteuid()) + kName;
 }
 
 }  // namespace holdfast::ipc

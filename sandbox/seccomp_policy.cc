@@ -90,6 +90,10 @@ constexpr PolicyRow kPolicy[] = {
     {"gettimeofday", kAnyArguments, "time, as V8 asks for it"},
     {"getrandom", kAnyArguments, "seeds of Math.random and of hashes, and crypto.getRandomValues"},
 
+    // Standard output and error are closed. Refused by a signal, V8's last words would pass for an attack.
+    {"write", refused_with(EBADF), "V8 prints why it gives up"},
+    {"writev", refused_with(EBADF), "the same, through the C library's buffers"},
+
     {"rt_sigreturn", kAnyArguments, "the end of the handlers for the soft stop and for SIGSYS"},
     {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a signal or a stop"},
     {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},

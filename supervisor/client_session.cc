@@ -24,7 +24,7 @@ constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
 }  // namespace
 
 ClientSession::ClientSession(std::uint64_t number, Turn& turn, Socket socket, Owner& owner)
-    : Connection(turn, std::move(socket), kFrameLimits),
+    : Connection(turn, std::move(socket), kGreetingLimits),
       number_(number),
       owner_(owner),
       name_(fmt::format("client {}", number)) {}
@@ -32,6 +32,11 @@ ClientSession::ClientSession(std::uint64_t number, Turn& turn, Socket socket, Ow
 // --- messages ------------------------------------------------------------------------------------------------------
 
 void ClientSession::on_frame(const ipc::Frame& frame) {
+  handle(frame);
+  if (is_open() && over_limits()) pause();
+}
+
+void ClientSession::handle(const ipc::Frame& frame) {
   const auto message = ipc::decode_client_message(frame);
   if (!message) return cut_off(message.error().message);
   if (const auto* hello = std::get_if<ipc::ClientHello>(&*message)) return greet(*hello);
@@ -39,7 +44,6 @@ void ClientSession::on_frame(const ipc::Frame& frame) {
   if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
     if (open_.contains(call->id)) return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
     owner_.client_called(*this, *call);
-    if (over_limits()) pause();
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
   } else {
@@ -69,6 +73,7 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
                                hello.protocol_version, HOLDFAST_VERSION, ipc::kProtocolVersion));
   }
   greeted_ = true;
+  set_limits(kFrameLimits);
   spdlog::debug("{}: connected", name_);
 }
 
@@ -80,6 +85,11 @@ void ClientSession::cut_off(const std::string& violation) {
   encode(output(), ipc::ProtocolViolation{violation});
   close();
   owner_.client_left(*this);
+}
+
+void ClientSession::turn_away(const std::string& reason) {
+  encode(output(), ipc::ProtocolViolation{reason});
+  close();
 }
 
 void ClientSession::on_end(std::string_view reason) {

@@ -18,6 +18,8 @@ class ClientSession final : public Connection {
   static constexpr std::uint32_t kMaxCallsInFlight = 1024;
   // Larger payloads are answered payload_too_large.
   static constexpr std::uint64_t kMaxPayloadBytes = std::uint64_t{16} << 20;
+  // Of the hello, before anything is known of the client.
+  static constexpr ipc::FrameLimits kGreetingLimits{.max_bytes = std::size_t{4} << 10, .max_segments = 64};
   // A frame may be larger than a payload, so that one which is too large can be answered and not only cut off.
   static constexpr ipc::FrameLimits kFrameLimits{.max_bytes = std::size_t{33} << 20, .max_segments = 64};
 
@@ -37,6 +39,15 @@ class ClientSession final : public Connection {
   // For the log: "client 7 (holdfast 0.1.0)".
   const std::string& name() const { return name_; }
 
+  bool greeted() const { return greeted_; }
+  bool all_sent() const { return unsent_bytes() == 0; }
+
+  // Tells the client that it broke a rule, and closes; the owner hears that it left.
+  void cut_off(const std::string& violation);
+
+  // Tells a client that is not to be served why, and closes. Nobody hears of it.
+  void turn_away(const std::string& reason);
+
   // Notes a call that will be answered later. `bytes` is what the supervisor keeps for it meanwhile.
   void opened(std::uint64_t client_id, CallId call, std::size_t bytes);
 
@@ -53,8 +64,8 @@ class ClientSession final : public Connection {
   void on_end(std::string_view reason) override;
   void on_sent() override;
 
+  void handle(const ipc::Frame& frame);
   void greet(const ipc::ClientHello& hello);
-  void cut_off(const std::string& violation);
   bool over_limits() const;
   void closed(std::uint64_t client_id, std::size_t bytes);
 

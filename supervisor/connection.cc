@@ -6,11 +6,23 @@ namespace holdfast::supervisor {
 
 using boost::system::error_code;
 
+namespace {
+
+// What frames that have only begun to arrive may hold, of all connections together: many peers that send a part of a
+// large one each, and no more, must not exhaust the host. Small parts do not count.
+constexpr std::size_t kMaxPartialBytes = std::size_t{512} << 20;
+constexpr std::size_t kSmallPartialBytes = std::size_t{64} << 10;
+std::size_t all_partial_bytes = 0;  // the supervisor has one thread
+
+}  // namespace
+
 Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits)
     : turn_(turn), socket_(std::move(socket)), in_(limits) {
   error_code ignored;  // an error would show at the first read
   socket_.non_blocking(true, ignored);
 }
+
+Connection::~Connection() { all_partial_bytes -= partial_bytes_; }
 
 void Connection::start() { read(); }
 
@@ -27,24 +39,25 @@ void Connection::close() {
 }
 
 ipc::OutputBuffer& Connection::output() {
-  if (!flush_planned_) {
-    flush_planned_ = true;
+  if (!joined_turn_) {
+    joined_turn_ = true;
     turn_.join(std::static_pointer_cast<Connection>(shared_from_this()));
   }
   return out_;
 }
 
 void Connection::at_end_of_turn() {
-  flush_planned_ = false;
+  joined_turn_ = false;
   if (!open_) return;
-  while (!out_.empty()) {
+  while (!out_.empty() && !awaiting_room_) {
     const auto data = out_.data();
     error_code error;
     const std::size_t count = socket_.write_some(boost::asio::buffer(data.data(), data.size()), error);
     if (error == boost::asio::error::would_block) {
-      flush_planned_ = true;
+      awaiting_room_ = true;
       socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {
-        if (!failed) self->at_end_of_turn();
+        self->awaiting_room_ = false;
+        if (!failed) self->output();  // to write when this turn ends
       });
       break;
     }
@@ -91,6 +104,18 @@ void Connection::handle_frames() {
     on_frame(**frame);
   }
   handling_ = false;
+  if (open_ && !account_for_partial_frame()) {
+    paused_ = true;
+    on_violation({"too much memory is held for frames that have not arrived in full; try again later"});
+  }
+}
+
+bool Connection::account_for_partial_frame() {
+  const std::size_t held = in_.buffered_bytes() > kSmallPartialBytes ? in_.buffered_bytes() : 0;
+  const bool grown = held > partial_bytes_;
+  all_partial_bytes += held - partial_bytes_;
+  partial_bytes_ = held;
+  return !grown || all_partial_bytes <= kMaxPartialBytes;
 }
 
 void Connection::end(std::string_view reason) {

@@ -25,10 +25,13 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
  protected:
   Connection(Turn& turn, Socket socket, ipc::FrameLimits limits);
+  ~Connection() override;
 
   // Where messages for the peer are encoded; they leave when the turn ends. A closed connection swallows them.
   ipc::OutputBuffer& output();
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
+
+  void set_limits(ipc::FrameLimits limits) { in_.set_limits(limits); }
 
   // Back-pressure: no further frame is handed out, and nothing more is read, until resume(). May be called from
   // on_frame().
@@ -50,17 +53,20 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void at_end_of_turn() override;
   void read();
   void handle_frames();
+  bool account_for_partial_frame();
   void end(std::string_view reason);
 
   Turn& turn_;
   Socket socket_;
   ipc::FrameReader in_;
   ipc::OutputBuffer out_;
+  std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, as far as they are accounted for
   bool open_ = true;
   bool reading_ = false;        // a read is under way
   bool handling_ = false;       // in the loop of handle_frames()
   bool paused_ = false;
-  bool flush_planned_ = false;  // at the end of the turn, or once the socket is writable
+  bool joined_turn_ = false;    // will write when this turn ends
+  bool awaiting_room_ = false;  // the socket is full
 };
 
 }  // namespace holdfast::supervisor

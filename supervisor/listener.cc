@@ -93,11 +93,11 @@ tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_con
   const mode_t mask = ::umask(0777);
   if (!error) listener->acceptor_.bind(Protocol::endpoint(path), error);
   ::umask(mask);
+  struct stat made;
+  if (!error && ::lstat(path.c_str(), &made) == 0) listener->inode_ = made.st_ino;
   if (!error && ::chmod(path.c_str(), mode) != 0) return tl::unexpected(failed("set the mode of", path));
   if (!error) listener->acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return tl::unexpected(fmt::format("cannot listen on {}: {}", path, error.message()));
-  struct stat made;
-  if (::lstat(path.c_str(), &made) == 0) listener->inode_ = made.st_ino;
   return listener;
 }
 

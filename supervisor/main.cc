@@ -41,15 +41,41 @@ std::size_t default_max_workers(std::uint64_t memory_bytes) {
   return workers;
 }
 
-// Each worker takes three descriptors here, each client one: as many as the host allows.
-void raise_descriptor_limit() {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+// As many descriptors as the host allows; returns how many that are.
+std::size_t raise_descriptor_limit() {
+  rlimit limit = {1024, 1024};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_max;
 }
 
-SupervisorOptions supervisor_options(const Options& options) {
+// What workers need is set aside first: clients must not be able to keep the supervisor from starting one.
+std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler) {
+  constexpr std::size_t kMost = 10'000;
+  constexpr std::size_t kForEachWorker = 3;  // pidfd, socket, and the page while it arrives
+  constexpr std::size_t kForTheRest = 64;
+  const std::size_t reserved = kForEachWorker * (scheduler.max_workers + scheduler.standby) + kForTheRest;
+  if (descriptors < reserved + kForTheRest) {
+    spdlog::warn("the limit of open files, {}, is low for {} workers; raise it (ulimit -n), or lower --max-workers",
+                 descriptors, scheduler.max_workers);
+  }
+  return std::clamp<std::size_t>(descriptors - std::min(descriptors, reserved), 1, kMost);
+}
+
+// What a careless parent may have left: a closed standard descriptor, whose number the next socket would get, and
+// children that nobody could wait for.
+void mend_inheritance() {
+  ::signal(SIGCHLD, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more must not end the supervisor
+  for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::dup(fd)) {
+    if (fd <= STDERR_FILENO) continue;
+    ::close(fd);
+    break;
+  }
+}
+
+SupervisorOptions supervisor_options(const Options& options, std::size_t descriptors) {
   SupervisorOptions result;
   result.scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(options.memory_bytes);
   result.scheduler.standby = options.standby;
@@ -58,6 +84,7 @@ SupervisorOptions supervisor_options(const Options& options) {
   result.workers = {options.worker_program, options.memory_bytes, options.stretch};
   result.default_timeout = options.timeout;
   result.shutdown_grace = options.shutdown_grace;
+  result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler);
   return result;
 }
 
@@ -71,12 +98,12 @@ void announce_ready(std::optional<int> fd) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mend_inheritance();
   auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);
   set_up_log(options.log_level);
-  raise_descriptor_limit();
-  ::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more must not end the supervisor
+  const std::size_t descriptors = raise_descriptor_limit();
 
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
@@ -85,7 +112,7 @@ int main(int argc, char** argv) {
   int status = 0;
   std::unique_ptr<Listener> listener;
   asio::signal_set signals(io, SIGTERM, SIGINT);
-  Supervisor supervisor(io, supervisor_options(options), sources, [&](const std::string& failure) {
+  Supervisor supervisor(io, supervisor_options(options, descriptors), sources, [&](const std::string& failure) {
     if (!failure.empty()) {
       spdlog::critical("{}", failure);
       status = 1;

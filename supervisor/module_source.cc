@@ -48,6 +48,12 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
   // Not blocking, lest a named pipe in the directory hold the supervisor up.
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file && errno == ENOENT) return tl::unexpected(not_found(name));
+  if (!file && (errno == EMFILE || errno == ENFILE)) {
+    ipc::Error error = unusable(name, std::strerror(errno));
+    error.code = ipc::ErrorCode::unavailable;
+    error.retryable = true;
+    return tl::unexpected(std::move(error));
+  }
   if (!file) return tl::unexpected(unusable(name, std::strerror(errno)));
   struct stat status;
   if (::fstat(file.get(), &status) != 0) return tl::unexpected(unusable(name, std::strerror(errno)));

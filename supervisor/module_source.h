@@ -33,12 +33,14 @@ class ModuleSources {
   // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
   bool contains(const ModuleName& name) const;
 
+  // What a caller gets who asks for a module that is not there.
+  ipc::Error not_found(const ModuleName& name) const;
+
   // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.
   tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const;
 
  private:
   std::filesystem::path path_of(const ModuleName& name) const;
-  ipc::Error not_found(const ModuleName& name) const;
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;

@@ -19,14 +19,15 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 constexpr std::chrono::nanoseconds kLeastStretch = std::chrono::milliseconds(1);
 
-// The worker's program: beside this one in a build tree, under libexec when installed.
+// The worker's program: in a build tree beside this one's folder, when installed where the build was told (libexecdir),
+// also if all of it was moved.
 fs::path find_worker() {
   std::error_code ignored;
   const fs::path here = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   for (const char* candidate : {"../worker/holdfast-worker", "../libexec/holdfast/holdfast-worker"}) {
     if (fs::exists(here / candidate, ignored)) return (here / candidate).lexically_normal();
   }
-  return here / "holdfast-worker";
+  return fs::path(HOLDFAST_LIBEXECDIR) / "holdfast-worker";
 }
 
 // An option whose value `parse` turns into the type of `into`; it gives a value or a text that says what is wrong.
@@ -95,6 +96,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("N")
       ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
       ->capture_default_str();
+  app.add_option("--max-clients", options.max_clients,
+                 "clients that may be connected at a time (default: as many as the limit of open files leaves)")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
   app.add_option("--queue-limit", options.queue_limit, "calls that may wait for one module; more are refused")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))

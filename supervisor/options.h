@@ -23,6 +23,7 @@ struct Options {
   std::vector<std::pair<ModuleName, std::filesystem::path>> module_files;
   std::optional<std::size_t> max_workers;  // none: from the memory that is available
   std::size_t standby = 1;
+  std::optional<std::size_t> max_clients;  // none: from the limit of open files
   std::size_t queue_limit = 10'000;
   std::chrono::nanoseconds timeout = std::chrono::seconds(30);
   std::chrono::nanoseconds stretch = std::chrono::seconds(1);

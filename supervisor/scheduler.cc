@@ -20,6 +20,7 @@ std::size_t index(WorkerPhase phase) { return static_cast<std::size_t>(phase); }
 Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
   expect(options.max_workers >= 1 && options.concurrency >= 1 && options.max_attempts >= 1,
          "max_workers, concurrency and max_attempts are at least 1");
+  expect(options.cancel_grace > Duration::zero(), "cancel_grace is longer than 0");
 }
 
 void Scheduler::start(TimePoint now, Decisions& out) {
@@ -205,9 +206,9 @@ void Scheduler::tick(TimePoint now, Decisions& out) {
       out.push_back(CallOverdue{id, std::nullopt});
     } else if (!call.abandoned) {
       out.push_back(CallOverdue{id, call.worker});
-    } else if (Worker& worker = worker_of(*call.worker); worker.phase != WorkerPhase::leaving) {
-      set_leaving(worker);
-      out.push_back(KillWorker{*call.worker, KillWorker::Reason::ignored_cancel});
+    } else if (worker_of(*call.worker).phase != WorkerPhase::leaving) {
+      set_timer(id, call, now + options_.cancel_grace);
+      out.push_back(CancelOverdue{id, *call.worker});
     }
   }
   if (idle_check_ && *idle_check_ <= now) {

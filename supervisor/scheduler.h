@@ -39,7 +39,7 @@ struct SchedulerOptions {
   std::size_t queue_limit = 10'000;   // calls that wait for one module
   std::size_t max_attempts = 3;       // how often a call is given to a worker
   Duration idle_timeout = std::chrono::minutes(1);
-  // How long a worker may take to confirm that it gave up a call; one that does not is stuck and is killed.
+  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue.
   Duration cancel_grace = std::chrono::seconds(1);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
@@ -63,10 +63,9 @@ struct DispatchCall {
   WorkerId worker;
 };
 
-// Kill this worker; no call is on it that anybody waits for, unless the reason is `ignored_cancel`. Tell worker_lost()
-// when it is gone.
+// Kill this worker; no call is on it. Tell worker_lost() when it is gone.
 struct KillWorker {
-  enum class Reason { evicted, idle, ignored_cancel };
+  enum class Reason { evicted, idle };
   WorkerId worker;
   Reason reason;
 };
@@ -78,6 +77,13 @@ struct CallOverdue {
   std::optional<WorkerId> worker;
 };
 
+// The worker has not confirmed within `cancel_grace` that it gave up an abandoned call. It may be busy with calls before
+// it, or stuck: whoever can tell stops a worker that is stuck. Said again after each further `cancel_grace`.
+struct CancelOverdue {
+  CallId call;
+  WorkerId worker;
+};
+
 // The call is forgotten; answer it with an error.
 struct RefuseCall {
   enum class Reason { queue_full, too_many_attempts };
@@ -85,7 +91,7 @@ struct RefuseCall {
   Reason reason;
 };
 
-using Decision = std::variant<ForkWorker, LoadModule, DispatchCall, KillWorker, CallOverdue, RefuseCall>;
+using Decision = std::variant<ForkWorker, LoadModule, DispatchCall, KillWorker, CallOverdue, CancelOverdue, RefuseCall>;
 using Decisions = std::vector<Decision>;
 
 // --- what is known -------------------------------------------------------------------------------------------------
@@ -125,6 +131,8 @@ class Scheduler {
 
   void worker_forked(WorkerId worker, TimePoint now, Decisions& out);
   void worker_fork_failed(WorkerId worker, TimePoint now, Decisions& out);
+  // Workers can be forked, but not used: no further fork for a while.
+  void forks_fail(TimePoint now) { fork_again_ = now + options_.fork_retry; }
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "ipc/text.h"
 #include "ipc/units.h"
@@ -15,6 +16,10 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMaxFunctionBytes = 256;
+// A client that has connected and says nothing holds a descriptor and a place that others could have.
+constexpr std::chrono::seconds kHelloPatience{10};
+// A worker that has used up its log's budget is not read from for this long; its answers wait with its log.
+constexpr std::chrono::milliseconds kLogPause{100};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
 // What a caller that met a full queue may wait before it tries again: a few hundred calls are served meanwhile.
@@ -92,6 +97,11 @@ void Supervisor::start(std::function<void()> ready) {
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
   auto session = std::make_shared<ClientSession>(++last_client_, turn_, std::move(socket), *this);
+  if (clients_.size() >= options_.max_clients) {
+    return session->turn_away(fmt::format("the supervisor serves {} clients already; try again later", clients_.size()));
+  }
+  newcomers_.emplace_back(steady_clock::now() + kHelloPatience, session);
+  turn_.ensure_end();
   clients_.emplace(session.get(), Client{session, std::move(left)});
   session->start();
 }
@@ -145,10 +155,7 @@ tl::expected<ModuleId, ipc::Error> Supervisor::find_module(const ipc::CallReques
   }
   ModuleName name{std::string(request.module), std::string(request.version)};
   if (const auto known = module_ids_.find(name); known != module_ids_.end()) return known->second;
-  if (!sources_.contains(name)) {
-    const auto read = sources_.read(name);  // for its words
-    return tl::unexpected(read ? make_error(ipc::ErrorCode::not_found, "the module appeared just now") : read.error());
-  }
+  if (!sources_.contains(name)) return tl::unexpected(sources_.not_found(name));
   const ModuleId id{module_names_.size() + 1};
   const auto entry = module_ids_.emplace(std::move(name), id).first;
   module_names_.push_back(&entry->first);
@@ -191,18 +198,12 @@ void Supervisor::abandon(CallId id) {
   turn_.ensure_end();
 }
 
-void Supervisor::finish(CallId id, const ipc::ResultView& result) {
+template <typename Outcome>
+void Supervisor::finish(CallId id, const Outcome& outcome) {
   const auto call = calls_.find(id);
+  if (call == calls_.end()) std::abort();  // whatever the scheduler knows is known here
   const std::size_t bytes = call->second.held_bytes();
-  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, result, bytes);
-  held_bytes_ -= bytes;
-  calls_.erase(call);
-}
-
-void Supervisor::finish(CallId id, const ipc::Error& error) {
-  const auto call = calls_.find(id);
-  const std::size_t bytes = call->second.held_bytes();
-  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, error, bytes);
+  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, outcome, bytes);
   held_bytes_ -= bytes;
   calls_.erase(call);
 }
@@ -237,7 +238,7 @@ ipc::WorkerList Supervisor::list_workers() {
     info.calls_done = view.calls_done;
     if (const WorkerProcess* process = workers_.process(id)) {
       info.pid = process->pid();
-      info.memory_bytes = process_memory(process->pid());
+      info.memory_bytes = process->memory_bytes(now);
       info.age = now - process->forked_at();
     }
     list.workers.push_back(std::move(info));
@@ -305,8 +306,9 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answer) {
 
 void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
   LogBudget& budget = log_budgets_[worker];
+  const TimePoint now = steady_clock::now();
+  if (!budget.take(line.text.size(), now)) return workers_.hold(worker, now + kLogPause);
   const std::string module = module_of(worker);
-  if (!budget.take(line.text.size(), steady_clock::now())) return;
   if (const std::size_t dropped = budget.take_dropped(); dropped > 0) {
     spdlog::warn("{}: {} log lines dropped: the module logs more than {}/s", module, dropped,
                  ipc::format_size(static_cast<std::uint64_t>(LogBudget::kBytesPerSecond)));
@@ -326,27 +328,30 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   const std::string module = module_of(worker);
   log_budgets_.erase(worker);
   const auto now = steady_clock::now();
-  if (end.cause == EndCause::removed) {
-    spdlog::debug("{}: worker removed", module);
-  } else {
-    spdlog::warn("{}: worker ended: {}", module, describe(end, limits_));
-  }
   WorkerEnd shown = end;
   shown.stack = ipc::clean_utf8(end.stack, 32 << 10);
   shown.detail = ipc::clean_utf8(end.detail, 1 << 10);
+  if (end.cause == EndCause::removed) {
+    spdlog::debug("{}: worker removed", module);
+  } else {
+    spdlog::warn("{}: worker ended: {}", module, ipc::printable(describe(shown, limits_), ipc::Newlines::escape));
+  }
+  if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
+  // The worker's word on which call it was in counts only if it has that call.
+  if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
   if (failed_to_load(end)) {
     const ipc::Error error = load_error(shown, limits_);
     for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
   }
   std::string guilty_function;
-  const auto guilty = calls_.find(end.guilty);
-  if (guilty != calls_.end() && scheduler_.is_on(end.guilty, worker)) guilty_function = guilty->second.function;
+  const auto guilty = calls_.find(shown.guilty);
+  if (guilty != calls_.end() && scheduler_.is_on(shown.guilty, worker)) guilty_function = guilty->second.function;
   const auto ended = scheduler_.worker_lost(worker, end.last_started, now, decisions_);
   for (CallId call : ended) {
     if (call > end.last_started) {
       finish(call, overdue_in_queue());  // its time ran out before it was begun
     } else {
-      finish(call, call == end.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
+      finish(call, call == shown.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
     }
   }
   carry_out();
@@ -405,12 +410,9 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 }
 
 void Supervisor::carry_out(const KillWorker& decision) {
-  const bool ignored = decision.reason == KillWorker::Reason::ignored_cancel;
   spdlog::debug("{}: removing its worker ({})", module_of(decision.worker),
-                decision.reason == KillWorker::Reason::evicted ? "evicted for a module that waits"
-                : decision.reason == KillWorker::Reason::idle  ? "idle"
-                                                               : "it ignored a cancellation");
-  workers_.kill(decision.worker, ignored ? EndCause::ignored_cancel : EndCause::removed);
+                decision.reason == KillWorker::Reason::evicted ? "evicted for a module that waits" : "idle");
+  workers_.kill(decision.worker, EndCause::removed);
 }
 
 void Supervisor::carry_out(const CallOverdue& decision) {
@@ -432,6 +434,20 @@ void Supervisor::carry_out(const CallOverdue& decision) {
   abandon(decision.call);
 }
 
+// A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. One that
+// does nothing, or that has been late for a minute, is stuck.
+void Supervisor::carry_out(const CancelOverdue& decision) {
+  constexpr unsigned kMostTimesLate = 60;
+  Call& call = calls_.at(decision.call);
+  const StretchView now = workers_.process(decision.worker)->stretch();
+  const bool does_nothing =
+      call.times_late > 0 && now.running == ipc::SharedPage::kNothing && now.count == call.stretches_seen;
+  call.stretches_seen = now.count;
+  if (!does_nothing && ++call.times_late < kMostTimesLate) return;
+  scheduler_.worker_stopping(decision.worker);
+  workers_.kill(decision.worker, EndCause::ignored_cancel);
+}
+
 void Supervisor::carry_out(const RefuseCall& decision) {
   if (decision.reason == RefuseCall::Reason::queue_full) {
     return finish(decision.call, overloaded(fmt::format("{} calls wait for this module already; try again later",
@@ -446,9 +462,22 @@ void Supervisor::carry_out(const RefuseCall& decision) {
 
 // --- time ----------------------------------------------------------------------------------------------------------
 
+bool Supervisor::everything_is_sent() const {
+  return std::all_of(clients_.begin(), clients_.end(), [](const auto& entry) { return entry.second.session->all_sent(); });
+}
+
+void Supervisor::cut_off_the_silent(TimePoint now) {
+  for (; !newcomers_.empty(); newcomers_.pop_front()) {
+    const auto session = newcomers_.front().second.lock();
+    if (!session || session->greeted()) continue;
+    if (newcomers_.front().first > now) return;
+    session->cut_off("no hello came within 10 seconds");
+  }
+}
+
 void Supervisor::end_of_turn() {
   if (stopped_) return;
-  if (shutdown_at_ && scheduler_.open_calls() == 0) return finish_shutdown();
+  if (shutdown_at_ && scheduler_.open_calls() == 0 && everything_is_sent()) return finish_shutdown();
   arm_timer();
 }
 
@@ -460,6 +489,7 @@ void Supervisor::arm_timer() {
   };
   consider(workers_.next_wakeup());
   consider(shutdown_at_);
+  if (!newcomers_.empty()) consider(newcomers_.front().first);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
   timer_.expires_at(*next);
@@ -474,6 +504,7 @@ void Supervisor::on_timer() {
   workers_.tick(now);
   scheduler_.tick(now, decisions_);
   carry_out();
+  cut_off_the_silent(now);
   if (shutdown_at_ && *shutdown_at_ <= now) finish_shutdown();
 }
 
@@ -491,7 +522,8 @@ void Supervisor::finish_shutdown() {
   if (stopped_) return;
   for (auto& [id, call] : calls_) {
     if (call.client == nullptr) continue;
-    call.client->answer(call.client_id, shutting_down(ipc::Executed::maybe), call.held_bytes());
+    call.client->answer(call.client_id, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
+                        call.held_bytes());
     call.client = nullptr;
   }
   const auto clients = std::exchange(clients_, {});

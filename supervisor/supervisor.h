@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +29,7 @@ struct SupervisorOptions {
   std::chrono::nanoseconds default_timeout{};
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
   std::chrono::nanoseconds shutdown_grace{};
+  std::size_t max_clients = 10'000;
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
@@ -41,7 +43,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Starts the zygote. `ready` is called once when the first one is up.
   void start(std::function<void()> ready);
 
-  // Serves a connected client. `left` is called when it is gone.
+  // Serves a connected client, unless there are max_clients already: then it is told so and cut off. `left` is called
+  // when it is gone.
   void add_client(Connection::Socket socket, std::function<void()> left = nullptr);
 
   // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
@@ -57,6 +60,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
+    std::uint64_t stretches_seen = 0;  // of its worker, when it was last late to give the call up
+    unsigned times_late = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };
   struct Client {
@@ -85,8 +90,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::string module_of(WorkerId worker) const;
 
   // Answers the call and forgets it.
-  void finish(CallId call, const ipc::ResultView& result);
-  void finish(CallId call, const ipc::Error& error);
+  template <typename Outcome>
+  void finish(CallId call, const Outcome& outcome);
   void abandon(CallId call);
 
   void carry_out();
@@ -95,8 +100,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void carry_out(const DispatchCall& decision);
   void carry_out(const KillWorker& decision);
   void carry_out(const CallOverdue& decision);
+  void carry_out(const CancelOverdue& decision);
   void carry_out(const RefuseCall& decision);
 
+  bool everything_is_sent() const;
+  void cut_off_the_silent(TimePoint now);
   void end_of_turn();
   void on_timer();
   void arm_timer();
@@ -118,6 +126,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   std::unordered_map<ClientSession*, Client> clients_;
   std::uint64_t last_client_ = 0;
+  // Those that have not said hello, and by when they must.
+  std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
   std::size_t held_bytes_ = 0;  // of all calls

@@ -46,7 +46,7 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
     case EndCause::crashed:
       return fmt::format("died of {}", death(end.wait_status));
     case EndCause::lock_failed:
-      return "could not lock itself down and ended";
+      return fmt::format("could not lock itself down: {}", end.detail);
     case EndCause::zygote_died:
       return "died with its zygote";
     case EndCause::removed:

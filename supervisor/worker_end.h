@@ -27,7 +27,8 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId guilty{};               // the call that was on the CPU; 0: none, or unknown
+  CallId guilty{};               // the call that was on the CPU, by the worker's word; 0: none, or unknown
+  CallId running{};              // the same, by its page
   bool while_loading = false;    // the module's top level was on the CPU
   CallId last_started{};         // all calls up to this one were started
   std::string stack;             // where the JavaScript was, if the worker could say

@@ -11,6 +11,8 @@
 #include <string>
 
 #include "ipc/pidfd.h"
+#include "ipc/worker_status.h"
+#include "supervisor/host_memory.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -59,7 +61,7 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
       owner_(owner) {}
 
 // A signal that cannot be sent finds a process that is gone already, which its socket will tell.
-void WorkerProcess::ask_to_stop() { send_signal(pidfd_, SIGXCPU); }
+void WorkerProcess::ask_to_stop() { send_signal(pidfd_, ipc::kSoftStopSignal); }
 void WorkerProcess::kill() { send_signal(pidfd_, SIGKILL); }
 
 StretchView WorkerProcess::stretch() const {
@@ -83,6 +85,15 @@ std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   timespec time;
   if (pid_ == 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+std::uint64_t WorkerProcess::memory_bytes(steady_clock::time_point now) const {
+  constexpr std::chrono::seconds kFresh{1};
+  if (now - memory_read_at_ >= kFresh) {
+    memory_read_at_ = now;
+    memory_bytes_ = process_memory(pid_);
+  }
+  return memory_bytes_;
 }
 
 void WorkerProcess::on_frame(const ipc::Frame& frame) {

@@ -68,6 +68,12 @@ class WorkerProcess final : public Connection {
   CallId last_started() const;
   std::optional<int> refused_system_call() const;
 
+  // Its memory, as host_memory.h finds it; looked up at most once a second, for it costs the kernel a walk.
+  std::uint64_t memory_bytes(std::chrono::steady_clock::time_point now) const;
+
+  using Connection::pause;
+  using Connection::resume;
+
   // How long the process has been on a CPU, by the kernel's count (clock_getcpuclockid(3)).
   std::optional<std::chrono::steady_clock::duration> cpu_time() const;
 
@@ -82,6 +88,8 @@ class WorkerProcess final : public Connection {
   const pid_t pid_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
+  mutable std::chrono::steady_clock::time_point memory_read_at_{};
+  mutable std::uint64_t memory_bytes_ = 0;
 };
 
 }  // namespace holdfast::supervisor

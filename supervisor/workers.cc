@@ -24,12 +24,16 @@ constexpr milliseconds kLongestSoftStop{500};
 // Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
 constexpr milliseconds kExitPatience{250};
 
-// A fork takes under a millisecond. A zygote that leaves one unanswered for this long is stuck and is replaced.
+// A fork takes under a millisecond. A zygote that answers none for this long, though some are asked for, is stuck and is
+// replaced. What it is asked for at a time must fit into its socket.
 constexpr seconds kForkPatience{5};
+constexpr std::size_t kMaxForksUnderWay = 32;
 
 // Between the starts of zygotes that do not come up.
 constexpr milliseconds kFirstRestartDelay{100};
 constexpr milliseconds kLongestRestartDelay{5000};
+// One that lived this long came up well; its end is no reason to wait.
+constexpr seconds kGoodLife{5};
 
 }  // namespace
 
@@ -58,11 +62,32 @@ const WorkerProcess* Workers::process(WorkerId worker) const {
 // --- what the owner wants ------------------------------------------------------------------------------------------
 
 void Workers::fork(WorkerId worker) {
-  const auto now = Clock::now();
-  entries_.try_emplace(worker, now, options_.stretch);
-  if (!zygote_is_ready_) return;  // asked for once it is
-  zygote_->request_fork(static_cast<std::uint64_t>(worker));
-  wake_at(now + kForkPatience);
+  entries_.try_emplace(worker, options_.stretch);
+  to_fork_.push_back(worker);
+  request_forks();
+}
+
+void Workers::request_forks() {
+  if (!zygote_is_ready_) return;
+  while (!to_fork_.empty() && forks_under_way_ < kMaxForksUnderWay) {
+    if (forks_under_way_++ == 0) fork_progress_at_ = Clock::now();
+    zygote_->request_fork(static_cast<std::uint64_t>(to_fork_.front()));
+    to_fork_.pop_front();
+  }
+  if (forks_under_way_ > 0) wake_at(fork_progress_at_ + kForkPatience);
+}
+
+void Workers::fork_answered() {
+  if (forks_under_way_ > 0) --forks_under_way_;
+  fork_progress_at_ = Clock::now();
+  request_forks();
+}
+
+void Workers::hold(WorkerId worker, Clock::time_point until) {
+  Entry& entry = entry_of(worker);
+  entry.process->pause();
+  entry.resume_at = until;
+  wake_at(until);
 }
 
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
@@ -86,7 +111,8 @@ void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
   entry.cause = cause;
   entry.guilty = guilty;
   entry.look_at.reset();
-  entry.guilty_loading = entry.process->stretch().running == ipc::SharedPage::kLoading;
+  entry.guilty_loading =
+      entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;
 }
 
 void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
@@ -118,25 +144,28 @@ void Workers::tick(Clock::time_point now) {
   }
   if (!wakeup_ || *wakeup_ > now) return;
   wakeup_.reset();
-  bool zygote_stuck = false;
   std::vector<WorkerId> ids;  // what follows may remove entries
   for (const auto& [id, entry] : entries_) ids.push_back(id);
   for (WorkerId id : ids) {
     Entry& entry = entry_of(id);
-    if (!entry.process) {
-      if (!zygote_is_ready_) continue;
-      if (entry.asked_at + kForkPatience <= now) zygote_stuck = true;
-      wake_at(entry.asked_at + kForkPatience);
-      continue;
-    }
+    if (!entry.process) continue;
     if (entry.look_at && *entry.look_at <= now) look(entry, now);
     if (entry.kill_at && *entry.kill_at <= now) kill_if_out_of_patience(entry, now);
     if (entry.look_at) wake_at(*entry.look_at);
     if (entry.kill_at) wake_at(*entry.kill_at);
+    if (entry.resume_at) wake_at(*entry.resume_at);
     if (entry.settle_at) wake_at(*entry.settle_at);
-    if (entry.settle_at && *entry.settle_at <= now) finish_if_ended(id, entry);
+    if (entry.resume_at && *entry.resume_at <= now) {
+      entry.resume_at.reset();
+      const auto process = entry.process;  // what it says now may end it
+      process->resume();
+    } else if (entry.settle_at && *entry.settle_at <= now) {
+      finish_if_ended(id, entry);
+    }
   }
-  if (zygote_stuck) {
+  if (!zygote_is_ready_ || forks_under_way_ == 0) return;
+  wake_at(fork_progress_at_ + kForkPatience);
+  if (fork_progress_at_ + kForkPatience <= now) {
     zygote_.reset();
     zygote_died(fmt::format("it left a request to fork unanswered for {} s", kForkPatience.count()));
   }
@@ -174,18 +203,19 @@ void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
 void Workers::zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) {
   if (std::get_if<ipc::ZygoteReady>(&reply) != nullptr) {
     zygote_is_ready_ = zygote_was_ready_ = true;
-    restart_delay_ = milliseconds(0);
-    const auto now = Clock::now();
-    for (auto& [id, entry] : entries_) {
-      if (entry.process) continue;
-      entry.asked_at = now;
-      zygote_->request_fork(static_cast<std::uint64_t>(id));
-      wake_at(now + kForkPatience);
+    zygote_ready_at_ = Clock::now();
+    forks_under_way_ = 0;
+    to_fork_.clear();
+    for (const auto& [id, entry] : entries_) {
+      if (!entry.process) to_fork_.push_back(id);
     }
+    request_forks();
     owner_.zygote_ready();
   } else if (auto* worker = std::get_if<ipc::WorkerForked>(&reply)) {
+    fork_answered();
     forked(WorkerId{worker->worker}, std::move(fds));
   } else if (auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
+    fork_answered();
     if (entries_.erase(WorkerId{failed->worker}) > 0) {
       owner_.worker_fork_failed(WorkerId{failed->worker}, failed->reason);
     }
@@ -221,6 +251,7 @@ void Workers::forked(WorkerId worker, std::vector<UniqueFd> fds) {
 
 void Workers::zygote_died(std::string reason) {
   if (!zygote_failure_.empty()) reason = zygote_failure_;
+  if (zygote_is_ready_ && Clock::now() - zygote_ready_at_ >= kGoodLife) restart_delay_ = milliseconds(0);
   zygote_is_ready_ = false;
   restart_at_ = Clock::now() + restart_delay_;
   restart_delay_ = std::clamp(restart_delay_ * 2, kFirstRestartDelay, kLongestRestartDelay);
@@ -245,6 +276,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
   Entry& entry = entry_of(id);
   const bool is_loaded = std::holds_alternative<ipc::Loaded>(message);
   if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
+    if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"an answer before the module was loaded"});
     const std::uint64_t call = answer->id;
     if (!owner_.worker_answered(id, std::move(*answer))) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
@@ -311,16 +343,20 @@ WorkerEnd Workers::explain(const Entry& entry) const {
   const StretchView at_end = entry.process->stretch();
   if (entry.cause) {
     end.cause = *entry.cause;
+    end.running = entry.guilty;
     end.guilty = entry.said_call == CallId{} ? entry.guilty : entry.said_call;
     end.while_loading = entry.guilty_loading;
     return end;
   }
-  end.guilty = entry.said_call == CallId{} ? CallId{at_end.running} : entry.said_call;
-  end.while_loading = at_end.running == ipc::SharedPage::kLoading;
+  end.running = CallId{at_end.running};
+  end.guilty = entry.said_call == CallId{} ? end.running : entry.said_call;
+  end.while_loading = entry.load == Entry::Load::sent && at_end.running == ipc::SharedPage::kLoading;
   const auto refused = entry.process->refused_system_call();
   const bool exited = WIFEXITED(end.wait_status);
   const int status = WEXITSTATUS(end.wait_status);
-  if (entry.said_reason == ipc::StopReason::out_of_memory) {
+  if (exited && status == ipc::kLockFailedStatus && entry.load == Entry::Load::none) {
+    end.cause = EndCause::lock_failed;
+  } else if (entry.said_reason == ipc::StopReason::out_of_memory) {
     end.cause = EndCause::out_of_memory;
   } else if (entry.said_reason == ipc::StopReason::fatal) {
     end.cause = EndCause::fatal;
@@ -330,13 +366,11 @@ WorkerEnd Workers::explain(const Entry& entry) const {
   } else if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGSYS) {
     end.cause = EndCause::sandbox_violation;
     end.detail = "of another architecture";
-  } else if (exited && status == ipc::kLockFailedStatus) {
-    end.cause = EndCause::lock_failed;
   } else {
     end.cause = EndCause::crashed;
     // A worker cannot send signals: this one came from outside, and no call is to blame.
     if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
-      end.guilty = CallId{};
+      end.guilty = end.running = CallId{};
       end.while_loading = false;
     }
   }

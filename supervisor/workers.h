@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
   void start();
 
   void fork(WorkerId worker);
+  // Reads nothing more from the worker until `until`; what it says meanwhile waits, and so in the end does the worker.
+  void hold(WorkerId worker, Clock::time_point until);
   void load(WorkerId worker, const ipc::LoadRequest& request);
   void call(WorkerId worker, const ipc::WorkerCall& call);
   void cancel(WorkerId worker, CallId call);
@@ -74,9 +77,8 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
 
  private:
   struct Entry {
-    Entry(Clock::time_point asked, Clock::duration stretch) : asked_at(asked), watch(stretch) {}
+    explicit Entry(Clock::duration stretch) : watch(stretch) {}
 
-    Clock::time_point asked_at;
     std::shared_ptr<WorkerProcess> process;  // null until forked
     StretchWatch watch;
     enum class Load { none, sent, done } load = Load::none;
@@ -84,6 +86,7 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
     std::optional<EndCause> cause;             // set once its end was decided here
     CallId guilty{};
     bool guilty_loading = false;
+    std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;  // a soft stop's patience may be over then
     Clock::time_point asked_to_stop_at;
     Clock::duration cpu_when_asked{};
@@ -102,6 +105,8 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
   void zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) override;
   void zygote_died(std::string reason) override;
 
+  void request_forks();
+  void fork_answered();
   void forked(WorkerId worker, std::vector<UniqueFd> fds);
   void look(Entry& entry, Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
@@ -118,6 +123,10 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
   Owner& owner_;
   std::unique_ptr<ZygoteProcess> zygote_;
   bool zygote_is_ready_ = false;
+  Clock::time_point zygote_ready_at_;
+  std::deque<WorkerId> to_fork_;     // not asked for yet
+  std::size_t forks_under_way_ = 0;  // asked for, not answered
+  Clock::time_point fork_progress_at_;
   bool zygote_was_ready_ = false;               // some zygote came up, ever
   std::optional<Clock::time_point> restart_at_;  // when the next zygote is to be started
   std::chrono::milliseconds restart_delay_{0};

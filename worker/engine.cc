@@ -1,6 +1,7 @@
 #include "worker/engine.h"
 
 #include <sys/random.h>
+#include <v8-statistics.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -15,12 +16,11 @@ namespace {
 
 // --single-threaded            no thread is ever started: fork(2) copies only the caller
 // --no-harmony-sharedarraybuffer   a counter in shared memory would be a clock
+// --no-experimental-wasm-threads   nor may WebAssembly bring one in
 // --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
-constexpr const char* kFlags = "--single-threaded --no-harmony-sharedarraybuffer --stack-size=900";
-
-// The heap limit that the isolate begins with. Small enough for any module's limit; a module that needs more pays one
-// more garbage collection when the limit is raised (last_words.h).
-constexpr size_t kInitialHeapBytes = size_t{16} << 20;
+// --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter refuses
+constexpr const char* kFlags =
+    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 --hard-abort";
 
 // The young generation is three semi-spaces of this size at the most. Larger ones collect less often and cost more
 // private memory in each worker.
@@ -35,7 +35,8 @@ constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
 }  // namespace
 
 bool BoundedAllocator::reserve(size_t length) {
-  if (length > limit_ || used_ > limit_ - length) return false;
+  const std::uint64_t taken = used_ + heap_bytes_;
+  if (taken > limit_ || length > limit_ - taken) return false;
   used_ += length;
   return true;
 }
@@ -62,14 +63,16 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
   return larger;
 }
 
-Engine::Engine(const ExtendContext& extend_context) : platform_(std::make_unique<SingleThreadedPlatform>()) {
+Engine::Engine(std::uint64_t max_memory_bytes, const ExtendContext& extend_context)
+    : platform_(std::make_unique<SingleThreadedPlatform>()) {
   v8::V8::SetFlagsFromString(kFlags);
   v8::V8::InitializePlatform(platform_.get());
   v8::V8::Initialize();
 
   v8::Isolate::CreateParams parameters;
   parameters.array_buffer_allocator = &array_buffers_;
-  parameters.constraints.set_max_old_generation_size_in_bytes(kInitialHeapBytes);
+  parameters.allow_atomics_wait = false;  // it would block the one thread
+  parameters.constraints.set_max_old_generation_size_in_bytes(max_memory_bytes);
   parameters.constraints.set_max_young_generation_size_in_bytes(kMaxYoungGenerationBytes);
   isolate_ = v8::Isolate::New(parameters);
   isolate_->Enter();
@@ -136,6 +139,15 @@ void Engine::collect_garbage() { isolate_->LowMemoryNotification(); }
 void Engine::set_memory_limit(std::uint64_t bytes) {
   memory_limit_ = bytes;
   array_buffers_.set_limit(bytes);
+}
+
+bool Engine::memory_is_used_up() {
+  // Within this part of the limit V8 collects again and again for less and less.
+  constexpr std::uint64_t kHopelessPart = 16;
+  v8::HeapStatistics heap;
+  isolate_->GetHeapStatistics(&heap);
+  array_buffers_.set_heap_bytes(heap.used_heap_size());
+  return heap.used_heap_size() + array_buffers_.used() >= memory_limit_ - memory_limit_ / kHopelessPart;
 }
 
 v8::Local<v8::String> Engine::string(std::string_view text) const {

@@ -16,10 +16,13 @@ namespace holdfast::worker {
 
 class ModuleHost;
 
-// An ArrayBuffer allocator with an upper bound, past which V8 throws a RangeError.
+// An ArrayBuffer allocator with an upper bound, past which V8 throws a RangeError. The bound is shared with the heap:
+// what that held after its last full collection is taken off.
 class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
  public:
   void set_limit(std::uint64_t bytes) { limit_ = bytes; }
+  void set_heap_bytes(std::uint64_t bytes) { heap_bytes_ = bytes; }
+  std::uint64_t used() const { return used_; }
   void* Allocate(size_t length) override;
   void* AllocateUninitialized(size_t length) override;
   void Free(void* data, size_t length) override;
@@ -29,6 +32,7 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
   bool reserve(size_t length);
 
   std::uint64_t limit_ = UINT64_MAX;
+  std::uint64_t heap_bytes_ = 0;
   std::uint64_t used_ = 0;
 };
 
@@ -48,7 +52,7 @@ class Engine {
  public:
   // Starts V8 and evaluates the runtime; then calls `extend_context`, if there is one. Once in a process. Aborts if the
   // runtime's own code fails.
-  explicit Engine(const ExtendContext& extend_context = {});
+  explicit Engine(std::uint64_t max_memory_bytes, const ExtendContext& extend_context = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -60,10 +64,13 @@ class Engine {
   // Throws away what warming up left on the heap, so that children share clean pages.
   void collect_garbage();
 
-  // The module's limit for its heap and for its array buffers. V8's heap limit can only rise: the isolate starts with
-  // a small one, which last_words.h raises up to this.
+  // The module's limit for its heap and its array buffers together; at most what the constructor was given.
   void set_memory_limit(std::uint64_t bytes);
   std::uint64_t memory_limit() const { return memory_limit_; }
+
+  // After a full collection: whether what is left is as good as the whole limit, so that further collections would only
+  // take time.
+  bool memory_is_used_up();
 
   v8::Isolate* isolate() const { return isolate_; }
   v8::Local<v8::Context> context() const { return context_.Get(isolate_); }

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <exception>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
@@ -18,7 +20,7 @@ constexpr int kMaxFrames = 32;
 constexpr std::size_t kMaxStackBytes = 8 << 10;
 // Room in the emergency buffer for the longest stack and a detail.
 constexpr std::size_t kEmergencyWords = (kMaxStackBytes + 1024) / sizeof(ipc::Word) + 64;
-// What a module that reached its limit may still allocate on its way to V8's next interrupt check, where its stack
+// What a module that has reached its limit may still allocate on its way to V8's next interrupt check, where its stack
 // can be taken.
 constexpr std::size_t kHeapGraceBytes = std::size_t{16} << 20;
 
@@ -28,7 +30,9 @@ struct State {
   Outbox* outbox = nullptr;
   ipc::SharedPage* page = nullptr;
   Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
-  bool out_of_memory = false;
+  volatile sig_atomic_t soft_stop = false;  // asked for
+  bool out_of_memory = false;  // found, and to be told at the next interrupt check
+  bool grace_given = false;
 };
 State state;
 
@@ -42,7 +46,14 @@ State state;
 // Where no JavaScript can be asked: the call that the page names.
 std::uint64_t running_call() {
   const std::uint64_t running = state.page->running.load(std::memory_order_relaxed);
-  return running == ipc::SharedPage::kLoading ? 0 : running;
+  return running == ipc::SharedPage::kLoading || running == ipc::SharedPage::kBackground ? 0 : running;
+}
+
+// Its frames are nothing that an author could act on.
+bool is_of_the_runtime(v8::Isolate* isolate, v8::Local<v8::String> script) {
+  if (script.IsEmpty()) return false;
+  v8::String::Utf8Value name(isolate, script);
+  return *name != nullptr && std::string_view(*name).starts_with("holdfast:");
 }
 
 std::string take_stack(v8::Isolate* isolate) {
@@ -55,11 +66,13 @@ std::string take_stack(v8::Isolate* isolate) {
   };
   for (int i = 0; i < trace->GetFrameCount() && text.size() < kMaxStackBytes; ++i) {
     v8::Local<v8::StackFrame> frame = trace->GetFrame(isolate, static_cast<std::uint32_t>(i));
+    v8::Local<v8::String> script = frame->GetScriptNameOrSourceURL();
+    if (is_of_the_runtime(isolate, script)) continue;
     if (!text.empty()) text += '\n';
     text += "    at ";
     append(frame->GetFunctionName(), "<anonymous>");
     text += " (";
-    append(frame->GetScriptNameOrSourceURL(), "<unknown>");
+    append(script, "<unknown>");
     text += ':' + std::to_string(frame->GetLineNumber()) + ':' + std::to_string(frame->GetColumn()) + ')';
   }
   text.resize(std::min(text.size(), kMaxStackBytes));
@@ -78,20 +91,30 @@ void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
 
 // RequestInterrupt takes a recursive lock and puts an entry into a queue whose first block exists from the start, so
 // it neither blocks nor allocates here, given that a process asks for a soft stop once.
-void on_soft_stop_signal(int) { state.engine->isolate()->RequestInterrupt(on_soft_stop_interrupt, nullptr); }
+void on_soft_stop_signal(int) {
+  state.soft_stop = true;
+  state.engine->isolate()->RequestInterrupt(on_soft_stop_interrupt, nullptr);
+}
 
 void on_refused_system_call(int, siginfo_t* info, void*) {
   state.page->refused_system_call.store(static_cast<std::uint32_t>(info->si_syscall) + 1, std::memory_order_release);
   ::_exit(ipc::kRefusedSystemCallStatus);
 }
 
+void tell_out_of_memory_soon() {
+  if (std::exchange(state.out_of_memory, true)) return;
+  state.engine->isolate()->RequestInterrupt(on_out_of_memory_interrupt, nullptr);
+}
+
+// After each full collection. V8 would go on to collect, more and more often, until nothing at all is left.
+void on_collected(v8::Isolate*, v8::GCType, v8::GCCallbackFlags) {
+  if (state.engine->memory_is_used_up()) tell_out_of_memory_soon();
+}
+
 // V8 asks before it would end the process for want of heap.
 size_t on_near_heap_limit(void*, size_t current, size_t) {
-  const std::uint64_t limit = state.engine->memory_limit();
-  if (current < limit) return std::min<std::uint64_t>(limit, current * 2);
-  if (state.out_of_memory) stop(ipc::StopReason::out_of_memory, running_call(), "", "heap");
-  state.out_of_memory = true;
-  state.engine->isolate()->RequestInterrupt(on_out_of_memory_interrupt, nullptr);
+  if (std::exchange(state.grace_given, true)) stop(ipc::StopReason::out_of_memory, running_call(), "", "heap");
+  tell_out_of_memory_soon();
   return current + kHeapGraceBytes;
 }
 
@@ -105,6 +128,8 @@ void on_v8_fatal(const char* location, const char* message) {
 }
 
 void on_new_failed() { stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory"); }
+
+void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
 
 void handle(int signal, struct sigaction action) {
   sigemptyset(&action.sa_mask);
@@ -127,11 +152,15 @@ void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
   action.sa_flags = SA_SIGINFO;
   handle(SIGSYS, action);
 
+  engine.isolate()->AddGCEpilogueCallback(on_collected, v8::kGCTypeMarkSweepCompact);
   engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
   engine.isolate()->SetOOMErrorHandler(on_v8_out_of_memory);
   engine.isolate()->SetFatalErrorHandler(on_v8_fatal);
   v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
   std::set_new_handler(on_new_failed);
+  std::set_terminate(on_terminate);
 }
+
+bool soft_stop_requested() { return state.soft_stop; }
 
 }  // namespace holdfast::worker

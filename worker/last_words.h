@@ -13,4 +13,8 @@ namespace holdfast::worker {
 // after). None of the three is owned; all must live as long as the process.
 void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page);
 
+// Whether the supervisor has asked this process to end. Where JavaScript is running, that ends it at V8's next check;
+// the worker's loop asks here.
+bool soft_stop_requested();
+
 }  // namespace holdfast::worker

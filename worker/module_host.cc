@@ -374,12 +374,12 @@ void ModuleHost::run_microtasks() {
   report_unhandled_rejections();
 }
 
-void ModuleHost::run_due_timers() {
-  const auto now = steady_clock::now();
+bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   const auto copy = [this](const TimerAction& action) {
     return TimerAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
   };
-  while (auto action = timers_.take_due(now, copy)) {
+  auto action = timers_.take_due(now, copy);
+  if (!action) return false;
     const Stretch stretch(page_, action->call);
     v8::HandleScope scope(isolate_);
     set_current_call(action->call);
@@ -390,8 +390,16 @@ void ModuleHost::run_due_timers() {
       const auto [message, stack] = describe(failure.Exception());
       log(ipc::LogLevel::error, fmt::format("uncaught in a timer: {}\n{}", message, stack));
     }
-    run_microtasks();
-  }
+  run_microtasks();
+  return true;
+}
+
+void ModuleHost::run_pending_tasks() {
+  const Stretch stretch(page_, ipc::SharedPage::kBackground);
+  v8::HandleScope scope(isolate_);
+  set_current_call(0);
+  engine_.run_pending_tasks();
+  run_microtasks();
 }
 
 std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat) {

@@ -40,8 +40,11 @@ class ModuleHost {
   // Answers a call `cancelled` if it is still open.
   void cancel(std::uint64_t id);
 
-  // Runs the timers that are due.
-  void run_due_timers();
+  // Runs the first timer that was due at `now`; false if there is none.
+  bool run_due_timer(std::chrono::steady_clock::time_point now);
+
+  // Runs what V8 has put off: finalizers, above all.
+  void run_pending_tasks();
   std::optional<std::chrono::steady_clock::time_point> next_timer() const { return timers_.next_due(); }
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.

@@ -11,8 +11,9 @@ namespace holdfast::worker {
 
 class Stretch {
  public:
-  // `running` is a call's id or SharedPage::kLoading.
+  // `running` is a call's id, SharedPage::kLoading, or 0 for what belongs to no call.
   Stretch(ipc::SharedPage& page, std::uint64_t running) : page_(page) {
+    if (running == ipc::SharedPage::kNothing) running = ipc::SharedPage::kBackground;
     timespec now;
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     const auto nanos = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);

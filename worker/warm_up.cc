@@ -52,9 +52,8 @@ void warm_up(Engine& engine) {
       host.start({.id = ++id, .function = "echo", .payload = ipc::as_bytes(R"([{"a":1}])"),
                   .arguments = ipc::ArgumentStyle::positional});
     }
-    host.run_due_timers();
+    host.run_pending_tasks();
   }
-  engine.run_pending_tasks();
   engine.collect_garbage();
 }
 

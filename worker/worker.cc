@@ -8,14 +8,17 @@
 #include <cerrno>
 #include <chrono>
 
+#include "worker/last_words.h"
+
 namespace holdfast::worker {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Answers are sent when a turn ends, or when this much has gathered, so that a long turn does not hold them back.
+// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this long.
 constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
+constexpr milliseconds kSlowStep{1};
 
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
@@ -28,11 +31,21 @@ Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
 void Worker::run() {
   for (;;) {
     wait_for_work();
+    if (soft_stop_requested()) ::_exit(0);  // it came between two stretches: there is no place to tell of
+    step_began_ = steady_clock::now();
     handle_frames();
-    host_.run_due_timers();
-    engine_.run_pending_tasks();
+    while (host_.run_due_timer(step_began_)) end_step();
+    host_.run_pending_tasks();
     outbox_.send_some();
   }
+}
+
+// Answers that are ready do not wait for slow work that comes after them.
+void Worker::end_step() {
+  const auto now = steady_clock::now();
+  const bool was_slow = now - step_began_ > kSlowStep;
+  step_began_ = now;
+  if (was_slow || outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
 }
 
 // Comes back when something was received, a timer is due, or the socket took more output.
@@ -54,13 +67,12 @@ void Worker::wait_for_work() {
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !congested) receive(MSG_DONTWAIT);
 }
 
-bool Worker::receive(int flags) {
+void Worker::receive(int flags) {
   const auto space = in_.prepare();
   const ssize_t count = ::recv(socket_, space.data(), space.size(), flags);
-  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return false;
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) ::_exit(0);  // the supervisor closed the socket, or is gone
   in_.commit(static_cast<std::size_t>(count));
-  return true;
 }
 
 void Worker::handle_frames() {
@@ -72,7 +84,7 @@ void Worker::handle_frames() {
     const auto request = ipc::decode_worker_request(**frame);
     if (!request) ::_exit(1);
     handle(*request);
-    if (outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
+    end_step();
   }
 }
 

@@ -2,6 +2,8 @@
 // socket, until the supervisor closes it or kills the process.
 #pragma once
 
+#include <chrono>
+
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "worker/engine.h"
@@ -22,7 +24,8 @@ class Worker {
 
  private:
   void wait_for_work();
-  bool receive(int flags);
+  void receive(int flags);
+  void end_step();
   void handle_frames();
   void handle(const ipc::WorkerRequest& request);
 
@@ -32,6 +35,7 @@ class Worker {
   ipc::FrameReader in_;
   ModuleHost host_;
   bool loaded_ = false;
+  std::chrono::steady_clock::time_point step_began_;
 };
 
 }  // namespace holdfast::worker

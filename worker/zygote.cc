@@ -37,6 +37,9 @@ constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{96} << 20;
 // V8 reserves address space that it never touches, for compiled code and for WebAssembly.
 constexpr std::uint64_t kAddressSpaceHeadroom = std::uint64_t{1} << 30;
 
+// V8 ends its stack at 900 kB; below that come its own code and the handlers of signals.
+constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
+
 [[noreturn]] void say_and_exit(int control, std::string reason) {
   ipc::OutputBuffer out;
   encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{std::move(reason)}));
@@ -79,7 +82,14 @@ class Zygote {
  private:
   void reply(const ipc::ZygoteReply& message, std::span<const int> fds = {});
   bool serve_request();
+  struct Child {
+    pid_t pid;
+    UniqueFd socket;  // the supervisor's end
+    UniqueFd page;
+  };
+  tl::expected<Child, std::string> spawn();
   tl::expected<void, std::string> fork_worker(std::uint64_t worker);
+  void try_lock();
   void reap();
   [[noreturn]] void become_worker(int socket, void* page);
 
@@ -102,6 +112,7 @@ Zygote::Zygote(int control, Engine& engine, sandbox::ResourceLimits limits, sand
 }
 
 void Zygote::serve() {
+  try_lock();
   reply(ipc::ZygoteReady{});
   std::array<pollfd, 2> wanted = {{{control_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}}};
   for (;;) {
@@ -137,7 +148,7 @@ bool Zygote::serve_request() {
   return true;
 }
 
-tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
+tl::expected<Zygote::Child, std::string> Zygote::spawn() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return tl::unexpected(failed("socketpair"));
   UniqueFd theirs(ends[0]), ours(ends[1]);
@@ -155,16 +166,43 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
   const pid_t pid = ::fork();
   if (pid < 0) return tl::unexpected(failed("fork"));
   if (pid == 0) become_worker(ours.get(), page.get());
+  return Child{pid, std::move(theirs), std::move(memory)};
+}
 
-  workers_.emplace(pid, worker);
-  const UniqueFd process = open_pidfd(pid);
+tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
+  const auto child = spawn();
+  if (!child) return tl::unexpected(child.error());
+  workers_.emplace(child->pid, worker);
+  const UniqueFd process = open_pidfd(child->pid);
   if (!process) {
     const std::string reason = failed("pidfd_open");
-    ::kill(pid, SIGKILL);
+    ::kill(child->pid, SIGKILL);
     return tl::unexpected(reason);
   }
-  reply(ipc::WorkerForked{worker}, std::array{process.get(), theirs.get(), memory.get()});
+  reply(ipc::WorkerForked{worker}, std::array{process.get(), child->socket.get(), child->page.get()});
   return {};
+}
+
+// Forks a worker that is told at once to end: a layer that cannot be set up shows now, and not at somebody's call.
+void Zygote::try_lock() {
+  const auto child = spawn();
+  if (!child) say_and_exit(control_.get(), child.error());
+  ::shutdown(child->socket.get(), SHUT_WR);
+  int status = 0;
+  while (::waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+  std::string reason = "a worker cannot be locked down";
+  ipc::FrameReader in;
+  const auto space = in.prepare();
+  const ssize_t count = ::recv(child->socket.get(), space.data(), space.size(), MSG_DONTWAIT);
+  if (count > 0) in.commit(static_cast<std::size_t>(count));
+  if (const auto frame = in.next(); frame && frame->has_value()) {
+    const auto message = ipc::decode_worker_message(**frame);
+    const auto* stopped = message ? std::get_if<ipc::Stopped>(&*message) : nullptr;
+    if (stopped != nullptr) reason += ": " + std::string(stopped->detail);
+  }
+  say_and_exit(control_.get(), reason);
 }
 
 void Zygote::reap() {
@@ -181,11 +219,16 @@ void Zygote::reap() {
 // The child's side of the fork. Everything that needs a right is done before the filter, which is the last step: from
 // there on, the process can compute and talk to its socket.
 void Zygote::become_worker(int socket, void* page_memory) {
-  const auto lock = [](const sandbox::SetupResult& result) {
+  const auto lock = [&socket](const sandbox::SetupResult& result) {
     if (result) return;
+    Outbox outbox(socket);
+    const std::string reason = result.error().layer + ": " + result.error().message;
+    encode(outbox.buffer(), ipc::Stopped{ipc::StopReason::fatal, 0, "", reason});
+    outbox.send_all();
     ::_exit(ipc::kLockFailedStatus);
   };
   lock(sandbox::close_all_descriptors_except(socket));
+  socket = sandbox::kKeptDescriptor;
   lock(sandbox::reset_signals());
   lock(sandbox::die_with_parent(SIGKILL));
   if (::getppid() != 1) ::_exit(0);  // the zygote died before that took effect
@@ -193,7 +236,7 @@ void Zygote::become_worker(int socket, void* page_memory) {
 
   engine_.reseed();
   auto& page = *static_cast<ipc::SharedPage*>(page_memory);
-  static Worker worker(engine_, sandbox::kKeptDescriptor, page);
+  static Worker worker(engine_, socket, page);
   install_last_words(engine_, worker.outbox(), page);
   lock(sandbox::load(filter_));
   worker.run();
@@ -205,18 +248,21 @@ void Zygote::become_worker(int socket, void* page_memory) {
   if (auto closed = sandbox::close_all_descriptors_except(options.control_fd); !closed) {
     say_and_exit(options.control_fd, closed.error().layer + ": " + closed.error().message);
   }
+  // What V8 prints on its way to an end goes to closed descriptors, without a look at what they are (fstat(2)).
+  std::setvbuf(stdout, nullptr, _IONBF, 0);
   require(control, sandbox::new_session());
   require(control, sandbox::reset_signals());
   require(control, sandbox::die_with_parent(SIGKILL));
 
   // V8 and ICU read files of the host when they start; nothing does after seal_root().
-  Engine engine(options.extend_context);
+  Engine engine(options.memory_bytes, options.extend_context);
   warm_up(engine);
   const std::uint64_t data_in_use = require(control, sandbox::data_bytes_in_use());
   const std::uint64_t address_space_in_use = require(control, sandbox::address_space_bytes_in_use());
   require(control, sandbox::seal_root());
   require(control, sandbox::drop_privileges());
   sandbox::ResourceLimits limits;
+  limits.stack_bytes = kStackBytes;
   limits.data_bytes = data_in_use + options.memory_bytes + kMemoryHeadroom;
   limits.address_space_bytes = address_space_in_use + options.memory_bytes + kAddressSpaceHeadroom;
   auto filter = require(control, sandbox::compile(sandbox::Profile::jit));
@@ -242,6 +288,7 @@ int wait_for_zygote(pid_t zygote, const sigset_t& signals) {
 int run_zygote(const ZygoteOptions& options) {
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options.control_fd, sandbox::new_session());
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
   require(options.control_fd, sandbox::enter_namespaces());
