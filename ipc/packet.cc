@@ -62,10 +62,9 @@ tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::
       packet.fds.emplace_back(fd);
     }
   }
+  if ((message.msg_flags & MSG_TRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::message_size));
   // The kernel fills the padding behind the control space too, so that one descriptor too many may arrive whole.
-  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || packet.fds.size() > kMaxPacketFds) {
-    return tl::unexpected(std::make_error_code(std::errc::message_size));
-  }
+  if ((message.msg_flags & MSG_CTRUNC) != 0 || packet.fds.size() > kMaxPacketFds) packet.fds.clear();
   return packet;
 }
 

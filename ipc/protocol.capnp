@@ -171,9 +171,9 @@ struct WorkerList {
 
 enum WorkerState {
   starting @0;
-  # Asked for; the zygote has not forked it yet.
+  # Asked for, not forked yet, or not prepared yet.
   standby @1;
-  # Forked and locked, without a module.
+  # Forked, locked and prepared, without a module.
   loading @2;
   # Its module's top level has not finished yet.
   idle @3;
@@ -183,7 +183,7 @@ enum WorkerState {
 
 struct WorkerInfo {
   pid @0 :Int32;
-  # As the supervisor's pid namespace shows it. 0 while starting.
+  # As the supervisor's pid namespace shows it. 0 until it is forked.
   module @1 :Text;
   version @2 :Text;
   # Both empty for a worker without a module.

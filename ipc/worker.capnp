@@ -86,6 +86,9 @@ struct WorkerMessage {
     log @3 :LogLine;
     stopped @4 :Stopped;
     # The worker's last message.
+    ready @5 :Void;
+    # At most once, before `loaded`: the worker has done in advance what it could, and waits for its module. One that
+    # finds its module waiting already does not say so.
   }
 }
 

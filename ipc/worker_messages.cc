@@ -137,6 +137,8 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
   using Result = tl::expected<WorkerMessage, ProtocolViolation>;
   return read_message<wire::WorkerMessage>(frame, [](wire::WorkerMessage::Reader message) -> Result {
     switch (message.which()) {
+      case wire::WorkerMessage::READY:
+        return WorkerReady{};
       case wire::WorkerMessage::LOADED:
         return Loaded{};
       case wire::WorkerMessage::LOAD_FAILED: {
@@ -163,6 +165,10 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
     }
     return unknown_kind();
   });
+}
+
+void encode(OutputBuffer& out, const WorkerReady&) {
+  write_message<wire::WorkerMessage>(out, 0, [&](auto root) { root.setReady(); });
 }
 
 void encode(OutputBuffer& out, const Loaded&) {

@@ -73,6 +73,8 @@ void encode(OutputBuffer& out, const LoadRequest& load);
 void encode(OutputBuffer& out, const WorkerCall& call);
 void encode_worker_cancel(OutputBuffer& out, std::uint64_t call);
 
+struct WorkerReady {};
+
 struct Loaded {};
 
 struct LoadFailed {
@@ -96,10 +98,11 @@ struct Stopped {
   std::string_view detail;
 };
 
-using WorkerMessage = std::variant<Loaded, LoadFailed, AnswerView, LogLine, Stopped>;
+using WorkerMessage = std::variant<WorkerReady, Loaded, LoadFailed, AnswerView, LogLine, Stopped>;
 
 tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame);
 
+void encode(OutputBuffer& out, const WorkerReady& ready);
 void encode(OutputBuffer& out, const Loaded& loaded);
 void encode(OutputBuffer& out, const LoadFailed& failed);
 void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result);

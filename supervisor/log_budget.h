@@ -15,19 +15,22 @@ class LogBudget {
 
   static constexpr double kBytesPerSecond = 64 << 10;
   static constexpr double kBurstBytes = 256 << 10;
+  // What a line costs besides its text: the time, the level, the module's name.
+  static constexpr std::size_t kLineBytes = 64;
 
-  // Whether a line of `bytes` may be logged now. Refused lines are counted.
+  // Whether a line with `bytes` of text may be logged now. Refused lines are counted.
   bool take(std::size_t bytes, TimePoint now) {
     if (last_ != TimePoint{}) {
       const std::chrono::duration<double> passed = now - last_;
       left_ = std::min(kBurstBytes, left_ + passed.count() * kBytesPerSecond);
     }
     last_ = now;
-    if (left_ < static_cast<double>(bytes)) {
+    const auto cost = static_cast<double>(bytes + kLineBytes);
+    if (left_ < cost) {
       ++dropped_;
       return false;
     }
-    left_ -= static_cast<double>(bytes);
+    left_ -= cost;
     return true;
   }
 

@@ -38,8 +38,9 @@ class StretchWatch {
 
  private:
   const Duration budget_;
-  std::uint64_t seen_count_ = 0;  // the stretch that `seen_*` is about; 0: none
-  Duration seen_elapsed_{};       // how long it had lasted when the CPU clock was first read
+  std::optional<std::uint64_t> seen_count_;  // the stretch that `seen_*` is about
+  TimePoint seen_start_{};
+  Duration seen_elapsed_{};  // how long it had lasted when the CPU clock was first read
   std::optional<Duration> seen_cpu_;
 };
 

@@ -240,6 +240,7 @@ ipc::WorkerList Supervisor::list_workers() {
       info.pid = process->pid();
       info.memory_bytes = process->memory_bytes(now);
       info.age = now - process->forked_at();
+      if (info.state == ipc::WorkerState::standby && !process->is_ready()) info.state = ipc::WorkerState::starting;
     }
     list.workers.push_back(std::move(info));
   }

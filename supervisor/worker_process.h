@@ -59,6 +59,10 @@ class WorkerProcess final : public Connection {
   void send(const ipc::WorkerCall& call) { encode(output(), call); }
   void send_cancel(CallId call) { ipc::encode_worker_cancel(output(), static_cast<std::uint64_t>(call)); }
 
+  // Whether it said that it is prepared for its module.
+  bool is_ready() const { return ready_; }
+  void set_ready() { ready_ = true; }
+
   // SIGXCPU: the worker says where it is and ends.
   void ask_to_stop();
   void kill();
@@ -88,6 +92,7 @@ class WorkerProcess final : public Connection {
   const pid_t pid_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
+  bool ready_ = false;
   mutable std::chrono::steady_clock::time_point memory_read_at_{};
   mutable std::uint64_t memory_bytes_ = 0;
 };

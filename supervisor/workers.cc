@@ -281,6 +281,9 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (!owner_.worker_answered(id, std::move(*answer))) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
     }
+  } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
+    if (worker.is_ready() || entry.load == Entry::Load::done) return worker_broke_protocol(worker, {"ready out of place"});
+    worker.set_ready();
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     owner_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -84,6 +85,10 @@ ZygoteProcess::ZygoteProcess(asio::io_context& io, const std::filesystem::path& 
   }
   UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
+  if (::access(program.c_str(), X_OK) != 0) {  // Boost.Process does not tell
+    fail_later(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)));
+    return;
+  }
   std::error_code error;
   state_->child = process::child(process::exe = program.string(),
                                  process::args = {fmt::format("--control-fd={}", kControlFd),

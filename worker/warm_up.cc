@@ -34,7 +34,21 @@ exports.library = async (payload) => {
 };
 )js";
 
+constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...payload });";
+
 }  // namespace
+
+void rehearse(Engine& engine) {
+  static ipc::SharedPage page{};
+  Outbox nowhere(-1);
+  ModuleHost host(engine, nowhere, page);
+  const ipc::Bytes payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})");
+  host.load({.module = "rehearsal", .version = "1", .file_name = "rehearsal.js", .source = ipc::as_bytes(kRehearsal),
+             .memory_bytes = UINT64_MAX, .max_payload_bytes = 1 << 20});
+  host.start({.id = 1, .function = "f", .payload = payload});
+  host.start({.id = 2, .function = "no such function", .payload = payload});
+  host.run_pending_tasks();
+}
 
 void warm_up(Engine& engine) {
   static ipc::SharedPage page{};

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "worker/last_words.h"
+#include "worker/warm_up.h"
 
 namespace holdfast::worker {
 namespace {
@@ -26,16 +27,28 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 }  // namespace
 
 Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
-    : engine_(engine), socket_(socket), outbox_(socket), host_(engine, outbox_, page) {}
+    : engine_(engine), socket_(socket), outbox_(socket), page_(page) {}
+
+// While nobody waits: a worker that was forked for a call has its work in the socket already.
+void Worker::prepare() {
+  pollfd wanted = {socket_, POLLIN, 0};
+  if (::poll(&wanted, 1, 0) == 0) {
+    rehearse(engine_);
+    encode(outbox_.buffer(), ipc::WorkerReady{});
+    outbox_.send_some();
+  }
+  host_.emplace(engine_, outbox_, page_);
+}
 
 void Worker::run() {
+  prepare();
   for (;;) {
     wait_for_work();
     if (soft_stop_requested()) ::_exit(0);  // it came between two stretches: there is no place to tell of
     step_began_ = steady_clock::now();
     handle_frames();
-    while (host_.run_due_timer(step_began_)) end_step();
-    host_.run_pending_tasks();
+    while (host_->run_due_timer(step_began_)) end_step();
+    host_->run_pending_tasks();
     outbox_.send_some();
   }
 }
@@ -50,7 +63,7 @@ void Worker::end_step() {
 
 // Comes back when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
-  const auto timer = host_.next_timer();
+  const auto timer = host_->next_timer();
   const bool congested = outbox_.unsent_bytes() > kMaxUnsentBytes;
   if (!timer && outbox_.empty()) {
     receive(0);  // the common case: one system call, which blocks
@@ -91,11 +104,11 @@ void Worker::handle_frames() {
 void Worker::handle(const ipc::WorkerRequest& request) {
   if (const auto* call = std::get_if<ipc::WorkerCall>(&request)) {
     if (!loaded_) ::_exit(1);
-    host_.start(*call);
+    host_->start(*call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&request)) {
-    host_.cancel(cancel->id);
+    host_->cancel(cancel->id);
   } else {
-    loaded_ = host_.load(std::get<ipc::LoadRequest>(request));
+    loaded_ = host_->load(std::get<ipc::LoadRequest>(request));
     if (!loaded_) {
       outbox_.send_all();
       ::_exit(0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
@@ -23,6 +24,7 @@ class Worker {
   Outbox& outbox() { return outbox_; }
 
  private:
+  void prepare();
   void wait_for_work();
   void receive(int flags);
   void end_step();
@@ -33,7 +35,8 @@ class Worker {
   const int socket_;
   Outbox outbox_;
   ipc::FrameReader in_;
-  ModuleHost host_;
+  ipc::SharedPage& page_;
+  std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::chrono::steady_clock::time_point step_began_;
 };
