@@ -34,13 +34,27 @@ class LogBudget {
     return true;
   }
 
+  // Whether many lines were refused since this was last so.
+  bool is_flooded() {
+    if (dropped_ < flooded_at_) return false;
+    flooded_at_ = dropped_ + kFlood;
+    return true;
+  }
+
   // How many lines were refused since this was last asked.
-  std::size_t take_dropped() { return std::exchange(dropped_, 0); }
+  std::size_t take_dropped() {
+    flooded_at_ = kFlood;
+    return std::exchange(dropped_, 0);
+  }
 
  private:
+  // Taking in so many lines takes the supervisor a few milliseconds.
+  static constexpr std::size_t kFlood = 10'000;
+
   double left_ = kBurstBytes;
   TimePoint last_{};
   std::size_t dropped_ = 0;
+  std::size_t flooded_at_ = kFlood;
 };
 
 }  // namespace holdfast::supervisor

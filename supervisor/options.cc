@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
+#include <limits>
 #include <system_error>
 
 #include "ipc/socket_path.h"
@@ -58,7 +59,9 @@ tl::expected<mode_t, std::string> parse_mode(const std::string& text) {
 
 tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(const std::string& text) {
   const std::size_t equals = text.find('=');
-  if (equals == std::string::npos) return tl::unexpected(fmt::format("\"{}\": expected MODULE@VERSION=FILE", text));
+  if (equals == std::string::npos || equals + 1 == text.size()) {
+    return tl::unexpected(fmt::format("\"{}\": expected MODULE@VERSION=FILE", text));
+  }
   auto name = ipc::parse_module_name(std::string_view(text).substr(0, equals));
   if (!name) return tl::unexpected(name.error());
   return std::pair{std::move(*name), fs::path(text.substr(equals + 1))};
@@ -77,6 +80,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.get_formatter()->column_width(36);
   const auto duration = [](const std::string& text) { return ipc::parse_duration(text); };
   const auto size = [](const std::string& text) { return ipc::parse_size(text); };
+  const CLI::Range is_descriptor(0, std::numeric_limits<int>::max());
 
   app.add_option("--socket", options.socket, "the Unix socket to listen on (or HOLDFAST_SOCKET)")
       ->type_name("PATH")
@@ -120,10 +124,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.add_option("--worker", options.worker_program, "the holdfast-worker program")->type_name("PATH");
   app.add_option("--ready-fd", options.ready_fd,
                  "write a newline to this descriptor once clients are accepted, and close it")
-      ->type_name("FD");
+      ->type_name("FD")
+      ->check(is_descriptor);
   app.add_option("--client-fd", options.client_fd,
                  "serve only the client that is connected to this descriptor, and end when it leaves")
-      ->type_name("FD");
+      ->type_name("FD")
+      ->check(is_descriptor);
   app.footer(
       "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
       "SIGTERM and SIGINT: finish open calls and end; a second one: end at once.\n"

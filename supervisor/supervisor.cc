@@ -18,8 +18,9 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFunctionBytes = 256;
 // A client that has connected and says nothing holds a descriptor and a place that others could have.
 constexpr std::chrono::seconds kHelloPatience{10};
-// A worker that has used up its log's budget is not read from for this long; its answers wait with its log.
-constexpr std::chrono::milliseconds kLogPause{100};
+// Lines beyond a worker's budget are dropped, but even that takes the time of others: a worker that floods is not read
+// from for this long, now and then.
+constexpr std::chrono::milliseconds kLogPause{10};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
 // What a caller that met a full queue may wait before it tries again: a few hundred calls are served meanwhile.
@@ -308,7 +309,10 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answer) {
 void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
   LogBudget& budget = log_budgets_[worker];
   const TimePoint now = steady_clock::now();
-  if (!budget.take(line.text.size(), now)) return workers_.hold(worker, now + kLogPause);
+  if (!budget.take(line.text.size(), now)) {
+    if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
+    return;
+  }
   const std::string module = module_of(worker);
   if (const std::size_t dropped = budget.take_dropped(); dropped > 0) {
     spdlog::warn("{}: {} log lines dropped: the module logs more than {}/s", module, dropped,

@@ -126,9 +126,10 @@ Error guilty_error(const WorkerEnd& end, const Limits& limits) {
       if (end.stack.empty()) error.message += kNoStack;
       break;
     case EndCause::out_of_memory:
-      error.message = fmt::format("the module used up its memory limit of {} ({}); keep less at a time, or have the "
+      error.message = fmt::format("the module used up its memory limit of {}{}; keep less at a time, or have the "
                                   "limit raised (--memory)",
-                                  ipc::format_size(limits.memory_bytes), end.detail);
+                                  ipc::format_size(limits.memory_bytes),
+                                  end.detail.empty() ? "" : fmt::format(" ({})", end.detail));
       break;
     default:
       error.message = "the call's worker " + what_happened(end, limits);

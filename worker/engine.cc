@@ -142,12 +142,16 @@ void Engine::set_memory_limit(std::uint64_t bytes) {
 }
 
 bool Engine::memory_is_used_up() {
-  // Within this part of the limit V8 collects again and again for less and less.
+  // Within this part of the limit V8 collects again and again for less and less; what buffers and heap do not see of
+  // each other between two collections is to be less, too.
   constexpr std::uint64_t kHopelessPart = 16;
   v8::HeapStatistics heap;
   isolate_->GetHeapStatistics(&heap);
   array_buffers_.set_heap_bytes(heap.used_heap_size());
-  return heap.used_heap_size() + array_buffers_.used() >= memory_limit_ - memory_limit_ / kHopelessPart;
+  const std::uint64_t part = memory_limit_ / kHopelessPart;
+  // Buffers alone may come close: past the limit, they are refused.
+  return heap.used_heap_size() >= memory_limit_ - part ||
+         heap.used_heap_size() + array_buffers_.used() > memory_limit_ + part;
 }
 
 v8::Local<v8::String> Engine::string(std::string_view text) const {

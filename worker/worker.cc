@@ -47,10 +47,19 @@ void Worker::run() {
     if (soft_stop_requested()) ::_exit(0);  // it came between two stretches: there is no place to tell of
     step_began_ = steady_clock::now();
     handle_frames();
-    while (host_->run_due_timer(step_began_)) end_step();
+    run_due_timers();
     host_->run_pending_tasks();
     outbox_.send_some();
   }
+}
+
+// Those that are due now: one that a timer sets anew waits for the next turn, so that calls have theirs.
+void Worker::run_due_timers() {
+  const auto now = steady_clock::now();
+  const auto next = host_->next_timer();
+  if (!next || *next > now) return;
+  outbox_.send_some();  // what is answered stays answered, whatever the timers come to
+  while (host_->run_due_timer(now)) end_step();
 }
 
 // Answers that are ready do not wait for slow work that comes after them.

@@ -27,6 +27,7 @@ class Worker {
   void prepare();
   void wait_for_work();
   void receive(int flags);
+  void run_due_timers();
   void end_step();
   void handle_frames();
   void handle(const ipc::WorkerRequest& request);

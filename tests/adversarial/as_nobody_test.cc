@@ -44,7 +44,7 @@ Programs programs_for_nobody() {
   }
   auto folder = std::make_shared<TemporaryFolder>();
   fs::permissions(folder->path(), fs::perms(0755));
-  for (const fs::path file : {fs::path(supervisor_program()), fs::path(worker_program()), v8_library()}) {
+  for (const fs::path& file : {fs::path(supervisor_program()), fs::path(worker_program()), v8_library()}) {
     fs::copy(file, folder->path() / file.filename());
     fs::permissions(folder->path() / file.filename(), fs::perms(0755));
   }
@@ -94,7 +94,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
   CHECK(is_running(worker));
   CHECK(status_field(worker, "Seccomp") == "2");
   CHECK(status_field(worker, "NoNewPrivs") == "1");
-  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+  for (const std::string set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
     CAPTURE(set);
     CHECK(status_field(worker, set) == "0000000000000000");
   }
@@ -107,7 +107,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
   CHECK(status_field(daemon.pid(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", kNobody));
   CHECK(descriptors_of(worker).size() == 1);
   CHECK(fs::is_empty("/proc/" + std::to_string(worker) + "/root/"));
-  for (const char* kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
+  for (const std::string kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
     CAPTURE(kind);
     CHECK(namespace_of(worker, kind) != namespace_of(daemon.pid(), kind));
   }

@@ -4,11 +4,14 @@
 
 #include <sys/syscall.h>
 
+#include "sandbox/process_state.h"
+
 namespace holdfast::test {
 namespace {
 
 // Offsets into the shared page are those of ipc/shared_page.h.
 constexpr const char* kAttacker = R"js('use strict';
+const SOCKET = %SOCKET%n;
 const SENDTO = %SENDTO%n;
 const page = { running: 0n, stretchStart: 8n, stretchCount: 16n, lastStarted: 24n, refusedSystemCall: 32n };
 const ownId = 0x1d1d1d1d1d1d1d1dn;
@@ -26,7 +29,7 @@ function sendAll(buffer) {
   const size = buffer.byteLength;
   let sent = 0;
   while (sent < size) {
-    const count = systemCall(SENDTO, 0n, buffer.slice(sent), BigInt(size - sent), 0n, 0n, 0n);
+    const count = systemCall(SENDTO, SOCKET, buffer.slice(sent), BigInt(size - sent), 0n, 0n, 0n);
     if (count <= 0) throw new Error(`sendto: ${count}`);
     sent += count;
   }
@@ -56,7 +59,7 @@ exports.lieAndLoop = (lies) => { for (const [what, value] of lies) lie(what, val
 exports.lieAndExit = ([lies, status]) => { for (const [what, value] of lies) lie(what, value); systemCall(%EXIT_GROUP%, status); };
 exports.lieAndHold = (lies) => { for (const [what, value] of lies) lie(what, value); return new Promise(() => {}); };
 exports.answerLieAndSpin = (lies) => {
-  setTimeout(() => { for (const [what, value] of lies) lie(what, value); spin(); }, 0);
+  setTimeout(() => { for (const [what, value] of lies) lie(what, value); spin(); }, 5);
   return 'answered';
 };
 // Claims, over and over, that a new stretch has just begun.
@@ -71,7 +74,8 @@ std::string replaced(std::string text, const std::string& what, long number) {
 }  // namespace
 
 DaemonOptions under_attack(std::vector<std::string> flags) {
-  const std::string code = replaced(replaced(kAttacker, "%SENDTO%", SYS_sendto), "%EXIT_GROUP%", SYS_exit_group);
+  std::string code = replaced(kAttacker, "%SOCKET%", sandbox::kKeptDescriptor);
+  code = replaced(replaced(code, "%SENDTO%", SYS_sendto), "%EXIT_GROUP%", SYS_exit_group);
   return {.modules = {{"attacker", code},
                       {"bystander", "exports.ping = () => 'pong'; exports.hold = () => new Promise(() => {});"
                                     "exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));"}},

@@ -45,7 +45,7 @@ const std::vector<SystemCall>& forbidden() {
       {"shmget", SYS_shmget, {0, 4096, 0600}},
       // to reach files
       {"openat", SYS_openat, {AT_FDCWD, 0, O_RDONLY}},
-      {"write", SYS_write, {0, 0, 0}},
+      {"pwrite64", SYS_pwrite64, {0, 0, 0, 0}},
       {"read", SYS_read, {0, 0, 0}},
       {"close", SYS_close, {0}},
       {"dup", SYS_dup, {0}},
@@ -107,7 +107,7 @@ TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   const pid_t bystander = worker_of(client, "bystander").pid;
   for (const SystemCall& forbidden_call : forbidden()) {
-    CAPTURE(forbidden_call.name);
+    CAPTURE(std::string(forbidden_call.name));
     CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
     const pid_t attacker = worker_of(client, "attacker").pid;
     const auto error = error_of(call(client, attempt(forbidden_call)));
@@ -128,6 +128,10 @@ TEST_CASE("a system call that is refused politely fails, and the worker goes on"
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, attempt({"mremap", SYS_mremap, {0, 0, 0, 0}}))) == std::to_string(-ENOMEM));
   const pid_t before = worker_of(client, "attacker").pid;
+  for (long fd = 0; fd < 5; ++fd) {
+    CHECK(outcome(call(client, attempt({"write", SYS_write, {fd, 0, 0}}))) == std::to_string(-EBADF));
+    CHECK(outcome(call(client, attempt({"writev", SYS_writev, {fd, 0, 0}}))) == std::to_string(-EBADF));
+  }
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   CHECK(worker_of(client, "attacker").pid == before);
 }

@@ -242,6 +242,7 @@ inline std::string describe(const WorkerCall& call) {
       .add("encoding", call.encoding)
       .add("arguments", call.arguments);
 }
+inline std::string describe(const WorkerReady&) { return Description("ready"); }
 inline std::string describe(const Loaded&) { return Description("loaded"); }
 inline std::string describe(const LoadFailed& failed) {
   return Description("load failed").add("error", describe(failed.error));

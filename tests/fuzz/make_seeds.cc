@@ -90,6 +90,7 @@ std::vector<std::string> messages() {
       request(LoadRequest{"calculator", "v1.0.0", "calculator.js", as_bytes("exports.f = 1"), 1 << 27, 1 << 24}),
       request(WorkerCall{1, "add", as_bytes("[1,2]"), Encoding::json, ArgumentStyle::positional}),
       request(CancelRequest{1}),
+      reply(WorkerReady{}),
       reply(Loaded{}),
       reply(LoadFailed{error}),
       reply(AnswerView{1, ResultView{as_bytes("3")}}),

@@ -46,7 +46,7 @@ TEST_CASE("holdfast run leaves no process and no file behind") {
 TEST_CASE("holdfast run that is killed leaves no process behind") {
   adopt_orphans();
   const TemporaryFolder folder;
-  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.warn('asleep'));");
+  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.error('asleep'));");
   Program sleeping({command_program(), "run", file, "sleep"});
   REQUIRE(eventually([&] { return contains(sleeping.errors(), "asleep"); }));
   sleeping.signal(SIGKILL);
@@ -57,7 +57,7 @@ TEST_CASE("holdfast run that is killed leaves no process behind") {
 TEST_CASE("Ctrl-C cancels the call of holdfast run, says so and exits with 130") {
   adopt_orphans();
   const TemporaryFolder folder;
-  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.warn('asleep'));");
+  const auto file = folder.write("sleeper.js", "exports.sleep = () => new Promise(() => console.error('asleep'));");
   Program sleeping({command_program(), "run", file, "sleep"});
   REQUIRE(eventually([&] { return contains(sleeping.errors(), "asleep"); }));
   sleeping.signal(SIGINT);

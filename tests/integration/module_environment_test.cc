@@ -68,7 +68,7 @@ TEST_CASE("no module can forge a line of the log or send control characters to a
   CHECK_FALSE(contains(log, "\xc2\x9b"));
 }
 
-TEST_CASE("a module that floods the log is cut short, and is served all the same, as are others") {
+TEST_CASE("a module that floods the log is cut short, and is answered all the same; others are served and heard") {
   Daemon daemon({.modules = {{"flood", R"js(
       exports.f = () => { for (let i = 0; i < 100000; i++) console.log('x'.repeat(1000)); return 'done'; };
       exports.long = () => console.log('L'.repeat(10000000) + 'END');
@@ -76,10 +76,13 @@ TEST_CASE("a module that floods the log is cut short, and is served all the same
                              {"other", "exports.f = () => console.log('still heard');"}},
                  .flags = {"--stretch", "30s"}});
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"flood", "f"})) == "\"done\"");
-  CHECK(outcome(call(client, {"flood", "long"})) == "null");
+  Calls calls(client);
+  const auto flood = calls.start({"flood", "f"});
+  const auto line = calls.start({"flood", "long"});
   CHECK(outcome(call(client, {"other", "f"})) == "null");
   CHECK(daemon.logged("still heard"));
+  CHECK(outcome(calls.wait_for(flood)) == "\"done\"");
+  CHECK(outcome(calls.wait_for(line)) == "null");
   CHECK(daemon.log().size() < std::size_t{4} << 20);
   daemon.stop();
 }
@@ -153,7 +156,7 @@ TEST_CASE("require fails with an error that says how to bundle") {
 }
 
 TEST_CASE("eval and new Function are refused, by whatever way they are reached") {
-  for (const char* code :
+  for (const std::string code :
        {"return eval('1 + 1');", "return (0, eval)('1 + 1');", "return new Function('return 1')();",
         "return Function('return 1')();", "return (() => {}).constructor('return 1')();",
         "return (async () => {}).constructor('return 1')();", "return (function* () {}).constructor('return 1')();",
@@ -166,9 +169,14 @@ TEST_CASE("eval and new Function are refused, by whatever way they are reached")
 
 TEST_CASE("import() is refused") { CHECK(contains(evaluated("return await import('fs');"), "exception: ")); }
 
-TEST_CASE("WebAssembly cannot be compiled") {
-  CHECK(contains(evaluated("return new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])) instanceof Object;"),
-                 "exception: "));
+TEST_CASE("WebAssembly runs") {
+  // (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)
+  CHECK(evaluated(R"js(
+      const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1, 3, 97, 100,
+                                    100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 32, 1, 106, 11]);
+      const { instance } = await WebAssembly.instantiate(bytes);
+      return instance.exports.add(40, 2);
+  )js") == "42");
 }
 
 TEST_CASE("no global leads to the host, and there is no shared memory") {
@@ -246,13 +254,14 @@ TEST_CASE("a module that spoils every global is still answered, rightly or with 
   Daemon daemon({.modules = modules});
   ipc::Client client = daemon.connect();
   for (std::size_t i = 0; i < modules.size(); ++i) {
-    CAPTURE(kSpoilers[i]);
+    CAPTURE(std::string(kSpoilers[i]));
     const std::string name = modules[i].name;
     CHECK(outcome(call(client, {name, "value"})) == "7");
     const std::string waited = outcome(call(client, {name, "wait"}));
     CHECK((waited == "8" || contains(waited, "exception: ")));
     CHECK(code_of(call(client, {name, "fail"})) == "exception");
-    CHECK(code_of(call(client, {name, "cycle"})) == "not_serializable");
+    const std::string cyclic = code_of(call(client, {name, "cycle"}));
+    CHECK((cyclic == "not_serializable" || cyclic == "exception"));
     CHECK(worker_of(client, name).calls_done == 4);
   }
   daemon.stop();

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
@@ -185,6 +187,31 @@ TEST_CASE("a socket file that somebody else put in the place of ours is not remo
   daemon.signal(SIGTERM);
   CHECK(daemon.wait() == 0);
   CHECK(read_file(daemon.socket_path()) == "somebody else's");
+}
+
+TEST_CASE("a client beyond --max-clients is turned away with the reason, until another has left") {
+  Daemon daemon({.modules = {kHolder}, .flags = {"--max-clients", "2"}});
+  std::optional<ipc::Client> first = daemon.connect();
+  ipc::Client second = daemon.connect();
+  const auto third = ipc::Client::connect(daemon.socket_path());
+  REQUIRE_FALSE(third.has_value());
+  CHECK(contains(third.error().message, "2 clients already"));
+  CHECK(outcome(call(second, {"holder", "held"})) == "0");
+  first.reset();
+  CHECK(eventually([&] { return ipc::Client::connect(daemon.socket_path()).has_value(); }));
+  daemon.stop();
+}
+
+TEST_CASE("--module serves a single file under a name of its own, before the directory's") {
+  auto folder = std::make_shared<TemporaryFolder>();
+  const fs::path file = folder->write("anything.js", "exports.who = () => 'file';");
+  Daemon daemon({.modules = {{"named", "exports.who = () => 'directory';"}},
+                 .flags = {"--module", "named@v1=" + file.string(), "--module", "other@2=" + file.string()},
+                 .folder = folder});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"named", "who"})) == "\"file\"");
+  CHECK(outcome(call(client, {.module = "other", .function = "who", .version = "2"})) == "\"file\"");
+  CHECK(code_of(call(client, {"other", "who"})) == "not_found");
 }
 
 TEST_CASE("no worker outlives its supervisor, whatever it is doing") {

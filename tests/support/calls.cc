@@ -16,6 +16,7 @@ ipc::CallRequest CallTo::request() const {
   request.payload = ipc::as_bytes(payload);
   request.arguments = arguments;
   request.timeout = timeout;
+  request.idempotent = idempotent;
   return request;
 }
 

@@ -18,6 +18,7 @@ struct CallTo {
   std::chrono::milliseconds timeout{0};
   ipc::ArgumentStyle arguments = ipc::ArgumentStyle::single;
   std::string version = "v1";
+  bool idempotent = false;
 
   // Points into this object.
   ipc::CallRequest request() const;

@@ -49,7 +49,12 @@ Daemon::Daemon(DaemonOptions options)
   REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
 }
 
-Daemon::~Daemon() = default;
+Daemon::~Daemon() { logs_of_this_test() += log(); }
+
+std::string& logs_of_this_test() {
+  static std::string logs;
+  return logs;
+}
 
 pid_t Daemon::launcher() const {
   const auto children = children_of(pid());

@@ -66,4 +66,7 @@ class Daemon {
   std::unique_ptr<Program> program_;
 };
 
+// What the daemons of the running test have logged that are gone already; whoever tells of a failed test shows it.
+std::string& logs_of_this_test();
+
 }  // namespace holdfast::test

@@ -1,10 +1,13 @@
 // The main program of the tests that run Holdfast's programs. No test may hang: one that takes longer than any busy
 // machine explains is ended, and its name is told.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <algorithm>
 #include <cstring>
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
+
+#include "tests/support/daemon.h"
 
 namespace {
 
@@ -33,7 +36,16 @@ class Guard final : public doctest::IReporter {
     running_test = test.m_name;
     ::alarm(kTestGuardSeconds);
   }
-  void test_case_end(const doctest::CurrentTestCaseStats&) override { ::alarm(0); }
+  void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
+    ::alarm(0);
+    std::string& logs = holdfast::test::logs_of_this_test();
+    if (stats.failure_flags != 0) {
+      write_error("what holdfastd logged in the test that failed:\n");
+      constexpr std::size_t kMostBytes = 16 << 10;
+      write_error(logs.substr(logs.size() - std::min(logs.size(), kMostBytes)).c_str());
+    }
+    logs.clear();
+  }
 
   void report_query(const doctest::QueryData&) override {}
   void test_run_end(const doctest::TestRunStats&) override {}

@@ -116,6 +116,7 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForked{kMax64}));
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerExited{1, -1}));
   check_round_trip<WorkerRequestProtocol>(WorkerRequest(CancelRequest{kMax64}));
+  check_round_trip<WorkerProtocol>(WorkerMessage(WorkerReady{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(Loaded{}));
 }
 

@@ -45,7 +45,7 @@ TEST_CASE("without HOLDFAST_SOCKET, or with an empty one, the socket is where th
     const std::string user = std::to_string(::geteuid());
     if (::getuid() == 0) REQUIRE(::seteuid(0) == 0);
     CHECK(with_runtime_directory == "/run/user/1234/holdfast/holdfast.sock");
-    CHECK(without == "/tmp/holdfast-" + user + "/holdfast.sock");
+    CHECK(without == "/run/user/" + user + "/holdfast/holdfast.sock");
   }
 }
 

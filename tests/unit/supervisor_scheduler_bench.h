@@ -33,11 +33,11 @@ inline std::string describe(const Decision& decision) {
       return fmt::format("call c{} on w{}", of(call.call), of(call.worker));
     }
     std::string operator()(const KillWorker& kill) {
-      using enum KillWorker::Reason;
       return fmt::format("kill w{} {}", of(kill.worker),
-                         kill.reason == evicted ? "evicted"
-                         : kill.reason == idle  ? "idle"
-                                                : "ignored_cancel");
+                         kill.reason == KillWorker::Reason::evicted ? "evicted" : "idle");
+    }
+    std::string operator()(const CancelOverdue& late) {
+      return fmt::format("late cancel c{} on w{}", of(late.call), of(late.worker));
     }
     std::string operator()(const CallOverdue& overdue) {
       if (!overdue.worker) return fmt::format("overdue c{} queued", of(overdue.call));
@@ -76,6 +76,7 @@ class Bench {
   std::string loaded(std::uint64_t worker) {
     return after([&](Decisions& out) { scheduler_.worker_loaded(WorkerId{worker}, now_, out); });
   }
+  void forks_fail() { scheduler_.forks_fail(now_); }
   void stopping(std::uint64_t worker) { scheduler_.worker_stopping(WorkerId{worker}); }
 
   // Gives "ended c1 c2" first, if there are any.

@@ -155,7 +155,7 @@ void Simulation::arrive() {
 void Simulation::cancel() {
   std::vector<CallId> open;
   for (const auto& [id, call] : calls_) {
-    if (!call.abandoned_at) open.push_back(id);
+    if (!call.abandoned) open.push_back(id);
   }
   if (!open.empty()) abandon(open[below(open.size())], "cancelled");
 }
@@ -209,7 +209,7 @@ void Simulation::answer() {
   const std::size_t started = 1 + below(worker.calls.size());
   worker.last_started = std::max(worker.last_started, worker.calls[started - 1]);
   const CallId call = worker.calls[below(worker.lies ? worker.calls.size() : started)];
-  if (worker.stubborn && !behaves_ && calls_.at(call).abandoned_at) return;
+  if (worker.stubborn && !behaves_ && calls_.at(call).abandoned) return;
   if (!one_in(5)) answer_call(call);
 }
 
@@ -314,7 +314,8 @@ void Simulation::abandon(CallId id, const char* how) {
   require(scheduler_.abandon(id, now_) == call.worker, "abandon() tells the worker that has the call");
   if (call.worker) {
     ++counts_.ends[how];
-    call.abandoned_at = now_;
+    call.abandoned = true;
+    call.give_up_at = now_ + options_.cancel_grace;
     return;
   }
   const ModuleId module = call.module;
@@ -332,7 +333,7 @@ void Simulation::lose(WorkerId id) {
   std::vector<CallId> expected_ended, again, refused;
   for (CallId call_id : worker.calls) {
     const Call& call = calls_.at(call_id);
-    if (call.abandoned_at || call.was_overdue || call_id <= last_started) {
+    if (call.abandoned || call.was_overdue || call_id <= last_started) {
       expected_ended.push_back(call_id);
     } else {
       (call.attempts < options_.max_attempts ? again : refused).push_back(call_id);
@@ -484,14 +485,6 @@ void Simulation::carry_out(const KillWorker& kill, Decisions&) {
                 "a worker is removed for being idle after the idle timeout");
       }
       break;
-    case KillWorker::Reason::ignored_cancel:
-      require(std::any_of(worker.calls.begin(), worker.calls.end(),
-                          [&](CallId call) {
-                            const auto& abandoned_at = calls_.at(call).abandoned_at;
-                            return abandoned_at && *abandoned_at + options_.cancel_grace <= now_;
-                          }),
-              "a worker is killed for ignoring a cancellation after the grace");
-      if (worker.phase == WorkerPhase::leaving) return;  // stopped meanwhile, for a call that was overdue
   }
   require(worker.phase != WorkerPhase::leaving, "a worker is killed once");
   leave(kill.worker, worker);
@@ -501,7 +494,7 @@ void Simulation::carry_out(const CallOverdue& overdue, Decisions&) {
   require(calls_.contains(overdue.call), "a call that is overdue has not ended");
   Call& call = calls_.at(overdue.call);
   require(call.deadline <= now_, "a call is overdue once its deadline is over");
-  require(!call.was_overdue && !call.abandoned_at, "a call that somebody waits for is overdue once");
+  require(!call.was_overdue && !call.abandoned, "a call that somebody waits for is overdue once");
   require(call.worker == overdue.worker, "where an overdue call is, is said");
   if (!call.worker) {
     std::erase(queue(call.module), overdue.call);
@@ -521,10 +514,26 @@ void Simulation::carry_out(const CallOverdue& overdue, Decisions&) {
   }
 }
 
+void Simulation::carry_out(const CancelOverdue& late, Decisions&) {
+  require(calls_.contains(late.call), "a call whose cancellation is late is still on a worker");
+  Call& call = calls_.at(late.call);
+  require(call.abandoned && call.worker == late.worker,
+          "a call whose cancellation is late is abandoned and on a worker");
+  require(call.give_up_at <= now_, "a cancellation is late after the grace, and after each further one");
+  call.give_up_at = now_ + options_.cancel_grace;
+  Worker& worker = workers_.at(late.worker);
+  // Stopped meanwhile, for a call that was overdue; or left to go on.
+  if (worker.phase == WorkerPhase::leaving || (!behaves_ && one_in(2))) return;
+  note("w{} is stopped for the late c{}", number(late.worker), number(late.call));
+  leave(late.worker, worker);
+  scheduler_.worker_stopping(late.worker);
+  decisions_pending_ = true;
+}
+
 void Simulation::carry_out(const RefuseCall& refuse, Decisions&) {
   require(calls_.contains(refuse.call), "a call that is refused has not ended");
   const Call& call = calls_.at(refuse.call);
-  require(!call.worker && !call.abandoned_at, "a call that is refused is on no worker, and somebody waits for it");
+  require(!call.worker && !call.abandoned, "a call that is refused is on no worker, and somebody waits for it");
   if (refuse.reason == RefuseCall::Reason::queue_full) {
     require(queue(call.module).size() >= options_.queue_limit, "a call is refused because its module's queue is full");
   } else {
@@ -540,7 +549,7 @@ void Simulation::carry_out(const RefuseCall& refuse, Decisions&) {
 void Simulation::end(CallId id, const std::string& how) {
   const auto found = calls_.find(id);
   require(found != calls_.end(), "a call ends once");
-  if (!found->second.abandoned_at) ++counts_.ends[how];
+  if (!found->second.abandoned) ++counts_.ends[how];
   calls_.erase(found);
 }
 
@@ -605,10 +614,8 @@ void Simulation::check_due(bool after_tick) {
   std::optional<TimePoint> due;
   const auto consider = [&](TimePoint when) { due = std::min(when, due.value_or(when)); };
   for (const auto& [id, call] : calls_) {
-    if (!call.abandoned_at && !call.was_overdue) consider(call.deadline);
-    if (call.abandoned_at && workers_.at(*call.worker).phase != WorkerPhase::leaving) {
-      consider(*call.abandoned_at + options_.cancel_grace);
-    }
+    if (!call.abandoned && !call.was_overdue) consider(call.deadline);
+    if (call.abandoned && workers_.at(*call.worker).phase != WorkerPhase::leaving) consider(call.give_up_at);
   }
   std::optional<TimePoint> last_fork;
   for (const auto& [id, worker] : workers_) {
@@ -648,7 +655,7 @@ void Simulation::check_work_is_given_out() {
 void Simulation::check_views() {
   std::size_t open = 0;
   for (const auto& [id, call] : calls_) {
-    if (!call.abandoned_at) ++open;
+    if (!call.abandoned) ++open;
     require(scheduler_.is_queued(id) == !call.worker, "is_queued() tells whether a call waits for a worker");
     require(!call.worker || scheduler_.is_on(id, *call.worker), "is_on() tells where a call is");
   }

@@ -52,7 +52,8 @@ class Simulation {
     std::optional<WorkerId> worker;
     std::size_t attempts = 0;
     bool was_overdue = false;
-    std::optional<TimePoint> abandoned_at;
+    bool abandoned = false;
+    TimePoint give_up_at{};  // when its worker must have given it up, once it is abandoned
   };
 
   struct Worker {
@@ -95,6 +96,7 @@ class Simulation {
   void carry_out(const DispatchCall& dispatch, Decisions& further);
   void carry_out(const KillWorker& kill, Decisions& further);
   void carry_out(const CallOverdue& overdue, Decisions& further);
+  void carry_out(const CancelOverdue& late, Decisions& further);
   void carry_out(const RefuseCall& refuse, Decisions& further);
 
   // --- the model

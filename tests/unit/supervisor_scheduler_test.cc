@@ -443,39 +443,50 @@ TEST_CASE("a module that stopped waiting and calls again waits at the end") {
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 c, call c3 on w2, fork w3");
 }
 
-TEST_CASE("a worker that does not give up an abandoned call within the grace is killed") {
+TEST_CASE("a worker that does not give up an abandoned call within the grace is told, again after each further grace") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  bench.arrives(2, 'a');
   CHECK(bench.abandon(1) == "on w1");
   REQUIRE(bench.wakeup_in() == Duration(1s));
   CHECK(bench.tick_after(1s - 1ns) == "");
-  CHECK(bench.tick_after(1ns) == "kill w1 ignored_cancel");
-  CHECK(bench.view(1).phase == WorkerPhase::leaving);
+  CHECK(bench.tick_after(1ns) == "late cancel c1 on w1");
+  REQUIRE(bench.wakeup_in() == Duration(1s));
+  CHECK(bench.tick_after(1s - 1ns) == "");
+  CHECK(bench.tick_after(1ns) == "late cancel c1 on w1");
+  CHECK(bench.view(1).phase == WorkerPhase::ready);
+  bench.answered(1);
   CHECK(bench.tick_after(1s) == "");
-  CHECK(bench.lost(1, 1) == "ended c1, load w2 a, call c2 on w2, fork w3");
 }
 
-TEST_CASE("a worker that gives up its calls in time lives on") {
+TEST_CASE("a late cancellation is told once, however late the tick") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
+  bench.abandon(1);
+  CHECK(bench.tick_after(10s) == "late cancel c1 on w1");
+  CHECK(bench.wakeup_in() == Duration(1s));
+}
+
+TEST_CASE("a worker that gives up its calls in time is not told of") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 1h, .cancel_grace = 1s});
   bench.abandon(1);
   bench.pass(1s - 1ns);
   bench.answered(1);
-  CHECK(bench.tick_after(1h - 1s) == "kill w1 idle");
+  CHECK(bench.tick_after(1h - 1s) == "");
 }
 
-TEST_CASE("a worker that ignores two cancellations is killed once") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  bench.arrives(2, 'a');
-  bench.abandon(1);
-  bench.abandon(2);
-  CHECK(bench.tick_after(1s) == "kill w1 ignored_cancel");
-}
-
-TEST_CASE("a worker that is being stopped already is not killed for a cancellation") {
+TEST_CASE("a worker that is being stopped is not told of for a cancellation") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
   bench.abandon(1);
   bench.stopping(1);
   CHECK(bench.tick_after(1s) == "");
+}
+
+TEST_CASE("the calls of a worker that was stopped for a late cancellation wait for its successor") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
+  bench.arrives(2, 'a');
+  bench.abandon(1);
+  bench.tick_after(1s);
+  bench.stopping(1);
+  CHECK(bench.tick_after(1s) == "");
+  CHECK(bench.lost(1, 1) == "ended c1, load w2 a, call c2 on w2, fork w3");
 }
 
 TEST_CASE("an abandoned call's deadline no longer counts") {
@@ -679,6 +690,16 @@ TEST_CASE("a fork that works ends the pause after one that failed") {
   CHECK_FALSE(bench.wakeup_in().has_value());
 }
 
+TEST_CASE("while workers can be forked but not used, none is forked for a while") {
+  Bench bench({.max_workers = 1, .standby = 1, .fork_retry = 100ms});
+  bench.started();
+  bench.forks_fail();
+  CHECK(bench.lost(1) == "");
+  CHECK(bench.arrives(1, 'a') == "");
+  REQUIRE(bench.wakeup_in() == Duration(100ms));
+  CHECK(bench.tick_after(100ms) == "fork w2, fork w3");
+}
+
 TEST_CASE("a worker that is lost before it was forked is asked for again") {
   Bench bench(kOneWorker);
   bench.start();
@@ -773,6 +794,7 @@ TEST_CASE("an event that cannot be is a broken invariant and aborts") {
   CHECK(aborts([] { Scheduler({.max_workers = 0}); }));
   CHECK(aborts([] { Scheduler({.concurrency = 0}); }));
   CHECK(aborts([] { Scheduler({.max_attempts = 0}); }));
+  CHECK(aborts([] { Scheduler({.cancel_grace = 0s}); }));
 }
 
 }  // namespace

@@ -59,6 +59,19 @@ function show(value) {
   }
 }
 
+// The stack without the runtime's own frames, on which nobody can act.
+function withoutOwnFrames(stack) {
+  let kept = '';
+  for (let begin = 0; begin < stack.length;) {
+    let end = apply(stringIndexOf, stack, ['\n', begin]);
+    if (end < 0) end = stack.length;
+    const line = apply(stringSlice, stack, [begin, end]);
+    if (apply(stringIndexOf, line, ['(holdfast:']) < 0) kept += kept === '' ? line : `\n${line}`;
+    begin = end + 1;
+  }
+  return kept;
+}
+
 // [message, stack] of anything that was thrown. Never throws itself.
 runtime.describeError = (thrown) => {
   try {
@@ -72,7 +85,7 @@ runtime.describeError = (thrown) => {
     const frames = apply(stringIndexOf, stack, ['\n    at ']);
     if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
     else if (apply(stringStartsWith, stack, [message])) stack = '';
-    return [message, stack];
+    return [message, withoutOwnFrames(stack)];
   } catch {
     return ['an error that cannot be shown was thrown: its own properties throw', ''];
   }

@@ -1,0 +1,370 @@
+// A client's session against a client that sends anything, around an owner that answers, refuses, holds or cuts off as
+// the input says. The input is a script, one step after another:
+//   a step's number, then what it needs: a call's id, a length, bytes that are sent as they are
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "ipc/client_messages.h"
+#include "ipc/unique_fd.h"
+#include "supervisor/client_session.h"
+#include "supervisor/turn.h"
+#include "tests/fuzz/ipc_values.h"
+
+namespace {
+
+using namespace holdfast;
+using supervisor::CallId;
+using supervisor::ClientSession;
+
+void expect(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "broken: %s\n", what);
+  std::abort();
+}
+
+class Script {
+ public:
+  explicit Script(std::string_view input) : left_(input) {}
+  bool over() const { return left_.empty(); }
+  std::uint8_t byte() {
+    if (left_.empty()) return 0;
+    const auto value = static_cast<std::uint8_t>(left_.front());
+    left_.remove_prefix(1);
+    return value;
+  }
+  std::string_view bytes(std::size_t count) {
+    const auto taken = left_.substr(0, count);
+    left_.remove_prefix(taken.size());
+    return taken;
+  }
+
+ private:
+  std::string_view left_;
+};
+
+template <typename Message>
+std::string encoded(const Message& message) {
+  ipc::OutputBuffer out;
+  encode(out, message);
+  return std::string(ipc::as_text(out.data()));
+}
+
+// A socket holds more than this.
+constexpr int kLeastRoom = 64 << 10;
+
+// What the owner does with the next calls.
+enum class Manner : std::uint8_t { hold, answer, answer_large, refuse, cut_off, end };
+
+class Owner final : public ClientSession::Owner {
+ public:
+  void client_called(ClientSession& client, const ipc::CallRequest& call) override {
+    check(client);
+    expect(!held_.contains(call.id), "no two calls with one id are open");
+    expect(held_.size() < ClientSession::kMaxCallsInFlight, "no more calls are handed over than may be open");
+    ++unanswered[call.id];
+    switch (manner) {
+      case Manner::hold: {
+        const CallId id{++last_call_};
+        held_[call.id] = {id, call.payload.size()};
+        return client.opened(call.id, id, call.payload.size());
+      }
+      case Manner::answer:
+        return client.answer(call.id, ipc::ResultView{call.payload}, 0);
+      case Manner::answer_large: {
+        static const std::string large(std::size_t{300} << 10, 'x');
+        return client.answer(call.id, ipc::ResultView{ipc::as_bytes(large)}, 0);
+      }
+      case Manner::refuse: {
+        ipc::Error error;
+        error.message = call.function;
+        return client.answer(call.id, error);
+      }
+      default:
+        was_cut_off = true;
+        return client.cut_off("at the owner's wish");
+    }
+  }
+
+  void client_cancelled(ClientSession& client, CallId call) override {
+    check(client);
+    for (const auto& [client_id, held] : held_) {
+      if (held.call != call) continue;
+      ipc::Error error;
+      error.code = ipc::ErrorCode::cancelled;
+      return finish(client_id, error);
+    }
+    expect(false, "only a call that is open is cancelled");
+  }
+
+  ipc::WorkerList list_workers() override {
+    expect(session != nullptr, "a client that left asks for nothing");
+    ++lists;
+    ipc::WorkerList list;
+    list.workers.resize(20);
+    return list;
+  }
+
+  void client_left(ClientSession& client) override {
+    check(client);
+    expect(client.open_calls().size() == held_.size(), "the calls that are open when a client leaves are noted");
+    session.reset();
+    held_.clear();
+  }
+
+  // Answers the open call with the lowest id, or none.
+  void answer_one(bool with_error) {
+    if (held_.empty()) return;
+    const std::uint64_t id = held_.begin()->first;
+    if (with_error) {
+      finish(id, ipc::Error{});
+    } else {
+      finish(id, ipc::ResultView{});
+    }
+  }
+  bool holds_any() const { return !held_.empty(); }
+
+  std::shared_ptr<ClientSession> session;
+  Manner manner = Manner::hold;
+  bool was_cut_off = false;
+  std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: handed over, less answers received
+  std::uint64_t lists = 0;                            // asked for, less received
+
+ private:
+  struct Held {
+    CallId call{};
+    std::size_t bytes = 0;
+  };
+
+  void check(ClientSession& client) const {
+    expect(session.get() == &client, "nothing is heard of a session after its client left");
+  }
+
+  template <typename Outcome>
+  void finish(std::uint64_t id, const Outcome& outcome) {
+    const std::size_t bytes = held_.at(id).bytes;
+    held_.erase(id);
+    session->answer(id, outcome, bytes);
+  }
+
+  std::map<std::uint64_t, Held> held_;  // by the client's id
+  std::uint64_t last_call_ = 0;
+};
+
+class World {
+ public:
+  World() {
+    int ends[2];
+    expect(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0, "there are sockets");
+    client_.reset(ends[0]);
+    supervisor::Connection::Socket socket(io_);
+    socket.assign(boost::asio::local::stream_protocol(), ends[1]);
+    owner_.session = std::make_shared<ClientSession>(1, turn_, std::move(socket), owner_);
+    session_ = owner_.session;
+    owner_.session->start();
+  }
+
+  void run(Script script) {
+    while (!script.over()) step(script);
+    finish();
+  }
+
+ private:
+  void step(Script& script) {
+    switch (script.byte() % 14) {
+      case 0:
+        return send(encoded(ipc::ClientHello{ipc::kProtocolVersion, script.bytes(script.byte() % 80)}));
+      case 1:
+        return send(encoded(ipc::ClientHello{script.byte(), "other"}));
+      case 2:
+        return send(call(script.byte(), script.bytes(script.byte())));
+      case 3: {
+        const std::size_t count = std::size_t{script.byte()} * 8;
+        const std::uint64_t first = std::uint64_t{script.byte()} << 8;
+        for (std::size_t i = 0; i < count; ++i) send(call(first + i, ""));
+        return;
+      }
+      case 4: {
+        static const std::string large(std::size_t{1} << 20, 'x');
+        return send(call(script.byte(), std::string_view(large).substr(0, std::size_t{script.byte()} << 12)));
+      }
+      case 5:
+        return send(encoded(ipc::CancelRequest{script.byte()}));
+      case 6:
+        for (std::size_t count = script.byte(); count-- > 0;) send(encoded(ipc::ListWorkersRequest{count}));
+        return;
+      case 7:
+        return send(script.bytes(script.byte()));
+      case 8: {
+        // A frame whose body is the script's.
+        ipc::testing::Segments segments(1 + script.byte() % 3);
+        for (auto& segment : segments) {
+          const auto body = script.bytes(script.byte());
+          segment.resize((body.size() + sizeof(ipc::Word) - 1) / sizeof(ipc::Word));
+          if (!body.empty()) std::memcpy(segment.data(), body.data(), body.size());
+        }
+        return send(ipc::testing::framed(segments));
+      }
+      case 9:
+        owner_.manner = static_cast<Manner>(script.byte() % static_cast<std::uint8_t>(Manner::end));
+        return;
+      case 10: {
+        const std::uint8_t what = script.byte();
+        for (int i = 0; i <= what / 2; ++i) owner_.answer_one(what % 2 == 1);
+        return;
+      }
+      case 11:
+        return settle();
+      case 12:
+        return receive();
+      default:
+        // The client's end: it leaves, or only stops sending.
+        if (script.byte() % 4 != 0) return settle();
+        client_left_ = true;
+        if (script.byte() % 2 == 0) return client_.reset();
+        ::shutdown(client_.get(), SHUT_WR);
+    }
+  }
+
+  static std::string call(std::uint64_t id, std::string_view payload) {
+    return encoded(
+        ipc::CallRequest{.id = id, .module = "m", .version = "v1", .function = "f", .payload = ipc::as_bytes(payload)});
+  }
+
+  void send(std::string_view bytes) { out_ += bytes; }
+
+  void flush() {
+    while (!out_.empty() && client_) {
+      const ssize_t count = ::send(client_.get(), out_.data(), out_.size(), MSG_NOSIGNAL);
+      if (count < 0 && errno == EAGAIN) return;
+      if (count < 0) return out_.clear();
+      out_.erase(0, static_cast<std::size_t>(count));
+    }
+    out_.clear();
+  }
+
+  // Until nothing moves without the client's reading.
+  void settle() {
+    std::size_t left;
+    do {
+      left = out_.size();
+      flush();
+      io_.restart();
+    } while (io_.poll() > 0 || out_.size() < left);
+    if (owner_.session) {
+      expect(owner_.session->open_calls().size() <= ClientSession::kMaxCallsInFlight,
+             "no more calls are open than may be");
+    } else if (!session_ended_) {
+      session_ended_ = true;
+      expect(session_.expired(), "nothing holds a session that has ended");
+      // The reason for the end is sent only as far as a client that does not read has left room for it.
+      int unread = 0;
+      no_room_ = client_ && ::ioctl(client_.get(), FIONREAD, &unread) == 0 && unread > kLeastRoom;
+    }
+  }
+
+  void receive() {
+    while (client_ && !ended_) {
+      const auto space = in_.prepare();
+      const ssize_t count = ::recv(client_.get(), space.data(), space.size(), 0);
+      if (count < 0 && errno == EAGAIN) return;
+      if (count <= 0) {
+        ended_ = true;
+        return;
+      }
+      in_.commit(static_cast<std::size_t>(count));
+      for (;;) {
+        const auto frame = in_.next();
+        expect(frame.has_value(), "the session keeps to the framing");
+        if (!frame->has_value()) break;
+        const auto message = ipc::decode_server_message(**frame);
+        expect(message.has_value(), "the session sends messages that can be decoded");
+        check(*message);
+      }
+    }
+  }
+
+  void check(const ipc::ServerMessage& message) {
+    expect(!violated_, "a protocol error is the last message");
+    if (std::holds_alternative<ipc::ServerHello>(message)) {
+      expect(!greeted_, "the session says hello once");
+      greeted_ = true;
+    } else if (const auto* answer = std::get_if<ipc::AnswerView>(&message)) {
+      expect(greeted_, "answers follow the hello");
+      expect(owner_.unanswered[answer->id]-- > 0, "each answer is to a call that was handed over and is unanswered");
+    } else if (std::holds_alternative<ipc::WorkerList>(message)) {
+      expect(owner_.lists-- > 0, "each list was asked for");
+    } else {
+      expect(!std::get<ipc::ProtocolViolation>(message).message.empty(), "a protocol error says what was broken");
+      violated_ = true;
+    }
+  }
+
+  // The owner answers everything, the client reads everything; then all is as it must be.
+  void finish() {
+    owner_.manner = Manner::answer;
+    std::size_t left;
+    do {
+      while (owner_.holds_any()) owner_.answer_one(false);
+      left = out_.size();
+      settle();
+      receive();
+      settle();
+    } while (owner_.holds_any() || out_.size() < left || !owner_all_sent());
+    receive();
+    if (!client_) {
+      expect(owner_.session == nullptr, "a client that closed its socket has left");
+      return;
+    }
+    if (violated_) {
+      expect(owner_.session == nullptr, "after a violation the session has ended");
+      expect(ended_, "after a violation the connection is closed");
+    }
+    if (owner_.was_cut_off) expect(violated_ || no_room_, "a client that is cut off is told");
+    if (violated_ || no_room_ || client_left_) return;
+    expect(owner_.session != nullptr, "a session ends only with its client or a violation");
+    for (const auto& [id, count] : owner_.unanswered) expect(count == 0, "each call has its answer");
+    expect(owner_.lists == 0, "each question has its answer");
+  }
+
+  bool owner_all_sent() const { return owner_.session == nullptr || owner_.session->all_sent(); }
+
+  boost::asio::io_context io_;
+  supervisor::Turn turn_{io_};
+  Owner owner_;
+  std::weak_ptr<ClientSession> session_;
+  UniqueFd client_;
+  std::string out_;  // of the client
+  ipc::FrameReader in_;
+  bool greeted_ = false;
+  bool violated_ = false;
+  bool ended_ = false;
+  bool session_ended_ = false;
+  bool no_room_ = false;
+  bool client_left_ = false;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  spdlog::set_level(spdlog::level::off);
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  World().run(Script({reinterpret_cast<const char*>(data), size}));
+  return 0;
+}

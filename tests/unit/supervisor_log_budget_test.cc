@@ -1,0 +1,72 @@
+#include <doctest/doctest.h>
+
+#include "supervisor/log_budget.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr LogBudget::TimePoint kStart{1000s};
+
+// How many lines of `bytes` are let through at one moment.
+std::size_t lines_at(LogBudget& budget, std::size_t bytes, LogBudget::TimePoint now) {
+  std::size_t lines = 0;
+  while (lines < 1'000'000 && budget.take(bytes, now)) ++lines;
+  return lines;
+}
+
+TEST_CASE("a worker may log a burst at once, and no more") {
+  LogBudget budget;
+  const std::size_t lines = lines_at(budget, 1000, kStart);
+  CHECK(lines * 1000 <= LogBudget::kBurstBytes);
+  CHECK(lines * 1100 > LogBudget::kBurstBytes);
+}
+
+TEST_CASE("what was used up comes back with the time") {
+  LogBudget budget;
+  lines_at(budget, 1000, kStart);
+  const std::size_t lines = lines_at(budget, 1000, kStart + 1s);
+  CHECK(lines > 0);
+  CHECK(lines * 1000 <= LogBudget::kBytesPerSecond + 1000);
+  CHECK(lines * 1100 > LogBudget::kBytesPerSecond - 1100);
+}
+
+TEST_CASE("silence saves up no more than one burst") {
+  LogBudget budget, other;
+  const std::size_t burst = lines_at(other, 1000, kStart);
+  lines_at(budget, 1000, kStart);
+  CHECK(lines_at(budget, 1000, kStart + 24h) == burst);
+}
+
+TEST_CASE("a steady trickle is never refused") {
+  LogBudget budget;
+  for (int second = 0; second < 100; ++second) {
+    for (int line = 0; line < 50; ++line) REQUIRE(budget.take(1000, kStart + second * 1s + line * 20ms));
+  }
+  CHECK(budget.take_dropped() == 0);
+}
+
+TEST_CASE("a line that is larger than a burst is refused, and smaller ones still pass") {
+  LogBudget budget;
+  CHECK_FALSE(budget.take(std::size_t{1} << 30, kStart));
+  CHECK(budget.take(1000, kStart));
+}
+
+TEST_CASE("empty lines are lines: a flood of them is refused too") {
+  LogBudget budget;
+  CHECK(lines_at(budget, 0, kStart) < 10'000);
+}
+
+TEST_CASE("refused lines are counted until they are asked for") {
+  LogBudget budget;
+  const std::size_t lines = lines_at(budget, 1000, kStart);  // and one that was refused
+  REQUIRE(lines > 0);
+  budget.take(1000, kStart);
+  budget.take(1000, kStart);
+  CHECK(budget.take_dropped() == 3);
+  CHECK(budget.take_dropped() == 0);
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

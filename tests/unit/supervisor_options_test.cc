@@ -1,0 +1,271 @@
+// holdfastd's command line: what each flag sets, what it is without, and what is said of a mistake.
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "supervisor/options.h"
+#include "tests/unit/supervisor_test_support.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::TemporaryFolder;
+
+// What a stream is given while this lives.
+class Captured {
+ public:
+  explicit Captured(std::ostream& stream) : stream_(stream), before_(stream.rdbuf(text_.rdbuf())) {}
+  ~Captured() { stream_.rdbuf(before_); }
+  Captured(const Captured&) = delete;
+  Captured& operator=(const Captured&) = delete;
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::ostream& stream_;
+  std::streambuf* before_;
+};
+
+struct Parsed {
+  std::variant<Options, int> outcome;
+  std::string out, err;
+};
+
+Parsed parse(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "holdfastd");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const Captured out(std::cout), err(std::cerr);
+  auto outcome = parse_options(static_cast<int>(arguments.size()), argv.data());
+  return {std::move(outcome), out.text(), err.text()};
+}
+
+// The options of a command line that must be in order. Modules are somewhere.
+Options options(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"--module", "m@1=m.js"});
+  Parsed parsed = parse(std::move(arguments));
+  REQUIRE_MESSAGE(std::holds_alternative<Options>(parsed.outcome), parsed.err);
+  CHECK(parsed.out.empty());
+  CHECK(parsed.err.empty());
+  return std::get<Options>(std::move(parsed.outcome));
+}
+
+// What is printed for a command line that is not in order.
+std::string mistake(std::vector<std::string> arguments) {
+  const bool has_modules = std::find(arguments.begin(), arguments.end(), "no modules") != arguments.end();
+  std::erase(arguments, "no modules");
+  if (!has_modules) arguments.insert(arguments.end(), {"--module", "m@1=m.js"});
+  const Parsed parsed = parse(std::move(arguments));
+  REQUIRE(std::holds_alternative<int>(parsed.outcome));
+  CHECK(std::get<int>(parsed.outcome) == 2);
+  CHECK(parsed.out.empty());
+  CHECK_FALSE(parsed.err.empty());
+  return parsed.err;
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// HOLDFAST_SOCKET is what it says while it lives.
+class SocketVariable {
+ public:
+  explicit SocketVariable(const char* value) {
+    if (const char* before = std::getenv("HOLDFAST_SOCKET")) before_ = before;
+    ::setenv("HOLDFAST_SOCKET", value, 1);
+  }
+  ~SocketVariable() {
+    if (before_) {
+      ::setenv("HOLDFAST_SOCKET", before_->c_str(), 1);
+    } else {
+      ::unsetenv("HOLDFAST_SOCKET");
+    }
+  }
+  SocketVariable(const SocketVariable&) = delete;
+  SocketVariable& operator=(const SocketVariable&) = delete;
+
+ private:
+  std::optional<std::string> before_;
+};
+
+// --- what is set ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("without options the defaults hold that the help text names") {
+  const SocketVariable socket("/somewhere/h.sock");
+  const Options defaults = options({});
+  CHECK(defaults.socket == "/somewhere/h.sock");
+  CHECK(defaults.socket_mode == 0600);
+  CHECK(defaults.modules.empty());
+  CHECK_FALSE(defaults.max_workers.has_value());
+  CHECK_FALSE(defaults.max_clients.has_value());
+  CHECK(defaults.standby == 1);
+  CHECK(defaults.queue_limit == 10'000);
+  CHECK(defaults.timeout == 30s);
+  CHECK(defaults.stretch == 1s);
+  CHECK(defaults.memory_bytes == std::uint64_t{128} << 20);
+  CHECK(defaults.idle_timeout == 1min);
+  CHECK(defaults.shutdown_grace == 10s);
+  CHECK(defaults.log_level == "info");
+  CHECK(defaults.worker_program.filename() == "holdfast-worker");
+  CHECK_FALSE(defaults.client_fd.has_value());
+  CHECK_FALSE(defaults.ready_fd.has_value());
+
+  const std::string help = parse({"--help"}).out;
+  for (const char* shown : {"/somewhere/h.sock", "0600", "30s", "1s", "128MB", "1m", "10s", "info", "10000"}) {
+    CHECK_MESSAGE(has(help, shown), shown);
+  }
+}
+
+TEST_CASE("each option sets what it says") {
+  TemporaryFolder folder;
+  CHECK(options({"--socket", "/run/x.sock"}).socket == "/run/x.sock");
+  CHECK(options({"--modules", folder.path().string()}).modules == folder.path());
+  CHECK(options({"--max-workers", "7"}).max_workers == 7);
+  CHECK(options({"--max-clients", "9"}).max_clients == 9);
+  CHECK(options({"--standby", "0"}).standby == 0);
+  CHECK(options({"--standby=3"}).standby == 3);
+  CHECK(options({"--queue-limit", "1"}).queue_limit == 1);
+  CHECK(options({"--timeout", "1500ms"}).timeout == 1500ms);
+  CHECK(options({"--stretch", "20ms"}).stretch == 20ms);
+  CHECK(options({"--memory", "64MB"}).memory_bytes == std::uint64_t{64} << 20);
+  CHECK(options({"--idle-timeout", "5m"}).idle_timeout == 5min);
+  CHECK(options({"--idle-timeout", "0"}).idle_timeout == 0s);
+  CHECK(options({"--shutdown-timeout", "0.5s"}).shutdown_grace == 500ms);
+  CHECK(options({"--worker", "/opt/worker"}).worker_program == "/opt/worker");
+  CHECK(options({"--client-fd", "5"}).client_fd == 5);
+  CHECK(options({"--ready-fd", "6"}).ready_fd == 6);
+  for (const char* level : {"debug", "info", "warning", "error", "off"}) {
+    CHECK(options({"--log-level", level}).log_level == level);
+  }
+}
+
+TEST_CASE("a file mode is octal, with or without a leading 0") {
+  CHECK(options({"--socket-mode", "0660"}).socket_mode == 0660);
+  CHECK(options({"--socket-mode", "666"}).socket_mode == 0666);
+  CHECK(options({"--socket-mode", "0"}).socket_mode == 0);
+  for (const char* mode : {"", "0o660", "rw-rw----", "0888", "1777", "-1", "660 ", "99999999999999999999"}) {
+    CAPTURE(mode);
+    const std::string text = mistake({"--socket-mode", mode});
+    CHECK(has(text, "--socket-mode"));
+    CHECK(has(text, "octal"));
+  }
+}
+
+TEST_CASE("single modules can be named with their files, as many as wanted") {
+  const Options given = options({"--module", "sum@v1=/a/sum.js", "--module", "div@2=b=c.js"});
+  REQUIRE(given.module_files.size() == 3);
+  CHECK(given.module_files[0] == std::pair{ModuleName{"sum", "v1"}, std::filesystem::path("/a/sum.js")});
+  CHECK(given.module_files[1] == std::pair{ModuleName{"div", "2"}, std::filesystem::path("b=c.js")});
+}
+
+TEST_CASE("durations and sizes have units, and a number alone is a mistake that names them") {
+  for (const char* option : {"--timeout", "--stretch", "--idle-timeout", "--shutdown-timeout"}) {
+    for (const char* value : {"5", "5 parsecs", "", "-1s", "s", "1e9999s", "nan"}) {
+      CAPTURE(option);
+      CAPTURE(value);
+      CHECK(has(mistake({option, value}), option));
+    }
+    CHECK(has(mistake({option, "5"}), "200ms or 5s"));
+  }
+  for (const char* value : {"128", "128 potatoes", "", "-1MB", "99999999TB"}) {
+    CAPTURE(value);
+    CHECK(has(mistake({"--memory", value}), "--memory"));
+  }
+  CHECK(has(mistake({"--memory", "128"}), "such as 128MB"));
+}
+
+// --- mistakes ------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a supervisor that is told of no modules is a mistake that says how to name them") {
+  const std::string text = mistake({"no modules"});
+  CHECK(has(text, "--modules DIR"));
+  CHECK(has(text, "--module NAME@VERSION=FILE"));
+}
+
+TEST_CASE("a folder of modules must be there") {
+  TemporaryFolder folder;
+  folder.write("file", "");
+  CHECK(has(mistake({"--modules", (folder / "gone").string()}), "--modules"));
+  CHECK(has(mistake({"--modules", (folder / "file").string()}), "--modules"));
+}
+
+TEST_CASE("a module that is named in a wrong way is a mistake that quotes it") {
+  for (const std::string text : {"sum", "sum@v1", "sum=sum.js", "@v1=sum.js", "sum@=sum.js", "../sum@v1=sum.js",
+                                 ".sum@v1=sum.js", "sum@v1@v2=sum.js", "=sum.js", "sum@v1=", ""}) {
+    CAPTURE(text);
+    const std::string said = mistake({"--module", text});
+    CHECK(has(said, "--module"));
+  }
+  CHECK(has(mistake({"--module", "sum@v1"}), "MODULE@VERSION=FILE"));
+}
+
+TEST_CASE("numbers must be numbers within what makes sense") {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
+      {"--max-workers", {"0", "-1", "100001", "many", "1.5", ""}},
+      {"--max-clients", {"0", "-1", "1000001", "many", ""}},
+      {"--standby", {"-1", "10001", "x", ""}},
+      {"--queue-limit", {"0", "-5", "10000001", "x", ""}},
+      {"--client-fd", {"x", "-1", "1.5", "99999999999", ""}},
+      {"--ready-fd", {"x", "-1", "1.5", "99999999999", ""}},
+  };
+  for (const auto& [option, values] : wrong) {
+    for (const std::string& value : values) {
+      CAPTURE(option);
+      CAPTURE(value);
+      CHECK(has(mistake({option, value}), option));
+    }
+  }
+}
+
+TEST_CASE("limits that nothing could run under are mistakes that name the least") {
+  CHECK(has(mistake({"--memory", "15MB"}), "at least 16MB"));
+  CHECK(options({"--memory", "16MB"}).memory_bytes == std::uint64_t{16} << 20);
+  CHECK(has(mistake({"--stretch", "999us"}), "at least 1ms"));
+  CHECK(options({"--stretch", "1ms"}).stretch == 1ms);
+  CHECK(has(mistake({"--timeout", "0"}), "--timeout"));
+  CHECK(options({"--timeout", "1ns"}).timeout == 1ns);
+}
+
+TEST_CASE("an unknown option, a missing value and a word too many are mistakes") {
+  CHECK(has(mistake({"--frobnicate"}), "--frobnicate"));
+  CHECK(has(mistake({"--log-level", "chatty"}), "--log-level"));
+  CHECK(has(mistake({"word"}), "word"));
+  const Parsed parsed = parse({"--module", "m@1=m.js", "--timeout"});
+  REQUIRE(std::holds_alternative<int>(parsed.outcome));
+  CHECK(std::get<int>(parsed.outcome) == 2);
+  CHECK(has(parsed.err, "--timeout"));
+}
+
+// --- help ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("the help names every option, and asking for it is no mistake") {
+  for (const char* flag : {"--help", "-h"}) {
+    const Parsed parsed = parse({flag});
+    REQUIRE(std::holds_alternative<int>(parsed.outcome));
+    CHECK(std::get<int>(parsed.outcome) == 0);
+    CHECK(parsed.err.empty());
+    for (const char* option :
+         {"--socket ", "--socket-mode", "--modules", "--module ", "--max-workers", "--max-clients", "--standby",
+          "--queue-limit", "--timeout", "--stretch", "--memory", "--idle-timeout", "--shutdown-timeout", "--log-level",
+          "--worker", "--ready-fd", "--client-fd", "--version", "--help"}) {
+      CHECK_MESSAGE(has(parsed.out, option), option);
+    }
+  }
+}
+
+TEST_CASE("the version is one line, and asking for it is no mistake") {
+  const Parsed parsed = parse({"--version"});
+  REQUIRE(std::holds_alternative<int>(parsed.outcome));
+  CHECK(std::get<int>(parsed.outcome) == 0);
+  CHECK(parsed.out == "holdfastd " HOLDFAST_VERSION "\n");
+  CHECK(parsed.err.empty());
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

@@ -1,0 +1,256 @@
+// A client and an owner that follow a script, around a real ClientSession on a real socket. Everything happens in one
+// thread and at once: after settle() nothing is under way any more.
+#pragma once
+
+#include <cerrno>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+
+#include "ipc/client_messages.h"
+#include "ipc/frame.h"
+#include "ipc/unique_fd.h"
+#include "supervisor/client_session.h"
+#include "supervisor/turn.h"
+#include "tests/fuzz/ipc_values.h"
+#include "tests/unit/supervisor_test_support.h"
+
+namespace holdfast::supervisor::testing {
+
+template <typename Message>
+std::string encoded(const Message& message) {
+  ipc::OutputBuffer out;
+  encode(out, message);
+  return std::string(ipc::as_text(out.data()));
+}
+
+inline std::string hello(std::string_view name = "test", std::uint16_t version = ipc::kProtocolVersion) {
+  return encoded(ipc::ClientHello{version, name});
+}
+inline std::string call(std::uint64_t id, std::string_view payload = "") {
+  return encoded(
+      ipc::CallRequest{.id = id, .module = "m", .version = "v1", .function = "f", .payload = ipc::as_bytes(payload)});
+}
+inline std::string cancel(std::uint64_t id) { return encoded(ipc::CancelRequest{id}); }
+inline std::string list_workers(std::uint64_t id) { return encoded(ipc::ListWorkersRequest{id}); }
+
+inline std::pair<UniqueFd, UniqueFd> connected_sockets() {
+  int fds[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// The client's end. Sends what it was given as far as the socket takes it; reads when it is told to.
+class ScriptedClient {
+ public:
+  explicit ScriptedClient(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  void send(std::string_view bytes) { out_ += bytes; }
+
+  // Whether anything left.
+  bool flush() {
+    std::size_t sent = 0;
+    while (sent < out_.size()) {
+      const ssize_t count = ::send(socket_.get(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
+      if (count <= 0) {
+        if (errno != EAGAIN) out_.clear();  // the session is closed
+        break;
+      }
+      sent += static_cast<std::size_t>(count);
+    }
+    out_.erase(0, std::min(sent, out_.size()));
+    return sent > 0;
+  }
+  std::size_t unsent_bytes() const { return out_.size(); }
+
+  // Whether anything has arrived that was not read.
+  bool has_mail() const {
+    char byte;
+    return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+  }
+
+  // Takes in what has arrived. Whether that was anything.
+  bool receive() {
+    bool any = false;
+    while (!ended_) {
+      const auto space = in_.prepare();
+      const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+      if (count < 0 && errno == EAGAIN) break;
+      if (count <= 0) {
+        ended_ = true;
+        break;
+      }
+      any = true;
+      in_.commit(static_cast<std::size_t>(count));
+      for (;;) {
+        auto frame = in_.next();
+        REQUIRE(frame.has_value());
+        if (!frame->has_value()) break;
+        const auto message = ipc::decode_server_message(**frame);
+        REQUIRE(message.has_value());
+        received_.push_back(*message);
+      }
+    }
+    return any;
+  }
+
+  // What was received since this was last asked, a word or two for each: "hello", "answer 7 ok", "answer 7 cancelled",
+  // "workers 3", "protocol error: …", "end".
+  std::vector<std::string> news() {
+    receive();
+    std::vector<std::string> all;
+    for (const auto& message : received_) all.push_back(describe(message));
+    received_.clear();
+    if (ended_ && !told_end_) all.push_back("end");
+    told_end_ = ended_;
+    return all;
+  }
+
+  void close() { socket_.reset(); }
+  int fd() const { return socket_.get(); }
+
+ private:
+  static std::string describe(const ipc::ServerMessage& message) {
+    if (std::holds_alternative<ipc::ServerHello>(message)) return "hello";
+    if (const auto* list = std::get_if<ipc::WorkerList>(&message)) return "workers " + std::to_string(list->id);
+    if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) {
+      return "protocol error: " + violation->message;
+    }
+    const auto& answer = std::get<ipc::AnswerView>(message);
+    const auto* error = std::get_if<ipc::Error>(&answer.outcome);
+    return "answer " + std::to_string(answer.id) + " " +
+           (error == nullptr ? "ok" : std::string(to_string(error->code)));
+  }
+
+  UniqueFd socket_;
+  std::string out_;
+  ipc::FrameReader in_{{.max_bytes = std::size_t{40} << 20}};
+  std::vector<ipc::ServerMessage> received_;
+  bool ended_ = false;
+  bool told_end_ = false;
+};
+
+// Holds every call until it is told what to do with it, unless `at_call` does something else at once.
+class ScriptedOwner final : public ClientSession::Owner {
+ public:
+  struct Held {
+    std::uint64_t client_id = 0;
+    std::size_t bytes = 0;
+  };
+
+  void client_called(ClientSession& client, const ipc::CallRequest& request) override {
+    CHECK(session.get() == &client);
+    called.push_back(request.id);
+    if (at_call) return at_call(client, request);
+    hold(client, request);
+  }
+  void client_cancelled(ClientSession& client, CallId call) override {
+    CHECK(session.get() == &client);
+    cancelled.push_back(held.at(call).client_id);
+    finish(call, ipc::ErrorCode::cancelled);
+  }
+  ipc::WorkerList list_workers() override {
+    ++lists;
+    return list;
+  }
+  // As the supervisor does: nothing holds the session any longer.
+  void client_left(ClientSession& client) override {
+    CHECK(session.get() == &client);
+    ++left;
+    open_when_left = client.open_calls().size();
+    session.reset();
+  }
+
+  void hold(ClientSession& client, const ipc::CallRequest& request) {
+    const CallId call{++last_call_};
+    held.emplace(call, Held{request.id, request.payload.size()});
+    client.opened(request.id, call, request.payload.size());
+  }
+  void finish(CallId call, std::string_view payload) {
+    const Held done = take(call);
+    if (session) session->answer(done.client_id, ipc::ResultView{ipc::as_bytes(payload)}, done.bytes);
+  }
+  void finish(CallId call, ipc::ErrorCode code) {
+    const Held done = take(call);
+    ipc::Error error;
+    error.code = code;
+    if (session) session->answer(done.client_id, error, done.bytes);
+  }
+  // The call that has been held longest.
+  void finish_first(std::string_view payload = "1") { finish(held.begin()->first, payload); }
+
+  std::shared_ptr<ClientSession> session;
+  std::function<void(ClientSession&, const ipc::CallRequest&)> at_call;
+  ipc::WorkerList list;
+
+  std::vector<std::uint64_t> called, cancelled;  // by the client's ids
+  std::map<CallId, Held> held;
+  int lists = 0;
+  int left = 0;
+  std::size_t open_when_left = 0;
+
+ private:
+  Held take(CallId call) {
+    const Held done = held.at(call);
+    held.erase(call);
+    return done;
+  }
+
+  std::uint64_t last_call_ = 0;
+};
+
+// One session between the two, begun.
+struct SessionFixture {
+  SessionFixture() : SessionFixture(connected_sockets()) {}
+
+  // Until nothing moves any more. The client reads nothing by itself.
+  void settle() {
+    for (bool moved = true; moved;) {
+      moved = client.flush();
+      io.restart();
+      moved |= io.poll() > 0;
+    }
+  }
+  // The same with a client that reads meanwhile.
+  void settle_reading() {
+    for (bool moved = true; moved;) {
+      settle();
+      moved = client.receive();
+    }
+  }
+  void send(std::string_view bytes) {
+    client.send(bytes);
+    settle();
+  }
+  void greet() {
+    send(hello());
+    REQUIRE(client.news() == std::vector<std::string>{"hello"});
+  }
+
+  QuietLog quiet;
+  boost::asio::io_context io;
+  Turn turn{io};
+  ScriptedOwner owner;
+  ScriptedClient client;
+  std::weak_ptr<ClientSession> watched;
+
+ private:
+  explicit SessionFixture(std::pair<UniqueFd, UniqueFd> ends) : client(std::move(ends.first)) {
+    Connection::Socket socket(io);
+    socket.assign(boost::asio::local::stream_protocol(), ends.second.release());
+    owner.session = std::make_shared<ClientSession>(7, turn, std::move(socket), owner);
+    watched = owner.session;
+    owner.session->start();
+  }
+};
+
+}  // namespace holdfast::supervisor::testing

@@ -1,0 +1,267 @@
+// The watch over one worker's stretches of JavaScript, with a page and a CPU clock that say what the test wants.
+#include <cstdint>
+#include <optional>
+
+#include <doctest/doctest.h>
+
+#include "supervisor/stretch_watch.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+using TimePoint = StretchWatch::TimePoint;
+using Duration = StretchWatch::Duration;
+
+constexpr Duration kBudget = 1s;
+
+// A worker whose page says what it likes.
+struct Worker {
+  StretchWatch watch{kBudget};
+  TimePoint now{1000s};
+  StretchView page;
+  std::optional<Duration> cpu = Duration(5s);  // what it used before any of this
+  int clock_reads = 0;
+
+  // A new stretch of call `call` begins.
+  void begin(std::uint64_t call = 1) { page = {.running = call, .count = page.count + 1, .start = now}; }
+  void rest() { page.running = 0; }
+  // Time passes, of which the worker has a CPU for `on_cpu`.
+  void pass(Duration time, Duration on_cpu) {
+    now += time;
+    if (cpu) *cpu += on_cpu;
+  }
+  void run(Duration time) { pass(time, time); }
+
+  StretchWatch::Verdict look() {
+    return watch.look(page, now, [this] {
+      ++clock_reads;
+      return cpu;
+    });
+  }
+
+  // Looks when the watch wants to, while the worker has a CPU for `share` of the time, until the stretch is found to
+  // have exceeded its budget; how long that took. Nothing: it was not within `longest`.
+  std::optional<Duration> caught_after(double share, Duration longest = 100 * kBudget) {
+    const TimePoint begin = now;
+    while (now - begin <= longest) {
+      const auto verdict = look();
+      if (verdict.exceeded) return now - begin;
+      REQUIRE(verdict.look_again > now);
+      const Duration wait = verdict.look_again - now;
+      pass(wait, std::chrono::duration_cast<Duration>(wait * share));
+    }
+    return std::nullopt;
+  }
+};
+
+// --- the budget ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a stretch that runs without a break is caught when its budget is used up") {
+  Worker worker;
+  worker.begin();
+  CHECK(worker.caught_after(1.0) == kBudget);
+}
+
+TEST_CASE("a stretch that ends within the budget is not caught, however many follow") {
+  Worker worker;
+  for (int i = 0; i < 100; ++i) {
+    worker.begin();
+    worker.run(kBudget - 1ns);
+    CHECK_FALSE(worker.look().exceeded);
+    worker.rest();
+    worker.run(1ns);
+  }
+}
+
+TEST_CASE("stretches that follow each other without a look between them are not added up") {
+  Worker worker;
+  worker.begin();
+  worker.run(900ms);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.begin();
+  worker.run(600ms);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.begin();
+  worker.run(600ms);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.run(400ms);
+  CHECK(worker.look().exceeded);
+}
+
+TEST_CASE("a worker that runs nothing is looked at again before a stretch could use up its budget") {
+  Worker worker;
+  const auto verdict = worker.look();
+  CHECK_FALSE(verdict.exceeded);
+  CHECK(verdict.look_again > worker.now);
+  CHECK(verdict.look_again <= worker.now + kBudget);
+}
+
+TEST_CASE("a stretch that begins between two looks is caught as the one that begins at a look") {
+  Worker worker;
+  const auto again = worker.look().look_again;
+  worker.pass(100ms, 0s);
+  worker.begin();
+  worker.run(again - worker.now);
+  const auto late = worker.now - worker.page.start;
+  const auto caught = worker.caught_after(1.0);
+  REQUIRE(caught.has_value());
+  CHECK(late + *caught == kBudget);
+}
+
+TEST_CASE("the CPU clock is not read for stretches that last less than half of the budget") {
+  Worker worker;
+  for (int i = 0; i < 10; ++i) {
+    worker.begin();
+    worker.run(kBudget / 2 - 1ns);
+    worker.look();
+    worker.rest();
+    worker.look();
+  }
+  CHECK(worker.clock_reads == 0);
+}
+
+// --- a busy machine ------------------------------------------------------------------------------------------------
+
+TEST_CASE("time that a worker waits for a CPU does not count against it") {
+  Worker worker;
+  worker.begin();
+  const auto caught = worker.caught_after(0.1);
+  REQUIRE(caught.has_value());
+  // The first half counts as if it had been spent running; the other half takes ten times as long.
+  CHECK(*caught >= kBudget / 2 + 10 * (kBudget / 2) - 1us);
+  CHECK(*caught <= kBudget / 2 + 10 * (kBudget / 2) + 5ms);
+}
+
+TEST_CASE("a worker that gets no CPU at all is not caught") {
+  Worker worker;
+  worker.begin();
+  CHECK_FALSE(worker.caught_after(0.0).has_value());
+}
+
+TEST_CASE("CPU time that was used before the stretch does not count") {
+  Worker worker;
+  worker.cpu = Duration(1h);
+  worker.begin();
+  worker.run(600ms);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.pass(600ms, 100ms);
+  CHECK_FALSE(worker.look().exceeded);
+}
+
+TEST_CASE("what a worker waited for a CPU in one stretch is no credit for the next") {
+  Worker worker;
+  worker.begin();
+  worker.run(600ms);
+  worker.look();
+  worker.pass(10s, 0s);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.begin();
+  CHECK(worker.caught_after(1.0) == kBudget);
+}
+
+TEST_CASE("without a CPU clock all time counts") {
+  Worker worker;
+  worker.cpu.reset();
+  worker.begin();
+  CHECK(worker.caught_after(0.0) == kBudget);
+}
+
+TEST_CASE("a CPU clock that fails during a stretch makes all its time count") {
+  Worker worker;
+  worker.begin();
+  worker.run(600ms);
+  CHECK_FALSE(worker.look().exceeded);
+  worker.cpu.reset();
+  worker.pass(400ms, 0s);
+  CHECK(worker.look().exceeded);
+}
+
+// --- lies ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a start in the future does not buy time") {
+  Worker worker;
+  worker.begin();
+  worker.page.start = worker.now + 24h;
+  CHECK(worker.caught_after(1.0) == kBudget);
+}
+
+TEST_CASE("a start that moves along with the time does not buy time while the count stays") {
+  Worker worker;
+  worker.begin();
+  const TimePoint begin = worker.now;
+  bool caught = false;
+  while (!caught && worker.now < begin + 10 * kBudget) {
+    worker.page.start = worker.now;
+    const auto verdict = worker.look();
+    caught = verdict.exceeded;
+    if (!caught) worker.run(verdict.look_again - worker.now);
+  }
+  CHECK(caught);
+  CHECK(worker.now - begin <= 2 * kBudget);
+}
+
+TEST_CASE("a count that stays at 0, and one that rises without a new start, do not buy time") {
+  Worker worker;
+  worker.begin();
+  SUBCASE("0") { worker.page.count = 0; }
+  SUBCASE("rising") {}
+  const bool rising = worker.page.count != 0;
+  const TimePoint begin = worker.now;
+  for (;;) {
+    if (rising) ++worker.page.count;
+    const auto verdict = worker.look();
+    if (verdict.exceeded) break;
+    REQUIRE(worker.now < begin + 10 * kBudget);
+    worker.run(verdict.look_again - worker.now);
+  }
+  CHECK(worker.now - begin == kBudget);
+}
+
+TEST_CASE("a count that does not rise from one stretch to the next does not let a new stretch have more time") {
+  Worker worker;
+  worker.begin();
+  worker.run(600ms);
+  worker.look();
+  worker.page.start = worker.now;
+  const auto caught = worker.caught_after(1.0);
+  REQUIRE(caught.has_value());
+  CHECK(*caught <= kBudget);
+}
+
+TEST_CASE("a stretch that was said to have ended and goes on with its old start is caught") {
+  Worker worker;
+  worker.begin();
+  worker.run(600ms);
+  worker.look();
+  worker.rest();
+  const auto again = worker.look().look_again;
+  worker.page.running = 1;
+  worker.run(again - worker.now);
+  CHECK(worker.look().exceeded);
+}
+
+TEST_CASE("a start before the machine was booted is caught at once, and does nothing worse") {
+  Worker worker;
+  worker.begin();
+  SUBCASE("at 0") { worker.page.start = TimePoint(); }
+  SUBCASE("before it") { worker.page.start = TimePoint(-1ns); }
+  SUBCASE("as long ago as can be said") { worker.page.start = TimePoint::min(); }
+  CHECK(worker.look().exceeded);
+}
+
+TEST_CASE("a start as late as can be said does not buy time") {
+  Worker worker;
+  worker.begin();
+  worker.page.start = TimePoint::max();
+  CHECK(worker.caught_after(1.0) == kBudget);
+}
+
+TEST_CASE("a stretch of the module's top level is watched like any other") {
+  Worker worker;
+  worker.begin(UINT64_MAX);
+  CHECK(worker.caught_after(1.0) == kBudget);
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

@@ -1,0 +1,149 @@
+#include <string>
+#include <vector>
+
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include "supervisor/turn.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+
+// Writes its name into a log when a turn ends.
+class Writer : public Turn::Participant {
+ public:
+  Writer(std::string& log, std::string name) : log_(log), name_(std::move(name)) {}
+  void at_end_of_turn() override {
+    log_ += name_;
+    if (then) std::exchange(then, nullptr)();
+  }
+  std::function<void()> then;
+
+ private:
+  std::string& log_;
+  const std::string name_;
+};
+
+TEST_CASE("participants are called at the end of the turn, after everything that was ready when it began") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  asio::post(io, [&] {
+    turn.join(std::make_shared<Writer>(log, "A"));
+    log += "1";
+  });
+  asio::post(io, [&] { log += "2"; });
+  asio::post(io, [&] {
+    turn.join(std::make_shared<Writer>(log, "B"));
+    log += "3";
+  });
+  io.run();
+  CHECK(log == "123AB");
+}
+
+TEST_CASE("sockets that are readable at one look are handled in one turn") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  std::vector<asio::local::stream_protocol::socket> near, far;
+  for (int i = 0; i < 3; ++i) {
+    near.emplace_back(io);
+    far.emplace_back(io);
+    asio::local::connect_pair(near.back(), far.back());
+  }
+  char byte = 'x';
+  for (int i = 0; i < 3; ++i) {
+    near[i].async_wait(asio::socket_base::wait_read, [&, i](const boost::system::error_code&) {
+      log += std::to_string(i);
+      turn.join(std::make_shared<Writer>(log, "W"));
+    });
+  }
+  for (auto& socket : far) asio::write(socket, asio::buffer(&byte, 1));
+  io.run();
+  CHECK(log.size() == 6);
+  CHECK(log.ends_with("WWW"));
+}
+
+TEST_CASE("what is done last is done once a turn, after the participants") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  turn.set_last([&] { log += "."; });
+  asio::post(io, [&] {
+    turn.join(std::make_shared<Writer>(log, "A"));
+    turn.ensure_end();
+    turn.join(std::make_shared<Writer>(log, "B"));
+    turn.ensure_end();
+  });
+  io.run();
+  CHECK(log == "AB.");
+}
+
+TEST_CASE("a turn in which nobody joined ends too, if that was asked for") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  turn.set_last([&] { log += "."; });
+  asio::post(io, [&] { turn.ensure_end(); });
+  io.run();
+  CHECK(log == ".");
+}
+
+TEST_CASE("a turn that nobody asked to end does nothing at its end") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  turn.set_last([&] { log += "."; });
+  asio::post(io, [&] { log += "1"; });
+  io.run();
+  CHECK(log == "1");
+}
+
+TEST_CASE("who joins while a turn ends is called at the end of the next") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  turn.set_last([&] { log += "."; });
+  const auto writer = std::make_shared<Writer>(log, "A");
+  writer->then = [&] { turn.join(writer); };
+  asio::post(io, [&] { turn.join(writer); });
+  io.run();
+  CHECK(log == "A.A.");
+}
+
+TEST_CASE("a turn that is asked for by what is done last comes after it") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  turn.set_last([&] {
+    log += ".";
+    if (log.size() < 3) turn.ensure_end();
+  });
+  turn.ensure_end();
+  io.run();
+  CHECK(log == "...");
+}
+
+TEST_CASE("a participant lives until its turn has ended") {
+  asio::io_context io;
+  Turn turn(io);
+  std::string log;
+  std::weak_ptr<Writer> watched;
+  {
+    auto writer = std::make_shared<Writer>(log, "A");
+    watched = writer;
+    turn.join(std::move(writer));
+  }
+  CHECK_FALSE(watched.expired());
+  io.run();
+  CHECK(log == "A");
+  CHECK(watched.expired());
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

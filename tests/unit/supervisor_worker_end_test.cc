@@ -1,0 +1,227 @@
+// What each call gets when its worker ends, for each cause of an end.
+#include <algorithm>
+#include <signal.h>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "supervisor/worker_end.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using ipc::Error;
+using ipc::ErrorCode;
+using ipc::Executed;
+using namespace std::chrono_literals;
+
+const Limits kLimits = {.stretch = 250ms, .memory_bytes = std::uint64_t{64} << 20};
+
+// As wait(2) would give it.
+constexpr int killed_by(int signal) { return signal; }
+constexpr int exited_with(int status) { return status << 8; }
+
+WorkerEnd end_by(EndCause cause) {
+  WorkerEnd end;
+  end.cause = cause;
+  end.guilty = CallId{7};
+  end.last_started = CallId{9};
+  switch (cause) {
+    case EndCause::protocol_violation:
+      end.detail = "an answer to call 4711, which it does not have";
+      break;
+    case EndCause::out_of_memory:
+      end.detail = "heap";
+      break;
+    case EndCause::fatal:
+      end.detail = "CALL_AND_RETRY_LAST";
+      break;
+    case EndCause::sandbox_violation:
+      end.detail = "execve";
+      break;
+    case EndCause::crashed:
+      end.wait_status = killed_by(SIGSEGV);
+      break;
+    default:
+      break;
+  }
+  return end;
+}
+
+constexpr EndCause kAllCauses[] = {
+    EndCause::cpu_exceeded,       EndCause::deadline_exceeded, EndCause::ignored_cancel,
+    EndCause::protocol_violation, EndCause::out_of_memory,     EndCause::fatal,
+    EndCause::sandbox_violation,  EndCause::crashed,           EndCause::lock_failed,
+    EndCause::zygote_died,        EndCause::removed,
+};
+
+std::string name(EndCause cause) { return "cause " + std::to_string(static_cast<int>(cause)); }
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// --- the call that was at fault ------------------------------------------------------------------------------------
+
+struct Expected {
+  EndCause cause;
+  ErrorCode code;
+  bool retryable;
+  std::string detail;
+  std::string in_message;
+};
+
+TEST_CASE("the call that its worker ended for is told why") {
+  const std::vector<Expected> all = {
+      {EndCause::cpu_exceeded, ErrorCode::cpu_exceeded, false, "", "for more than 250ms without a break"},
+      {EndCause::deadline_exceeded, ErrorCode::deadline_exceeded, false, "", "on the CPU"},
+      {EndCause::ignored_cancel, ErrorCode::deadline_exceeded, false, "ignored_cancel", "did not give up a call"},
+      {EndCause::protocol_violation, ErrorCode::worker_crashed, false, "an answer to call 4711, which it does not have",
+       "broke the protocol: an answer to call 4711"},
+      {EndCause::out_of_memory, ErrorCode::out_of_memory, false, "heap", "memory limit of 64MB"},
+      {EndCause::fatal, ErrorCode::worker_crashed, false, "CALL_AND_RETRY_LAST", "V8 gave up: CALL_AND_RETRY_LAST"},
+      {EndCause::sandbox_violation, ErrorCode::sandbox_violation, false, "execve", "the system call execve"},
+      {EndCause::crashed, ErrorCode::worker_crashed, true, "SIGSEGV", "died of SIGSEGV"},
+      {EndCause::lock_failed, ErrorCode::unavailable, true, "", "could not lock itself down"},
+      {EndCause::zygote_died, ErrorCode::worker_crashed, true, "zygote_died", "died with its zygote"},
+      {EndCause::removed, ErrorCode::unavailable, true, "", "was removed"},
+  };
+  REQUIRE(all.size() == std::size(kAllCauses));
+  for (const Expected& expected : all) {
+    CAPTURE(name(expected.cause));
+    const Error error = guilty_error(end_by(expected.cause), kLimits);
+    CHECK(error.code == expected.code);
+    CHECK(error.retryable == expected.retryable);
+    CHECK(error.detail == expected.detail);
+    CHECK_MESSAGE(has(error.message, expected.in_message), error.message);
+    // It was started, and nobody knows how far it came.
+    CHECK(error.executed == Executed::maybe);
+  }
+}
+
+TEST_CASE("the errors of exceeded limits name the option that raises the limit") {
+  CHECK(has(guilty_error(end_by(EndCause::cpu_exceeded), kLimits).message, "--stretch"));
+  CHECK(has(guilty_error(end_by(EndCause::out_of_memory), kLimits).message, "--memory"));
+}
+
+TEST_CASE("the stack of the call that was at fault is passed on") {
+  for (EndCause cause : {EndCause::cpu_exceeded, EndCause::deadline_exceeded, EndCause::out_of_memory}) {
+    WorkerEnd end = end_by(cause);
+    end.stack = "    at loop (m.js:1:2)";
+    CHECK(guilty_error(end, kLimits).stack == end.stack);
+  }
+}
+
+TEST_CASE("where a call that was stopped has no stack, its error says why") {
+  for (EndCause cause : {EndCause::cpu_exceeded, EndCause::deadline_exceeded}) {
+    WorkerEnd end = end_by(cause);
+    CHECK(has(guilty_error(end, kLimits).message, "V8 gave no stack"));
+    end.stack = "    at loop (m.js:1:2)";
+    CHECK_FALSE(has(guilty_error(end, kLimits).message, "V8 gave no stack"));
+  }
+}
+
+TEST_CASE("a worker that died says of which signal or exit status") {
+  const auto detail = [](int wait_status) {
+    WorkerEnd end = end_by(EndCause::crashed);
+    end.wait_status = wait_status;
+    const Error error = guilty_error(end, kLimits);
+    CHECK(has(error.message, error.detail));
+    return error.detail;
+  };
+  CHECK(detail(killed_by(SIGKILL)) == "SIGKILL");
+  CHECK(detail(killed_by(SIGABRT) | 0x80) == "SIGABRT");  // with a core dump
+  CHECK(detail(killed_by(SIGRTMAX)) == "signal 64");
+  CHECK(detail(exited_with(3)) == "exit status 3");
+  CHECK(detail(exited_with(0)) == "exit status 0");
+}
+
+TEST_CASE("an out of memory without a detail leaves no empty brackets") {
+  WorkerEnd end = end_by(EndCause::out_of_memory);
+  end.detail.clear();
+  const std::string message = guilty_error(end, kLimits).message;
+  CHECK_MESSAGE(!has(message, "()"), message);
+}
+
+// --- the calls beside it -------------------------------------------------------------------------------------------
+
+TEST_CASE("a call that was started beside another is told that it is not to blame, and may be repeated") {
+  for (EndCause cause : kAllCauses) {
+    CAPTURE(name(cause));
+    const Error error = bystander_error(end_by(cause), kLimits, "spin");
+    const bool came_from_outside = cause == EndCause::removed || cause == EndCause::lock_failed;
+    CHECK(error.code == (came_from_outside ? ErrorCode::unavailable : ErrorCode::worker_crashed));
+    CHECK(error.executed == Executed::maybe);
+    CHECK(error.retryable);
+    CHECK(error.stack.empty());
+    CHECK_MESSAGE(has(error.message, "function \"spin\""), error.message);
+    CHECK_MESSAGE(has(error.message, "not to blame"), error.message);
+  }
+}
+
+TEST_CASE("the detail of a call that was ended for another names what that one did") {
+  CHECK(bystander_error(end_by(EndCause::cpu_exceeded), kLimits, "spin").detail ==
+        "stopped for another call: cpu_exceeded");
+  CHECK(bystander_error(end_by(EndCause::out_of_memory), kLimits, "grow").detail ==
+        "stopped for another call: out_of_memory");
+}
+
+TEST_CASE("where no call is known to be at fault, none is named") {
+  const Error error = bystander_error(end_by(EndCause::crashed), kLimits, "");
+  CHECK_FALSE(has(error.message, "another call"));
+  CHECK(error.detail == "SIGSEGV");
+}
+
+TEST_CASE("a bystander is told the limits too") {
+  CHECK(has(bystander_error(end_by(EndCause::cpu_exceeded), kLimits, "spin").message, "250ms"));
+  CHECK(has(bystander_error(end_by(EndCause::out_of_memory), kLimits, "grow").message, "64MB"));
+}
+
+// --- loading -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a module whose top level was on the CPU cannot be loaded, unless its worker was ended from outside") {
+  for (EndCause cause : kAllCauses) {
+    CAPTURE(name(cause));
+    WorkerEnd end = end_by(cause);
+    CHECK_FALSE(failed_to_load(end));
+    end.while_loading = true;
+    const bool from_outside =
+        cause == EndCause::zygote_died || cause == EndCause::removed || cause == EndCause::lock_failed;
+    CHECK(failed_to_load(end) == !from_outside);
+  }
+}
+
+TEST_CASE("the calls of a module that cannot be loaded were not executed, and the error says what its top level did") {
+  for (EndCause cause : kAllCauses) {
+    CAPTURE(name(cause));
+    WorkerEnd end = end_by(cause);
+    end.while_loading = true;
+    end.stack = "    at m.js:1:2";
+    if (!failed_to_load(end)) continue;
+    const Error error = load_error(end, kLimits);
+    CHECK(error.code == ErrorCode::load_failed);
+    CHECK(error.executed == Executed::no);
+    CHECK_FALSE(error.retryable);
+    CHECK(error.stack == end.stack);
+    CHECK(error.detail == ipc::to_string(guilty_error(end, kLimits).code));
+    CHECK_MESSAGE(has(error.message, "top level"), error.message);
+  }
+  CHECK(has(load_error(end_by(EndCause::cpu_exceeded), kLimits).message, "250ms"));
+  CHECK(has(load_error(end_by(EndCause::out_of_memory), kLimits).message, "64MB"));
+}
+
+// --- the log -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("for the log each cause has words of its own") {
+  std::vector<std::string> seen;
+  for (EndCause cause : kAllCauses) {
+    const std::string text = describe(end_by(cause), kLimits);
+    CHECK(text.starts_with("it "));
+    CHECK_MESSAGE(std::find(seen.begin(), seen.end(), text) == seen.end(), text);
+    seen.push_back(text);
+  }
+  CHECK(has(describe(end_by(EndCause::cpu_exceeded), kLimits), "250ms"));
+  CHECK(has(describe(end_by(EndCause::out_of_memory), kLimits), "64MB"));
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
