@@ -93,7 +93,8 @@ struct Call {
   # From the supervisor's receipt of the call to its answer, waiting included. 0: the supervisor's default. More than
   # the supervisor allows is cut to that.
   idempotent @8 :Bool;
-  # The call may be run again if its worker dies through no fault of the call.
+  # The caller says that running it twice does no harm. This version of the supervisor makes no use of it: a call that was
+  # started is never run again by itself, see `Error.retryable`.
 }
 
 struct Answer {

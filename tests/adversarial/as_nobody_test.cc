@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Programs that nobody can start: those under test, or copies, where the build folder is closed to other users.
+// Programs that the tests below can start: those under test, or copies, where the build folder is closed to nobody.
 struct Programs {
   std::shared_ptr<TemporaryFolder> folder;  // null: no copies were needed
   std::string supervisor;
@@ -38,8 +38,9 @@ fs::path v8_library() {
   return {};
 }
 
-Programs programs_for_nobody() {
-  if (nobody_can_start(supervisor_program()) && nobody_can_start(worker_program())) {
+Programs programs_to_start() {
+  const bool is_root = ::geteuid() == 0;
+  if (!is_root || (nobody_can_start(supervisor_program()) && nobody_can_start(worker_program()))) {
     return {nullptr, supervisor_program(), worker_program()};
   }
   auto folder = std::make_shared<TemporaryFolder>();
@@ -72,7 +73,7 @@ const Module kModule{"module", R"js(
 )js"};
 
 TEST_CASE("without root, functions are called, loops are stopped, memory is bounded, and nothing is left") {
-  const Programs programs = ::geteuid() == 0 ? programs_for_nobody() : Programs{nullptr, supervisor_program(), worker_program()};
+  const Programs programs = programs_to_start();
   Daemon daemon(as_nobody(programs, {kModule}, {"--stretch", "200ms", "--memory", "32MB"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
@@ -86,7 +87,7 @@ TEST_CASE("without root, functions are called, loops are stopped, memory is boun
 }
 
 TEST_CASE("without root, workers are locked as they are with root") {
-  const Programs programs = ::geteuid() == 0 ? programs_for_nobody() : Programs{nullptr, supervisor_program(), worker_program()};
+  const Programs programs = programs_to_start();
   Daemon daemon(as_nobody(programs, {kModule}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
@@ -113,8 +114,17 @@ TEST_CASE("without root, workers are locked as they are with root") {
   }
 }
 
+TEST_CASE("a module's file that the supervisor may not read is load_failed with the reason") {
+  const Programs programs = programs_to_start();
+  Daemon daemon(as_nobody(programs, {kModule, {"closed", "exports.f = () => 1;"}}));
+  fs::permissions(daemon.folder()->path() / "modules/closed-v1.js", fs::perms::none);
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"closed", "f"})) == "load_failed: cannot read module closed@v1: Permission denied");
+  CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
+}
+
 TEST_CASE("without root, workers that are killed are replaced, and a supervisor that is killed leaves no process") {
-  const Programs programs = ::geteuid() == 0 ? programs_for_nobody() : Programs{nullptr, supervisor_program(), worker_program()};
+  const Programs programs = programs_to_start();
   Daemon daemon(as_nobody(programs, {kModule}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");

@@ -1,7 +1,6 @@
 #include "tests/adversarial/attacker.h"
 
 #include <fmt/format.h>
-
 #include <sys/syscall.h>
 
 #include "sandbox/process_state.h"
@@ -44,6 +43,18 @@ exports.oldSystemCall = (number) => oldSystemCall(number);
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));
 exports.spin = () => spin();
 
+// Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
+// as memory that is not writable is not counted as data. Returns the bytes that it got.
+exports.takeMemory = (hide) => {
+  const size = 4n << 20n;
+  for (let taken = 0n; ; taken += size) {
+    const at = systemCall(%MMAP%n, 0n, size, 3n, 0x22n, -1n, 0n);
+    if (at < 0) return Number(taken);
+    for (let offset = 0n; offset < size; offset += 4096n) writeWord(BigInt(at) + offset, 1n);
+    if (hide && systemCall(%MPROTECT%n, BigInt(at), size, 1n) !== 0) return Number(taken);
+  }
+};
+
 // Sends these bytes to the supervisor, and answers 'sent' in the regular way.
 exports.send = (list, context) => { sendAll(bytesOf(list, context)); return 'sent'; };
 // The same, and no answer.
@@ -56,7 +67,10 @@ exports.sendAndSpin = (list, context) => { sendAll(bytesOf(list, context)); spin
 // Writes lies, [[field, value], ...], on the shared page and goes on as told.
 exports.lieAndSpin = (lies) => { for (const [what, value] of lies) lie(what, value); spin(); };
 exports.lieAndLoop = (lies) => { for (const [what, value] of lies) lie(what, value); while (true) {} };
-exports.lieAndExit = ([lies, status]) => { for (const [what, value] of lies) lie(what, value); systemCall(%EXIT_GROUP%, status); };
+exports.lieAndExit = ([lies, status]) => {
+  for (const [what, value] of lies) lie(what, value);
+  systemCall(%EXIT_GROUP%, status);
+};
 exports.lieAndHold = (lies) => { for (const [what, value] of lies) lie(what, value); return new Promise(() => {}); };
 exports.answerLieAndSpin = (lies) => {
   setTimeout(() => { for (const [what, value] of lies) lie(what, value); spin(); }, 5);
@@ -64,6 +78,14 @@ exports.answerLieAndSpin = (lies) => {
 };
 // Claims, over and over, that a new stretch has just begun.
 exports.renewStretches = () => { lie('stretchStart', 1n << 62n); spin(sharedPage() + page.stretchCount); };
+)js";
+
+constexpr const char* kBystander = R"js('use strict';
+let resolvers = [];
+exports.ping = () => 'pong';
+exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));
+exports.hold = () => new Promise((resolve) => resolvers.push(() => resolve('held')));
+exports.release = () => { for (const resolve of resolvers) resolve(); resolvers = []; };
 )js";
 
 std::string replaced(std::string text, const std::string& what, long number) {
@@ -76,16 +98,16 @@ std::string replaced(std::string text, const std::string& what, long number) {
 DaemonOptions under_attack(std::vector<std::string> flags) {
   std::string code = replaced(kAttacker, "%SOCKET%", sandbox::kKeptDescriptor);
   code = replaced(replaced(code, "%SENDTO%", SYS_sendto), "%EXIT_GROUP%", SYS_exit_group);
-  return {.modules = {{"attacker", code},
-                      {"bystander", "exports.ping = () => 'pong'; exports.hold = () => new Promise(() => {});"
-                                    "exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));"}},
+  code = replaced(replaced(code, "%MMAP%", SYS_mmap), "%MPROTECT%", SYS_mprotect);
+  return {.modules = {{"attacker", code}, {"bystander", kBystander}},
           .flags = std::move(flags),
           .worker = attacker_program()};
 }
 
 std::string as_json(std::string_view bytes) {
   std::string text = "[";
-  for (const char byte : bytes) text += fmt::format("{}{}", text.size() == 1 ? "" : ",", static_cast<unsigned char>(byte));
+  for (const char byte : bytes)
+    text += fmt::format("{}{}", text.size() == 1 ? "" : ",", static_cast<unsigned char>(byte));
   return text + "]";
 }
 

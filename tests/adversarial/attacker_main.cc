@@ -29,7 +29,8 @@ std::uint64_t to_word(v8::Local<v8::Value> value) {
 void system_call(const Arguments& arguments) {
   std::uint64_t words[7] = {};
   for (int i = 0; i < 7 && i < arguments.Length(); ++i) words[i] = to_word(arguments[i]);
-  const long result = ::syscall(static_cast<long>(words[0]), words[1], words[2], words[3], words[4], words[5], words[6]);
+  const long result =
+      ::syscall(static_cast<long>(words[0]), words[1], words[2], words[3], words[4], words[5], words[6]);
   arguments.GetReturnValue().Set(static_cast<double>(result < 0 ? -errno : result));
 }
 
@@ -78,7 +79,8 @@ void add_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
 
 template <typename Number>
 void read_option(std::string_view argument, std::string_view name, Number& into) {
-  if (argument.starts_with(name)) std::from_chars(argument.data() + name.size(), argument.data() + argument.size(), into);
+  if (argument.starts_with(name))
+    std::from_chars(argument.data() + name.size(), argument.data() + argument.size(), into);
 }
 
 }  // namespace

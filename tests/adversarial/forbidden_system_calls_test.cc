@@ -1,5 +1,6 @@
 // System calls made by native code inside a locked worker: what is not in the table ends the worker, which is told
 // apart from every other end, and costs nobody else anything.
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sched.h>
@@ -140,10 +141,42 @@ TEST_CASE("what is allowed gives no more than it should: no second descriptor, n
   Daemon daemon(under_attack({"--memory", "32MB"}));
   ipc::Client client = daemon.connect();
   // 16 GB of private memory: reserved or not, it may not be had to write to.
-  const auto mapped = call(client, attempt({"mmap", SYS_mmap, {0, 16L << 30, PROT_READ | PROT_WRITE,
-                                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0}}));
+  const auto mapped = call(
+      client, attempt({"mmap",
+                       SYS_mmap,
+                       {0, 16L << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0}}));
   CHECK(outcome(mapped) == std::to_string(-ENOMEM));
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+}
+
+// The most that the worker has resident while it takes memory with --memory 32MB.
+std::uint64_t most_resident(bool hide) {
+  Daemon daemon(under_attack({"--memory", "32MB", "--stretch", "30s"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  Calls calls(client);
+  calls.start({"attacker", "takeMemory", hide ? "true" : "false"});
+  std::uint64_t most = 0;
+  while (!calls.is_answered(0)) {
+    client.run_once(std::chrono::milliseconds(1));
+    const std::string resident = status_field(attacker, "RssAnon");  // "1234 kB"
+    if (!resident.empty()) most = std::max<std::uint64_t>(most, std::stoull(resident) << 10);
+  }
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  daemon.stop();
+  return most;
+}
+
+// The module's memory, and the headroom that V8 needs beside it.
+constexpr std::uint64_t kMostResident = std::uint64_t{256} << 20;
+
+TEST_CASE("native code gets little more memory than its module may use") {
+  CHECK(most_resident(false) < kMostResident);
+}
+
+TEST_CASE("native code that hides its memory from the kernel's count gets little more of it" * doctest::should_fail()) {
+  CHECK(most_resident(true) < kMostResident);
 }
 
 #ifdef __x86_64__

@@ -51,7 +51,8 @@ ipc::Answer attack(const std::string& function, const std::string& payload, std:
   const pid_t bystander = worker_of(client, "bystander").pid;
   Calls calls(client);
   const auto waiting = calls.start({"bystander", "wait", "50"});
-  const auto attacking = calls.start({.module = "attacker", .function = function, .payload = payload, .timeout = timeout});
+  const auto attacking =
+      calls.start({.module = "attacker", .function = function, .payload = payload, .timeout = timeout});
   while (!calls.is_answered(attacking)) CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   CHECK(outcome(calls.wait_for(waiting)) == "\"waited\"");
   CHECK(eventually([&] { return !is_running(attacker); }));
@@ -104,22 +105,25 @@ TEST_CASE("a worker that answers twice is killed, and the first answer is the an
 TEST_CASE("no worker can answer another module's call") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
   Calls calls(client);
   // The supervisor numbers calls in the order in which they come.
-  const auto victim = calls.start({"bystander", "wait", "300"});
+  const auto victim = calls.start({"bystander", "hold"});
   const auto attacking = calls.start({"attacker", "sendAndHold", as_json(result_frame(id + 1, "\"forged\""))});
   const auto error = error_of(calls.wait_for(attacking));
   CHECK(contains(error.detail, std::to_string(id + 1)));
   CHECK_FALSE(calls.is_answered(victim));
-  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  call(client, {"bystander", "release"});
+  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
   daemon.stop();
 }
 
 TEST_CASE("no worker can pass an error off as the supervisor's") {
-  for (const auto code : {ipc::ErrorCode::cpu_exceeded, ipc::ErrorCode::deadline_exceeded, ipc::ErrorCode::out_of_memory,
-                          ipc::ErrorCode::sandbox_violation, ipc::ErrorCode::worker_crashed, ipc::ErrorCode::overloaded,
-                          ipc::ErrorCode::permission_denied, ipc::ErrorCode::unavailable, ipc::ErrorCode::load_failed}) {
+  for (const auto code :
+       {ipc::ErrorCode::cpu_exceeded, ipc::ErrorCode::deadline_exceeded, ipc::ErrorCode::out_of_memory,
+        ipc::ErrorCode::sandbox_violation, ipc::ErrorCode::worker_crashed, ipc::ErrorCode::overloaded,
+        ipc::ErrorCode::permission_denied, ipc::ErrorCode::unavailable, ipc::ErrorCode::load_failed}) {
     ipc::Error forged;
     forged.code = code;
     forged.message = "forged";
@@ -127,6 +131,26 @@ TEST_CASE("no worker can pass an error off as the supervisor's") {
     CHECK(ipc::to_string(error.code) == "worker_crashed");
     CHECK_FALSE(contains(error.message, "forged"));
   }
+}
+
+TEST_CASE("a worker whose answer is in an encoding that does not exist is killed") {
+  ipc::OutputBuffer out;
+  ipc::encode_worker_result(out, kOwnId, {ipc::as_bytes("1"), static_cast<ipc::Encoding>(99)});
+  CHECK(contains(cut_off(text_of(out)).detail, "encoding 99"));
+}
+
+TEST_CASE("a result that is no JSON reaches no terminal") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const std::string rude = as_json(result_frame(kOwnId, "not JSON \x1b[31m\n"));
+  const Finished done =
+      run({command_program(), "invoke", "attacker@v1", "sendAndHold", "-", "--socket", daemon.socket_path()},
+          {.input = rude});
+  CHECK(done.status == 3);
+  CHECK(done.output == "");
+  CHECK(contains(done.errors, "error: protocol_error"));
+  CHECK_FALSE(contains(done.errors, "\x1b"));
 }
 
 TEST_CASE("the texts of a worker's error are cut and cleaned before a client sees them") {
@@ -152,7 +176,8 @@ TEST_CASE("a module that says while it loads that it has loaded is found out, an
   DaemonOptions options = under_attack();
   const std::string loaded = as_json(worker_frame(ipc::Loaded{}));
   // The attacker's module, with a top level that sends.
-  options.modules.push_back({"eager", options.modules.front().code + fmt::format("\nsendAll(bytesOf({}, {{}}));", loaded)});
+  options.modules.push_back(
+      {"eager", options.modules.front().code + fmt::format("\nsendAll(bytesOf({}, {{}}));", loaded)});
   Daemon daemon(std::move(options));
   ipc::Client client = daemon.connect();
   CHECK(code_of(call(client, {"eager", "ping"})) != "unavailable");
@@ -183,17 +208,20 @@ TEST_CASE("a worker that says that it cannot load, and lives on, is killed") {
 TEST_CASE("a worker's last words are its own: they blame no other call, and are cut and cleaned") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
   Calls calls(client);
-  const auto victim = calls.start({"bystander", "wait", "300"});
+  const auto victim = calls.start({"bystander", "hold"});
   const std::string stack = std::string(100'000, 'x') + "\xFF\x1b[31m";
-  const auto attacking = calls.start(
-      {"attacker", "sendAndHold",
-       as_json(worker_frame(ipc::Stopped{ipc::StopReason::out_of_memory, id + 1, stack, "heap"}))});
+  const auto attacking =
+      calls.start({"attacker", "sendAndHold",
+                   as_json(worker_frame(ipc::Stopped{ipc::StopReason::out_of_memory, id + 1, stack, "heap"}))});
   const auto error = error_of(calls.wait_for(attacking));
   CHECK(error.stack.size() <= 32 << 10);
   CHECK_FALSE(contains(error.stack, "\xFF"));
-  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  CHECK_FALSE(calls.is_answered(victim));
+  call(client, {"bystander", "release"});
+  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
   daemon.stop();
 }
 
@@ -201,14 +229,16 @@ TEST_CASE("what a worker logs cannot forge a line or drown the log") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   const std::string forged = "text\x1b[2J\n2030-01-01T00:00:00 critical forged \xFF\xFE";
-  CHECK(outcome(call(client, {"attacker", "send", as_json(worker_frame(ipc::LogLine{ipc::LogLevel::info, forged, 7}))})) ==
-        "\"sent\"");
+  CHECK(outcome(call(client, {"attacker", "send",
+                              as_json(worker_frame(ipc::LogLine{ipc::LogLevel::info, forged, 7}))})) == "\"sent\"");
   REQUIRE(daemon.logged("forged"));
   CHECK(contains(daemon.log(), R"(text\x1b[2J\n2030-01-01T00:00:00 critical forged)"));
   CHECK_FALSE(contains(daemon.log(), "\x1b"));
 }
 
-TEST_CASE("a worker that floods the supervisor is stopped at its call's deadline or before, and others are served meanwhile") {
+TEST_CASE(
+    "a worker that floods the supervisor is stopped at its call's deadline or before, and others are served "
+    "meanwhile") {
   const std::string line = worker_frame(ipc::LogLine{ipc::LogLevel::info, std::string(8000, 'x'), 0});
   std::string many;
   for (int i = 0; i < 8; ++i) many += line;
@@ -216,7 +246,9 @@ TEST_CASE("a worker that floods the supervisor is stopped at its call's deadline
   CHECK((code_of(answer) == "cpu_exceeded" || code_of(answer) == "deadline_exceeded"));
 }
 
-TEST_CASE("a worker that takes no more requests is killed at its calls' deadline, and does not fill the supervisor's memory") {
+TEST_CASE(
+    "a worker that takes no more requests is killed at its calls' deadline, and does not fill the supervisor's "
+    "memory") {
   Daemon daemon(under_attack({"--stretch", "10m"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -248,7 +280,8 @@ TEST_CASE("a worker that claims to run nothing, and loops, is stopped at its cal
 }
 
 TEST_CASE("a worker that claims to have begun in the future buys no time") {
-  for (const std::string start : {"9223372036854775807", "18446744073709551615", "4611686018427387904", "1000000000000000000", "0"}) {
+  for (const std::string start :
+       {"9223372036854775807", "18446744073709551615", "4611686018427387904", "1000000000000000000", "0"}) {
     CAPTURE(start);
     const auto answer = attack("lieAndSpin", fmt::format(R"([["stretchStart","{}"]])", start), {"--stretch", "100ms"},
                                milliseconds(10'000));
@@ -264,12 +297,15 @@ TEST_CASE("a worker that claims to begin a new stretch all the time is stopped a
 TEST_CASE("a worker that claims to run another module's call harms that call in no way") {
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   const auto id = std::stoull(outcome(call(client, {"attacker", "requestId"})).substr(1));
   Calls calls(client);
-  const auto victim = calls.start({"bystander", "wait", "400"});
+  const auto victim = calls.start({"bystander", "hold"});
   const auto attacking = calls.start({"attacker", "lieAndSpin", fmt::format(R"([["running",{}]])", id + 1)});
   CHECK(code_of(calls.wait_for(attacking)) != "result");
-  CHECK(outcome(calls.wait_for(victim)) == "\"waited\"");
+  CHECK_FALSE(calls.is_answered(victim));
+  call(client, {"bystander", "release"});
+  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
   daemon.stop();
 }
 
@@ -293,10 +329,12 @@ TEST_CASE("a worker that claims to have started everything costs only its own mo
   Calls calls(client);
   calls.start({"attacker", "lieAndSpin", R"([["lastStarted","18446744073709551615"]])"});
   for (int i = 0; i < 10; ++i) calls.start({"attacker", "ping"});
-  const auto victim = calls.start({"bystander", "wait", "300"});
-  calls.wait_for_all();
-  CHECK(code_of(calls.answer(0)) == "cpu_exceeded");
-  CHECK(outcome(calls.answer(victim)) == "\"waited\"");
+  const auto victim = calls.start({"bystander", "hold"});
+  CHECK(code_of(calls.wait_for(0)) == "cpu_exceeded");
+  for (std::size_t ping = 1; ping <= 10; ++ping) calls.wait_for(ping);
+  CHECK_FALSE(calls.is_answered(victim));
+  call(client, {"bystander", "release"});
+  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
   daemon.stop();
 }
 

@@ -85,7 +85,7 @@ class Owner final : public ClientSession::Owner {
       case Manner::answer:
         return client.answer(call.id, ipc::ResultView{call.payload}, 0);
       case Manner::answer_large: {
-        static const std::string large(std::size_t{300} << 10, 'x');
+        static const std::string large(std::size_t{100} << 10, 'x');
         return client.answer(call.id, ipc::ResultView{ipc::as_bytes(large)}, 0);
       }
       case Manner::refuse: {
@@ -192,14 +192,14 @@ class World {
       case 2:
         return send(call(script.byte(), script.bytes(script.byte())));
       case 3: {
-        const std::size_t count = std::size_t{script.byte()} * 8;
+        const std::size_t count = std::size_t{script.byte()} * 5;
         const std::uint64_t first = std::uint64_t{script.byte()} << 8;
         for (std::size_t i = 0; i < count; ++i) send(call(first + i, ""));
         return;
       }
       case 4: {
-        static const std::string large(std::size_t{1} << 20, 'x');
-        return send(call(script.byte(), std::string_view(large).substr(0, std::size_t{script.byte()} << 12)));
+        static const std::string large(std::size_t{256} << 10, 'x');
+        return send(call(script.byte(), std::string_view(large).substr(0, std::size_t{script.byte()} << 10)));
       }
       case 5:
         return send(encoded(ipc::CancelRequest{script.byte()}));

@@ -22,8 +22,9 @@ std::size_t with_module(const List& all) {
 }
 
 std::size_t on_standby(const List& all) {
-  return static_cast<std::size_t>(std::count_if(
-      all.begin(), all.end(), [](const auto& worker) { return worker.state == WorkerState::standby && worker.pid != 0; }));
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto& worker) {
+    return worker.state == WorkerState::standby && worker.pid != 0;
+  }));
 }
 
 Module echo(const std::string& name) { return {name, "exports.echo = (payload) => payload;"}; }
@@ -48,9 +49,8 @@ TEST_CASE("with --max-workers 1 two modules take turns, each time in a fresh pro
     pids.insert(worker_of(client, module).pid);
   }
   CHECK(pids.size() == 10);
-  CHECK(eventually([&] {
-    return std::count_if(pids.begin(), pids.end(), [](pid_t pid) { return is_running(pid); }) == 1;
-  }));
+  CHECK(eventually(
+      [&] { return std::count_if(pids.begin(), pids.end(), [](pid_t pid) { return is_running(pid); }) == 1; }));
   daemon.stop();
 }
 
@@ -66,8 +66,10 @@ TEST_CASE("of several idle modules the one that was idle longest makes room") {
   CHECK(with_module(workers(client)) == 2);
 }
 
-TEST_CASE("a module whose calls are in flight keeps its process, and others wait their turn: first come, first served") {
-  Daemon daemon({.modules = {holder("busy"), echo("one"), echo("two"), echo("three")}, .flags = {"--max-workers", "1"}});
+TEST_CASE(
+    "a module whose calls are in flight keeps its process, and others wait their turn: first come, first served") {
+  Daemon daemon(
+      {.modules = {holder("busy"), echo("one"), echo("two"), echo("three")}, .flags = {"--max-workers", "1"}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   calls.start({"busy", "hold"});
@@ -77,7 +79,8 @@ TEST_CASE("a module whose calls are in flight keeps its process, and others wait
   CHECK(calls.order().empty());
   call(client, {"busy", "release"});
   calls.wait_for_all();
-  CHECK(calls.order() == std::vector<std::size_t>{0, 1, 4, 2, 3});  // a module that has its turn takes all its calls along
+  CHECK(calls.order() ==
+        std::vector<std::size_t>{0, 1, 4, 2, 3});  // a module that has its turn takes all its calls along
   CHECK(calls.count("result") == 5);
   daemon.stop();
 }
@@ -94,8 +97,10 @@ TEST_CASE("after its idle time a module has no process, and its next call gets a
 }
 
 TEST_CASE("a call longer than the idle time keeps its process") {
-  Daemon daemon({.modules = {{"slow", "exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));"}},
-                 .flags = {"--idle-timeout", "20ms"}});
+  Daemon daemon(
+      {.modules = {{"slow",
+                    "exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));"}},
+       .flags = {"--idle-timeout", "20ms"}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"slow", "wait", "300"})) == "\"waited\"");
 }
@@ -129,7 +134,8 @@ TEST_CASE("a standby serves the first call of a module") {
   CHECK(worker_of(client, "one").pid == standby);
 }
 
-TEST_CASE("more modules than fit are all served with many calls each, and never are there more processes than allowed") {
+TEST_CASE(
+    "more modules than fit are all served with many calls each, and never are there more processes than allowed") {
   std::vector<Module> modules;
   for (int i = 0; i < 12; ++i) modules.push_back(echo(fmt::format("m{}", i)));
   Daemon daemon({.modules = modules, .flags = {"--max-workers", "3"}});
@@ -158,7 +164,8 @@ TEST_CASE("a fresh process knows nothing of what its module kept in the last one
 TEST_CASE("no two of 50 processes draw the same random numbers") {
   std::vector<Module> modules;
   for (int i = 0; i < 50; ++i) {
-    modules.push_back({fmt::format("m{}", i), "const first = Math.random(); exports.draw = () => [first, Math.random()];"});
+    modules.push_back(
+        {fmt::format("m{}", i), "const first = Math.random(); exports.draw = () => [first, Math.random()];"});
   }
   Daemon daemon({.modules = modules, .flags = {"--max-workers", "1", "--standby", "2"}});
   ipc::Client client = daemon.connect();

@@ -144,7 +144,8 @@ TEST_CASE("holdfast invoke calls a running supervisor, and holdfast ps shows the
   CHECK(holdfast({"invoke", "echo@v1", "echo", R"(["x"])", "--socket", socket}).output == "[\"x\"]\n");
 
   const json listed = json::parse(holdfast({"ps", "--json", "--socket", socket}).output);
-  const auto echo = std::find_if(listed.begin(), listed.end(), [](const json& row) { return row.at("module") == "echo"; });
+  const auto echo =
+      std::find_if(listed.begin(), listed.end(), [](const json& row) { return row.at("module") == "echo"; });
   REQUIRE(echo != listed.end());
   CHECK(echo->at("version") == "v1");
   CHECK(echo->at("state") == "idle");

@@ -15,8 +15,12 @@ namespace {
 using std::chrono::milliseconds;
 
 const std::vector<Module> kModules = {
-    {"one", "exports.echo = (payload) => payload; exports.wait = (payload) => new Promise((resolve) => setTimeout(resolve, 1, payload));"},
-    {"two", "exports.echo = (payload) => payload; exports.wait = (payload) => new Promise((resolve) => setTimeout(resolve, 1, payload));"},
+    {"one",
+     "exports.echo = (payload) => payload; exports.wait = (payload) => new Promise((resolve) => setTimeout(resolve, 1, "
+     "payload));"},
+    {"two",
+     "exports.echo = (payload) => payload; exports.wait = (payload) => new Promise((resolve) => setTimeout(resolve, 1, "
+     "payload));"},
 };
 
 // The zygote, or 0 while there is none that runs.
@@ -70,35 +74,44 @@ void check_under_load(Daemon& daemon, const std::function<void(ipc::Client&)>& d
 
 TEST_CASE("workers that are killed under load cost only the calls that they had started") {
   Daemon daemon({.modules = kModules});
-  check_under_load(daemon, [](ipc::Client& observer) {
-    for (const auto& worker : workers(observer)) {
-      if (worker.module == "one") ::kill(worker.pid, SIGKILL);
-    }
-  }, 8);
+  check_under_load(
+      daemon,
+      [](ipc::Client& observer) {
+        for (const auto& worker : workers(observer)) {
+          if (worker.module == "one") ::kill(worker.pid, SIGKILL);
+        }
+      },
+      8);
   daemon.stop();
 }
 
 TEST_CASE("every worker killed at once, standbys too, is made up for") {
   Daemon daemon({.modules = kModules, .flags = {"--standby", "3"}});
-  check_under_load(daemon, [](ipc::Client& observer) {
-    for (const auto& worker : workers(observer)) {
-      if (worker.pid != 0) ::kill(worker.pid, SIGKILL);
-    }
-  }, 5);
+  check_under_load(
+      daemon,
+      [](ipc::Client& observer) {
+        for (const auto& worker : workers(observer)) {
+          if (worker.pid != 0) ::kill(worker.pid, SIGKILL);
+        }
+      },
+      5);
   daemon.stop();
 }
 
 TEST_CASE("a zygote that is killed under load takes its workers along, and another one takes over") {
   Daemon daemon({.modules = kModules});
   std::vector<pid_t> killed;
-  check_under_load(daemon, [&](ipc::Client&) {
-    killed.push_back(daemon.zygote());
-    ::kill(killed.back(), SIGKILL);
-    REQUIRE(eventually([&] {
-      const pid_t zygote = zygote_or_none(daemon);
-      return zygote != 0 && zygote != killed.back();
-    }));
-  }, 3);
+  check_under_load(
+      daemon,
+      [&](ipc::Client&) {
+        killed.push_back(daemon.zygote());
+        ::kill(killed.back(), SIGKILL);
+        REQUIRE(eventually([&] {
+          const pid_t zygote = zygote_or_none(daemon);
+          return zygote != 0 && zygote != killed.back();
+        }));
+      },
+      3);
   for (pid_t zygote : killed) CHECK_FALSE(is_running(zygote));
   daemon.stop();
 }
@@ -106,22 +119,27 @@ TEST_CASE("a zygote that is killed under load takes its workers along, and anoth
 TEST_CASE("a launcher that is killed under load takes the zygote and the workers along, and another one takes over") {
   Daemon daemon({.modules = kModules});
   std::vector<pid_t> killed;
-  check_under_load(daemon, [&](ipc::Client&) {
-    const pid_t launcher = daemon.launcher();
-    for (pid_t process : descendants_of(launcher)) killed.push_back(process);
-    killed.push_back(launcher);
-    ::kill(launcher, SIGKILL);
-    REQUIRE(eventually([&] {
-      const auto launchers = children_of(daemon.pid());
-      return launchers.size() == 1 && launchers.front() != launcher && zygote_or_none(daemon) != 0;
-    }));
-  }, 3);
+  check_under_load(
+      daemon,
+      [&](ipc::Client&) {
+        const pid_t launcher = daemon.launcher();
+        for (pid_t process : descendants_of(launcher)) killed.push_back(process);
+        killed.push_back(launcher);
+        ::kill(launcher, SIGKILL);
+        REQUIRE(eventually([&] {
+          const auto launchers = children_of(daemon.pid());
+          return launchers.size() == 1 && launchers.front() != launcher && zygote_or_none(daemon) != 0;
+        }));
+      },
+      3);
   for (pid_t process : killed) CHECK(eventually([&] { return !is_running(process); }));
   daemon.stop();
 }
 
 TEST_CASE("calls that were open when the zygote died say so, and may be repeated") {
-  Daemon daemon({.modules = {{"holder", "let held = 0; exports.hold = () => { held++; return new Promise(() => {}); }; exports.held = () => held;"}}});
+  Daemon daemon({.modules = {{"holder",
+                              "let held = 0; exports.hold = () => { held++; return new Promise(() => {}); }; "
+                              "exports.held = () => held;"}}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   for (int i = 0; i < 5; ++i) calls.start({"holder", "hold"});
@@ -178,14 +196,16 @@ TEST_CASE("the calls of a worker that is stopped by a signal meet their deadline
   CHECK(outcome(call(client, {"one", "echo", "1"})) == "1");
   const pid_t stopped = worker_of(client, "one").pid;
   ::kill(stopped, SIGSTOP);
-  CHECK(code_of(call(client, {.module = "one", .function = "echo", .timeout = milliseconds(100)})) == "deadline_exceeded");
+  CHECK(code_of(call(client, {.module = "one", .function = "echo", .timeout = milliseconds(100)})) ==
+        "deadline_exceeded");
   CHECK(outcome(call(client, {"one", "echo", "2"})) == "2");
   CHECK(worker_of(client, "one").pid != stopped);
   CHECK(eventually([&] { return !is_running(stopped); }));
   daemon.stop();
 }
 
-TEST_CASE("a supervisor that is killed takes all its processes along, and the next one serves the same socket at once") {
+TEST_CASE(
+    "a supervisor that is killed takes all its processes along, and the next one serves the same socket at once") {
   auto folder = std::make_shared<TemporaryFolder>();
   std::vector<pid_t> family;
   {

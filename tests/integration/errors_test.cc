@@ -1,9 +1,9 @@
 // Every error that a call can end with, brought about for real.
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -62,8 +62,8 @@ TEST_CASE("a module that was removed keeps its process, and is not_found once th
 }
 
 TEST_CASE("a function that is not exported is not_found, and the message says what is") {
-  Daemon daemon({.modules = {{"module", "exports.one = () => 1; exports.two = () => 2; exports.number = 3;"},
-                             {"empty", ""}}});
+  Daemon daemon(
+      {.modules = {{"module", "exports.one = () => 1; exports.two = () => 2; exports.number = 3;"}, {"empty", ""}}});
   ipc::Client client = daemon.connect();
   const auto error = error_of(call(client, {"module", "three"}));
   CHECK(error.code == ipc::ErrorCode::not_found);
@@ -161,8 +161,8 @@ TEST_CASE("exports that are no object are load_failed") {
   CHECK(contains(load_error("module.exports = 7;").message, "number"));
   CHECK(contains(load_error("module.exports = undefined;").message, "undefined"));
   CHECK(contains(load_error("module.exports = null;").message, "must be an object"));
-  CHECK(contains(load_error("Object.defineProperty(module, 'exports', { get() { throw new Error('mine'); } });").message,
-                 "mine"));
+  CHECK(contains(
+      load_error("Object.defineProperty(module, 'exports', { get() { throw new Error('mine'); } });").message, "mine"));
 }
 
 TEST_CASE("the syntax of ES modules is load_failed") {
@@ -184,8 +184,10 @@ TEST_CASE("a file that is no regular file, too large or unreadable is load_faile
   daemon.folder()->write("modules/large-v1.js", "");
   std::filesystem::resize_file(modules / "large-v1.js", std::uintmax_t{1} << 40);
   ipc::Client client = daemon.connect();
-  CHECK(contains(outcome(call(client, {"folder", "f"})), "load_failed: cannot read module folder@v1: it is not a regular file"));
-  CHECK(contains(outcome(call(client, {"pipe", "f"})), "load_failed: cannot read module pipe@v1: it is not a regular file"));
+  CHECK(contains(outcome(call(client, {"folder", "f"})),
+                 "load_failed: cannot read module folder@v1: it is not a regular file"));
+  CHECK(contains(outcome(call(client, {"pipe", "f"})),
+                 "load_failed: cannot read module pipe@v1: it is not a regular file"));
   CHECK(contains(outcome(call(client, {"large", "f"})), "load_failed: cannot read module large@v1: it has "));
   CHECK(code_of(call(client, {"loop", "f"})) != "result");
   CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
@@ -193,7 +195,8 @@ TEST_CASE("a file that is no regular file, too large or unreadable is load_faile
 }
 
 TEST_CASE("calls that waited while their module failed to load are all answered load_failed") {
-  Daemon daemon({.modules = {{"broken", "let end = Date.now() + 50; while (Date.now() < end) {} throw new Error('no');"}}});
+  Daemon daemon(
+      {.modules = {{"broken", "let end = Date.now() + 50; while (Date.now() < end) {} throw new Error('no');"}}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   for (int i = 0; i < 300; ++i) calls.start({"broken", "f"});
@@ -255,13 +258,21 @@ TEST_CASE("anything can be thrown, and is shown as well as it can be") {
       exports.symbol = () => { throw Symbol('mark'); };
       exports.function = () => { throw function thrown() {}; };
       exports.bare = () => { throw Object.create(null); };
-      exports.hostileName = () => { const e = new Error('x'); Object.defineProperty(e, 'name', { get() { throw e; } }); throw e; };
+      exports.hostileName = () => {
+        const e = new Error('x');
+        throw Object.defineProperty(e, 'name', { get() { throw e; } });
+      };
       exports.hostileMessage = () => { throw Object.assign(new Error(), { message: { toString() { throw 1; } } }); };
       exports.hostileStack = () => { throw Object.assign(new Error('m'), { stack: Symbol('s') }); };
-      exports.proxy = () => { throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 2; }, ownKeys() { throw 3; } }); };
+      exports.proxy = () => {
+        throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 2; }, ownKeys() { throw 3; } });
+      };
       exports.cyclic = () => { const o = {}; o.o = o; throw o; };
       exports.endless = () => { throw new Error('m'.repeat(10000000)); };
-      exports.prepared = () => { Error.prepareStackTrace = () => { throw new Error('no stack'); }; throw new Error('prepared'); };
+      exports.prepared = () => {
+        Error.prepareStackTrace = () => { throw new Error('no stack'); };
+        throw new Error('prepared');
+      };
   )js"}}});
   ipc::Client client = daemon.connect();
   for (const std::string function :
@@ -319,9 +330,13 @@ TEST_CASE("--timeout is the time of calls that set none") {
   CHECK(code_of(call(client, {"holder", "hold"})) == "deadline_exceeded");
 }
 
-TEST_CASE("a call that is on the CPU at its deadline is deadline_exceeded with its stack, and the process is replaced") {
-  Daemon daemon({.modules = {{"spinner", "\nfunction spin() { while (true) {} }\nexports.spin = () => spin();\nexports.ping = () => 'pong';"}},
-                 .flags = {"--stretch", "1m"}});
+TEST_CASE(
+    "a call that is on the CPU at its deadline is deadline_exceeded with its stack, and the process is replaced") {
+  Daemon daemon(
+      {.modules =
+           {{"spinner",
+             "\nfunction spin() { while (true) {} }\nexports.spin = () => spin();\nexports.ping = () => 'pong';"}},
+       .flags = {"--stretch", "1m"}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
   const auto before = worker_of(client, "spinner").pid;
@@ -340,7 +355,7 @@ TEST_CASE("a function that fills its heap is out_of_memory; the supervisor and o
   Daemon daemon({.modules = {kEcho, {"glutton", R"js(
       exports.arrays = () => { const all = []; while (true) all.push(new Array(1000).fill(0.5)); };
       exports.objects = () => { let list = null; while (true) list = { list, a: 1, b: 'two' }; };
-      exports.strings = () => { const all = []; while (true) all.push(`text ${all.length}`.repeat(50) + Math.random()); };
+      exports.strings = () => { const all = []; while (true) all.push(`${all.length}`.repeat(50) + Math.random()); };
       exports.map = () => { const map = new Map(); for (let i = 0; ; i++) map.set(i, {}); };
       exports.closures = () => { const all = []; while (true) all.push(() => all); };
       exports.oneArray = () => { const all = []; while (true) all.push(1.5, {}); };
@@ -388,7 +403,10 @@ TEST_CASE("a function that fills its memory with array buffers gets no more than
   Daemon daemon({.modules = {kEcho, {"buffers", R"js(
       exports.fill = () => { const all = []; while (true) all.push(new Uint8Array(1 << 20).fill(1)); };
       exports.grow = () => { const memory = new WebAssembly.Memory({ initial: 1 }); while (true) memory.grow(16); };
-      exports.tables = () => { const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' }); while (true) table.grow(100000); };
+      exports.tables = () => {
+        const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
+        while (true) table.grow(100000);
+      };
       exports.ping = () => 'pong';
   )js"}},
                  .flags = {"--memory", "32MB", "--stretch", "30s"}});
@@ -539,7 +557,11 @@ TEST_CASE("a result that JSON cannot say is not_serializable, with the path of t
       exports.symbol = () => Symbol('s');
       exports.throws = () => ({ toJSON() { throw new Error('will not'); } });
       exports.promised = async () => 7n;
-      exports.deep = () => { const root = {}; let at = root; for (let i = 0; i < 100000; i++) at = at.a = {}; return root; };
+      exports.deep = () => {
+        const root = {};
+        for (let i = 0, at = root; i < 100000; i++) at = at.a = {};
+        return root;
+      };
       exports.shared = () => { const leaf = {}; return { a: leaf, b: leaf }; };
       exports.undefinedFromToJSON = () => ({ toJSON() { return undefined; } });
   )js"}},
@@ -572,7 +594,9 @@ TEST_CASE("a payload that is not JSON is protocol_error and was not executed") {
     CHECK(ipc::to_string(error.code) == "protocol_error");
     CHECK(error.executed == Executed::no);
   }
-  CHECK(code_of(call(client, {.module = "echo", .function = "echo", .payload = R"({"length":1})",
+  CHECK(code_of(call(client, {.module = "echo",
+                              .function = "echo",
+                              .payload = R"({"length":1})",
                               .arguments = ipc::ArgumentStyle::positional})) == "protocol_error");
   CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
 }

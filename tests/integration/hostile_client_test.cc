@@ -72,7 +72,8 @@ TEST_CASE("garbage is answered by a protocol error and the end of the connection
 
 TEST_CASE("a header that announces 4 GB is refused by its header") {
   CHECK(contains(end_of_session(hello(), frame_header({0x1fff'ffff})), "bytes by its header"));
-  CHECK(contains(end_of_session(hello(), frame_header(std::vector<std::uint32_t>(64, 0xffff'ffff))), "bytes by its header"));
+  CHECK(contains(end_of_session(hello(), frame_header(std::vector<std::uint32_t>(64, 0xffff'ffff))),
+                 "bytes by its header"));
 }
 
 TEST_CASE("a frame of 1000 segments is refused by its header") {
@@ -123,8 +124,9 @@ TEST_CASE("a client of another protocol version is refused, and told which one i
 }
 
 TEST_CASE("a client's name that is too long is refused") {
-  CHECK(contains(end_of_session("", RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, std::string(65, 'n')})),
-                 "65 bytes"));
+  CHECK(contains(
+      end_of_session("", RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, std::string(65, 'n')})),
+      "65 bytes"));
 }
 
 TEST_CASE("a call id that is used by an open call is refused") {
@@ -172,7 +174,9 @@ TEST_CASE("sessions of random bytes, and of damaged messages, hurt nobody") {
   Daemon daemon({.modules = {kEcho}, .flags = {"--log-level", "error"}});
   ipc::Client other = daemon.connect();
   std::mt19937 random(20240229);
-  const auto below = [&](std::size_t bound) { return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random); };
+  const auto below = [&](std::size_t bound) {
+    return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random);
+  };
   for (int session = 0; session < 300; ++session) {
     CAPTURE(session);
     RawConnection hostile(daemon.socket_path());
@@ -183,7 +187,8 @@ TEST_CASE("sessions of random bytes, and of damaged messages, hurt nobody") {
     } else {
       hostile.send(hello());
       for (std::uint64_t id = 1; id <= 4; ++id) bytes += call_frame(id, "echo", "echo", R"({"a":[1,2,3]})");
-      for (std::size_t flips = 1 + below(8); flips > 0; --flips) bytes[below(bytes.size())] ^= static_cast<char>(1U << below(8));
+      for (std::size_t flips = 1 + below(8); flips > 0; --flips)
+        bytes[below(bytes.size())] ^= static_cast<char>(1U << below(8));
     }
     hostile.send(bytes);
     hostile.finish_sending();
@@ -211,7 +216,7 @@ void check_flood(const std::string& message, std::size_t total_bytes) {
   std::string chunk;
   while (chunk.size() < (1 << 16)) chunk += message;
   std::size_t sent = 0;
-  std::string rest;  // of a chunk that was sent in part
+  std::string rest;         // of a chunk that was sent in part
   std::size_t refused = 0;  // rounds in a row in which nothing was taken
   for (int round = 1; sent < total_bytes && refused < 100 && !hostile.is_closed(); ++round) {
     if (rest.empty()) rest = chunk;
@@ -227,7 +232,8 @@ void check_flood(const std::string& message, std::size_t total_bytes) {
   daemon.stop();
 }
 
-TEST_CASE("a client that floods with calls that are refused, and never reads, slows nobody to a stop and fills no memory") {
+TEST_CASE(
+    "a client that floods with calls that are refused, and never reads, slows nobody to a stop and fills no memory") {
   check_flood(call_frame(1, "missing"), std::size_t{64} << 20);
 }
 

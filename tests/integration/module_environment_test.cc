@@ -98,7 +98,10 @@ TEST_CASE("timers fire in order, pass their arguments, repeat and can be cleared
         setTimeout(() => seen.push('now'));
         clearTimeout(setTimeout(() => seen.push('never'), 5));
         let count = 0;
-        const interval = setInterval((by) => { count += by; if (count === 6) { clearInterval(interval); seen.push('thrice'); } }, 2, 2);
+        const interval = setInterval((by) => {
+          count += by;
+          if (count === 6) { clearInterval(interval); seen.push('thrice'); }
+        }, 2, 2);
         setTimeout(resolve, 40);
         clearTimeout(4711); clearTimeout(undefined); clearTimeout({}); clearInterval(NaN);
       });
@@ -120,7 +123,8 @@ TEST_CASE("microtasks run before timers, in the order in which they were queued"
 }
 
 TEST_CASE("a callback that is no function is a TypeError") {
-  CHECK(contains(evaluated("setTimeout('alert(1)', 1);"), "exception: TypeError: setTimeout: the callback must be a function"));
+  CHECK(contains(evaluated("setTimeout('alert(1)', 1);"),
+                 "exception: TypeError: setTimeout: the callback must be a function"));
   CHECK(contains(evaluated("setInterval();"), "exception: TypeError: setInterval"));
   CHECK(contains(evaluated("queueMicrotask({});"), "exception: TypeError: queueMicrotask"));
 }
@@ -160,8 +164,9 @@ TEST_CASE("eval and new Function are refused, by whatever way they are reached")
        {"return eval('1 + 1');", "return (0, eval)('1 + 1');", "return new Function('return 1')();",
         "return Function('return 1')();", "return (() => {}).constructor('return 1')();",
         "return (async () => {}).constructor('return 1')();", "return (function* () {}).constructor('return 1')();",
-        "return (async function* () {}).constructor('return 1')();", "return Reflect.construct(Function, ['return 1'])();",
-        "return require.constructor('return 1')();", "return console.log.constructor('return 1')();"}) {
+        "return (async function* () {}).constructor('return 1')();",
+        "return Reflect.construct(Function, ['return 1'])();", "return require.constructor('return 1')();",
+        "return console.log.constructor('return 1')();"}) {
     CAPTURE(code);
     CHECK(contains(evaluated(code), "exception: EvalError: eval and new Function are off"));
   }
@@ -172,8 +177,8 @@ TEST_CASE("import() is refused") { CHECK(contains(evaluated("return await import
 TEST_CASE("WebAssembly runs") {
   // (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)
   CHECK(evaluated(R"js(
-      const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1, 3, 97, 100,
-                                    100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 32, 1, 106, 11]);
+      const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1,
+                                    3, 97, 100, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 32, 1, 106, 11]);
       const { instance } = await WebAssembly.instantiate(bytes);
       return instance.exports.add(40, 2);
   )js") == "42");
@@ -181,9 +186,9 @@ TEST_CASE("WebAssembly runs") {
 
 TEST_CASE("no global leads to the host, and there is no shared memory") {
   CHECK(evaluated(R"js(
-      return ['process', 'fs', 'require', 'module', 'exports', 'Buffer', 'fetch', 'XMLHttpRequest', 'WebSocket', 'Deno', 'Bun',
-              'importScripts', 'load', 'print', 'read', 'quit', 'd8', 'host', 'runtime', 'performance', 'SharedArrayBuffer',
-              'gc'].filter((name) => name in globalThis);
+      return ['process', 'fs', 'require', 'module', 'exports', 'Buffer', 'fetch', 'XMLHttpRequest', 'WebSocket', 'Deno',
+              'Bun', 'importScripts', 'load', 'print', 'read', 'quit', 'd8', 'host', 'runtime', 'performance',
+              'SharedArrayBuffer', 'gc'].filter((name) => name in globalThis);
   )js") == "[]");
 }
 
@@ -210,8 +215,8 @@ TEST_CASE("dates are in UTC, and Intl works without files") {
   CHECK(evaluated("return [new Date(0).getTimezoneOffset(), new Date(2024, 0, 1).toISOString()];") ==
         R"([0,"2024-01-01T00:00:00.000Z"])");
   CHECK(evaluated("return new Intl.NumberFormat('de-DE').format(1234567.891);") == "\"1.234.567,891\"");
-  CHECK(evaluated("return new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'short' }).format(new Date(0));") ==
-        "\"01:00\"");
+  CHECK(evaluated("return new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'short' "
+                  "}).format(new Date(0));") == "\"01:00\"");
   CHECK(evaluated("return ['z', 'a', '\\u00e4'].sort(new Intl.Collator('de').compare).join('');") == "\"a\xC3\xA4z\"");
   CHECK(evaluated("return new Date(0).toLocaleString('ja-JP', { timeZone: 'Asia/Tokyo' });") == "\"1970/1/1 9:00:00\"");
 }
@@ -230,7 +235,8 @@ TEST_CASE("a module that spoils every global is still answered, rightly or with 
       "Object.defineProperty(Object.prototype, 'then', { get() { throw new Error('getter'); }, configurable: true });",
       "Array.prototype[Symbol.iterator] = () => { throw new Error('iterator'); };",
       "Array.prototype.push = () => { throw new Error('push'); }; Array.prototype.map = null;",
-      "String.prototype.indexOf = () => 0; String.prototype.slice = () => 'sliced'; RegExp.prototype.exec = () => null;",
+      "String.prototype.indexOf = () => 0; String.prototype.slice = () => 'sliced'; RegExp.prototype.exec = () => "
+      "null;",
       "Object.defineProperty(Array.prototype, '0', { set() { throw new Error('setter'); }, get() { return 'got'; } });",
       "Object.setPrototypeOf(Object.prototype, null); Function.prototype.call = Function.prototype.apply = null;",
       "Symbol.prototype[Symbol.toPrimitive] = null; Object.getPrototypeOf = Reflect.apply = null;",
@@ -249,7 +255,8 @@ TEST_CASE("a module that spoils every global is still answered, rightly or with 
         exports.wait = async () => {{ await null; return 8; }};
         exports.fail = () => {{ throw new TypeError('mine'); }};
         exports.cycle = () => {{ const a = {{}}; a.a = a; return a; }};
-    )js", spoiler)});
+    )js",
+                                                                       spoiler)});
   }
   Daemon daemon({.modules = modules});
   ipc::Client client = daemon.connect();
@@ -277,12 +284,16 @@ TEST_CASE("weak references and finalizers work, and garbage is collected") {
 }
 
 TEST_CASE("an exported object with getters and a Proxy for exports are called as JavaScript would") {
-  Daemon daemon({.modules = {{"getter", "module.exports = { get f() { return () => 'got'; }, get bad() { throw new Error('no'); } };"},
-                             {"proxy", "module.exports = new Proxy({ f: () => 'through' }, { getOwnPropertyDescriptor() { throw new Error('trap'); } });"},
-                             {"array", "module.exports = [() => 'element'];"},
-                             {"function", "module.exports = () => 1; module.exports.f = () => 2;"},
-                             {"frozen", "module.exports = Object.freeze({ f: () => 3 });"},
-                             {"class", "module.exports = class { static f() { return 4; } };"}}});
+  Daemon daemon(
+      {.modules = {
+           {"getter", "module.exports = { get f() { return () => 'got'; }, get bad() { throw new Error('no'); } };"},
+           {"proxy",
+            "module.exports = new Proxy({ f: () => 'through' }, { getOwnPropertyDescriptor() { throw new "
+            "Error('trap'); } });"},
+           {"array", "module.exports = [() => 'element'];"},
+           {"function", "module.exports = () => 1; module.exports.f = () => 2;"},
+           {"frozen", "module.exports = Object.freeze({ f: () => 3 });"},
+           {"class", "module.exports = class { static f() { return 4; } };"}}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"getter", "f"})) == "\"got\"");
   CHECK(outcome(call(client, {"getter", "bad"})) == "exception: Error: no");

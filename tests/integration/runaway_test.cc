@@ -16,7 +16,8 @@ const std::vector<std::string> kShortStretch = {"--stretch", "200ms"};
 
 // Calls spin() of a module with this code, checks all that holds for every loop, and returns the error.
 ipc::Error stopped(const std::string& code) {
-  Daemon daemon({.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kShortStretch});
+  Daemon daemon(
+      {.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kShortStretch});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
@@ -144,7 +145,8 @@ exports.spin = () => ({ then() { while (true) {} } });
 
 TEST_CASE("an error whose stack loops when it is read is stopped") {
   const auto error = stopped(R"js(
-exports.spin = () => { throw Object.defineProperty(new Error('x'), 'stack', { get: function stackTrap() { while (true) {} } }); };
+function stackTrap() { while (true) {} }
+exports.spin = () => { throw Object.defineProperty(new Error('x'), 'stack', { get: stackTrap }); };
 )js");
   CHECK(contains(error.stack, "stackTrap (spinner-v1.js:2:"));
 }
@@ -165,7 +167,8 @@ exports.spin = () => { while (true) { try { while (true) {} } catch {} finally {
 
 TEST_CASE("a loop after an await is stopped as the call that it belongs to") {
   const auto error = stopped(R"js(
-exports.spin = async () => { await new Promise((resolve) => setTimeout(resolve, 5)); (function late() { while (true) {} })(); };
+function late() { while (true) {} }
+exports.spin = async () => { await new Promise((resolve) => setTimeout(resolve, 5)); late(); };
 )js");
   CHECK(contains(error.stack, "late (spinner-v1.js:2:"));
 }
@@ -173,8 +176,8 @@ exports.spin = async () => { await new Promise((resolve) => setTimeout(resolve, 
 TEST_CASE("a loop in WebAssembly is stopped") {
   // (func (export "f") loop br 0 end)
   const auto error = stopped(R"js(
-const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 9, 1, 7, 0, 3, 64, 12,
-                              0, 11, 11]);
+const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 9,
+                              1, 7, 0, 3, 64, 12, 0, 11, 11]);
 const { f } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
 exports.spin = function caller() { f(); };
 )js");
@@ -232,7 +235,8 @@ exports.ping = () => 'pong';
   CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
   const pid_t spinner = worker_of(client, "spinner").pid;
   for (int i = 0; i < 20; ++i) {
-    REQUIRE(outcome(call(client, {.module = "spinner", .function = "ping", .timeout = std::chrono::seconds(5)})) == "\"pong\"");
+    REQUIRE(outcome(call(client, {.module = "spinner", .function = "ping", .timeout = std::chrono::seconds(5)})) ==
+            "\"pong\"");
   }
   CHECK(worker_of(client, "spinner").pid == spinner);
   daemon.stop();
@@ -289,7 +293,8 @@ exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
   }
 }
 
-TEST_CASE("a call that may be repeated is run again when its worker is stopped for another call" * doctest::should_fail()) {
+TEST_CASE("a call that may be repeated is run again when its worker is stopped for another call" *
+          doctest::should_fail()) {
   Daemon daemon({.modules = {{"shared", R"js(
 exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 'waited'));
 exports.spin = () => { while (true) {} };

@@ -1,11 +1,10 @@
 // The beginning and the end of holdfastd: signals, the socket, what is left of it.
+#include <optional>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <optional>
-
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -30,15 +29,15 @@ const Module kHolder{"holder", R"js(
 )js"};
 
 std::vector<std::string> command_for(const Daemon& daemon) {
-  return {supervisor_program(), "--socket", daemon.socket_path(), "--modules", daemon.folder()->path() / "modules",
-          "--worker", worker_program()};
+  return {supervisor_program(), "--socket",      daemon.socket_path(), "--modules", daemon.folder()->path() / "modules",
+          "--worker",           worker_program()};
 }
 
 TEST_CASE("SIGTERM lets open calls finish, answers new ones unavailable, and leaves nothing") {
   Daemon daemon({.modules = {kHolder}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
-  for (int i = 0; i < 20; ++i) calls.start({"holder", "wait", "300"});
+  for (int i = 0; i < 20; ++i) calls.start({"holder", "wait", "1000"});
   REQUIRE(outcome(call(client, {"holder", "held"})) == "0");
   daemon.signal(SIGTERM);
   REQUIRE(daemon.logged("shutting down; 20 open calls"));
@@ -120,7 +119,8 @@ TEST_CASE("a second SIGTERM ends the supervisor at once, and its calls are answe
 }
 
 TEST_CASE("a call that loops does not keep the supervisor from ending") {
-  Daemon daemon({.modules = {{"spinner", "exports.spin = () => { while (true) {} };"}}, .flags = {"--stretch", "200ms"}});
+  Daemon daemon(
+      {.modules = {{"spinner", "exports.spin = () => { while (true) {} };"}}, .flags = {"--stretch", "200ms"}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   calls.start({"spinner", "spin"});

@@ -26,8 +26,7 @@ bool became_ready(const UniqueFd& pipe) {
 
 }  // namespace
 
-Daemon::Daemon(DaemonOptions options)
-    : folder_(options.folder ? options.folder : std::make_shared<TemporaryFolder>()) {
+Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder : std::make_shared<TemporaryFolder>()) {
   adopt_orphans();
   fs::create_directory(folder_->path() / "modules");
   for (const Module& module : options.modules) add_module(module);
@@ -38,13 +37,17 @@ Daemon::Daemon(DaemonOptions options)
   const UniqueFd ready(ends[0]);
   UniqueFd theirs(ends[1]);
   std::vector<std::string> command = {options.supervisor.empty() ? supervisor_program() : options.supervisor,
-                                      "--socket", socket_path(),
-                                      "--modules", folder_->path() / "modules",
-                                      "--worker", options.worker.empty() ? worker_program() : options.worker,
-                                      "--ready-fd", std::to_string(theirs.get())};
+                                      "--socket",
+                                      socket_path(),
+                                      "--modules",
+                                      folder_->path() / "modules",
+                                      "--worker",
+                                      options.worker.empty() ? worker_program() : options.worker,
+                                      "--ready-fd",
+                                      std::to_string(theirs.get())};
   command.insert(command.end(), options.flags.begin(), options.flags.end());
-  program_ = std::make_unique<Program>(
-      command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = options.as_nobody});
+  program_ =
+      std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = options.as_nobody});
   theirs.reset();
   REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
 }

@@ -20,10 +20,10 @@ struct Module {
 
 struct DaemonOptions {
   std::vector<Module> modules;
-  std::vector<std::string> flags;   // further ones for holdfastd
-  std::string supervisor = {};      // another program than holdfastd
-  std::string worker = {};          // another program than holdfast-worker
-  bool as_nobody = false;           // needs root
+  std::vector<std::string> flags;                // further ones for holdfastd
+  std::string supervisor = {};                   // another program than holdfastd
+  std::string worker = {};                       // another program than holdfast-worker
+  bool as_nobody = false;                        // needs root
   std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's, whose socket and modules this one takes over
 };
 

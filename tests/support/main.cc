@@ -3,9 +3,10 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <algorithm>
 #include <cstring>
-#include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
+
+#include <doctest/doctest.h>
 
 #include "tests/support/daemon.h"
 

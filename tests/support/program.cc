@@ -42,9 +42,8 @@ std::string contents(const UniqueFd& file) {
   ::dup2(output, STDOUT_FILENO);
   ::dup2(errors, STDERR_FILENO);
   for (int fd : options.inherited) ::fcntl(fd, F_SETFD, 0);
-  if (options.as_nobody &&
-      (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
-       ::setresuid(kNobody, kNobody, kNobody) != 0)) {
+  if (options.as_nobody && (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+                            ::setresuid(kNobody, kNobody, kNobody) != 0)) {
     ::_exit(126);
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of ids, which clears it

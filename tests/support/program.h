@@ -23,9 +23,9 @@ std::filesystem::path examples_folder();
 constexpr unsigned kNobody = 65534;
 
 struct ProgramOptions {
-  std::string input;           // what it reads on standard input
-  std::vector<int> inherited;  // descriptors, besides the standard ones, that it gets under the same numbers
-  bool as_nobody = false;      // needs root
+  std::string input;                     // what it reads on standard input
+  std::vector<int> inherited;            // descriptors, besides the standard ones, that it gets under the same numbers
+  bool as_nobody = false;                // needs root
   std::vector<std::string> environment;  // "NAME=VALUE", on top of this process's own
 };
 

@@ -82,7 +82,8 @@ std::string frame_header(const std::vector<std::uint32_t>& segment_words) {
 }
 
 std::string frame(const std::vector<ipc::Word>& words) {
-  return frame_header({static_cast<std::uint32_t>(words.size())}) + bytes_of(words.data(), words.size() * sizeof(ipc::Word));
+  return frame_header({static_cast<std::uint32_t>(words.size())}) +
+         bytes_of(words.data(), words.size() * sizeof(ipc::Word));
 }
 
 }  // namespace holdfast::test

@@ -627,8 +627,9 @@ void Simulation::check_due(bool after_tick) {
       count(WorkerPhase::starting) + count(WorkerPhase::standby) < wanted_workers()) {
     consider(*fork_failed_at_ + options_.fork_retry);
   }
-  if (!due) return;
   const auto next = scheduler_.next_wakeup();
+  if (after_tick) require(!next || *next > now_, "after a tick the scheduler does not want to be woken at once");
+  if (!due) return;
   require(next && *next <= *due, "the next wakeup is not later than the first thing that is due");
   if (after_tick) require(*due > now_, "after a tick nothing is due");
 }

@@ -725,6 +725,16 @@ TEST_CASE("the next wakeup is the earliest of what is due") {
   CHECK(bench.wakeup_in() == Duration(5s));
 }
 
+TEST_CASE("what was due is no reason to be woken again") {
+  Bench bench({.max_workers = 2, .standby = 1, .idle_timeout = 10s, .cancel_grace = 10s, .fork_retry = 10s});
+  bench.started();
+  bench.arrives(1, 'a', 10s);
+  bench.arrives(2, 'b', 10s);
+  bench.fork_failed(2);
+  bench.tick_after(10s);
+  REQUIRE(bench.wakeup_in().value_or(1s) > Duration(0));
+}
+
 TEST_CASE("time that is over already is due at once") {
   Bench bench = with_module(kOneWorker);
   bench.arrives(2, 'b', -1s);

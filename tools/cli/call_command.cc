@@ -125,8 +125,7 @@ ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& o
           .function = options.function,
           .payload = ipc::as_bytes(arguments.json),
           .arguments = arguments.style,
-          .timeout = options.timeout,
-          .idempotent = options.idempotent};
+          .timeout = options.timeout};
 }
 
 }  // namespace

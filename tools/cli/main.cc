@@ -114,8 +114,6 @@ void add_call(CLI::App& command, CallOptions& call) {
           "how long the call may take, such as 500ms or 5s; else the supervisor's default")
       ->check(valid_duration())
       ->type_name("DURATION");
-  command.add_flag("--idempotent", call.idempotent,
-                   "the call may be run again if its worker dies for another call's fault");
   add_json(command, call.format, "print one JSON object, result or error, on standard output");
 }
 
