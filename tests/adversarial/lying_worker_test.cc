@@ -2,6 +2,7 @@
 // alone; what it says of others is not believed.
 #include <csignal>
 #include <limits>
+#include <random>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -100,6 +101,38 @@ TEST_CASE("a worker that answers a call which does not exist is killed") {
 TEST_CASE("a worker that answers twice is killed, and the first answer is the answer") {
   const auto answer = attack("send", as_json(result_frame(kOwnId, "\"first\"")));
   CHECK(outcome(answer) == "\"first\"");
+}
+
+TEST_CASE("workers that send damaged messages, or random bytes, end alone, and the supervisor lives") {
+  Daemon daemon(under_attack({"--log-level", "error"}));
+  ipc::Client client = daemon.connect();
+  const std::string whole = result_frame(kOwnId, R"({"a":[1,2,3]})") +
+                            worker_frame(ipc::LogLine{ipc::LogLevel::info, "a line", 1}) +
+                            error_frame(kOwnId, {.code = ipc::ErrorCode::exception, .message = "m", .stack = "s"}) +
+                            worker_frame(ipc::Stopped{ipc::StopReason::fatal, 1, "stack", "detail"}) +
+                            worker_frame(ipc::LoadFailed{}) + worker_frame(ipc::Loaded{});
+  std::mt19937 random(20240229);
+  const auto below = [&](std::size_t bound) {
+    return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random);
+  };
+  for (int round = 0; round < 60; ++round) {
+    CAPTURE(round);
+    CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+    std::string bytes = whole;
+    if (round % 4 == 0) {
+      for (char& byte : bytes) byte = static_cast<char>(below(256));
+    } else {
+      for (std::size_t flips = 1 + below(8); flips > 0; --flips) {
+        bytes[below(bytes.size())] ^= static_cast<char>(1U << below(8));
+      }
+    }
+    const CallTo attack{"attacker", "sendAndHold", as_json(bytes), milliseconds(100)};
+    call(client, attack);  // whatever it comes to
+    CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  }
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "bystander").calls_done == 60);
+  daemon.stop();
 }
 
 TEST_CASE("no worker can answer another module's call") {
