@@ -17,7 +17,6 @@
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 
 #include "tests/support/daemon.h"
-#include "tests/support/processes.h"
 #include "tests/support/waiting.h"
 
 namespace holdfast::test {

@@ -2,13 +2,11 @@
 #include <random>
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/raw_connection.h"
-#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -7,7 +7,6 @@
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
-#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

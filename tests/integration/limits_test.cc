@@ -1,0 +1,240 @@
+// Calls that end at a limit: time, memory, sizes, queues, and their caller's patience.
+#include <doctest/doctest.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+using ipc::Executed;
+using std::chrono::milliseconds;
+
+const Module kEcho{"echo", "exports.echo = (payload) => payload;"};
+
+// `held` calls never settle.
+const Module kHolder{"holder", R"js(
+    let held = 0;
+    exports.hold = () => { held++; return new Promise(() => {}); };
+    exports.held = () => held;
+)js"};
+
+// --- deadline_exceeded ---------------------------------------------------------------------------------------------
+
+TEST_CASE("a call whose time is over while it waits for a worker is deadline_exceeded and was not executed") {
+  Daemon daemon({.modules = {kHolder, kEcho}, .flags = {"--max-workers", "1"}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  const auto error = error_of(call(client, {.module = "echo", .function = "echo", .timeout = milliseconds(50)}));
+  CHECK(error.code == ipc::ErrorCode::deadline_exceeded);
+  CHECK(error.executed == Executed::no);
+  CHECK_FALSE(calls.is_answered(0));
+}
+
+TEST_CASE("a call whose promise never settles is deadline_exceeded, and its process goes on") {
+  Daemon daemon({.modules = {kHolder}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"holder", "held"})) == "0");
+  const auto before = worker_of(client, "holder").pid;
+  const auto error = error_of(call(client, {.module = "holder", .function = "hold", .timeout = milliseconds(50)}));
+  CHECK(error.code == ipc::ErrorCode::deadline_exceeded);
+  CHECK(error.executed == Executed::maybe);
+  CHECK(outcome(call(client, {"holder", "held"})) == "1");
+  CHECK(worker_of(client, "holder").pid == before);
+}
+
+TEST_CASE("--timeout is the time of calls that set none") {
+  Daemon daemon({.modules = {kHolder}, .flags = {"--timeout", "50ms"}});
+  ipc::Client client = daemon.connect();
+  CHECK(code_of(call(client, {"holder", "hold"})) == "deadline_exceeded");
+}
+
+TEST_CASE(
+    "a call that is on the CPU at its deadline is deadline_exceeded with its stack, and the process is replaced") {
+  Daemon daemon(
+      {.modules =
+           {{"spinner",
+             "\nfunction spin() { while (true) {} }\nexports.spin = () => spin();\nexports.ping = () => 'pong';"}},
+       .flags = {"--stretch", "1m"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  const auto before = worker_of(client, "spinner").pid;
+  const auto error = error_of(call(client, {.module = "spinner", .function = "spin", .timeout = milliseconds(100)}));
+  CHECK(error.code == ipc::ErrorCode::deadline_exceeded);
+  CHECK(error.executed == Executed::maybe);
+  CHECK(contains(error.stack, "spin (spinner-v1.js:2:"));
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  CHECK(worker_of(client, "spinner").pid != before);
+  CHECK(eventually([&] { return !is_running(before); }));
+}
+
+// --- out_of_memory -------------------------------------------------------------------------------------------------
+
+TEST_CASE("a function that fills its heap is out_of_memory; the supervisor and other modules do not notice") {
+  Daemon daemon({.modules = {kEcho, {"glutton", R"js(
+      exports.arrays = () => { const all = []; while (true) all.push(new Array(1000).fill(0.5)); };
+      exports.objects = () => { let list = null; while (true) list = { list, a: 1, b: 'two' }; };
+      exports.strings = () => { const all = []; while (true) all.push(`${all.length}`.repeat(50) + Math.random()); };
+      exports.map = () => { const map = new Map(); for (let i = 0; ; i++) map.set(i, {}); };
+      exports.closures = () => { const all = []; while (true) all.push(() => all); };
+      exports.oneArray = () => { const all = []; while (true) all.push(1.5, {}); };
+      exports.promises = async () => { const all = []; while (true) all.push(new Promise(() => {})); };
+      exports.afterAwait = async () => { await null; const all = []; while (true) all.push({ all }); };
+      exports.ping = () => 'pong';
+  )js"}},
+                 .flags = {"--memory", "32MB", "--stretch", "30s"}});
+  ipc::Client client = daemon.connect();
+  for (const std::string function :
+       {"arrays", "objects", "strings", "map", "closures", "oneArray", "promises", "afterAwait"}) {
+    CAPTURE(function);
+    CHECK(outcome(call(client, {"glutton", "ping"})) == "\"pong\"");
+    const auto before = worker_of(client, "glutton").pid;
+    const auto error = error_of(call(client, {"glutton", function}));
+    CHECK(ipc::to_string(error.code) == "out_of_memory");
+    CHECK(error.executed == Executed::maybe);
+    CHECK_FALSE(error.retryable);
+    CHECK(contains(error.message, "32MB"));
+    CHECK(outcome(call(client, {"glutton", "ping"})) == "\"pong\"");
+    CHECK(worker_of(client, "glutton").pid != before);
+    CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
+  }
+  CHECK(worker_of(client, "echo").calls_done == 8);
+  daemon.stop();
+}
+
+TEST_CASE("an array buffer beyond the limit is a RangeError that the function can handle") {
+  Daemon daemon({.modules = {{"buffers", R"js(
+      exports.one = () => new Uint8Array(2 ** 32).length;
+      exports.handled = () => { try { return new Uint8Array(40 << 20).length; } catch (error) { return error.name; } };
+      exports.some = () => new Uint8Array(8 << 20).fill(1).length;
+  )js"}},
+                 .flags = {"--memory", "32MB"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");
+  const auto before = worker_of(client, "buffers").pid;
+  CHECK(contains(outcome(call(client, {"buffers", "one"})), "exception: RangeError"));
+  CHECK(outcome(call(client, {"buffers", "handled"})) == "\"RangeError\"");
+  for (int i = 0; i < 20; ++i) CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");  // garbage is given back
+  CHECK(worker_of(client, "buffers").pid == before);
+}
+
+TEST_CASE("a function that fills its memory with array buffers gets no more than the limit, and nobody else notices") {
+  Daemon daemon({.modules = {kEcho, {"buffers", R"js(
+      exports.fill = () => { const all = []; while (true) all.push(new Uint8Array(1 << 20).fill(1)); };
+      exports.grow = () => { const memory = new WebAssembly.Memory({ initial: 1 }); while (true) memory.grow(16); };
+      exports.tables = () => {
+        const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
+        while (true) table.grow(100000);
+      };
+      exports.ping = () => 'pong';
+  )js"}},
+                 .flags = {"--memory", "32MB", "--stretch", "30s"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
+  for (const std::string function : {"fill", "grow", "tables"}) {
+    CAPTURE(function);
+    const std::string end = code_of(call(client, {"buffers", function}));
+    CHECK((end == "exception" || end == "out_of_memory"));
+    CHECK(outcome(call(client, {"buffers", "ping"})) == "\"pong\"");
+  }
+  CHECK(outcome(call(client, {"echo", "echo", "2"})) == "2");
+  CHECK(worker_of(client, "echo").calls_done == 2);
+  daemon.stop();
+}
+
+// --- overloaded ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("calls beyond --queue-limit are overloaded, and are told when to try again") {
+  Daemon daemon({.modules = {kHolder, kEcho}, .flags = {"--max-workers", "1", "--queue-limit", "3"}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  for (int i = 0; i < 5; ++i) calls.start({.module = "echo", .function = "echo", .timeout = milliseconds(2000)});
+  for (std::size_t place : {4, 5}) {
+    const auto error = error_of(calls.wait_for(place));
+    CHECK(error.code == ipc::ErrorCode::overloaded);
+    CHECK(error.executed == Executed::no);
+    CHECK(error.retryable);
+    CHECK(error.retry_after > milliseconds(0));
+  }
+  CHECK_FALSE(calls.is_answered(1));
+  calls.cancel(0);
+  for (std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
+}
+
+// --- cancelled -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a call that is cancelled in the queue was not executed") {
+  Daemon daemon({.modules = {kHolder, kEcho}, .flags = {"--max-workers", "1"}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  const auto queued = calls.start({"echo", "echo"});
+  calls.cancel(queued);
+  const auto error = error_of(calls.wait_for(queued));
+  CHECK(error.code == ipc::ErrorCode::cancelled);
+  CHECK(error.executed == Executed::no);
+}
+
+TEST_CASE("a call that is cancelled while it waits for its promise may have been executed, and its process goes on") {
+  Daemon daemon({.modules = {kHolder}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  const auto before = worker_of(client, "holder").pid;
+  calls.cancel(0);
+  const auto error = error_of(calls.wait_for(0));
+  CHECK(error.code == ipc::ErrorCode::cancelled);
+  CHECK(error.executed == Executed::maybe);
+  CHECK(outcome(call(client, {"holder", "held"})) == "1");
+  CHECK(worker_of(client, "holder").pid == before);
+  CHECK(worker_of(client, "holder").calls_in_flight == 0);
+}
+
+TEST_CASE("a call that is cancelled while it is on the CPU is answered at once, and its process is stopped") {
+  Daemon daemon({.modules = {{"spinner", "exports.spin = () => { while (true) {} }; exports.ping = () => 'pong';"}},
+                 .flags = {"--stretch", "2s"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+  const auto before = worker_of(client, "spinner").pid;
+  Calls calls(client);
+  calls.start({"spinner", "spin"});
+  client.run_once(milliseconds(0));
+  REQUIRE(workers_become(client, [](const auto& all) {
+    return std::any_of(all.begin(), all.end(), [](const auto& worker) { return worker.calls_in_flight == 1; });
+  }));
+  calls.cancel(0);
+  CHECK(code_of(calls.wait_for(0)) == "cancelled");
+  CHECK(eventually([&] { return !is_running(before); }));
+  CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+}
+
+TEST_CASE("a call that answers after it was cancelled is not answered twice") {
+  Daemon daemon({.modules = {{"late", R"js(
+      let resolvers = [];
+      exports.hold = (value) => new Promise((resolve) => resolvers.push(() => resolve(value)));
+      exports.held = () => resolvers.length;
+      exports.release = () => { for (const resolve of resolvers) resolve(); return resolvers.length; };
+  )js"}}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  for (int i = 0; i < 20; ++i) calls.start({"late", "hold", "1"});
+  REQUIRE(outcome(call(client, {"late", "held"})) == "20");
+  for (std::size_t i = 0; i < 20; i += 2) calls.cancel(i);
+  for (std::size_t i = 0; i < 20; i += 2) CHECK(code_of(calls.wait_for(i)) == "cancelled");
+  CHECK(outcome(call(client, {"late", "release"})) == "20");
+  calls.wait_for_all();
+  CHECK(calls.count("result") == 10);
+  CHECK(calls.order().size() == 20);
+  CHECK(outcome(call(client, {"late", "release"})) == "20");  // an answer too many would have ended the session
+}
+
+}  // namespace
+}  // namespace holdfast::test
