@@ -255,7 +255,7 @@ void Zygote::become_worker(int socket, void* page_memory) {
   require(control, sandbox::die_with_parent(SIGKILL));
 
   // V8 and ICU read files of the host when they start; nothing does after seal_root().
-  Engine engine(options.memory_bytes, options.extend_context);
+  Engine engine({.memory_bytes = options.memory_bytes, .extend_context = options.extend_context});
   warm_up(engine);
   const std::uint64_t data_in_use = require(control, sandbox::data_bytes_in_use());
   const std::uint64_t address_space_in_use = require(control, sandbox::address_space_bytes_in_use());
