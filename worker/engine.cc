@@ -18,9 +18,11 @@ namespace {
 // --no-harmony-sharedarraybuffer   a counter in shared memory would be a clock
 // --no-experimental-wasm-threads   nor may WebAssembly bring one in
 // --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
+// --no-write-code-using-rwx, --wasm-write-protect-code-memory   compiled code is writable or executable, never both
 // --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter refuses
 constexpr const char* kFlags =
-    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 --hard-abort";
+    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 "
+    "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort";
 
 // It implies --regexp-interpret-all. WebAssembly needs a compiler; unasked, V8 would turn it off with a warning.
 constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";

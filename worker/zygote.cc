@@ -265,7 +265,7 @@ void Zygote::become_worker(int socket, void* page_memory) {
   limits.stack_bytes = kStackBytes;
   limits.data_bytes = data_in_use + options.memory_bytes + kMemoryHeadroom;
   limits.address_space_bytes = address_space_in_use + options.memory_bytes + kAddressSpaceHeadroom;
-  auto filter = require(control, sandbox::compile(sandbox::Profile::jit));
+  auto filter = require(control, sandbox::compile(sandbox::policy(sandbox::Profile::jit)));
 
   Zygote zygote(control, engine, limits, std::move(filter));
   zygote.serve();
