@@ -74,6 +74,21 @@ SetupResult drop_privileges() {
   return join_new_session_keyring();
 }
 
+SetupResult keep_capabilities_over_exec() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  CapabilitySets held{};
+  if (syscall(SYS_capget, &header, held.data()) != 0) return setup_failure(kLayer, "capget", errno);
+  for (auto& set : held) set.inheritable = set.permitted;
+  if (syscall(SYS_capset, &header, held.data()) != 0) return setup_failure(kLayer, "capset(inheritable)", errno);
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if ((held[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability)) == 0) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
+      return setup_failure(kLayer, "prctl(PR_CAP_AMBIENT_RAISE)", errno);
+    }
+  }
+  return {};
+}
+
 SetupResult die_with_parent(int signal) {
   if (prctl(PR_SET_PDEATHSIG, signal) != 0) return setup_failure(kLayer, "prctl(PR_SET_PDEATHSIG)", errno);
   return {};

@@ -12,6 +12,10 @@ namespace holdfast::sandbox {
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
 [[nodiscard]] SetupResult drop_privileges();
 
+// Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process that
+// is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before drop_privileges().
+[[nodiscard]] SetupResult keep_capabilities_over_exec();
+
 // Has the kernel send `signal` to the caller when the thread that forked it ends (PR_SET_PDEATHSIG in prctl(2)). Not
 // inherited: each child asks for itself. A parent that is gone already sends nothing: the caller compares getppid(2)
 // afterwards, or notices that its socket is closed.

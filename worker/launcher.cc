@@ -20,6 +20,7 @@ namespace {
 
 // Returns only if it fails.
 void start_again_inside(char** arguments) {
+  if (!sandbox::keep_capabilities_over_exec()) return;
   std::vector<char*> extended;
   for (char** at = arguments; *at != nullptr; ++at) extended.push_back(*at);
   std::string inside = kInsideOption;
