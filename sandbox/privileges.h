@@ -1,6 +1,8 @@
 // Gives up, for good, everything that a process may do beyond its plain user's rights.
 #pragma once
 
+#include <span>
+
 #include "sandbox/setup_error.h"
 
 namespace holdfast::sandbox {
@@ -10,7 +12,9 @@ namespace holdfast::sandbox {
 // outside can look into the process; a new session keyring, with no keys of the host's session in it (keyrings(7)).
 //
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
-[[nodiscard]] SetupResult drop_privileges();
+//
+// `keep` are capabilities to hold on to, as far as the caller has them; a worker has no use for any.
+[[nodiscard]] SetupResult drop_privileges(std::span<const unsigned> keep = {});
 
 // Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process that
 // is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before drop_privileges().

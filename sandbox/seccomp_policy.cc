@@ -12,44 +12,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "sandbox/policy_rules.h"
+
 namespace holdfast::sandbox {
 namespace {
-
-// --- the rules that a row can name ----------------------------------------------------------------------------------
-//
-// An argument that the kernel takes as an int is compared in its low half only, as the kernel does: the high half of
-// its register may hold anything.
-
-constexpr std::uint64_t kIntMask = 0xffff'ffff;
-
-// Whatever the arguments. Also the cheapest: the kernel remembers such calls and skips the filter.
-constexpr ArgumentRule kAnyArguments{};
-
-constexpr ArgumentRule int_equals(unsigned argument, unsigned value) {
-  return {.conditions = {{{argument, kIntMask, value}}}, .condition_count = 1};
-}
-
-constexpr ArgumentRule int_flags_within(unsigned argument, unsigned allowed) {
-  return {.conditions = {{{argument, kIntMask & ~allowed, 0}}}, .condition_count = 1};
-}
-
-constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
-
-// Flags of mmap(2) that change neither what kind of memory it is nor how it is accounted.
-constexpr std::uint64_t kHarmlessMapFlags = MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
-constexpr ArgumentCondition kPrivateAnonymous{3, ~kHarmlessMapFlags, MAP_PRIVATE | MAP_ANONYMOUS};
-
-// The protection is the third argument of both mmap(2) and mprotect(2).
-constexpr ArgumentCondition kNotExecutable{2, ~kReadWrite, 0};
-// Writable or executable, never both.
-constexpr ArgumentCondition kExecutable{2, ~std::uint64_t{PROT_READ}, PROT_EXEC};
-
-constexpr ArgumentRule kPrivateMemory{.conditions = {{kPrivateAnonymous, kNotExecutable}}, .condition_count = 2};
-constexpr ArgumentRule kPlainProtection{.conditions = {{kNotExecutable}}, .condition_count = 1};
-
-constexpr ArgumentRule kExecutableProtection{.conditions = {{kExecutable}}, .condition_count = 1};
-
-constexpr ArgumentRule refused_with(int error) { return {.refuse_with = error}; }
 
 // --- the table ------------------------------------------------------------------------------------------------------
 

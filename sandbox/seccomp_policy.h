@@ -49,6 +49,9 @@ struct PolicyRow {
 // The rows of `profile`, in the table's order. Lives as long as the program.
 [[nodiscard]] std::span<const PolicyRow> policy(Profile profile);
 
+// The rows for the supervisor itself, once it serves (supervisor_policy.cc).
+[[nodiscard]] std::span<const PolicyRow> supervisor_policy();
+
 struct SeccompProgram {
   std::vector<sock_filter> instructions;
 };

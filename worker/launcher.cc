@@ -50,7 +50,8 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   const bool was_root = ::geteuid() == 0;
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options, sandbox::new_session());
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
+  // What the broker ignores would be ignored here too; and without SIGCHLD there is nothing to wait for.
+  for (int signal : {SIGTERM, SIGCHLD}) ::signal(signal, SIG_DFL);
   require(options, sandbox::enter_namespaces());
   require(options, sandbox::die_with_parent(SIGTERM));
   // Held back from here on, so that none can come before wait_for() waits for it.
