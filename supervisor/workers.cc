@@ -201,6 +201,11 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   owner_.worker_forked(worker);
 }
 
+void Workers::zygote_failed(const std::string& reason, bool fatal) {
+  turn_.ensure_end();  // when to try again is known now
+  owner_.zygote_failed(reason, fatal);
+}
+
 // What it said before is still in its socket and is heard until that closes.
 void Workers::worker_orphaned(WorkerId worker) {
   const auto found = entries_.find(worker);

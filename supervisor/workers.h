@@ -109,7 +109,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void worker_hung_up(WorkerProcess& worker) override;
   void zygote_ready() override { owner_.zygote_ready(); }
   void zygote_replaced() override { owner_.zygote_replaced(); }
-  void zygote_failed(const std::string& reason, bool fatal) override { owner_.zygote_failed(reason, fatal); }
+  void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
   void worker_exited(WorkerId worker, int wait_status) override;

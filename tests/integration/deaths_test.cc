@@ -25,7 +25,7 @@ const std::vector<Module> kModules = {
 
 // The zygote, or 0 while there is none that runs.
 pid_t zygote_or_none(const Daemon& daemon) {
-  for (pid_t launcher : children_of(daemon.pid())) {
+  for (pid_t launcher : children_of(daemon.broker())) {
     for (pid_t zygote : children_of(launcher)) return zygote;
   }
   return 0;
@@ -127,7 +127,7 @@ TEST_CASE("a launcher that is killed under load takes the zygote and the workers
         killed.push_back(launcher);
         ::kill(launcher, SIGKILL);
         REQUIRE(eventually([&] {
-          const auto launchers = children_of(daemon.pid());
+          const auto launchers = children_of(daemon.broker());
           return launchers.size() == 1 && launchers.front() != launcher && zygote_or_none(daemon) != 0;
         }));
       },
