@@ -13,6 +13,7 @@
 #include "ipc/units.h"
 #include "tools/cli/bench/bench_command.h"
 #include "tools/cli/call_command.h"
+#include "tools/cli/doctor/doctor_command.h"
 #include "tools/cli/ps_command.h"
 #include "tools/cli/standard_streams.h"
 
@@ -67,6 +68,18 @@ What it measures:
   cold   the first call of a module, with a standby ready and without
   rates  calls per second with 1, 16 and 64 open at all times
 Take the ratio of hot to floor from one machine to another, not the microseconds.)";
+
+constexpr const char* kDoctorHelp = R"(Examples:
+  holdfast doctor
+  holdfast doctor --profile strict --json
+
+Starts a worker as holdfastd would with these settings, and reads from /proc what the kernel
+shows of it, and of its supervisor. States:
+  active       in place
+  missing      not in place: holdfastd does not start without it, unless --allow-missing names its layer
+  off          by setting
+  unavailable  neither this kernel nor this processor offers it; Holdfast does without
+Exit code: 0 if nothing is missing, 1 if something is, 3 if there is no worker to look at.)";
 
 CLI::Validator valid_duration() {
   return {[](std::string& text) {
@@ -195,6 +208,24 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   return bench;
 }
 
+CLI::App* add_doctor(CLI::App& app, DoctorOptions& options) {
+  CLI::App* doctor = app.add_subcommand("doctor", "tell which layers of the sandbox are in place on this host");
+  const auto add_choice = [&](const char* name, std::string& into, std::vector<std::string> choices) {
+    doctor->add_option(name, into, "as holdfastd's flag of this name")
+        ->check(CLI::IsMember(std::move(choices)))
+        ->type_name("")
+        ->capture_default_str();
+  };
+  add_choice("--profile", options.profile, {"jit", "strict"});
+  add_choice("--isolation", options.isolation, {"fork", "exec"});
+  add_choice("--speculation", options.speculation, {"restricted", "free"});
+  doctor->add_option("--allow-missing", options.allow_missing, "a layer that may be missing; may be repeated")
+      ->type_name("LAYER");
+  add_json(*doctor, options.format, "print a JSON array");
+  doctor->footer(kDoctorHelp);
+  return doctor;
+}
+
 std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   const auto commands = app->get_subcommands();
   const auto unknown = app->remaining();
@@ -211,6 +242,7 @@ int run_program(int argc, char** argv) {
   std::string ps_socket = ipc::default_socket_path();
   Format ps_format = Format::text;
   BenchOptions bench_options;
+  DoctorOptions doctor_options;
 
   CLI::App app("Call functions of untrusted JavaScript modules, each locked in a process of its own.", "holdfast");
   app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
@@ -220,6 +252,7 @@ int run_program(int argc, char** argv) {
   const CLI::App* run = add_run(app, run_options);
   const CLI::App* invoke = add_invoke(app, invoke_options);
   const CLI::App* ps = add_ps(app, ps_socket, ps_format);
+  const CLI::App* doctor = add_doctor(app, doctor_options);
   add_bench(app, bench_options);
   try {
     app.parse(argc, argv);
@@ -229,6 +262,7 @@ int run_program(int argc, char** argv) {
   if (run->parsed()) return run_command(run_options);
   if (invoke->parsed()) return invoke_command(invoke_options);
   if (ps->parsed()) return ps_command(ps_socket, ps_format);
+  if (doctor->parsed()) return doctor_command(doctor_options);
   return bench_command(bench_options);
 }
 

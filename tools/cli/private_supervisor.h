@@ -22,6 +22,8 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&&) = delete;
   ~ChildProcess();
 
+  pid_t pid() const { return pid_; }
+
   // Waits for the end and tells it in words: "ended with exit code 1", "was killed by SIGSEGV".
   std::string wait();
 
@@ -35,6 +37,7 @@ class PrivateSupervisor {
   static tl::expected<PrivateSupervisor, ipc::ConnectError> start(const std::vector<std::string>& arguments);
 
   ipc::Client& client() { return client_; }
+  pid_t pid() const { return process_.pid(); }
 
  private:
   PrivateSupervisor(ChildProcess process, ipc::Client client)
