@@ -39,9 +39,38 @@ exports.echo = (payload) => payload;
 exports.hold = () => new Promise(() => {});
 exports.requestId = (payload, context) => context.requestId;
 exports.systemCall = (list) => systemCall(...list.map(BigInt));
-exports.oldSystemCall = (number) => oldSystemCall(number);
+exports.oldSystemCall = (list) => oldSystemCall(...list.map(BigInt));
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));
 exports.spin = () => spin();
+exports.fault = (kind) => fault(kind);
+exports.overflowStack = () => overflowStack();
+exports.jump = (address) => jump(BigInt(address));
+
+// What a list of native_calls.h stands for: numbers as they are, texts and structures as the address of a copy.
+const kept = [];
+const memory = new ArrayBuffer(64 << 10);
+const places = {
+  memory: () => memory,
+  page: () => sharedPage(),
+  code: () => ownCode(),
+  engine: () => engineCode(),
+  stack: () => ownStack(),
+};
+function keep(bytes) { kept.push(bytes.buffer); return bytes.buffer; }
+function wordOf(word) {
+  if (typeof word !== 'object') return BigInt(word);
+  if (word.at !== undefined) return places[word.at]();
+  if (word.text !== undefined) return keep(Uint8Array.from([...word.text, '\0'], (c) => c.charCodeAt(0)));
+  return keep(BigUint64Array.from(word.words, addressOf));
+}
+// For a structure that points to it.
+const addressOf = (word) => asWord(wordOf(word));
+
+// Each of these calls, made in a way that survives a refusal; their results, one after the other.
+exports.survey = (calls) => calls.map((call) => tryCall(...call.map(wordOf))).join(' ');
+// One call that does not survive it.
+exports.doCall = (call) => systemCall(...call.map(wordOf));
+exports.forgeReturn = (words) => forgeReturn(...words.map(wordOf));
 
 // Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
 // as memory that is not writable is not counted as data. Returns the bytes that it got.
