@@ -43,8 +43,6 @@ exports.oldSystemCall = (list) => oldSystemCall(...list.map(BigInt));
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));
 exports.spin = () => spin();
 exports.fault = (kind) => fault(kind);
-exports.overflowStack = () => overflowStack();
-exports.jump = (address) => jump(BigInt(address));
 
 // What a list of native_calls.h stands for: numbers as they are, texts and structures as the address of a copy.
 const kept = [];
@@ -53,13 +51,15 @@ const places = {
   memory: () => memory,
   page: () => sharedPage(),
   code: () => ownCode(),
+  codePage: () => ownCode() & ~4095n,
   engine: () => engineCode(),
+  enginePage: () => engineCode() & ~4095n,
   stack: () => ownStack(),
 };
 function keep(bytes) { kept.push(bytes.buffer); return bytes.buffer; }
 function wordOf(word) {
   if (typeof word !== 'object') return BigInt(word);
-  if (word.at !== undefined) return places[word.at]();
+  if (word.at !== undefined) return word.plus ? asWord(places[word.at]()) + BigInt(word.plus) : places[word.at]();
   if (word.text !== undefined) return keep(Uint8Array.from([...word.text, '\0'], (c) => c.charCodeAt(0)));
   return keep(BigUint64Array.from(word.words, addressOf));
 }
@@ -70,7 +70,9 @@ const addressOf = (word) => asWord(wordOf(word));
 exports.survey = (calls) => calls.map((call) => tryCall(...call.map(wordOf))).join(' ');
 // One call that does not survive it.
 exports.doCall = (call) => systemCall(...call.map(wordOf));
-exports.forgeReturn = (words) => forgeReturn(...words.map(wordOf));
+// Steps [name of a native function, ...words], one after the other, with their results; and what comes after them.
+exports.run = (steps) => steps.map(([name, ...words]) => String(globalThis[name](...words.map(wordOf)))).join(' ');
+exports.runAndLoop = (steps) => { exports.run(steps); while (true) {} };
 
 // Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
 // as memory that is not writable is not counted as data. Returns the bytes that it got.

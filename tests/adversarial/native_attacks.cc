@@ -131,6 +131,15 @@ void forge_return_now(const Arguments& arguments) {
   forge_return(wanted);
 }
 
+// By the same way, and back to the caller.
+void block_signals(const Arguments& arguments) {
+  if (sigsetjmp(after_refusal, 0) != 0) return;
+  ForgedReturn wanted;
+  wanted.blocked_signals = to_word(arguments[0]);
+  wanted.address = reinterpret_cast<std::uint64_t>(&leave_handler);
+  forge_return(wanted);
+}
+
 void fault(const Arguments& arguments) {
   constexpr std::uint64_t kTrap = 0x100, kAlignmentCheck = 0x40000;
   v8::String::Utf8Value name(arguments.GetIsolate(), arguments[0]);
@@ -193,10 +202,18 @@ void replace_words(const Arguments& arguments) {
   arguments.GetReturnValue().Set(count);
 }
 
+// And never again back to JavaScript, which may lean on what was there.
+void scribble(const Arguments& arguments) {
+  const std::uint64_t value = to_word(arguments[0]);
+  auto* const begin = reinterpret_cast<std::uint64_t*>((reinterpret_cast<std::uintptr_t>(&__data_start) + 7) & ~7UL);
+  for (volatile std::uint64_t* at = begin; at + 1 <= reinterpret_cast<std::uint64_t*>(&_end); ++at) *at = value;
+  spin_for_ever();
+}
+
 void jump(const Arguments& arguments) {
   const Words words(arguments);
-  const auto function = reinterpret_cast<long (*)(std::uint64_t, std::uint64_t)>(words.word[0]);
-  arguments.GetReturnValue().Set(static_cast<double>(function(words.word[1], words.word[2])));
+  const auto function = reinterpret_cast<long (*)(std::uint64_t)>(words.word[0]);
+  arguments.GetReturnValue().Set(static_cast<double>(function(words.word[1])));
 }
 
 void spin(const Arguments& arguments) {
@@ -235,6 +252,8 @@ void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
   add("replaceWords", replace_words);
   add("jump", jump);
   add("forgeReturn", forge_return_now);
+  add("blockSignals", block_signals);
+  add("scribble", scribble);
   add("fault", fault);
   add("spin", spin);
   add("overflowStack", overflow_stack);

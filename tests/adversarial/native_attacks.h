@@ -14,9 +14,11 @@ namespace holdfast::test {
 //   asWord(word)                      the address of an ArrayBuffer
 //   readWord(address), writeWord(address, value)   8 bytes
 //   replaceWords(old, value)          in the program's own data, the signal handlers' included; how often
-//   jump(address)                     calls it
+//   scribble(value)                   over all of that data, and spins
+//   jump(address, word)               calls it
 //   forgeReturn(mask, flags, selectors, address, fpstate)   rt_sigreturn(2) with a frame made up: which signals are
 //                                     blocked, EFLAGS, CS and SS, where to go on (0: spin), floating point state
+//   blockSignals(mask)                the same, and comes back
 //   fault(kind)                       what a processor refuses
 //   spin(address?)                    for ever, in code that V8 cannot interrupt; writes a rising number meanwhile
 //   overflowStack()                   pushes until there is no more

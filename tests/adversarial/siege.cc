@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/syscall.h>
 
 #include "tests/support/processes.h"
@@ -34,7 +35,9 @@ std::uint64_t status_bytes(pid_t pid, const std::string& field) {
 }  // namespace
 
 NativeArgument text(const std::string& text) { return {fmt::format(R"({{"text":"{}"}})", text)}; }
-NativeArgument at(const std::string& place) { return {fmt::format(R"({{"at":"{}"}})", place)}; }
+NativeArgument at(const std::string& place, long offset) {
+  return {fmt::format(R"({{"at":"{}","plus":{}}})", place, offset)};
+}
 NativeArgument word(std::uint64_t number) { return {fmt::format(R"("{}")", number)}; }
 
 NativeArgument structure(const std::vector<NativeArgument>& words) {
@@ -42,6 +45,8 @@ NativeArgument structure(const std::vector<NativeArgument>& words) {
   for (const NativeArgument& word : words) list += (list.empty() ? "" : ",") + word.json;
   return {R"({"words":[)" + list + "]}"};
 }
+
+std::string steps(const std::vector<std::string>& list) { return fmt::format("[{}]", fmt::join(list, ",")); }
 
 std::string Outcome::to_string() const { return fmt::format("{}{}", refused ? "refused:" : "", result); }
 

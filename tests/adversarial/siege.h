@@ -23,8 +23,8 @@ struct NativeArgument {
 };
 NativeArgument text(const std::string& text);  // the address of this text, with a zero behind it
 // "memory": 64 kB that may be written to; "page": the shared page; "code", "engine": functions of the worker's program
-// and of V8; "stack".
-NativeArgument at(const std::string& place);
+// and of V8; "codePage", "enginePage": where their pages begin; "stack".
+NativeArgument at(const std::string& place, long offset = 0);
 NativeArgument structure(const std::vector<NativeArgument>& words);  // the address of these 8-byte words
 NativeArgument word(std::uint64_t number);
 
@@ -41,6 +41,13 @@ template <typename... Arguments>
 NativeCall native_call(long number, const Arguments&... arguments) {
   return {"[\"" + std::to_string(number) + "\"" + (std::string() + ... + ("," + to_argument(arguments).json)) + "]"};
 }
+
+// One of native_attacks.h's functions and its arguments, as the attacker's run() takes a list of them.
+template <typename... Arguments>
+std::string step(const std::string& name, const Arguments&... arguments) {
+  return "[\"" + name + "\"" + (std::string() + ... + ("," + to_argument(arguments).json)) + "]";
+}
+std::string steps(const std::vector<std::string>& list);
 
 // What became of a call that could not end its worker.
 struct Outcome {
