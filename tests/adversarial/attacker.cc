@@ -86,6 +86,72 @@ exports.takeMemory = (hide) => {
   }
 };
 
+// Other ways to as much memory as can be had, each until the kernel says no. (malloc(3) knows where it left the break,
+// and puts it back there: that is why a piece is touched at once.)
+const map = (size, protection, flags = 0x22n) => BigInt(systemCall(%MMAP%n, 0n, size, protection, flags, -1n, 0n));
+const ways = {
+  noReserve() { for (let at; (at = map(4n << 20n, 3n, 0x4022n)) > 0n;) touch(at, 4n << 20n); },
+  stack() { for (let at; (at = map(4n << 20n, 3n, 0x20022n)) > 0n;) touch(at, 4n << 20n); },
+  executable() {
+    for (let at; (at = BigInt(tryCall(%MMAP%n, 0n, 4n << 20n, 7n, 0x22n, -1n, 0n).replace('refused:', '-'))) > 0n;) {
+      touch(at, 4n << 20n);
+    }
+  },
+  // Reserved first, and made usable later.
+  reserved() {
+    for (let at; (at = map(4n << 20n, 0n)) > 0n;) {
+      if (systemCall(%MPROTECT%n, at, 4n << 20n, 3n) !== 0) break;
+      touch(at, 4n << 20n);
+    }
+  },
+  heapEnd() {
+    for (;;) {
+      const end = BigInt(systemCall(%BRK%n, 0n));
+      if (BigInt(systemCall(%BRK%n, end + (4n << 20n))) === end) return;
+      touch(end, 4n << 20n);
+    }
+  },
+  // Marked as no longer needed, which the kernel believes when it runs short.
+  lazilyFreed() {
+    for (let at; (at = map(4n << 20n, 3n)) > 0n;) {
+      touch(at, 4n << 20n);
+      systemCall(%MADVISE%n, at, 4n << 20n, 8n);
+    }
+  },
+  // As many mappings as there may be; neighbours that are alike would become one.
+  pieces() { for (let i = 0n; map(4096n, i & 1n ? 3n : 1n) > 0n; i++); },
+  // A page table for each page that is read, out of address space that costs nothing.
+  pageTables() {
+    for (let size = 1n << 40n; size >= 1n << 21n; size >>= 1n) {
+      for (let at; (at = map(size, 1n)) > 0n;) for (let i = 0n; i < size; i += 4096n << 9n) readWord(at + i);
+    }
+  },
+  // Pages of files become the process's own when they are written to.
+  programFiles() {
+    for (let at = engineCode() & ~4095n; tryCall(%MPROTECT%n, at, 4096n, 7n) === '0'; at += 4096n) {
+      writeWord(at, readWord(at));
+    }
+  },
+};
+exports.takeMemoryBy = (way) => { ways[way](); return way; };
+
+// Announces a frame of so many bytes and sends all of it but the last one.
+exports.sendAlmostAll = (size) => {
+  const words = BigInt(size >> 3);
+  sendAll(BigUint64Array.of(words << 32n).buffer);
+  const chunk = new ArrayBuffer(1 << 20);
+  for (let left = size; left > 0; left -= chunk.byteLength) {
+    sendAll(left > chunk.byteLength ? chunk : chunk.slice(0, left - 1));
+  }
+  return new Promise(() => {});
+};
+// The same in bytes, one by one, for ever.
+exports.drip = () => {
+  sendAll(BigUint64Array.of(2000000n << 32n).buffer);
+  for (const byte = new ArrayBuffer(1);;) sendAll(byte);
+};
+exports.large = (size) => 'x'.repeat(size);
+
 // Sends these bytes to the supervisor, and answers 'sent' in the regular way.
 exports.send = (list, context) => { sendAll(bytesOf(list, context)); return 'sent'; };
 // The same, and no answer.
@@ -120,7 +186,9 @@ exports.release = () => { for (const resolve of resolvers) resolve(); resolvers 
 )js";
 
 std::string replaced(std::string text, const std::string& what, long number) {
-  text.replace(text.find(what), what.size(), std::to_string(number));
+  for (std::size_t at; (at = text.find(what)) != std::string::npos;) {
+    text.replace(at, what.size(), std::to_string(number));
+  }
   return text;
 }
 
@@ -130,6 +198,7 @@ DaemonOptions under_attack(std::vector<std::string> flags) {
   std::string code = replaced(kAttacker, "%SOCKET%", sandbox::kKeptDescriptor);
   code = replaced(replaced(code, "%SENDTO%", SYS_sendto), "%EXIT_GROUP%", SYS_exit_group);
   code = replaced(replaced(code, "%MMAP%", SYS_mmap), "%MPROTECT%", SYS_mprotect);
+  code = replaced(replaced(code, "%BRK%", SYS_brk), "%MADVISE%", SYS_madvise);
   return {.modules = {{"attacker", code}, {"bystander", kBystander}},
           .flags = std::move(flags),
           .worker = attacker_program()};

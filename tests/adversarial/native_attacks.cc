@@ -190,6 +190,13 @@ void write_word(const Arguments& arguments) {
   *reinterpret_cast<volatile std::uint64_t*>(to_word(arguments[0])) = to_word(arguments[1]);
 }
 
+void touch(const Arguments& arguments) {
+  const Words words(arguments);
+  for (std::uint64_t offset = 0; offset < words.word[1]; offset += 4096) {
+    *reinterpret_cast<volatile std::uint64_t*>(words.word[0] + offset) = 1;
+  }
+}
+
 void replace_words(const Arguments& arguments) {
   const std::uint64_t old = to_word(arguments[0]), value = to_word(arguments[1]);
   double count = 0;
@@ -249,6 +256,7 @@ void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
   add("asWord", as_word);
   add("readWord", read_word);
   add("writeWord", write_word);
+  add("touch", touch);
   add("replaceWords", replace_words);
   add("jump", jump);
   add("forgeReturn", forge_return_now);

@@ -13,6 +13,7 @@ namespace holdfast::test {
 //   sysenter(number, stack)           by the other way of 32-bit programs
 //   asWord(word)                      the address of an ArrayBuffer
 //   readWord(address), writeWord(address, value)   8 bytes
+//   touch(address, size)              writes to each page
 //   replaceWords(old, value)          in the program's own data, the signal handlers' included; how often
 //   scribble(value)                   over all of that data, and spins
 //   jump(address, word)               calls it

@@ -76,8 +76,9 @@ class Siege {
   // Each of these calls of the module "attacker", every one in a worker of its own, a few at a time. In their order.
   std::vector<ipc::Error> lose_each(const std::vector<CallTo>& calls);
 
-  // The supervisor's resident memory, in bytes.
+  // The supervisor's resident memory, in bytes, now and at its most.
   std::uint64_t supervisor_memory() const;
+  std::uint64_t supervisor_peak() const;
 
   // All the checks that the top of this file speaks of. The supervisor may hold that much more memory than before.
   void end(std::uint64_t growth = std::uint64_t{16} << 20);
