@@ -186,7 +186,7 @@ TEST_CASE("a system call in the manner of another architecture kills the process
   const pid_t attacker = worker_of(client, "attacker").pid;
   constexpr long kGetpidOfI386 = 20;
   constexpr long kX32 = 0x4000'0000;
-  const auto old = error_of(call(client, {"attacker", "oldSystemCall", std::to_string(kGetpidOfI386)}));
+  const auto old = error_of(call(client, {"attacker", "oldSystemCall", fmt::format("[{}]", kGetpidOfI386)}));
   CHECK(ipc::to_string(old.code) == "sandbox_violation");
   CHECK_FALSE(is_running(attacker));
   const auto x32 = error_of(call(client, attempt({"getpid", kX32 + SYS_getpid, {}})));

@@ -29,8 +29,8 @@ using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 void* last_shared_mapping = nullptr;
 
 // Set while tryCall() waits for what becomes of its call.
-volatile bool surviving = false;
-sigjmp_buf after_refusal;
+[[maybe_unused]] volatile bool surviving = false;
+[[maybe_unused]] sigjmp_buf after_refusal;
 
 std::uint64_t to_word(v8::Local<v8::Value> value) {
   const auto context = v8::Isolate::GetCurrent()->GetCurrentContext();
@@ -55,7 +55,7 @@ void answer(const Arguments& arguments, const std::string& text) {
 }
 
 [[noreturn]] void spin_for_ever() {
-  for (;;) asm volatile("pause");
+  for (;;) asm volatile("");
 }
 
 #ifdef __x86_64__
@@ -161,12 +161,6 @@ void fault(const Arguments& arguments) {
 
 void overflow_stack(const Arguments&) { asm volatile("1: push %rax; jmp 1b"); }
 
-#endif
-
-void system_call(const Arguments& arguments) {
-  arguments.GetReturnValue().Set(static_cast<double>(make_call(Words(arguments))));
-}
-
 void try_call(const Arguments& arguments) {
   const Words words(arguments);
   if (sigsetjmp(after_refusal, 0) != 0) {
@@ -178,6 +172,20 @@ void try_call(const Arguments& arguments) {
   const long result = make_call(words);
   surviving = false;
   answer(arguments, std::to_string(result));
+}
+
+#else
+
+long make_call(const Words& words) {
+  const auto& word = words.word;
+  const long result = ::syscall(static_cast<long>(word[0]), word[1], word[2], word[3], word[4], word[5], word[6]);
+  return result < 0 ? -errno : result;
+}
+
+#endif
+
+void system_call(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(static_cast<double>(make_call(Words(arguments))));
 }
 
 void as_word(const Arguments& arguments) { answer(arguments, to_word(arguments[0])); }
@@ -250,25 +258,27 @@ void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
         .Check();
   };
   add("systemCall", system_call);
-  add("tryCall", try_call);
-  add("oldSystemCall", old_system_call);
-  add("sysenter", sysenter);
   add("asWord", as_word);
   add("readWord", read_word);
   add("writeWord", write_word);
   add("touch", touch);
   add("replaceWords", replace_words);
   add("jump", jump);
-  add("forgeReturn", forge_return_now);
-  add("blockSignals", block_signals);
   add("scribble", scribble);
-  add("fault", fault);
   add("spin", spin);
-  add("overflowStack", overflow_stack);
   add("sharedPage", shared_page);
   add("ownCode", own_code);
   add("engineCode", engine_code);
   add("ownStack", own_stack);
+#ifdef __x86_64__
+  add("tryCall", try_call);
+  add("oldSystemCall", old_system_call);
+  add("sysenter", sysenter);
+  add("forgeReturn", forge_return_now);
+  add("blockSignals", block_signals);
+  add("fault", fault);
+  add("overflowStack", overflow_stack);
+#endif
 }
 
 }  // namespace holdfast::test
@@ -281,6 +291,7 @@ extern "C" void* mmap(void* address, size_t length, int protection, int flags, i
   return reinterpret_cast<void*>(result);
 }
 
+#ifdef __x86_64__
 // What the handler of refused calls ends the process with. This one stands for native code that has kept the handler
 // from it: the handler is left by a forged rt_sigreturn(2), which has the signal delivered again the next time.
 extern "C" void _exit(int status) {
@@ -291,3 +302,4 @@ extern "C" void _exit(int status) {
   }
   for (;;) ::syscall(SYS_exit_group, status);
 }
+#endif

@@ -25,6 +25,8 @@ namespace holdfast::test {
 //   overflowStack()                   pushes until there is no more
 //   sharedPage(), ownCode(), engineCode(), ownStack()       addresses
 //
+// Those that know registers, instructions or the frame of a signal are there for x86-64 only.
+//
 // A word is a number, a BigInt, or an ArrayBuffer, which stands for its address.
 void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context);
 

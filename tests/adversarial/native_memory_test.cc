@@ -40,7 +40,6 @@ TEST_CASE("native code gets no more memory than its module may use, whatever the
                                 "pageTables", "programFiles"}) {
     CAPTURE(way);
     const Taken taken = take(siege, {"attacker", "takeMemoryBy", "\"" + way + "\""});
-    MESSAGE(way << ": " << (taken.most_resident >> 20) << " MB, " << taken.ending);
     CHECK(taken.most_resident < kMostResident);
     CHECK(taken.ending != "");
     call(siege.client(), {"attacker", "doCall", native_call(SYS_exit_group, 0).json});

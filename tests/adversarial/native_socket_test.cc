@@ -85,7 +85,7 @@ TEST_CASE("a worker that reads nothing has its calls wait within their clients' 
   Siege siege(kPatient);
   siege.worker();
   const std::uint64_t before = siege.supervisor_memory();
-  constexpr std::size_t kClients = 3, kCalls = 43;  // 128 calls and one more, of 1 MB each
+  constexpr std::size_t kClients = 3, kCalls = 80;  // of 1 MB each
   constexpr std::uint64_t kShare = 32 * kMegabyte;  // of a client, see docs/architecture.md
   const CallTo stuck{.module = "attacker", .function = "run", .payload = steps({step("spin")}),
                      .timeout = milliseconds(1500)};
@@ -107,8 +107,9 @@ TEST_CASE("a worker that reads nothing has its calls wait within their clients' 
   }
   const std::uint64_t most = siege.supervisor_peak();
   CHECK(most > before + 2 * kShare);  // else the calls did not come so far
-  // Each call as it was received, and on its way to the worker, in a buffer that holds its old contents while it grows.
-  CHECK(most < before + kClients * 3 * kShare + 32 * kMegabyte);
+  // Each call as it was received, and on its way to the worker, in a buffer that has room to grow and holds its old
+  // contents while it does. (meson has malloc(3) write to all of it.)
+  CHECK(most < before + kClients * 5 * kShare + 32 * kMegabyte);
   for (Calls& of_client : calls) of_client.wait_for_all();
   clients.clear();
   siege.end(32 * kMegabyte);
@@ -122,7 +123,7 @@ TEST_CASE("a client that takes no answers, of workers that give large ones, is c
   {
     ipc::Client deaf = siege.daemon().connect();
     Calls calls(deaf);
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 60; ++i) {
       calls.start({fmt::format("attacker{}", i % 4), "large", std::to_string(kAnswer)});
     }
     deaf.run_once(milliseconds(0));  // sends them
@@ -134,7 +135,7 @@ TEST_CASE("a client that takes no answers, of workers that give large ones, is c
     CHECK(calls.count("result") < calls.size());
   }
   const std::uint64_t most = siege.supervisor_peak();
-  CHECK(most < before + 2 * kMostUnread + 4 * 2 * kAnswer);
+  CHECK(most < before + 4 * kMostUnread + 4 * 2 * kAnswer);
   for (int lane = 0; lane < 4; ++lane) {
     call(siege.client(), {fmt::format("attacker{}", lane), "doCall", native_call(SYS_exit_group, 0).json});
   }
