@@ -1,4 +1,6 @@
 // The same without root: holdfastd started by a user who owns nothing.
+#include "tests/support/as_nobody.h"
+
 #include <filesystem>
 #include <signal.h>
 #include <unistd.h>
@@ -6,7 +8,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"

@@ -55,6 +55,7 @@ const places = {
   engine: () => engineCode(),
   enginePage: () => engineCode() & ~4095n,
   stack: () => ownStack(),
+  sequences: () => restartableSequences(),
 };
 function keep(bytes) { kept.push(bytes.buffer); return bytes.buffer; }
 function wordOf(word) {

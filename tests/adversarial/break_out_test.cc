@@ -36,10 +36,32 @@ constexpr long kSocket = sandbox::kKeptDescriptor;
 // What of a process must not change, as the kernel tells it: who it is, what it may, what it holds.
 std::string portrait(pid_t pid) {
   std::string text = fmt::format("{}\n", pid);
-  for (const char* field : {"Tgid", "PPid", "TracerPid", "Uid", "Gid", "FDSize", "Groups", "NSpid", "NSsid",
-                            "Threads", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
-                            "NoNewPrivs", "Seccomp", "Seccomp_filters", "VmLck", "VmPin", "Cpus_allowed",
-                            "Mems_allowed", "Speculation_Store_Bypass"}) {
+  for (const char* field : {"Tgid",
+                            "PPid",
+                            "TracerPid",
+                            "Uid",
+                            "Gid",
+                            "FDSize",
+                            "Groups",
+                            "NSpid",
+                            "NSsid",
+                            "Threads",
+                            "SigBlk",
+                            "SigIgn",
+                            "SigCgt",
+                            "CapInh",
+                            "CapPrm",
+                            "CapEff",
+                            "CapBnd",
+                            "CapAmb",
+                            "NoNewPrivs",
+                            "Seccomp",
+                            "Seccomp_filters",
+                            "VmLck",
+                            "VmPin",
+                            "Cpus_allowed",
+                            "Mems_allowed",
+                            "Speculation_Store_Bypass"}) {
     text += fmt::format("{}: {}\n", field, status_field(pid, field));
   }
   text += read_file(fmt::format("/proc/{}/limits", pid)) + read_file(fmt::format("/proc/{}/personality", pid)) +
@@ -87,7 +109,7 @@ TEST_CASE("no file is opened, read, found, made or removed") {
   const NativeArgument memory = at("memory");
   std::vector<NativeCall> calls;
   for (const std::string& path : {std::string("/etc/passwd"), std::string("/proc/self/mem"), std::string("/"),
-                                 std::string("."), std::string(".."), std::string("../../../../etc/shadow"), victim}) {
+                                  std::string("."), std::string(".."), std::string("../../../../etc/shadow"), victim}) {
     const NativeArgument name = text(path);
     for (const long flags : {O_RDONLY, O_PATH, O_RDWR | O_CREAT, O_DIRECTORY, O_TMPFILE | O_RDWR}) {
       calls.push_back(native_call(SYS_open, name, flags, 0600));
@@ -146,8 +168,8 @@ TEST_CASE("no socket of any family is opened, and no descriptor is made or passe
   // A message that carries its own socket (SCM_RIGHTS), and room for one that might come.
   const NativeArgument rights =
       structure({word(20), word(SOL_SOCKET | static_cast<std::uint64_t>(SCM_RIGHTS) << 32), word(kSocket)});
-  const NativeArgument message = structure({word(0), word(0), structure({at("memory"), word(8)}), word(1), rights,
-                                            word(24), word(0)});
+  const NativeArgument message =
+      structure({word(0), word(0), structure({at("memory"), word(8)}), word(1), rights, word(24), word(0)});
   calls.push_back(native_call(SYS_sendmsg, kSocket, message, MSG_DONTWAIT));
   calls.push_back(native_call(SYS_recvmsg, kSocket, message, MSG_DONTWAIT));
   calls.push_back(native_call(SYS_sendmmsg, kSocket, message, 1, MSG_DONTWAIT));

@@ -42,8 +42,8 @@ bool is_in_table(long number) {
   return granted.contains(name) || polite.contains(name);
 }
 
-// uretprobe(2) and uprobe(2), the ends of probes that a debugger has set. Kernels since 6.14 and 6.18 ask no seccomp
-// filter about them, on purpose, and refuse them themselves to any code but their own trampoline.
+// uretprobe(2) and uprobe(2), the ends of probes that a debugger has set in the kernel's own trampoline. Recent kernels
+// (seen: 6.18) ask no seccomp filter about them, on purpose, and refuse them themselves to any other code.
 constexpr long kUnfiltered[] = {335, 336};
 
 // Every number that must be refused, and samples of what no kernel has.
@@ -52,7 +52,8 @@ std::vector<long> refused_numbers() {
   for (long number = 0; number <= kNumbers; ++number) {
     if (!is_in_table(number) && std::ranges::count(kUnfiltered, number) == 0) numbers.push_back(number);
   }
-  for (long number : {601L, 1023L, 1024L, 4095L, 65'535L, 1L << 20, 1L << 29, (1L << 30) - 1}) numbers.push_back(number);
+  for (long number : {601L, 1023L, 1024L, 4095L, 65'535L, 1L << 20, 1L << 29, (1L << 30) - 1})
+    numbers.push_back(number);
   numbers.push_back(-1);
   return numbers;
 }
@@ -88,7 +89,8 @@ TEST_CASE("every system call outside the table ends its worker, and is named") {
   siege.end();
 }
 
-TEST_CASE("no system call outside the table is carried out, whatever its arguments, even where its worker survives it") {
+TEST_CASE(
+    "no system call outside the table is carried out, whatever its arguments, even where its worker survives it") {
   Siege siege({"--stretch", "30s"});
   for (long number : refused_numbers()) {
     CAPTURE(number);
@@ -193,7 +195,8 @@ TEST_CASE("every number of x32 programs kills the process, also of those calls t
     calls.push_back({"attacker", "doCall", native_call(0x4000'0000 + number, 0, 0, 0, 0, 0, 0).json});
   }
   // As does every number with that bit, the negative ones but -1 included: the kernel takes the register's low half.
-  for (long number : {0x7fff'ffffL, 0x4000'ffffL, 0x1'4000'0000L, -2L, -39L, -512L, -4096L, INT_MIN + 1L, INT_MIN + 0L}) {
+  for (long number :
+       {0x7fff'ffffL, 0x4000'ffffL, 0x1'4000'0000L, -2L, -39L, -512L, -4096L, INT_MIN + 1L, INT_MIN + 0L}) {
     calls.push_back({"attacker", "doCall", native_call(number, 0, 0, 0, 0, 0, 0).json});
   }
   check_killed(siege.lose_each(calls));

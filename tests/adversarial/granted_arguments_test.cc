@@ -218,8 +218,8 @@ TEST_CASE("a futex is waited for and woken, within the process, and nothing else
 
 TEST_CASE("addresses of the kernel given to granted calls are refused by it, and nothing is read or written there") {
   Siege siege;
-  const std::vector<long> addresses = {LONG_MIN,     -(1L << 47),       -4096, -8, -(10L << 20) /* vsyscall */,
-                                       1L << 47,     (1L << 47) - 4096, 0,     8,  1L << 56};
+  const std::vector<long> addresses = {LONG_MIN, -(1L << 47),       -4096, -8, -(10L << 20) /* vsyscall */,
+                                       1L << 47, (1L << 47) - 4096, 0,     8,  1L << 56};
   std::vector<NativeCall> calls;
   for (const long address : addresses) {
     calls.push_back(native_call(SYS_recvfrom, kSocket, at("memory"), 1, MSG_DONTWAIT, address, address));

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include <sys/mman.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "ipc/shared_page.h"
 
@@ -78,7 +78,7 @@ constexpr std::uint64_t kUserStack = 0x2b;
 
 struct ForgedReturn {
   std::uint64_t blocked_signals = 0;
-  std::uint64_t flags = 0x202;                                   // interrupts on, as ever
+  std::uint64_t flags = 0x202;  // interrupts on, as ever
   std::uint64_t selectors = kUserCode | kUserStack << 48;
   std::uint64_t address = 0;
   std::uint64_t floating_point_state = 0;
@@ -92,7 +92,8 @@ struct ForgedReturn {
   frame.uc_flags = kStrictStackSelector;
   greg_t* const registers = frame.uc_mcontext.gregs;
   registers[REG_RIP] = static_cast<greg_t>(wanted.address);
-  // As at a function's first instruction; below 4 GB for code of 32 bits, if the stack's address has a say there at all.
+  // As at a function's first instruction; below 4 GB for code of 32 bits, if the stack's address has a say there at
+  // all.
   registers[REG_RSP] = reinterpret_cast<greg_t>(stack + sizeof stack - 8);
   registers[REG_EFL] = static_cast<greg_t>(wanted.flags);
   registers[REG_CSGSFS] = static_cast<greg_t>(wanted.selectors);
@@ -248,6 +249,12 @@ void own_stack(const Arguments& arguments) {
   answer(arguments, reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)));
 }
 
+// Where the C library had the kernel write what CPU the thread is on, and look for a sequence to restart (rseq(2)).
+void restartable_sequences(const Arguments& arguments) {
+  answer(arguments,
+         reinterpret_cast<std::uint64_t>(__builtin_thread_pointer()) + static_cast<std::uint64_t>(__rseq_offset));
+}
+
 }  // namespace
 
 void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
@@ -270,6 +277,7 @@ void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
   add("ownCode", own_code);
   add("engineCode", engine_code);
   add("ownStack", own_stack);
+  add("restartableSequences", restartable_sequences);
 #ifdef __x86_64__
   add("tryCall", try_call);
   add("oldSystemCall", old_system_call);

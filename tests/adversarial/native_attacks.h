@@ -23,7 +23,7 @@ namespace holdfast::test {
 //   fault(kind)                       what a processor refuses
 //   spin(address?)                    for ever, in code that V8 cannot interrupt; writes a rising number meanwhile
 //   overflowStack()                   pushes until there is no more
-//   sharedPage(), ownCode(), engineCode(), ownStack()       addresses
+//   sharedPage(), ownCode(), engineCode(), ownStack(), restartableSequences()   addresses
 //
 // Those that know registers, instructions or the frame of a signal are there for x86-64 only.
 //

@@ -58,9 +58,9 @@ TEST_CASE("a worker that makes its code writable, where the profile lets it, cha
   for (const auto& [page, code] : {std::pair("enginePage", "engine"), std::pair("codePage", "code")}) {
     CAPTURE(code);
     const CallTo read{"attacker0", "run", steps({step("readWord", at(code))})};
-    const CallTo patch{"attacker", "run",
-                       steps({unlock(page), step("writeWord", at(code), word(0xcccc'cccc'cccc'cccc)),
-                              step("readWord", at(code))})};
+    const CallTo patch{
+        "attacker", "run",
+        steps({unlock(page), step("writeWord", at(code), word(0xcccc'cccc'cccc'cccc)), step("readWord", at(code))})};
     const std::string sibling = outcome(call(siege.client(), read));
     if (!grants_executable_memory(siege)) {
       CHECK(ipc::to_string(siege.lose(patch).code) == "sandbox_violation");
@@ -105,10 +105,10 @@ TEST_CASE("code of a worker's own making has no more rights than the worker's") 
 TEST_CASE("the old ways into the kernel lead nowhere") {
   Siege siege;
   // Not every processor has the instruction in this mode.
-  const auto entered = siege.lose(
-      {"attacker", "run", steps({map_at(kLow, kReadWrite), step("sysenter", word(20), word(kLow + 64))})});
-  CHECK((entered.code == ipc::ErrorCode::sandbox_violation || entered.detail == "SIGSEGV" ||
-         entered.detail == "SIGILL"));
+  const auto entered =
+      siege.lose({"attacker", "run", steps({map_at(kLow, kReadWrite), step("sysenter", word(20), word(kLow + 64))})});
+  CHECK(
+      (entered.code == ipc::ErrorCode::sandbox_violation || entered.detail == "SIGSEGV" || entered.detail == "SIGILL"));
   // The page of the kernel's that every process has at the same place, where it still has one: time(2), getcpu(2).
   for (const std::uint64_t entry : {std::uint64_t{0xffff'ffff'ff60'0400}, std::uint64_t{0xffff'ffff'ff60'0800}}) {
     const auto error = siege.lose({"attacker", "run", steps({step("jump", word(entry), word(0))})});
@@ -147,8 +147,7 @@ TEST_CASE("a worker that takes its shared page away ends at its deadline or befo
 
 TEST_CASE("a worker that gives all of its memory back dies of it alone") {
   Siege siege;
-  const auto error =
-      siege.lose({"attacker", "doCall", native_call(SYS_munmap, 0, (1L << 47) - 4096).json});
+  const auto error = siege.lose({"attacker", "doCall", native_call(SYS_munmap, 0, (1L << 47) - 4096).json});
   CHECK(error.detail == "SIGSEGV");
   siege.end();
 }
@@ -172,7 +171,8 @@ bool memory_holds(pid_t pid, const std::string& secret) {
       const ssize_t count = ::pread(memory.get(), block.data(), block.size(), static_cast<off_t>(at));
       if (count <= 0) break;
       read += static_cast<std::size_t>(count);
-      if (std::string_view(block.data(), static_cast<std::size_t>(count)).find(secret) != std::string_view::npos) return true;
+      if (std::string_view(block.data(), static_cast<std::size_t>(count)).find(secret) != std::string_view::npos)
+        return true;
     }
   }
   REQUIRE(read > 1 << 20);
@@ -182,7 +182,8 @@ bool memory_holds(pid_t pid, const std::string& secret) {
 TEST_CASE("a worker's memory holds nothing of the supervisor's, of the host's environment or of other modules") {
   if (::geteuid() != 0) return;  // only root can look
   constexpr const char* kVariable = "HOLDFAST_TEST_VARIABLE";
-  const std::string environment = "5ecret-0f-the-environment", code = "5ecret-0f-a-m0dule", payload = "5ecret-0f-a-call";
+  const std::string environment = "5ecret-0f-the-environment", code = "5ecret-0f-a-m0dule",
+                    payload = "5ecret-0f-a-call";
   ::setenv(kVariable, environment.c_str(), 1);
   {
     Siege siege({}, {{"victim", fmt::format("const kept = ['{}']; exports.ping = () => 'pong';"

@@ -37,11 +37,11 @@ TEST_CASE("a worker that blocks every signal by a forged return, and loops, is k
 
 TEST_CASE("a worker that blocks every signal, claims to run nothing, and loops, is killed at its deadline") {
   Siege siege(short_stretch());
-  const CallTo to{.module = "attacker",
-                  .function = "run",
-                  .payload = steps({step("blockSignals", word(kAllSignals)), step("writeWord", at("page"), 0),
-                                    step("spin")}),
-                  .timeout = std::chrono::milliseconds(300)};
+  const CallTo to{
+      .module = "attacker",
+      .function = "run",
+      .payload = steps({step("blockSignals", word(kAllSignals)), step("writeWord", at("page"), 0), step("spin")}),
+      .timeout = std::chrono::milliseconds(300)};
   CHECK(ipc::to_string(siege.lose(to).code) == "deadline_exceeded");
   siege.end();
 }
@@ -75,10 +75,10 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
       {.flags = kVirtual8086},
       {.flags = kIdentify},
       {.flags = ~std::uint64_t{0}},
-      {.selectors = kUserStack},                       // no code segment
-      {.selectors = kKernelCode | kUserStack},         // the kernel's
-      {.selectors = kUserCode32 | kUserStack},         // that of 32 bits, and an address that it cannot reach
-      {.selectors = 0xffff | kUserStack},              // one that does not exist
+      {.selectors = kUserStack},                        // no code segment
+      {.selectors = kKernelCode | kUserStack},          // the kernel's
+      {.selectors = kUserCode32 | kUserStack},          // that of 32 bits, and an address that it cannot reach
+      {.selectors = 0xffff | kUserStack},               // one that does not exist
       {.selectors = 0x33 | std::uint64_t{0x18} << 48},  // the kernel's for the stack
       {.selectors = 0x33 | std::uint64_t{0xffff} << 48},
       {.selectors = 0x33},
@@ -95,15 +95,15 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
       {.floating_point_state = at("engine")},
   };
   for (const Frame& frame : frames) {
-    const std::string attempt =
-        step("forgeReturn", word(kAllSignals), word(frame.flags), word(frame.selectors), word(frame.address),
-             frame.floating_point_state);
+    const std::string attempt = step("forgeReturn", word(kAllSignals), word(frame.flags), word(frame.selectors),
+                                     word(frame.address), frame.floating_point_state);
     CAPTURE(attempt);
     // A floating point state with every bit set, and one that names itself extended.
     for (const std::uint64_t fill : {std::uint64_t{0}, ~std::uint64_t{0}}) {
       std::vector<std::string> all;
       if (frame.floating_point_state.json.find("memory") != std::string::npos) {
-        for (long offset = 0; offset < 4096; offset += 8) all.push_back(step("writeWord", at("memory", offset), word(fill)));
+        for (long offset = 0; offset < 4096; offset += 8)
+          all.push_back(step("writeWord", at("memory", offset), word(fill)));
       } else if (fill != 0) {
         continue;
       }
@@ -135,11 +135,31 @@ TEST_CASE("a worker that overwrites what its signal handlers lean on is ended al
   siege.end();
 }
 
+TEST_CASE("a worker that has the kernel look for a sequence to restart, anywhere, ends alone") {
+  Siege siege(short_stretch());
+  constexpr long kDescriptor = 8;  // where struct rseq names it
+  const NativeArgument everywhere = structure({word(0), word(0), word(~std::uint64_t{0} >> 17), at("code")});
+  for (const NativeArgument& descriptor : {word(8), word(std::uint64_t{0xffff'8000} << 32), word(~std::uint64_t{0}),
+                                           at("memory"), at("engine"), at("page"), everywhere}) {
+    CAPTURE(descriptor.json);
+    const auto error = siege.lose(
+        {"attacker", "run", steps({step("writeWord", at("sequences", kDescriptor), descriptor), step("spin")})});
+    CHECK((error.code == ipc::ErrorCode::cpu_exceeded || error.detail == "SIGSEGV"));
+  }
+  siege.end();
+}
+
 TEST_CASE("a fault of the processor is worker_crashed with its signal") {
   const std::pair<const char*, const char*> faults[] = {
-      {"illegal instruction", "SIGILL"},    {"breakpoint", "SIGTRAP"},           {"single step", "SIGTRAP"},
-      {"division by zero", "SIGFPE"},       {"misaligned access", "SIGBUS"},     {"privileged instruction", "SIGSEGV"},
-      {"port", "SIGSEGV"},                  {"non-canonical address", "SIGSEGV"}, {"kernel address", "SIGSEGV"},
+      {"illegal instruction", "SIGILL"},
+      {"breakpoint", "SIGTRAP"},
+      {"single step", "SIGTRAP"},
+      {"division by zero", "SIGFPE"},
+      {"misaligned access", "SIGBUS"},
+      {"privileged instruction", "SIGSEGV"},
+      {"port", "SIGSEGV"},
+      {"non-canonical address", "SIGSEGV"},
+      {"kernel address", "SIGSEGV"},
   };
   Siege siege;
   for (const auto& [kind, signal] : faults) {

@@ -87,8 +87,8 @@ TEST_CASE("a worker that reads nothing has its calls wait within their clients' 
   const std::uint64_t before = siege.supervisor_memory();
   constexpr std::size_t kClients = 3, kCalls = 80;  // of 1 MB each
   constexpr std::uint64_t kShare = 32 * kMegabyte;  // of a client, see docs/architecture.md
-  const CallTo stuck{.module = "attacker", .function = "run", .payload = steps({step("spin")}),
-                     .timeout = milliseconds(1500)};
+  const CallTo stuck{
+      .module = "attacker", .function = "run", .payload = steps({step("spin")}), .timeout = milliseconds(1500)};
   const CallTo large{.module = "attacker",
                      .function = "echo",
                      .payload = "\"" + std::string(kMegabyte, 'x') + "\"",

@@ -67,6 +67,7 @@ Siege::Siege(std::vector<std::string> flags, std::vector<Module> modules)
   CHECK(eventually([&] { return daemon_.workers().size() == kAll; }));
   supervisor_descriptors_ = descriptors_of(daemon_.pid()).size();
   memory_before_ = supervisor_memory();
+  zygote_memory_before_ = resident_bytes(zygote_);
 }
 
 pid_t Siege::worker(const std::string& module) {
@@ -130,6 +131,8 @@ void Siege::end(std::uint64_t growth) {
   CHECK(eventually([&] { return ::geteuid() != 0 || descriptors_of(zygote_).size() == 2; }));
   const bool given_back = eventually([&] { return supervisor_memory() < memory_before_ + growth; });
   CHECK_MESSAGE(given_back, "the supervisor holds ", supervisor_memory(), " bytes, and held ", memory_before_);
+  constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
+  CHECK(resident_bytes(zygote_) < zygote_memory_before_ + kMegabyte);
   daemon_.stop();
 }
 

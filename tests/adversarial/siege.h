@@ -23,7 +23,8 @@ struct NativeArgument {
 };
 NativeArgument text(const std::string& text);  // the address of this text, with a zero behind it
 // "memory": 64 kB that may be written to; "page": the shared page; "code", "engine": functions of the worker's program
-// and of V8; "codePage", "enginePage": where their pages begin; "stack".
+// and of V8; "codePage", "enginePage": where their pages begin; "stack"; "sequences": what rseq(2)
+// has registered.
 NativeArgument at(const std::string& place, long offset = 0);
 NativeArgument structure(const std::vector<NativeArgument>& words);  // the address of these 8-byte words
 NativeArgument word(std::uint64_t number);
@@ -90,6 +91,7 @@ class Siege {
   pid_t zygote_;
   std::size_t supervisor_descriptors_ = 0;
   std::uint64_t memory_before_ = 0;
+  std::uint64_t zygote_memory_before_ = 0;
 };
 
 // RssAnon, RssFile, RssShmem and page tables of a process, in bytes; 0 if it is gone.

@@ -46,9 +46,9 @@ std::string copied(const std::string& program) {
   if (library.empty()) return copy;
   copy_for_all(library, folder.path());
   // A worker is started with an empty environment, so only here can it be told where its library is.
-  const fs::path start = folder.write("start-" + copy.filename().string(),
-                                      fmt::format("#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n",
-                                                  folder.path().string(), copy.string()));
+  const fs::path start = folder.write(
+      "start-" + copy.filename().string(),
+      fmt::format("#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n", folder.path().string(), copy.string()));
   fs::permissions(start, fs::perms(0755));
   return start;
 }

@@ -29,7 +29,8 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  // Starts it, as nobody if that is asked for here or by the environment (as_nobody.h), and waits until it accepts clients; fails the test if it does not come up.
+  // Starts it, as nobody if that is asked for here or by the environment (as_nobody.h), and waits until it accepts
+  // clients; fails the test if it does not come up.
   explicit Daemon(DaemonOptions options);
   // Kills it, if stop() or wait() was not called.
   ~Daemon();
