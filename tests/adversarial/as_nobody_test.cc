@@ -68,6 +68,12 @@ TEST_CASE("without root, workers are locked as they are with root") {
   }
 }
 
+TEST_CASE("a supervisor runs as nobody where the environment of these tests says so, and else as whoever runs them") {
+  Daemon daemon({});
+  const uid_t expected = is_for_nobody() ? kNobody : ::getuid();
+  CHECK(status_field(daemon.pid(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", expected));
+}
+
 TEST_CASE("a module's file that the supervisor may not read is load_failed with the reason") {
   Daemon daemon(as_nobody({kModule, {"closed", "exports.f = () => 1;"}}));
   fs::permissions(daemon.folder()->path() / "modules/closed-v1.js", fs::perms::none);
