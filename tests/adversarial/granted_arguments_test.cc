@@ -151,6 +151,7 @@ TEST_CASE("there is no descriptor to read, write or wait for but the socket") {
     if (fd < 0) continue;  // those are passed over
     calls.push_back(native_call(SYS_poll, structure({word(static_cast<std::uint64_t>(fd))}), 1, 0));
   }
+  if (siege.survey(native_call(SYS_poll, 0, 0, 0)).refused) return siege.end();
   for (const Outcome& outcome : siege.survey(calls)) CHECK(outcome.to_string() == "1");
   for (const long count : {2L, 3L, 1024L, static_cast<long>(UINT_MAX)}) {
     CHECK(siege.survey(native_call(SYS_poll, at("memory"), count, 0)).to_string() == std::to_string(-EINVAL));
@@ -255,9 +256,9 @@ TEST_CASE("address space cannot be had past its limit, by any call, and the proc
     CAPTURE(outcome.to_string());
     CHECK((outcome.result == -ENOMEM || outcome.result == -EEXIST));  // the latter of MAP_FIXED_NOREPLACE
   }
-  const long now = siege.survey(native_call(SYS_brk, 0)).result;
+  const Outcome now = siege.survey(native_call(SYS_brk, 0));
   for (const long further : {512L << 20, 1L << 40, 1L << 46}) {
-    CHECK(siege.survey(native_call(SYS_brk, now + further)).result == now);
+    CHECK((now.refused || siege.survey(native_call(SYS_brk, now.result + further)).result == now.result));
   }
   const auto used = std::stoull(status_field(attacker, "VmSize")) << 10;
   CHECK(used <= space);
