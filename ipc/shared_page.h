@@ -26,7 +26,7 @@ struct SharedPage {
   std::atomic<std::uint64_t> stretch_count;
   // Calls are started in the order they were sent: all up to this id were, none beyond it.
   std::atomic<std::uint64_t> last_started;
-  // The system call number that the seccomp filter refused, plus one; 0: none.
+  // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;
 };
 

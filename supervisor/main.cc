@@ -1,6 +1,7 @@
 // holdfastd: the supervisor.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -42,6 +43,13 @@ std::size_t default_max_workers(std::uint64_t memory_bytes) {
   spdlog::info("--max-workers {}: half of the {} available, by {} for each module", workers,
                ipc::format_size(available), ipc::format_size(memory_bytes));
   return workers;
+}
+
+// malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of them
+// then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
+void give_large_memory_back() {
+  constexpr int kLarge = 256 << 10;
+  ::mallopt(M_MMAP_THRESHOLD, kLarge);
 }
 
 // As many descriptors as the host allows; returns how many that are.
@@ -116,6 +124,7 @@ void announce_ready(std::optional<int> fd) {
 
 int main(int argc, char** argv) {
   mend_inheritance();
+  give_large_memory_back();
   auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);

@@ -116,7 +116,9 @@ void on_soft_stop_signal(int) {
 // The kernel calls this whatever the attacker has done to the process's memory: it keeps the handler's address, and the
 // code cannot be changed (sandbox::seal_code()). All that is taken from memory is where to write the number.
 void on_refused_system_call(int, siginfo_t* info, void*) {
-  state.page->refused_system_call.store(static_cast<std::uint32_t>(info->si_syscall) + 1, std::memory_order_release);
+  std::uint32_t told = static_cast<std::uint32_t>(info->si_syscall) + 1;
+  if (told == 0) told = UINT32_MAX;  // native code can call number -1, too
+  state.page->refused_system_call.store(told, std::memory_order_release);
   leave(ipc::kRefusedSystemCallStatus);
 }
 

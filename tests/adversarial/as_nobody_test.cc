@@ -1,7 +1,8 @@
 // The same without root: holdfastd started by a user who owns nothing.
+#include "tests/support/as_nobody.h"
+
 #include <filesystem>
 #include <signal.h>
-#include <sstream>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -17,53 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Programs that the tests below can start: those under test, or copies, where the build folder is closed to nobody.
-struct Programs {
-  std::shared_ptr<TemporaryFolder> folder;  // null: no copies were needed
-  std::string supervisor;
-  std::string worker;
-};
-
-bool nobody_can_start(const std::string& program) {
-  return run({program, "--version"}, {.as_nobody = true}).status == 0;
-}
-
-// Where the dynamic linker finds V8 for the worker.
-fs::path v8_library() {
-  std::istringstream lines(run({"/usr/bin/ldd", worker_program()}).output);
-  for (std::string name, arrow, path, rest; lines >> name >> arrow >> path && std::getline(lines, rest);) {
-    if (name.starts_with("libnode")) return path;
-  }
-  FAIL("the worker needs no libnode");
-  return {};
-}
-
-Programs programs_to_start() {
-  const bool is_root = ::geteuid() == 0;
-  if (!is_root || (nobody_can_start(supervisor_program()) && nobody_can_start(worker_program()))) {
-    return {nullptr, supervisor_program(), worker_program()};
-  }
-  auto folder = std::make_shared<TemporaryFolder>();
-  fs::permissions(folder->path(), fs::perms(0755));
-  for (const fs::path& file : {fs::path(supervisor_program()), fs::path(worker_program()), v8_library()}) {
-    fs::copy(file, folder->path() / file.filename());
-    fs::permissions(folder->path() / file.filename(), fs::perms(0755));
-  }
-  // The worker is started with an empty environment, so only here can it be told where its library is.
-  const std::string here = folder->path();
-  const auto start_worker = folder->write(
-      "start-worker", fmt::format("#!/bin/sh\nLD_LIBRARY_PATH={} exec {}/holdfast-worker \"$@\"\n", here, here));
-  fs::permissions(start_worker, fs::perms(0755));
-  return {folder, here + "/holdfastd", start_worker};
-}
-
-// As whom the tests below run holdfastd: as nobody if that is possible, else as whoever runs them, who is not root.
-DaemonOptions as_nobody(const Programs& programs, std::vector<Module> modules, std::vector<std::string> flags = {}) {
-  return {.modules = std::move(modules),
-          .flags = std::move(flags),
-          .supervisor = programs.supervisor,
-          .worker = programs.worker,
-          .as_nobody = ::geteuid() == 0};
+DaemonOptions as_nobody(std::vector<Module> modules, std::vector<std::string> flags = {}) {
+  return {.modules = std::move(modules), .flags = std::move(flags), .as_nobody = true};
 }
 
 const Module kModule{"module", R"js(
@@ -73,8 +29,7 @@ const Module kModule{"module", R"js(
 )js"};
 
 TEST_CASE("without root, functions are called, loops are stopped, memory is bounded, and nothing is left") {
-  const Programs programs = programs_to_start();
-  Daemon daemon(as_nobody(programs, {kModule}, {"--stretch", "200ms", "--memory", "32MB"}));
+  Daemon daemon(as_nobody({kModule}, {"--stretch", "200ms", "--memory", "32MB"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
   const auto loop = error_of(call(client, {"module", "spin"}));
@@ -87,8 +42,7 @@ TEST_CASE("without root, functions are called, loops are stopped, memory is boun
 }
 
 TEST_CASE("without root, workers are locked as they are with root") {
-  const Programs programs = programs_to_start();
-  Daemon daemon(as_nobody(programs, {kModule}));
+  Daemon daemon(as_nobody({kModule}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
   const pid_t worker = worker_of(client, "module").pid;
@@ -114,9 +68,14 @@ TEST_CASE("without root, workers are locked as they are with root") {
   }
 }
 
+TEST_CASE("a supervisor runs as nobody where the environment of these tests says so, and else as whoever runs them") {
+  Daemon daemon({});
+  const uid_t expected = is_for_nobody() ? kNobody : ::getuid();
+  CHECK(status_field(daemon.pid(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", expected));
+}
+
 TEST_CASE("a module's file that the supervisor may not read is load_failed with the reason") {
-  const Programs programs = programs_to_start();
-  Daemon daemon(as_nobody(programs, {kModule, {"closed", "exports.f = () => 1;"}}));
+  Daemon daemon(as_nobody({kModule, {"closed", "exports.f = () => 1;"}}));
   fs::permissions(daemon.folder()->path() / "modules/closed-v1.js", fs::perms::none);
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"closed", "f"})) == "load_failed: cannot read module closed@v1: Permission denied");
@@ -124,8 +83,7 @@ TEST_CASE("a module's file that the supervisor may not read is load_failed with 
 }
 
 TEST_CASE("without root, workers that are killed are replaced, and a supervisor that is killed leaves no process") {
-  const Programs programs = programs_to_start();
-  Daemon daemon(as_nobody(programs, {kModule}));
+  Daemon daemon(as_nobody({kModule}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
   ::kill(worker_of(client, "module").pid, SIGKILL);

@@ -39,9 +39,41 @@ exports.echo = (payload) => payload;
 exports.hold = () => new Promise(() => {});
 exports.requestId = (payload, context) => context.requestId;
 exports.systemCall = (list) => systemCall(...list.map(BigInt));
-exports.oldSystemCall = (number) => oldSystemCall(number);
+exports.oldSystemCall = (list) => oldSystemCall(...list.map(BigInt));
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));
 exports.spin = () => spin();
+exports.fault = (kind) => fault(kind);
+
+// What a list of native_calls.h stands for: numbers as they are, texts and structures as the address of a copy.
+const kept = [];
+const memory = new ArrayBuffer(64 << 10);
+const places = {
+  memory: () => memory,
+  page: () => sharedPage(),
+  code: () => ownCode(),
+  codePage: () => ownCode() & ~4095n,
+  engine: () => engineCode(),
+  enginePage: () => engineCode() & ~4095n,
+  stack: () => ownStack(),
+  sequences: () => restartableSequences(),
+};
+function keep(bytes) { kept.push(bytes.buffer); return bytes.buffer; }
+function wordOf(word) {
+  if (typeof word !== 'object') return BigInt(word);
+  if (word.at !== undefined) return word.plus ? asWord(places[word.at]()) + BigInt(word.plus) : places[word.at]();
+  if (word.text !== undefined) return keep(Uint8Array.from([...word.text, '\0'], (c) => c.charCodeAt(0)));
+  return keep(BigUint64Array.from(word.words, addressOf));
+}
+// For a structure that points to it.
+const addressOf = (word) => asWord(wordOf(word));
+
+// Each of these calls, made in a way that survives a refusal; their results, one after the other.
+exports.survey = (calls) => calls.map((call) => tryCall(...call.map(wordOf))).join(' ');
+// One call that does not survive it.
+exports.doCall = (call) => systemCall(...call.map(wordOf));
+// Steps [name of a native function, ...words], one after the other, with their results; and what comes after them.
+exports.run = (steps) => steps.map(([name, ...words]) => String(globalThis[name](...words.map(wordOf)))).join(' ');
+exports.runAndLoop = (steps) => { exports.run(steps); while (true) {} };
 
 // Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
 // as memory that is not writable is not counted as data. Returns the bytes that it got.
@@ -54,6 +86,72 @@ exports.takeMemory = (hide) => {
     if (hide && systemCall(%MPROTECT%n, BigInt(at), size, 1n) !== 0) return Number(taken);
   }
 };
+
+// Other ways to as much memory as can be had, each until the kernel says no. (malloc(3) knows where it left the break,
+// and puts it back there: that is why a piece is touched at once.)
+const map = (size, protection, flags = 0x22n) => BigInt(systemCall(%MMAP%n, 0n, size, protection, flags, -1n, 0n));
+const ways = {
+  noReserve() { for (let at; (at = map(4n << 20n, 3n, 0x4022n)) > 0n;) touch(at, 4n << 20n); },
+  stack() { for (let at; (at = map(4n << 20n, 3n, 0x20022n)) > 0n;) touch(at, 4n << 20n); },
+  executable() {
+    for (let at; (at = BigInt(tryCall(%MMAP%n, 0n, 4n << 20n, 7n, 0x22n, -1n, 0n).replace('refused:', '-'))) > 0n;) {
+      touch(at, 4n << 20n);
+    }
+  },
+  // Reserved first, and made usable later.
+  reserved() {
+    for (let at; (at = map(4n << 20n, 0n)) > 0n;) {
+      if (systemCall(%MPROTECT%n, at, 4n << 20n, 3n) !== 0) break;
+      touch(at, 4n << 20n);
+    }
+  },
+  heapEnd() {
+    for (;;) {
+      const end = BigInt(systemCall(%BRK%n, 0n));
+      if (BigInt(systemCall(%BRK%n, end + (4n << 20n))) === end) return;
+      touch(end, 4n << 20n);
+    }
+  },
+  // Marked as no longer needed, which the kernel believes when it runs short.
+  lazilyFreed() {
+    for (let at; (at = map(4n << 20n, 3n)) > 0n;) {
+      touch(at, 4n << 20n);
+      systemCall(%MADVISE%n, at, 4n << 20n, 8n);
+    }
+  },
+  // As many mappings as there may be; neighbours that are alike would become one.
+  pieces() { for (let i = 0n; map(4096n, i & 1n ? 3n : 1n) > 0n; i++); },
+  // A page table for each page that is read, out of address space that costs nothing.
+  pageTables() {
+    for (let size = 1n << 40n; size >= 1n << 21n; size >>= 1n) {
+      for (let at; (at = map(size, 1n)) > 0n;) for (let i = 0n; i < size; i += 4096n << 9n) readWord(at + i);
+    }
+  },
+  // Pages of files become the process's own when they are written to.
+  programFiles() {
+    for (let at = engineCode() & ~4095n; tryCall(%MPROTECT%n, at, 4096n, 7n) === '0'; at += 4096n) {
+      writeWord(at, readWord(at));
+    }
+  },
+};
+exports.takeMemoryBy = (way) => { ways[way](); return way; };
+
+// Announces a frame of so many bytes and sends all of it but the last one.
+exports.sendAlmostAll = (size) => {
+  const words = BigInt(size >> 3);
+  sendAll(BigUint64Array.of(words << 32n).buffer);
+  const chunk = new ArrayBuffer(1 << 20);
+  for (let left = size; left > 0; left -= chunk.byteLength) {
+    sendAll(left > chunk.byteLength ? chunk : chunk.slice(0, left - 1));
+  }
+  return new Promise(() => {});
+};
+// The same in bytes, one by one, for ever.
+exports.drip = () => {
+  sendAll(BigUint64Array.of(2000000n << 32n).buffer);
+  for (const byte = new ArrayBuffer(1);;) sendAll(byte);
+};
+exports.large = (size) => 'x'.repeat(size);
 
 // Sends these bytes to the supervisor, and answers 'sent' in the regular way.
 exports.send = (list, context) => { sendAll(bytesOf(list, context)); return 'sent'; };
@@ -89,7 +187,9 @@ exports.release = () => { for (const resolve of resolvers) resolve(); resolvers 
 )js";
 
 std::string replaced(std::string text, const std::string& what, long number) {
-  text.replace(text.find(what), what.size(), std::to_string(number));
+  for (std::size_t at; (at = text.find(what)) != std::string::npos;) {
+    text.replace(at, what.size(), std::to_string(number));
+  }
   return text;
 }
 
@@ -99,6 +199,7 @@ DaemonOptions under_attack(std::vector<std::string> flags) {
   std::string code = replaced(kAttacker, "%SOCKET%", sandbox::kKeptDescriptor);
   code = replaced(replaced(code, "%SENDTO%", SYS_sendto), "%EXIT_GROUP%", SYS_exit_group);
   code = replaced(replaced(code, "%MMAP%", SYS_mmap), "%MPROTECT%", SYS_mprotect);
+  code = replaced(replaced(code, "%BRK%", SYS_brk), "%MADVISE%", SYS_madvise);
   return {.modules = {{"attacker", code}, {"bystander", kBystander}},
           .flags = std::move(flags),
           .worker = attacker_program()};

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "sandbox/seccomp_policy.h"
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"
 #include "tests/support/processes.h"
@@ -126,11 +127,20 @@ TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is
 TEST_CASE("a system call that is refused politely fails, and the worker goes on") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, attempt({"mremap", SYS_mremap, {0, 0, 0, 0}}))) == std::to_string(-ENOMEM));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   const pid_t before = worker_of(client, "attacker").pid;
-  for (long fd = 0; fd < 5; ++fd) {
-    CHECK(outcome(call(client, attempt({"write", SYS_write, {fd, 0, 0}}))) == std::to_string(-EBADF));
-    CHECK(outcome(call(client, attempt({"writev", SYS_writev, {fd, 0, 0}}))) == std::to_string(-EBADF));
+  constexpr std::pair<const char*, long> kNumbers[] = {
+      {"mremap", SYS_mremap}, {"write", SYS_write}, {"writev", SYS_writev}};
+  for (const auto& row : sandbox::policy(sandbox::Profile::jit)) {
+    if (row.rule.refuse_with == 0) continue;
+    CAPTURE(std::string(row.system_call));
+    const auto number = std::ranges::find(kNumbers, std::string_view(row.system_call),
+                                          [](const auto& known) { return std::string_view(known.first); });
+    REQUIRE_MESSAGE(number != std::end(kNumbers), "the table has grown by a call that this test does not know");
+    for (long fd = 0; fd < 5; ++fd) {
+      CHECK(outcome(call(client, attempt({row.system_call, number->second, {fd, 0, 0, 0}}))) ==
+            std::to_string(-row.rule.refuse_with));
+    }
   }
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   CHECK(worker_of(client, "attacker").pid == before);
@@ -186,7 +196,7 @@ TEST_CASE("a system call in the manner of another architecture kills the process
   const pid_t attacker = worker_of(client, "attacker").pid;
   constexpr long kGetpidOfI386 = 20;
   constexpr long kX32 = 0x4000'0000;
-  const auto old = error_of(call(client, {"attacker", "oldSystemCall", std::to_string(kGetpidOfI386)}));
+  const auto old = error_of(call(client, {"attacker", "oldSystemCall", fmt::format("[{}]", kGetpidOfI386)}));
   CHECK(ipc::to_string(old.code) == "sandbox_violation");
   CHECK_FALSE(is_running(attacker));
   const auto x32 = error_of(call(client, attempt({"getpid", kX32 + SYS_getpid, {}})));

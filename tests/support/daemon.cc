@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "tests/support/as_nobody.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
 
@@ -30,24 +31,25 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
   adopt_orphans();
   fs::create_directory(folder_->path() / "modules");
   for (const Module& module : options.modules) add_module(module);
-  if (options.as_nobody) REQUIRE(::chown(folder_->path().c_str(), kNobody, kNobody) == 0);
+  const bool as_nobody = ::geteuid() == 0 && (options.as_nobody || is_for_nobody());
+  if (as_nobody) REQUIRE(::chown(folder_->path().c_str(), kNobody, kNobody) == 0);
 
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const UniqueFd ready(ends[0]);
   UniqueFd theirs(ends[1]);
-  std::vector<std::string> command = {options.supervisor.empty() ? supervisor_program() : options.supervisor,
+  const auto startable = [&](const std::string& program) { return as_nobody ? startable_by_nobody(program) : program; };
+  std::vector<std::string> command = {startable(options.supervisor.empty() ? supervisor_program() : options.supervisor),
                                       "--socket",
                                       socket_path(),
                                       "--modules",
                                       folder_->path() / "modules",
                                       "--worker",
-                                      options.worker.empty() ? worker_program() : options.worker,
+                                      startable(options.worker.empty() ? worker_program() : options.worker),
                                       "--ready-fd",
                                       std::to_string(theirs.get())};
   command.insert(command.end(), options.flags.begin(), options.flags.end());
-  program_ =
-      std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = options.as_nobody});
+  program_ = std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = as_nobody});
   theirs.reset();
   REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
 }

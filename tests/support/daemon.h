@@ -23,13 +23,14 @@ struct DaemonOptions {
   std::vector<std::string> flags;                // further ones for holdfastd
   std::string supervisor = {};                   // another program than holdfastd
   std::string worker = {};                       // another program than holdfast-worker
-  bool as_nobody = false;                        // needs root
+  bool as_nobody = false;                        // if it can be: if the test runs as root
   std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's, whose socket and modules this one takes over
 };
 
 class Daemon {
  public:
-  // Starts it, and waits until it accepts clients; fails the test if it does not come up.
+  // Starts it, as nobody if that is asked for here or by the environment (as_nobody.h), and waits until it accepts
+  // clients; fails the test if it does not come up.
   explicit Daemon(DaemonOptions options);
   // Kills it, if stop() or wait() was not called.
   ~Daemon();

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "tests/support/as_nobody.h"
 #include "tests/support/waiting.h"
 
 namespace holdfast::test {

@@ -19,9 +19,6 @@ std::string command_program();
 std::string attacker_program();
 std::filesystem::path examples_folder();
 
-// The uid and gid of "nobody", which owns nothing.
-constexpr unsigned kNobody = 65534;
-
 struct ProgramOptions {
   std::string input;                     // what it reads on standard input
   std::vector<int> inherited;            // descriptors, besides the standard ones, that it gets under the same numbers

@@ -1,0 +1,212 @@
+// Native code that changes code, brings its own, or enters the kernel by a side door; and what it finds in memory.
+#include <algorithm>
+#include <fcntl.h>
+#include <sstream>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "ipc/shared_page.h"
+#include "tests/adversarial/siege.h"
+#include "tests/support/processes.h"
+
+namespace holdfast::test {
+namespace {
+
+constexpr std::uint64_t kLow = 0x1000'0000;
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
+constexpr std::uint64_t kPrivateHere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+// Memory at a known address.
+std::string map_at(std::uint64_t address, std::uint64_t protection) {
+  return step("systemCall", word(SYS_mmap), word(address), word(kPage), word(protection), word(kPrivateHere),
+              word(~std::uint64_t{0}), word(0));
+}
+
+bool grants_executable_memory(Siege& siege) {
+  return !siege.survey(native_call(SYS_mprotect, 1, 4096, PROT_READ | PROT_EXEC)).refused;
+}
+
+TEST_CASE("code cannot be written to, and data cannot be run") {
+  Siege siege;
+  const std::vector<std::string> attempts[] = {
+      {step("writeWord", at("code"), word(0))},
+      {step("writeWord", at("engine"), word(0))},
+      {step("jump", at("memory"), word(0))},
+      {step("jump", at("page"), word(0))},
+      {step("jump", at("stack"), word(0))},
+      {map_at(kLow, kReadWrite), step("writeWord", word(kLow), word(0xc3)), step("jump", word(kLow), word(0))},
+  };
+  for (const auto& attempt : attempts) {
+    const auto error = siege.lose({"attacker", "run", steps(attempt)});
+    CAPTURE(attempt.back());
+    CHECK(ipc::to_string(error.code) == "worker_crashed");
+    CHECK(error.detail == "SIGSEGV");
+  }
+  siege.end();
+}
+
+TEST_CASE("a worker that makes its code writable, where the profile lets it, changes its own copy and nobody else's") {
+  Siege siege;
+  const auto unlock = [](const char* page) {
+    return step("systemCall", word(SYS_mprotect), at(page), word(2 * kPage), word(kReadWrite | PROT_EXEC));
+  };
+  for (const auto& [page, code] : {std::pair("enginePage", "engine"), std::pair("codePage", "code")}) {
+    CAPTURE(code);
+    const CallTo read{"attacker0", "run", steps({step("readWord", at(code))})};
+    const CallTo patch{
+        "attacker", "run",
+        steps({unlock(page), step("writeWord", at(code), word(0xcccc'cccc'cccc'cccc)), step("readWord", at(code))})};
+    const std::string sibling = outcome(call(siege.client(), read));
+    if (!grants_executable_memory(siege)) {
+      CHECK(ipc::to_string(siege.lose(patch).code) == "sandbox_violation");
+      continue;
+    }
+    CHECK(outcome(call(siege.client(), patch)) == fmt::format("\"0 undefined {}\"", 0xcccc'cccc'cccc'ccccULL));
+    CHECK(outcome(call(siege.client(), read)) == sibling);
+    // A fork that comes later is one of the zygote.
+    CallTo again = read;
+    again.module = code == std::string("code") ? "attacker2" : "attacker1";
+    CHECK(outcome(call(siege.client(), again)) == sibling);
+    siege.lose({"attacker", "doCall", native_call(SYS_exit_group, 0).json});
+  }
+  for (const char* lane : {"attacker0", "attacker1", "attacker2"}) {
+    if (grants_executable_memory(siege) || lane == std::string("attacker0")) {
+      siege.lose({lane, "doCall", native_call(SYS_exit_group, 0).json});
+    }
+  }
+  siege.end();
+}
+
+TEST_CASE("code of a worker's own making has no more rights than the worker's") {
+  Siege siege;
+  const bool executable = grants_executable_memory(siege);
+  const std::string map = map_at(kLow, kReadWrite | PROT_EXEC);
+  // mov $41, %eax; syscall; ret: socket(2)
+  const auto bare = siege.lose({"attacker", "run",
+                                steps({map, step("writeWord", word(kLow), word(0xc3'05'0f'00'00'00'29'b8)),
+                                       step("jump", word(kLow), word(0))})});
+  CHECK(ipc::to_string(bare.code) == "sandbox_violation");
+  CHECK(bare.detail == (executable ? "socket" : "mmap"));
+  // mov $20, %eax; int $0x80; as code of 32 bits, to which only a forged return leads: getpid(2) of i386
+  const auto narrow = siege.lose(
+      {"attacker", "run",
+       steps({map, step("writeWord", word(kLow), word(0xf4'80'cd'00'00'00'14'b8)),
+              step("forgeReturn", word(0), word(0), word(std::uint64_t{0x2b} << 48 | 0x23), word(kLow), word(0))})});
+  CHECK(ipc::to_string(narrow.code) == "sandbox_violation");
+  CHECK(narrow.detail == (executable ? "of another architecture" : "mmap"));
+  siege.end();
+}
+
+TEST_CASE("the old ways into the kernel lead nowhere") {
+  Siege siege;
+  // Not every processor has the instruction in this mode.
+  const auto entered =
+      siege.lose({"attacker", "run", steps({map_at(kLow, kReadWrite), step("sysenter", word(20), word(kLow + 64))})});
+  CHECK(
+      (entered.code == ipc::ErrorCode::sandbox_violation || entered.detail == "SIGSEGV" || entered.detail == "SIGILL"));
+  // The page of the kernel's that every process has at the same place, where it still has one: time(2), getcpu(2).
+  for (const std::uint64_t entry : {std::uint64_t{0xffff'ffff'ff60'0400}, std::uint64_t{0xffff'ffff'ff60'0800}}) {
+    const auto error = siege.lose({"attacker", "run", steps({step("jump", word(entry), word(0))})});
+    CHECK((error.detail == "time" || error.detail == "getcpu" || error.detail == "SIGSEGV"));
+  }
+  siege.end();
+}
+
+TEST_CASE("a worker that takes its shared page away ends at its deadline or before") {
+  Siege siege({"--stretch", "100ms"});
+  const auto page_call = [](long number, std::uint64_t third, std::uint64_t fourth) {
+    return step("systemCall", word(static_cast<std::uint64_t>(number)), at("page"), word(kPage), word(third),
+                word(fourth), word(~std::uint64_t{0}), word(0));
+  };
+  for (const std::string& attempt :
+       {page_call(SYS_munmap, 0, 0), page_call(SYS_mprotect, PROT_NONE, 0), page_call(SYS_mprotect, PROT_READ, 0),
+        page_call(SYS_mmap, kReadWrite, kPrivateHere), page_call(SYS_madvise, MADV_DONTNEED, 0)}) {
+    CAPTURE(attempt);
+    for (const char* ending : {"run", "runAndLoop"}) {
+      const CallTo to{.module = "attacker",
+                      .function = ending,
+                      .payload = steps({attempt}),
+                      .timeout = std::chrono::milliseconds(400)};
+      const pid_t before = siege.worker();
+      const std::string code = code_of(call(siege.client(), to));
+      if (ending == std::string("runAndLoop")) {
+        CHECK((code == "cpu_exceeded" || code == "deadline_exceeded"));
+      } else {
+        CHECK((code == "result" || code == "worker_crashed"));
+        if (is_running(before)) call(siege.client(), {"attacker", "doCall", native_call(SYS_exit_group, 0).json});
+      }
+    }
+  }
+  siege.end();
+}
+
+TEST_CASE("a worker that gives all of its memory back dies of it alone") {
+  Siege siege;
+  const auto error = siege.lose({"attacker", "doCall", native_call(SYS_munmap, 0, (1L << 47) - 4096).json});
+  CHECK(error.detail == "SIGSEGV");
+  siege.end();
+}
+
+// --- what is to be found in memory ---------------------------------------------------------------------------------
+
+bool memory_holds(pid_t pid, const std::string& secret) {
+  const UniqueFd memory(::open(fmt::format("/proc/{}/mem", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(memory);
+  std::istringstream maps(read_file(fmt::format("/proc/{}/maps", pid)));
+  std::string block;
+  std::size_t read = 0;
+  for (std::string line; std::getline(maps, line);) {
+    std::uint64_t begin = 0, end = 0;
+    char dash = 0, readable = 0;
+    std::istringstream(line) >> std::hex >> begin >> dash >> end >> readable;
+    // Files' pages that the process has not written to are the files'.
+    if (readable != 'r' || line.find("[v") != std::string::npos) continue;
+    for (std::uint64_t at = begin; at < end; at += block.size()) {
+      block.resize(std::min<std::uint64_t>(end - at, 4 << 20));
+      const ssize_t count = ::pread(memory.get(), block.data(), block.size(), static_cast<off_t>(at));
+      if (count <= 0) break;
+      read += static_cast<std::size_t>(count);
+      if (std::string_view(block.data(), static_cast<std::size_t>(count)).find(secret) != std::string_view::npos)
+        return true;
+    }
+  }
+  REQUIRE(read > 1 << 20);
+  return false;
+}
+
+TEST_CASE("a worker's memory holds nothing of the supervisor's, of the host's environment or of other modules") {
+  if (::geteuid() != 0) return;  // only root can look
+  constexpr const char* kVariable = "HOLDFAST_TEST_VARIABLE";
+  const std::string environment = "5ecret-0f-the-environment", code = "5ecret-0f-a-m0dule",
+                    payload = "5ecret-0f-a-call";
+  ::setenv(kVariable, environment.c_str(), 1);
+  {
+    Siege siege({}, {{"victim", fmt::format("const kept = ['{}']; exports.ping = () => 'pong';"
+                                            "exports.keep = (value) => kept.push(value);",
+                                            code)}});
+    call(siege.client(), {"victim", "keep", "\"" + payload + "\""});
+    const pid_t victim = siege.worker("victim"), attacker = siege.worker("attacker"), zygote = siege.daemon().zygote();
+    for (const std::string& secret : {code, payload}) {
+      CAPTURE(secret);
+      CHECK(memory_holds(victim, secret));  // else this test could not find anything
+      CHECK_FALSE(memory_holds(attacker, secret));
+      CHECK_FALSE(memory_holds(zygote, secret));
+    }
+    CHECK(memory_holds(siege.daemon().pid(), environment));
+    const std::string folder = siege.daemon().folder()->path();
+    for (pid_t worker : siege.daemon().workers()) {
+      CHECK_FALSE(memory_holds(worker, environment));
+      CHECK_FALSE(memory_holds(worker, folder));
+    }
+    siege.daemon().stop();
+  }
+  ::unsetenv(kVariable);
+}
+
+}  // namespace
+}  // namespace holdfast::test
