@@ -83,6 +83,8 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
   result.scheduler.idle_timeout = options.idle_timeout;
   result.workers = {options.worker_program, options.memory_bytes, options.stretch};
   result.default_timeout = options.timeout;
+  result.clock_resolution = options.clock_resolution;
+  result.code_from_strings = options.code_from_strings;
   result.shutdown_grace = options.shutdown_grace;
   result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler);
   return result;

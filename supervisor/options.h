@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "supervisor/code_from_strings.h"
 #include "supervisor/module_source.h"
 
 namespace holdfast::supervisor {
@@ -31,6 +32,8 @@ struct Options {
   std::chrono::nanoseconds idle_timeout = std::chrono::minutes(1);
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);
   std::string log_level = "info";
+  std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
+  CodeFromStringsPermission code_from_strings;
   std::filesystem::path worker_program;
   std::optional<int> client_fd;
   std::optional<int> ready_fd;

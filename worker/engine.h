@@ -77,6 +77,12 @@ class Engine {
   void set_memory_limit(std::uint64_t bytes);
   std::uint64_t memory_limit() const { return memory_limit_; }
 
+  // The steps of every clock that the module can read.
+  CoarseClock& clock() { return platform_->clock(); }
+
+  // Whether eval, new Function and the like make code; they throw otherwise.
+  void set_code_from_strings_allowed(bool allowed) { context()->AllowCodeGenerationFromStrings(allowed); }
+
   // After a full collection: whether what is left is as good as the whole limit, so that further collections would only
   // take time.
   bool memory_is_used_up();

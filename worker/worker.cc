@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 
 #include "worker/last_words.h"
 #include "worker/warm_up.h"
@@ -78,13 +79,15 @@ void Worker::wait_for_work() {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
-  int timeout = -1;
+  // In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
+  timespec timeout = {};
   if (timer) {
-    const auto left = std::chrono::ceil<milliseconds>(*timer - steady_clock::now());
-    timeout = static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, INT32_MAX));
+    const auto left = std::max(*timer - steady_clock::now(), steady_clock::duration(0));
+    timeout.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count();
+    timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
   }
   pollfd wanted = {socket_, static_cast<short>((congested ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
-  if (::poll(&wanted, 1, timeout) <= 0) return;
+  if (::ppoll(&wanted, 1, timer ? &timeout : nullptr, nullptr) <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !congested) receive(MSG_DONTWAIT);
 }
