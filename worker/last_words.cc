@@ -1,12 +1,11 @@
 #include "worker/last_words.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <signal.h>
 #include <string>
+#include <unistd.h>
 #include <utility>
 
 #include "ipc/worker_messages.h"
@@ -31,7 +30,7 @@ struct State {
   ipc::SharedPage* page = nullptr;
   Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
   volatile sig_atomic_t soft_stop = false;  // asked for
-  bool out_of_memory = false;  // found, and to be told at the next interrupt check
+  bool out_of_memory = false;               // found, and to be told at the next interrupt check
   bool grace_given = false;
 };
 State state;
@@ -85,6 +84,7 @@ void on_soft_stop_interrupt(v8::Isolate* isolate, void*) {
 }
 
 void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
+  if (!state.out_of_memory) return;  // settled meanwhile
   ModuleHost* host = Engine::host_of(isolate);
   stop(ipc::StopReason::out_of_memory, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "heap");
 }
@@ -159,6 +159,18 @@ void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
   v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
   std::set_new_handler(on_new_failed);
   std::set_terminate(on_terminate);
+}
+
+void settle_memory() {
+  if (!std::exchange(state.out_of_memory, false)) return;
+  // What was found full while a call ran may be the call's own, and gone with it. If not, on_collected() finds it
+  // again.
+  state.engine->collect_garbage();
+  if (state.out_of_memory) stop(ipc::StopReason::out_of_memory, 0, "", "heap");
+  if (std::exchange(state.grace_given, false)) {
+    state.engine->isolate()->RemoveNearHeapLimitCallback(on_near_heap_limit, state.engine->heap_limit());
+    state.engine->isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
+  }
 }
 
 bool soft_stop_requested() { return state.soft_stop; }

@@ -2,16 +2,22 @@
 // leave a forked worker without a heap.
 #pragma once
 
-#include <v8-platform.h>
-
 #include <cstdint>
 #include <random>
+#include <set>
+
+#include <v8-platform.h>
+
+#include "worker/memory_account.h"
 
 namespace holdfast::worker {
 
 class ForkablePageAllocator final : public v8::PageAllocator {
  public:
   ForkablePageAllocator();
+
+  // Refuses what does not fit into it. Where V8 does not expect to be refused, the process ends (native_memory.h).
+  MemoryAccount& account() { return account_; }
 
   size_t AllocatePageSize() override { return page_size_; }
   size_t CommitPageSize() override { return page_size_; }
@@ -27,6 +33,10 @@ class ForkablePageAllocator final : public v8::PageAllocator {
  private:
   const size_t page_size_;
   std::mt19937_64 random_;
+  MemoryAccount account_;
+  // The beginnings of WebAssembly's memories: V8 reserves each in one piece, anywhere, and makes more of it accessible
+  // as it grows. For all else V8 says where it wants it.
+  std::set<std::uintptr_t> growable_;
 };
 
 }  // namespace holdfast::worker

@@ -20,6 +20,7 @@ class SingleThreadedPlatform final : public v8::Platform {
   void run_pending_tasks(v8::Isolate* isolate);
 
   CoarseClock& clock() { return clock_; }
+  MemoryAccount& memory() { return pages_.account(); }
 
   v8::PageAllocator* GetPageAllocator() override { return &pages_; }
   int NumberOfWorkerThreads() override { return 0; }

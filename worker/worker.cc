@@ -1,13 +1,13 @@
 #include "worker/worker.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <poll.h>
+#include <unistd.h>
+
+#include <sys/socket.h>
 
 #include "worker/last_words.h"
 #include "worker/warm_up.h"
@@ -18,7 +18,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this long.
+// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this
+// long.
 constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
 constexpr milliseconds kSlowStep{1};
 
@@ -50,6 +51,7 @@ void Worker::run() {
     handle_frames();
     run_due_timers();
     host_->run_pending_tasks();
+    settle_memory();
     outbox_.send_some();
   }
 }
@@ -65,6 +67,7 @@ void Worker::run_due_timers() {
 
 // Answers that are ready do not wait for slow work that comes after them.
 void Worker::end_step() {
+  settle_memory();
   const auto now = steady_clock::now();
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
