@@ -1,5 +1,7 @@
 #include "worker/last_words.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
@@ -131,6 +133,30 @@ void on_new_failed() { stop(ipc::StopReason::out_of_memory, running_call(), "", 
 
 void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
 
+// What V8 prints before it aborts, which is all that it says of why: standard error is closed, and leads here instead.
+char abort_message[1024];
+
+void catch_abort_message() {
+  FILE* message = ::fmemopen(abort_message, sizeof abort_message - 1, "w");
+  if (message == nullptr) std::abort();
+  std::setvbuf(message, nullptr, _IONBF, 0);  // there may be no memory for a buffer when it is needed
+  stderr = message;
+}
+
+// V8's own checks end in an int3 or ud2 instruction (--hard-abort), and this process sends itself no signals.
+void on_abort(int signal) {
+  std::string_view message = abort_message;
+  // An object that V8 cannot have, however much memory there is, where JavaScript has no exception for it.
+  if (message.find("invalid size error") != std::string_view::npos) {
+    stop(ipc::StopReason::out_of_memory, running_call(), "", "an object too large for V8");
+  }
+  // Between two lines of marks.
+  message.remove_prefix(std::min(message.find_first_not_of("\n#"), message.size()));
+  if (!message.empty()) stop(ipc::StopReason::fatal, running_call(), "", message.substr(0, message.find("\n#\n")));
+  // Not V8's doing: the instruction, or the one behind it, ends the process.
+  ::signal(signal, SIG_DFL);
+}
+
 void handle(int signal, struct sigaction action) {
   sigemptyset(&action.sa_mask);
   if (::sigaction(signal, &action, nullptr) != 0) std::abort();
@@ -151,6 +177,11 @@ void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
   action.sa_sigaction = on_refused_system_call;
   action.sa_flags = SA_SIGINFO;
   handle(SIGSYS, action);
+
+  catch_abort_message();
+  action = {};
+  action.sa_handler = on_abort;
+  for (const int signal : {SIGTRAP, SIGILL}) handle(signal, action);
 
   engine.isolate()->AddGCEpilogueCallback(on_collected, v8::kGCTypeMarkSweepCompact);
   engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);

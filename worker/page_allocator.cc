@@ -53,6 +53,8 @@ void* ForkablePageAllocator::GetRandomMmapAddr() {
 
 void* ForkablePageAllocator::AllocatePages(void* hint, size_t length, size_t alignment, Permission permission) {
   if (is_accessible(permission) && !account_.has_room_for(length, Refusal::fatal)) return nullptr;
+  const bool growable = hint == nullptr && !is_accessible(permission);
+  if (growable && length > kMaxReservedBytes - reserved_) return nullptr;
   const size_t reserved = length + (alignment > page_size_ ? alignment - page_size_ : 0);
   const auto hinted = address_of(hint) & ~(alignment - 1);
   void* mapped = ::mmap(reinterpret_cast<void*>(hinted), reserved, protection(permission), kFlags, -1, 0);
@@ -63,12 +65,18 @@ void* ForkablePageAllocator::AllocatePages(void* hint, size_t length, size_t ali
   if (aligned > begin) ::munmap(mapped, aligned - begin);
   if (end > aligned + length) ::munmap(reinterpret_cast<void*>(aligned + length), end - aligned - length);
   if (is_accessible(permission)) account_.take_pages(aligned, aligned + length);
-  if (hint == nullptr && !is_accessible(permission)) growable_.insert(aligned);
+  if (growable) {
+    growable_.emplace(aligned, length);
+    reserved_ += length;
+  }
   return reinterpret_cast<void*>(aligned);
 }
 
 bool ForkablePageAllocator::FreePages(void* address, size_t length) {
-  growable_.erase(address_of(address));
+  if (const auto memory = growable_.find(address_of(address)); memory != growable_.end()) {
+    reserved_ -= memory->second;
+    growable_.erase(memory);
+  }
   account_.give_back_pages(address_of(address), address_of(address) + length);
   return ::munmap(address, length) == 0;
 }

@@ -3,14 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <random>
-#include <set>
 
 #include <v8-platform.h>
 
 #include "worker/memory_account.h"
 
 namespace holdfast::worker {
+
+// What all memories of WebAssembly may reserve together. V8 asks for four gigabytes for each that does not say how far
+// it will grow, then for less, down to what it has at first: such a one is copied each time that it grows. This is the
+// largest that V8 asks for and that leaves room, so that a module's first memory grows in place.
+constexpr std::uint64_t kMaxReservedBytes = std::uint64_t{1} << 30;
 
 class ForkablePageAllocator final : public v8::PageAllocator {
  public:
@@ -34,9 +39,10 @@ class ForkablePageAllocator final : public v8::PageAllocator {
   const size_t page_size_;
   std::mt19937_64 random_;
   MemoryAccount account_;
-  // The beginnings of WebAssembly's memories: V8 reserves each in one piece, anywhere, and makes more of it accessible
-  // as it grows. For all else V8 says where it wants it.
-  std::set<std::uintptr_t> growable_;
+  // Where WebAssembly's memories begin, and what each has reserved: V8 reserves each in one piece, anywhere, and makes
+  // more of it accessible as it grows. For all else V8 says where it wants it.
+  std::map<std::uintptr_t, std::uint64_t> growable_;
+  std::uint64_t reserved_ = 0;
 };
 
 }  // namespace holdfast::worker

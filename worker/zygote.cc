@@ -24,6 +24,7 @@
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
 #include "worker/last_words.h"
+#include "worker/page_allocator.h"
 #include "worker/warm_up.h"
 #include "worker/worker.h"
 
@@ -34,8 +35,8 @@ namespace {
 // for V8 to notice that the limit is reached.
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{96} << 20;
 
-// V8 reserves address space that it never touches, for compiled code and for WebAssembly.
-constexpr std::uint64_t kAddressSpaceHeadroom = std::uint64_t{1} << 30;
+// Besides, V8 reserves address space that it never touches: for WebAssembly's memories, and a little elsewhere.
+constexpr std::uint64_t kAddressSpaceHeadroom = kMaxReservedBytes + kMemoryHeadroom + (std::uint64_t{16} << 20);
 
 // V8 ends its stack at 900 kB; below that come its own code and the handlers of signals.
 constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
