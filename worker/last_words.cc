@@ -1,13 +1,14 @@
 #include "worker/last_words.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
-#include <signal.h>
 #include <string>
-#include <unistd.h>
 #include <utility>
 
 #include "ipc/worker_messages.h"
@@ -144,7 +145,7 @@ void catch_abort_message() {
 }
 
 // V8's own checks end in an int3 or ud2 instruction (--hard-abort), and this process sends itself no signals.
-void on_abort(int signal) {
+[[noreturn]] void on_abort([[maybe_unused]] int signal) {
   std::string_view message = abort_message;
   // An object that V8 cannot have, however much memory there is, where JavaScript has no exception for it.
   if (message.find("invalid size error") != std::string_view::npos) {
@@ -153,8 +154,12 @@ void on_abort(int signal) {
   // Between two lines of marks.
   message.remove_prefix(std::min(message.find_first_not_of("\n#"), message.size()));
   if (!message.empty()) stop(ipc::StopReason::fatal, running_call(), "", message.substr(0, message.find("\n#\n")));
-  // Not V8's doing: the instruction, or the one behind it, ends the process.
-  ::signal(signal, SIG_DFL);
+  // Without a message it is what it looks like, and must not be gone on from: the same again ends the process, because the
+  // signal is blocked here. (The filter allows neither rt_sigaction(2) nor kill(2).)
+#ifdef __x86_64__
+  if (signal == SIGTRAP) asm volatile("int3");
+#endif
+  __builtin_trap();
 }
 
 void handle(int signal, struct sigaction action) {

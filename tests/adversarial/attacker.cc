@@ -42,6 +42,7 @@ exports.systemCall = (list) => systemCall(...list.map(BigInt));
 exports.oldSystemCall = (number) => oldSystemCall(number);
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));
 exports.spin = () => spin();
+exports.trap = (illegal) => trap(illegal);
 
 // Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
 // as memory that is not writable is not counted as data. Returns the bytes that it got.

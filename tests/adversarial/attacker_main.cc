@@ -55,6 +55,14 @@ void spin(const Arguments& arguments) {
   for (std::uint64_t count = 1;; ++count) *at = count;
 }
 
+// trap(illegal): an instruction that stops the process, as V8's own checks end in; a breakpoint, or an illegal one.
+void trap(const Arguments& arguments) {
+#ifdef __x86_64__
+  if (!arguments[0]->IsTrue()) asm volatile("int3");
+#endif
+  __builtin_trap();
+}
+
 // sharedPage(): its address.
 void shared_page(const Arguments& arguments) {
   arguments.GetReturnValue().Set(
@@ -74,6 +82,7 @@ void add_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
 #endif
   add("writeWord", write_word);
   add("spin", spin);
+  add("trap", trap);
   add("sharedPage", shared_page);
 }
 
