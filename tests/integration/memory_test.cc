@@ -108,6 +108,21 @@ TEST_CASE("a process in which array buffers were refused goes on, and garbage is
   CHECK(worker_of(client, "buffers").pid == before);
 }
 
+TEST_CASE("several memories of WebAssembly that do not say how far they grow can be had and grown, empty ones too") {
+  Daemon daemon({.modules = {{"memories", R"js(
+      exports.grow = (initial) => {
+        const memories = Array.from({ length: 5 }, () => new WebAssembly.Memory({ initial }));
+        for (const memory of memories) memory.grow(2);
+        return memories.map((memory) => memory.buffer.byteLength / 65536);
+      };
+  )js"}},
+                 .flags = {"--memory", "32MB"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"memories", "grow", "0"})) == "[2,2,2,2,2]");
+  CHECK(outcome(call(client, {"memories", "grow", "1"})) == "[3,3,3,3,3]");
+  CHECK(outcome(call(client, {"memories", "grow", "16"})) == "[18,18,18,18,18]");
+}
+
 // --- payloads, results and loading ---------------------------------------------------------------------------------
 
 constexpr std::size_t kMostPayload = std::size_t{16} << 20;
