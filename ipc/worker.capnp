@@ -65,6 +65,10 @@ struct Load {
   memoryBytes @4 :UInt64;
   # The module's limit for its JavaScript heap and its array buffers together.
   maxPayloadBytes @5 :UInt64;
+  clockResolutionNanos @6 :UInt64;
+  # The steps of every clock that the module can read; more than 0.
+  allowCodeFromStrings @7 :Bool;
+  # Whether eval, new Function and the like make code.
 }
 
 struct WorkerCall {

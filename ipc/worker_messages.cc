@@ -85,8 +85,17 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
     switch (message.which()) {
       case wire::WorkerRequest::LOAD: {
         auto load = message.getLoad();
-        return LoadRequest{view(load.getModule()), view(load.getVersion()),  view(load.getFileName()),
-                           view(load.getSource()), load.getMemoryBytes(), load.getMaxPayloadBytes()};
+        if (load.getClockResolutionNanos() == 0 || load.getClockResolutionNanos() > INT64_MAX) {
+          return tl::unexpected(ProtocolViolation{"a clock without steps"});
+        }
+        return LoadRequest{view(load.getModule()),
+                           view(load.getVersion()),
+                           view(load.getFileName()),
+                           view(load.getSource()),
+                           load.getMemoryBytes(),
+                           load.getMaxPayloadBytes(),
+                           std::chrono::nanoseconds(load.getClockResolutionNanos()),
+                           load.getAllowCodeFromStrings()};
       }
       case wire::WorkerRequest::CALL: {
         auto call = message.getCall();
@@ -114,6 +123,8 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
     to.setSource(to_data(load.source));
     to.setMemoryBytes(load.memory_bytes);
     to.setMaxPayloadBytes(load.max_payload_bytes);
+    to.setClockResolutionNanos(static_cast<std::uint64_t>(load.clock_resolution.count()));
+    to.setAllowCodeFromStrings(load.allow_code_from_strings);
   });
 }
 

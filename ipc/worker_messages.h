@@ -1,6 +1,7 @@
 // The messages of worker.capnp as plain C++ values; see client_messages.h for how to read this.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -55,6 +56,8 @@ struct LoadRequest {
   Bytes source;
   std::uint64_t memory_bytes = 0;
   std::uint64_t max_payload_bytes = 0;
+  std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);  // more than 0
+  bool allow_code_from_strings = false;
 };
 
 struct WorkerCall {

@@ -97,6 +97,8 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
   result.workers.stretch = options.stretch;
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
   result.default_timeout = options.timeout;
+  result.clock_resolution = options.clock_resolution;
+  result.code_from_strings = options.code_from_strings;
   result.shutdown_grace = options.shutdown_grace;
   result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler);
   return result;

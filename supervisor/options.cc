@@ -74,6 +74,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   options.socket = ipc::default_socket_path();
   options.worker_program = find_worker();
   std::vector<std::string> module_files;
+  std::vector<std::string> allow_eval;
 
   CLI::App app("holdfastd: runs untrusted JavaScript functions, each module in a locked process of its own.");
   app.set_version_flag("--version", std::string("holdfastd ") + HOLDFAST_VERSION);
@@ -113,6 +114,11 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   add(app, "--stretch", options.stretch, duration, "1s", "DURATION",
       "the longest that JavaScript may run without a break");
   add(app, "--memory", options.memory_bytes, size, "128MB", "SIZE", "memory that a module may use");
+  add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",
+      "the steps of every clock that a module can read");
+  app.add_option("--allow-eval", allow_eval,
+                 "let this module make code from strings (eval, new Function): MODULE, or MODULE@VERSION; may be repeated")
+      ->type_name("NAME");
   add(app, "--idle-timeout", options.idle_timeout, duration, "1m", "DURATION",
       "after this long without a call a module's process is removed");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
@@ -174,6 +180,11 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       if (!file) throw CLI::ValidationError("--module", file.error());
       options.module_files.push_back(std::move(*file));
     }
+    for (const std::string& text : allow_eval) {
+      if (auto added = options.code_from_strings.add(text); !added) {
+        throw CLI::ValidationError("--allow-eval", added.error());
+      }
+    }
     if (options.modules.empty() && options.module_files.empty()) {
       throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");
     }
@@ -185,6 +196,9 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     if (options.stretch < kLeastStretch) throw CLI::ValidationError("--stretch", "at least 1ms is needed");
     if (options.cpu_limit < std::chrono::seconds(2)) throw CLI::ValidationError("--cpu-limit", "at least 2s is needed");
     if (options.zygote_age < std::chrono::seconds(1)) throw CLI::ValidationError("--zygote-age", "at least 1s is needed");
+    if (options.clock_resolution.count() <= 0) {
+      throw CLI::ValidationError("--clock-resolution", "it must be longer than 0");
+    }
     if (options.timeout.count() <= 0) throw CLI::ValidationError("--timeout", "it must be longer than 0");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;

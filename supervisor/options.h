@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "sandbox/seccomp_policy.h"
+#include "supervisor/code_from_strings.h"
 #include "supervisor/module_source.h"
 #include "supervisor/zygotes.h"
 
@@ -40,6 +41,8 @@ struct Options {
   bool restrict_speculation = true;
   std::vector<std::string> allow_missing;
   std::string log_level = "info";
+  std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
+  CodeFromStringsPermission code_from_strings;
   std::filesystem::path worker_program;
   std::optional<int> client_fd;
   std::optional<int> ready_fd;

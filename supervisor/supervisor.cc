@@ -413,7 +413,9 @@ void Supervisor::carry_out(const LoadModule& decision) {
                                   .file_name = source->file_name,
                                   .source = ipc::as_bytes(source->text),
                                   .memory_bytes = options_.workers.memory_bytes,
-                                  .max_payload_bytes = ClientSession::kMaxPayloadBytes});
+                                  .max_payload_bytes = ClientSession::kMaxPayloadBytes,
+                                  .clock_resolution = options_.clock_resolution,
+                                  .allow_code_from_strings = options_.code_from_strings.covers(name)});
 }
 
 void Supervisor::carry_out(const DispatchCall& decision) {

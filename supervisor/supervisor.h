@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "supervisor/client_session.h"
+#include "supervisor/code_from_strings.h"
 #include "supervisor/ids.h"
 #include "supervisor/log_budget.h"
 #include "supervisor/module_source.h"
@@ -30,6 +31,8 @@ struct SupervisorOptions {
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
   std::chrono::nanoseconds shutdown_grace{};
   std::size_t max_clients = 10'000;
+  std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
+  CodeFromStringsPermission code_from_strings;
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {

@@ -3,12 +3,14 @@
 #include <sys/random.h>
 #include <v8-statistics.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "worker/module_host.h"
 #include "worker/native_functions.h"
+#include "worker/native_memory.h"
 #include "worker/runtime_source.h"
 
 namespace holdfast::worker {
@@ -31,6 +33,14 @@ constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";
 // private memory in each worker.
 constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
 
+// On top of a module's limit, what heap, code, array buffers and WebAssembly's memory may have together: the young
+// generation, room to move objects, and what V8 needs to take a stack when the limit is reached. The kernel's limit leaves
+// twice as much again for malloc(3) (worker/zygote.cc).
+constexpr std::uint64_t kAccountHeadroom = std::uint64_t{32} << 20;
+// The part of it that is not for array buffers and WebAssembly's memory. The rest makes up for pages that the heap has and
+// does not use.
+constexpr std::uint64_t kAccountReserve = std::uint64_t{24} << 20;
+
 [[noreturn]] void runtime_failed(const char* what, v8::Isolate* isolate, v8::TryCatch& failure) {
   v8::String::Utf8Value text(isolate, failure.Exception());
   std::fprintf(stderr, "holdfast-worker: the runtime's %s failed: %s\n", what, *text ? *text : "?");
@@ -41,22 +51,27 @@ constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
 
 bool BoundedAllocator::reserve(size_t length) {
   const std::uint64_t taken = used_ + heap_bytes_;
-  if (taken > limit_ || length > limit_ - taken) return false;
+  if (taken > limit_ || length > limit_ - taken || !account_.take(length)) return false;
   used_ += length;
   return true;
 }
 
+void BoundedAllocator::give_back(size_t length) {
+  used_ -= length;
+  account_.give_back(length);
+}
+
 void* BoundedAllocator::Allocate(size_t length) {
   if (!reserve(length)) return nullptr;
-  void* data = std::calloc(length == 0 ? 1 : length, 1);
-  if (data == nullptr) used_ -= length;
+  void* data = allocate_zeroed_or_null(length);
+  if (data == nullptr) give_back(length);
   return data;
 }
 
 void* BoundedAllocator::AllocateUninitialized(size_t length) { return Allocate(length); }
 
 void BoundedAllocator::Free(void* data, size_t length) {
-  used_ -= length;
+  give_back(length);
   std::free(data);
 }
 
@@ -68,7 +83,8 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
   return larger;
 }
 
-Engine::Engine(const EngineOptions& options) : platform_(std::make_unique<SingleThreadedPlatform>()) {
+Engine::Engine(const EngineOptions& options)
+    : platform_(std::make_unique<SingleThreadedPlatform>()), array_buffers_(platform_->memory()), heap_limit_(options.memory_bytes) {
   v8::V8::SetFlagsFromString(kFlags);
   if (options.jitless) v8::V8::SetFlagsFromString(kJitlessFlags);
   v8::V8::InitializePlatform(platform_.get());
@@ -77,7 +93,7 @@ Engine::Engine(const EngineOptions& options) : platform_(std::make_unique<Single
   v8::Isolate::CreateParams parameters;
   parameters.array_buffer_allocator = &array_buffers_;
   parameters.allow_atomics_wait = false;  // it would block the one thread
-  parameters.constraints.set_max_old_generation_size_in_bytes(options.memory_bytes);
+  parameters.constraints.set_max_old_generation_size_in_bytes(heap_limit_);
   parameters.constraints.set_max_young_generation_size_in_bytes(kMaxYoungGenerationBytes);
   isolate_ = v8::Isolate::New(parameters);
   isolate_->Enter();
@@ -143,6 +159,9 @@ void Engine::collect_garbage() { isolate_->LowMemoryNotification(); }
 
 void Engine::set_memory_limit(std::uint64_t bytes) {
   memory_limit_ = bytes;
+  MemoryAccount& account = platform_->memory();
+  const std::uint64_t room = UINT64_MAX - account.used() - kAccountHeadroom;
+  account.set_limit(account.used() + kAccountHeadroom + std::min(bytes, room), kAccountReserve);
   array_buffers_.set_limit(bytes);
 }
 

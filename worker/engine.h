@@ -20,6 +20,9 @@ class ModuleHost;
 // what that held after its last full collection is taken off.
 class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
  public:
+  // On whose account buffers are, besides; must outlive this.
+  explicit BoundedAllocator(MemoryAccount& account) : account_(account) {}
+
   void set_limit(std::uint64_t bytes) { limit_ = bytes; }
   void set_heap_bytes(std::uint64_t bytes) { heap_bytes_ = bytes; }
   std::uint64_t used() const { return used_; }
@@ -30,7 +33,9 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
 
  private:
   bool reserve(size_t length);
+  void give_back(size_t length);
 
+  MemoryAccount& account_;
   std::uint64_t limit_ = UINT64_MAX;
   std::uint64_t heap_bytes_ = 0;
   std::uint64_t used_ = 0;
@@ -73,9 +78,18 @@ class Engine {
   // Throws away what warming up left on the heap, so that children share clean pages.
   void collect_garbage();
 
+  // What V8 itself lets the heap come to before it asks for more.
+  std::uint64_t heap_limit() const { return heap_limit_; }
+
   // The module's limit for its heap and its array buffers together; at most what the constructor was given.
   void set_memory_limit(std::uint64_t bytes);
   std::uint64_t memory_limit() const { return memory_limit_; }
+
+  // The steps of every clock that the module can read.
+  CoarseClock& clock() { return platform_->clock(); }
+
+  // Whether eval, new Function and the like make code; they throw otherwise.
+  void set_code_from_strings_allowed(bool allowed) { context()->AllowCodeGenerationFromStrings(allowed); }
 
   // After a full collection: whether what is left is as good as the whole limit, so that further collections would only
   // take time.
@@ -103,6 +117,7 @@ class Engine {
   v8::Isolate* isolate_ = nullptr;
   v8::Global<v8::Context> context_;
   RuntimeFunctions runtime_;
+  const std::uint64_t heap_limit_;
   std::uint64_t memory_limit_ = UINT64_MAX;
 };
 

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
@@ -32,7 +34,7 @@ struct State {
   ipc::SharedPage* page = nullptr;
   Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
   volatile sig_atomic_t soft_stop = false;  // asked for
-  bool out_of_memory = false;  // found, and to be told at the next interrupt check
+  bool out_of_memory = false;               // found, and to be told at the next interrupt check
   bool grace_given = false;
 };
 State state;
@@ -86,6 +88,7 @@ void on_soft_stop_interrupt(v8::Isolate* isolate, void*) {
 }
 
 void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
+  if (!state.out_of_memory) return;  // settled meanwhile
   ModuleHost* host = Engine::host_of(isolate);
   stop(ipc::StopReason::out_of_memory, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "heap");
 }
@@ -152,6 +155,34 @@ void on_new_failed() { stop(ipc::StopReason::out_of_memory, running_call(), "", 
 
 void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
 
+// What V8 prints before it aborts, which is all that it says of why: standard error is closed, and leads here instead.
+char abort_message[1024];
+
+void catch_abort_message() {
+  FILE* message = ::fmemopen(abort_message, sizeof abort_message - 1, "w");
+  if (message == nullptr) std::abort();
+  std::setvbuf(message, nullptr, _IONBF, 0);  // there may be no memory for a buffer when it is needed
+  stderr = message;
+}
+
+// V8's own checks end in an int3 or ud2 instruction (--hard-abort), and this process sends itself no signals.
+[[noreturn]] void on_abort([[maybe_unused]] int signal) {
+  std::string_view message = abort_message;
+  // An object that V8 cannot have, however much memory there is, where JavaScript has no exception for it.
+  if (message.find("invalid size error") != std::string_view::npos) {
+    stop(ipc::StopReason::out_of_memory, running_call(), "", "an object too large for V8");
+  }
+  // Between two lines of marks.
+  message.remove_prefix(std::min(message.find_first_not_of("\n#"), message.size()));
+  if (!message.empty()) stop(ipc::StopReason::fatal, running_call(), "", message.substr(0, message.find("\n#\n")));
+  // Without a message it is what it looks like, and must not be gone on from: the same again ends the process, because the
+  // signal is blocked here. (The filter allows neither rt_sigaction(2) nor kill(2).)
+#ifdef __x86_64__
+  if (signal == SIGTRAP) asm volatile("int3");
+#endif
+  __builtin_trap();
+}
+
 void handle(int signal, struct sigaction action) {
   sigemptyset(&action.sa_mask);
   if (::sigaction(signal, &action, nullptr) != 0) std::abort();
@@ -173,6 +204,11 @@ void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
   action.sa_flags = SA_SIGINFO;
   handle(SIGSYS, action);
 
+  catch_abort_message();
+  action = {};
+  action.sa_handler = on_abort;
+  for (const int signal : {SIGTRAP, SIGILL}) handle(signal, action);
+
   engine.isolate()->AddGCEpilogueCallback(on_collected, v8::kGCTypeMarkSweepCompact);
   engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
   engine.isolate()->SetOOMErrorHandler(on_v8_out_of_memory);
@@ -180,6 +216,18 @@ void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
   v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
   std::set_new_handler(on_new_failed);
   std::set_terminate(on_terminate);
+}
+
+void settle_memory() {
+  if (!std::exchange(state.out_of_memory, false)) return;
+  // What was found full while a call ran may be the call's own, and gone with it. If not, on_collected() finds it
+  // again.
+  state.engine->collect_garbage();
+  if (state.out_of_memory) stop(ipc::StopReason::out_of_memory, 0, "", "heap");
+  if (std::exchange(state.grace_given, false)) {
+    state.engine->isolate()->RemoveNearHeapLimitCallback(on_near_heap_limit, state.engine->heap_limit());
+    state.engine->isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
+  }
 }
 
 bool soft_stop_requested() { return state.soft_stop; }

@@ -13,6 +13,11 @@ namespace holdfast::worker {
 // after). None of the three is owned; all must live as long as the process.
 void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page);
 
+// To be called between two stretches of JavaScript. Where memory was found used up and no JavaScript came to V8's next
+// check since, looks again: nothing comes of what a call gave back with its end. If it is still used up, ends the
+// process, before the next call is blamed for it.
+void settle_memory();
+
 // Whether the supervisor has asked this process to end. Where JavaScript is running, that ends it at V8's next check;
 // the worker's loop asks here.
 bool soft_stop_requested();

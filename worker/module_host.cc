@@ -53,8 +53,10 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   version_ = request.version;
   max_payload_bytes_ = request.max_payload_bytes;
   engine_.set_memory_limit(request.memory_bytes);
+  engine_.clock().set_resolution(request.clock_resolution);
 
   v8::HandleScope scope(isolate_);
+  engine_.set_code_from_strings_allowed(request.allow_code_from_strings);
   v8::Local<v8::Context> context = engine_.context();
   module_name_.Reset(isolate_, engine_.string(module_));
   version_name_.Reset(isolate_, engine_.string(version_));
@@ -378,18 +380,17 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   const auto copy = [this](const TimerAction& action) {
     return TimerAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
   };
-  auto action = timers_.take_due(now, copy);
+  const auto align = [this](steady_clock::time_point due) { return engine_.clock().step_after(due); };
+  auto action = timers_.take_due(now, copy, align);
   if (!action) return false;
-    const Stretch stretch(page_, action->call);
-    v8::HandleScope scope(isolate_);
-    set_current_call(action->call);
-    v8::TryCatch failure(isolate_);
-    if (action->callback.Get(isolate_)
-            ->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr)
-            .IsEmpty()) {
-      const auto [message, stack] = describe(failure.Exception());
-      log(ipc::LogLevel::error, fmt::format("uncaught in a timer: {}\n{}", message, stack));
-    }
+  const Stretch stretch(page_, action->call);
+  v8::HandleScope scope(isolate_);
+  set_current_call(action->call);
+  v8::TryCatch failure(isolate_);
+  if (action->callback.Get(isolate_)->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
+    const auto [message, stack] = describe(failure.Exception());
+    log(ipc::LogLevel::error, fmt::format("uncaught in a timer: {}\n{}", message, stack));
+  }
   run_microtasks();
   return true;
 }
@@ -407,7 +408,9 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
   double delay = delay_millis >= 1 ? std::min(std::floor(delay_millis), kMaxDelayMillis) : 0;
   if (repeat) delay = std::max(delay, 1.0);
   const auto duration = std::chrono::milliseconds(static_cast<std::int64_t>(delay));
-  return timers_.set(steady_clock::now() + duration,
+  // One without a delay runs in the next turn, whatever the time, and so tells nothing of it.
+  const auto now = steady_clock::now();
+  return timers_.set(delay == 0 ? now : engine_.clock().step_after(now + duration),
                      repeat ? std::optional<steady_clock::duration>(duration) : std::nullopt,
                      TimerAction{v8::Global<v8::Function>(isolate_, callback), current_call()});
 }

@@ -2,16 +2,27 @@
 // leave a forked worker without a heap.
 #pragma once
 
-#include <v8-platform.h>
-
 #include <cstdint>
+#include <map>
 #include <random>
 
+#include <v8-platform.h>
+
+#include "worker/memory_account.h"
+
 namespace holdfast::worker {
+
+// What all memories of WebAssembly may reserve together. For each that does not say how far it will grow, V8 asks for four
+// gigabytes, then three, two and one (and a little more), then for what it has at first: such a one is copied each time
+// that it grows. This lets a module's first memory grow in place, and leaves room for others.
+constexpr std::uint64_t kMaxReservedBytes = std::uint64_t{1280} << 20;
 
 class ForkablePageAllocator final : public v8::PageAllocator {
  public:
   ForkablePageAllocator();
+
+  // Refuses what does not fit into it. Where V8 does not expect to be refused, the process ends (native_memory.h).
+  MemoryAccount& account() { return account_; }
 
   size_t AllocatePageSize() override { return page_size_; }
   size_t CommitPageSize() override { return page_size_; }
@@ -27,6 +38,11 @@ class ForkablePageAllocator final : public v8::PageAllocator {
  private:
   const size_t page_size_;
   std::mt19937_64 random_;
+  MemoryAccount account_;
+  // Where WebAssembly's memories begin, and what each has reserved: V8 reserves each in one piece, anywhere, and makes
+  // more of it accessible as it grows. For all else V8 says where it wants it.
+  std::map<std::uintptr_t, std::uint64_t> growable_;
+  std::uint64_t reserved_ = 0;
 };
 
 }  // namespace holdfast::worker

@@ -1,16 +1,6 @@
 #include "worker/platform.h"
 
-#include <cmath>
-
 namespace holdfast::worker {
-namespace {
-
-// The finest step of any clock that a module can read. Attacks on caches and speculation need to tell tens of
-// nanoseconds apart; 100 µs is what browsers settled on without cross-origin isolation (W3C High Resolution Time,
-// "coarsen time").
-constexpr double kClockResolutionMillis = 0.1;
-
-}  // namespace
 
 SingleThreadedPlatform::SingleThreadedPlatform() : tasks_(v8::platform::NewSingleThreadedDefaultPlatform()) {}
 
@@ -36,10 +26,14 @@ std::unique_ptr<v8::JobHandle> SingleThreadedPlatform::PostJob(v8::TaskPriority 
   return tasks_->PostJob(priority, std::move(job));
 }
 
+// V8 schedules its own work by it, and shows it to nobody.
 double SingleThreadedPlatform::MonotonicallyIncreasingTime() { return tasks_->MonotonicallyIncreasingTime(); }
 
 double SingleThreadedPlatform::CurrentClockTimeMillis() {
-  return std::floor(SystemClockTimeMillis() / kClockResolutionMillis) * kClockResolutionMillis;
+  // Whole milliseconds first: as nanoseconds, today's date is more than a double can tell one by one.
+  const auto now = clock_.now();
+  const auto whole = std::chrono::floor<std::chrono::milliseconds>(now);
+  return static_cast<double>(whole.count()) + std::chrono::duration<double, std::milli>(now - whole).count();
 }
 
 v8::TracingController* SingleThreadedPlatform::GetTracingController() { return tasks_->GetTracingController(); }

@@ -2,11 +2,12 @@
 // that are too coarse to time a cache with.
 #pragma once
 
+#include <memory>
+
 #include <libplatform/libplatform.h>
 #include <v8-platform.h>
 
-#include <memory>
-
+#include "worker/clock.h"
 #include "worker/page_allocator.h"
 
 namespace holdfast::worker {
@@ -17,6 +18,9 @@ class SingleThreadedPlatform final : public v8::Platform {
 
   // Runs the tasks that V8 posted to itself; called when the worker has nothing better to do.
   void run_pending_tasks(v8::Isolate* isolate);
+
+  CoarseClock& clock() { return clock_; }
+  MemoryAccount& memory() { return pages_.account(); }
 
   v8::PageAllocator* GetPageAllocator() override { return &pages_; }
   int NumberOfWorkerThreads() override { return 0; }
@@ -30,6 +34,7 @@ class SingleThreadedPlatform final : public v8::Platform {
 
  private:
   ForkablePageAllocator pages_;
+  CoarseClock clock_;
   std::unique_ptr<v8::Platform> tasks_;  // V8's own single-threaded platform keeps the task queues
 };
 

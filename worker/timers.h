@@ -40,10 +40,10 @@ class Timers {
   }
 
   // Takes the earliest timer that is due at `now` and returns its action, or nothing. A repeating one is set again,
-  // counted from `now`: one that is late does not fire several times at once. `Action` must be copyable through
-  // `copy(action)` for that.
-  template <typename Copy>
-  std::optional<Action> take_due(TimePoint now, Copy copy) {
+  // for `align(now + its interval)`: one that is late does not fire several times at once. `Action` must be copyable
+  // through `copy(action)` for that.
+  template <typename Copy, typename Align>
+  std::optional<Action> take_due(TimePoint now, Copy copy, Align align) {
     if (by_time_.empty() || by_time_.begin()->first.first > now) return std::nullopt;
     auto node = by_time_.extract(by_time_.begin());
     const std::uint32_t id = node.mapped().first;
@@ -51,7 +51,7 @@ class Timers {
     by_id_.erase(id);
     if (!timer.repeat) return std::move(timer.action);
     Action action = copy(timer.action);
-    insert(id, now + *timer.repeat, std::move(timer));
+    insert(id, align(now + *timer.repeat), std::move(timer));
     return action;
   }
 

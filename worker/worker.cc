@@ -1,12 +1,13 @@
 #include "worker/worker.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
+#include <poll.h>
+#include <unistd.h>
+
+#include <sys/socket.h>
 
 #include "worker/last_words.h"
 #include "worker/warm_up.h"
@@ -17,7 +18,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this long.
+// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this
+// long.
 constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
 constexpr milliseconds kSlowStep{1};
 
@@ -49,6 +51,7 @@ void Worker::run() {
     handle_frames();
     run_due_timers();
     host_->run_pending_tasks();
+    settle_memory();
     outbox_.send_some();
   }
 }
@@ -64,6 +67,7 @@ void Worker::run_due_timers() {
 
 // Answers that are ready do not wait for slow work that comes after them.
 void Worker::end_step() {
+  settle_memory();
   const auto now = steady_clock::now();
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
@@ -78,13 +82,15 @@ void Worker::wait_for_work() {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
-  int timeout = -1;
+  // In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
+  timespec timeout = {};
   if (timer) {
-    const auto left = std::chrono::ceil<milliseconds>(*timer - steady_clock::now());
-    timeout = static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, INT32_MAX));
+    const auto left = std::max(*timer - steady_clock::now(), steady_clock::duration(0));
+    timeout.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count();
+    timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
   }
   pollfd wanted = {socket_, static_cast<short>((congested ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
-  if (::poll(&wanted, 1, timeout) <= 0) return;
+  if (::ppoll(&wanted, 1, timer ? &timeout : nullptr, nullptr) <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !congested) receive(MSG_DONTWAIT);
 }

@@ -24,6 +24,8 @@
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
 #include "worker/lock_down.h"
+#include "worker/last_words.h"
+#include "worker/page_allocator.h"
 #include "worker/warm_up.h"
 
 namespace holdfast::worker {
@@ -33,8 +35,8 @@ namespace {
 // for V8 to notice that the limit is reached.
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{96} << 20;
 
-// V8 reserves address space that it never touches, for compiled code and for WebAssembly.
-constexpr std::uint64_t kAddressSpaceHeadroom = std::uint64_t{1} << 30;
+// Besides, V8 reserves address space that it never touches: for WebAssembly's memories, and a little elsewhere.
+constexpr std::uint64_t kAddressSpaceHeadroom = kMemoryHeadroom + (std::uint64_t{16} << 20);
 
 // V8 ends its stack at 900 kB; below that come its own code and the handlers of signals.
 constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
@@ -241,6 +243,8 @@ void run_zygote(const ZygoteOptions& start_options) {
   lockdown.limits.data_bytes = value_of(sandbox::data_bytes_in_use()) + options.memory_bytes + kMemoryHeadroom;
   lockdown.limits.address_space_bytes =
       value_of(sandbox::address_space_bytes_in_use()) + options.memory_bytes + kAddressSpaceHeadroom;
+  // Without executable memory there is no WebAssembly.
+  if (options.profile == sandbox::Profile::jit) lockdown.limits.address_space_bytes += kMaxReservedBytes;
   require_offered(sandbox::seal_code());
   if (options.restrict_speculation) require_offered(sandbox::restrict_speculation());
   require(options, sandbox::seal_root());

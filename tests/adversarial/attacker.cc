@@ -74,6 +74,7 @@ exports.doCall = (call) => systemCall(...call.map(wordOf));
 // Steps [name of a native function, ...words], one after the other, with their results; and what comes after them.
 exports.run = (steps) => steps.map(([name, ...words]) => String(globalThis[name](...words.map(wordOf)))).join(' ');
 exports.runAndLoop = (steps) => { exports.run(steps); while (true) {} };
+exports.trap = (illegal) => fault(illegal ? 'illegal instruction' : 'breakpoint');
 
 // Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
 // as memory that is not writable is not counted as data. Returns the bytes that it got.

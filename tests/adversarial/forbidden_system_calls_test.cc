@@ -255,6 +255,20 @@ TEST_CASE("a worker that writes where there is no memory is worker_crashed by SI
   daemon.stop();
 }
 
+TEST_CASE("a worker that comes to an instruction that traps is worker_crashed by it, and not taken for an attacker") {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  for (const bool illegal : {false, true}) {
+    CAPTURE(illegal);
+    const auto error = error_of(call(client, {"attacker", "trap", illegal ? "true" : "false"}));
+    CHECK(ipc::to_string(error.code) == "worker_crashed");
+#ifdef __x86_64__
+    CHECK(error.detail == (illegal ? "SIGILL" : "SIGTRAP"));
+#endif
+    CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  }
+}
+
 TEST_CASE("a worker that exits in the midst of a call is worker_crashed with its exit status") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();

@@ -232,7 +232,9 @@ inline std::string describe(const LoadRequest& load) {
       .add("file", load.file_name)
       .add("source", load.source)
       .add("memory", load.memory_bytes)
-      .add("payload", load.max_payload_bytes);
+      .add("payload", load.max_payload_bytes)
+      .add("clock", load.clock_resolution.count())
+      .add("code from strings", load.allow_code_from_strings);
 }
 inline std::string describe(const WorkerCall& call) {
   return Description("worker call")

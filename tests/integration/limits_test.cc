@@ -1,4 +1,4 @@
-// Calls that end at a limit: time, memory, sizes, queues, and their caller's patience.
+// Calls that end at a limit: time, queues, and their caller's patience. For memory see memory_test.cc.
 #include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
@@ -70,80 +70,6 @@ TEST_CASE(
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
   CHECK(worker_of(client, "spinner").pid != before);
   CHECK(eventually([&] { return !is_running(before); }));
-}
-
-// --- out_of_memory -------------------------------------------------------------------------------------------------
-
-TEST_CASE("a function that fills its heap is out_of_memory; the supervisor and other modules do not notice") {
-  Daemon daemon({.modules = {kEcho, {"glutton", R"js(
-      exports.arrays = () => { const all = []; while (true) all.push(new Array(1000).fill(0.5)); };
-      exports.objects = () => { let list = null; while (true) list = { list, a: 1, b: 'two' }; };
-      exports.strings = () => { const all = []; while (true) all.push(`${all.length}`.repeat(50) + Math.random()); };
-      exports.map = () => { const map = new Map(); for (let i = 0; ; i++) map.set(i, {}); };
-      exports.closures = () => { const all = []; while (true) all.push(() => all); };
-      exports.oneArray = () => { const all = []; while (true) all.push(1.5, {}); };
-      exports.promises = async () => { const all = []; while (true) all.push(new Promise(() => {})); };
-      exports.afterAwait = async () => { await null; const all = []; while (true) all.push({ all }); };
-      exports.ping = () => 'pong';
-  )js"}},
-                 .flags = {"--memory", "32MB", "--stretch", "30s"}});
-  ipc::Client client = daemon.connect();
-  for (const std::string function :
-       {"arrays", "objects", "strings", "map", "closures", "oneArray", "promises", "afterAwait"}) {
-    CAPTURE(function);
-    CHECK(outcome(call(client, {"glutton", "ping"})) == "\"pong\"");
-    const auto before = worker_of(client, "glutton").pid;
-    const auto error = error_of(call(client, {"glutton", function}));
-    CHECK(ipc::to_string(error.code) == "out_of_memory");
-    CHECK(error.executed == Executed::maybe);
-    CHECK_FALSE(error.retryable);
-    CHECK(contains(error.message, "32MB"));
-    CHECK(outcome(call(client, {"glutton", "ping"})) == "\"pong\"");
-    CHECK(worker_of(client, "glutton").pid != before);
-    CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
-  }
-  CHECK(worker_of(client, "echo").calls_done == 8);
-  daemon.stop();
-}
-
-TEST_CASE("an array buffer beyond the limit is a RangeError that the function can handle") {
-  Daemon daemon({.modules = {{"buffers", R"js(
-      exports.one = () => new Uint8Array(2 ** 32).length;
-      exports.handled = () => { try { return new Uint8Array(40 << 20).length; } catch (error) { return error.name; } };
-      exports.some = () => new Uint8Array(8 << 20).fill(1).length;
-  )js"}},
-                 .flags = {"--memory", "32MB"}});
-  ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");
-  const auto before = worker_of(client, "buffers").pid;
-  CHECK(contains(outcome(call(client, {"buffers", "one"})), "exception: RangeError"));
-  CHECK(outcome(call(client, {"buffers", "handled"})) == "\"RangeError\"");
-  for (int i = 0; i < 20; ++i) CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");  // garbage is given back
-  CHECK(worker_of(client, "buffers").pid == before);
-}
-
-TEST_CASE("a function that fills its memory with array buffers gets no more than the limit, and nobody else notices") {
-  Daemon daemon({.modules = {kEcho, {"buffers", R"js(
-      exports.fill = () => { const all = []; while (true) all.push(new Uint8Array(1 << 20).fill(1)); };
-      exports.grow = () => { const memory = new WebAssembly.Memory({ initial: 1 }); while (true) memory.grow(16); };
-      exports.tables = () => {
-        const table = new WebAssembly.Table({ initial: 1, element: 'anyfunc' });
-        while (true) table.grow(100000);
-      };
-      exports.ping = () => 'pong';
-  )js"}},
-                 .flags = {"--memory", "32MB", "--stretch", "30s"}});
-  ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
-  for (const std::string function : {"fill", "grow", "tables"}) {
-    CAPTURE(function);
-    const std::string end = code_of(call(client, {"buffers", function}));
-    CHECK((end == "exception" || end == "out_of_memory"));
-    CHECK(outcome(call(client, {"buffers", "ping"})) == "\"pong\"");
-  }
-  CHECK(outcome(call(client, {"echo", "echo", "2"})) == "2");
-  CHECK(worker_of(client, "echo").calls_done == 2);
-  daemon.stop();
 }
 
 // --- overloaded ----------------------------------------------------------------------------------------------------

@@ -112,12 +112,14 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK(defaults.idle_timeout == 1min);
   CHECK(defaults.shutdown_grace == 10s);
   CHECK(defaults.log_level == "info");
+  CHECK(defaults.clock_resolution == 100us);
+  CHECK_FALSE(defaults.code_from_strings.covers({"m", "v1"}));
   CHECK(defaults.worker_program.filename() == "holdfast-worker");
   CHECK_FALSE(defaults.client_fd.has_value());
   CHECK_FALSE(defaults.ready_fd.has_value());
 
   const std::string help = parse({"--help"}).out;
-  for (const char* shown : {"/somewhere/h.sock", "0600", "30s", "1s", "128MB", "1m", "10s", "info", "10000"}) {
+  for (const char* shown : {"/somewhere/h.sock", "0600", "30s", "1s", "128MB", "1m", "10s", "info", "10000", "100us"}) {
     CHECK_MESSAGE(has(help, shown), shown);
   }
 }
@@ -134,6 +136,10 @@ TEST_CASE("each option sets what it says") {
   CHECK(options({"--timeout", "1500ms"}).timeout == 1500ms);
   CHECK(options({"--stretch", "20ms"}).stretch == 20ms);
   CHECK(options({"--memory", "64MB"}).memory_bytes == std::uint64_t{64} << 20);
+  CHECK(options({"--clock-resolution", "50ms"}).clock_resolution == 50ms);
+  CHECK(options({"--clock-resolution", "1ns"}).clock_resolution == 1ns);
+  CHECK(options({"--allow-eval", "m@v1", "--allow-eval", "n"}).code_from_strings.covers({"m", "v1"}));
+  CHECK(options({"--allow-eval", "m@v1", "--allow-eval", "n"}).code_from_strings.covers({"n", "v7"}));
   CHECK(options({"--idle-timeout", "5m"}).idle_timeout == 5min);
   CHECK(options({"--idle-timeout", "0"}).idle_timeout == 0s);
   CHECK(options({"--shutdown-timeout", "0.5s"}).shutdown_grace == 500ms);
@@ -230,6 +236,10 @@ TEST_CASE("limits that nothing could run under are mistakes that name the least"
   CHECK(options({"--stretch", "1ms"}).stretch == 1ms);
   CHECK(has(mistake({"--timeout", "0"}), "--timeout"));
   CHECK(options({"--timeout", "1ns"}).timeout == 1ns);
+  CHECK(has(mistake({"--clock-resolution", "0"}), "--clock-resolution"));
+  CHECK(has(mistake({"--clock-resolution", "-1ms"}), "--clock-resolution"));
+  CHECK(has(mistake({"--allow-eval", "*"}), "--allow-eval"));
+  CHECK(has(mistake({"--allow-eval", "m@"}), "--allow-eval"));
 }
 
 TEST_CASE("an unknown option, a missing value and a word too many are mistakes") {

@@ -1,0 +1,43 @@
+#include <doctest/doctest.h>
+
+#include "supervisor/code_from_strings.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+TEST_CASE("nothing is covered by a permission that was given to nobody") {
+  CHECK_FALSE(CodeFromStringsPermission().covers({"m", "v1"}));
+}
+
+TEST_CASE("a permission with a version covers that version of that module alone") {
+  CodeFromStringsPermission permission;
+  REQUIRE(permission.add("m@v1"));
+  CHECK(permission.covers({"m", "v1"}));
+  CHECK_FALSE(permission.covers({"m", "v2"}));
+  CHECK_FALSE(permission.covers({"m", "v1.0"}));
+  CHECK_FALSE(permission.covers({"mm", "v1"}));
+}
+
+TEST_CASE("a permission without a version covers each version of that module alone") {
+  CodeFromStringsPermission permission;
+  REQUIRE(permission.add("m"));
+  CHECK(permission.covers({"m", "v1"}));
+  CHECK(permission.covers({"m", "v2"}));
+  CHECK_FALSE(permission.covers({"mm", "v1"}));
+  CHECK_FALSE(permission.covers({"M", "v1"}));
+}
+
+TEST_CASE("what names no module is refused, and covers nothing") {
+  for (const char* text : {"", "@", "m@", "@v1", "*", "m@*", "m@v1@v2", ".m", "m/n", "m ", "m\n"}) {
+    CAPTURE(text);
+    CodeFromStringsPermission permission;
+    const auto added = permission.add(text);
+    REQUIRE_FALSE(added);
+    CHECK(added.error().find("does not name a module") != std::string::npos);
+    CHECK_FALSE(permission.covers({text, "v1"}));
+    CHECK_FALSE(permission.covers({"m", "v1"}));
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

@@ -1,0 +1,26 @@
+// The one clock that a module can read, in steps. Attacks on caches and speculation need to tell tens of nanoseconds
+// apart; every way in which JavaScript learns the time goes through here.
+#pragma once
+
+#include <chrono>
+
+namespace holdfast::worker {
+
+class CoarseClock {
+ public:
+  // More than 0.
+  void set_resolution(std::chrono::nanoseconds resolution) { resolution_ = resolution; }
+
+  // The time since 1970-01-01 UTC, rounded down to a whole number of steps.
+  std::chrono::nanoseconds now() const;
+
+  // The earliest time, not before `due`, at which now() has just made a step: who is woken then learns nothing of the
+  // time in between. Never early, if the system's clock is not set meanwhile.
+  std::chrono::steady_clock::time_point step_after(std::chrono::steady_clock::time_point due) const;
+
+ private:
+  // What browsers settled on without cross-origin isolation (W3C High Resolution Time, "coarsen time").
+  std::chrono::nanoseconds resolution_ = std::chrono::microseconds(100);
+};
+
+}  // namespace holdfast::worker

@@ -1,0 +1,59 @@
+#include "worker/native_memory.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
+
+// The sanitizer has a malloc of its own.
+void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return std::calloc(bytes == 0 ? 1 : bytes, 1); }
+
+#else
+
+// What glibc keeps for programs that replace the functions (Replacing malloc, in its manual).
+extern "C" {
+void* __libc_malloc(std::size_t size);
+void* __libc_calloc(std::size_t count, std::size_t size);
+void* __libc_realloc(void* old, std::size_t size);
+void* __libc_memalign(std::size_t alignment, std::size_t size);
+}
+
+namespace {
+
+// Null is also what a size of 0 may give.
+void* checked(void* allocated, std::size_t size) {
+  if (allocated == nullptr && size != 0) holdfast::worker::refuse_memory();
+  return allocated;
+}
+
+}  // namespace
+
+extern "C" {
+
+void* malloc(std::size_t size) { return checked(__libc_malloc(size), size); }
+
+void* calloc(std::size_t count, std::size_t size) { return checked(__libc_calloc(count, size), count && size); }
+
+void* realloc(void* old, std::size_t size) { return checked(__libc_realloc(old, size), size); }
+
+void* memalign(std::size_t alignment, std::size_t size) { return checked(__libc_memalign(alignment, size), size); }
+
+void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
+
+int posix_memalign(void** into, std::size_t alignment, std::size_t size) {
+  void* allocated = memalign(alignment, size);
+  if (allocated == nullptr) return ENOMEM;
+  *into = allocated;
+  return 0;
+}
+
+}  // extern "C"
+
+void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return __libc_calloc(bytes == 0 ? 1 : bytes, 1); }
+
+#endif
+
+void holdfast::worker::refuse_memory() {
+  if (const std::new_handler handler = std::get_new_handler()) handler();
+}
