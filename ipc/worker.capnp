@@ -65,11 +65,13 @@ struct Load {
   memoryBytes @4 :UInt64;
   # The module's limit for its JavaScript heap and its array buffers together.
   maxPayloadBytes @5 :UInt64;
+  tag @6 :UInt64;
+  # Random, this worker's own. With a call's id it makes the requestId that functions and the log show.
 }
 
 struct WorkerCall {
   id @0 :UInt64;
-  # The supervisor's id for the call: never 0, and rising on each worker.
+  # The call's number on this worker: 1, 2, 3, … It says nothing of the calls of others.
   function @1 :Text;
   payload @2 :Data;
   encoding @3 :Protocol.Encoding;

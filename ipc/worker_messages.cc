@@ -1,5 +1,7 @@
 #include "ipc/worker_messages.h"
 
+#include <fmt/format.h>
+
 #include "ipc/wire.h"
 #include "ipc/worker.capnp.h"
 
@@ -85,8 +87,10 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
     switch (message.which()) {
       case wire::WorkerRequest::LOAD: {
         auto load = message.getLoad();
-        return LoadRequest{view(load.getModule()), view(load.getVersion()),  view(load.getFileName()),
-                           view(load.getSource()), load.getMemoryBytes(), load.getMaxPayloadBytes()};
+        return LoadRequest{view(load.getModule()),    view(load.getVersion()),
+                           view(load.getFileName()),  view(load.getSource()),
+                           load.getMemoryBytes(),     load.getMaxPayloadBytes(),
+                           load.getTag()};
       }
       case wire::WorkerRequest::CALL: {
         auto call = message.getCall();
@@ -103,6 +107,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
   });
 }
 
+std::string request_id(std::uint64_t tag, std::uint64_t call) { return fmt::format("{:016x}-{}", tag, call); }
+
 void encode(OutputBuffer& out, const LoadRequest& load) {
   const std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
                             words_for(load.file_name.size()) + words_for(load.source.size());
@@ -114,6 +120,7 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
     to.setSource(to_data(load.source));
     to.setMemoryBytes(load.memory_bytes);
     to.setMaxPayloadBytes(load.max_payload_bytes);
+    to.setTag(load.tag);
   });
 }
 

@@ -52,6 +52,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   module_ = request.module;
   version_ = request.version;
   max_payload_bytes_ = request.max_payload_bytes;
+  tag_ = request.tag;
   engine_.set_memory_limit(request.memory_bytes);
 
   v8::HandleScope scope(isolate_);
@@ -224,8 +225,11 @@ bool ModuleHost::read_arguments(const ipc::WorkerCall& call, std::vector<v8::Loc
 }
 
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
-  v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(call.id)), module_name_.Get(isolate_),
-                                  version_name_.Get(isolate_), engine_.string(call.function)};
+  const std::string id = ipc::request_id(tag_, call.id);
+  v8::Local<v8::Value> parts[] = {
+      v8::String::NewFromUtf8(isolate_, id.data(), v8::NewStringType::kNormal, static_cast<int>(id.size()))
+          .ToLocalChecked(),
+      module_name_.Get(isolate_), version_name_.Get(isolate_), engine_.string(call.function)};
   v8::Local<v8::Value> made;
   if (!engine_.runtime()
            .make_context.Get(isolate_)

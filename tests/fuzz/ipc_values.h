@@ -232,7 +232,8 @@ inline std::string describe(const LoadRequest& load) {
       .add("file", load.file_name)
       .add("source", load.source)
       .add("memory", load.memory_bytes)
-      .add("payload", load.max_payload_bytes);
+      .add("payload", load.max_payload_bytes)
+      .add("tag", load.tag);
 }
 inline std::string describe(const WorkerCall& call) {
   return Description("worker call")

@@ -101,7 +101,7 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForkFailed{kMax64, text}));
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteFailed{text}));
     check_round_trip<WorkerRequestProtocol>(
-        WorkerRequest(LoadRequest{text, text, text, as_bytes(text), kMax64, kMax64 - 1}));
+        WorkerRequest(LoadRequest{text, text, text, as_bytes(text), kMax64, kMax64 - 1, kMax64 - 2}));
     check_round_trip<WorkerRequestProtocol>(
         WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional}));
     check_round_trip<WorkerProtocol>(WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text}}));
