@@ -269,14 +269,14 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
   // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
   // JSON text begins with a bare u.
   const auto length = static_cast<std::size_t>(json->Utf8Length(isolate_));
-  std::string text(length, '\0');
-  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
-  if (text == "undefined") return answer_unserializable(id, value, failure);
   if (length > max_payload_bytes_) {
     return answer_error(id, error_of(ipc::ErrorCode::payload_too_large, ipc::Executed::yes,
                                      fmt::format("the result has {} as JSON; at most {} are allowed",
                                                  ipc::format_size(length), ipc::format_size(max_payload_bytes_))));
   }
+  std::string text(length, '\0');
+  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  if (text == "undefined") return answer_unserializable(id, value, failure);
   open_.erase(id);
   ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(text), ipc::Encoding::json});
 }

@@ -4,6 +4,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <new>
+
 namespace holdfast::worker {
 namespace {
 
@@ -25,6 +27,14 @@ int protection(v8::PageAllocator::Permission permission) {
 }
 
 constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+// Whether the process may have this much more data. Where pages that are mapped already become writable, Linux holds
+// them against RLIMIT_DATA only if, counted a second time, they fit into RLIMIT_AS (mprotect_fixup() in mm/mprotect.c):
+// one string of half a gigabyte would pass a limit of 100 MB. A new mapping is held against both, always.
+bool may_become_data(size_t length) {
+  void* probe = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  return probe != MAP_FAILED && ::munmap(probe, length) == 0;
+}
 
 }  // namespace
 
@@ -62,7 +72,16 @@ bool ForkablePageAllocator::ReleasePages(void* address, size_t length, size_t ne
 }
 
 bool ForkablePageAllocator::SetPermissions(void* address, size_t length, Permission permission) {
-  if (::mprotect(address, length, protection(permission)) != 0) return false;
+  const int wanted = protection(permission);
+  const bool is_code = code_.contains(address);
+  if ((wanted & PROT_WRITE) != 0 && !is_code && !may_become_data(length)) return false;
+  if (::mprotect(address, length, wanted) != 0) {
+    // V8 makes its code writable for a moment, to change it, and takes no refusal for that: it would abort.
+    if (is_code && std::get_new_handler() != nullptr) std::get_new_handler()();
+    return false;
+  }
+  if ((wanted & PROT_EXEC) != 0) code_.insert(address);
+  if (wanted == PROT_NONE) code_.erase(address);
   if (permission == kNoAccess) DiscardSystemPages(address, length);
   return true;
 }

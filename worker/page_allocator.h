@@ -4,8 +4,10 @@
 
 #include <v8-platform.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
+#include <unordered_set>
 
 namespace holdfast::worker {
 
@@ -27,6 +29,7 @@ class ForkablePageAllocator final : public v8::PageAllocator {
  private:
   const size_t page_size_;
   std::mt19937_64 random_;
+  std::unordered_set<void*> code_;  // where the ranges begin that were made executable
 };
 
 }  // namespace holdfast::worker

@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include "tests/adversarial/hostile.h"
+#include "tests/support/processes.h"
 
 namespace holdfast::test {
 namespace {
 
-const std::vector<std::string> kSmall = {"--memory", "32MB", "--stretch", "5s"};
+const std::vector<std::string> kSmall = {"--memory", "32MB", "--stretch", "2s"};
 
 // Runs each exported function of `code` once, all in one daemon; each may end with any of the codes.
 void check_each_ends(const std::string& code, const std::vector<std::string>& functions,
@@ -78,8 +79,7 @@ TEST_CASE("memory in every shape that JavaScript has for it is bounded, and noth
       exports.views = () => { const all = []; for (;;) all.push(new Uint8Array(1)); };
       exports.buffers = () => { const all = []; for (;;) all.push(new ArrayBuffer(1 << 16)); };
       exports.weak = () => { const all = []; for (;;) { const o = {}; all.push(o, new WeakRef(o)); } };
-      exports.registry = () => { const r = new FinalizationRegistry(() => {}); const all = [];
-                                 for (;;) { const o = {}; all.push(o); r.register(o, o); } };
+      exports.registry = () => { const r = new FinalizationRegistry(() => {}); for (const all = [{}]; ; all.push({})) r.register(all.at(-1), 1); };
       exports.weakMap = () => { const map = new WeakMap(), all = []; for (;;) { const o = {}; all.push(o); map.set(o, o); } };
       exports.generators = () => { const all = []; for (;;) all.push((function* () { yield all; })()); };
       exports.bound = () => { let f = () => 1; for (;;) f = f.bind(null, f); };
@@ -103,6 +103,46 @@ TEST_CASE("memory in every shape that JavaScript has for it is bounded, and noth
                    "expressions", "dates",     "numbers", "collators", "errors",     "rejections",   "microtasks",
                    "reactions",  "timers",     "intervals", "classes", "wasmMemories", "wasmModules"},
                   {"exception", "out_of_memory", "cpu_exceeded"});
+}
+
+// The most memory that the worker's process ever had at once, in megabytes.
+std::size_t most_megabytes(pid_t worker) { return std::stoul(status_field(worker, "VmHWM")) >> 10; }
+
+TEST_CASE("whatever JavaScript does, its process never holds more than its limit and the headroom") {
+  constexpr std::size_t kLimit = 32, kHeadroom = 96, kSharedWithZygote = 96;
+  Ring ring(R"js(
+      const huge = (letter) => letter.repeat(2 ** 29 - 24);
+      exports.flattened = () => +huge('1');
+      exports.flattenedWide = () => huge('\u2654').charCodeAt(7);
+      exports.kept = () => { globalThis.kept = huge('x'); return kept[7]; };
+      exports.bytes = () => new Uint8Array(2 ** 30).length;
+      // Address space that is taken, and not used, must not open a way to memory: V8 reserves it for the maximum.
+      exports.reserved = () => {
+        const all = [];
+        for (let pages = 16384; pages >= 1; pages >>= 1) {
+          for (let i = 0; i < 64; i++) {
+            try { all.push(new WebAssembly.Memory({ initial: 0, maximum: pages })); } catch { break; }
+          }
+        }
+        let grown = 0;
+        for (const memory of all) {
+          for (;;) {
+            try { memory.grow(16); grown++; new Uint8Array(memory.buffer).fill(1); } catch { break; }
+          }
+        }
+        globalThis.all = all;
+        return grown;
+      };
+  )js",
+            kSmall);
+  for (const std::string function : {"flattened", "flattenedWide", "kept", "bytes", "reserved"}) {
+    CAPTURE(function);
+    ring.check_ends(function, {"result", "exception", "out_of_memory", "cpu_exceeded"});
+    ring.check_unharmed();
+    CHECK(most_megabytes(worker_of(ring.client(), "hostile").pid) <= kLimit + kHeadroom + kSharedWithZygote);
+  }
+  CHECK(code_of(ring.call("flattened")) == "out_of_memory");
+  ring.finish();
 }
 
 // --- stack ---------------------------------------------------------------------------------------------------------
@@ -143,6 +183,128 @@ TEST_CASE("recursion without an end is an exception, through whatever it goes") 
                    "flat",       "concat",        "expression",   "source",   "logging",        "naming",
                    "requiring",  "thenable"},
                   {"result", "exception", "not_serializable", "cpu_exceeded", "out_of_memory"});
+}
+
+TEST_CASE("an error with the longest stack that can be had is shown with its first frames") {
+  Ring ring(R"js(
+      Error.stackTraceLimit = Infinity;
+      const deep = (left) => { if (left === 0) throw new Error('bottom'); return 1 + deep(left - 1); };
+      exports.thrown = () => deep(3000);
+      exports.counted = () => { try { deep(3000); } catch (error) { return error.stack.split('\n').length > 3000; } };
+      exports.logged = () => { try { deep(3000); } catch (error) { console.error(error); } };
+      // One for each frame on the way up, each as long as the way: stopped, whatever it was at.
+      exports.many = () => { const f = () => { try { return f(); } catch { throw new Error('again'); } }; f(); };
+  )js",
+            kSmall);
+  const auto error = error_of(ring.call("thrown"));
+  CHECK(error.message == "Error: bottom");
+  CHECK(contains(error.stack, "at deep (hostile-v1.js"));
+  CHECK(error.stack.size() <= 16 << 10);
+  CHECK(ring.outcome_of("counted") == "true");
+  CHECK(ring.outcome_of("logged") == "null");
+  ring.check_ends("many", {"exception", "cpu_exceeded", "out_of_memory"});
+  ring.finish();
+}
+
+TEST_CASE("a message of many megabytes is cut, and one that would take the whole memory to read is only counted") {
+  Ring ring(R"js(
+      exports.megabyte = () => { throw new Error('begin' + 'x'.repeat(2 ** 20)); };
+      exports.longest = () => { throw new Error('x'.repeat(2 ** 29 - 24)); };
+      exports.log = () => console.log('x'.repeat(2 ** 29 - 24), 'begin' + 'y'.repeat(2 ** 20));
+  )js",
+            kSmall);
+  const auto megabyte = error_of(ring.call("megabyte"));
+  CHECK(megabyte.message.starts_with("Error: beginxxx"));
+  CHECK(megabyte.message.size() <= 8 << 10);
+  CHECK(contains(megabyte.stack, "at exports.megabyte"));
+  const pid_t before = worker_of(ring.client(), "hostile").pid;
+  CHECK(contains(ring.outcome_of("longest"), "exception: Error: a text of 536870888 characters, too long to be shown"));
+  CHECK(ring.outcome_of("log") == "null");
+  CHECK(ring.daemon().logged("a text of 536870888 characters, too long to be shown beginyyy"));
+  CHECK(worker_of(ring.client(), "hostile").pid == before);
+  ring.finish();
+}
+
+// --- time, timers, log ---------------------------------------------------------------------------------------------
+
+TEST_CASE("regular expressions that explode are stopped, wherever V8 or the runtime would run them") {
+  check_each_ends(R"js(
+      const bomb = /^(?:(?:a|a)+)+$/, text = 'a'.repeat(64) + 'b';
+      exports.test = () => bomb.test(text);
+      exports.replace = () => text.replace(bomb, '');
+      exports.split = () => text.split(bomb);
+      exports.sticky = () => /(?:a*)*c/y.exec(text);
+      exports.matchAll = () => [...text.matchAll(/(?:(?:a|a)+)+$/g)];
+      exports.inGetter = () => ({ get a() { return bomb.test(text); } });
+      exports.inMessage = () => { throw { __proto__: Error.prototype, get message() { return bomb.test(text); } }; };
+      exports.inTimer = () => new Promise(() => setTimeout(() => bomb.test(text), 1));
+  )js",
+                  {"test", "replace", "split", "sticky", "matchAll", "inGetter", "inMessage", "inTimer"},
+                  {"cpu_exceeded"}, {"--stretch", "100ms"});
+}
+
+TEST_CASE("timers by the hundred thousand fire, and leave the module and all others served") {
+  Ring ring(R"js(
+      const count = 100000;
+      exports.once = () => new Promise((resolve) => {
+        let left = count;
+        for (let i = 0; i < count; i++) setTimeout(() => { if (--left === 0) resolve('all'); }, 0);
+      });
+      exports.cleared = () => {
+        for (let i = 0; i < count; i++) clearTimeout(setTimeout(() => { throw new Error('cleared'); }, 0));
+        return new Promise((resolve) => setTimeout(resolve, 5, 'none'));
+      };
+      exports.throwing = () => { for (let i = 0; i < count; i++) setTimeout(() => { throw new Error('late'); }, 0); };
+  )js");
+  CHECK(ring.outcome_of("once") == "\"all\"");
+  CHECK(ring.outcome_of("cleared") == "\"none\"");
+  CHECK(ring.outcome_of("throwing") == "null");
+  ring.check_unharmed();
+  CHECK_FALSE(contains(ring.daemon().log(), "cleared"));
+  ring.finish();
+}
+
+TEST_CASE("unhandled rejections by the hundred thousand are told of a few times, and the call is answered") {
+  Ring ring(R"js(
+      exports.reject = () => { for (let i = 0; i < 300000; i++) Promise.reject(new Error('unheard')); return 'done'; };
+      exports.late = () => {
+        const all = [];
+        for (let i = 0; i < 100000; i++) all.push(Promise.reject(i));
+        for (const one of all) one.catch(() => {});
+        return 'done';
+      };
+      exports.inMicrotasks = async () => { for (let i = 0; i < 100000; i++) queueMicrotask(() => { throw i; }); };
+  )js",
+            {"--stretch", "30s"});
+  CHECK(ring.outcome_of("reject") == "\"done\"");
+  CHECK(ring.daemon().logged("unhandled promise rejection: Error: unheard"));
+  CHECK(ring.outcome_of("late") == "\"done\"");
+  CHECK(ring.outcome_of("inMicrotasks") == "null");
+  ring.finish();
+  CHECK(ring.daemon().log().size() < std::size_t{4} << 20);
+}
+
+TEST_CASE("a gigabyte of log is cut to a few megabytes, in one stretch or in many") {
+  Ring ring(R"js(
+      const line = 'x'.repeat(8000);
+      exports.atOnce = () => { for (let i = 0; i < 100000; i++) console.log(line); return 'done'; };
+      exports.inTurns = async () => {
+        for (let turn = 0; turn < 1000; turn++) {
+          for (let i = 0; i < 30; i++) console.error(line);
+          await new Promise((resolve) => setTimeout(resolve, 0));
+        }
+        return 'done';
+      };
+      exports.objects = () => { const all = new Array(1e5).fill(line); for (let i = 0; i < 3; i++) console.log(all); return 'done'; };
+  )js",
+            {"--stretch", "30s"});
+  for (const std::string function : {"atOnce", "inTurns"}) {
+    CHECK(ring.outcome_of(function) == "\"done\"");
+    ring.check_unharmed();
+  }
+  ring.check_ends("objects", {"result", "out_of_memory"});
+  ring.finish();
+  CHECK(ring.daemon().log().size() < std::size_t{8} << 20);
 }
 
 }  // namespace
