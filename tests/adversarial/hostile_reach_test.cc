@@ -14,19 +14,20 @@ using nlohmann::json;
 
 // `spots` are the places in which the runtime calls a module's code; each calls `spy` there.
 constexpr const char* kSpots = R"js(
+    const with_ = (holder, key, get) => Object.defineProperty(holder, key, { get, set: get, configurable: true });
     const spots = (spy) => ({
-      toJSON: () => console.log({ toJSON() { spy(); } }),
-      getter: () => console.log({ get a() { spy(); } }),
-      prototypeTrap: () => console.log(new Proxy({}, { getPrototypeOf() { spy(); return null; } })),
-      errorName: () => console.log(Object.defineProperty(new Error(), 'name', { get() { spy(); return 'n'; } })),
-      errorMessage: () => console.log(Object.defineProperty(new Error(), 'message', { get() { spy(); return 'm'; } })),
-      errorStack: () => console.log(Object.defineProperty(new Error(), 'stack', { get() { spy(); return 's'; } })),
-      functionText: () => console.log(Object.assign(() => {}, { toString() { spy(); return 'f'; } })),
-      specifier: () => { try { require(Object.assign(() => {}, { toString() { spy(); return 'x'; } })); } catch {} },
-      callbackText: () => { try { setTimeout({ toJSON() { spy(); } }); } catch {} },
-      delay: () => clearTimeout(setTimeout(() => {}, { valueOf() { spy(); return 1; } })),
-      timerId: () => clearTimeout({ valueOf() { spy(); return 1; } }),
-      timer: () => new Promise((resolve) => setTimeout((a) => { spy(); resolve(); }, 1, 2)),
+      toJSON: () => console.log({ toJSON: spy }),
+      getter: () => console.log(with_({}, 'a', spy), Object.defineProperty({}, 'a', { get: spy, enumerable: true })),
+      prototypeTrap: () => console.log(new Proxy({}, { getPrototypeOf: function () { spy(); return null; } })),
+      errorName: () => console.log(with_(new Error(), 'name', spy)),
+      errorMessage: () => console.log(with_(new Error(), 'message', spy)),
+      errorStack: () => console.log(with_(new Error(), 'stack', spy)),
+      functionText: () => console.log(Object.assign(() => {}, { toString: spy })),
+      specifier: () => { try { require(Object.assign(() => {}, { toString: spy })); } catch {} },
+      callbackText: () => { try { setTimeout({ toJSON: spy }); } catch {} },
+      delay: () => clearTimeout(setTimeout(() => {}, { valueOf: spy })),
+      timerId: () => clearTimeout({ valueOf: spy }),
+      timer: () => new Promise((resolve) => { setTimeout(spy, 1, 2); setTimeout(resolve, 2); }),
       iterator: () => new Promise((resolve) => {
         const kept = Array.prototype[Symbol.iterator];
         Array.prototype[Symbol.iterator] = function () { spy(); return kept.call(this); };
@@ -34,14 +35,14 @@ constexpr const char* kSpots = R"js(
       }),
       errorConstructor: () => {
         const kept = TypeError;
-        globalThis.TypeError = class extends kept { constructor(text) { super(text); spy(); } };
+        globalThis.TypeError = function (text) { spy(); return new kept(text); };
         try { setTimeout(1); } catch { spy(); } finally { globalThis.TypeError = kept; }
       },
       errorCode: () => {
-        Object.defineProperty(Error.prototype, 'code', { set() { spy(); }, configurable: true });
+        with_(Error.prototype, 'code', spy);
         try { require('x'); } catch {} finally { delete Error.prototype.code; }
       },
-      microtask: () => new Promise((resolve) => queueMicrotask(() => { spy(); resolve(); })),
+      microtask: () => new Promise((resolve) => { queueMicrotask(spy); queueMicrotask(resolve); }),
       call: () => spy(),
     });
 )js";
