@@ -1,5 +1,5 @@
-// JavaScript that answers with what bites: thenables, Proxies, getters, toJSON, and errors of the same kind. Each call is
-// answered once, as JavaScript itself would take what the function gave.
+// JavaScript that answers with what bites: thenables, Proxies, getters, toJSON, and errors of the same kind. Each call
+// is answered once, as JavaScript itself would take what the function gave.
 #include <doctest/doctest.h>
 
 #include "tests/adversarial/hostile.h"

@@ -1,5 +1,5 @@
-// What a module can get hold of: of the runtime's own functions, which run between it and the worker, and of ways to make
-// code from text.
+// What a module can get hold of: of the runtime's own functions, which run between it and the worker, and of ways to
+// make code from text.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -181,7 +181,8 @@ TEST_CASE("no function that a module can walk to makes code from text") {
       };
   )js",
             {"--stretch", "20s"});
-  CHECK(ring.outcome_of("make") == R"([[],["AsyncFunction","AsyncGeneratorFunction","Function","GeneratorFunction","eval"],false])");
+  CHECK(ring.outcome_of("make") ==
+        R"([[],["AsyncFunction","AsyncGeneratorFunction","Function","GeneratorFunction","eval"],false])");
   ring.finish();
 }
 

@@ -1,5 +1,5 @@
-// Texts made to hurt whoever reads them: modules that the compiler chokes on, payloads that JSON.parse chokes on, and code
-// that runs when nobody calls it.
+// Texts made to hurt whoever reads them: modules that the compiler chokes on, payloads that JSON.parse chokes on, and
+// code that runs when nobody calls it.
 #include <algorithm>
 #include <functional>
 
@@ -20,7 +20,8 @@ std::string repeated(std::string_view text, std::size_t times) {
 }
 
 // `open` many times, then `middle`, then `close` as often.
-std::string nested(std::string_view open, std::string_view middle, std::string_view close, std::size_t times = 100'000) {
+std::string nested(std::string_view open, std::string_view middle, std::string_view close,
+                   std::size_t times = 100'000) {
   return repeated(open, times) + std::string(middle) + repeated(close, times);
 }
 
@@ -44,12 +45,15 @@ TEST_CASE("sources that are nested without an end load, or fail to load, and nob
       {"commas", "exports.f = () => (" + repeated("0,", 500'000) + "1);"},
       {"assignments", "let a; exports.f = () => " + repeated("a=", 100'000) + "1;"},
       {"patterns", "exports.f = (" + nested("[", "", "]", 50'000) + ") => 1;"},
-      {"parameters", "exports.f = (" + [] {
-         std::string all;
-         for (int i = 0; i < 70'000; ++i) all += fmt::format("a{},", i);
-         return all;
-       }() + ") => 1;"},
-      {"labels", [] {
+      {"parameters", "exports.f = (" +
+                         [] {
+                           std::string all;
+                           for (int i = 0; i < 70'000; ++i) all += fmt::format("a{},", i);
+                           return all;
+                         }() +
+                         ") => 1;"},
+      {"labels",
+       [] {
          std::string all;
          for (int i = 0; i < 50'000; ++i) all += fmt::format("l{}:", i);
          return all + ";exports.f = () => 1;";
@@ -119,12 +123,12 @@ TEST_CASE("payloads that are nested or wide without an end end their own call al
   }
   for (const std::size_t count : {1000, 60'000, 200'000, 3'000'000}) {
     CAPTURE(count);
-    const std::string came =
-        outcome(call(ring.client(), {.module = "hostile",
-                                     .function = "count",
-                                     .payload = "[" + repeated("0,", count - 1) + "0]",
-                                     .arguments = ipc::ArgumentStyle::positional}));
-    CHECK_MESSAGE((came == std::to_string(count + 1) || came.starts_with("exception: RangeError")), came.substr(0, 300));
+    const std::string came = outcome(call(ring.client(), {.module = "hostile",
+                                                          .function = "count",
+                                                          .payload = "[" + repeated("0,", count - 1) + "0]",
+                                                          .arguments = ipc::ArgumentStyle::positional}));
+    CHECK_MESSAGE((came == std::to_string(count + 1) || came.starts_with("exception: RangeError")),
+                  came.substr(0, 300));
     ring.check_unharmed();
   }
   ring.finish();

@@ -1,5 +1,5 @@
-// JavaScript that poisons what it shares with the runtime: prototypes, intrinsics, values, errors, exports. And what it can
-// reach of the runtime's own functions.
+// JavaScript that poisons what it shares with the runtime: prototypes, intrinsics, values, errors, exports. And what it
+// can reach of the runtime's own functions.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -81,7 +81,8 @@ const Poison kPoisons[] = {
      "each(KEYS, (key) => put(Object.prototype, key, { get: fail, set: fail }));"},
     // A then that does nothing makes every object a promise that never settles, which is right, and takes long.
     {"getters that answer and setters that swallow for every key of Object.prototype",
-     "each(KEYS, (key) => { if (key !== 'then') put(Object.prototype, key, { get: () => () => 'poison', set() {} }); });"},
+     "each(KEYS, (key) => { if (key !== 'then') put(Object.prototype, key, { get: () => () => 'poison', set() {} }); "
+     "});"},
     {"read-only data for every key of Object.prototype",
      "each(KEYS, (key) => put(Object.prototype, key, { value: 'poison', writable: false }));"},
     {"getters and setters for the elements of arrays",
@@ -163,8 +164,8 @@ TEST_CASE("whatever a module does to its world, each call has one answer, and th
     CAPTURE(std::string(kPoisons[i].name));
     for (int round = 0; round < 2; ++round) {
       for (const Expected& expected : kExpected) {
-        const ipc::Answer answer =
-            call(ring.client(), {.module = modules[i].name, .function = expected.function, .payload = R"({"p":[1,"x"]})"});
+        const ipc::Answer answer = call(
+            ring.client(), {.module = modules[i].name, .function = expected.function, .payload = R"({"p":[1,"x"]})"});
         const std::string code = code_of(answer);
         CHECK_MESSAGE(std::find(expected.codes.begin(), expected.codes.end(), code) != expected.codes.end(),
                       expected.function, " ended so: ", outcome(answer).substr(0, 300));
@@ -192,9 +193,11 @@ TEST_CASE("exports that lie, throw or loop are only their own module's trouble")
       {"module.exports = new Proxy({}, { getOwnPropertyDescriptor() { while (true) {} } });", "f", "cpu_exceeded: "},
       {"module.exports = new Proxy({}, { ownKeys() { throw new Error('trap'); } });", "f", "not_found: "},
       {"module.exports = new Proxy({}, { ownKeys() { while (true) {} } });", "f", "cpu_exceeded: "},
-      {"module.exports = new Proxy({ f() {} }, { get: () => new Proxy(() => {}, { apply() { throw new Error('apply'); } }) });",
+      {"module.exports = new Proxy({ f() {} }, { get: () => new Proxy(() => {}, { apply() { throw new Error('apply'); "
+       "} }) });",
        "f", "exception: Error: apply"},
-      {"Object.defineProperty(module, 'exports', { get() { throw new Error('get'); } });", "f", "load_failed: Error: get"},
+      {"Object.defineProperty(module, 'exports', { get() { throw new Error('get'); } });", "f",
+       "load_failed: Error: get"},
       {"Object.defineProperty(module, 'exports', { get() { while (true) {} } });", "f", "load_failed: "},
       {"module.exports = Proxy.revocable({}, {}); module.exports.revoke(); module.exports = module.exports.proxy;", "f",
        "exception: TypeError"},
@@ -210,7 +213,8 @@ TEST_CASE("exports that lie, throw or loop are only their own module's trouble")
        "exports.f = () => 1;",
        "f", "1"},
       {"exports.f = class { constructor() {} };", "f", "exception: TypeError"},
-      {"let count = 0; Object.defineProperty(exports, 'f', { get: () => count++ % 2 ? 1 : () => 'even' });", "f", "\"even\""},
+      {"let count = 0; Object.defineProperty(exports, 'f', { get: () => count++ % 2 ? 1 : () => 'even' });", "f",
+       "\"even\""},
       {"throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 1; } });", "f", "load_failed: "},
       {"throw undefined;", "f", "load_failed: a value that is not an Error was thrown: undefined"},
       {"Error.prepareStackTrace = () => { while (true) {} }; throw new Error('x');", "f", "load_failed: "},

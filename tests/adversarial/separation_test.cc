@@ -99,9 +99,8 @@ TEST_CASE("a worker that waited for its module shows it the same as one that was
     Daemon daemon({.modules = {{"one", kTracker}}, .flags = {"--standby", std::to_string(standby)}});
     ipc::Client client = daemon.connect();
     if (standby == 1) {
-      REQUIRE(workers_become(client, [](const auto& all) {
-        return all.size() == 1 && all.front().state == ipc::WorkerState::standby;
-      }));
+      REQUIRE(workers_become(
+          client, [](const auto& all) { return all.size() == 1 && all.front().state == ipc::WorkerState::standby; }));
     }
     seen[standby] = result(client, {"one", "see"});
   }
@@ -160,7 +159,8 @@ TEST_CASE("a module cannot tell from its request ids how many calls others got")
 }
 
 TEST_CASE("the ids of timers begin alike in every worker and count only its own") {
-  constexpr const char* kTimers = "exports.set = () => { const id = setTimeout(() => {}, 0); clearTimeout(id); return id; };";
+  constexpr const char* kTimers =
+      "exports.set = () => { const id = setTimeout(() => {}, 0); clearTimeout(id); return id; };";
   Daemon daemon({.modules = {{"one", kTimers}, {"two", kTimers}}});
   ipc::Client client = daemon.connect();
   CHECK(result(client, {"one", "set"}) == 1);
@@ -220,14 +220,18 @@ bool has_in_memory(pid_t pid, const std::string& bytes) {
   return false;
 }
 
-TEST_CASE("no byte of a module's source or payloads is in the memory of another's worker, of the zygote, or of its own next") {
+TEST_CASE(
+    "no byte of a module's source or payloads is in the memory of another's worker, of the zygote, or of its own "
+    "next") {
   if (::geteuid() != 0) return;  // for root alone to see
   // Put together here, so that nobody has it by accident.
   const std::string secret = "Lob" + std::to_string(4711) + "ster", payload = "Her" + std::to_string(815) + "ring";
-  Daemon daemon({.modules = {{"secretive", "const secret = '" + secret +
-                                               "'; exports.keep = (payload) => { globalThis.kept = payload; return secret.length; };"},
-                             {"other", "exports.ping = (payload) => payload;"}},
-                 .flags = {"--standby", "2"}});
+  Daemon daemon(
+      {.modules = {{"secretive",
+                    "const secret = '" + secret +
+                        "'; exports.keep = (payload) => { globalThis.kept = payload; return secret.length; };"},
+                   {"other", "exports.ping = (payload) => payload;"}},
+       .flags = {"--standby", "2"}});
   ipc::Client client = daemon.connect();
   CHECK(result(client, {"other", "ping"}) == nullptr);
   CHECK(result(client, {"secretive", "keep", "\"" + payload + "\""}) == 11);
@@ -237,7 +241,8 @@ TEST_CASE("no byte of a module's source or payloads is in the memory of another'
   end_worker_of(client, "secretive");
   CHECK(result(client, {"other", "ping"}) == nullptr);
   REQUIRE(workers_become(client, [](const auto& all) {
-    return std::count_if(all.begin(), all.end(), [](const auto& one) { return one.state == ipc::WorkerState::standby; }) == 2;
+    return std::count_if(all.begin(), all.end(),
+                         [](const auto& one) { return one.state == ipc::WorkerState::standby; }) == 2;
   }));
   std::vector<pid_t> others = daemon.workers();
   others.push_back(daemon.zygote());

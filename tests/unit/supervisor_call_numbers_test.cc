@@ -1,8 +1,8 @@
-#include "supervisor/call_numbers.h"
-
 #include <limits>
 
 #include <doctest/doctest.h>
+
+#include "supervisor/call_numbers.h"
 
 namespace holdfast::supervisor {
 namespace {
