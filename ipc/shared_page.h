@@ -17,8 +17,8 @@ struct SharedPage {
   // Stands for JavaScript that belongs to no call: timers of the top level, finalizers.
   static constexpr std::uint64_t kBackground = UINT64_MAX - 1;
 
-  // The number (WorkerCall.id) of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between stretches.
-  // A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
+  // The number (WorkerCall.id) of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between
+  // stretches. A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
   std::atomic<std::uint64_t> running;
   // When that stretch began, in nanoseconds of CLOCK_MONOTONIC. Written before `running`.
   std::atomic<std::uint64_t> stretch_start;

@@ -87,9 +87,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
     switch (message.which()) {
       case wire::WorkerRequest::LOAD: {
         auto load = message.getLoad();
-        return LoadRequest{view(load.getModule()),    view(load.getVersion()),
-                           view(load.getFileName()),  view(load.getSource()),
-                           load.getMemoryBytes(),     load.getMaxPayloadBytes(),
+        return LoadRequest{view(load.getModule()), view(load.getVersion()), view(load.getFileName()),
+                           view(load.getSource()), load.getMemoryBytes(),   load.getMaxPayloadBytes(),
                            load.getTag()};
       }
       case wire::WorkerRequest::CALL: {

@@ -58,8 +58,8 @@ struct LoadRequest {
   std::uint64_t tag = 0;
 };
 
-// What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many there
-// were. `tag` is that of the call's worker, `call` the call's number on it.
+// What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
+// there were. `tag` is that of the call's worker, `call` the call's number on it.
 std::string request_id(std::uint64_t tag, std::uint64_t call);
 
 struct WorkerCall {

@@ -1,16 +1,16 @@
 #include "supervisor/worker_process.h"
 
+#include <cstdlib>
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fstream>
 #include <signal.h>
+#include <string>
+#include <time.h>
+
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
-
-#include <cstdlib>
-#include <fstream>
-#include <string>
 
 #include "ipc/pidfd.h"
 #include "ipc/worker_status.h"

@@ -2,13 +2,13 @@
 // decides nothing. What the worker sends is checked here for its form, and by the owner for its meaning.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+
+#include <sys/types.h>
 
 #include "ipc/shared_page.h"
 #include "ipc/unique_fd.h"
@@ -58,8 +58,8 @@ class WorkerProcess final : public Connection {
   pid_t pid() const { return pid_; }
   std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
 
-  // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call comes
-  // back under the supervisor's id.
+  // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
+  // comes back under the supervisor's id.
   void send(ipc::LoadRequest load);
   void send(ipc::WorkerCall call);
   // Does nothing if the call is not on the worker any more.

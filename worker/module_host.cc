@@ -284,7 +284,8 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
 void ModuleHost::answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure) {
   ipc::Error error = error_of(ipc::ErrorCode::not_serializable, ipc::Executed::yes, "");
   // Unless something inside is found.
-  std::string what = value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(isolate_), 32) : "an object";
+  std::string what =
+      value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(isolate_), 32) : "an object";
   error.detail = std::string("$");
   std::string reason;
   if (failure.HasCaught()) {

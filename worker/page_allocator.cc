@@ -1,10 +1,10 @@
 #include "worker/page_allocator.h"
 
-#include <sys/mman.h>
-#include <sys/random.h>
+#include <new>
 #include <unistd.h>
 
-#include <new>
+#include <sys/mman.h>
+#include <sys/random.h>
 
 namespace holdfast::worker {
 namespace {

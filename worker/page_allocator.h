@@ -2,12 +2,12 @@
 // leave a forked worker without a heap.
 #pragma once
 
-#include <v8-platform.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <random>
 #include <unordered_set>
+
+#include <v8-platform.h>
 
 namespace holdfast::worker {
 
