@@ -17,6 +17,7 @@ namespace holdfast::sandbox {
 namespace {
 
 constexpr std::string_view kLayer = "namespaces";
+constexpr std::string_view kRootLayer = "root";
 
 // The overflow id (/proc/sys/kernel/overflowuid): owns nothing on any well-kept host.
 constexpr id_t kNobody = 65534;
@@ -106,30 +107,30 @@ SetupResult seal_root() {
   constexpr const char* kTiny = "size=4k,nr_inodes=2,mode=0555";
 
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return setup_failure(kLayer, "mount(make / private)", errno, kPrivilegeAdvice);
+    return setup_failure(kRootLayer, "mount(make / private)", errno, kPrivilegeAdvice);
   }
   if (mount("none", kMountPoint, "tmpfs", kInert, kTiny) != 0) {
-    return setup_failure(kLayer, "mount(empty tmpfs)", errno, kPrivilegeAdvice);
+    return setup_failure(kRootLayer, "mount(empty tmpfs)", errno, kPrivilegeAdvice);
   }
-  if (chdir(kMountPoint) != 0) return setup_failure(kLayer, "chdir(empty tmpfs)", errno);
-  if (mkdir("root", 0555) != 0) return setup_failure(kLayer, "mkdir(root)", errno);
+  if (chdir(kMountPoint) != 0) return setup_failure(kRootLayer, "chdir(empty tmpfs)", errno);
+  if (mkdir("root", 0555) != 0) return setup_failure(kRootLayer, "mkdir(root)", errno);
   // Stacks the old root over the new one, from where it is then detached: pivot_root(2), "pivot_root(".", ".")".
   if (syscall(SYS_pivot_root, ".", ".") != 0) {
-    return setup_failure(kLayer, "pivot_root", errno,
+    return setup_failure(kRootLayer, "pivot_root", errno,
                          errno == EINVAL ? "the host's root must not be an initramfs" : kContainerAdvice);
   }
-  if (umount2(".", MNT_DETACH) != 0) return setup_failure(kLayer, "umount2(old root)", errno, kContainerAdvice);
+  if (umount2(".", MNT_DETACH) != 0) return setup_failure(kRootLayer, "umount2(old root)", errno, kContainerAdvice);
   if (mount("none", "/", "tmpfs", MS_REMOUNT | MS_RDONLY | kInert, kTiny) != 0) {
-    return setup_failure(kLayer, "mount(remount / read-only)", errno, kContainerAdvice);
+    return setup_failure(kRootLayer, "mount(remount / read-only)", errno, kContainerAdvice);
   }
   // pivot_root has sealed the files off already. A process in a chroot can make no user namespace (EPERM in
   // unshare(2)), where it would hold capabilities again.
-  if (chroot("/root") != 0) return setup_failure(kLayer, "chroot", errno, kContainerAdvice);
-  if (chdir("/") != 0) return setup_failure(kLayer, "chdir(/)", errno);
+  if (chroot("/root") != 0) return setup_failure(kRootLayer, "chroot", errno, kContainerAdvice);
+  if (chdir("/") != 0) return setup_failure(kRootLayer, "chdir(/)", errno);
 
   constexpr std::string_view kHostName = "holdfast";
-  if (sethostname(kHostName.data(), kHostName.size()) != 0) return setup_failure(kLayer, "sethostname", errno);
-  if (setdomainname("", 0) != 0) return setup_failure(kLayer, "setdomainname", errno);
+  if (sethostname(kHostName.data(), kHostName.size()) != 0) return setup_failure(kRootLayer, "sethostname", errno);
+  if (setdomainname("", 0) != 0) return setup_failure(kRootLayer, "setdomainname", errno);
   return {};
 }
 

@@ -39,13 +39,20 @@ SetupResult lock_bounds() {
   return {};
 }
 
-SetupResult empty_capability_sets() {
+SetupResult empty_capability_sets(std::span<const unsigned> keep) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return setup_failure(kLayer, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)", errno);
   }
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const CapabilitySets none{};
-  if (syscall(SYS_capset, &header, none.data()) != 0) return setup_failure(kLayer, "capset(none)", errno);
+  CapabilitySets held{};
+  if (syscall(SYS_capget, &header, held.data()) != 0) return setup_failure(kLayer, "capget", errno);
+  CapabilitySets kept{};
+  for (const unsigned capability : keep) {
+    auto& set = kept[CAP_TO_INDEX(capability)];
+    set.permitted |= held[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability);
+    set.effective = set.permitted;
+  }
+  if (syscall(SYS_capset, &header, kept.data()) != 0) return setup_failure(kLayer, "capset", errno);
   return {};
 }
 
@@ -60,7 +67,7 @@ SetupResult join_new_session_keyring() {
 
 }  // namespace
 
-SetupResult drop_privileges() {
+SetupResult drop_privileges(std::span<const unsigned> keep) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
   // Without CAP_SETPCAP the bounds cannot be changed. Nor do they matter: they limit what execve(2) can grant, and
   // no_new_privs has it grant nothing.
@@ -69,9 +76,24 @@ SetupResult drop_privileges() {
   if (*changeable) {
     if (SetupResult done = lock_bounds(); !done) return done;
   }
-  if (SetupResult done = empty_capability_sets(); !done) return done;
+  if (SetupResult done = empty_capability_sets(keep); !done) return done;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno);
   return join_new_session_keyring();
+}
+
+SetupResult keep_capabilities_over_exec() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  CapabilitySets held{};
+  if (syscall(SYS_capget, &header, held.data()) != 0) return setup_failure(kLayer, "capget", errno);
+  for (auto& set : held) set.inheritable = set.permitted;
+  if (syscall(SYS_capset, &header, held.data()) != 0) return setup_failure(kLayer, "capset(inheritable)", errno);
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if ((held[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability)) == 0) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
+      return setup_failure(kLayer, "prctl(PR_CAP_AMBIENT_RAISE)", errno);
+    }
+  }
+  return {};
 }
 
 SetupResult die_with_parent(int signal) {

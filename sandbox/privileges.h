@@ -1,6 +1,8 @@
 // Gives up, for good, everything that a process may do beyond its plain user's rights.
 #pragma once
 
+#include <span>
+
 #include "sandbox/setup_error.h"
 
 namespace holdfast::sandbox {
@@ -10,7 +12,13 @@ namespace holdfast::sandbox {
 // outside can look into the process; a new session keyring, with no keys of the host's session in it (keyrings(7)).
 //
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
-[[nodiscard]] SetupResult drop_privileges();
+//
+// `keep` are capabilities to hold on to, as far as the caller has them; a worker has no use for any.
+[[nodiscard]] SetupResult drop_privileges(std::span<const unsigned> keep = {});
+
+// Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process that
+// is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before drop_privileges().
+[[nodiscard]] SetupResult keep_capabilities_over_exec();
 
 // Has the kernel send `signal` to the caller when the thread that forked it ends (PR_SET_PDEATHSIG in prctl(2)). Not
 // inherited: each child asks for itself. A parent that is gone already sends nothing: the caller compares getppid(2)

@@ -7,50 +7,15 @@
 #include <string>
 #include <unistd.h>
 
-#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "sandbox/policy_rules.h"
+
 namespace holdfast::sandbox {
 namespace {
-
-// --- the rules that a row can name ----------------------------------------------------------------------------------
-//
-// An argument that the kernel takes as an int is compared in its low half only, as the kernel does: the high half of
-// its register may hold anything.
-
-constexpr std::uint64_t kIntMask = 0xffff'ffff;
-
-// Whatever the arguments. Also the cheapest: the kernel remembers such calls and skips the filter.
-constexpr ArgumentRule kAnyArguments{};
-
-constexpr ArgumentRule int_equals(unsigned argument, unsigned value) {
-  return {.conditions = {{{argument, kIntMask, value}}}, .condition_count = 1};
-}
-
-constexpr ArgumentRule int_flags_within(unsigned argument, unsigned allowed) {
-  return {.conditions = {{{argument, kIntMask & ~allowed, 0}}}, .condition_count = 1};
-}
-
-constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
-
-// Flags of mmap(2) that change neither what kind of memory it is nor how it is accounted.
-constexpr std::uint64_t kHarmlessMapFlags = MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
-constexpr ArgumentCondition kPrivateAnonymous{3, ~kHarmlessMapFlags, MAP_PRIVATE | MAP_ANONYMOUS};
-
-// The protection is the third argument of both mmap(2) and mprotect(2).
-constexpr ArgumentCondition kNotExecutable{2, ~kReadWrite, 0};
-constexpr ArgumentCondition kExecutable{2, ~kReadWrite, PROT_EXEC};
-
-constexpr ArgumentRule kPrivateMemory{.conditions = {{kPrivateAnonymous, kNotExecutable}}, .condition_count = 2};
-constexpr ArgumentRule kPlainProtection{.conditions = {{kNotExecutable}}, .condition_count = 1};
-
-constexpr ArgumentRule kExecutableMemory{.conditions = {{kPrivateAnonymous, kExecutable}}, .condition_count = 2};
-constexpr ArgumentRule kExecutableProtection{.conditions = {{kExecutable}}, .condition_count = 1};
-
-constexpr ArgumentRule refused_with(int error) { return {.refuse_with = error}; }
 
 // --- the table ------------------------------------------------------------------------------------------------------
 
@@ -61,49 +26,32 @@ constexpr PolicyRow kPolicy[] = {
      "were reached from sandboxes (CVE-2025-38236)"},
     {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
     {"poll", kAnyArguments, "waits for the socket and for timers"},
-    {"ppoll", kAnyArguments, "the same, where there is no poll(2), or with nanoseconds"},
 
     // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
     // counted, nor are those that grow downwards (MAP_GROWSDOWN).
-    {"mmap", kPrivateMemory, "the heaps of V8 and malloc(3)"},
+    {"mmap", kPrivateMemory, "the heaps of V8 and malloc(3). Never executable from the start"},
     {"munmap", kAnyArguments, "the same, given back"},
     {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
-    {"madvise", int_equals(2, MADV_DONTNEED), "V8 and malloc(3) give pages back"},
-    {"madvise", int_equals(2, MADV_FREE), "V8 gives pages back, lazily"},
-    {"madvise", int_equals(2, MADV_DONTFORK), "V8 marks each of its reservations"},
-    {"madvise", int_equals(2, MADV_NOHUGEPAGE), "keeps small heaps small on hosts that always use huge pages"},
+    {"madvise", int_equals(2, MADV_DONTNEED), "V8 gives pages back"},
     {"brk", kAnyArguments, "malloc(3)'s main heap"},
     {"mremap", refused_with(ENOMEM),
      "realloc(3) tries it for large blocks, and copies instead when it fails. Carried out, it could stretch the stack, "
      "which RLIMIT_DATA does not count"},
 
-    // A worker has one thread. The C library wakes nobody after a first initialisation (pthread_once(3)), and code that
-    // waits would wait forever: that is for the deadline to end.
-    {"futex", int_equals(1, FUTEX_WAKE_PRIVATE), "the C library wakes waiters, of which there are none"},
-    {"futex", int_equals(1, FUTEX_WAIT_PRIVATE), "a lock that is taken already"},
-    {"futex", int_equals(1, FUTEX_WAIT_BITSET_PRIVATE), "the same, with a timeout"},
-    {"futex", int_equals(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME), "the same, by the wall clock"},
-
-    // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 7 stand for
-    // the CPU clocks of other processes, which would let a worker watch its neighbours.
-    {"clock_gettime", int_flags_within(0, 7), "time, and the CPU time of its own process and thread"},
+    // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 3 are not used,
+    // and those past 7 stand for the CPU clocks of other processes, which would let a worker watch its neighbours.
+    {"clock_gettime", int_flags_within(0, 3), "time, and the CPU time of its own process and thread"},
     {"gettimeofday", kAnyArguments, "time, as V8 asks for it"},
-    {"getrandom", kAnyArguments, "seeds of Math.random and of hashes, and crypto.getRandomValues"},
 
-    // Standard output and error are closed. Refused by a signal, V8's last words would pass for an attack.
-    {"write", refused_with(EBADF), "V8 prints why it gives up"},
-    {"writev", refused_with(EBADF), "the same, through the C library's buffers"},
-
-    {"rt_sigreturn", kAnyArguments, "the end of the handlers for the soft stop and for SIGSYS"},
-    {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a signal or a stop"},
+    {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
+    {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a stop (SIGSTOP)"},
     {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},
     {"exit_group", kAnyArguments, "the end of the process"},
 
     // Up to here: Profile::strict. From here on, Profile::jit only.
-    {"mmap", kExecutableMemory, "V8 maps the pages for its compiled code"},
-    {"mprotect", kExecutableProtection, "V8 makes the pages of its compiled code writable, and executable again"},
+    {"mprotect", kExecutableProtection, "V8 makes the pages of its compiled code executable, when it has written them"},
 };
-constexpr std::size_t kJitRows = 2;
+constexpr std::size_t kJitRows = 1;
 
 // --- compiling and loading it ---------------------------------------------------------------------------------------
 
@@ -162,12 +110,12 @@ std::span<const PolicyRow> policy(Profile profile) {
   return profile == Profile::jit ? all : all.first(all.size() - kJitRows);
 }
 
-tl::expected<SeccompProgram, SetupError> compile(Profile profile) {
+tl::expected<SeccompProgram, SetupError> compile(std::span<const PolicyRow> rows) {
   const Filter filter(seccomp_init(SCMP_ACT_TRAP));
   if (filter == nullptr) return setup_failure(kLayer, "seccomp_init", ENOMEM);
   SetupResult done = check(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
                            "seccomp_attr_set(SCMP_FLTATR_ACT_BADARCH)");
-  for (const PolicyRow& row : policy(profile)) {
+  for (const PolicyRow& row : rows) {
     if (done) done = add_row(filter, row);
   }
   if (!done) return tl::unexpected(done.error());

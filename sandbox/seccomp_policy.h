@@ -21,7 +21,7 @@ namespace holdfast::sandbox {
 
 enum class Profile {
   strict,  // no executable memory can be made: for V8 with --jitless
-  jit,     // strict, and executable memory
+  jit,     // strict, and memory that was written can be made executable, but not both at a time
 };
 
 // True of a call whose argument, counted from 0, satisfies (argument & mask) == value.
@@ -49,13 +49,16 @@ struct PolicyRow {
 // The rows of `profile`, in the table's order. Lives as long as the program.
 [[nodiscard]] std::span<const PolicyRow> policy(Profile profile);
 
+// The rows for the supervisor itself, once it serves (supervisor_policy.cc).
+[[nodiscard]] std::span<const PolicyRow> supervisor_policy();
+
 struct SeccompProgram {
   std::vector<sock_filter> instructions;
 };
 
-// Compiles the rows of `profile` for the machine's own architecture. Takes a fraction of a millisecond; needs no file
-// system.
-[[nodiscard]] tl::expected<SeccompProgram, SetupError> compile(Profile profile);
+// Compiles `rows`, those of policy() or fewer, for the machine's own architecture. Takes a fraction of a millisecond;
+// needs no file system.
+[[nodiscard]] tl::expected<SeccompProgram, SetupError> compile(std::span<const PolicyRow> rows);
 
 // Locks the calling process, all of its threads included, to `program`; irrevocable, and inherited by children.
 // Requires no_new_privs (drop_privileges()). One system call, no allocation unless it fails.

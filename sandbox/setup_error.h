@@ -4,6 +4,7 @@
 // to be missing, goes on.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,12 @@
 
 namespace holdfast::sandbox {
 
+// The layers by the names under which errors speak of them.
+inline constexpr std::array<std::string_view, 10> kLayers = {
+    "namespaces", "root", "privileges", "descriptors", "process", "limits", "speculation", "code", "seccomp", "supervisor"};
+
 struct SetupError {
-  std::string layer;    // "namespaces", "privileges", "descriptors", "process", "limits" or "seccomp"
+  std::string layer;    // one of kLayers
   std::string message;  // which call failed, the kernel's reason, and what can be changed on the host
 };
 

@@ -1,20 +1,18 @@
 #include "supervisor/host_memory.h"
 
-#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
-#include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 
 namespace holdfast::supervisor {
 namespace {
 
-// The sum of the lines "KEY:  N kB" of such a file; nothing if there is none.
-std::optional<std::uint64_t> sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
-  std::ifstream file(path);
-  std::string key, unit;
+// The sum of the lines "KEY:  N kB"; nothing if there is none.
+std::optional<std::uint64_t> sum_of(std::istream& file, std::initializer_list<std::string_view> keys) {
   std::optional<std::uint64_t> sum;
   for (std::string line; std::getline(file, line);) {
     const std::size_t colon = line.find(':');
@@ -32,10 +30,19 @@ std::optional<std::uint64_t> number_in(const std::string& path) {
   return std::nullopt;  // no file, or "max"
 }
 
+// Such a file gives its content anew to whoever reads it from the start.
+std::string content_of(const UniqueFd& file) {
+  std::string content(4096, '\0');
+  const ssize_t count = ::pread(file.get(), content.data(), content.size(), 0);
+  content.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+  return content;
+}
+
 }  // namespace
 
 std::uint64_t available_memory() {
-  std::uint64_t available = sum_of("/proc/meminfo", {"MemAvailable"}).value_or(0);
+  std::ifstream meminfo("/proc/meminfo");
+  std::uint64_t available = sum_of(meminfo, {"MemAvailable"}).value_or(0);
   // Where this process's cgroup is the root of what it sees, as in containers.
   const auto limit = number_in("/sys/fs/cgroup/memory.max");
   const auto used = number_in("/sys/fs/cgroup/memory.current");
@@ -43,9 +50,17 @@ std::uint64_t available_memory() {
   return available;
 }
 
-std::uint64_t process_memory(pid_t pid) {
-  if (auto bytes = sum_of(fmt::format("/proc/{}/smaps_rollup", pid), {"Private_Clean", "Private_Dirty"})) return *bytes;
-  return sum_of(fmt::format("/proc/{}/status", pid), {"RssAnon"}).value_or(0);
+std::optional<std::uint64_t> private_memory(const UniqueFd& smaps_rollup) {
+  std::istringstream lines(content_of(smaps_rollup));
+  return sum_of(lines, {"Private_Clean", "Private_Dirty"});
+}
+
+std::uint64_t anonymous_memory(const UniqueFd& statm) {
+  std::istringstream numbers(content_of(statm));
+  std::uint64_t size = 0, resident = 0, shared = 0;  // in pages
+  numbers >> size >> resident >> shared;
+  static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return (resident - std::min(resident, shared)) * page;
 }
 
 }  // namespace holdfast::supervisor

@@ -108,10 +108,18 @@ void Listener::stop() {
   error_code ignored;
   retry_.cancel();
   acceptor_.close(ignored);
+  if (remove_) {
+    remove_();
+  } else {
+    remove_files();
+  }
+  lock_.reset();
+}
+
+void Listener::remove_files() const {
   struct stat present;
   if (inode_ != 0 && ::lstat(path_.c_str(), &present) == 0 && present.st_ino == inode_) ::unlink(path_.c_str());
   ::unlink((path_ + ".lock").c_str());
-  lock_.reset();
 }
 
 void Listener::start(std::function<void(Socket)> accepted) {

@@ -31,9 +31,14 @@ class Listener {
   // Hands each new connection to `accepted`, until stop().
   void start(std::function<void(Socket)> accepted);
 
-  // Stops listening and removes the socket file, if it is still this listener's. The object must live on until the
-  // event loop has run what is under way.
+  // Stops listening and removes the files. The object must live on until the event loop has run what is under way.
   void stop();
+
+  // Removes the socket file, if it is still this listener's, and the lock's. For a process that may do so in the place of
+  // this one, see remove_by().
+  void remove_files() const;
+  // From now on stop() has the files removed by `remove`.
+  void remove_by(std::function<void()> remove) { remove_ = std::move(remove); }
 
  private:
   Listener(boost::asio::io_context& io, std::string path, UniqueFd lock);
@@ -49,6 +54,7 @@ class Listener {
   bool stopped_ = false;
   ino_t inode_ = 0;  // of the socket file that this listener made
   std::function<void(Socket)> accepted_;
+  std::function<void()> remove_;  // none: remove_files()
 };
 
 }  // namespace holdfast::supervisor

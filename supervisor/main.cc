@@ -9,14 +9,17 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <memory>
 
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
+#include "supervisor/broker.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
 #include "supervisor/options.h"
+#include "supervisor/shell.h"
 #include "supervisor/supervisor.h"
 
 namespace {
@@ -81,11 +84,25 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
   result.scheduler.standby = options.standby;
   result.scheduler.queue_limit = options.queue_limit;
   result.scheduler.idle_timeout = options.idle_timeout;
-  result.workers = {options.worker_program, options.memory_bytes, options.stretch};
+  result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
+  result.workers.memory_bytes = options.memory_bytes;
+  result.workers.stretch = options.stretch;
+  result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
   result.default_timeout = options.timeout;
   result.shutdown_grace = options.shutdown_grace;
   result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler);
   return result;
+}
+
+// What holdfast-worker is to know (worker/zygote_options.h).
+std::vector<std::string> worker_arguments(const Options& options) {
+  std::vector<std::string> arguments = {
+      fmt::format("--memory={}", options.memory_bytes),
+      fmt::format("--profile={}", options.profile == sandbox::Profile::strict ? "strict" : "jit"),
+      fmt::format("--cpu-seconds={}", std::chrono::ceil<std::chrono::seconds>(options.cpu_limit).count())};
+  if (!options.restrict_speculation) arguments.push_back("--leave-speculation");
+  for (const std::string& layer : options.allow_missing) arguments.push_back("--allow-missing=" + layer);
+  return arguments;
 }
 
 // s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
@@ -109,18 +126,56 @@ int main(int argc, char** argv) {
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
 
   asio::io_context io(1);
-  int status = 0;
   std::unique_ptr<Listener> listener;
+  if (!options.client_fd) {
+    auto opened = Listener::open(io, options.socket, options.socket_mode);
+    if (!opened) {
+      spdlog::critical("{}", opened.error());
+      return 1;
+    }
+    listener = std::move(*opened);
+  }
+  // From here on, what needs more rights than to serve calls is the broker's to do.
+  auto broker = Broker::start({.program = options.worker_program,
+                               .arguments = worker_arguments(options),
+                               .open_module = [&](const ModuleName& name) { return sources.open(name); },
+                               .remove_socket = [&] {
+                                 if (listener) listener->remove_files();
+                               }});
+  if (!broker) {
+    spdlog::critical("cannot start the broker: {}", broker.error());
+    return 1;
+  }
+  sources.set_open([&](const ModuleName& name) { return (*broker)->open_module(name); });
+  if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
+
+  int status = 0;
   asio::signal_set signals(io, SIGTERM, SIGINT);
-  Supervisor supervisor(io, supervisor_options(options, descriptors), sources, [&](const std::string& failure) {
+  asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
+  Supervisor supervisor(io, supervisor_options(options, descriptors), sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
       spdlog::critical("{}", failure);
       status = 1;
     }
     if (listener) listener->stop();
+    boost::system::error_code ignored;
+    broker_end.close(ignored);
     signals.cancel();
     io.stop();
   });
+
+  // Without the broker there is no zygote to be had any more, and the ones that were are gone with it.
+  std::function<void()> await_brokers_end = [&] {
+    broker_end.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
+      if (error) return;
+      if (!(*broker)->is_gone()) return await_brokers_end();
+      spdlog::critical("the broker has ended; without it no worker can be started");
+      status = 1;
+      supervisor.begin_shutdown();
+      supervisor.begin_shutdown();
+    });
+  };
+  await_brokers_end();
 
   const std::function<void()> shut_down = [&] {
     if (listener) listener->stop();
@@ -149,13 +204,13 @@ int main(int argc, char** argv) {
       supervisor.begin_shutdown();
       supervisor.begin_shutdown();
     });
-  } else {
-    auto opened = Listener::open(io, options.socket, options.socket_mode);
-    if (!opened) {
-      spdlog::critical("{}", opened.error());
-      return 1;
-    }
-    listener = std::move(*opened);
+  }
+  if (auto given_up = give_up_rights(); !given_up) {
+    const auto& layers = options.allow_missing;
+    const bool allowed = std::find(layers.begin(), layers.end(), "supervisor") != layers.end();
+    spdlog::log(allowed ? spdlog::level::warn : spdlog::level::critical, "the supervisor cannot give up its rights: {}: {}",
+                given_up.error().layer, given_up.error().message);
+    if (!allowed) return 1;
   }
   supervisor.start([&] {
     if (listener) {

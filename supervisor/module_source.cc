@@ -29,9 +29,18 @@ std::filesystem::path ModuleSources::path_of(const ModuleName& name) const {
   return directory_ / (name.module + "-" + name.version + ".js");
 }
 
-bool ModuleSources::contains(const ModuleName& name) const {
+tl::expected<UniqueFd, int> ModuleSources::open(const ModuleName& name) const {
   const auto path = path_of(name);
-  return !path.empty() && ::access(path.c_str(), F_OK) == 0;
+  if (path.empty()) return tl::unexpected(ENOENT);
+  // Not blocking, lest a named pipe in the directory hold the opener up.
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return tl::unexpected(errno);
+  return file;
+}
+
+bool ModuleSources::contains(const ModuleName& name) const {
+  const auto file = open_file(name);
+  return file || file.error() != ENOENT;
 }
 
 ipc::Error ModuleSources::not_found(const ModuleName& name) const {
@@ -43,18 +52,18 @@ ipc::Error ModuleSources::not_found(const ModuleName& name) const {
 }
 
 tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name) const {
-  const auto path = path_of(name);
-  if (path.empty()) return tl::unexpected(not_found(name));
-  // Not blocking, lest a named pipe in the directory hold the supervisor up.
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file && errno == ENOENT) return tl::unexpected(not_found(name));
-  if (!file && (errno == EMFILE || errno == ENFILE)) {
-    ipc::Error error = unusable(name, std::strerror(errno));
-    error.code = ipc::ErrorCode::unavailable;
-    error.retryable = true;
+  auto opened = open_file(name);
+  if (!opened && opened.error() == ENOENT) return tl::unexpected(not_found(name));
+  if (!opened) {
+    ipc::Error error = unusable(name, std::strerror(opened.error()));
+    // Not the file's fault.
+    if (opened.error() == EMFILE || opened.error() == ENFILE || opened.error() == EPIPE) {
+      error.code = ipc::ErrorCode::unavailable;
+      error.retryable = true;
+    }
     return tl::unexpected(std::move(error));
   }
-  if (!file) return tl::unexpected(unusable(name, std::strerror(errno)));
+  const UniqueFd file = std::move(*opened);
   struct stat status;
   if (::fstat(file.get(), &status) != 0) return tl::unexpected(unusable(name, std::strerror(errno)));
   if (!S_ISREG(status.st_mode)) return tl::unexpected(unusable(name, "it is not a regular file"));
@@ -63,7 +72,7 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
     return tl::unexpected(unusable(name, fmt::format("it has {}; at most {} are allowed", ipc::format_size(size),
                                                      ipc::format_size(kMaxSourceBytes))));
   }
-  ModuleSource source{path.filename().string(), std::string(size, '\0')};
+  ModuleSource source{path_of(name).filename().string(), std::string(size, '\0')};
   std::size_t done = 0;
   while (done < source.text.size()) {
     const ssize_t count = ::read(file.get(), source.text.data() + done, source.text.size() - done);

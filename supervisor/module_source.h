@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <tl/expected.hpp>
 
 #include "ipc/error.h"
 #include "ipc/module_name.h"
+#include "ipc/unique_fd.h"
 
 namespace holdfast::supervisor {
 
@@ -30,6 +32,12 @@ class ModuleSources {
   // `name` is this file, whatever the directory has.
   void add_file(ModuleName name, std::filesystem::path file) { files_[std::move(name)] = std::move(file); }
 
+  // Opens the file of `name` for reading; else an errno value, ENOENT if there is none.
+  using Open = std::function<tl::expected<UniqueFd, int>(const ModuleName&)>;
+  tl::expected<UniqueFd, int> open(const ModuleName& name) const;
+  // From now on files are opened by `open`: this process may no longer do that itself.
+  void set_open(Open open) { open_ = std::move(open); }
+
   // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
   bool contains(const ModuleName& name) const;
 
@@ -41,9 +49,11 @@ class ModuleSources {
 
  private:
   std::filesystem::path path_of(const ModuleName& name) const;
+  tl::expected<UniqueFd, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;
+  Open open_;  // none: open()
 };
 
 }  // namespace holdfast::supervisor

@@ -12,7 +12,9 @@
 
 #include <sys/types.h>
 
+#include "sandbox/seccomp_policy.h"
 #include "supervisor/module_source.h"
+#include "supervisor/zygotes.h"
 
 namespace holdfast::supervisor {
 
@@ -30,6 +32,13 @@ struct Options {
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
   std::chrono::nanoseconds idle_timeout = std::chrono::minutes(1);
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);
+  Isolation isolation = Isolation::fork;
+  sandbox::Profile profile = sandbox::Profile::jit;
+  std::size_t zygote_forks = 1000;
+  std::chrono::nanoseconds zygote_age = std::chrono::minutes(10);
+  std::chrono::nanoseconds cpu_limit = std::chrono::hours(1);
+  bool restrict_speculation = true;
+  std::vector<std::string> allow_missing;
   std::string log_level = "info";
   std::filesystem::path worker_program;
   std::optional<int> client_fd;

@@ -63,7 +63,8 @@ void Scheduler::call_arrived(CallId id, ModuleId module_id, TimePoint deadline, 
 void Scheduler::call_answered(CallId id, TimePoint now, Decisions& out) {
   Call& call = call_of(id);
   expect(call.worker.has_value(), "an answered call is on a worker");
-  Worker& worker = worker_of(*call.worker);
+  const WorkerId worker_id = *call.worker;
+  Worker& worker = worker_of(worker_id);
   const ModuleId module_id = call.module;
   std::erase(worker.calls, id);
   ++worker.calls_done;
@@ -71,7 +72,7 @@ void Scheduler::call_answered(CallId id, TimePoint now, Decisions& out) {
   if (worker.phase == WorkerPhase::leaving) return;
   dispatch(modules_.at(module_id), out);
   if (worker.calls.empty()) {
-    became_idle(worker, now);
+    became_idle(worker_id, worker, now, out);
     if (!waiting_.empty()) assign_workers(now, out);
   }
   check();
@@ -108,7 +109,7 @@ void Scheduler::worker_forked(WorkerId id, TimePoint now, Decisions& out) {
   fork_again_.reset();
   assign_workers(now, out);
   // One was forked for a module that no longer waits.
-  if (count(WorkerPhase::standby) > options_.standby) became_idle(worker, now);
+  if (count(WorkerPhase::standby) > options_.standby) became_idle(id, worker, now, out);
   check();
 }
 
@@ -124,12 +125,33 @@ void Scheduler::worker_loaded(WorkerId id, TimePoint now, Decisions& out) {
   expect(worker.phase == WorkerPhase::loading, "a worker that has loaded was loading");
   set_phase(worker, WorkerPhase::ready);
   if (!worker.calls.empty()) return;
-  became_idle(worker, now);
+  became_idle(id, worker, now, out);
   assign_workers(now, out);
 }
 
 void Scheduler::worker_stopping(WorkerId id) {
   set_leaving(worker_of(id));
+  check();
+}
+
+void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
+  Worker& worker = worker_of(id);
+  if (worker.phase == WorkerPhase::leaving || worker.retiring) return;
+  expect(worker.module.has_value(), "a worker that is retired holds a module");
+  worker.retiring = true;
+  if (worker.phase == WorkerPhase::loading || !worker.calls.empty()) return;
+  became_idle(id, worker, now, out);
+  assign_workers(now, out);
+  check();
+}
+
+void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.phase != WorkerPhase::standby) continue;
+    set_leaving(worker);
+    out.push_back(KillWorker{id, KillWorker::Reason::retired});
+  }
+  replenish(now, out);
   check();
 }
 
@@ -255,7 +277,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
 void Scheduler::dispatch(Module& module, Decisions& out) {
   if (!module.worker) return;
   Worker& worker = worker_of(*module.worker);
-  if (worker.phase == WorkerPhase::leaving) return;
+  if (worker.phase == WorkerPhase::leaving || worker.retiring) return;
   while (!module.queue.empty() && worker.calls.size() < options_.concurrency) {
     const CallId id = module.queue.front();
     module.queue.pop_front();
@@ -335,7 +357,12 @@ void Scheduler::enqueue_waiting(ModuleId id, Module& module) {
   waiting_.push_back(id);
 }
 
-void Scheduler::became_idle(Worker& worker, TimePoint now) {
+void Scheduler::became_idle(WorkerId id, Worker& worker, TimePoint now, Decisions& out) {
+  if (worker.retiring) {
+    set_leaving(worker);
+    out.push_back(KillWorker{id, KillWorker::Reason::retired});
+    return;
+  }
   worker.idle_since = now;
   const TimePoint limit = now + options_.idle_timeout;
   if (!idle_check_) idle_check_ = limit;  // an earlier one finds out itself

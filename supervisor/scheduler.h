@@ -65,7 +65,7 @@ struct DispatchCall {
 
 // Kill this worker; no call is on it. Tell worker_lost() when it is gone.
 struct KillWorker {
-  enum class Reason { evicted, idle };
+  enum class Reason { evicted, idle, retired };
   WorkerId worker;
   Reason reason;
 };
@@ -138,6 +138,13 @@ class Scheduler {
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
   void worker_stopping(WorkerId worker);
 
+  // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
+  // killed. Its module's calls wait meanwhile.
+  void retire(WorkerId worker, TimePoint now, Decisions& out);
+
+  // The same for all workers on standby, of which none has calls.
+  void renew_standbys(TimePoint now, Decisions& out);
+
   // The worker is gone. `last_started` is the last call that it began (calls begin in order): those after it go back to
   // their queue, but for those that were overdue. Returns the other calls that were on it, abandoned ones included; they
   // are forgotten, answer them.
@@ -185,6 +192,7 @@ class Scheduler {
     std::optional<ModuleId> module;
     std::vector<CallId> calls;  // in the order given, abandoned ones included
     std::uint64_t calls_done = 0;
+    bool retiring = false;
     TimePoint idle_since{};  // without calls, or on standby
   };
 
@@ -202,7 +210,7 @@ class Scheduler {
   bool holds_slot(WorkerId id, const Worker& worker) const;
   bool evict_idle_worker(Decisions& out);
   void replenish(TimePoint now, Decisions& out);
-  void became_idle(Worker& worker, TimePoint now);
+  void became_idle(WorkerId id, Worker& worker, TimePoint now, Decisions& out);
   void release_module(ModuleId id);
   void set_leaving(Worker& worker);
   std::size_t count(WorkerPhase phase) const { return phase_counts_[static_cast<std::size_t>(phase)]; }

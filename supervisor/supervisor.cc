@@ -74,7 +74,7 @@ bool is_workers_to_say(ipc::ErrorCode code) {
 }  // namespace
 
 Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
-                       std::function<void(std::string)> finished)
+                       Broker& broker, std::function<void(std::string)> finished)
     : io_(io),
       options_(options),
       limits_{options.workers.stretch, options.workers.memory_bytes},
@@ -82,7 +82,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       finished_(std::move(finished)),
       turn_(io),
       scheduler_(options.scheduler),
-      workers_(io, turn_, options.workers, *this),
+      workers_(io, turn_, broker, options.workers, *this),
       timer_(io) {
   turn_.set_last([this] { end_of_turn(); });
 }
@@ -265,6 +265,12 @@ void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
   spdlog::error("zygote: {}; its workers die with it; starting another", reason);
 }
 
+void Supervisor::zygote_replaced() {
+  spdlog::debug("zygote: replaced by another; workers that hold a module live on under the old one");
+  scheduler_.renew_standbys(steady_clock::now(), decisions_);
+  carry_out();
+}
+
 void Supervisor::worker_forked(WorkerId worker) {
   scheduler_.worker_forked(worker, steady_clock::now(), decisions_);
   carry_out();
@@ -325,6 +331,13 @@ void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
   const std::string call =
       line.call == 0 ? "" : fmt::format(" call {}", workers_.process(worker)->request_id(line.call));
   spdlog::log(kLevels[static_cast<std::size_t>(line.level)], "{}{}: {}", module, call, text);
+}
+
+void Supervisor::worker_is_worn_out(WorkerId worker) {
+  spdlog::info("{}: its worker has used half of the CPU time that it may use (--cpu-limit); replacing it",
+               module_of(worker));
+  scheduler_.retire(worker, steady_clock::now(), decisions_);
+  carry_out();
 }
 
 void Supervisor::worker_stopping(WorkerId worker) { scheduler_.worker_stopping(worker); }
@@ -416,8 +429,9 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 }
 
 void Supervisor::carry_out(const KillWorker& decision) {
+  constexpr std::string_view kReasons[] = {"evicted for a module that waits", "idle", "replaced by another"};
   spdlog::debug("{}: removing its worker ({})", module_of(decision.worker),
-                decision.reason == KillWorker::Reason::evicted ? "evicted for a module that waits" : "idle");
+                kReasons[static_cast<std::size_t>(decision.reason)]);
   workers_.kill(decision.worker, EndCause::removed);
 }
 

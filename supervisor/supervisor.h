@@ -34,9 +34,9 @@ struct SupervisorOptions {
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
  public:
-  // `sources` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no text after
+  // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no text after
   // begin_shutdown(), else with the reason for which the supervisor cannot work.
-  Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
+  Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources, Broker& broker,
              std::function<void(std::string)> finished);
   ~Supervisor() override;
 
@@ -75,6 +75,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_left(ClientSession& client) override;
 
   void zygote_ready() override;
+  void zygote_replaced() override;
   void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
@@ -82,6 +83,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
+  void worker_is_worn_out(WorkerId worker) override;
   void worker_stopping(WorkerId worker) override;
   void worker_ended(WorkerId worker, const WorkerEnd& end) override;
 

@@ -1,16 +1,15 @@
 #include "supervisor/worker_process.h"
 
-#include <cstdlib>
 #include <fcntl.h>
-#include <fstream>
-#include <signal.h>
-#include <string>
-#include <time.h>
-
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
 
 #include "ipc/pidfd.h"
 #include "ipc/worker_status.h"
@@ -24,16 +23,6 @@ using std::chrono::steady_clock;
 
 // A worker's frames: an answer with the largest payload, and nothing larger.
 constexpr ipc::FrameLimits kWorkerLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 1};
-
-// The number of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
-pid_t pid_of(const UniqueFd& pidfd) {
-  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", pidfd.get()));
-  for (std::string key; info >> key;) {
-    pid_t pid;
-    if (key == "Pid:" && info >> pid) return pid > 0 ? pid : 0;
-  }
-  return 0;
-}
 
 std::uint64_t random_tag() {
   std::uint64_t tag;
@@ -59,13 +48,14 @@ PageMapping::~PageMapping() {
   if (page_ != nullptr) ::munmap(const_cast<ipc::SharedPage*>(page_), ipc::kSharedPageBytes);
 }
 
-WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Owner& owner)
+WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Broker& broker,
+                             Owner& owner)
     : Connection(turn, std::move(socket), kWorkerLimits),
       id_(id),
       pidfd_(std::move(pidfd)),
       page_(std::move(page)),
-      pid_(pid_of(pidfd_)),
       tag_(random_tag()),
+      broker_(broker),
       forked_at_(steady_clock::now()),
       owner_(owner) {}
 
@@ -114,10 +104,24 @@ std::optional<int> WorkerProcess::refused_system_call() const {
   return static_cast<int>(number - 1);
 }
 
+const WorkerProcess::Sight& WorkerProcess::sight() const {
+  if (!sight_) {
+    auto seen = broker_.look_at(pidfd_);
+    sight_ = Sight{seen.pid, std::move(seen.statm)};
+  }
+  return *sight_;
+}
+
+std::uint64_t WorkerProcess::grown_bytes() const {
+  const std::uint64_t now = anonymous_memory(sight().statm);
+  if (!first_bytes_) first_bytes_ = now;
+  return now - std::min(now, *first_bytes_);
+}
+
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   clockid_t clock;
   timespec time;
-  if (pid_ == 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
+  if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
@@ -125,7 +129,7 @@ std::uint64_t WorkerProcess::memory_bytes(steady_clock::time_point now) const {
   constexpr std::chrono::seconds kFresh{1};
   if (now - memory_read_at_ >= kFresh) {
     memory_read_at_ = now;
-    memory_bytes_ = process_memory(pid_);
+    memory_bytes_ = private_memory(broker_.open_memory(pid())).value_or(anonymous_memory(sight().statm));
   }
   return memory_bytes_;
 }

@@ -13,6 +13,7 @@
 #include "ipc/shared_page.h"
 #include "ipc/unique_fd.h"
 #include "ipc/worker_messages.h"
+#include "supervisor/broker.h"
 #include "supervisor/call_numbers.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
@@ -51,11 +52,12 @@ class WorkerProcess final : public Connection {
     virtual void worker_hung_up(WorkerProcess& worker) = 0;
   };
 
-  WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Owner& owner);
+  // `turn`, `broker` and `owner` must outlive the object.
+  WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Broker& broker, Owner& owner);
 
   WorkerId id() const { return id_; }
-  // As the supervisor's own pid namespace shows it.
-  pid_t pid() const { return pid_; }
+  // As the supervisor's own pid namespace shows it; 0 if it is gone.
+  pid_t pid() const { return sight().pid; }
   std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
 
   // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
@@ -81,8 +83,12 @@ class WorkerProcess final : public Connection {
   CallId last_started() const;
   std::optional<int> refused_system_call() const;
 
-  // Its memory, as host_memory.h finds it; looked up at most once a second, for it costs the kernel a walk.
+  // Its private memory, or what the kernel shows of it (host_memory.h); looked up at most once a second, for it costs
+  // the kernel a walk.
   std::uint64_t memory_bytes(std::chrono::steady_clock::time_point now) const;
+
+  // By how much its anonymous memory has grown since it was first asked for. Cheap.
+  std::uint64_t grown_bytes() const;
 
   using Connection::pause;
   using Connection::resume;
@@ -96,12 +102,22 @@ class WorkerProcess final : public Connection {
   void on_violation(const ipc::ProtocolViolation& violation) override;
   void on_end(std::string_view reason) override;
 
+  // What the broker found out about the process.
+  struct Sight {
+    pid_t pid = 0;
+    UniqueFd statm;  // /proc/PID/statm
+  };
+  // Asked for when first needed: most workers come and go without.
+  const Sight& sight() const;
+
   const WorkerId id_;
   const UniqueFd pidfd_;
   const PageMapping page_;
-  const pid_t pid_;
   const std::uint64_t tag_;
   CallNumbers calls_;
+  Broker& broker_;
+  mutable std::optional<Sight> sight_;
+  mutable std::optional<std::uint64_t> first_bytes_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;

@@ -24,27 +24,14 @@ constexpr milliseconds kLongestSoftStop{500};
 // Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
 constexpr milliseconds kExitPatience{250};
 
-// A fork takes under a millisecond. A zygote that answers none for this long, though some are asked for, is stuck and is
-// replaced. What it is asked for at a time must fit into its socket.
-constexpr seconds kForkPatience{5};
-constexpr std::size_t kMaxForksUnderWay = 32;
-
-// Between the starts of zygotes that do not come up.
-constexpr milliseconds kFirstRestartDelay{100};
-constexpr milliseconds kLongestRestartDelay{5000};
-// One that lived this long came up well; its end is no reason to wait.
-constexpr seconds kGoodLife{5};
+// What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their limit,
+// by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
+constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
 
 }  // namespace
 
-Workers::Workers(boost::asio::io_context& io, Turn& turn, const WorkersOptions& options, Owner& owner)
-    : io_(io), turn_(turn), options_(options), owner_(owner) {}
-
-void Workers::start() {
-  zygote_is_ready_ = false;
-  zygote_failure_.clear();
-  zygote_ = std::make_unique<ZygoteProcess>(io_, options_.program, options_.memory_bytes, *this);
-}
+Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, Owner& owner)
+    : io_(io), turn_(turn), broker_(broker), options_(options), owner_(owner), zygotes_(io, broker, options.zygotes, *this) {}
 
 void Workers::wake_at(Clock::time_point when) { wakeup_ = std::min(when, wakeup_.value_or(when)); }
 
@@ -63,24 +50,7 @@ const WorkerProcess* Workers::process(WorkerId worker) const {
 
 void Workers::fork(WorkerId worker) {
   entries_.try_emplace(worker, options_.stretch);
-  to_fork_.push_back(worker);
-  request_forks();
-}
-
-void Workers::request_forks() {
-  if (!zygote_is_ready_) return;
-  while (!to_fork_.empty() && forks_under_way_ < kMaxForksUnderWay) {
-    if (forks_under_way_++ == 0) fork_progress_at_ = Clock::now();
-    zygote_->request_fork(static_cast<std::uint64_t>(to_fork_.front()));
-    to_fork_.pop_front();
-  }
-  if (forks_under_way_ > 0) wake_at(fork_progress_at_ + kForkPatience);
-}
-
-void Workers::fork_answered() {
-  if (forks_under_way_ > 0) --forks_under_way_;
-  fork_progress_at_ = Clock::now();
-  request_forks();
+  zygotes_.request(worker);
 }
 
 void Workers::hold(WorkerId worker, Clock::time_point until) {
@@ -133,15 +103,13 @@ void Workers::kill(WorkerId worker, EndCause cause) {
 // --- time ----------------------------------------------------------------------------------------------------------
 
 std::optional<Workers::Clock::time_point> Workers::next_wakeup() const {
-  if (!restart_at_) return wakeup_;
-  return std::min(*restart_at_, wakeup_.value_or(*restart_at_));
+  const auto zygotes = zygotes_.next_wakeup();
+  if (!zygotes || !wakeup_) return zygotes ? zygotes : wakeup_;
+  return std::min(*zygotes, *wakeup_);
 }
 
 void Workers::tick(Clock::time_point now) {
-  if (restart_at_ && *restart_at_ <= now) {
-    restart_at_.reset();
-    start();
-  }
+  zygotes_.tick(now);
   if (!wakeup_ || *wakeup_ > now) return;
   wakeup_.reset();
   std::vector<WorkerId> ids;  // what follows may remove entries
@@ -163,22 +131,24 @@ void Workers::tick(Clock::time_point now) {
       finish_if_ended(id, entry);
     }
   }
-  if (!zygote_is_ready_ || forks_under_way_ == 0) return;
-  wake_at(fork_progress_at_ + kForkPatience);
-  if (fork_progress_at_ + kForkPatience <= now) {
-    zygote_.reset();
-    zygote_died(fmt::format("it left a request to fork unanswered for {} s", kForkPatience.count()));
-  }
 }
 
 void Workers::look(Entry& entry, Clock::time_point now) {
   const StretchView view = entry.process->stretch();
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
-  if (verdict.exceeded) {
-    stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
-  } else {
-    entry.look_at = verdict.look_again;
+  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
+  entry.look_at = verdict.look_again;
+  // A worker that has been still since the last look has taken nothing.
+  if (view.count == std::exchange(entry.looked_at_count, view.count) && view.running == ipc::SharedPage::kNothing) return;
+  if (entry.process->grown_bytes() > options_.memory_bytes + kMemoryHeadroom) {
+    begin_end(entry, EndCause::out_of_memory, CallId{view.running});
+    entry.detail = "native memory";
+    owner_.worker_stopping(entry.process->id());
+    return entry.process->kill();
   }
+  if (options_.cpu_time.count() == 0 || entry.worn_out) return;
+  entry.worn_out = entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
+  if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
 }
 
 void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {
@@ -200,36 +170,18 @@ void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
 
 // --- what the zygote says ------------------------------------------------------------------------------------------
 
-void Workers::zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) {
-  if (std::get_if<ipc::ZygoteReady>(&reply) != nullptr) {
-    zygote_is_ready_ = zygote_was_ready_ = true;
-    zygote_ready_at_ = Clock::now();
-    forks_under_way_ = 0;
-    to_fork_.clear();
-    for (const auto& [id, entry] : entries_) {
-      if (!entry.process) to_fork_.push_back(id);
-    }
-    request_forks();
-    owner_.zygote_ready();
-  } else if (auto* worker = std::get_if<ipc::WorkerForked>(&reply)) {
-    fork_answered();
-    forked(WorkerId{worker->worker}, std::move(fds));
-  } else if (auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
-    fork_answered();
-    if (entries_.erase(WorkerId{failed->worker}) > 0) {
-      owner_.worker_fork_failed(WorkerId{failed->worker}, failed->reason);
-    }
-  } else if (auto* exited = std::get_if<ipc::WorkerExited>(&reply)) {
-    const auto found = entries_.find(WorkerId{exited->worker});
-    if (found == entries_.end()) return;
-    found->second.wait_status = exited->wait_status;
-    finish_if_ended(found->first, found->second);
-  } else {
-    zygote_failure_ = std::get<ipc::ZygoteFailed>(reply).reason;
-  }
+void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
+  if (entries_.erase(worker) > 0) owner_.worker_fork_failed(worker, reason);
 }
 
-void Workers::forked(WorkerId worker, std::vector<UniqueFd> fds) {
+void Workers::worker_exited(WorkerId worker, int wait_status) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end()) return;
+  found->second.wait_status = wait_status;
+  finish_if_ended(worker, found->second);
+}
+
+void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   const auto found = entries_.find(worker);
   if (found == entries_.end() || found->second.process) return;
   const auto fail = [&](const std::string& reason) {
@@ -244,28 +196,20 @@ void Workers::forked(WorkerId worker, std::vector<UniqueFd> fds) {
   if (!error) (void)fds[1].release();
   if (!page || error) return fail("the zygote sent an unusable page or socket");
   found->second.process =
-      std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]), std::move(*page), *this);
+      std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]), std::move(*page), broker_, *this);
   found->second.process->start();
   owner_.worker_forked(worker);
 }
 
-void Workers::zygote_died(std::string reason) {
-  if (!zygote_failure_.empty()) reason = zygote_failure_;
-  if (zygote_is_ready_ && Clock::now() - zygote_ready_at_ >= kGoodLife) restart_delay_ = milliseconds(0);
-  zygote_is_ready_ = false;
-  restart_at_ = Clock::now() + restart_delay_;
-  restart_delay_ = std::clamp(restart_delay_ * 2, kFirstRestartDelay, kLongestRestartDelay);
-  owner_.zygote_failed(reason, !zygote_was_ready_);
-  // Its workers die with it. What they said before is still in their sockets and is heard until those close; their
-  // exit status is lost.
-  const auto now = Clock::now();
-  for (auto& [id, entry] : entries_) {
-    if (!entry.process || entry.wait_status) continue;
-    if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
-    entry.process->kill();
-    entry.settle_at = now;
-  }
-  wake_at(now);
+// What it said before is still in its socket and is heard until that closes.
+void Workers::worker_orphaned(WorkerId worker) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end() || !found->second.process || found->second.wait_status) return;
+  Entry& entry = found->second;
+  if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
+  entry.process->kill();
+  entry.settle_at = Clock::now();
+  wake_at(*entry.settle_at);
   turn_.ensure_end();
 }
 

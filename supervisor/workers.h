@@ -1,11 +1,9 @@
-// The worker processes and their zygote: has them forked, watches that none runs too long, stops and kills them, and
+// The worker processes: has them made, watches that none runs too long or takes too much, stops and kills them, and
 // finds out why each one ended. Which worker is to exist, and what it is given, is decided elsewhere.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <deque>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,17 +12,18 @@
 #include "supervisor/ids.h"
 #include "supervisor/worker_end.h"
 #include "supervisor/worker_process.h"
-#include "supervisor/zygote_process.h"
+#include "supervisor/zygotes.h"
 
 namespace holdfast::supervisor {
 
 struct WorkersOptions {
-  std::filesystem::path program;  // holdfast-worker
+  ZygotesOptions zygotes;
   std::uint64_t memory_bytes = 0;
   std::chrono::nanoseconds stretch{};
+  std::chrono::seconds cpu_time{0};  // what a worker may use over its whole life; 0: any amount
 };
 
-class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
+class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
  public:
   using Clock = std::chrono::steady_clock;
 
@@ -33,8 +32,9 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
   class Owner {
    public:
     virtual ~Owner() = default;
+    // See Zygotes::Owner.
     virtual void zygote_ready() = 0;
-    // No zygote could be started; no worker can be had for now. `fatal`: none ever was, and there is no use in trying.
+    virtual void zygote_replaced() = 0;
     virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
     virtual void worker_forked(WorkerId worker) = 0;
     virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
@@ -43,15 +43,18 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
     // False: no such call is on this worker, which is a violation of the protocol.
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
+    // It has used up half of the CPU time that it may use: better replaced before it has used all of it. Told once.
+    virtual void worker_is_worn_out(WorkerId worker) = 0;
     // It is being stopped and takes no more calls.
     virtual void worker_stopping(WorkerId worker) = 0;
     virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
   };
 
-  Workers(boost::asio::io_context& io, Turn& turn, const WorkersOptions& options, Owner& owner);
+  // `broker`, `turn` and `owner` must outlive the object.
+  Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, Owner& owner);
 
   // Starts the zygote.
-  void start();
+  void start() { zygotes_.start(); }
 
   void fork(WorkerId worker);
   // Reads nothing more from the worker until `until`; what it says meanwhile waits, and so in the end does the worker.
@@ -94,6 +97,8 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
     CallId said_call{};
     std::string stack;
     std::string detail;
+    bool worn_out = false;
+    std::uint64_t looked_at_count = 0;  // stretches at the last look
     bool hung_up = false;
     std::optional<int> wait_status;
     std::optional<Clock::time_point> settle_at;  // the zygote's word on the exit is not waited for any longer
@@ -102,12 +107,14 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
   void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
   void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
   void worker_hung_up(WorkerProcess& worker) override;
-  void zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) override;
-  void zygote_died(std::string reason) override;
+  void zygote_ready() override { owner_.zygote_ready(); }
+  void zygote_replaced() override { owner_.zygote_replaced(); }
+  void zygote_failed(const std::string& reason, bool fatal) override { owner_.zygote_failed(reason, fatal); }
+  void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
+  void worker_fork_failed(WorkerId worker, const std::string& reason) override;
+  void worker_exited(WorkerId worker, int wait_status) override;
+  void worker_orphaned(WorkerId worker) override;
 
-  void request_forks();
-  void fork_answered();
-  void forked(WorkerId worker, std::vector<UniqueFd> fds);
   void look(Entry& entry, Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
@@ -119,18 +126,10 @@ class Workers final : public WorkerProcess::Owner, public ZygoteProcess::Owner {
 
   boost::asio::io_context& io_;
   Turn& turn_;
+  Broker& broker_;
   const WorkersOptions options_;
   Owner& owner_;
-  std::unique_ptr<ZygoteProcess> zygote_;
-  bool zygote_is_ready_ = false;
-  Clock::time_point zygote_ready_at_;
-  std::deque<WorkerId> to_fork_;     // not asked for yet
-  std::size_t forks_under_way_ = 0;  // asked for, not answered
-  Clock::time_point fork_progress_at_;
-  bool zygote_was_ready_ = false;               // some zygote came up, ever
-  std::optional<Clock::time_point> restart_at_;  // when the next zygote is to be started
-  std::chrono::milliseconds restart_delay_{0};
-  std::string zygote_failure_;  // its last words
+  Zygotes zygotes_;
   std::unordered_map<WorkerId, Entry> entries_;
   std::optional<Clock::time_point> wakeup_;  // not later than the first thing that tick() has to do
 };

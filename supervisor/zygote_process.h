@@ -1,15 +1,17 @@
-// The zygote as the supervisor holds it: starts it, asks it for workers, hears what became of them.
+// A zygote, or a single worker without one, as the supervisor holds it: has it started, asks it for workers, hears what
+// became of them.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ipc/unique_fd.h"
 #include "ipc/worker_messages.h"
+#include "supervisor/broker.h"
 
 namespace holdfast::supervisor {
 
@@ -19,17 +21,16 @@ class ZygoteProcess {
    public:
     virtual ~Owner() = default;
     // A message, with the descriptors that came with it.
-    virtual void zygote_said(ipc::ZygoteReply reply, std::vector<UniqueFd> fds) = 0;
+    virtual void zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::vector<UniqueFd> fds) = 0;
     // It is gone, and all its workers with it. Called once, after everything that it said.
-    virtual void zygote_died(std::string reason) = 0;
+    virtual void zygote_died(ZygoteProcess& zygote, std::string reason) = 0;
   };
 
-  // Starts `program` with an empty environment and no descriptor but its end of the control socket and standard
-  // error. A start that fails is told by zygote_died(). `owner` must outlive the object.
-  ZygoteProcess(boost::asio::io_context& io, const std::filesystem::path& program, std::uint64_t memory_bytes,
-                Owner& owner);
+  // Has one started; with a worker's id, to become that worker. A start that fails is told by zygote_died().
+  // `broker` and `owner` must outlive the object.
+  ZygoteProcess(boost::asio::io_context& io, Broker& broker, std::optional<std::uint64_t> single_worker, Owner& owner);
 
-  // Kills the zygote, if it lives, and thereby its workers; waits for its end, a few milliseconds.
+  // Has the zygote killed, if it lives, and thereby its workers. Does not wait for that.
   ~ZygoteProcess();
   ZygoteProcess(const ZygoteProcess&) = delete;
   ZygoteProcess& operator=(const ZygoteProcess&) = delete;

@@ -18,9 +18,14 @@ namespace {
 // --no-harmony-sharedarraybuffer   a counter in shared memory would be a clock
 // --no-experimental-wasm-threads   nor may WebAssembly bring one in
 // --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
+// --no-write-code-using-rwx, --wasm-write-protect-code-memory   compiled code is writable or executable, never both
 // --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter refuses
 constexpr const char* kFlags =
-    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 --hard-abort";
+    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 "
+    "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort";
+
+// It implies --regexp-interpret-all. WebAssembly needs a compiler; unasked, V8 would turn it off with a warning.
+constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";
 
 // The young generation is three semi-spaces of this size at the most. Larger ones collect less often and cost more
 // private memory in each worker.
@@ -63,16 +68,16 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
   return larger;
 }
 
-Engine::Engine(std::uint64_t max_memory_bytes, const ExtendContext& extend_context)
-    : platform_(std::make_unique<SingleThreadedPlatform>()) {
+Engine::Engine(const EngineOptions& options) : platform_(std::make_unique<SingleThreadedPlatform>()) {
   v8::V8::SetFlagsFromString(kFlags);
+  if (options.jitless) v8::V8::SetFlagsFromString(kJitlessFlags);
   v8::V8::InitializePlatform(platform_.get());
   v8::V8::Initialize();
 
   v8::Isolate::CreateParams parameters;
   parameters.array_buffer_allocator = &array_buffers_;
   parameters.allow_atomics_wait = false;  // it would block the one thread
-  parameters.constraints.set_max_old_generation_size_in_bytes(max_memory_bytes);
+  parameters.constraints.set_max_old_generation_size_in_bytes(options.memory_bytes);
   parameters.constraints.set_max_young_generation_size_in_bytes(kMaxYoungGenerationBytes);
   isolate_ = v8::Isolate::New(parameters);
   isolate_->Enter();
@@ -86,7 +91,7 @@ Engine::Engine(std::uint64_t max_memory_bytes, const ExtendContext& extend_conte
   context_.Reset(isolate_, context);
   context->Enter();
   evaluate_runtime();
-  if (extend_context) extend_context(isolate_, context);
+  if (options.extend_context) options.extend_context(isolate_, context);
 }
 
 // The process ends without taking V8 down: there is nothing that its end would not give back.

@@ -48,11 +48,20 @@ struct RuntimeFunctions {
 // Adds to the context that modules will see.
 using ExtendContext = std::function<void(v8::Isolate*, v8::Local<v8::Context>)>;
 
+struct EngineOptions {
+  // The largest limit that any module may have.
+  std::uint64_t memory_bytes = 0;
+  // V8 makes no machine code while it runs, so that the process needs no executable memory of its own: JavaScript and
+  // regular expressions are interpreted, and there is no WebAssembly.
+  bool jitless = false;
+  ExtendContext extend_context = {};
+};
+
 class Engine {
  public:
   // Starts V8 and evaluates the runtime; then calls `extend_context`, if there is one. Once in a process. Aborts if the
   // runtime's own code fails.
-  explicit Engine(std::uint64_t max_memory_bytes, const ExtendContext& extend_context = {});
+  explicit Engine(const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

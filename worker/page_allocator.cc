@@ -16,10 +16,10 @@ int protection(v8::PageAllocator::Permission permission) {
       return PROT_NONE;
     case v8::PageAllocator::kRead:
       return PROT_READ;
+    // Never both: WebAssembly's code is opened so for writing, and set to kReadExecute again before it runs.
+    case v8::PageAllocator::kReadWriteExecute:
     case v8::PageAllocator::kReadWrite:
       return PROT_READ | PROT_WRITE;
-    case v8::PageAllocator::kReadWriteExecute:
-      return PROT_READ | PROT_WRITE | PROT_EXEC;
     case v8::PageAllocator::kReadExecute:
       return PROT_READ | PROT_EXEC;
   }

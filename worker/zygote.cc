@@ -1,9 +1,7 @@
 #include "worker/zygote.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,18 +12,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
+#include <string>
+#include <unordered_map>
 
+#include "ipc/packet.h"
 #include "ipc/pidfd.h"
-#include "ipc/shared_page.h"
-#include "ipc/worker_status.h"
+#include "ipc/unique_fd.h"
+#include "ipc/worker_messages.h"
+#include "sandbox/hardening.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
-#include "worker/last_words.h"
+#include "worker/lock_down.h"
 #include "worker/warm_up.h"
-#include "worker/worker.h"
 
 namespace holdfast::worker {
 namespace {
@@ -40,69 +39,48 @@ constexpr std::uint64_t kAddressSpaceHeadroom = std::uint64_t{1} << 30;
 // V8 ends its stack at 900 kB; below that come its own code and the handlers of signals.
 constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
 
-[[noreturn]] void say_and_exit(int control, std::string reason) {
+void send(int control, const ipc::ZygoteReply& message, std::span<const int> fds = {}) {
   ipc::OutputBuffer out;
-  encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{std::move(reason)}));
+  encode(out, message);
+  if (!ipc::send_packet(control, out.data(), fds)) ::_exit(0);  // the supervisor is gone
+}
+
+[[noreturn]] void say_and_exit(int control, std::string reason) {
   // Should even this fail, the supervisor sees the socket close.
-  (void)ipc::send_packet(control, out.data(), {});
+  send(control, ipc::ZygoteFailed{std::move(reason)});
   ::_exit(1);
-}
-
-void require(int control, const sandbox::SetupResult& result) {
-  if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
-}
-
-template <typename T>
-T require(int control, tl::expected<T, sandbox::SetupError> result) {
-  if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
-  return std::move(*result);
 }
 
 std::string failed(const char* call) { return std::string(call) + ": " + std::strerror(errno); }
 
-class UniqueMapping {
- public:
-  explicit UniqueMapping(void* address) : address_(address) {}
-  ~UniqueMapping() { if (address_ != MAP_FAILED) ::munmap(address_, ipc::kSharedPageBytes); }
-  UniqueMapping(const UniqueMapping&) = delete;
-  UniqueMapping& operator=(const UniqueMapping&) = delete;
-  void* get() const { return address_; }
-
- private:
-  void* address_;
-};
-
 class Zygote {
  public:
-  Zygote(int control, Engine& engine, sandbox::ResourceLimits limits, sandbox::SeccompProgram filter);
+  Zygote(int control, Engine& engine, const Lockdown& lockdown);
 
   // Until the supervisor closes its end.
   void serve();
 
  private:
-  void reply(const ipc::ZygoteReply& message, std::span<const int> fds = {});
-  bool serve_request();
   struct Child {
     pid_t pid;
-    UniqueFd socket;  // the supervisor's end
-    UniqueFd page;
+    WorkerChannel channel;
   };
+  bool serve_request();
   tl::expected<Child, std::string> spawn();
   tl::expected<void, std::string> fork_worker(std::uint64_t worker);
   void try_lock();
   void reap();
-  [[noreturn]] void become_worker(int socket, void* page);
 
   const UniqueFd control_;
   UniqueFd child_signals_;
   Engine& engine_;
-  const sandbox::ResourceLimits limits_;
-  const sandbox::SeccompProgram filter_;
+  const Lockdown& lockdown_;
+  const pid_t pid_ = ::getpid();
   std::unordered_map<pid_t, std::uint64_t> workers_;
 };
 
-Zygote::Zygote(int control, Engine& engine, sandbox::ResourceLimits limits, sandbox::SeccompProgram filter)
-    : control_(control), engine_(engine), limits_(limits), filter_(std::move(filter)) {
+Zygote::Zygote(int control, Engine& engine, const Lockdown& lockdown)
+    : control_(control), engine_(engine), lockdown_(lockdown) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
@@ -113,7 +91,7 @@ Zygote::Zygote(int control, Engine& engine, sandbox::ResourceLimits limits, sand
 
 void Zygote::serve() {
   try_lock();
-  reply(ipc::ZygoteReady{});
+  send(control_.get(), ipc::ZygoteReady{});
   std::array<pollfd, 2> wanted = {{{control_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}}};
   for (;;) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0) {
@@ -130,12 +108,6 @@ void Zygote::serve() {
   }
 }
 
-void Zygote::reply(const ipc::ZygoteReply& message, std::span<const int> fds) {
-  ipc::OutputBuffer out;
-  encode(out, message);
-  if (!ipc::send_packet(control_.get(), out.data(), fds)) ::_exit(0);  // the supervisor is gone
-}
-
 bool Zygote::serve_request() {
   alignas(ipc::Word) std::array<std::byte, ipc::kMaxPacketBytes> buffer;
   const auto packet = ipc::receive_packet(control_.get(), buffer);
@@ -143,34 +115,24 @@ bool Zygote::serve_request() {
   const auto request = ipc::decode_packet(std::span(buffer).first(packet->bytes), ipc::decode_zygote_request);
   if (!request) return false;  // the supervisor does not break the protocol
   if (auto forked = fork_worker(request->worker); !forked) {
-    reply(ipc::WorkerForkFailed{request->worker, forked.error()});
+    send(control_.get(), ipc::WorkerForkFailed{request->worker, forked.error()});
   }
   return true;
 }
 
 tl::expected<Zygote::Child, std::string> Zygote::spawn() {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return tl::unexpected(failed("socketpair"));
-  UniqueFd theirs(ends[0]), ours(ends[1]);
-  UniqueFd memory(::memfd_create("holdfast-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory) return tl::unexpected(failed("memfd_create"));
-  // Sealed, so that no end can shrink the page under the other's feet.
-  if (::ftruncate(memory.get(), ipc::kSharedPageBytes) != 0 ||
-      ::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return tl::unexpected(failed("sealing a memfd"));
-  }
-  const UniqueMapping page(
-      ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0));
-  if (page.get() == MAP_FAILED) return tl::unexpected(failed("mmap"));
-
+  auto channel = WorkerChannel::open();
+  if (!channel) return tl::unexpected(channel.error());
   const pid_t pid = ::fork();
   if (pid < 0) return tl::unexpected(failed("fork"));
-  if (pid == 0) become_worker(ours.get(), page.get());
-  return Child{pid, std::move(theirs), std::move(memory)};
+  if (pid == 0) become_worker(engine_, lockdown_, *channel, pid_);
+  // Nobody's but the worker's: when it ends, its socket is to close.
+  channel->ours.reset();
+  return Child{pid, std::move(*channel)};
 }
 
 tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
-  const auto child = spawn();
+  auto child = spawn();
   if (!child) return tl::unexpected(child.error());
   workers_.emplace(child->pid, worker);
   const UniqueFd process = open_pidfd(child->pid);
@@ -179,15 +141,17 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
     ::kill(child->pid, SIGKILL);
     return tl::unexpected(reason);
   }
-  reply(ipc::WorkerForked{worker}, std::array{process.get(), child->socket.get(), child->page.get()});
+  const WorkerChannel& channel = child->channel;
+  send(control_.get(), ipc::WorkerForked{worker},
+       std::array{process.get(), channel.theirs.get(), channel.page_memory.get()});
   return {};
 }
 
 // Forks a worker that is told at once to end: a layer that cannot be set up shows now, and not at somebody's call.
 void Zygote::try_lock() {
-  const auto child = spawn();
+  auto child = spawn();
   if (!child) say_and_exit(control_.get(), child.error());
-  ::shutdown(child->socket.get(), SHUT_WR);
+  ::shutdown(child->channel.theirs.get(), SHUT_WR);
   int status = 0;
   while (::waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -195,7 +159,7 @@ void Zygote::try_lock() {
   std::string reason = "a worker cannot be locked down";
   ipc::FrameReader in;
   const auto space = in.prepare();
-  const ssize_t count = ::recv(child->socket.get(), space.data(), space.size(), MSG_DONTWAIT);
+  const ssize_t count = ::recv(child->channel.theirs.get(), space.data(), space.size(), MSG_DONTWAIT);
   if (count > 0) in.commit(static_cast<std::size_t>(count));
   if (const auto frame = in.next(); frame && frame->has_value()) {
     const auto message = ipc::decode_worker_message(**frame);
@@ -211,99 +175,82 @@ void Zygote::reap() {
   while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
     const auto found = workers_.find(pid);
     if (found == workers_.end()) continue;
-    reply(ipc::WorkerExited{found->second, status});
+    send(control_.get(), ipc::WorkerExited{found->second, status});
     workers_.erase(found);
   }
 }
 
-// The child's side of the fork. Everything that needs a right is done before the filter, which is the last step: from
-// there on, the process can compute and talk to its socket.
-void Zygote::become_worker(int socket, void* page_memory) {
-  const auto lock = [&socket](const sandbox::SetupResult& result) {
-    if (result) return;
-    Outbox outbox(socket);
-    const std::string reason = result.error().layer + ": " + result.error().message;
-    encode(outbox.buffer(), ipc::Stopped{ipc::StopReason::fatal, 0, "", reason});
-    outbox.send_all();
-    ::_exit(ipc::kLockFailedStatus);
-  };
-  lock(sandbox::close_all_descriptors_except(socket));
-  socket = sandbox::kKeptDescriptor;
-  lock(sandbox::reset_signals());
-  lock(sandbox::die_with_parent(SIGKILL));
-  if (::getppid() != 1) ::_exit(0);  // the zygote died before that took effect
-  lock(sandbox::apply_limits(limits_));
-
-  engine_.reseed();
-  auto& page = *static_cast<ipc::SharedPage*>(page_memory);
-  static Worker worker(engine_, socket, page);
-  install_last_words(engine_, worker.outbox(), page);
-  lock(sandbox::load(filter_));
-  worker.run();
+// What V8 prints on its way to an end goes nowhere, without a system call.
+void swallow_output() {
+  cookie_io_functions_t functions{};
+  functions.write = [](void*, const char*, std::size_t size) { return static_cast<ssize_t>(size); };
+  for (FILE** stream : {&stdout, &stderr}) {
+    FILE* nowhere = ::fopencookie(nullptr, "w", functions);
+    if (nowhere == nullptr) continue;
+    std::setvbuf(nowhere, nullptr, _IONBF, 0);
+    *stream = nowhere;
+  }
 }
 
-// Pid 1 of the new pid namespace.
-[[noreturn]] void zygote_main(const ZygoteOptions& options) {
-  const int control = sandbox::kKeptDescriptor;
-  if (auto closed = sandbox::close_all_descriptors_except(options.control_fd); !closed) {
-    say_and_exit(options.control_fd, closed.error().layer + ": " + closed.error().message);
-  }
-  // What V8 prints on its way to an end goes to closed descriptors, without a look at what they are (fstat(2)).
-  std::setvbuf(stdout, nullptr, _IONBF, 0);
-  require(control, sandbox::new_session());
-  require(control, sandbox::reset_signals());
-  require(control, sandbox::die_with_parent(SIGKILL));
-
-  // V8 and ICU read files of the host when they start; nothing does after seal_root().
-  Engine engine(options.memory_bytes, options.extend_context);
-  warm_up(engine);
-  const std::uint64_t data_in_use = require(control, sandbox::data_bytes_in_use());
-  const std::uint64_t address_space_in_use = require(control, sandbox::address_space_bytes_in_use());
-  require(control, sandbox::seal_root());
-  require(control, sandbox::drop_privileges());
-  sandbox::ResourceLimits limits;
-  limits.stack_bytes = kStackBytes;
-  limits.data_bytes = data_in_use + options.memory_bytes + kMemoryHeadroom;
-  limits.address_space_bytes = address_space_in_use + options.memory_bytes + kAddressSpaceHeadroom;
-  auto filter = require(control, sandbox::compile(sandbox::Profile::jit));
-
-  Zygote zygote(control, engine, limits, std::move(filter));
-  zygote.serve();
-  ::_exit(0);
-}
-
-// The launcher: nothing to it but the zygote's end. When it is told to end, by the supervisor or by the kernel because the
-// supervisor is gone, it brings that about, so that nobody else is left to reap the zygote.
-int wait_for_zygote(pid_t zygote, const sigset_t& signals) {
-  for (;;) {
-    int status = 0;
-    const pid_t ended = ::waitpid(zygote, &status, WNOHANG);
-    if (ended == zygote) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (::sigwaitinfo(&signals, nullptr) == SIGTERM) ::kill(zygote, SIGKILL);
-  }
+[[noreturn]] void become_single_worker(int control, std::uint64_t worker, Engine& engine, const Lockdown& lockdown) {
+  auto channel = WorkerChannel::open();
+  const UniqueFd self = open_pidfd(::getpid());
+  if (!channel) say_and_exit(control, channel.error());
+  if (!self) say_and_exit(control, failed("pidfd_open"));
+  send(control, ipc::WorkerForked{worker},
+       std::array{self.get(), channel->theirs.get(), channel->page_memory.get()});
+  become_worker(engine, lockdown, *channel, ::getppid());
 }
 
 }  // namespace
 
-int run_zygote(const ZygoteOptions& options) {
-  // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
-  require(options.control_fd, sandbox::new_session());
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
+void require(const ZygoteOptions& options, const sandbox::SetupResult& result) {
+  if (result || options.allow_missing.contains(result.error().layer)) return;
+  say_and_exit(options.control_fd, result.error().layer + ": " + result.error().message);
+}
+
+void run_zygote(const ZygoteOptions& start_options) {
+  ZygoteOptions options = start_options;
+  const auto closed = sandbox::close_all_descriptors_except(options.control_fd);
+  if (closed) options.control_fd = sandbox::kKeptDescriptor;
+  require(options, closed);
+  const int control = options.control_fd;
+  const auto value_of = [&](const auto& result) {
+    if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
+    return *result;
+  };
+  const auto require_offered = [&](const tl::expected<sandbox::Offered, sandbox::SetupError>& result) {
+    if (!result) require(options, tl::unexpected(result.error()));
+  };
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
-  require(options.control_fd, sandbox::enter_namespaces());
-  require(options.control_fd, sandbox::die_with_parent(SIGTERM));
-  // Held back from here on, so that none can come before wait_for_zygote() waits for it.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGCHLD);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  const pid_t zygote = ::fork();
-  if (zygote < 0) say_and_exit(options.control_fd, failed("fork"));
-  if (zygote == 0) zygote_main(options);
-  ::close_range(0, ~0U, 0);
-  return wait_for_zygote(zygote, signals);
+  swallow_output();
+  require(options, sandbox::new_session());
+  require(options, sandbox::reset_signals());
+  require(options, sandbox::die_with_parent(SIGKILL));
+
+  // V8 and ICU read files of the host when they start; nothing does after seal_root().
+  Engine engine({.memory_bytes = options.memory_bytes,
+                 .jitless = options.profile == sandbox::Profile::strict,
+                 .extend_context = options.extend_context});
+  warm_up(engine);
+  Lockdown lockdown;
+  lockdown.allow_missing = options.allow_missing;
+  lockdown.limits.stack_bytes = kStackBytes;
+  lockdown.limits.cpu_time = options.cpu_time;
+  lockdown.limits.data_bytes = value_of(sandbox::data_bytes_in_use()) + options.memory_bytes + kMemoryHeadroom;
+  lockdown.limits.address_space_bytes =
+      value_of(sandbox::address_space_bytes_in_use()) + options.memory_bytes + kAddressSpaceHeadroom;
+  require_offered(sandbox::seal_code());
+  if (options.restrict_speculation) require_offered(sandbox::restrict_speculation());
+  require(options, sandbox::seal_root());
+  require(options, sandbox::drop_privileges());
+  lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
+                                            : sandbox::compile(sandbox::policy(options.profile)));
+
+  if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
+  Zygote(control, engine, lockdown).serve();
+  ::_exit(0);
 }
 
 }  // namespace holdfast::worker

@@ -1,30 +1,16 @@
 // The zygote: a process with V8 up and the world shut out, which forks workers on request and does nothing else.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <sys/types.h>
-#include <tl/expected.hpp>
-#include <unordered_map>
-
-#include "ipc/packet.h"
-#include "ipc/unique_fd.h"
-#include "ipc/worker_messages.h"
-#include "sandbox/limits.h"
-#include "sandbox/seccomp_policy.h"
-#include "worker/engine.h"
+#include "sandbox/setup_error.h"
+#include "worker/zygote_options.h"
 
 namespace holdfast::worker {
 
-struct ZygoteOptions {
-  int control_fd = -1;             // a SOCK_SEQPACKET socket to the supervisor
-  std::uint64_t memory_bytes = 0;  // the largest limit that any module may have
-  ExtendContext extend_context;    // nothing but the tests' attacker has one
-};
+// Brings V8 up, seals itself off and serves fork requests until the supervisor closes the control socket; or, with
+// `single_worker`, becomes that worker. To be called in pid 1 of the new pid namespace.
+[[noreturn]] void run_zygote(const ZygoteOptions& options);
 
-// Enters the namespaces, brings V8 up, seals itself off and serves fork requests until the supervisor closes the
-// control socket. The calling process stays behind as the launcher: it waits for the zygote, which is pid 1 of the
-// new pid namespace, and ends as it ended. Returns the launcher's exit status.
-int run_zygote(const ZygoteOptions& options);
+// Returns if the layer is in place, or is allowed to be missing. Else tells the supervisor why not, and ends.
+void require(const ZygoteOptions& options, const sandbox::SetupResult& result);
 
 }  // namespace holdfast::worker

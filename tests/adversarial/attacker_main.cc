@@ -1,14 +1,14 @@
 // holdfast-worker as it would be if V8 had a hole: modules can make system calls of their own, write to memory and find
 // the shared page. Everything else, the locks included, is the production worker's code.
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
-#include <string_view>
+#include <span>
 #include <unistd.h>
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "worker/launcher.h"
 #include "worker/zygote.h"
 
 namespace {
@@ -77,12 +77,6 @@ void add_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
   add("sharedPage", shared_page);
 }
 
-template <typename Number>
-void read_option(std::string_view argument, std::string_view name, Number& into) {
-  if (argument.starts_with(name))
-    std::from_chars(argument.data() + name.size(), argument.data() + argument.size(), into);
-}
-
 }  // namespace
 
 // In the place of the C library's; with a 64-bit off_t the same function has two names.
@@ -94,11 +88,9 @@ extern "C" void* mmap(void* address, size_t length, int protection, int flags, i
 }
 
 int main(int argc, char** argv) {
-  holdfast::worker::ZygoteOptions options;
-  for (int i = 1; i < argc; ++i) {
-    read_option(argv[i], "--control-fd=", options.control_fd);
-    read_option(argv[i], "--memory=", options.memory_bytes);
-  }
-  options.extend_context = add_attacks;
-  return holdfast::worker::run_zygote(options);
+  auto options = holdfast::worker::parse_zygote_options(std::span(argv + 1, argv + argc));
+  if (!options) return 2;
+  options->extend_context = add_attacks;
+  if (options->inside) holdfast::worker::run_zygote(*options);
+  return holdfast::worker::run_launcher(*options, argv);
 }

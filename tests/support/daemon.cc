@@ -59,17 +59,20 @@ std::string& logs_of_this_test() {
   return logs;
 }
 
-pid_t Daemon::launcher() const {
-  const auto children = children_of(pid());
-  REQUIRE(children.size() == 1);
+namespace {
+
+// One that has just been replaced may take a moment to show.
+pid_t only_child_of(pid_t parent) {
+  std::vector<pid_t> children;
+  REQUIRE(eventually([&] { return (children = children_of(parent)).size() == 1; }));
   return children.front();
 }
 
-pid_t Daemon::zygote() const {
-  const auto children = children_of(launcher());
-  REQUIRE(children.size() == 1);
-  return children.front();
-}
+}  // namespace
+
+pid_t Daemon::broker() const { return only_child_of(pid()); }
+pid_t Daemon::launcher() const { return only_child_of(broker()); }
+pid_t Daemon::zygote() const { return only_child_of(launcher()); }
 
 std::vector<pid_t> Daemon::workers() const { return children_of(zygote()); }
 

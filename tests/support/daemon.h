@@ -37,8 +37,9 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
 
   pid_t pid() const { return program_->pid(); }
-  // Its first child, which waits for the zygote, the zygote, and the zygote's children. Each fails the test if there
-  // is none.
+  // Its one child, which starts the launcher, which waits for the zygote, the zygote, and the zygote's children. Each
+  // fails the test if there is none.
+  pid_t broker() const;
   pid_t launcher() const;
   pid_t zygote() const;
   std::vector<pid_t> workers() const;

@@ -178,7 +178,7 @@ inline Ending run_sealed(Caller caller, const Body& body) {
 inline RunningChild start_filtered(Caller caller, Profile profile, const Body& body) {
   return start_child(caller, [&](SharedNotes& notes) {
     require(notes, drop_privileges());
-    const auto program = compile(profile);
+    const auto program = compile(policy(profile));
     if (!program) require(notes, tl::unexpected(program.error()));
     require(notes, load(*program));
     run_and_leave(notes, body);
@@ -199,7 +199,7 @@ inline RunningChild start_worker(Caller caller, Profile profile, const ResourceL
     continue_in_fork(notes);
     require(notes, seal_root());
     require(notes, drop_privileges());
-    const auto program = compile(profile);
+    const auto program = compile(policy(profile));
     if (!program) require(notes, tl::unexpected(program.error()));
     continue_in_fork(notes);
     require(notes, die_with_parent(SIGKILL));

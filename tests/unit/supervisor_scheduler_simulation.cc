@@ -105,6 +105,8 @@ void Simulation::step() {
     die();
   } else if (now_and_then(4)) {
     stop_worker();
+  } else if (now_and_then(4)) {
+    replace_worker();
   } else if (now_and_then(5)) {
     tick();
   } else {
@@ -230,6 +232,27 @@ void Simulation::stop_worker() {
   leave(*id, workers_.at(*id));
   scheduler_.worker_stopping(*id);
   decisions_pending_ = true;
+}
+
+void Simulation::replace_worker() {
+  Decisions decisions;
+  if (one_in(3)) {
+    note("standbys are renewed");
+    renewing_ = true;
+    scheduler_.renew_standbys(now_, decisions);
+    decisions_pending_ = true;
+    carry_out(decisions);
+    renewing_ = false;
+    return;
+  }
+  const auto id = pick_worker([](const Worker& worker) {
+    return worker.phase == WorkerPhase::loading || worker.phase == WorkerPhase::ready;
+  });
+  if (!id) return;
+  note("w{} is retired", number(*id));
+  workers_.at(*id).retiring = true;
+  scheduler_.retire(*id, now_, decisions);
+  carry_out(decisions);
 }
 
 void Simulation::pass_time() {
@@ -447,6 +470,7 @@ void Simulation::carry_out(const DispatchCall& dispatch, Decisions&) {
   require(worker.phase == WorkerPhase::loading || worker.phase == WorkerPhase::ready,
           "nothing is given to a worker that has no module or is leaving");
   require(worker.module == call.module, "a call is given to its module's worker");
+  require(!worker.retiring, "a worker that is retired is given no more calls");
   require(worker.calls.size() < options_.concurrency, "a worker has at most `concurrency` calls");
   require(dispatch.call > worker.last_given, "the ids of the calls that a worker is given rise");
   require(!queue(call.module).empty() && queue(call.module).front() == dispatch.call,
@@ -484,6 +508,10 @@ void Simulation::carry_out(const KillWorker& kill, Decisions&) {
         require(is_idle && *worker.idle_since + options_.idle_timeout <= now_,
                 "a worker is removed for being idle after the idle timeout");
       }
+      break;
+    case KillWorker::Reason::retired:
+      require(worker.phase == WorkerPhase::standby ? renewing_ : worker.retiring && worker.calls.empty(),
+              "a worker is replaced if that was asked for, and when it has no calls");
       break;
   }
   require(worker.phase != WorkerPhase::leaving, "a worker is killed once");
@@ -638,7 +666,7 @@ void Simulation::check_work_is_given_out() {
   for (const auto& [module, waiting] : queues_) {
     if (waiting.empty()) continue;
     const auto id = holder(module);
-    if (!id || workers_.at(*id).phase == WorkerPhase::leaving) continue;
+    if (!id || workers_.at(*id).phase == WorkerPhase::leaving || workers_.at(*id).retiring) continue;
     require(workers_.at(*id).calls.size() == options_.concurrency,
             "a call waits only if its worker has all it may have");
   }

@@ -66,6 +66,7 @@ class Simulation {
     std::uint64_t calls_done = 0;
     std::optional<TimePoint> idle_since;  // ready and without calls
     std::optional<TimePoint> forked_at;
+    bool retiring = false;
     bool lies = false;      // about what it started
     bool stubborn = false;  // ignores cancellations
   };
@@ -79,6 +80,7 @@ class Simulation {
   void answer();
   void die();
   void stop_worker();
+  void replace_worker();
   void pass_time();
   void tick();
   void settle();
@@ -126,6 +128,7 @@ class Simulation {
   static SchedulerOptions random_options(std::mt19937_64& random);
 
   std::mt19937_64 random_;
+  bool renewing_ = false;  // the standbys are to be replaced
   const SchedulerOptions options_;
   Scheduler scheduler_;
   TimePoint now_{std::chrono::seconds(1000)};

@@ -1,0 +1,71 @@
+// What the supervisor may do once it serves: move bytes between sockets that it has or is handed, wait, allocate, signal
+// processes that it holds a pidfd of. There is no row that opens a file, connects, or starts or traces a process.
+#include <asm/ioctls.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/socket.h>
+
+#include "sandbox/policy_rules.h"
+
+namespace holdfast::sandbox {
+namespace {
+
+constexpr ArgumentRule kSharedPage{.conditions = {{{2, ~std::uint64_t{PROT_READ}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}},
+                                   .condition_count = 2};
+
+constexpr PolicyRow kPolicy[] = {
+    {"epoll_wait", kAnyArguments, "the event loop"},
+    {"epoll_pwait", kAnyArguments, "the same, where there is no epoll_wait(2)"},
+    {"epoll_ctl", kAnyArguments, "sockets join and leave the event loop"},
+    {"timerfd_settime", kAnyArguments, "the event loop's timer"},
+    {"accept", kAnyArguments, "clients"},
+    {"accept4", kAnyArguments, "the same, as other versions of Boost.Asio do it"},
+    {"ioctl", int_equals(1, FIONBIO), "Boost.Asio makes sockets non-blocking"},
+    {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK), "reads from clients and workers"},
+    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers clients, calls workers"},
+    {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC),
+     "messages of the zygote and the broker, with descriptors"},
+    {"sendmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL), "requests to the zygote and the broker"},
+    {"shutdown", kAnyArguments, "the end of a connection"},
+    {"close", kAnyArguments, "the same"},
+    {"poll", kAnyArguments, "waits for the broker's answer"},
+    {"socketpair", int_equals(0, AF_UNIX), "the control socket of another zygote. Leads nowhere by itself"},
+    {"pidfd_send_signal", kAnyArguments, "stops and kills workers: those whose pidfd the zygote has sent"},
+    {"wait4", kAnyArguments, "the broker's end"},
+
+    {"read", kAnyArguments, "modules that the broker has opened, signals and timers"},
+    {"pread64", kAnyArguments, "what the broker has opened of /proc for a worker"},
+    {"write", kAnyArguments, "the log, --ready-fd, and waking the event loop"},
+    {"writev", kAnyArguments, "the log, as the C library writes it"},
+    {"lseek", kAnyArguments, "the log, as the C library closes it"},
+    {"newfstatat", int_equals(3, AT_EMPTY_PATH), "fstat(3): the size of a module and of a shared page"},
+    {"fstat", kAnyArguments, "the same, as other C libraries do it"},
+    {"fcntl", int_equals(1, F_GET_SEALS), "a worker's page must be sealed"},
+
+    {"mmap", kPrivateMemory, "malloc(3)"},
+    {"mmap", kSharedPage, "a worker's page, to read"},
+    {"munmap", kAnyArguments, "the same, given back"},
+    {"mprotect", kPlainProtection, "malloc(3)"},
+    {"mremap", kAnyArguments, "realloc(3) of large payloads"},
+    {"madvise", int_equals(2, MADV_DONTNEED), "malloc(3) gives pages back"},
+    {"brk", kAnyArguments, "malloc(3)'s main heap"},
+    {"futex", int_equals(1, FUTEX_WAKE_PRIVATE), "the C library wakes waiters, of which there are none"},
+
+    {"clock_gettime", kAnyArguments, "time, and the CPU time of workers"},
+    {"clock_getres", kAnyArguments, "clock_getcpuclockid(3) checks that the worker is there"},
+    {"gettimeofday", kAnyArguments, "time, where there is no vDSO"},
+    {"rt_sigaction", kAnyArguments, "the event loop gives up its signals at the end"},
+    {"rt_sigprocmask", kAnyArguments, "the same"},
+    {"rt_sigreturn", kAnyArguments, "the end of a signal's handler"},
+    {"restart_syscall", kAnyArguments, "the kernel's own way to resume a wait after a stop"},
+    {"getrandom", kAnyArguments, "the tags of request ids, which no worker is to guess"},
+    {"getpid", kAnyArguments, "the log"},
+    {"gettid", kAnyArguments, "the log"},
+    {"exit_group", kAnyArguments, "the end of the process"},
+};
+
+}  // namespace
+
+std::span<const PolicyRow> supervisor_policy() { return kPolicy; }
+
+}  // namespace holdfast::sandbox

@@ -1,0 +1,76 @@
+// What the supervisor may no longer do itself once it has given up its rights, done by a process that keeps them: start
+// zygotes, open modules' files, look into its workers' memory, remove the socket. The broker does these things and
+// nothing else; it believes nothing that it is asked, for the one who asks reads what clients and workers send.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "ipc/module_name.h"
+#include "ipc/packet.h"
+#include "ipc/unique_fd.h"
+
+namespace holdfast::supervisor {
+
+struct BrokerRequest;
+struct BrokerAnswer;
+
+class Broker {
+ public:
+  struct Duties {
+    std::filesystem::path program;       // holdfast-worker
+    std::vector<std::string> arguments;  // for it, besides those that differ from one start to the next
+    std::function<tl::expected<UniqueFd, int>(const ipc::ModuleName&)> open_module;  // else an errno value
+    std::function<void()> remove_socket;
+  };
+
+  // Forks the broker, which takes `duties` along. Call while the process has one thread and all its rights. The error
+  // says which call failed.
+  static tl::expected<std::unique_ptr<Broker>, std::string> start(Duties duties);
+
+  // Ends the broker, and with it all zygotes; waits for that, a few milliseconds.
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  // Starts the worker's program with `control` as its control socket; with a worker's id, to become that one. A start
+  // that fails is told on the control socket. Closing the leash that is returned ends what was started; it is readable
+  // once that has ended. None: the broker is gone.
+  UniqueFd start_zygote(const UniqueFd& control, std::optional<std::uint64_t> single_worker);
+
+  // As Duties::open_module.
+  tl::expected<UniqueFd, int> open_module(const ipc::ModuleName& name);
+
+  struct Sight {
+    pid_t pid = 0;   // as the supervisor's pid namespace has it; 0: it is gone
+    UniqueFd statm;  // /proc/PID/statm
+  };
+  Sight look_at(const UniqueFd& pidfd);
+
+  // /proc/PID/smaps_rollup; none if it cannot be opened.
+  UniqueFd open_memory(pid_t pid);
+
+  void remove_socket();
+
+  // Readable when the broker is gone; then there is nothing left to do but to end.
+  const UniqueFd& socket() const { return socket_; }
+  bool is_gone() const;
+
+ private:
+  Broker(UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
+  std::optional<ipc::Packet> ask(const BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
+  tl::expected<UniqueFd, int> ask_for_file(const BrokerRequest& request);
+
+  UniqueFd socket_;
+  const pid_t pid_;
+};
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,236 @@
+#include "supervisor/broker_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/process/args.hpp>
+#include <boost/process/child.hpp>
+#include <boost/process/env.hpp>
+#include <boost/process/environment.hpp>
+#include <boost/process/exe.hpp>
+#include <boost/process/handles.hpp>
+#include <boost/process/io.hpp>
+#include <boost/process/posix.hpp>
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "ipc/packet.h"
+#include "ipc/worker_messages.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+namespace process = boost::process;
+using Clock = std::chrono::steady_clock;
+
+// The control socket's number in the zygote.
+constexpr int kControlFd = 3;
+
+// What a launcher has to end when it is told to; a millisecond is what it takes.
+constexpr std::chrono::milliseconds kEndPatience{1000};
+
+// The number of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
+pid_t pid_of(const UniqueFd& pidfd) {
+  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", pidfd.get()));
+  for (std::string key; info >> key;) {
+    pid_t pid;
+    if (key == "Pid:" && info >> pid) return pid > 0 ? pid : 0;
+  }
+  return 0;
+}
+
+class BrokerProcess {
+ public:
+  BrokerProcess(const Broker::Duties& duties, int socket);
+  [[noreturn]] void run();
+
+ private:
+  struct Launcher {
+    process::child child;
+    UniqueFd leash;
+    std::optional<Clock::time_point> kill_at;  // it was told to end
+  };
+
+  bool serve_request();
+  void start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds);
+  UniqueFd answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds, BrokerAnswer& answer) const;
+  UniqueFd open_module(const BrokerRequest& request, BrokerAnswer& answer) const;
+  void tell_to_end(Launcher& launcher);
+  void reap();
+  int next_timeout() const;
+
+  const Broker::Duties& duties_;
+  const UniqueFd socket_;
+  UniqueFd child_signals_;
+  std::list<Launcher> launchers_;
+  bool leaving_ = false;
+};
+
+BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_(duties), socket_(socket) {
+  ::prctl(PR_SET_NAME, "holdfast-broker");
+  ::prctl(PR_SET_DUMPABLE, 0);
+  // What a terminal or a service manager sends to the whole group is for the supervisor to act on.
+  ::setsid();
+  ::signal(SIGTERM, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  // Standard error stays for what a worker's program says before it has its control socket.
+  const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(nowhere.get(), fd);
+  const int kept[] = {std::min(socket, child_signals_.get()), std::max(socket, child_signals_.get())};
+  ::close_range(STDERR_FILENO + 1, static_cast<unsigned>(kept[0] - 1), 0);
+  if (kept[0] + 1 < kept[1]) ::close_range(static_cast<unsigned>(kept[0] + 1), static_cast<unsigned>(kept[1] - 1), 0);
+  ::close_range(static_cast<unsigned>(kept[1] + 1), ~0U, 0);
+}
+
+void BrokerProcess::run() {
+  while (!leaving_ || !launchers_.empty()) {
+    std::vector<pollfd> wanted = {{leaving_ ? -1 : socket_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}};
+    for (const Launcher& launcher : launchers_) {
+      wanted.push_back({launcher.kill_at ? -1 : launcher.leash.get(), POLLIN, 0});
+    }
+    if (::poll(wanted.data(), wanted.size(), next_timeout()) < 0 && errno != EINTR) ::_exit(1);
+    auto at = wanted.begin() + 2;
+    for (Launcher& launcher : launchers_) {
+      if ((at++)->revents != 0) tell_to_end(launcher);  // nothing is ever sent on a leash
+    }
+    const auto now = Clock::now();
+    for (Launcher& launcher : launchers_) {
+      if (launcher.kill_at && *launcher.kill_at <= now) ::kill(launcher.child.id(), SIGKILL);
+    }
+    if (wanted[0].revents != 0 && !serve_request()) {
+      leaving_ = true;
+      for (Launcher& launcher : launchers_) tell_to_end(launcher);
+    }
+    reap();
+  }
+  ::_exit(0);
+}
+
+int BrokerProcess::next_timeout() const {
+  int timeout = -1;
+  for (const Launcher& launcher : launchers_) {
+    if (!launcher.kill_at) continue;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*launcher.kill_at - Clock::now()).count();
+    const int millis = static_cast<int>(std::max<std::int64_t>(left, 10));
+    timeout = timeout < 0 ? millis : std::min(timeout, millis);
+  }
+  return timeout;
+}
+
+// False: the supervisor is gone, or breaks the protocol, which it does not do as long as it is itself.
+bool BrokerProcess::serve_request() {
+  BrokerRequest request;
+  auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&request, 1)));
+  if (!packet || packet->bytes != sizeof request) return false;
+  if (request.kind == BrokerRequest::Kind::start_zygote) {
+    start_zygote(request, std::move(packet->fds));
+    return true;
+  }
+  BrokerAnswer answer;
+  const UniqueFd opened = answer_to(request, packet->fds, answer);
+  const int fd = opened.get();
+  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), std::span(&fd, opened ? 1 : 0)).has_value();
+}
+
+UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
+                                  BrokerAnswer& answer) const {
+  using Kind = BrokerRequest::Kind;
+  const auto open_file = [&](const std::string& path) {
+    UniqueFd opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!opened) answer.error = errno;
+    return opened;
+  };
+  switch (request.kind) {
+    case Kind::remove_socket:
+      duties_.remove_socket();
+      return UniqueFd();
+    case Kind::open_memory:
+      return open_file(fmt::format("/proc/{}/smaps_rollup", request.number));
+    case Kind::look_at:
+      if (fds.size() == 1) answer.pid = pid_of(fds.front());
+      return open_file(fmt::format("/proc/{}/statm", answer.pid));
+    case Kind::open_module:
+      return open_module(request, answer);
+    case Kind::start_zygote:
+      break;
+  }
+  answer.error = EINVAL;
+  return UniqueFd();
+}
+
+UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& answer) const {
+  const auto part = [](const char (&text)[BrokerRequest::kMaxNameBytes]) {
+    return std::string(text, ::strnlen(text, sizeof text));
+  };
+  const ipc::ModuleName name{part(request.module), part(request.version)};
+  if (ipc::name_problem(name.module, "module") || ipc::name_problem(name.version, "version")) {
+    answer.error = ENOENT;
+    return UniqueFd();
+  }
+  auto opened = duties_.open_module(name);
+  if (opened) return std::move(*opened);
+  answer.error = opened.error();
+  return UniqueFd();
+}
+
+void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds) {
+  if (fds.size() != 2) return;
+  // Past the number that it is to have in the child: bound to its own number, it would stay close-on-exec.
+  const UniqueFd control(::fcntl(fds[0].get(), F_DUPFD_CLOEXEC, kControlFd + 1));
+  const auto fail = [&](const std::string& reason) {
+    ipc::OutputBuffer out;
+    encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
+    (void)ipc::send_packet(control.get(), out.data(), {});
+  };
+  if (::access(duties_.program.c_str(), X_OK) != 0) return fail(std::strerror(errno));  // Boost.Process does not tell
+  std::vector<std::string> arguments = duties_.arguments;
+  arguments.push_back(fmt::format("--control-fd={}", kControlFd));
+  if (request.single) arguments.push_back(fmt::format("--single-worker={}", request.number));
+  std::error_code error;
+  process::child child(process::exe = duties_.program.string(), process::args = arguments,
+                       process::env = process::environment(), process::std_in < process::null,
+                       process::std_out > process::null, process::limit_handles,
+                       process::posix::fd.bind(kControlFd, control.get()), error);
+  if (error) return fail(error.message());
+  launchers_.push_back({std::move(child), std::move(fds[1]), std::nullopt});
+}
+
+// The launcher kills the zygote, reaps it, and ends; unless somebody has stopped it.
+void BrokerProcess::tell_to_end(Launcher& launcher) {
+  if (launcher.kill_at) return;
+  launcher.kill_at = Clock::now() + kEndPatience;
+  ::kill(launcher.child.id(), SIGTERM);
+  ::kill(launcher.child.id(), SIGCONT);
+}
+
+void BrokerProcess::reap() {
+  signalfd_siginfo drained;
+  while (::read(child_signals_.get(), &drained, sizeof drained) > 0) {
+  }
+  std::erase_if(launchers_, [](Launcher& launcher) {
+    std::error_code ignored;
+    return !launcher.child.running(ignored);
+  });
+}
+
+}  // namespace
+
+void run_broker(const Broker::Duties& duties, int socket) { BrokerProcess(duties, socket).run(); }
+
+}  // namespace holdfast::supervisor

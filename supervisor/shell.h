@@ -1,0 +1,15 @@
+// The supervisor's own sandbox. What clients and workers send is read by this one process: should a hole be found in
+// it, it is not to be worth much.
+#pragma once
+
+#include "sandbox/setup_error.h"
+
+namespace holdfast::supervisor {
+
+// Gives up what the event loop does not need: new privileges, all capabilities but the one to signal workers of another
+// uid (CAP_KILL, where the process has it), being dumped or traced, and all system calls but those of
+// sandbox::supervisor_policy(): no file can be opened, no program or process started, no socket made that leads
+// anywhere. Files and processes are the broker's (broker.h), which must be there already. Layer "supervisor".
+[[nodiscard]] sandbox::SetupResult give_up_rights();
+
+}  // namespace holdfast::supervisor

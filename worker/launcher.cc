@@ -1,0 +1,78 @@
+#include "worker/launcher.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "ipc/packet.h"
+#include "ipc/worker_messages.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/privileges.h"
+#include "sandbox/process_state.h"
+#include "worker/zygote.h"
+
+namespace holdfast::worker {
+namespace {
+
+// Returns only if it fails.
+void start_again_inside(char** arguments) {
+  if (!sandbox::keep_capabilities_over_exec()) return;
+  std::vector<char*> extended;
+  for (char** at = arguments; *at != nullptr; ++at) extended.push_back(*at);
+  std::string inside = kInsideOption;
+  extended.push_back(inside.data());
+  extended.push_back(nullptr);
+  ::execv("/proc/self/exe", extended.data());
+}
+
+[[noreturn]] void become_zygote(const ZygoteOptions& options, bool was_root, char** arguments) {
+  if (!was_root) start_again_inside(arguments);
+  run_zygote(options);
+}
+
+// Nothing to it but its child's end. When it is told to end, by the supervisor or by the kernel because the supervisor is
+// gone, it brings that about, so that nobody else is left to reap the child.
+int wait_for(pid_t child, const sigset_t& signals) {
+  for (;;) {
+    int status = 0;
+    if (::waitpid(child, &status, WNOHANG) == child) return status;
+    if (::sigwaitinfo(&signals, nullptr) == SIGTERM) ::kill(child, SIGKILL);
+  }
+}
+
+}  // namespace
+
+int run_launcher(const ZygoteOptions& options, char** arguments) {
+  const bool was_root = ::geteuid() == 0;
+  // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
+  require(options, sandbox::new_session());
+  // What the broker ignores would be ignored here too; and without SIGCHLD there is nothing to wait for.
+  for (int signal : {SIGTERM, SIGCHLD}) ::signal(signal, SIG_DFL);
+  require(options, sandbox::enter_namespaces());
+  require(options, sandbox::die_with_parent(SIGTERM));
+  // Held back from here on, so that none can come before wait_for() waits for it.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const pid_t child = ::fork();
+  if (child < 0) require(options, sandbox::setup_failure("process", "fork", errno));
+  if (child == 0) become_zygote(options, was_root, arguments);
+
+  // The control socket stays open for one last message, and only where there is no zygote to send it.
+  if (!options.single_worker || !sandbox::close_all_descriptors_except(options.control_fd)) ::close_range(0, ~0U, 0);
+  const int status = wait_for(child, signals);
+  if (options.single_worker) {
+    ipc::OutputBuffer out;
+    encode(out, ipc::ZygoteReply(ipc::WorkerExited{*options.single_worker, status}));
+    (void)ipc::send_packet(sandbox::kKeptDescriptor, out.data(), {});
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace holdfast::worker

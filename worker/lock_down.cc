@@ -1,0 +1,86 @@
+#include "worker/lock_down.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
+#include "sandbox/privileges.h"
+#include "sandbox/process_state.h"
+#include "worker/last_words.h"
+#include "worker/outbox.h"
+#include "worker/worker.h"
+
+namespace holdfast::worker {
+namespace {
+
+tl::unexpected<std::string> failed(const char* call) {
+  return tl::unexpected(std::string(call) + ": " + std::strerror(errno));
+}
+
+}  // namespace
+
+tl::expected<WorkerChannel, std::string> WorkerChannel::open() {
+  WorkerChannel channel;
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
+  channel.theirs.reset(ends[0]);
+  channel.ours.reset(ends[1]);
+  channel.page_memory.reset(::memfd_create("holdfast-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!channel.page_memory) return failed("memfd_create");
+  const int memory = channel.page_memory.get();
+  // Sealed, so that no end can shrink the page under the other's feet.
+  if (::ftruncate(memory, ipc::kSharedPageBytes) != 0 ||
+      ::fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return failed("sealing a memfd");
+  }
+  void* mapped = ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+  if (mapped == MAP_FAILED) return failed("mmap");
+  channel.page_ = static_cast<ipc::SharedPage*>(mapped);
+  return channel;
+}
+
+WorkerChannel::WorkerChannel(WorkerChannel&& other) noexcept
+    : theirs(std::move(other.theirs)),
+      ours(std::move(other.ours)),
+      page_memory(std::move(other.page_memory)),
+      page_(std::exchange(other.page_, nullptr)) {}
+
+WorkerChannel::~WorkerChannel() {
+  if (page_ != nullptr) ::munmap(page_, ipc::kSharedPageBytes);
+}
+
+// Everything that needs a right is done before the filter, which is the last step.
+void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel& channel, pid_t parent) {
+  int socket = channel.ours.get();
+  const auto lock = [&](const sandbox::SetupResult& result) {
+    if (result || lockdown.allow_missing.contains(result.error().layer)) return;
+    Outbox outbox(socket);
+    const std::string reason = result.error().layer + ": " + result.error().message;
+    encode(outbox.buffer(), ipc::Stopped{ipc::StopReason::fatal, 0, "", reason});
+    outbox.send_all();
+    ::_exit(ipc::kLockFailedStatus);
+  };
+  const auto closed = sandbox::close_all_descriptors_except(socket);
+  if (closed) socket = sandbox::kKeptDescriptor;
+  lock(closed);
+  lock(sandbox::reset_signals());
+  lock(sandbox::die_with_parent(SIGKILL));
+  if (::getppid() != parent) ::_exit(0);  // it died before that took effect
+  lock(sandbox::apply_limits(lockdown.limits));
+
+  engine.reseed();
+  static Worker worker(engine, socket, *channel.page());
+  install_last_words(engine, worker.outbox(), *channel.page());
+  lock(sandbox::load(lockdown.filter));
+  worker.run();
+}
+
+}  // namespace holdfast::worker
