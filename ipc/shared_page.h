@@ -17,14 +17,14 @@ struct SharedPage {
   // Stands for JavaScript that belongs to no call: timers of the top level, finalizers.
   static constexpr std::uint64_t kBackground = UINT64_MAX - 1;
 
-  // The supervisor's id of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between stretches.
-  // A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
+  // The number (WorkerCall.id) of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between
+  // stretches. A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
   std::atomic<std::uint64_t> running;
   // When that stretch began, in nanoseconds of CLOCK_MONOTONIC. Written before `running`.
   std::atomic<std::uint64_t> stretch_start;
   // Rises with every stretch, so that two of them cannot be taken for one.
   std::atomic<std::uint64_t> stretch_count;
-  // Calls are started in the order they were sent: all up to this id were, none beyond it.
+  // Calls are started in the order they were sent: all up to this number were, none beyond it.
   std::atomic<std::uint64_t> last_started;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;

@@ -69,11 +69,13 @@ struct Load {
   # The steps of every clock that the module can read; more than 0.
   allowCodeFromStrings @7 :Bool;
   # Whether eval, new Function and the like make code.
+  tag @8 :UInt64;
+  # Random, this worker's own. With a call's id it makes the requestId that functions and the log show.
 }
 
 struct WorkerCall {
   id @0 :UInt64;
-  # The supervisor's id for the call: never 0, and rising on each worker.
+  # The call's number on this worker: 1, 2, 3, … It says nothing of the calls of others.
   function @1 :Text;
   payload @2 :Data;
   encoding @3 :Protocol.Encoding;

@@ -1,5 +1,7 @@
 #include "ipc/worker_messages.h"
 
+#include <fmt/format.h>
+
 #include "ipc/wire.h"
 #include "ipc/worker.capnp.h"
 
@@ -95,7 +97,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
                            load.getMemoryBytes(),
                            load.getMaxPayloadBytes(),
                            std::chrono::nanoseconds(load.getClockResolutionNanos()),
-                           load.getAllowCodeFromStrings()};
+                           load.getAllowCodeFromStrings(),
+                           load.getTag()};
       }
       case wire::WorkerRequest::CALL: {
         auto call = message.getCall();
@@ -112,6 +115,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
   });
 }
 
+std::string request_id(std::uint64_t tag, std::uint64_t call) { return fmt::format("{:016x}-{}", tag, call); }
+
 void encode(OutputBuffer& out, const LoadRequest& load) {
   const std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
                             words_for(load.file_name.size()) + words_for(load.source.size());
@@ -125,6 +130,7 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
     to.setMaxPayloadBytes(load.max_payload_bytes);
     to.setClockResolutionNanos(static_cast<std::uint64_t>(load.clock_resolution.count()));
     to.setAllowCodeFromStrings(load.allow_code_from_strings);
+    to.setTag(load.tag);
   });
 }
 

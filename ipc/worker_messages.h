@@ -58,7 +58,12 @@ struct LoadRequest {
   std::uint64_t max_payload_bytes = 0;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);  // more than 0
   bool allow_code_from_strings = false;
+  std::uint64_t tag = 0;
 };
+
+// What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
+// there were. `tag` is that of the call's worker, `call` the call's number on it.
+std::string request_id(std::uint64_t tag, std::uint64_t call);
 
 struct WorkerCall {
   std::uint64_t id = 0;

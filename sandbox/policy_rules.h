@@ -21,6 +21,10 @@ constexpr ArgumentRule int_equals(unsigned argument, unsigned value) {
   return {.conditions = {{{argument, kIntMask, value}}}, .condition_count = 1};
 }
 
+constexpr ArgumentRule is_null(unsigned argument) {
+  return {.conditions = {{{argument, ~std::uint64_t{0}, 0}}}, .condition_count = 1};
+}
+
 constexpr ArgumentRule int_flags_within(unsigned argument, unsigned allowed) {
   return {.conditions = {{{argument, kIntMask & ~allowed, 0}}}, .condition_count = 1};
 }

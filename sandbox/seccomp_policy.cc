@@ -25,7 +25,7 @@ constexpr PolicyRow kPolicy[] = {
      "reads from the supervisor. Without MSG_OOB and MSG_PEEK, whose rarely used kernel code had memory errors that "
      "were reached from sandboxes (CVE-2025-38236)"},
     {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
-    {"poll", kAnyArguments, "waits for the socket and for timers"},
+    {"ppoll", is_null(3), "waits for the socket and for timers. Without a signal mask, which would hold back the soft stop"},
 
     // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
     // counted, nor are those that grow downwards (MAP_GROWSDOWN).
@@ -44,7 +44,6 @@ constexpr PolicyRow kPolicy[] = {
     {"gettimeofday", kAnyArguments, "time, as V8 asks for it"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
-    {"restart_syscall", kAnyArguments, "the kernel's own way to resume poll(2) after a stop (SIGSTOP)"},
     {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},
     {"exit_group", kAnyArguments, "the end of the process"},
 

@@ -58,6 +58,7 @@ constexpr PolicyRow kPolicy[] = {
     {"rt_sigprocmask", kAnyArguments, "the same"},
     {"rt_sigreturn", kAnyArguments, "the end of a signal's handler"},
     {"restart_syscall", kAnyArguments, "the kernel's own way to resume a wait after a stop"},
+    {"getrandom", kAnyArguments, "the tags of request ids, which no worker is to guess"},
     {"getpid", kAnyArguments, "the log"},
     {"gettid", kAnyArguments, "the log"},
     {"exit_group", kAnyArguments, "the end of the process"},

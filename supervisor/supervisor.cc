@@ -328,7 +328,8 @@ void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
                                                    spdlog::level::err};
   constexpr std::size_t kMaxLineBytes = 8 << 10;
   const std::string text = ipc::printable(ipc::clean_utf8(line.text, kMaxLineBytes), ipc::Newlines::escape);
-  const std::string call = line.call == 0 ? "" : fmt::format(" call {}", line.call);
+  const std::string call =
+      line.call == 0 ? "" : fmt::format(" call {}", workers_.process(worker)->request_id(line.call));
   spdlog::log(kLevels[static_cast<std::size_t>(line.level)], "{}{}: {}", module, call, text);
 }
 

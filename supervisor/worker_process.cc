@@ -1,12 +1,15 @@
 #include "supervisor/worker_process.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "ipc/pidfd.h"
 #include "ipc/worker_status.h"
@@ -20,6 +23,12 @@ using std::chrono::steady_clock;
 
 // A worker's frames: an answer with the largest payload, and nothing larger.
 constexpr ipc::FrameLimits kWorkerLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 1};
+
+std::uint64_t random_tag() {
+  std::uint64_t tag;
+  if (::getrandom(&tag, sizeof tag, 0) != sizeof tag) std::abort();  // getrandom(2): requests this small do not fail
+  return tag;
+}
 
 }  // namespace
 
@@ -45,6 +54,7 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
       id_(id),
       pidfd_(std::move(pidfd)),
       page_(std::move(page)),
+      tag_(random_tag()),
       broker_(broker),
       forked_at_(steady_clock::now()),
       owner_(owner) {}
@@ -53,15 +63,40 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
 void WorkerProcess::ask_to_stop() { send_signal(pidfd_, ipc::kSoftStopSignal); }
 void WorkerProcess::kill() { send_signal(pidfd_, SIGKILL); }
 
+void WorkerProcess::send(ipc::LoadRequest load) {
+  load.tag = tag_;
+  encode(output(), load);
+}
+
+void WorkerProcess::send(ipc::WorkerCall call) {
+  call.id = calls_.add(CallId{call.id});
+  encode(output(), call);
+}
+
+void WorkerProcess::send_cancel(CallId call) {
+  if (const std::uint64_t number = calls_.number_of(call); number != 0) ipc::encode_worker_cancel(output(), number);
+}
+
+// What runs for a call that is answered already, or is a lie, runs for none.
+std::uint64_t WorkerProcess::running() const {
+  using Page = ipc::SharedPage;
+  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
+  if (running == Page::kNothing || running == Page::kLoading) return running;
+  const CallId call = calls_.find(running);
+  return call == CallId{} ? Page::kBackground : static_cast<std::uint64_t>(call);
+}
+
 StretchView WorkerProcess::stretch() const {
   StretchView view;
-  view.running = page_->running.load(std::memory_order_acquire);
+  view.running = running();
   view.count = page_->stretch_count.load(std::memory_order_relaxed);
   view.start = steady_clock::time_point(nanoseconds(page_->stretch_start.load(std::memory_order_relaxed)));
   return view;
 }
 
-CallId WorkerProcess::last_started() const { return CallId{page_->last_started.load(std::memory_order_acquire)}; }
+CallId WorkerProcess::last_started() const {
+  return calls_.started_up_to(page_->last_started.load(std::memory_order_acquire));
+}
 
 std::optional<int> WorkerProcess::refused_system_call() const {
   const std::uint32_t number = page_->refused_system_call.load(std::memory_order_acquire);
@@ -102,6 +137,16 @@ std::uint64_t WorkerProcess::memory_bytes(steady_clock::time_point now) const {
 void WorkerProcess::on_frame(const ipc::Frame& frame) {
   auto message = ipc::decode_worker_message(frame);
   if (!message) return owner_.worker_broke_protocol(*this, message.error());
+  if (auto* answer = std::get_if<ipc::AnswerView>(&*message)) {
+    const CallId call = calls_.take(answer->id);
+    if (call == CallId{}) {
+      return owner_.worker_broke_protocol(*this,
+                                          {fmt::format("an answer to call {}, which it does not have", answer->id)});
+    }
+    answer->id = static_cast<std::uint64_t>(call);
+  } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {
+    stopped->call = static_cast<std::uint64_t>(calls_.find(stopped->call));
+  }
   owner_.worker_said(*this, std::move(*message));
 }
 

@@ -2,17 +2,19 @@
 // decides nothing. What the worker sends is checked here for its form, and by the owner for its meaning.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+
+#include <sys/types.h>
 
 #include "ipc/shared_page.h"
 #include "ipc/unique_fd.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/broker.h"
+#include "supervisor/call_numbers.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
 #include "supervisor/stretch_watch.h"
@@ -42,6 +44,7 @@ class WorkerProcess final : public Connection {
   class Owner {
    public:
     virtual ~Owner() = default;
+    // In an answer and in last words, calls have the supervisor's ids; a log line has the number that the worker gave.
     virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
     // It broke the protocol; it is still open.
     virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
@@ -57,9 +60,15 @@ class WorkerProcess final : public Connection {
   pid_t pid() const { return sight().pid; }
   std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
 
-  void send(const ipc::LoadRequest& load) { encode(output(), load); }
-  void send(const ipc::WorkerCall& call) { encode(output(), call); }
-  void send_cancel(CallId call) { ipc::encode_worker_cancel(output(), static_cast<std::uint64_t>(call)); }
+  // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
+  // comes back under the supervisor's id.
+  void send(ipc::LoadRequest load);
+  void send(ipc::WorkerCall call);
+  // Does nothing if the call is not on the worker any more.
+  void send_cancel(CallId call);
+
+  // The name under which the worker knows a call that it gave this number, which may be any.
+  std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
 
   // Whether it said that it is prepared for its module.
   bool is_ready() const { return ready_; }
@@ -88,6 +97,7 @@ class WorkerProcess final : public Connection {
   std::optional<std::chrono::steady_clock::duration> cpu_time() const;
 
  private:
+  std::uint64_t running() const;
   void on_frame(const ipc::Frame& frame) override;
   void on_violation(const ipc::ProtocolViolation& violation) override;
   void on_end(std::string_view reason) override;
@@ -103,6 +113,8 @@ class WorkerProcess final : public Connection {
   const WorkerId id_;
   const UniqueFd pidfd_;
   const PageMapping page_;
+  const std::uint64_t tag_;
+  CallNumbers calls_;
   Broker& broker_;
   mutable std::optional<Sight> sight_;
   mutable std::optional<std::uint64_t> first_bytes_;

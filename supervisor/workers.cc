@@ -138,8 +138,6 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
   entry.look_at = verdict.look_again;
-  // A worker that has been still since the last look has taken nothing.
-  if (view.count == std::exchange(entry.looked_at_count, view.count) && view.running == ipc::SharedPage::kNothing) return;
   if (entry.process->grown_bytes() > options_.memory_bytes + kMemoryHeadroom) {
     begin_end(entry, EndCause::out_of_memory, CallId{view.running});
     entry.detail = "native memory";

@@ -98,7 +98,6 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::string stack;
     std::string detail;
     bool worn_out = false;
-    std::uint64_t looked_at_count = 0;  // stretches at the last look
     bool hung_up = false;
     std::optional<int> wait_status;
     std::optional<Clock::time_point> settle_at;  // the zygote's word on the exit is not waited for any longer

@@ -52,6 +52,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   module_ = request.module;
   version_ = request.version;
   max_payload_bytes_ = request.max_payload_bytes;
+  tag_ = request.tag;
   engine_.set_memory_limit(request.memory_bytes);
   engine_.clock().set_resolution(request.clock_resolution);
 
@@ -226,8 +227,11 @@ bool ModuleHost::read_arguments(const ipc::WorkerCall& call, std::vector<v8::Loc
 }
 
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
-  v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(call.id)), module_name_.Get(isolate_),
-                                  version_name_.Get(isolate_), engine_.string(call.function)};
+  const std::string id = ipc::request_id(tag_, call.id);
+  v8::Local<v8::Value> parts[] = {
+      v8::String::NewFromUtf8(isolate_, id.data(), v8::NewStringType::kNormal, static_cast<int>(id.size()))
+          .ToLocalChecked(),
+      module_name_.Get(isolate_), version_name_.Get(isolate_), engine_.string(call.function)};
   v8::Local<v8::Value> made;
   if (!engine_.runtime()
            .make_context.Get(isolate_)
@@ -267,21 +271,23 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
   // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
   // JSON text begins with a bare u.
   const auto length = static_cast<std::size_t>(json->Utf8Length(isolate_));
-  std::string text(length, '\0');
-  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
-  if (text == "undefined") return answer_unserializable(id, value, failure);
   if (length > max_payload_bytes_) {
     return answer_error(id, error_of(ipc::ErrorCode::payload_too_large, ipc::Executed::yes,
                                      fmt::format("the result has {} as JSON; at most {} are allowed",
                                                  ipc::format_size(length), ipc::format_size(max_payload_bytes_))));
   }
+  std::string text(length, '\0');
+  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  if (text == "undefined") return answer_unserializable(id, value, failure);
   open_.erase(id);
   ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(text), ipc::Encoding::json});
 }
 
 void ModuleHost::answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure) {
   ipc::Error error = error_of(ipc::ErrorCode::not_serializable, ipc::Executed::yes, "");
-  std::string what = "a " + to_utf8(value->TypeOf(isolate_), 32);  // "a function", unless something inside is found
+  // Unless something inside is found.
+  std::string what =
+      value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(isolate_), 32) : "an object";
   error.detail = std::string("$");
   std::string reason;
   if (failure.HasCaught()) {

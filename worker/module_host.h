@@ -98,6 +98,7 @@ class ModuleHost {
   std::string module_;
   std::string version_;
   std::uint64_t max_payload_bytes_ = 0;
+  std::uint64_t tag_ = 0;
   v8::Global<v8::Object> exports_;
   v8::Global<v8::String> module_name_;
   v8::Global<v8::String> version_name_;

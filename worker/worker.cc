@@ -34,7 +34,8 @@ Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
 // While nobody waits: a worker that was forked for a call has its work in the socket already.
 void Worker::prepare() {
   pollfd wanted = {socket_, POLLIN, 0};
-  if (::poll(&wanted, 1, 0) == 0) {
+  constexpr timespec kNow{};
+  if (::ppoll(&wanted, 1, &kNow, nullptr) == 0) {
     rehearse(engine_);
     encode(outbox_.buffer(), ipc::WorkerReady{});
     outbox_.send_some();

@@ -17,10 +17,13 @@ const ownId = 0x1d1d1d1d1d1d1d1dn;
 
 function lie(what, value) { writeWord(sharedPage() + page[what], BigInt(value)); }
 
+// What the worker and the supervisor call the call by: see request_id() in ipc/worker_messages.h.
+function callNumber(context) { return BigInt(context.requestId.split('-')[1]); }
+
 function bytesOf(list, context) {
   const bytes = new Uint8Array(list);
   const words = new BigUint64Array(bytes.buffer, 0, bytes.length >> 3);
-  for (let i = 0; i < words.length; i++) if (words[i] === ownId) words[i] = BigInt(context.requestId);
+  for (let i = 0; i < words.length; i++) if (words[i] === ownId) words[i] = callNumber(context);
   return bytes.buffer;
 }
 
@@ -37,7 +40,7 @@ function sendAll(buffer) {
 exports.ping = () => 'pong';
 exports.echo = (payload) => payload;
 exports.hold = () => new Promise(() => {});
-exports.requestId = (payload, context) => context.requestId;
+exports.callNumber = (payload, context) => Number(callNumber(context));
 exports.systemCall = (list) => systemCall(...list.map(BigInt));
 exports.oldSystemCall = (list) => oldSystemCall(...list.map(BigInt));
 exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(value));

@@ -127,7 +127,7 @@ std::map<std::string, Harmless> harmless() {
       {"recvfrom", {native_call(SYS_recvfrom, kSocket, memory, 1, MSG_DONTWAIT, 0, 0), {-EAGAIN}}},
       {"sendto", {native_call(SYS_sendto, kSocket, memory, 0, MSG_DONTWAIT, 0, 0), {0}}},
       {"poll", {native_call(SYS_poll, 0, 0, 0), {0}}},
-      {"ppoll", {native_call(SYS_ppoll, 0, 0, structure({word(0), word(0)}), 0, 8), {0}}},
+      {"ppoll", {native_call(SYS_ppoll, 0, 0, structure({word(0), word(0)}), 0, 0), {0}}},
       {"mmap", {native_call(SYS_mmap, 0, 0, PROT_READ, kPrivate, -1, 0), {-EINVAL}}},
       {"munmap", {native_call(SYS_munmap, 1, 4096), {-EINVAL}}},
       {"mprotect", {native_call(SYS_mprotect, 1, 4096, PROT_READ), {-EINVAL}}},

@@ -18,6 +18,7 @@
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"
 #include "tests/support/processes.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {
@@ -184,8 +185,20 @@ TEST_CASE("native code gets little more memory than its module may use") {
   CHECK(most_resident(false) < kMostResident);
 }
 
-TEST_CASE("native code that hides its memory from the kernel's count gets little more of it" * doctest::should_fail()) {
-  CHECK(most_resident(true) < kMostResident);
+TEST_CASE("native code that hides its memory from the kernel's count is found out by the supervisor, and ends") {
+  Daemon daemon(under_attack({"--memory", "32MB", "--stretch", "2s"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  Calls calls(client);
+  calls.start({"attacker", "takeMemory", "true"});
+  calls.wait_for_all();
+  CHECK((code_of(calls.answer(0)) == "out_of_memory" || code_of(calls.answer(0)) == "result"));
+  // One that answers in time holds the memory no longer for it.
+  CHECK(eventually([&] { return !is_running(attacker); }));
+  CHECK(daemon.logged("it used up its memory limit of 32MB"));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  daemon.stop();
 }
 
 #ifdef __x86_64__

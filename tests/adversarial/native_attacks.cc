@@ -1,5 +1,6 @@
 #include "tests/adversarial/native_attacks.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csetjmp>
 #include <csignal>
@@ -311,6 +312,8 @@ void (*handler_of_refusals)(int, siginfo_t*, void*) = nullptr;
 // signal is left by a forged rt_sigreturn(2), so that it is delivered again the next time.
 void survive_refusal(int signal, siginfo_t* info, void* context) {
   if (std::exchange(surviving, false)) {
+    const auto number = static_cast<std::uint32_t>(info->si_syscall);
+    static_cast<ipc::SharedPage*>(last_shared_mapping)->refused_system_call = std::min(number, UINT32_MAX - 1) + 1;
     ForgedReturn wanted;
     wanted.address = reinterpret_cast<std::uint64_t>(&leave_handler);
     forge_return(wanted);

@@ -177,14 +177,7 @@ TEST_CASE("a worker that waits for ever in the kernel, its signals blocked, is k
   const std::string block = step("blockSignals", word(kAllSignals));
   std::vector<std::string> waits = {step("systemCall", word(SYS_recvfrom), word(3), at("memory"), word(4096),
                                          word(0x100) /* MSG_WAITALL */, word(0), word(0))};
-  // Where the table grants these.
-  if (!siege.survey(native_call(SYS_poll, 0, 0, 0)).refused) {
-    waits.push_back(step("systemCall", word(SYS_poll), word(0), word(0), word(kAllSignals)));
-  }
-  constexpr std::uint64_t kWait = 128;  // FUTEX_WAIT_PRIVATE
-  if (!siege.survey(native_call(SYS_futex, structure({word(0)}), kWait, 1, 0)).refused) {
-    waits.push_back(step("systemCall", word(SYS_futex), structure({word(0)}), word(kWait), word(0), word(0)));
-  }
+  waits.push_back(step("systemCall", word(SYS_ppoll), word(0), word(0), word(0), word(0), word(0)));
   for (const std::string& wait : waits) {
     CAPTURE(wait);
     const pid_t before = siege.worker();

@@ -65,7 +65,7 @@ Siege::Siege(std::vector<std::string> flags, std::vector<Module> modules)
     return all.size() == kAll && std::ranges::all_of(all, [](const auto& worker) { return worker.pid != 0; });
   }));
   CHECK(eventually([&] { return daemon_.workers().size() == kAll; }));
-  supervisor_descriptors_ = descriptors_of(daemon_.pid()).size();
+  supervisor_descriptors_ = descriptors_of_supervisor();
   memory_before_ = supervisor_memory();
   zygote_memory_before_ = resident_bytes(zygote_);
 }
@@ -117,6 +117,12 @@ std::vector<ipc::Error> Siege::lose_each(const std::vector<CallTo>& calls) {
   return errors;
 }
 
+// For each worker that it has looked at the supervisor holds one more: the list has it look at all.
+std::size_t Siege::descriptors_of_supervisor() {
+  CHECK(client_.list_workers().has_value());
+  return descriptors_of(daemon_.pid()).size();
+}
+
 std::uint64_t Siege::supervisor_memory() const { return status_bytes(daemon_.pid(), "VmRSS"); }
 
 std::uint64_t Siege::supervisor_peak() const { return status_bytes(daemon_.pid(), "VmHWM"); }
@@ -126,7 +132,7 @@ void Siege::end(std::uint64_t growth) {
   CHECK(daemon_.zygote() == zygote_);
   worker("attacker");
   // The lanes' workers, where there were any, are replaced by none: each of them died of its last call.
-  CHECK(eventually([&] { return descriptors_of(daemon_.pid()).size() == supervisor_descriptors_; }));
+  CHECK(eventually([&] { return descriptors_of_supervisor() == supervisor_descriptors_; }));
   // Only root is shown the zygote's: between forks, its control socket and its signals.
   CHECK(eventually([&] { return ::geteuid() != 0 || descriptors_of(zygote_).size() == 2; }));
   const bool given_back = eventually([&] { return supervisor_memory() < memory_before_ + growth; });

@@ -81,6 +81,9 @@ class Siege {
   std::uint64_t supervisor_memory() const;
   std::uint64_t supervisor_peak() const;
 
+  // How many descriptors the supervisor has.
+  std::size_t descriptors_of_supervisor();
+
   // All the checks that the top of this file speaks of. The supervisor may hold that much more memory than before.
   void end(std::uint64_t growth = std::uint64_t{16} << 20);
 

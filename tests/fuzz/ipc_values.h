@@ -234,7 +234,8 @@ inline std::string describe(const LoadRequest& load) {
       .add("memory", load.memory_bytes)
       .add("payload", load.max_payload_bytes)
       .add("clock", load.clock_resolution.count())
-      .add("code from strings", load.allow_code_from_strings);
+      .add("code from strings", load.allow_code_from_strings)
+      .add("tag", load.tag);
 }
 inline std::string describe(const WorkerCall& call) {
   return Description("worker call")

@@ -25,21 +25,22 @@ std::string evaluated(const std::string& code, const std::string& prologue = "")
 TEST_CASE("what a module writes to its console is in the log, with level, module and call") {
   Daemon daemon({.modules = {{"talker", R"js(
       console.log('loading');
-      exports.f = () => {
+      exports.f = (payload, context) => {
         console.debug('a debug line'); console.log('an info line'); console.info('another'); console.warn('a warning');
         console.error('an error', new TypeError('inside'), { a: [1] }, undefined, null, 7n, Symbol('s'));
+        return context.requestId;
       };
   )js"}},
                  .flags = {"--log-level", "debug"}});
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"talker", "f"})) == "null");
+  const std::string id = json::parse(outcome(call(client, {"talker", "f"})));
   REQUIRE(daemon.logged("an error"));
   const std::string log = daemon.log();
   CHECK(contains(log, "info talker@v1: loading"));
-  CHECK(contains(log, "debug talker@v1 call 1: a debug line"));
-  CHECK(contains(log, "info talker@v1 call 1: an info line"));
-  CHECK(contains(log, "warning talker@v1 call 1: a warning"));
-  CHECK(contains(log, "error talker@v1 call 1: an error TypeError: inside"));
+  CHECK(contains(log, "debug talker@v1 call " + id + ": a debug line"));
+  CHECK(contains(log, "info talker@v1 call " + id + ": an info line"));
+  CHECK(contains(log, "warning talker@v1 call " + id + ": a warning"));
+  CHECK(contains(log, "error talker@v1 call " + id + ": an error TypeError: inside"));
   CHECK(contains(log, R"({"a":[1]} undefined null 7 Symbol(s))"));
   daemon.stop();
 }

@@ -47,6 +47,11 @@ void* map(int protection, int flags, std::size_t size = kPage) { return mmap(nul
 
 void* private_page() { return map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS); }
 
+int wait_for_input(pollfd& wanted, int seconds) {
+  const timespec timeout{seconds, 0};
+  return ppoll(&wanted, 1, &timeout, nullptr);
+}
+
 // A call that must never be carried out, in either profile.
 struct Attack {
   const char* name;
@@ -92,6 +97,11 @@ constexpr Attack kArgumentAttacks[] = {
      }},
     {"sendto MSG_OOB", [] { return long(send(0, "x", 1, MSG_OOB)); }},
     {"sendto MSG_ZEROCOPY", [] { return long(send(0, "x", 1, MSG_ZEROCOPY)); }},
+    {"a wait that blocks signals",
+     [] {
+       const std::uint64_t all = ~std::uint64_t{0};
+       return syscall(SYS_ppoll, nullptr, 0, nullptr, &all, sizeof all);
+     }},
     {"another process's CPU clock",
      [] {
        // As clock_getcpuclockid(3) puts it together, for process 1.
@@ -208,7 +218,7 @@ TEST_CASE("a locked process reads, answers, waits, allocates, asks for the time 
       REQUIRE(send(sockets.mine, "ping", 4, 0) == 4);
       const Ending ending = run_filtered(caller, profile, [&]() -> std::string {
         pollfd ready{sockets.theirs, POLLIN, 0};
-        if (poll(&ready, 1, 1000) != 1) return "poll";
+        if (wait_for_input(ready, 1) != 1) return "ppoll";
         char request[8];
         if (recv(sockets.theirs, request, sizeof request, MSG_DONTWAIT) != 4) return "recv";
         if (send(sockets.theirs, "pong", 4, MSG_NOSIGNAL | MSG_DONTWAIT) != 4) return "send";
@@ -384,7 +394,7 @@ TEST_CASE("a locked process that is stopped while it waits goes on waiting when 
   SocketPair sockets;
   RunningChild child = start_filtered(callers().back(), Profile::strict, [&] {
     pollfd ready{sockets.theirs, POLLIN, 0};
-    return std::to_string(poll(&ready, 1, 60'000));
+    return std::to_string(wait_for_input(ready, 60));
   });
   // The child locks itself before it sleeps for the first time.
   wait_until_asleep(child.pid());
@@ -411,7 +421,7 @@ TEST_CASE("a signal handler in a locked process returns to what it interrupted")
     run_and_leave(notes, [&] {
       pollfd ready{sockets.theirs, POLLIN, 0};
       send(sockets.theirs, "x", 1, 0);
-      const int result = poll(&ready, 1, 60'000);
+      const int result = wait_for_input(ready, 60);
       return (result < 0 && errno == EINTR ? "interrupted " : "not interrupted ") + std::to_string(arrived);
     });
   });

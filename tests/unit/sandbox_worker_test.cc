@@ -45,7 +45,7 @@ std::string echo() {
   do {
     if (send(kKeptDescriptor, &byte, 1, MSG_NOSIGNAL) != 1) return "send";
     pollfd ready{kKeptDescriptor, POLLIN, 0};
-    if (poll(&ready, 1, -1) != 1) return "poll";
+    if (ppoll(&ready, 1, nullptr, nullptr) != 1) return "poll";
     if (recv(kKeptDescriptor, &byte, 1, 0) != 1) return "served";
     ++byte;
   } while (true);

@@ -25,7 +25,7 @@ const regExpExec = RegExp.prototype.exec;
 
 // The second argument of every function.
 runtime.makeContext = (requestId, module, version, name) =>
-  ({ requestId: StringConstructor(requestId), module, version, function: name });
+  ({ requestId, module, version, function: name });
 
 // Tells the worker what a value that is not settled yet comes to. `await` takes promises and other thenables alike,
 // and does not call what a module may have put in the place of Promise.prototype.then of a native promise.
@@ -49,14 +49,30 @@ function isError(value) {
   return false;
 }
 
+// Nobody is shown more characters of anything (module_host.cc counts bytes). Longer texts are cut, and those that are
+// far longer are not read at all: V8 keeps them in parts, and to read one character takes memory for all of them.
+const mostShown = 16384;
+const mostRead = 4194304;
+
+function beginning(text) {
+  if (text.length <= mostShown) return text;
+  if (text.length > mostRead) return `a text of ${text.length} characters, too long to be shown`;
+  return apply(stringSlice, text, [0, mostShown]);
+}
+
 function show(value) {
-  if (typeof value === 'string') return value;
   try {
-    if (typeof value === 'object' && value !== null) return stringify(value) ?? '{}';
-    return StringConstructor(value);
+    if (typeof value === 'string') return beginning(value);
+    if (typeof value === 'object' && value !== null) return beginning(stringify(value) ?? '{}');
+    return beginning(StringConstructor(value));
   } catch {
     return `a value of type ${typeof value} that cannot be shown`;
   }
+}
+
+// "at timer (holdfast:globals.js:1:2)", or "at holdfast:globals.js:1:2" where the function has no name.
+function isOwnFrame(line) {
+  return apply(stringIndexOf, line, ['(holdfast:']) >= 0 || apply(stringIndexOf, line, [' holdfast:']) >= 0;
 }
 
 // The stack without the runtime's own frames, on which nobody can act.
@@ -66,7 +82,7 @@ function withoutOwnFrames(stack) {
     let end = apply(stringIndexOf, stack, ['\n', begin]);
     if (end < 0) end = stack.length;
     const line = apply(stringSlice, stack, [begin, end]);
-    if (apply(stringIndexOf, line, ['(holdfast:']) < 0) kept += kept === '' ? line : `\n${line}`;
+    if (!isOwnFrame(line)) kept += kept === '' ? line : `\n${line}`;
     begin = end + 1;
   }
   return kept;
@@ -76,16 +92,16 @@ function withoutOwnFrames(stack) {
 runtime.describeError = (thrown) => {
   try {
     if (!isError(thrown)) return [`a value that is not an Error was thrown: ${show(thrown)}`, ''];
-    const name = thrown.name;
-    const text = thrown.message;
-    const message = text === '' ? `${name}` : `${name}: ${text}`;
+    const name = beginning(`${thrown.name}`);
+    const text = beginning(`${thrown.message}`);
+    const message = text === '' ? name : `${name}: ${text}`;
     let stack = thrown.stack;
-    if (typeof stack !== 'string') stack = '';
+    if (typeof stack !== 'string' || stack.length > mostRead) stack = '';
     // V8 puts the message in front of the frames.
     const frames = apply(stringIndexOf, stack, ['\n    at ']);
     if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
     else if (apply(stringStartsWith, stack, [message])) stack = '';
-    return [message, withoutOwnFrames(stack)];
+    return [message, withoutOwnFrames(beginning(stack))];
   } catch {
     return ['an error that cannot be shown was thrown: its own properties throw', ''];
   }
@@ -131,3 +147,4 @@ runtime.require = (specifier) => {
 
 runtime.show = show;
 runtime.isError = isError;
+runtime.mostShown = mostShown;

@@ -3,8 +3,10 @@
 'use strict';
 
 const { log, setTimer, clearTimer, enqueueMicrotask } = host;
-const { show, describeError, isError } = runtime;
+const { show, describeError, isError, mostShown } = runtime;
 const { defineProperty } = Object;
+const { apply } = Reflect;
+const TypeErrorConstructor = TypeError;
 
 function defineGlobal(name, value) {
   defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
@@ -14,7 +16,7 @@ function defineGlobal(name, value) {
 
 function format(values) {
   let text = '';
-  for (let i = 0; i < values.length; i++) {
+  for (let i = 0; i < values.length && text.length < mostShown; i++) {
     if (i > 0) text += ' ';
     const value = values[i];
     if (isError(value)) {
@@ -46,9 +48,9 @@ defineGlobal('console', console);
 function timer(name, repeat) {
   return (callback, delay, ...values) => {
     if (typeof callback !== 'function') {
-      throw new TypeError(`${name}: the callback must be a function, but it is ${show(callback)}`);
+      throw new TypeErrorConstructor(`${name}: the callback must be a function, but it is ${show(callback)}`);
     }
-    return setTimer(values.length === 0 ? callback : () => callback(...values), +delay, repeat);
+    return setTimer(values.length === 0 ? callback : () => apply(callback, undefined, values), +delay, repeat);
   };
 }
 
@@ -65,7 +67,7 @@ defineGlobal('clearInterval', function clearInterval(id) { clearTimer(+id); });
 
 defineGlobal('queueMicrotask', function queueMicrotask(callback) {
   if (typeof callback !== 'function') {
-    throw new TypeError(`queueMicrotask: the callback must be a function, but it is ${show(callback)}`);
+    throw new TypeErrorConstructor(`queueMicrotask: the callback must be a function, but it is ${show(callback)}`);
   }
   enqueueMicrotask(callback);
 });

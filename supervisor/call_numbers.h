@@ -1,0 +1,44 @@
+// The calls that are on one worker, under the numbers that the worker knows them by: 1, 2, 3, … in the order in which
+// they were sent. The supervisor's own ids count the calls of all modules; a worker that saw them would know how busy
+// the others are, and could name their calls. Pure; holds as many entries as calls are on the worker.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "supervisor/ids.h"
+
+namespace holdfast::supervisor {
+
+class CallNumbers {
+ public:
+  // The number for a call that is sent now. Ids must rise from one call to the next.
+  std::uint64_t add(CallId call);
+
+  // The call with this number, which may be any; CallId{} if it is not on the worker.
+  CallId find(std::uint64_t number) const;
+
+  // The number of a call that is on the worker; 0 if it is not.
+  std::uint64_t number_of(CallId call) const;
+
+  // The same as find() for a call that the worker answers: it is not on the worker any more.
+  CallId take(std::uint64_t number);
+
+  // An id that is not below those of the calls up to this number, and below those of all others on the worker: what
+  // the worker's word that it has started all calls up to `number` means in ids.
+  CallId started_up_to(std::uint64_t number) const;
+
+ private:
+  struct Entry {
+    std::uint64_t number;
+    CallId call;
+  };
+  std::vector<Entry>::const_iterator at_or_after(std::uint64_t number) const;
+
+  std::vector<Entry> open_;  // both rise
+  std::uint64_t last_number_ = 0;
+  CallId last_answered_{};  // the highest; calls are started in order, so all before it were
+};
+
+}  // namespace holdfast::supervisor

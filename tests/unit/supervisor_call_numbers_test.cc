@@ -1,0 +1,71 @@
+#include <limits>
+
+#include <doctest/doctest.h>
+
+#include "supervisor/call_numbers.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+
+// Calls 100, 250, 251 and 900, sent in this order.
+CallNumbers four_calls() {
+  CallNumbers numbers;
+  for (const std::uint64_t id : {100, 250, 251, 900}) numbers.add(CallId{id});
+  return numbers;
+}
+
+TEST_CASE("a worker's calls are numbered from 1 on, whatever their ids are") {
+  CallNumbers numbers;
+  CHECK(numbers.add(CallId{4711}) == 1);
+  CHECK(numbers.add(CallId{4712}) == 2);
+  CHECK(numbers.take(1) == CallId{4711});
+  CHECK(numbers.take(2) == CallId{4712});
+  CHECK(numbers.add(CallId{1'000'000}) == 3);
+}
+
+TEST_CASE("a number leads to its call and back for as long as the call is on the worker") {
+  CallNumbers numbers = four_calls();
+  CHECK(numbers.find(2) == CallId{250});
+  CHECK(numbers.number_of(CallId{250}) == 2);
+  CHECK(numbers.take(2) == CallId{250});
+  CHECK(numbers.find(2) == CallId{});
+  CHECK(numbers.number_of(CallId{250}) == 0);
+  CHECK(numbers.find(3) == CallId{251});
+}
+
+TEST_CASE("a number that no call on the worker has leads to none, and can be answered by nobody") {
+  CallNumbers numbers = four_calls();
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{100}, kMost}) {
+    CAPTURE(number);
+    CHECK(numbers.find(number) == CallId{});
+    CHECK(numbers.take(number) == CallId{});
+  }
+  CHECK(numbers.take(4) == CallId{900});
+  CHECK(numbers.take(4) == CallId{});
+  CHECK(numbers.number_of(CallId{101}) == 0);
+}
+
+TEST_CASE("what was started up to a number separates the ids of the calls that were from those that were not") {
+  CallNumbers numbers = four_calls();
+  CHECK(numbers.started_up_to(0) == CallId{});
+  CHECK(numbers.started_up_to(1) == CallId{100});
+  CHECK(numbers.started_up_to(3) == CallId{251});
+  CHECK(numbers.started_up_to(4) == CallId{900});
+  CHECK(numbers.started_up_to(kMost) == CallId{900});
+}
+
+TEST_CASE("calls that were answered were started, and so were all before them") {
+  CallNumbers numbers = four_calls();
+  numbers.take(3);
+  CHECK(numbers.started_up_to(0) == CallId{251});
+  CHECK(numbers.started_up_to(2) == CallId{251});
+  CHECK(numbers.started_up_to(3) == CallId{251});
+  CHECK(numbers.started_up_to(4) == CallId{900});
+  for (const std::uint64_t number : {1, 2, 4}) numbers.take(number);
+  CHECK(numbers.started_up_to(4) == CallId{900});
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
