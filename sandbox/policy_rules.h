@@ -45,6 +45,4 @@ inline constexpr ArgumentRule kPlainProtection{.conditions = {{kNotExecutable}},
 
 inline constexpr ArgumentRule kExecutableProtection{.conditions = {{kExecutable}}, .condition_count = 1};
 
-constexpr ArgumentRule refused_with(int error) { return {.refuse_with = error}; }
-
 }  // namespace holdfast::sandbox

@@ -31,15 +31,13 @@ struct ArgumentCondition {
   std::uint64_t value = 0;
 };
 
-// When a row applies, and how: all conditions must hold.
+// When a row applies: all conditions must hold.
 struct ArgumentRule {
   std::array<ArgumentCondition, 2> conditions{};
   std::size_t condition_count = 0;
-  // 0: the call is carried out. Otherwise it fails with this errno value, without a signal.
-  int refuse_with = 0;
 };
 
-// A row grants a system call, or refuses it politely. Several rows for one call are alternatives.
+// A row grants a system call. Several rows for one call are alternatives.
 struct PolicyRow {
   const char* system_call;
   ArgumentRule rule;

@@ -1,7 +1,10 @@
 #include "worker/native_memory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <malloc.h>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
@@ -21,6 +24,9 @@ void* __libc_memalign(std::size_t alignment, std::size_t size);
 
 namespace {
 
+// Well below the size from which glibc maps a block for itself (M_MMAP_THRESHOLD in mallopt(3)).
+constexpr std::size_t kMappedBytes = 64 << 10;
+
 // Null is also what a size of 0 may give.
 void* checked(void* allocated, std::size_t size) {
   if (allocated == nullptr && size != 0) holdfast::worker::refuse_memory();
@@ -35,7 +41,16 @@ void* malloc(std::size_t size) { return checked(__libc_malloc(size), size); }
 
 void* calloc(std::size_t count, std::size_t size) { return checked(__libc_calloc(count, size), count && size); }
 
-void* realloc(void* old, std::size_t size) { return checked(__libc_realloc(old, size), size); }
+// The C library would have the kernel move a large block (mremap(2)), which the filter does not grant.
+void* realloc(void* old, std::size_t size) {
+  const std::size_t held = old == nullptr ? 0 : malloc_usable_size(old);
+  if (held < kMappedBytes || size == 0) return checked(__libc_realloc(old, size), size);
+  void* moved = malloc(size);
+  if (moved == nullptr) return nullptr;
+  std::memcpy(moved, old, std::min(held, size));
+  std::free(old);
+  return moved;
+}
 
 void* memalign(std::size_t alignment, std::size_t size) { return checked(__libc_memalign(alignment, size), size); }
 

@@ -125,28 +125,6 @@ TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is
   daemon.stop();
 }
 
-TEST_CASE("a system call that is refused politely fails, and the worker goes on") {
-  Daemon daemon(under_attack());
-  ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
-  const pid_t before = worker_of(client, "attacker").pid;
-  constexpr std::pair<const char*, long> kNumbers[] = {
-      {"mremap", SYS_mremap}, {"write", SYS_write}, {"writev", SYS_writev}};
-  for (const auto& row : sandbox::policy(sandbox::Profile::jit)) {
-    if (row.rule.refuse_with == 0) continue;
-    CAPTURE(std::string(row.system_call));
-    const auto number = std::ranges::find(kNumbers, std::string_view(row.system_call),
-                                          [](const auto& known) { return std::string_view(known.first); });
-    REQUIRE_MESSAGE(number != std::end(kNumbers), "the table has grown by a call that this test does not know");
-    for (long fd = 0; fd < 5; ++fd) {
-      CHECK(outcome(call(client, attempt({row.system_call, number->second, {fd, 0, 0, 0}}))) ==
-            std::to_string(-row.rule.refuse_with));
-    }
-  }
-  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
-  CHECK(worker_of(client, "attacker").pid == before);
-}
-
 TEST_CASE("what is allowed gives no more than it should: no second descriptor, no more memory than the limit") {
   Daemon daemon(under_attack({"--memory", "32MB"}));
   ipc::Client client = daemon.connect();

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "ipc/shared_page.h"
 
@@ -335,3 +336,11 @@ extern "C" int sigaction(int signal, const struct sigaction* action, struct siga
   return real(signal, &wrapped, before);
 }
 #endif
+
+// As on a host whose clock cannot be read without a system call.
+extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  return static_cast<int>(::syscall(SYS_clock_gettime, clock, time));
+}
+extern "C" int gettimeofday(timeval* time, void* zone) noexcept {
+  return static_cast<int>(::syscall(SYS_gettimeofday, time, zone));
+}
