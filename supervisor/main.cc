@@ -136,6 +136,10 @@ int main(int argc, char** argv) {
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
 
+  for (const std::string& layer : options.allow_missing) {
+    spdlog::warn("--allow-missing {}: where this layer of the sandbox cannot be set up, workers run without it", layer);
+  }
+
   asio::io_context io(1);
   std::unique_ptr<Listener> listener;
   if (!options.client_fd) {

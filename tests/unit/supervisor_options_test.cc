@@ -277,5 +277,37 @@ TEST_CASE("the version is one line, and asking for it is no mistake") {
   CHECK(parsed.err.empty());
 }
 
+TEST_CASE("flags of the sandbox") {
+  const Options plain = options({});
+  CHECK(plain.profile == sandbox::Profile::jit);
+  CHECK(plain.isolation == Isolation::fork);
+  CHECK(plain.zygote_forks == 1000);
+  CHECK(plain.zygote_age == 10min);
+  CHECK(plain.cpu_limit == 1h);
+  CHECK(plain.restrict_speculation);
+  CHECK(plain.allow_missing.empty());
+
+  const Options set = options({"--profile", "strict", "--isolation", "exec", "--zygote-forks", "5", "--zygote-age", "30s",
+                               "--cpu-limit", "2m", "--speculation", "free", "--allow-missing", "namespaces",
+                               "--allow-missing", "root"});
+  CHECK(set.profile == sandbox::Profile::strict);
+  CHECK(set.isolation == Isolation::exec);
+  CHECK(set.zygote_forks == 5);
+  CHECK(set.zygote_age == 30s);
+  CHECK(set.cpu_limit == 2min);
+  CHECK_FALSE(set.restrict_speculation);
+  CHECK(set.allow_missing == std::vector<std::string>{"namespaces", "root"});
+
+  for (const auto& [flag, value] : {std::pair{"--profile", "lax"}, std::pair{"--isolation", "thread"},
+                                    std::pair{"--zygote-forks", "0"}, std::pair{"--zygote-age", "10ms"},
+                                    std::pair{"--cpu-limit", "1s"}, std::pair{"--speculation", "maybe"},
+                                    std::pair{"--allow-missing", "walls"}}) {
+    CAPTURE(flag);
+    const Parsed parsed = parse({flag, value, "--module", "m@1=m.js"});
+    CHECK(std::get<int>(parsed.outcome) == 2);
+    CHECK(parsed.err.find(flag) != std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::supervisor

@@ -1,0 +1,126 @@
+// What `holdfast doctor` says of a worker's view: a worker in order, and one change at a time.
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tools/cli/doctor/findings.h"
+
+namespace holdfast::cli {
+namespace {
+
+Examination in_order() {
+  Examination all;
+  for (const char* kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
+    all.self.namespaces[kind] = std::string(kind) + ":[1]";
+    all.worker.namespaces[kind] = std::string(kind) + ":[2]";
+  }
+  all.worker.status = {{"NoNewPrivs", "1"}, {"Uid", "65534\t65534\t65534\t65534"}, {"Gid", "65534\t65534\t65534\t65534"},
+                       {"Threads", "1"},    {"Seccomp", "2"},                      {"SigIgn", "0000000000000000"},
+                       {"SigBlk", "0000000000000000"},
+                       {"Speculation_Store_Bypass", "thread force mitigated"},
+                       {"SpeculationIndirectBranch", "conditional force disabled"}};
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+    all.worker.status[set] = "0000000000000000";
+  }
+  for (const char* name : {"Max file size", "Max processes", "Max core file size", "Max locked memory",
+                           "Max msgqueue size", "Max pending signals"}) {
+    all.worker.limits[name] = {"0", "0"};
+  }
+  for (const char* name : {"Max data size", "Max address space", "Max stack size", "Max cpu time"}) {
+    all.worker.limits[name] = {"1000", "1000"};
+  }
+  all.worker.limits["Max open files"] = {"1", "1"};
+  all.worker.descriptors = {"socket"};
+  all.worker.mappings = {{"r-xp", "/usr/lib/libnode.so", true}, {"rw-p", "", false}};
+  all.worker.root_is_empty = all.worker.root_is_read_only = true;
+  all.worker.has_environment = all.worker.is_dumpable = all.worker.has_terminal = false;
+  all.supervisor.status = {{"Seccomp", "2"}, {"NoNewPrivs", "1"}, {"CapPrm", "0000000000000020"}};
+  all.script = ScriptView{.makes_code_from_strings = false, .shares_memory = false, .has_web_assembly = true};
+  return all;
+}
+
+// The layers of which something is in this state.
+std::string layers(const Examination& examination, LayerState state) {
+  std::string all;
+  for (const Finding& finding : examine(examination)) {
+    if (finding.state == state && all.find(finding.layer) == std::string::npos) all += finding.layer + " ";
+  }
+  return all;
+}
+
+TEST_CASE("of a worker in order nothing is missing, off or unavailable") {
+  for (LayerState state : {LayerState::missing, LayerState::off, LayerState::unavailable}) {
+    CHECK(layers(in_order(), state) == "");
+  }
+  CHECK(layers(in_order(), LayerState::active) ==
+        "namespaces root privileges descriptors process limits speculation code seccomp supervisor v8 ");
+}
+
+TEST_CASE("each layer that is not in place is missing") {
+  const std::pair<const char*, std::function<void(Examination&)>> changes[] = {
+      {"namespaces ", [](auto& all) { all.worker.namespaces["net"] = all.self.namespaces["net"]; }},
+      {"namespaces ", [](auto& all) { all.worker.namespaces.erase("pid"); }},
+      {"root ", [](auto& all) { all.worker.root_is_empty = false; }},
+      {"root ", [](auto& all) { all.worker.root_is_read_only = false; }},
+      {"root ", [](auto& all) { all.worker.root_is_empty.reset(); }},
+      {"privileges ", [](auto& all) { all.worker.status["NoNewPrivs"] = "0"; }},
+      {"privileges ", [](auto& all) { all.worker.status["CapBnd"] = "0000000000000001"; }},
+      {"privileges ", [](auto& all) { all.worker.status["Uid"] = "65534\t0\t65534\t65534"; }},
+      {"privileges ", [](auto& all) { all.worker.is_dumpable = true; }},
+      {"descriptors ", [](auto& all) { all.worker.descriptors = {"socket", "socket"}; }},
+      {"descriptors ", [](auto& all) { all.worker.descriptors = {"pipe"}; }},
+      {"process ", [](auto& all) { all.worker.status["Threads"] = "2"; }},
+      {"process ", [](auto& all) { all.worker.has_environment = true; }},
+      {"process ", [](auto& all) { all.worker.has_terminal = true; }},
+      {"process ", [](auto& all) { all.worker.status["SigIgn"] = "0000000000001000"; }},
+      {"limits ", [](auto& all) { all.worker.limits["Max data size"] = {"unlimited", "unlimited"}; }},
+      {"limits ", [](auto& all) { all.worker.limits["Max processes"] = {"0", "100"}; }},
+      {"limits ", [](auto& all) { all.worker.limits.erase("Max cpu time"); }},
+      {"code ", [](auto& all) { all.worker.mappings->push_back({"rwxp", "", false}); }},
+      {"seccomp ", [](auto& all) { all.worker.status["Seccomp"] = "0"; }},
+      {"supervisor ", [](auto& all) { all.supervisor.status["Seccomp"] = "0"; }},
+      {"supervisor ", [](auto& all) { all.supervisor.status["CapPrm"] = "000001ffffffffff"; }},
+      {"v8 ", [](auto& all) { all.script->makes_code_from_strings = true; }},
+      {"v8 ", [](auto& all) { all.script->shares_memory = true; }},
+      {"v8 ", [](auto& all) { all.script.reset(); }},
+  };
+  for (const auto& [layer, change] : changes) {
+    Examination examination = in_order();
+    change(examination);
+    CAPTURE(layer);
+    CHECK(layers(examination, LayerState::missing) == layer);
+  }
+}
+
+TEST_CASE("in the strict profile, code that was made while the worker ran is a layer that is missing") {
+  Examination examination = in_order();
+  examination.worker.mappings->push_back({"r-xp", "", false});
+  CHECK(layers(examination, LayerState::missing) == "");
+  examination.strict = true;
+  examination.script->has_web_assembly = false;
+  CHECK(layers(examination, LayerState::missing) == "code ");
+}
+
+TEST_CASE("what the host does not offer is unavailable, and what the operator turned off is off") {
+  Examination examination = in_order();
+  examination.worker.status["Speculation_Store_Bypass"] = "vulnerable";
+  examination.worker.mappings->front().sealed = false;
+  CHECK(layers(examination, LayerState::unavailable) == "speculation code ");
+  examination.speculation_is_free = true;
+  CHECK(layers(examination, LayerState::off) == "speculation ");
+  CHECK(layers(examination, LayerState::missing) == "");
+}
+
+TEST_CASE("what is missing comes with what to change on the host") {
+  Examination examination = in_order();
+  examination.worker.namespaces["user"] = examination.self.namespaces["user"];
+  const auto findings = examine(examination);
+  const auto missing = std::ranges::find(findings, LayerState::missing, &Finding::state);
+  REQUIRE(missing != findings.end());
+  CHECK(missing->advice.find("max_user_namespaces") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace holdfast::cli
