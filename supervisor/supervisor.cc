@@ -457,15 +457,25 @@ void Supervisor::carry_out(const CallOverdue& decision) {
 }
 
 // A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. One that
-// does nothing, or that has been late for a minute, is stuck.
+// does nothing, that uses the CPU and answers nothing, whatever its page says, or that has been late for a minute, is
+// stuck.
 void Supervisor::carry_out(const CancelOverdue& decision) {
   constexpr unsigned kMostTimesLate = 60;
   Call& call = calls_.at(decision.call);
-  const StretchView now = workers_.process(decision.worker)->stretch();
+  const WorkerProcess& process = *workers_.process(decision.worker);
+  const StretchView stretch = process.stretch();
+  const std::uint64_t answers = scheduler_.view(decision.worker).calls_done;
+  const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
+  const bool is_first = call.times_late++ == 0;
   const bool does_nothing =
-      call.times_late > 0 && now.running == ipc::SharedPage::kNothing && now.count == call.stretches_seen;
-  call.stretches_seen = now.count;
-  if (!does_nothing && ++call.times_late < kMostTimesLate) return;
+      stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
+  call.late_look.stretches = stretch.count;
+  if (is_first || answers != call.late_look.answers) {
+    call.late_look.answers = answers;
+    call.late_look.cpu_time = cpu_time;
+  }
+  const bool comes_to_nothing = cpu_time - call.late_look.cpu_time > 2 * options_.workers.stretch;
+  if (call.times_late < kMostTimesLate && (is_first || (!does_nothing && !comes_to_nothing))) return;
   scheduler_.worker_stopping(decision.worker);
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }

@@ -55,6 +55,13 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void begin_shutdown();
 
  private:
+  // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used when
+  // the last of them came.
+  struct LateLook {
+    std::uint64_t stretches = 0;
+    std::uint64_t answers = 0;
+    std::chrono::steady_clock::duration cpu_time{};
+  };
   struct Call {
     ClientSession* client;  // null: it left; nobody waits for the answer
     std::uint64_t client_id;
@@ -63,7 +70,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
-    std::uint64_t stretches_seen = 0;  // of its worker, when it was last late to give the call up
+    LateLook late_look;  // when its worker was last found late to give the call up
     unsigned times_late = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };

@@ -168,6 +168,7 @@ exports.sendAndSpin = (list, context) => { sendAll(bytesOf(list, context)); spin
 
 // Writes lies, [[field, value], ...], on the shared page and goes on as told.
 exports.lieAndSpin = (lies) => { for (const [what, value] of lies) lie(what, value); spin(); };
+exports.spinAsIdle = () => { lie('running', 0); spin(sharedPage() + page.stretchCount); };
 exports.lieAndLoop = (lies) => { for (const [what, value] of lies) lie(what, value); while (true) {} };
 exports.lieAndExit = ([lies, status]) => {
   for (const [what, value] of lies) lie(what, value);

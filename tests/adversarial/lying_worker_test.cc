@@ -333,6 +333,18 @@ TEST_CASE("a worker that claims to begin a new stretch all the time is stopped a
   CHECK((code_of(answer) == "deadline_exceeded" || code_of(answer) == "cpu_exceeded"));
 }
 
+TEST_CASE("a worker that claims to be idle, and to run from time to time, does not keep the CPU beyond its call's deadline") {
+  Daemon daemon(under_attack({"--stretch", "100ms"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const pid_t attacker = worker_of(client, "attacker").pid;
+  const CallTo spin{.module = "attacker", .function = "spinAsIdle", .timeout = milliseconds(300)};
+  CHECK(code_of(call(client, spin)) == "deadline_exceeded");
+  CHECK(eventually([&] { return !is_running(attacker); }));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  daemon.stop();
+}
+
 TEST_CASE("a worker that claims to run another module's call harms that call in no way") {
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
