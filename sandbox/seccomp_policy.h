@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,6 +50,9 @@ struct PolicyRow {
 
 // The rows for the supervisor itself, once it serves (supervisor_policy.cc).
 [[nodiscard]] std::span<const PolicyRow> supervisor_policy();
+
+// The rows as a table in Markdown: system call, what its arguments must be, why.
+[[nodiscard]] std::string to_markdown(std::span<const PolicyRow> rows);
 
 struct SeccompProgram {
   std::vector<sock_filter> instructions;

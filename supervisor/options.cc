@@ -168,6 +168,17 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
                  "serve only the client that is connected to this descriptor, and end when it leaves")
       ->type_name("FD")
       ->check(is_descriptor);
+  app.add_option_function<std::string>(
+         "--print-policy",
+         [](const std::string& which) {
+           const auto rows = which == "supervisor" ? sandbox::supervisor_policy()
+                             : sandbox::policy(which == "strict" ? sandbox::Profile::strict : sandbox::Profile::jit);
+           std::fputs(sandbox::to_markdown(rows).c_str(), stdout);
+           throw CLI::Success();
+         },
+         "print the system calls that jit or strict workers, or the supervisor, can make, and end")
+      ->type_name("WHOSE")
+      ->check(CLI::IsMember({"jit", "strict", "supervisor"}));
   app.footer(
       "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
       "SIGTERM and SIGINT: finish open calls and end; a second one: end at once.\n"

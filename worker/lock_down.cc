@@ -79,7 +79,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   engine.reseed();
   static Worker worker(engine, socket, *channel.page());
   install_last_words(engine, worker.outbox(), *channel.page());
-  lock(sandbox::load(lockdown.filter));
+  if (lockdown.filter) lock(sandbox::load(*lockdown.filter));
   worker.run();
 }
 

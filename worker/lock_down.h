@@ -1,6 +1,7 @@
 // From a process with V8 up to a worker: the last steps, after which it can compute and talk to its socket.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -17,7 +18,7 @@ namespace holdfast::worker {
 
 struct Lockdown {
   sandbox::ResourceLimits limits;
-  sandbox::SeccompProgram filter;
+  std::optional<sandbox::SeccompProgram> filter;  // none: ZygoteOptions::leave_unfiltered
   std::set<std::string> allow_missing;  // layers without which to go on
 };
 

@@ -249,7 +249,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   if (options.restrict_speculation) require_offered(sandbox::restrict_speculation());
   require(options, sandbox::seal_root());
   require(options, sandbox::drop_privileges());
-  lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
+  if (!options.leave_unfiltered) lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
                                             : sandbox::compile(sandbox::policy(options.profile)));
 
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);

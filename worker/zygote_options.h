@@ -29,6 +29,8 @@ struct ZygoteOptions {
   // Nothing but the tests' attacker sets these.
   ExtendContext extend_context = {};
   std::optional<std::vector<sandbox::PolicyRow>> policy = {};  // in the place of the profile's
+  // Nothing but a benchmark of what the filter costs sets this.
+  bool leave_unfiltered = false;
 };
 
 // The option that the launcher adds when it starts the program again.

@@ -203,6 +203,17 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
                      ->type_name("MODULE@VERSION");
   socket->needs(target);
   target->needs(socket);
+  const auto add_choice = [&](const char* name, std::string& into, std::vector<std::string> choices) {
+    bench->add_option(name, into, "of the private supervisors, as holdfastd's flag of this name")
+        ->check(CLI::IsMember(std::move(choices)))
+        ->type_name("")
+        ->capture_default_str()
+        ->excludes(socket);
+  };
+  add_choice("--profile", options.profile, {"jit", "strict"});
+  add_choice("--isolation", options.isolation, {"fork", "exec"});
+  add_choice("--speculation", options.speculation, {"restricted", "free"});
+  bench->add_option("--worker", options.worker, "another worker program for them")->type_name("PATH")->excludes(socket);
   add_json(*bench, options.format, "print one JSON object with every figure, durations in nanoseconds");
   bench->footer(kBenchHelp);
   return bench;

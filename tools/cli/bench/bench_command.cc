@@ -65,11 +65,13 @@ class ModuleFolder {
   fs::path path_;
 };
 
-tl::expected<PrivateSupervisor, Stop> start_supervisor(std::vector<std::string> flags, std::size_t workers,
-                                                       const char* standbys) {
+tl::expected<PrivateSupervisor, Stop> start_supervisor(const BenchOptions& options, std::vector<std::string> flags,
+                                                       std::size_t workers, const char* standbys) {
   // Room for every module at once: an eviction in the middle would be measured too.
   flags.insert(flags.end(),
-               {"--log-level", "warning", "--max-workers", fmt::to_string(workers), "--standby", standbys});
+               {"--log-level", "warning", "--max-workers", fmt::to_string(workers), "--standby", standbys, "--profile",
+                options.profile, "--isolation", options.isolation, "--speculation", options.speculation});
+  if (!options.worker.empty()) flags.insert(flags.end(), {"--worker", options.worker});
   auto supervisor = PrivateSupervisor::start(flags);
   if (!supervisor) return tl::unexpected(stopped(supervisor.error().message));
   return std::move(*supervisor);
@@ -111,7 +113,7 @@ std::optional<Stop> measure_privately(Bench& bench, const BenchOptions& options,
   const std::size_t workers = all.size() + 2;
   {
     bench.progress("starting a private supervisor");
-    auto supervisor = start_supervisor(*flags, workers, "1");
+    auto supervisor = start_supervisor(options, *flags, workers, "1");
     if (!supervisor) return supervisor.error();
     auto stop = measure_hot_and_rates(bench, options, supervisor->client(), hot, report);
     if (stop) return stop;
@@ -120,7 +122,7 @@ std::optional<Stop> measure_privately(Bench& bench, const BenchOptions& options,
     report.cold_with_standby = summarize(std::move(*samples));
   }
   bench.progress("starting a private supervisor without standbys");
-  auto supervisor = start_supervisor(*flags, workers, "0");
+  auto supervisor = start_supervisor(options, *flags, workers, "0");
   if (!supervisor) return supervisor.error();
   auto samples = measure_cold(bench, supervisor->client(), cold, Standby::none);
   if (!samples) return samples.error();

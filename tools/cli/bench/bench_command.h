@@ -18,6 +18,11 @@ struct BenchOptions {
   // A running supervisor and a module there whose `add` answers {"a":1,"b":2} with 3; neither: private supervisors.
   std::optional<std::string> socket;
   std::optional<ipc::ModuleName> target;
+  // Of the private supervisors, as holdfastd's flags of these names.
+  std::string profile = "jit";
+  std::string isolation = "fork";
+  std::string speculation = "restricted";
+  std::string worker;  // empty: holdfastd's own
   Format format = Format::text;
 };
 

@@ -1,0 +1,13 @@
+// holdfast-worker without the filter of system calls, to measure what that costs a call. For nothing else.
+#include <span>
+
+#include "worker/launcher.h"
+#include "worker/zygote.h"
+
+int main(int argc, char** argv) {
+  auto options = holdfast::worker::parse_zygote_options(std::span(argv + 1, argv + argc));
+  if (!options) return 2;
+  options->leave_unfiltered = true;
+  if (options->inside) holdfast::worker::run_zygote(*options);
+  return holdfast::worker::run_launcher(*options, argv);
+}
