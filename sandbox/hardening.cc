@@ -18,7 +18,7 @@ namespace {
 tl::expected<Offered, SetupError> disable_speculation(unsigned long kind, const char* name) {
   const int state = prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0);
   // A kernel or an architecture that does not know of it.
-  if (state < 0) return errno == ENODEV || errno == EINVAL ? Offered::no : Offered::yes;
+  if (state < 0) return Offered::no;
   if (state == PR_SPEC_NOT_AFFECTED) return Offered::yes;
   if ((state & PR_SPEC_PRCTL) == 0) return (state & PR_SPEC_ENABLE) != 0 ? Offered::no : Offered::yes;
   if (prctl(PR_SET_SPECULATION_CTRL, kind, PR_SPEC_FORCE_DISABLE, 0, 0) == 0) return Offered::yes;
@@ -55,10 +55,11 @@ tl::expected<Offered, SetupError> restrict_speculation() {
 }
 
 tl::expected<Offered, SetupError> seal_code() {
+  // Of no memory, it does nothing but to be there. A container's filter may refuse what its kernel has.
+  if (syscall(SYS_mseal, 0, 0, 0) != 0) return Offered::no;
   Sealing sealing{static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE))};
   dl_iterate_phdr(seal_segments, &sealing);
   if (sealing.error == 0) return Offered::yes;
-  if (sealing.error == ENOSYS) return Offered::no;
   return setup_failure("code", "mseal", sealing.error);
 }
 

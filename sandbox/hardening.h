@@ -16,7 +16,7 @@ enum class Offered { yes, no };
 
 // Fixes the program's and its libraries' code in place: no later mprotect(2), munmap(2) or mmap(2) changes it, not even
 // by code that can make these calls (mseal(2), Linux 6.10). Inherited by children. Call after all libraries are loaded.
-// `no`: the kernel is older. Layer "code".
+// `no`: the kernel is older, or a container's filter refuses the call. Layer "code".
 [[nodiscard]] tl::expected<Offered, SetupError> seal_code();
 
 }  // namespace holdfast::sandbox

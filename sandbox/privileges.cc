@@ -56,15 +56,6 @@ SetupResult empty_capability_sets(std::span<const unsigned> keep) {
   return {};
 }
 
-SetupResult join_new_session_keyring() {
-  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) return {};
-  // A kernel without keys, or a container whose filter refuses keyctl(2) to us and to every child: no keyring can be
-  // reached either way.
-  if (errno == ENOSYS || errno == EPERM) return {};
-  return setup_failure(kLayer, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", errno,
-                       errno == EDQUOT ? "raise sysctl kernel.keys.maxkeys" : std::string_view());
-}
-
 }  // namespace
 
 SetupResult drop_privileges(std::span<const unsigned> keep) {
@@ -78,7 +69,16 @@ SetupResult drop_privileges(std::span<const unsigned> keep) {
   }
   if (SetupResult done = empty_capability_sets(keep); !done) return done;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno);
-  return join_new_session_keyring();
+  return {};
+}
+
+SetupResult join_new_session_keyring() {
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) return {};
+  // A kernel without keys, or a container whose filter refuses keyctl(2) to us and to every child: no keyring can be
+  // reached either way.
+  if (errno == ENOSYS || errno == EPERM) return {};
+  return setup_failure(kLayer, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", errno,
+                       errno == EDQUOT ? "raise sysctl kernel.keys.maxkeys" : std::string_view());
 }
 
 SetupResult keep_capabilities_over_exec() {

@@ -9,12 +9,16 @@ namespace holdfast::sandbox {
 
 // No new privileges through execve(2); all capability sets empty, the bounding and ambient ones included; securebits
 // that would bring capabilities back locked (capabilities(7)); not dumpable, so that only a holder of CAP_SYS_PTRACE
-// outside can look into the process; a new session keyring, with no keys of the host's session in it (keyrings(7)).
+// outside can look into the process.
 //
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
 //
 // `keep` are capabilities to hold on to, as far as the caller has them; a worker has no use for any.
 [[nodiscard]] SetupResult drop_privileges(std::span<const unsigned> keep = {});
+
+// Gives the caller, and the children that it makes from now on, a session keyring of their own, with no keys of the host's
+// session in it (keyrings(7)). Each counts against the user's quota: one for all workers is enough, as none can use it.
+[[nodiscard]] SetupResult join_new_session_keyring();
 
 // Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process that
 // is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before drop_privileges().

@@ -39,6 +39,7 @@ constexpr PolicyRow kPolicy[] = {
     // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 3 are not used,
     // and those past 7 stand for the CPU clocks of other processes, which would let a worker watch its neighbours.
     {"clock_gettime", int_flags_within(0, 3), "time, and the CPU time of its own process and thread"},
+    {"gettimeofday", kAnyArguments, "time, as Intl asks for it"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
     {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},

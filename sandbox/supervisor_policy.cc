@@ -13,6 +13,13 @@ namespace {
 constexpr ArgumentRule kSharedPage{.conditions = {{{2, ~std::uint64_t{PROT_READ}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}},
                                    .condition_count = 2};
 
+constexpr ArgumentRule kSendToPeer{
+    .conditions = {{{3, kIntMask & ~std::uint64_t{MSG_DONTWAIT | MSG_NOSIGNAL}, 0}, {4, ~std::uint64_t{0}, 0}}},
+    .condition_count = 2};
+
+constexpr ArgumentRule kPacketPair{
+    .conditions = {{{0, kIntMask, AF_UNIX}, {1, kIntMask, SOCK_SEQPACKET | SOCK_CLOEXEC}}}, .condition_count = 2};
+
 constexpr PolicyRow kPolicy[] = {
     {"epoll_wait", kAnyArguments, "the event loop"},
     {"epoll_pwait", kAnyArguments, "the same, where there is no epoll_wait(2)"},
@@ -22,14 +29,14 @@ constexpr PolicyRow kPolicy[] = {
     {"accept4", kAnyArguments, "the same, as other versions of Boost.Asio do it"},
     {"ioctl", int_equals(1, FIONBIO), "Boost.Asio makes sockets non-blocking"},
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK), "reads from clients and workers"},
-    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers clients, calls workers"},
+    {"sendto", kSendToPeer, "answers clients, calls workers. Without an address: a socket's peer is whom it was made with"},
     {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC),
      "messages of the zygote and the broker, with descriptors"},
     {"sendmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL), "requests to the zygote and the broker"},
     {"shutdown", kAnyArguments, "the end of a connection"},
     {"close", kAnyArguments, "the same"},
     {"poll", kAnyArguments, "waits for the broker's answer"},
-    {"socketpair", int_equals(0, AF_UNIX), "the control socket of another zygote. Leads nowhere by itself"},
+    {"socketpair", kPacketPair, "the control socket of another zygote. Of a kind that cannot be sent to anybody else"},
     {"pidfd_send_signal", kAnyArguments, "stops and kills workers: those whose pidfd the zygote has sent"},
     {"wait4", kAnyArguments, "the broker's end"},
 

@@ -19,8 +19,9 @@
 namespace holdfast::supervisor {
 namespace {
 
-// What the broker does is done in well under a millisecond; a file system that hangs is for the caller to hear of.
-constexpr int kAnswerPatienceMillis = 5000;
+// What the broker does is done in well under a millisecond, and nobody is served meanwhile: a file system that hangs is
+// for the caller to hear of.
+constexpr int kAnswerPatienceMillis = 1000;
 
 // For the zygotes to end.
 constexpr int kEndPatienceMillis = 2000;
@@ -46,21 +47,43 @@ Broker::~Broker() {
   if (::poll(&wanted, 1, kEndPatienceMillis) == 1) ::waitpid(pid_, nullptr, 0);
 }
 
-// Nothing: the broker is gone, or does not answer.
-std::optional<ipc::Packet> Broker::ask(const BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer) {
-  if (!ipc::send_packet(socket_.get(), std::as_bytes(std::span(&request, 1)), fds)) return std::nullopt;
-  // The event loop, which waits for the broker's end, has set the socket to be non-blocking.
+// One answer that is there; nothing: none is, or the broker is gone.
+std::optional<ipc::Packet> Broker::receive(BrokerAnswer& answer) {
   pollfd wanted = {socket_.get(), POLLIN, 0};
-  if (::poll(&wanted, 1, kAnswerPatienceMillis) != 1) return std::nullopt;
+  if (::poll(&wanted, 1, 0) != 1) return std::nullopt;
   auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
   if (!packet || packet->bytes != sizeof answer) return std::nullopt;
   return std::move(*packet);
 }
 
-tl::expected<UniqueFd, int> Broker::ask_for_file(const BrokerRequest& request) {
+// Nothing: the broker is gone, or does not answer in time.
+std::optional<ipc::Packet> Broker::ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer) {
+  if (!drop_late_answers() || late_answers_ > 0) return std::nullopt;
+  request.serial = ++last_serial_;
+  if (!ipc::send_packet(socket_.get(), std::as_bytes(std::span(&request, 1)), fds)) return std::nullopt;
+  pollfd wanted = {socket_.get(), POLLIN, 0};
+  if (::poll(&wanted, 1, kAnswerPatienceMillis) != 1) {
+    ++late_answers_;
+    return std::nullopt;
+  }
+  auto packet = receive(answer);
+  if (packet && answer.serial != request.serial) return std::nullopt;
+  return packet;
+}
+
+bool Broker::drop_late_answers() {
+  BrokerAnswer dropped;
+  while (receive(dropped)) {
+    if (late_answers_ > 0) --late_answers_;
+  }
+  char byte;
+  return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+}
+
+tl::expected<UniqueFd, int> Broker::ask_for_file(BrokerRequest& request) {
   BrokerAnswer answer;
   auto packet = ask(request, {}, answer);
-  if (!packet) return tl::unexpected(EPIPE);
+  if (!packet) return tl::unexpected(late_answers_ > 0 ? EAGAIN : EPIPE);
   if (answer.error != 0) return tl::unexpected(answer.error);
   // Without one, there was no descriptor left to take it.
   if (packet->fds.empty()) return tl::unexpected(EMFILE);
@@ -74,7 +97,7 @@ UniqueFd Broker::start_zygote(const UniqueFd& control, std::optional<std::uint64
   const UniqueFd theirs(ends[1]);
   BrokerRequest request{BrokerRequest::Kind::start_zygote};
   request.single = single_worker.has_value();
-  request.number = single_worker.value_or(0);
+  request.single_worker = single_worker.value_or(0);
   const auto bytes = std::as_bytes(std::span(&request, 1));
   if (!ipc::send_packet(socket_.get(), bytes, std::array{control.get(), theirs.get()})) return UniqueFd();
   return ours;
@@ -86,28 +109,25 @@ tl::expected<UniqueFd, int> Broker::open_module(const ipc::ModuleName& name) {
   return ask_for_file(request);
 }
 
-UniqueFd Broker::open_memory(pid_t pid) {
-  BrokerRequest request{BrokerRequest::Kind::open_memory};
-  request.number = static_cast<std::uint64_t>(pid);
-  auto opened = ask_for_file(request);
-  return opened ? std::move(*opened) : UniqueFd();
-}
-
 Broker::Sight Broker::look_at(const UniqueFd& pidfd) {
+  BrokerRequest request{BrokerRequest::Kind::look_at};
   BrokerAnswer answer;
-  auto packet = ask(BrokerRequest{BrokerRequest::Kind::look_at}, std::array{pidfd.get()}, answer);
+  auto packet = ask(request, std::array{pidfd.get()}, answer);
   if (!packet || packet->fds.empty()) return {};
   return {answer.pid, std::move(packet->fds.front())};
 }
 
-void Broker::remove_socket() {
+UniqueFd Broker::open_memory(const UniqueFd& pidfd) {
+  BrokerRequest request{BrokerRequest::Kind::open_memory};
   BrokerAnswer answer;
-  (void)ask(BrokerRequest{BrokerRequest::Kind::remove_socket}, {}, answer);
+  auto packet = ask(request, std::array{pidfd.get()}, answer);
+  return packet && !packet->fds.empty() ? std::move(packet->fds.front()) : UniqueFd();
 }
 
-bool Broker::is_gone() const {
-  char byte;
-  return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+void Broker::remove_socket() {
+  BrokerRequest request{BrokerRequest::Kind::remove_socket};
+  BrokerAnswer answer;
+  (void)ask(request, {}, answer);
 }
 
 }  // namespace holdfast::supervisor

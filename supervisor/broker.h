@@ -46,30 +46,35 @@ class Broker {
   // once that has ended. None: the broker is gone.
   UniqueFd start_zygote(const UniqueFd& control, std::optional<std::uint64_t> single_worker);
 
-  // As Duties::open_module.
+  // As Duties::open_module. EAGAIN: the broker takes too long, as with a file system that hangs; until it has answered,
+  // whatever it is asked fails so at once.
   tl::expected<UniqueFd, int> open_module(const ipc::ModuleName& name);
 
   struct Sight {
-    pid_t pid = 0;   // as the supervisor's pid namespace has it; 0: it is gone
+    pid_t pid = 0;   // as the supervisor's pid namespace has it; 0: it is gone, or none of the broker's
     UniqueFd statm;  // /proc/PID/statm
   };
   Sight look_at(const UniqueFd& pidfd);
 
-  // /proc/PID/smaps_rollup; none if it cannot be opened.
-  UniqueFd open_memory(pid_t pid);
+  // /proc/PID/smaps_rollup of a zygote or worker; none if it cannot be opened.
+  UniqueFd open_memory(const UniqueFd& pidfd);
 
   void remove_socket();
 
-  // Readable when the broker is gone; then there is nothing left to do but to end.
+  // Readable when the broker is gone, or has given a late answer; drop_late_answers() tells which. If it is gone, there is
+  // nothing left to do but to end.
   const UniqueFd& socket() const { return socket_; }
-  bool is_gone() const;
+  [[nodiscard]] bool drop_late_answers();
 
  private:
   Broker(UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
-  std::optional<ipc::Packet> ask(const BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
-  tl::expected<UniqueFd, int> ask_for_file(const BrokerRequest& request);
+  std::optional<ipc::Packet> ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
+  tl::expected<UniqueFd, int> ask_for_file(BrokerRequest& request);
+  std::optional<ipc::Packet> receive(BrokerAnswer& answer);
 
   UniqueFd socket_;
+  std::uint64_t last_serial_ = 0;  // of a request
+  std::size_t late_answers_ = 0;   // that were not waited for any longer, and have not come
   const pid_t pid_;
 };
 

@@ -24,10 +24,12 @@
 #include <fstream>
 #include <list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/packet.h"
 #include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -41,15 +43,18 @@ constexpr int kControlFd = 3;
 // What a launcher has to end when it is told to; a millisecond is what it takes.
 constexpr std::chrono::milliseconds kEndPatience{1000};
 
-// The number of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
-pid_t pid_of(const UniqueFd& pidfd) {
-  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", pidfd.get()));
-  for (std::string key; info >> key;) {
-    pid_t pid;
-    if (key == "Pid:" && info >> pid) return pid > 0 ? pid : 0;
+// The number behind `key` in such a file of /proc; 0 if there is none.
+pid_t number_in(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string word; file >> word;) {
+    pid_t number;
+    if (word == key && file >> number) return std::max(number, 0);
   }
   return 0;
 }
+
+// Of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
+pid_t pid_of(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
 
 class BrokerProcess {
  public:
@@ -67,6 +72,7 @@ class BrokerProcess {
   void start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds);
   UniqueFd answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds, BrokerAnswer& answer) const;
   UniqueFd open_module(const BrokerRequest& request, BrokerAnswer& answer) const;
+  bool is_ours(pid_t pid) const;
   void tell_to_end(Launcher& launcher);
   void reap();
   int next_timeout() const;
@@ -81,7 +87,7 @@ class BrokerProcess {
 BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_(duties), socket_(socket) {
   ::prctl(PR_SET_NAME, "holdfast-broker");
   ::prctl(PR_SET_DUMPABLE, 0);
-  // What a terminal or a service manager sends to the whole group is for the supervisor to act on.
+  // What a terminal sends to its foreground, or a service manager to all processes, is for the supervisor to act on.
   ::setsid();
   ::signal(SIGTERM, SIG_IGN);
   sigset_t signals;
@@ -89,6 +95,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   sigaddset(&signals, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!child_signals_) ::_exit(1);  // the supervisor notices
   // Standard error stays for what a worker's program says before it has its control socket.
   const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(nowhere.get(), fd);
@@ -142,7 +149,7 @@ bool BrokerProcess::serve_request() {
     start_zygote(request, std::move(packet->fds));
     return true;
   }
-  BrokerAnswer answer;
+  BrokerAnswer answer{.serial = request.serial};
   const UniqueFd opened = answer_to(request, packet->fds, answer);
   const int fd = opened.get();
   return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), std::span(&fd, opened ? 1 : 0)).has_value();
@@ -160,11 +167,13 @@ UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vecto
     case Kind::remove_socket:
       duties_.remove_socket();
       return UniqueFd();
-    case Kind::open_memory:
-      return open_file(fmt::format("/proc/{}/smaps_rollup", request.number));
     case Kind::look_at:
-      if (fds.size() == 1) answer.pid = pid_of(fds.front());
-      return open_file(fmt::format("/proc/{}/statm", answer.pid));
+    case Kind::open_memory: {
+      const pid_t pid = fds.size() == 1 ? pid_of(fds.front()) : 0;
+      if (!is_ours(pid)) break;
+      answer.pid = pid;
+      return open_file(fmt::format("/proc/{}/{}", pid, request.kind == Kind::look_at ? "statm" : "smaps_rollup"));
+    }
     case Kind::open_module:
       return open_module(request, answer);
     case Kind::start_zygote:
@@ -189,6 +198,16 @@ UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& 
   return UniqueFd();
 }
 
+// Whether the process descends from a launcher.
+bool BrokerProcess::is_ours(pid_t pid) const {
+  while (pid > 1) {
+    const auto is_it = [pid](const Launcher& launcher) { return launcher.child.id() == pid; };
+    if (std::any_of(launchers_.begin(), launchers_.end(), is_it)) return true;
+    pid = number_in(fmt::format("/proc/{}/status", pid), "PPid:");
+  }
+  return false;
+}
+
 void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds) {
   if (fds.size() != 2) return;
   // Past the number that it is to have in the child: bound to its own number, it would stay close-on-exec.
@@ -201,7 +220,7 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
   if (::access(duties_.program.c_str(), X_OK) != 0) return fail(std::strerror(errno));  // Boost.Process does not tell
   std::vector<std::string> arguments = duties_.arguments;
   arguments.push_back(fmt::format("--control-fd={}", kControlFd));
-  if (request.single) arguments.push_back(fmt::format("--single-worker={}", request.number));
+  if (request.single) arguments.push_back(fmt::format("--single-worker={}", request.single_worker));
   std::error_code error;
   process::child child(process::exe = duties_.program.string(), process::args = arguments,
                        process::env = process::environment(), process::std_in < process::null,
@@ -215,7 +234,7 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
 void BrokerProcess::tell_to_end(Launcher& launcher) {
   if (launcher.kill_at) return;
   launcher.kill_at = Clock::now() + kEndPatience;
-  ::kill(launcher.child.id(), SIGTERM);
+  ::kill(launcher.child.id(), ipc::kLauncherEndSignal);
   ::kill(launcher.child.id(), SIGCONT);
 }
 

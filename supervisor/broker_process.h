@@ -13,15 +13,17 @@
 
 namespace holdfast::supervisor {
 
-// One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at, the pidfd.
+// One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at and
+// open_memory, a pidfd.
 struct BrokerRequest {
   enum class Kind : std::uint32_t { start_zygote, open_module, look_at, open_memory, remove_socket };
   static constexpr std::size_t kMaxNameBytes = 256;
 
   Kind kind{};
   bool single = false;
-  std::uint64_t number = 0;              // the single worker's id, or the pid
-  char module[kMaxNameBytes] = {};       // ends with a 0
+  std::uint64_t serial = 0;         // of the request
+  std::uint64_t single_worker = 0;  // with `single`: its id
+  char module[kMaxNameBytes] = {};  // ends with a 0
   char version[kMaxNameBytes] = {};
 
   // False: a part is longer than any name may be.
@@ -35,6 +37,7 @@ struct BrokerRequest {
 
 // One packet, for each request but start_zygote. With error 0, a file that was asked for is attached.
 struct BrokerAnswer {
+  std::uint64_t serial = 0;  // of the request that it answers
   int error = 0;  // an errno value
   pid_t pid = 0;  // of look_at
 };

@@ -16,6 +16,7 @@
 
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
+#include "sandbox/privileges.h"
 #include "supervisor/broker.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
@@ -62,11 +63,12 @@ std::size_t raise_descriptor_limit() {
 }
 
 // What workers need is set aside first: clients must not be able to keep the supervisor from starting one.
-std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler) {
+std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, Isolation isolation) {
   constexpr std::size_t kMost = 10'000;
-  constexpr std::size_t kForEachWorker = 3;  // pidfd, socket, and the page while it arrives
+  // pidfd, socket, statm, and the page while it arrives; without a zygote, the control socket and the leash of each.
+  const std::size_t for_each_worker = isolation == Isolation::exec ? 6 : 4;
   constexpr std::size_t kForTheRest = 64;
-  const std::size_t reserved = kForEachWorker * (scheduler.max_workers + scheduler.standby) + kForTheRest;
+  const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.standby) + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
     spdlog::warn("the limit of open files, {}, is low for {} workers; raise it (ulimit -n), or lower --max-workers",
                  descriptors, scheduler.max_workers);
@@ -100,7 +102,7 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
   result.shutdown_grace = options.shutdown_grace;
-  result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler);
+  result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler, options.isolation);
   return result;
 }
 
@@ -150,6 +152,16 @@ int main(int argc, char** argv) {
     }
     listener = std::move(*opened);
   }
+  const auto may_be_missing = [&](const sandbox::SetupResult& result) {
+    if (result) return true;
+    const auto& layers = options.allow_missing;
+    const bool allowed = std::find(layers.begin(), layers.end(), result.error().layer) != layers.end();
+    spdlog::log(allowed ? spdlog::level::warn : spdlog::level::critical, "{}: {}", result.error().layer,
+                result.error().message);
+    if (!allowed && listener) listener->stop();
+    return allowed;
+  };
+  if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
   // From here on, what needs more rights than to serve calls is the broker's to do.
   auto broker = Broker::start({.program = options.worker_program,
                                .arguments = worker_arguments(options),
@@ -183,11 +195,9 @@ int main(int argc, char** argv) {
   std::function<void()> await_brokers_end = [&] {
     broker_end.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
       if (error) return;
-      if (!(*broker)->is_gone()) return await_brokers_end();
-      spdlog::critical("the broker has ended; without it no worker can be started");
+      if ((*broker)->drop_late_answers()) return await_brokers_end();
       status = 1;
-      supervisor.begin_shutdown();
-      supervisor.begin_shutdown();
+      supervisor.end("the broker has ended; without it no worker can be started");
     });
   };
   await_brokers_end();
@@ -220,13 +230,7 @@ int main(int argc, char** argv) {
       supervisor.begin_shutdown();
     });
   }
-  if (auto given_up = give_up_rights(); !given_up) {
-    const auto& layers = options.allow_missing;
-    const bool allowed = std::find(layers.begin(), layers.end(), "supervisor") != layers.end();
-    spdlog::log(allowed ? spdlog::level::warn : spdlog::level::critical, "the supervisor cannot give up its rights: {}: {}",
-                given_up.error().layer, given_up.error().message);
-    if (!allowed) return 1;
-  }
+  if (!may_be_missing(give_up_rights())) return 1;
   supervisor.start([&] {
     if (listener) {
       listener->start([&](Listener::Socket socket) { supervisor.add_client(std::move(socket)); });

@@ -137,12 +137,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Isolation>{{"fork", Isolation::fork}, {"exec", Isolation::exec}}))
       ->default_str("fork");
-  app.add_option("--zygote-forks", options.zygote_forks, "forks after which the zygote is replaced")
+  app.add_option("--zygote-forks", options.zygote_forks, "workers that were given a module after which the zygote is replaced")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}))
       ->capture_default_str();
   add(app, "--zygote-age", options.zygote_age, duration, "10m", "DURATION",
-      "age at which a zygote that has forked is replaced");
+      "age at which a zygote is replaced that had such a worker");
   add(app, "--cpu-limit", options.cpu_limit, duration, "1h", "DURATION",
       "CPU time of a worker over its whole life; it is replaced when it has used half of it");
   app.add_option("--speculation", options.restrict_speculation,

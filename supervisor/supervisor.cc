@@ -262,7 +262,7 @@ void Supervisor::zygote_ready() {
 void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
   if (stopped_) return;
   if (fatal) return stop(fmt::format("cannot start workers: {}", reason));
-  spdlog::error("zygote: {}; its workers die with it; starting another", reason);
+  spdlog::error("zygote: {}; its workers, if it had any, die with it", reason);
 }
 
 void Supervisor::zygote_replaced() {
@@ -550,8 +550,11 @@ void Supervisor::begin_shutdown() {
   turn_.ensure_end();
 }
 
-void Supervisor::finish_shutdown() {
+void Supervisor::finish_shutdown() { end(""); }
+
+void Supervisor::end(std::string reason) {
   if (stopped_) return;
+  shutdown_at_ = steady_clock::now();
   for (auto& [id, call] : calls_) {
     if (call.client == nullptr) continue;
     call.client->answer(call.client_id, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
@@ -560,7 +563,7 @@ void Supervisor::finish_shutdown() {
   }
   const auto clients = std::exchange(clients_, {});
   for (const auto& [session, client] : clients) session->close();
-  stop("");
+  stop(std::move(reason));
 }
 
 void Supervisor::stop(std::string reason) {

@@ -50,6 +50,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // when it is gone.
   void add_client(Connection::Socket socket, std::function<void()> left = nullptr);
 
+  // Answers all open calls `unavailable` and finishes at once, with this reason.
+  void end(std::string reason);
+
   // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
   // then answered `unavailable` too. A second call does the latter at once.
   void begin_shutdown();

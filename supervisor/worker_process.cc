@@ -105,7 +105,8 @@ std::optional<int> WorkerProcess::refused_system_call() const {
 }
 
 const WorkerProcess::Sight& WorkerProcess::sight() const {
-  if (!sight_) {
+  // A broker that could not be asked, or a limit of descriptors that was reached, is not for good.
+  if (!sight_ || sight_->pid == 0) {
     auto seen = broker_.look_at(pidfd_);
     sight_ = Sight{seen.pid, std::move(seen.statm)};
   }
@@ -129,7 +130,7 @@ std::uint64_t WorkerProcess::memory_bytes(steady_clock::time_point now) const {
   constexpr std::chrono::seconds kFresh{1};
   if (now - memory_read_at_ >= kFresh) {
     memory_read_at_ = now;
-    memory_bytes_ = private_memory(broker_.open_memory(pid())).value_or(anonymous_memory(sight().statm));
+    memory_bytes_ = private_memory(broker_.open_memory(pidfd_)).value_or(anonymous_memory(sight().statm));
   }
   return memory_bytes_;
 }

@@ -63,6 +63,7 @@ void Workers::hold(WorkerId worker, Clock::time_point until) {
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
   Entry& entry = entry_of(worker);
   entry.process->send(request);
+  zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.look_at = Clock::now() + options_.stretch / 2;
   wake_at(*entry.look_at);

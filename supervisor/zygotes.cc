@@ -79,10 +79,13 @@ void Zygotes::serve_requests() {
     if (current_->asked_for.empty()) current_->progress_at = Clock::now();
     const WorkerId worker = waiting_.front();
     waiting_.pop_front();
-    ++current_->forks;
     current_->asked_for.insert(worker);
     current_->process->request_fork(static_cast<std::uint64_t>(worker));
   }
+}
+
+void Zygotes::in_use(WorkerId worker) {
+  if (current_ != nullptr && current_->workers.contains(worker)) ++current_->used;
 }
 
 void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::vector<UniqueFd> fds) {
@@ -93,12 +96,19 @@ void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::ve
   } else if (const auto* forked = std::get_if<ipc::WorkerForked>(&reply)) {
     const WorkerId worker{forked->worker};
     if (generation->asked_for.erase(worker) == 0) return;
+    if (!generation->single && &*generation != current_) {
+      // Its zygote has been replaced meanwhile: another is had in its place, and this one ends as its socket closes.
+      waiting_.push_front(worker);
+      end_if_done(generation);
+      return serve_requests();
+    }
     generation->workers.insert(worker);
     serve_requests();
     owner_.worker_forked(worker, std::move(fds));
   } else if (const auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
     const WorkerId worker{failed->worker};
     if (generation->asked_for.erase(worker) == 0) return;
+    end_if_done(generation);
     serve_requests();
     owner_.worker_fork_failed(worker, failed->reason);
   } else if (const auto* exited = std::get_if<ipc::WorkerExited>(&reply)) {
@@ -135,8 +145,8 @@ void Zygotes::end_if_done(Generations::iterator generation) {
 }
 
 void Zygotes::replace_if_due(Clock::time_point now) {
-  if (current_ == nullptr || successor_ != nullptr || start_at_ || current_->forks == 0) return;
-  if (current_->forks >= options_.max_forks || now >= current_->ready_at + options_.max_age) {
+  if (current_ == nullptr || successor_ != nullptr || start_at_ || current_->used == 0) return;
+  if (current_->used >= options_.max_forks || now >= current_->ready_at + options_.max_age) {
     start_generation(std::nullopt);
   }
 }
@@ -198,8 +208,8 @@ std::optional<Zygotes::Clock::time_point> Zygotes::next_wakeup() const {
   for (const Generation& generation : generations_) {
     if (const auto limit = stuck_at(generation)) consider(*limit);
   }
-  if (current_ != nullptr && successor_ == nullptr && !start_at_ && current_->forks > 0) {
-    consider(current_->forks >= options_.max_forks ? Clock::now() : current_->ready_at + options_.max_age);
+  if (current_ != nullptr && successor_ == nullptr && !start_at_ && current_->used > 0) {
+    consider(current_->used >= options_.max_forks ? Clock::now() : current_->ready_at + options_.max_age);
   }
   return next;
 }

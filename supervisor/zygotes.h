@@ -26,8 +26,9 @@ enum class Isolation {
 
 struct ZygotesOptions {
   Isolation isolation = Isolation::fork;
-  std::size_t max_forks = 1000;                                     // of one zygote
-  std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);  // of one that has forked
+  // After so many workers that were given a module, or at this age if there was one, a zygote is replaced.
+  std::size_t max_forks = 1000;
+  std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
 };
 
 class Zygotes final : public ZygoteProcess::Owner {
@@ -59,6 +60,8 @@ class Zygotes final : public ZygoteProcess::Owner {
   void start();
 
   void request(WorkerId worker);
+  // The worker is given a module: what it learns of its zygote, it can tell.
+  void in_use(WorkerId worker);
 
   // To be called at or after next_wakeup().
   void tick(Clock::time_point now);
@@ -70,7 +73,7 @@ class Zygotes final : public ZygoteProcess::Owner {
     std::optional<WorkerId> single;  // isolation by exec: the one worker
     bool ready = false;
     Clock::time_point ready_at;
-    std::size_t forks = 0;
+    std::size_t used = 0;  // workers that were given a module
     std::unordered_set<WorkerId> asked_for;  // forks under way
     std::unordered_set<WorkerId> workers;
     Clock::time_point progress_at;

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "ipc/packet.h"
 #include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
@@ -40,7 +42,7 @@ int wait_for(pid_t child, const sigset_t& signals) {
   for (;;) {
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) return status;
-    if (::sigwaitinfo(&signals, nullptr) == SIGTERM) ::kill(child, SIGKILL);
+    if (::sigwaitinfo(&signals, nullptr) == ipc::kLauncherEndSignal) ::kill(child, SIGKILL);
   }
 }
 
@@ -50,18 +52,18 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   const bool was_root = ::geteuid() == 0;
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options, sandbox::new_session());
-  // What the broker ignores would be ignored here too; and without SIGCHLD there is nothing to wait for.
-  for (int signal : {SIGTERM, SIGCHLD}) ::signal(signal, SIG_DFL);
+  ::signal(SIGTERM, SIG_IGN);  // for the supervisor to act on
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
   require(options, sandbox::enter_namespaces());
-  require(options, sandbox::die_with_parent(SIGTERM));
+  require(options, sandbox::die_with_parent(ipc::kLauncherEndSignal));
   // Held back from here on, so that none can come before wait_for() waits for it.
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, ipc::kLauncherEndSignal);
   sigaddset(&signals, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   const pid_t child = ::fork();
-  if (child < 0) require(options, sandbox::setup_failure("process", "fork", errno));
+  if (child < 0) give_up(options, std::string("fork: ") + std::strerror(errno));
   if (child == 0) become_zygote(options, was_root, arguments);
 
   // The control socket stays open for one last message, and only where there is no zygote to send it.

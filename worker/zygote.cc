@@ -206,6 +206,8 @@ void swallow_output() {
 
 }  // namespace
 
+void give_up(const ZygoteOptions& options, const std::string& reason) { say_and_exit(options.control_fd, reason); }
+
 void require(const ZygoteOptions& options, const sandbox::SetupResult& result) {
   if (result || options.allow_missing.contains(result.error().layer)) return;
   say_and_exit(options.control_fd, result.error().layer + ": " + result.error().message);

@@ -10,6 +10,9 @@ namespace holdfast::worker {
 // `single_worker`, becomes that worker. To be called in pid 1 of the new pid namespace.
 [[noreturn]] void run_zygote(const ZygoteOptions& options);
 
+// Tells the supervisor why there can be no worker, and ends.
+[[noreturn]] void give_up(const ZygoteOptions& options, const std::string& reason);
+
 // Returns if the layer is in place, or is allowed to be missing. Else tells the supervisor why not, and ends.
 void require(const ZygoteOptions& options, const sandbox::SetupResult& result);
 

@@ -27,11 +27,12 @@ exports.usesLargeBuffers = () => { for (let i = 0; i < 20; i++) new Uint8Array(5
 exports.usesLargeTexts = () => 'ÄÖÜé'.repeat(50000).normalize('NFKD').toLocaleUpperCase('tr').length;
 exports.segments = () => [...new Intl.Segmenter('th', { granularity: 'word' }).segment('สวัสดีครับ'.repeat(200))].length;
 exports.readsTheTime = () => Date.now() > 1e12;
+exports.formatsTheTime = () => new Intl.DateTimeFormat('en').format().length;
 exports.waits = () => new Promise((resolve) => setTimeout(resolve, 5));
 exports.loops = function loops() { for (;;); };
 )js";
 constexpr const char* kFunctions[] = {"collectsGarbage", "isOptimised",  "usesLargeBuffers", "usesLargeTexts",
-                                      "segments",        "readsTheTime", "waits"};
+                                      "segments",        "readsTheTime", "formatsTheTime",   "waits"};
 
 // A supervisor whose workers lack one row, or none.
 class Lacking {

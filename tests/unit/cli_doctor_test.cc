@@ -17,7 +17,7 @@ Examination in_order() {
     all.worker.namespaces[kind] = std::string(kind) + ":[2]";
   }
   all.worker.status = {{"NoNewPrivs", "1"}, {"Uid", "65534\t65534\t65534\t65534"}, {"Gid", "65534\t65534\t65534\t65534"},
-                       {"Threads", "1"},    {"Seccomp", "2"},                      {"SigIgn", "0000000000000000"},
+                       {"Threads", "1"},    {"Seccomp", "2"},                      {"SigIgn", "0000000000004000"},
                        {"SigBlk", "0000000000000000"},
                        {"Speculation_Store_Bypass", "thread force mitigated"},
                        {"SpeculationIndirectBranch", "conditional force disabled"}};
@@ -75,6 +75,7 @@ TEST_CASE("each layer that is not in place is missing") {
       {"process ", [](auto& all) { all.worker.has_environment = true; }},
       {"process ", [](auto& all) { all.worker.has_terminal = true; }},
       {"process ", [](auto& all) { all.worker.status["SigIgn"] = "0000000000001000"; }},
+      {"speculation ", [](auto& all) { all.worker.status["Speculation_Store_Bypass"] = "thread vulnerable"; }},
       {"limits ", [](auto& all) { all.worker.limits["Max data size"] = {"unlimited", "unlimited"}; }},
       {"limits ", [](auto& all) { all.worker.limits["Max processes"] = {"0", "100"}; }},
       {"limits ", [](auto& all) { all.worker.limits.erase("Max cpu time"); }},

@@ -278,3 +278,19 @@ TEST_CASE("a caller with a second thread is refused and told why") {
   CHECK(ending.exited(0));
   CHECK(ending.said.find("one thread") != std::string::npos);
 }
+
+TEST_CASE("the root of a caller that could enter no namespaces stays as it is") {
+  // Root of a container that maps no id but its own: it may mount, but not become nobody.
+  const Ending ending =
+      start_child(Caller::itself, [](SharedNotes& notes) {
+        const uid_t outside = geteuid();
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) _exit(kNotPrepared);
+        std::ofstream("/proc/self/uid_map") << "0 " << outside << " 1";
+        run_and_leave(notes, [] {
+          if (enter_namespaces()) return std::string("entered");
+          const bool sealed = seal_root().has_value();
+          return std::string(sealed ? "sealed, " : "not sealed, ") + outcome(access("/proc/self/status", F_OK));
+        });
+      }).finish();
+  CHECK(ending.said == "not sealed, ok");
+}

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "sandbox/seccomp_policy.h"
 #include "tests/unit/sandbox_test_support.h"
@@ -238,6 +239,8 @@ TEST_CASE("a locked process reads, answers, waits, allocates, asks for the time 
         for (const int clock : {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID}) {
           if (syscall(SYS_clock_gettime, clock, &time) != 0) return "clock_gettime";
         }
+        timeval wall{};
+        if (syscall(SYS_gettimeofday, &wall, nullptr) != 0) return "gettimeofday";
         if (syscall(SYS_getpid) <= 0) return "getpid";
         return "all";
       });

@@ -1,7 +1,7 @@
 // The broker: what it does for a supervisor, and what it does not do for one that was taken over.
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -63,21 +63,21 @@ TEST_CASE("the broker opens the files of modules, and tells why it cannot") {
   CHECK(broker->open_module({"sum", "v2"}).error() == ENOENT);
 }
 
-TEST_CASE("the broker opens nothing whose name is no module's") {
+TEST_CASE("the broker asks for nothing whose name is no module's") {
   const TemporaryFolder folder;
-  bool asked = false;
+  const auto asked = folder.path() / "asked";
   const auto broker = start({.open_module = [&](const ModuleName&) -> tl::expected<UniqueFd, int> {
-    asked = true;
+    std::ofstream(asked) << "yes";
     return tl::unexpected(EPERM);
   }});
-  // The duty is asked in the broker's process; here only what comes back tells.
   for (const ModuleName& name : {ModuleName{"../secret", "v1"}, ModuleName{"sum", "/etc/passwd"}, ModuleName{"", ""},
                                  ModuleName{std::string(300, 'x'), "v1"}, ModuleName{std::string("a\0b", 3), "v1/.."}}) {
     CAPTURE(name.module);
     CHECK(broker->open_module(name).error() == ENOENT);
+    CHECK_FALSE(std::filesystem::exists(asked));
   }
   CHECK(broker->open_module({"sum", "v1"}).error() == EPERM);
-  CHECK_FALSE(asked);
+  CHECK(std::filesystem::exists(asked));
 }
 
 TEST_CASE("a program that cannot be started is told of on its control socket, and its leash ends") {
@@ -112,25 +112,41 @@ TEST_CASE("what was started ends when its leash is let go") {
   CHECK(becomes_readable(control.ours));
 }
 
-TEST_CASE("the broker looks at a process by its descriptor") {
-  const auto broker = start({});
-  const auto seen = broker->look_at(open_pidfd(::getpid()));
-  CHECK(seen.pid == ::getpid());
+TEST_CASE("the broker looks at what it has started, and at what that has started, and at nothing else") {
+  const TemporaryFolder folder;
+  const auto program = folder.write("family", "#!/bin/sh\nsleep 60 & echo $! > " + (folder.path() / "new").string() +
+                                                  " && mv " + (folder.path() / "new").string() + " " +
+                                                  (folder.path() / "child").string() + "; wait\n");
+  std::filesystem::permissions(program, std::filesystem::perms(0700));
+  const auto broker = start({.program = program});
+  ControlPair control;
+  const UniqueFd leash = broker->start_zygote(control.theirs, std::nullopt);
+  pid_t child = 0;
+  for (int i = 0; i < 10'000 && child == 0; ++i) {
+    std::ifstream(folder.path() / "child") >> child;
+    if (child == 0) ::usleep(1000);
+  }
+  REQUIRE(child != 0);
+  const auto seen = broker->look_at(open_pidfd(child));
+  CHECK(seen.pid == child);
   CHECK(contents(seen.statm).find(' ') != std::string::npos);
-  CHECK(contents(broker->open_memory(::getpid())).size() > 0);
-  CHECK_FALSE(broker->open_memory(-1));
+  CHECK(contents(broker->open_memory(open_pidfd(child))).size() > 0);
+  for (const pid_t other : {::getpid(), ::getppid()}) {
+    CHECK(broker->look_at(open_pidfd(other)).pid == 0);
+    CHECK_FALSE(broker->open_memory(open_pidfd(other)));
+  }
 }
 
 TEST_CASE("a request that makes no sense ends the broker, and that is noticed") {
   for (const std::size_t size : {std::size_t{1}, sizeof(BrokerRequest) - 1}) {
     const auto broker = start({});
-    CHECK_FALSE(broker->is_gone());
+    CHECK(broker->drop_late_answers());
     const std::string garbage(size, 'x');
     REQUIRE(::send(broker->socket().get(), garbage.data(), garbage.size(), MSG_NOSIGNAL) > 0);
     CHECK(becomes_readable(broker->socket()));
-    CHECK(broker->is_gone());
+    CHECK_FALSE(broker->drop_late_answers());
     CHECK(broker->open_module({"sum", "v1"}).error() == EPIPE);
-    CHECK_FALSE(broker->open_memory(::getpid()));
+    CHECK_FALSE(broker->open_memory(open_pidfd(::getpid())));
   }
 }
 

@@ -1,0 +1,55 @@
+// What the supervisor makes of the broker's answers, and what it can have of the broker.
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <sys/mman.h>
+
+#include "ipc/pidfd.h"
+#include "supervisor/broker.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+// What it opens for a module is a memory file with the module's name in it; "slow" takes longer than the supervisor
+// waits, as a file system that hangs does.
+tl::expected<UniqueFd, int> open_named_file(const ipc::ModuleName& name) {
+  if (name.module == "slow") ::sleep(2);
+  UniqueFd file(::memfd_create("module", MFD_CLOEXEC));
+  if (::write(file.get(), name.module.data(), name.module.size()) < 0) return tl::unexpected(errno);
+  return file;
+}
+
+std::unique_ptr<Broker> start() {
+  auto broker = Broker::start({.program = {}, .arguments = {}, .open_module = open_named_file, .remove_socket = [] {}});
+  REQUIRE(broker.has_value());
+  return std::move(*broker);
+}
+
+// The text of a file that was opened, or what errno says of the failure.
+std::string outcome(const tl::expected<UniqueFd, int>& opened) {
+  if (!opened) return strerrorname_np(opened.error());
+  char text[64];
+  const ssize_t count = ::pread(opened->get(), text, sizeof text, 0);
+  return std::string(text, count < 0 ? 0 : static_cast<std::size_t>(count));
+}
+
+TEST_CASE("an answer of the broker that comes too late is not taken for that to the next request") {
+  const auto broker = start();
+  CHECK(outcome(broker->open_module({"one", "v1"})) == "one");
+  CHECK(outcome(broker->open_module({"slow", "v1"})) == "EAGAIN");
+  // Until the late answer has come, the broker is not asked again.
+  CHECK(outcome(broker->open_module({"two", "v1"})) != "slow");
+  CHECK(outcome(broker->open_module({"three", "v1"})) != "two");
+}
+
+TEST_CASE("the broker shows the memory of no process but its own zygotes and their workers") {
+  const auto broker = start();
+  CHECK_FALSE(broker->open_memory(open_pidfd(::getpid())));
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
