@@ -257,6 +257,19 @@ TEST_CASE("a start as late as can be said does not buy time") {
   CHECK(worker.caught_after(1.0) == kBudget);
 }
 
+TEST_CASE("a worker that sleeps in a stretch which is nearly over is not looked at all the time") {
+  Worker worker;
+  worker.begin();
+  worker.page.start = worker.now - kBudget + 2ms;
+  int looks = 0;
+  for (const TimePoint end = worker.now + kBudget; worker.now < end; ++looks) {
+    const auto verdict = worker.look();
+    REQUIRE_FALSE(verdict.exceeded);
+    worker.pass(verdict.look_again - worker.now, 0s);
+  }
+  CHECK(looks <= 20);
+}
+
 TEST_CASE("a stretch of the module's top level is watched like any other") {
   Worker worker;
   worker.begin(UINT64_MAX);
