@@ -32,8 +32,15 @@ constexpr Limit kFixedLimits[] = {
 };
 
 SetupResult set(const Limit& limit) {
-  const rlimit both{limit.value, limit.value};
+  rlimit both{limit.value, limit.value};
   if (setrlimit(limit.resource, &both) == 0) return {};
+  // What is stricter already may stay so, but for the memory that modules were promised.
+  rlimit now{};
+  if (errno == EPERM && getrlimit(limit.resource, &now) == 0 && now.rlim_max < limit.value) {
+    both = {now.rlim_max, now.rlim_max};
+    if (setrlimit(limit.resource, &both) == 0 && limit.resource != RLIMIT_DATA && limit.resource != RLIMIT_AS) return {};
+    errno = EPERM;
+  }
   return setup_failure(kLayer, limit.name, errno,
                        errno == EPERM
                            ? "the limit that holdfast was started with is lower: raise it (ulimit -H, or the "
@@ -61,6 +68,7 @@ tl::expected<std::uint64_t, SetupError> status_bytes(std::string_view field) {
 }  // namespace
 
 SetupResult apply_limits(const ResourceLimits& limits) {
+  Failures failures;
   const Limit chosen[] = {
       {RLIMIT_DATA, "setrlimit(RLIMIT_DATA)", limits.data_bytes},
       {RLIMIT_AS, "setrlimit(RLIMIT_AS)", limits.address_space_bytes},
@@ -68,13 +76,10 @@ SetupResult apply_limits(const ResourceLimits& limits) {
       {RLIMIT_CPU, "setrlimit(RLIMIT_CPU)", static_cast<std::uint64_t>(limits.cpu_time.count())},
   };
   for (const Limit& limit : chosen) {
-    if (limit.value == 0) continue;
-    if (SetupResult done = set(limit); !done) return done;
+    if (limit.value != 0) failures.note(set(limit));
   }
-  for (const Limit& limit : kFixedLimits) {
-    if (SetupResult done = set(limit); !done) return done;
-  }
-  return {};
+  for (const Limit& limit : kFixedLimits) failures.note(set(limit));
+  return std::move(failures).first();
 }
 
 tl::expected<std::uint64_t, SetupError> data_bytes_in_use() { return status_bytes("VmData:"); }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "sandbox/privileges.h"
+
 namespace holdfast::sandbox {
 namespace {
 
@@ -50,16 +52,6 @@ std::string_view unshare_advice(int error) {
   }
 }
 
-SetupResult become_nobody() {
-  constexpr std::string_view advice =
-      "root without the right to change its ids: start as an ordinary user, or grant CAP_SETUID and CAP_SETGID and "
-      "map id 65534 into the container";
-  if (setgroups(0, nullptr) != 0) return setup_failure(kLayer, "setgroups(none)", errno, advice);
-  if (setresgid(kNobody, kNobody, kNobody) != 0) return setup_failure(kLayer, "setresgid(65534)", errno, advice);
-  if (setresuid(kNobody, kNobody, kNobody) != 0) return setup_failure(kLayer, "setresuid(65534)", errno, advice);
-  return {};
-}
-
 // The kernel takes each of these files in a single write(2) (user_namespaces(7)).
 SetupResult write_proc_file(const std::string& path, std::string_view text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
@@ -85,7 +77,10 @@ SetupResult map_ids(uid_t outside_uid, gid_t outside_gid) {
 
 SetupResult enter_namespaces() {
   if (geteuid() == 0) {
-    if (SetupResult done = become_nobody(); !done) return done;
+    if (SetupResult done = become_nobody(); !done) {
+      done.error().layer = kLayer;
+      return done;
+    }
   }
   // A process that is not dumpable does not own its /proc/self (proc(5)), and a change of ids makes it so.
   if (prctl(PR_SET_DUMPABLE, 1) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 1)", errno);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <grp.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -14,6 +15,9 @@ namespace holdfast::sandbox {
 namespace {
 
 constexpr std::string_view kLayer = "privileges";
+
+// The overflow id (/proc/sys/kernel/overflowuid): owns nothing on any well-kept host.
+constexpr id_t kNobodyId = 65534;
 
 using CapabilitySets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
@@ -30,45 +34,52 @@ tl::expected<bool, SetupError> may_change_bounds() {
   return (held[CAP_TO_INDEX(CAP_SETPCAP)].effective & CAP_TO_MASK(CAP_SETPCAP)) != 0;
 }
 
-SetupResult lock_bounds() {
-  if (prctl(PR_SET_SECUREBITS, kSecurebits) != 0) return setup_failure(kLayer, "prctl(PR_SET_SECUREBITS)", errno);
+void lock_bounds(Failures& failures) {
+  if (prctl(PR_SET_SECUREBITS, kSecurebits) != 0) {
+    failures.note(setup_failure(kLayer, "prctl(PR_SET_SECUREBITS)", errno));
+  }
   // The kernel answers EINVAL past its last capability.
   for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
-    if (prctl(PR_CAPBSET_DROP, capability) != 0) return setup_failure(kLayer, "prctl(PR_CAPBSET_DROP)", errno);
+    if (prctl(PR_CAPBSET_DROP, capability) != 0) {
+      return failures.note(setup_failure(kLayer, "prctl(PR_CAPBSET_DROP)", errno));
+    }
   }
-  return {};
 }
 
-SetupResult empty_capability_sets(std::span<const unsigned> keep) {
+SetupResult empty_capability_sets() {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return setup_failure(kLayer, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)", errno);
   }
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  CapabilitySets held{};
-  if (syscall(SYS_capget, &header, held.data()) != 0) return setup_failure(kLayer, "capget", errno);
-  CapabilitySets kept{};
-  for (const unsigned capability : keep) {
-    auto& set = kept[CAP_TO_INDEX(capability)];
-    set.permitted |= held[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability);
-    set.effective = set.permitted;
-  }
-  if (syscall(SYS_capset, &header, kept.data()) != 0) return setup_failure(kLayer, "capset", errno);
+  const CapabilitySets none{};
+  if (syscall(SYS_capset, &header, none.data()) != 0) return setup_failure(kLayer, "capset(none)", errno);
   return {};
 }
 
 }  // namespace
 
-SetupResult drop_privileges(std::span<const unsigned> keep) {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
+SetupResult drop_privileges() {
+  Failures failures;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    failures.note(setup_failure(kLayer, "prctl(PR_SET_NO_NEW_PRIVS)", errno));
+  }
   // Without CAP_SETPCAP the bounds cannot be changed. Nor do they matter: they limit what execve(2) can grant, and
   // no_new_privs has it grant nothing.
   const tl::expected<bool, SetupError> changeable = may_change_bounds();
-  if (!changeable) return tl::unexpected(changeable.error());
-  if (*changeable) {
-    if (SetupResult done = lock_bounds(); !done) return done;
-  }
-  if (SetupResult done = empty_capability_sets(keep); !done) return done;
-  if (prctl(PR_SET_DUMPABLE, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno);
+  if (!changeable) failures.note(tl::unexpected(changeable.error()));
+  if (changeable && *changeable) lock_bounds(failures);
+  failures.note(empty_capability_sets());
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) failures.note(setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno));
+  return std::move(failures).first();
+}
+
+SetupResult become_nobody() {
+  constexpr std::string_view advice =
+      "root without the right to change its ids: start as an ordinary user, or grant CAP_SETUID and CAP_SETGID and "
+      "map id 65534 into the container";
+  if (setgroups(0, nullptr) != 0) return setup_failure(kLayer, "setgroups(none)", errno, advice);
+  if (setresgid(kNobodyId, kNobodyId, kNobodyId) != 0) return setup_failure(kLayer, "setresgid(65534)", errno, advice);
+  if (setresuid(kNobodyId, kNobodyId, kNobodyId) != 0) return setup_failure(kLayer, "setresuid(65534)", errno, advice);
   return {};
 }
 

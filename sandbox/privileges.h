@@ -1,8 +1,6 @@
 // Gives up, for good, everything that a process may do beyond its plain user's rights.
 #pragma once
 
-#include <span>
-
 #include "sandbox/setup_error.h"
 
 namespace holdfast::sandbox {
@@ -12,9 +10,11 @@ namespace holdfast::sandbox {
 // outside can look into the process.
 //
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
-//
-// `keep` are capabilities to hold on to, as far as the caller has them; a worker has no use for any.
-[[nodiscard]] SetupResult drop_privileges(std::span<const unsigned> keep = {});
+[[nodiscard]] SetupResult drop_privileges();
+
+// Has root become uid and gid 65534 ("nobody"), without supplementary groups, for good. Takes CAP_SETUID and CAP_SETGID.
+// Layer "privileges".
+[[nodiscard]] SetupResult become_nobody();
 
 // Gives the caller, and the children that it makes from now on, a session keyring of their own, with no keys of the host's
 // session in it (keyrings(7)). Each counts against the user's quota: one for all workers is enough, as none can use it.

@@ -7,6 +7,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <tl/expected.hpp>
 
@@ -22,6 +23,19 @@ struct SetupError {
 };
 
 using SetupResult = tl::expected<void, SetupError>;
+
+// The first failure of several steps, of which each is taken even if one before it has failed: where a layer may be missing,
+// as much of it as can be had is had.
+class Failures {
+ public:
+  void note(SetupResult result) {
+    if (first_ && !result) first_ = std::move(result);
+  }
+  SetupResult first() && { return std::move(first_); }
+
+ private:
+  SetupResult first_;
+};
 
 // The error for `call`, which failed with `error` (an errno value). `advice`, where there is any, tells an operator
 // what to change on the host.

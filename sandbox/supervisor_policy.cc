@@ -37,7 +37,7 @@ constexpr PolicyRow kPolicy[] = {
     {"close", kAnyArguments, "the same"},
     {"poll", kAnyArguments, "waits for the broker's answer"},
     {"socketpair", kPacketPair, "the control socket of another zygote. Of a kind that cannot be sent to anybody else"},
-    {"pidfd_send_signal", kAnyArguments, "stops and kills workers: those whose pidfd the zygote has sent"},
+    {"pidfd_send_signal", kAnyArguments, "stops and kills workers, by the pidfds that zygotes send"},
     {"wait4", kAnyArguments, "the broker's end"},
 
     {"read", kAnyArguments, "modules that the broker has opened, signals and timers"},
@@ -45,8 +45,7 @@ constexpr PolicyRow kPolicy[] = {
     {"write", kAnyArguments, "the log, --ready-fd, and waking the event loop"},
     {"writev", kAnyArguments, "the log, as the C library writes it"},
     {"lseek", kAnyArguments, "the log, as the C library closes it"},
-    {"newfstatat", int_equals(3, AT_EMPTY_PATH), "fstat(3): the size of a module and of a shared page"},
-    {"fstat", kAnyArguments, "the same, as other C libraries do it"},
+    {"fstat", kAnyArguments, "the size of a module and of a shared page. Not newfstatat(2), which takes a path"},
     {"fcntl", int_equals(1, F_GET_SEALS), "a worker's page must be sealed"},
 
     {"mmap", kPrivateMemory, "malloc(3)"},

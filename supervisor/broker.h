@@ -28,6 +28,7 @@ class Broker {
   struct Duties {
     std::filesystem::path program;       // holdfast-worker
     std::vector<std::string> arguments;  // for it, besides those that differ from one start to the next
+    std::size_t max_programs = 16;         // at a time; a start beyond it fails
     std::function<tl::expected<UniqueFd, int>(const ipc::ModuleName&)> open_module;  // else an errno value
     std::function<void()> remove_socket;
   };

@@ -217,10 +217,16 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
     encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
     (void)ipc::send_packet(control.get(), out.data(), {});
   };
+  // Whoever holds the other end may never read.
+  ::fcntl(control.get(), F_SETFL, O_NONBLOCK);
+  if (launchers_.size() >= duties_.max_programs) {
+    return fail(fmt::format("{} programs were started and have not ended", launchers_.size()));
+  }
   if (::access(duties_.program.c_str(), X_OK) != 0) return fail(std::strerror(errno));  // Boost.Process does not tell
   std::vector<std::string> arguments = duties_.arguments;
   arguments.push_back(fmt::format("--control-fd={}", kControlFd));
   if (request.single) arguments.push_back(fmt::format("--single-worker={}", request.single_worker));
+  ::fcntl(control.get(), F_SETFL, 0);
   std::error_code error;
   process::child child(process::exe = duties_.program.string(), process::args = arguments,
                        process::env = process::environment(), process::std_in < process::null,

@@ -1,6 +1,8 @@
 #include "supervisor/connection.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
+#include <set>
 
 namespace holdfast::supervisor {
 
@@ -9,10 +11,13 @@ using boost::system::error_code;
 namespace {
 
 // What frames that have only begun to arrive may hold, of all connections together: many peers that send a part of a
-// large one each, and no more, must not exhaust the host. Small parts do not count.
+// large one each, and no more, must not exhaust the host. Past it, whoever holds most is cut off: who only sends a frame
+// of a usual size is not to pay for others. Small parts do not count.
 constexpr std::size_t kMaxPartialBytes = std::size_t{512} << 20;
 constexpr std::size_t kSmallPartialBytes = std::size_t{64} << 10;
-std::size_t all_partial_bytes = 0;  // the supervisor has one thread
+// The supervisor has one thread.
+std::size_t all_partial_bytes = 0;
+std::set<Connection*> partial_holders;
 
 }  // namespace
 
@@ -22,7 +27,7 @@ Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits)
   socket_.non_blocking(true, ignored);
 }
 
-Connection::~Connection() { all_partial_bytes -= partial_bytes_; }
+Connection::~Connection() { hold_partial(0); }
 
 void Connection::start() { read(); }
 
@@ -104,18 +109,30 @@ void Connection::handle_frames() {
     on_frame(**frame);
   }
   handling_ = false;
-  if (open_ && !account_for_partial_frame()) {
-    paused_ = true;
-    on_violation({"too much memory is held for frames that have not arrived in full; try again later"});
+  hold_partial(open_ && in_.buffered_bytes() > kSmallPartialBytes ? in_.buffered_bytes() : 0);
+  cut_off_largest_holders();
+}
+
+void Connection::hold_partial(std::size_t bytes) {
+  all_partial_bytes += bytes - partial_bytes_;
+  partial_bytes_ = bytes;
+  if (bytes > 0) {
+    partial_holders.insert(this);
+  } else {
+    partial_holders.erase(this);
   }
 }
 
-bool Connection::account_for_partial_frame() {
-  const std::size_t held = in_.buffered_bytes() > kSmallPartialBytes ? in_.buffered_bytes() : 0;
-  const bool grown = held > partial_bytes_;
-  all_partial_bytes += held - partial_bytes_;
-  partial_bytes_ = held;
-  return !grown || all_partial_bytes <= kMaxPartialBytes;
+void Connection::cut_off_largest_holders() {
+  while (all_partial_bytes > kMaxPartialBytes) {
+    Connection& largest = **std::max_element(partial_holders.begin(), partial_holders.end(), [](auto* one, auto* other) {
+      return one->partial_bytes_ < other->partial_bytes_;
+    });
+    const auto kept = largest.shared_from_this();
+    largest.hold_partial(0);
+    largest.paused_ = true;
+    largest.on_violation({"too much memory is held for frames that have not arrived in full; try again later"});
+  }
 }
 
 void Connection::end(std::string_view reason) {

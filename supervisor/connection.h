@@ -53,7 +53,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void at_end_of_turn() override;
   void read();
   void handle_frames();
-  bool account_for_partial_frame();
+  void hold_partial(std::size_t bytes);
+  static void cut_off_largest_holders();
   void end(std::string_view reason);
 
   Turn& turn_;

@@ -88,6 +88,18 @@ void mend_inheritance() {
   }
 }
 
+// What a parent left open is none of the supervisor's, who reads what strangers send.
+void close_all_but(std::vector<int> kept) {
+  kept.push_back(STDERR_FILENO);
+  std::sort(kept.begin(), kept.end());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] < STDERR_FILENO) continue;
+    const unsigned begin = static_cast<unsigned>(kept[i]) + 1;
+    const unsigned end = i + 1 < kept.size() ? static_cast<unsigned>(kept[i + 1]) : ~0U;
+    if (begin < end) ::close_range(begin, end - (i + 1 < kept.size() ? 1 : 0), 0);
+  }
+}
+
 SupervisorOptions supervisor_options(const Options& options, std::size_t descriptors) {
   SupervisorOptions result;
   result.scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(options.memory_bytes);
@@ -132,6 +144,7 @@ int main(int argc, char** argv) {
   auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);
+  close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
   set_up_log(options.log_level);
   const std::size_t descriptors = raise_descriptor_limit();
 
@@ -162,9 +175,12 @@ int main(int argc, char** argv) {
     return allowed;
   };
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
+  const SupervisorOptions options_of_supervisor = supervisor_options(options, descriptors);
   // From here on, what needs more rights than to serve calls is the broker's to do.
   auto broker = Broker::start({.program = options.worker_program,
                                .arguments = worker_arguments(options),
+                               // A zygote that was replaced lives as long as its last worker.
+                               .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
                                .open_module = [&](const ModuleName& name) { return sources.open(name); },
                                .remove_socket = [&] {
                                  if (listener) listener->remove_files();
@@ -179,7 +195,7 @@ int main(int argc, char** argv) {
   int status = 0;
   asio::signal_set signals(io, SIGTERM, SIGINT);
   asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
-  Supervisor supervisor(io, supervisor_options(options, descriptors), sources, **broker, [&](const std::string& failure) {
+  Supervisor supervisor(io, options_of_supervisor, sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
       spdlog::critical("{}", failure);
       status = 1;

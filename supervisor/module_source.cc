@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "ipc/file_status.h"
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
 
@@ -65,7 +66,7 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
   }
   const UniqueFd file = std::move(*opened);
   struct stat status;
-  if (::fstat(file.get(), &status) != 0) return tl::unexpected(unusable(name, std::strerror(errno)));
+  if (!file_status(file, status)) return tl::unexpected(unusable(name, std::strerror(errno)));
   if (!S_ISREG(status.st_mode)) return tl::unexpected(unusable(name, "it is not a regular file"));
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size > kMaxSourceBytes) {

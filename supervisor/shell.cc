@@ -1,9 +1,7 @@
 #include "supervisor/shell.h"
 
-#include <linux/capability.h>
 #include <time.h>
-
-#include <array>
+#include <unistd.h>
 
 #include "sandbox/privileges.h"
 #include "sandbox/seccomp_policy.h"
@@ -12,10 +10,13 @@ namespace holdfast::supervisor {
 
 sandbox::SetupResult give_up_rights() {
   ::tzset();  // the log's: reads a file on first use
-  constexpr std::array<unsigned, 1> kKept = {CAP_KILL};
-  auto done = sandbox::drop_privileges(kKept)
-                  .and_then([] { return sandbox::compile(sandbox::supervisor_policy()); })
-                  .and_then([](const sandbox::SeccompProgram& program) { return sandbox::load(program); });
+  sandbox::Failures failures;
+  if (::geteuid() == 0) failures.note(sandbox::become_nobody());
+  failures.note(sandbox::drop_privileges());
+  failures.note(sandbox::compile(sandbox::supervisor_policy()).and_then([](const sandbox::SeccompProgram& program) {
+    return sandbox::load(program);
+  }));
+  auto done = std::move(failures).first();
   if (!done) done.error().layer = "supervisor";
   return done;
 }

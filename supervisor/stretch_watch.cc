@@ -33,7 +33,11 @@ StretchWatch::Verdict StretchWatch::look(const StretchView& view, TimePoint now,
   }
   const Duration used = cpu && seen_cpu_ ? std::min(elapsed, seen_elapsed_ + (*cpu - *seen_cpu_)) : elapsed;
   if (used >= budget_) return {.exceeded = true};
-  return {.exceeded = false, .look_again = now + std::max<Duration>(budget_ - used, kLeastWait)};
+  // One that sleeps, or claims to have begun long ago, is not worth a look every millisecond.
+  const bool stood_still = cpu && last_cpu_ && *cpu - *last_cpu_ < kLeastWait;
+  last_cpu_ = cpu;
+  return {.exceeded = false,
+          .look_again = now + std::max<Duration>(budget_ - used, stood_still ? budget_ / 16 : Duration(kLeastWait))};
 }
 
 }  // namespace holdfast::supervisor

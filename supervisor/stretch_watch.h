@@ -42,6 +42,7 @@ class StretchWatch {
   TimePoint seen_start_{};
   Duration seen_elapsed_{};  // how long it had lasted when the CPU clock was first read
   std::optional<Duration> seen_cpu_;
+  std::optional<Duration> last_cpu_;  // at the last look
 };
 
 }  // namespace holdfast::supervisor

@@ -313,7 +313,7 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answer) {
 }
 
 void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
-  LogBudget& budget = log_budgets_[worker];
+  LogBudget& budget = log_budgets_[scheduler_.view(worker).module.value_or(ModuleId{0})];
   const TimePoint now = steady_clock::now();
   if (!budget.take(line.text.size(), now)) {
     if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
@@ -345,7 +345,6 @@ void Supervisor::worker_stopping(WorkerId worker) { scheduler_.worker_stopping(w
 void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (stopped_) return;
   const std::string module = module_of(worker);
-  log_budgets_.erase(worker);
   const auto now = steady_clock::now();
   WorkerEnd shown = end;
   shown.stack = ipc::clean_utf8(end.stack, 32 << 10);

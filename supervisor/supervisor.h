@@ -150,7 +150,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Modules that were found once. Bounded by the files that the operator's directory ever had.
   std::map<ModuleName, ModuleId> module_ids_;
   std::vector<const ModuleName*> module_names_;  // by id, less one
-  std::unordered_map<WorkerId, LogBudget> log_budgets_;
+  std::unordered_map<ModuleId, LogBudget> log_budgets_;  // a module that crashes has no more than one that lives
 
   boost::asio::steady_timer timer_;
   std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early

@@ -43,6 +43,8 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
       return fmt::format("ended because V8 gave up: {}", end.detail);
     case EndCause::sandbox_violation:
       return fmt::format("attempted the system call {}, which the sandbox forbids", end.detail);
+    case EndCause::worn_out:
+      return "had used all the CPU time that a worker may use over its life (--cpu-limit)";
     case EndCause::crashed:
       return fmt::format("died of {}", death(end.wait_status));
     case EndCause::lock_failed:
@@ -58,6 +60,7 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
 ErrorCode code_of(EndCause cause) {
   switch (cause) {
     case EndCause::cpu_exceeded:
+    case EndCause::worn_out:
       return ErrorCode::cpu_exceeded;
     case EndCause::deadline_exceeded:
     case EndCause::ignored_cancel:

@@ -19,6 +19,7 @@ enum class EndCause {
   out_of_memory,       // ended itself at its limit
   fatal,               // ended itself: V8 gave up
   sandbox_violation,   // died of a system call that the filter refuses
+  worn_out,            // killed by the kernel: it had used all of its CPU time
   crashed,             // died of a signal, or exited
   lock_failed,         // ended itself: it could not lock itself down
   zygote_died,         // died with its zygote

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "ipc/file_status.h"
 #include "ipc/pidfd.h"
 #include "ipc/worker_status.h"
 #include "supervisor/host_memory.h"
@@ -35,7 +36,7 @@ std::uint64_t random_tag() {
 std::optional<PageMapping> PageMapping::map(const UniqueFd& memory) {
   struct stat status;
   const int seals = ::fcntl(memory.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || ::fstat(memory.get(), &status) != 0 ||
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || !file_status(memory, status) ||
       status.st_size < static_cast<off_t>(ipc::kSharedPageBytes)) {
     return std::nullopt;
   }
@@ -113,11 +114,7 @@ const WorkerProcess::Sight& WorkerProcess::sight() const {
   return *sight_;
 }
 
-std::uint64_t WorkerProcess::grown_bytes() const {
-  const std::uint64_t now = anonymous_memory(sight().statm);
-  if (!first_bytes_) first_bytes_ = now;
-  return now - std::min(now, *first_bytes_);
-}
+std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(sight().statm); }
 
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   clockid_t clock;

@@ -87,8 +87,8 @@ class WorkerProcess final : public Connection {
   // the kernel a walk.
   std::uint64_t memory_bytes(std::chrono::steady_clock::time_point now) const;
 
-  // By how much its anonymous memory has grown since it was first asked for. Cheap.
-  std::uint64_t grown_bytes() const;
+  // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
+  std::uint64_t anonymous_bytes() const;
 
   using Connection::pause;
   using Connection::resume;
@@ -117,7 +117,6 @@ class WorkerProcess final : public Connection {
   CallNumbers calls_;
   Broker& broker_;
   mutable std::optional<Sight> sight_;
-  mutable std::optional<std::uint64_t> first_bytes_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;

@@ -24,9 +24,14 @@ constexpr milliseconds kLongestSoftStop{500};
 // Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
 constexpr milliseconds kExitPatience{250};
 
+// Workers cut their lines at 8 kB.
+constexpr std::size_t kMaxLogLineBytes = 16 << 10;
+
 // What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their limit,
 // by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
+// How often that is looked at, at least.
+constexpr milliseconds kMemoryLook{500};
 
 }  // namespace
 
@@ -65,7 +70,7 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
   entry.process->send(request);
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
-  entry.look_at = Clock::now() + options_.stretch / 2;
+  entry.look_at = Clock::now() + std::min<Clock::duration>(options_.stretch / 2, kMemoryLook);
   wake_at(*entry.look_at);
 }
 
@@ -138,8 +143,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   const StretchView view = entry.process->stretch();
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
-  entry.look_at = verdict.look_again;
-  if (entry.process->grown_bytes() > options_.memory_bytes + kMemoryHeadroom) {
+  entry.look_at = std::min(verdict.look_again, now + kMemoryLook);
+  if (entry.process->anonymous_bytes() > empty_bytes_ + options_.memory_bytes + kMemoryHeadroom) {
     begin_end(entry, EndCause::out_of_memory, CallId{view.running});
     entry.detail = "native memory";
     owner_.worker_stopping(entry.process->id());
@@ -197,7 +202,13 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   found->second.process =
       std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]), std::move(*page), broker_, *this);
   found->second.process->start();
+  if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
   owner_.worker_forked(worker);
+}
+
+void Workers::zygote_replaced() {
+  empty_bytes_ = 0;
+  owner_.zygote_replaced();
 }
 
 void Workers::zygote_failed(const std::string& reason, bool fatal) {
@@ -233,6 +244,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (worker.is_ready() || entry.load == Entry::Load::done) return worker_broke_protocol(worker, {"ready out of place"});
     worker.set_ready();
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
+    if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
     owner_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
     if (entry.load != Entry::Load::sent) return worker_broke_protocol(worker, {"word of a load that is not under way"});
@@ -319,6 +331,10 @@ WorkerEnd Workers::explain(const Entry& entry) const {
     end.detail = "of another architecture";
   } else {
     end.cause = EndCause::crashed;
+    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL && entry.worn_out) {
+      end.cause = EndCause::worn_out;  // the kernel's: RLIMIT_CPU
+      return end;
+    }
     // A worker cannot send signals: this one came from outside, and no call is to blame.
     if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
       end.guilty = end.running = CallId{};

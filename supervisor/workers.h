@@ -107,7 +107,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
   void worker_hung_up(WorkerProcess& worker) override;
   void zygote_ready() override { owner_.zygote_ready(); }
-  void zygote_replaced() override { owner_.zygote_replaced(); }
+  void zygote_replaced() override;
   void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
@@ -129,6 +129,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   const WorkersOptions options_;
   Owner& owner_;
   Zygotes zygotes_;
+  // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
+  std::uint64_t empty_bytes_ = 0;
   std::unordered_map<WorkerId, Entry> entries_;
   std::optional<Clock::time_point> wakeup_;  // not later than the first thing that tick() has to do
 };

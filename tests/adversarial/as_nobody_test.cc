@@ -59,7 +59,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
   CHECK(limits_of(worker, "Max file size").second == "0");
   CHECK(limits_of(worker, "Max core file size").second == "0");
   if (::geteuid() != 0) return;  // the rest is for root to see
-  CHECK(status_field(daemon.pid(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", kNobody));
+  CHECK(status_field(daemon.broker(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", kNobody));
   CHECK(descriptors_of(worker).size() == 1);
   CHECK(fs::is_empty("/proc/" + std::to_string(worker) + "/root/"));
   for (const std::string kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
@@ -71,7 +71,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
 TEST_CASE("a supervisor runs as nobody where the environment of these tests says so, and else as whoever runs them") {
   Daemon daemon({});
   const uid_t expected = is_for_nobody() ? kNobody : ::getuid();
-  CHECK(status_field(daemon.pid(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", expected));
+  CHECK(status_field(daemon.broker(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", expected));
 }
 
 TEST_CASE("a module's file that the supervisor may not read is load_failed with the reason") {

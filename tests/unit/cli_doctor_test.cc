@@ -36,7 +36,7 @@ Examination in_order() {
   all.worker.mappings = {{"r-xp", "/usr/lib/libnode.so", true}, {"rw-p", "", false}};
   all.worker.root_is_empty = all.worker.root_is_read_only = true;
   all.worker.has_environment = all.worker.is_dumpable = all.worker.has_terminal = false;
-  all.supervisor.status = {{"Seccomp", "2"}, {"NoNewPrivs", "1"}, {"CapPrm", "0000000000000020"}};
+  all.supervisor.status = {{"Seccomp", "2"}, {"NoNewPrivs", "1"}, {"CapPrm", "0000000000000000"}, {"Uid", "65534\t65534\t65534\t65534"}};
   all.script = ScriptView{.makes_code_from_strings = false, .shares_memory = false, .has_web_assembly = true};
   return all;
 }
@@ -83,6 +83,7 @@ TEST_CASE("each layer that is not in place is missing") {
       {"seccomp ", [](auto& all) { all.worker.status["Seccomp"] = "0"; }},
       {"supervisor ", [](auto& all) { all.supervisor.status["Seccomp"] = "0"; }},
       {"supervisor ", [](auto& all) { all.supervisor.status["CapPrm"] = "000001ffffffffff"; }},
+      {"supervisor ", [](auto& all) { all.supervisor.status["Uid"] = "0\t0\t0\t0"; }},
       {"v8 ", [](auto& all) { all.script->makes_code_from_strings = true; }},
       {"v8 ", [](auto& all) { all.script->shares_memory = true; }},
       {"v8 ", [](auto& all) { all.script.reset(); }},

@@ -185,10 +185,10 @@ TEST_CASE("a limit of zero leaves the kernel's limit as it was") {
 TEST_CASE("a limit above what the process was started with is an error that says what to raise") {
   const Ending ending = run_child(callers().back(), [] {
     const rlimit low{8 * kMebibyte, 8 * kMebibyte};
-    setrlimit(RLIMIT_STACK, &low);
-    return limit({.stack_bytes = 16 * kMebibyte});
+    setrlimit(RLIMIT_DATA, &low);
+    return limit({.data_bytes = 16 * kMebibyte});
   });
-  CHECK(ending.said.starts_with("limits: setrlimit(RLIMIT_STACK): "));
+  CHECK(ending.said.starts_with("limits: setrlimit(RLIMIT_DATA): "));
   CHECK(ending.said.find("ulimit") != std::string::npos);
 }
 

@@ -1,0 +1,81 @@
+// What several hostile modules can do together to a module that has done nothing to them.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+
+#include "tests/adversarial/attacker.h"
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+TEST_CASE("modules that send a part of a large frame each do not have others cut off") {
+  constexpr int kAttackers = 31;
+  constexpr long kLargest = (long{17} << 20) - 64, kRest = long{1900} << 10;
+  DaemonOptions options = under_attack({"--max-workers", "40"});
+  const std::string code = options.modules.front().code;
+  options.modules = {{"bystander", "exports.large = () => 'x'.repeat(4 << 20);"}};
+  for (int i = 0; i < kAttackers; ++i) options.modules.push_back({fmt::format("attacker{}", i), code});
+  const Daemon daemon(options);
+  ipc::Client client = daemon.connect(), others = daemon.connect();
+  REQUIRE(code_of(call(client, {"bystander", "large"})) == "result");
+
+  Calls attacks(others);
+  std::uint64_t sent = 0;
+  for (int i = 0; i < kAttackers; ++i) {
+    const std::string attacker = fmt::format("attacker{}", i);
+    REQUIRE(outcome(call(client, {attacker, "ping"})) == "\"pong\"");
+    const long size = i + 1 < kAttackers ? kLargest : kRest;
+    attacks.start({.module = attacker, .function = "sendAlmostAll", .payload = std::to_string(size)});
+    others.run_once(std::chrono::milliseconds(1));
+    sent += static_cast<std::uint64_t>(size);
+    // What the supervisor has taken in is in its memory.
+    (void)eventually(
+        [&] {
+          const std::string held = status_field(daemon.pid(), "VmRSS");
+          return std::stoull(held) * 1024 > sent;
+        },
+        std::chrono::milliseconds(2000));
+  }
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = call(client, {"bystander", "large"});
+    CHECK_MESSAGE(code_of(answer) == "result", outcome(answer).substr(0, 200));
+  }
+}
+
+// No worker logs more than 8 kB in a line. Each of these costs the supervisor as much as 2000 of those that it counts.
+TEST_CASE("a worker whose log line is longer than any that a worker writes is killed") {
+  const Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  const std::string flood = R"js(
+    const size = 1 << 20, bytes = new ArrayBuffer(56 + size);
+    new Uint32Array(bytes).set([0, 6 + (size >> 3), 0, 0x00010001, 3, 0, 0, 0x00010002, 0, 0, 0, 0, 1, size << 3 | 2]);
+    new Uint8Array(bytes, 56).fill(120, 0, size - 1);
+    exports.flood = () => { for (let i = 0; i < 100; i++) sendAll(bytes); return 'sent'; };
+  )js";
+  daemon.add_module({"flooder", under_attack().modules.front().code + flood});
+  REQUIRE(outcome(call(client, {"flooder", "ping"})) == "\"pong\"");
+  CHECK(code_of(call(client, {"flooder", "flood"})) == "worker_crashed");
+}
+
+TEST_CASE("a module that crashes over and over logs no more than one that lives") {
+  const std::string noisy = fmt::format(R"js(
+    exports.noisy = () => {{
+      for (let i = 0; i < 30; i++) console.log('x'.repeat(8000));
+      return new Promise(() => setTimeout(() => systemCall({}n, 1n), 1));
+    }};
+  )js",
+                                        SYS_exit_group);
+  Daemon daemon({.modules = {{"noisy", noisy}}, .worker = attacker_program()});
+  ipc::Client client = daemon.connect();
+  for (int i = 0; i < 20; ++i) CHECK(code_of(call(client, {"noisy", "noisy"})) == "worker_crashed");
+  constexpr std::size_t kBurstAndSomeSeconds = std::size_t{1} << 20;
+  CHECK(daemon.log().size() < kBurstAndSomeSeconds);
+  daemon.stop();
+}
+
+}  // namespace
+}  // namespace holdfast::test
