@@ -90,14 +90,15 @@ void mend_inheritance() {
 
 // What a parent left open is none of the supervisor's, who reads what strangers send.
 void close_all_but(std::vector<int> kept) {
-  kept.push_back(STDERR_FILENO);
   std::sort(kept.begin(), kept.end());
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    if (kept[i] < STDERR_FILENO) continue;
-    const unsigned begin = static_cast<unsigned>(kept[i]) + 1;
-    const unsigned end = i + 1 < kept.size() ? static_cast<unsigned>(kept[i + 1]) : ~0U;
-    if (begin < end) ::close_range(begin, end - (i + 1 < kept.size() ? 1 : 0), 0);
+  unsigned begin = STDERR_FILENO + 1;
+  for (int fd : kept) {
+    if (fd <= STDERR_FILENO) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (begin < number) ::close_range(begin, number - 1, 0);
+    begin = number + 1;
   }
+  ::close_range(begin, ~0U, 0);
 }
 
 SupervisorOptions supervisor_options(const Options& options, std::size_t descriptors) {
@@ -114,7 +115,8 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
   result.shutdown_grace = options.shutdown_grace;
-  result.max_clients = options.max_clients ? *options.max_clients : default_max_clients(descriptors, result.scheduler, options.isolation);
+  result.max_clients = options.max_clients ? *options.max_clients
+                                           : default_max_clients(descriptors, result.scheduler, options.isolation);
   return result;
 }
 
