@@ -34,7 +34,7 @@ struct ConnectError {
 };
 
 struct ClientOptions {
-  std::string name = "holdfast-client";          // for the supervisor's log
+  std::string name = "holdfast-client";           // for the supervisor's log
   std::chrono::milliseconds hello_timeout{5000};  // for the supervisor's hello
 };
 

@@ -6,9 +6,9 @@ namespace holdfast::ipc {
 
 std::string_view to_string(ErrorCode code) {
   static constexpr std::array<std::string_view, kErrorCodeCount> kNames = {
-      "protocol_error",   "not_found",     "load_failed",       "exception",         "deadline_exceeded",
-      "cpu_exceeded",     "out_of_memory", "sandbox_violation", "worker_crashed",    "overloaded",
-      "cancelled",        "payload_too_large", "not_serializable", "permission_denied", "unavailable",
+      "protocol_error", "not_found",         "load_failed",       "exception",         "deadline_exceeded",
+      "cpu_exceeded",   "out_of_memory",     "sandbox_violation", "worker_crashed",    "overloaded",
+      "cancelled",      "payload_too_large", "not_serializable",  "permission_denied", "unavailable",
   };
   return kNames[static_cast<std::size_t>(code)];
 }

@@ -26,9 +26,8 @@ tl::unexpected<ProtocolViolation> unknown_kind() {
 
 tl::expected<ForkRequest, ProtocolViolation> decode_zygote_request(const Frame& frame) {
   using Result = tl::expected<ForkRequest, ProtocolViolation>;
-  return read_message<wire::ZygoteRequest>(frame, [](wire::ZygoteRequest::Reader message) -> Result {
-    return ForkRequest{message.getFork()};
-  });
+  return read_message<wire::ZygoteRequest>(
+      frame, [](wire::ZygoteRequest::Reader message) -> Result { return ForkRequest{message.getFork()}; });
 }
 
 tl::expected<ZygoteReply, ProtocolViolation> decode_zygote_reply(const Frame& frame) {

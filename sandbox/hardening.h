@@ -1,5 +1,5 @@
-// What makes an attacker's work harder where the kernel and the processor offer it. Not every host does: these calls say
-// so instead of failing.
+// What makes an attacker's work harder where the kernel and the processor offer it. Not every host does: these calls
+// say so instead of failing.
 #pragma once
 
 #include "sandbox/setup_error.h"

@@ -38,7 +38,8 @@ SetupResult set(const Limit& limit) {
   rlimit now{};
   if (errno == EPERM && getrlimit(limit.resource, &now) == 0 && now.rlim_max < limit.value) {
     both = {now.rlim_max, now.rlim_max};
-    if (setrlimit(limit.resource, &both) == 0 && limit.resource != RLIMIT_DATA && limit.resource != RLIMIT_AS) return {};
+    if (setrlimit(limit.resource, &both) == 0 && limit.resource != RLIMIT_DATA && limit.resource != RLIMIT_AS)
+      return {};
     errno = EPERM;
   }
   return setup_failure(kLayer, limit.name, errno,

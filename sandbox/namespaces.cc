@@ -96,7 +96,8 @@ SetupResult enter_namespaces() {
 
 SetupResult seal_root() {
   // Elsewhere it would be the root of others that is taken away.
-  if (getpid() != 1) return setup_failure(kRootLayer, "seal_root outside of a pid namespace of its own", EPERM, kPrivilegeAdvice);
+  if (getpid() != 1)
+    return setup_failure(kRootLayer, "seal_root outside of a pid namespace of its own", EPERM, kPrivilegeAdvice);
   // Certain to exist: enter_namespaces() wrote there.
   constexpr const char* kMountPoint = "/proc";
   constexpr unsigned long kInert = MS_NOSUID | MS_NODEV | MS_NOEXEC;

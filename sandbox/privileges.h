@@ -12,16 +12,18 @@ namespace holdfast::sandbox {
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
 [[nodiscard]] SetupResult drop_privileges();
 
-// Has root become uid and gid 65534 ("nobody"), without supplementary groups, for good. Takes CAP_SETUID and CAP_SETGID.
-// Layer "privileges".
+// Has root become uid and gid 65534 ("nobody"), without supplementary groups, for good. Takes CAP_SETUID and
+// CAP_SETGID. Layer "privileges".
 [[nodiscard]] SetupResult become_nobody();
 
-// Gives the caller, and the children that it makes from now on, a session keyring of their own, with no keys of the host's
-// session in it (keyrings(7)). Each counts against the user's quota: one for all workers is enough, as none can use it.
+// Gives the caller, and the children that it makes from now on, a session keyring of their own, with no keys of the
+// host's session in it (keyrings(7)). Each counts against the user's quota: one for all workers is enough, as none can
+// use it.
 [[nodiscard]] SetupResult join_new_session_keyring();
 
-// Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process that
-// is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before drop_privileges().
+// Has the capabilities that the caller holds now survive the next execve(2), which otherwise leaves none to a process
+// that is not root: they become ambient (capabilities(7)). Inside a user namespace of its own, before
+// drop_privileges().
 [[nodiscard]] SetupResult keep_capabilities_over_exec();
 
 // Has the kernel send `signal` to the caller when the thread that forked it ends (PR_SET_PDEATHSIG in prctl(2)). Not

@@ -25,7 +25,8 @@ constexpr PolicyRow kPolicy[] = {
      "reads from the supervisor. Without MSG_OOB and MSG_PEEK, whose rarely used kernel code had memory errors that "
      "were reached from sandboxes (CVE-2025-38236)"},
     {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
-    {"ppoll", is_null(3), "waits for the socket and for timers. Without a signal mask, which would hold back the soft stop"},
+    {"ppoll", is_null(3),
+     "waits for the socket and for timers. Without a signal mask, which would hold back the soft stop"},
 
     // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
     // counted, nor are those that grow downwards (MAP_GROWSDOWN).
@@ -33,7 +34,8 @@ constexpr PolicyRow kPolicy[] = {
     {"munmap", kAnyArguments, "the same, given back"},
     {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
     {"madvise", int_equals(2, MADV_DONTNEED), "V8 gives pages back"},
-    // No mremap(2), which could stretch the stack, which RLIMIT_DATA does not count: worker/native_memory.cc does without.
+    // No mremap(2), which could stretch the stack, which RLIMIT_DATA does not count: worker/native_memory.cc does
+    // without.
     {"brk", kAnyArguments, "malloc(3)'s main heap"},
 
     // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 3 are not used,
@@ -75,8 +77,8 @@ SetupResult add_row(const Filter& filter, const PolicyRow& row) {
     const ArgumentCondition& condition = row.rule.conditions[i];
     comparisons[i] = {condition.argument, SCMP_CMP_MASKED_EQ, condition.mask, condition.value};
   }
-  return check(seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, number, static_cast<unsigned>(row.rule.condition_count),
-                                      comparisons.data()),
+  return check(seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, number,
+                                      static_cast<unsigned>(row.rule.condition_count), comparisons.data()),
                std::string("seccomp_rule_add_array ") + row.system_call);
 }
 

@@ -14,8 +14,9 @@
 namespace holdfast::sandbox {
 
 // The layers by the names under which errors speak of them.
-inline constexpr std::array<std::string_view, 10> kLayers = {
-    "namespaces", "root", "privileges", "descriptors", "process", "limits", "speculation", "code", "seccomp", "supervisor"};
+inline constexpr std::array<std::string_view, 10> kLayers = {"namespaces", "root",      "privileges",  "descriptors",
+                                                             "process",    "limits",    "speculation", "code",
+                                                             "seccomp",    "supervisor"};
 
 struct SetupError {
   std::string layer;    // one of kLayers
@@ -24,8 +25,8 @@ struct SetupError {
 
 using SetupResult = tl::expected<void, SetupError>;
 
-// The first failure of several steps, of which each is taken even if one before it has failed: where a layer may be missing,
-// as much of it as can be had is had.
+// The first failure of several steps, of which each is taken even if one before it has failed: where a layer may be
+// missing, as much of it as can be had is had.
 class Failures {
  public:
   void note(SetupResult result) {

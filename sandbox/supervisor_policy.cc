@@ -1,5 +1,6 @@
-// What the supervisor may do once it serves: move bytes between sockets that it has or is handed, wait, allocate, signal
-// processes that it holds a pidfd of. There is no row that opens a file, connects, or starts or traces a process.
+// What the supervisor may do once it serves: move bytes between sockets that it has or is handed, wait, allocate,
+// signal processes that it holds a pidfd of. There is no row that opens a file, connects, or starts or traces a
+// process.
 #include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -10,8 +11,8 @@
 namespace holdfast::sandbox {
 namespace {
 
-constexpr ArgumentRule kSharedPage{.conditions = {{{2, ~std::uint64_t{PROT_READ}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}},
-                                   .condition_count = 2};
+constexpr ArgumentRule kSharedPage{
+    .conditions = {{{2, ~std::uint64_t{PROT_READ}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}}, .condition_count = 2};
 
 constexpr ArgumentRule kSendToPeer{
     .conditions = {{{3, kIntMask & ~std::uint64_t{MSG_DONTWAIT | MSG_NOSIGNAL}, 0}, {4, ~std::uint64_t{0}, 0}}},
@@ -29,7 +30,8 @@ constexpr PolicyRow kPolicy[] = {
     {"accept4", kAnyArguments, "the same, as other versions of Boost.Asio do it"},
     {"ioctl", int_equals(1, FIONBIO), "Boost.Asio makes sockets non-blocking"},
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK), "reads from clients and workers"},
-    {"sendto", kSendToPeer, "answers clients, calls workers. Without an address: a socket's peer is whom it was made with"},
+    {"sendto", kSendToPeer,
+     "answers clients, calls workers. Without an address: a socket's peer is whom it was made with"},
     {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC),
      "messages of the zygote and the broker, with descriptors"},
     {"sendmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL), "requests to the zygote and the broker"},

@@ -28,7 +28,7 @@ class Broker {
   struct Duties {
     std::filesystem::path program;       // holdfast-worker
     std::vector<std::string> arguments;  // for it, besides those that differ from one start to the next
-    std::size_t max_programs = 16;         // at a time; a start beyond it fails
+    std::size_t max_programs = 16;       // at a time; a start beyond it fails
     std::function<tl::expected<UniqueFd, int>(const ipc::ModuleName&)> open_module;  // else an errno value
     std::function<void()> remove_socket;
   };
@@ -62,8 +62,8 @@ class Broker {
 
   void remove_socket();
 
-  // Readable when the broker is gone, or has given a late answer; drop_late_answers() tells which. If it is gone, there is
-  // nothing left to do but to end.
+  // Readable when the broker is gone, or has given a late answer; drop_late_answers() tells which. If it is gone, there
+  // is nothing left to do but to end.
   const UniqueFd& socket() const { return socket_; }
   [[nodiscard]] bool drop_late_answers();
 

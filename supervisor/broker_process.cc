@@ -152,7 +152,8 @@ bool BrokerProcess::serve_request() {
   BrokerAnswer answer{.serial = request.serial};
   const UniqueFd opened = answer_to(request, packet->fds, answer);
   const int fd = opened.get();
-  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), std::span(&fd, opened ? 1 : 0)).has_value();
+  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), std::span(&fd, opened ? 1 : 0))
+      .has_value();
 }
 
 UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
@@ -184,7 +185,7 @@ UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vecto
 }
 
 UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& answer) const {
-  const auto part = [](const char (&text)[BrokerRequest::kMaxNameBytes]) {
+  const auto part = [](const char(&text)[BrokerRequest::kMaxNameBytes]) {
     return std::string(text, ::strnlen(text, sizeof text));
   };
   const ipc::ModuleName name{part(request.module), part(request.version)};
@@ -214,7 +215,8 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
   const UniqueFd control(::fcntl(fds[0].get(), F_DUPFD_CLOEXEC, kControlFd + 1));
   const auto fail = [&](const std::string& reason) {
     ipc::OutputBuffer out;
-    encode(out, ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
+    encode(out,
+           ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
     (void)ipc::send_packet(control.get(), out.data(), {});
   };
   // Whoever holds the other end may never read.
@@ -229,8 +231,8 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
   ::fcntl(control.get(), F_SETFL, 0);
   std::error_code error;
   process::child child(process::exe = duties_.program.string(), process::args = arguments,
-                       process::env = process::environment(), process::std_in < process::null,
-                       process::std_out > process::null, process::limit_handles,
+                       process::env = process::environment(),
+                       process::std_in<process::null, process::std_out> process::null, process::limit_handles,
                        process::posix::fd.bind(kControlFd, control.get()), error);
   if (error) return fail(error.message());
   launchers_.push_back({std::move(child), std::move(fds[1]), std::nullopt});

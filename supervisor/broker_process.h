@@ -38,8 +38,8 @@ struct BrokerRequest {
 // One packet, for each request but start_zygote. With error 0, a file that was asked for is attached.
 struct BrokerAnswer {
   std::uint64_t serial = 0;  // of the request that it answers
-  int error = 0;  // an errno value
-  pid_t pid = 0;  // of look_at
+  int error = 0;             // an errno value
+  pid_t pid = 0;             // of look_at
 };
 static_assert(std::is_trivially_copyable_v<BrokerRequest> && std::is_trivially_copyable_v<BrokerAnswer>);
 

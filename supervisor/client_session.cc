@@ -42,7 +42,8 @@ void ClientSession::handle(const ipc::Frame& frame) {
   if (const auto* hello = std::get_if<ipc::ClientHello>(&*message)) return greet(*hello);
   if (!greeted_) return cut_off("the first message must be hello");
   if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
-    if (open_.contains(call->id)) return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
+    if (open_.contains(call->id))
+      return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
@@ -69,8 +70,8 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
                                     .max_payload_bytes = kMaxPayloadBytes,
                                     .max_calls_in_flight = kMaxCallsInFlight});
   if (hello.protocol_version != ipc::kProtocolVersion) {
-    return cut_off(fmt::format("the client speaks protocol version {}, holdfastd {} speaks {}",
-                               hello.protocol_version, HOLDFAST_VERSION, ipc::kProtocolVersion));
+    return cut_off(fmt::format("the client speaks protocol version {}, holdfastd {} speaks {}", hello.protocol_version,
+                               HOLDFAST_VERSION, ipc::kProtocolVersion));
   }
   greeted_ = true;
   set_limits(kFrameLimits);
@@ -80,8 +81,7 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
 void ClientSession::on_violation(const ipc::ProtocolViolation& violation) { cut_off(violation.message); }
 
 void ClientSession::cut_off(const std::string& violation) {
-  spdlog::warn("{}: cut off, for it broke the protocol: {}", name_,
-               ipc::printable(violation, ipc::Newlines::escape));
+  spdlog::warn("{}: cut off, for it broke the protocol: {}", name_, ipc::printable(violation, ipc::Newlines::escape));
   encode(output(), ipc::ProtocolViolation{violation});
   close();
   owner_.client_left(*this);

@@ -11,8 +11,8 @@ using boost::system::error_code;
 namespace {
 
 // What frames that have only begun to arrive may hold, of all connections together: many peers that send a part of a
-// large one each, and no more, must not exhaust the host. Past it, whoever holds most is cut off: who only sends a frame
-// of a usual size is not to pay for others. Small parts do not count.
+// large one each, and no more, must not exhaust the host. Past it, whoever holds most is cut off: who only sends a
+// frame of a usual size is not to pay for others. Small parts do not count.
 constexpr std::size_t kMaxPartialBytes = std::size_t{512} << 20;
 constexpr std::size_t kSmallPartialBytes = std::size_t{64} << 10;
 // The supervisor has one thread.
@@ -125,9 +125,9 @@ void Connection::hold_partial(std::size_t bytes) {
 
 void Connection::cut_off_largest_holders() {
   while (all_partial_bytes > kMaxPartialBytes) {
-    Connection& largest = **std::max_element(partial_holders.begin(), partial_holders.end(), [](auto* one, auto* other) {
-      return one->partial_bytes_ < other->partial_bytes_;
-    });
+    Connection& largest =
+        **std::max_element(partial_holders.begin(), partial_holders.end(),
+                           [](auto* one, auto* other) { return one->partial_bytes_ < other->partial_bytes_; });
     const auto kept = largest.shared_from_this();
     largest.hold_partial(0);
     largest.paused_ = true;

@@ -63,8 +63,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   ipc::OutputBuffer out_;
   std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, as far as they are accounted for
   bool open_ = true;
-  bool reading_ = false;        // a read is under way
-  bool handling_ = false;       // in the loop of handle_frames()
+  bool reading_ = false;   // a read is under way
+  bool handling_ = false;  // in the loop of handle_frames()
   bool paused_ = false;
   bool joined_turn_ = false;    // will write when this turn ends
   bool awaiting_room_ = false;  // the socket is full

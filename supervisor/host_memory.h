@@ -15,8 +15,8 @@ std::uint64_t available_memory();
 // What a process has for itself, from its smaps_rollup; nothing if that cannot be read.
 std::optional<std::uint64_t> private_memory(const UniqueFd& smaps_rollup);
 
-// A process's memory that no file stands behind, from its statm; of a worker, that includes what it shares with its zygote.
-// 0 if the process is gone.
+// A process's memory that no file stands behind, from its statm; of a worker, that includes what it shares with its
+// zygote. 0 if the process is gone.
 std::uint64_t anonymous_memory(const UniqueFd& statm);
 
 }  // namespace holdfast::supervisor

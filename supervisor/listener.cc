@@ -36,9 +36,10 @@ tl::expected<UniqueFd, std::string> take_lock(const std::string& socket_path) {
     if (!lock) return tl::unexpected(failed("open", path));
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return tl::unexpected(failed("lock", path));
-      return tl::unexpected(fmt::format("another supervisor serves {} already; stop it first, or choose another "
-                                        "--socket",
-                                        socket_path));
+      return tl::unexpected(
+          fmt::format("another supervisor serves {} already; stop it first, or choose another "
+                      "--socket",
+                      socket_path));
     }
     struct stat locked, present;
     if (::fstat(lock.get(), &locked) == 0 && ::stat(path.c_str(), &present) == 0 && locked.st_ino == present.st_ino) {
@@ -58,8 +59,8 @@ tl::expected<void, std::string> clear_path(asio::io_context& io, const std::stri
   error_code error;
   probe.connect(Protocol::endpoint(path), error);
   if (!error) {
-    return tl::unexpected(fmt::format("another program serves {} already; stop it first, or choose another --socket",
-                                      path));
+    return tl::unexpected(
+        fmt::format("another program serves {} already; stop it first, or choose another --socket", path));
   }
   spdlog::info("{} was left by a supervisor that is gone; taking it over", path);
   ::unlink(path.c_str());

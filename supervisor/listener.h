@@ -21,8 +21,8 @@ class Listener {
   // Listens on `path` with the file mode `mode`; makes the directory (0700) if it is missing. A socket file that a
   // dead supervisor left is replaced; a path that is being served, or that is no socket, is refused. Who may connect
   // is who may write to the socket file (unix(7)). Errors are whole sentences.
-  static tl::expected<std::unique_ptr<Listener>, std::string> open(boost::asio::io_context& io,
-                                                                   const std::string& path, mode_t mode);
+  static tl::expected<std::unique_ptr<Listener>, std::string> open(boost::asio::io_context& io, const std::string& path,
+                                                                   mode_t mode);
 
   ~Listener();
   Listener(const Listener&) = delete;
@@ -34,8 +34,8 @@ class Listener {
   // Stops listening and removes the files. The object must live on until the event loop has run what is under way.
   void stop();
 
-  // Removes the socket file, if it is still this listener's, and the lock's. For a process that may do so in the place of
-  // this one, see remove_by().
+  // Removes the socket file, if it is still this listener's, and the lock's. For a process that may do so in the place
+  // of this one, see remove_by().
   void remove_files() const;
   // From now on stop() has the files removed by `remove`.
   void remove_by(std::function<void()> remove) { remove_ = std::move(remove); }

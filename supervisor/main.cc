@@ -31,7 +31,8 @@ using namespace holdfast;
 using namespace holdfast::supervisor;
 
 void set_up_log(const std::string& level) {
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("holdfastd", std::make_shared<spdlog::sinks::stderr_sink_st>()));
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("holdfastd", std::make_shared<spdlog::sinks::stderr_sink_st>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   spdlog::set_level(spdlog::level::from_str(level));
 }
@@ -46,8 +47,8 @@ std::size_t default_max_workers(std::uint64_t memory_bytes) {
   return workers;
 }
 
-// malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of them
-// then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
+// malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of
+// them then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
 void give_large_memory_back() {
   constexpr int kLarge = 256 << 10;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);
@@ -184,9 +185,10 @@ int main(int argc, char** argv) {
                                // A zygote that was replaced lives as long as its last worker.
                                .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
                                .open_module = [&](const ModuleName& name) { return sources.open(name); },
-                               .remove_socket = [&] {
-                                 if (listener) listener->remove_files();
-                               }});
+                               .remove_socket =
+                                   [&] {
+                                     if (listener) listener->remove_files();
+                                   }});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;

@@ -116,28 +116,32 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   add(app, "--memory", options.memory_bytes, size, "128MB", "SIZE", "memory that a module may use");
   add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",
       "the steps of every clock that a module can read");
-  app.add_option("--allow-eval", allow_eval,
-                 "let this module make code from strings (eval, new Function): MODULE, or MODULE@VERSION; may be repeated")
+  app.add_option(
+         "--allow-eval", allow_eval,
+         "let this module make code from strings (eval, new Function): MODULE, or MODULE@VERSION; may be repeated")
       ->type_name("NAME");
   add(app, "--idle-timeout", options.idle_timeout, duration, "1m", "DURATION",
       "after this long without a call a module's process is removed");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
       "what open calls have to finish after SIGTERM");
-  app.add_option("--profile", options.profile,
-                 "jit: V8 compiles, and what it compiled can be executed; strict: no memory can ever be made executable, "
-                 "JavaScript is interpreted, there is no WebAssembly")
+  app.add_option(
+         "--profile", options.profile,
+         "jit: V8 compiles, and what it compiled can be executed; strict: no memory can ever be made executable, "
+         "JavaScript is interpreted, there is no WebAssembly")
       ->type_name("PROFILE")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, sandbox::Profile>{{"jit", sandbox::Profile::jit}, {"strict", sandbox::Profile::strict}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, sandbox::Profile>{
+          {"jit", sandbox::Profile::jit}, {"strict", sandbox::Profile::strict}}))
       ->default_str("jit");
-  app.add_option("--isolation", options.isolation,
-                 "fork: workers are forked from a zygote; exec: each is a program of its own, with an address layout and "
-                 "a hash seed of its own, slower to start and larger")
+  app.add_option(
+         "--isolation", options.isolation,
+         "fork: workers are forked from a zygote; exec: each is a program of its own, with an address layout and "
+         "a hash seed of its own, slower to start and larger")
       ->type_name("KIND")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Isolation>{{"fork", Isolation::fork}, {"exec", Isolation::exec}}))
       ->default_str("fork");
-  app.add_option("--zygote-forks", options.zygote_forks, "workers that were given a module after which the zygote is replaced")
+  app.add_option("--zygote-forks", options.zygote_forks,
+                 "workers that were given a module after which the zygote is replaced")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}))
       ->capture_default_str();
@@ -145,14 +149,16 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "age at which a zygote is replaced that had such a worker");
   add(app, "--cpu-limit", options.cpu_limit, duration, "1h", "DURATION",
       "CPU time of a worker over its whole life; it is replaced when it has used half of it");
-  app.add_option("--speculation", options.restrict_speculation,
-                 "restricted: the processor does not speculate past stores and by trained branches while a worker runs, "
-                 "where the host can have it so; free: it may")
+  app.add_option(
+         "--speculation", options.restrict_speculation,
+         "restricted: the processor does not speculate past stores and by trained branches while a worker runs, "
+         "where the host can have it so; free: it may")
       ->type_name("HOW")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"restricted", true}, {"free", false}}))
       ->default_str("restricted");
-  app.add_option("--allow-missing", options.allow_missing,
-                 "go on without this layer of the sandbox where it cannot be set up; may be repeated (see holdfast doctor)")
+  app.add_option(
+         "--allow-missing", options.allow_missing,
+         "go on without this layer of the sandbox where it cannot be set up; may be repeated (see holdfast doctor)")
       ->type_name("LAYER")
       ->check(CLI::IsMember(std::vector<std::string>(sandbox::kLayers.begin(), sandbox::kLayers.end())));
   app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
@@ -172,7 +178,8 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
          "--print-policy",
          [](const std::string& which) {
            const auto rows = which == "supervisor" ? sandbox::supervisor_policy()
-                             : sandbox::policy(which == "strict" ? sandbox::Profile::strict : sandbox::Profile::jit);
+                                                   : sandbox::policy(which == "strict" ? sandbox::Profile::strict
+                                                                                       : sandbox::Profile::jit);
            std::fputs(sandbox::to_markdown(rows).c_str(), stdout);
            throw CLI::Success();
          },
@@ -200,13 +207,14 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");
     }
     if (options.memory_bytes < kLeastMemory) {
-      throw CLI::ValidationError("--memory", fmt::format("{} is too little; at least {} are needed",
-                                                         ipc::format_size(options.memory_bytes),
-                                                         ipc::format_size(kLeastMemory)));
+      throw CLI::ValidationError(
+          "--memory", fmt::format("{} is too little; at least {} are needed", ipc::format_size(options.memory_bytes),
+                                  ipc::format_size(kLeastMemory)));
     }
     if (options.stretch < kLeastStretch) throw CLI::ValidationError("--stretch", "at least 1ms is needed");
     if (options.cpu_limit < std::chrono::seconds(2)) throw CLI::ValidationError("--cpu-limit", "at least 2s is needed");
-    if (options.zygote_age < std::chrono::seconds(1)) throw CLI::ValidationError("--zygote-age", "at least 1s is needed");
+    if (options.zygote_age < std::chrono::seconds(1))
+      throw CLI::ValidationError("--zygote-age", "at least 1s is needed");
     if (options.clock_resolution.count() <= 0) {
       throw CLI::ValidationError("--clock-resolution", "it must be longer than 0");
     }

@@ -15,8 +15,8 @@ void expect(bool condition, const char* what) {
 
 std::size_t index(WorkerPhase phase) { return static_cast<std::size_t>(phase); }
 
-// What leaves a queue is mostly near its front: to end ten thousand calls at one deadline must not take ten thousand times
-// the whole queue, as with std::erase().
+// What leaves a queue is mostly near its front: to end ten thousand calls at one deadline must not take ten thousand
+// times the whole queue, as with std::erase().
 template <typename Id>
 void take_out(std::deque<Id>& queue, Id id) {
   const auto place = std::find(queue.begin(), queue.end(), id);
@@ -293,9 +293,8 @@ void Scheduler::dispatch(Module& module, Decisions& out) {
 void Scheduler::assign_workers(TimePoint now, Decisions& out) {
   while (!waiting_.empty() && count(WorkerPhase::standby) > 0) {
     if (slots_taken_ >= options_.max_workers && !evict_idle_worker(out)) break;
-    const auto standby = std::find_if(workers_.begin(), workers_.end(), [](const auto& entry) {
-      return entry.second.phase == WorkerPhase::standby;
-    });
+    const auto standby = std::find_if(workers_.begin(), workers_.end(),
+                                      [](const auto& entry) { return entry.second.phase == WorkerPhase::standby; });
     const ModuleId module_id = waiting_.front();
     waiting_.pop_front();
     modules_.at(module_id).waiting = false;
@@ -424,9 +423,7 @@ Scheduler::Worker& Scheduler::worker_of(WorkerId id) {
   return found->second;
 }
 
-const Scheduler::Worker& Scheduler::worker_of(WorkerId id) const {
-  return const_cast<Scheduler*>(this)->worker_of(id);
-}
+const Scheduler::Worker& Scheduler::worker_of(WorkerId id) const { return const_cast<Scheduler*>(this)->worker_of(id); }
 
 WorkerView Scheduler::view(WorkerId id) const {
   const Worker& worker = worker_of(id);
@@ -453,9 +450,9 @@ bool Scheduler::is_queued(CallId call) const {
 void Scheduler::check() const {
   expect(slots_taken_ <= options_.max_workers, "no more workers hold a module than max_workers");
   expect(open_calls_ <= calls_.size(), "open calls are calls");
-  expect(workers_.size() == phase_counts_[0] + phase_counts_[1] + phase_counts_[2] + phase_counts_[3] +
-                                phase_counts_[4],
-         "each worker is in one phase");
+  expect(
+      workers_.size() == phase_counts_[0] + phase_counts_[1] + phase_counts_[2] + phase_counts_[3] + phase_counts_[4],
+      "each worker is in one phase");
 }
 
 }  // namespace holdfast::supervisor

@@ -33,11 +33,11 @@ using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 
 struct SchedulerOptions {
-  std::size_t max_workers = 1;        // at least 1
-  std::size_t standby = 1;            // workers kept ready without a module
-  std::size_t concurrency = 128;      // calls in flight on one worker
-  std::size_t queue_limit = 10'000;   // calls that wait for one module
-  std::size_t max_attempts = 3;       // how often a call is given to a worker
+  std::size_t max_workers = 1;       // at least 1
+  std::size_t standby = 1;           // workers kept ready without a module
+  std::size_t concurrency = 128;     // calls in flight on one worker
+  std::size_t queue_limit = 10'000;  // calls that wait for one module
+  std::size_t max_attempts = 3;      // how often a call is given to a worker
   Duration idle_timeout = std::chrono::minutes(1);
   // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue.
   Duration cancel_grace = std::chrono::seconds(1);
@@ -77,8 +77,8 @@ struct CallOverdue {
   std::optional<WorkerId> worker;
 };
 
-// The worker has not confirmed within `cancel_grace` that it gave up an abandoned call. It may be busy with calls before
-// it, or stuck: whoever can tell stops a worker that is stuck. Said again after each further `cancel_grace`.
+// The worker has not confirmed within `cancel_grace` that it gave up an abandoned call. It may be busy with calls
+// before it, or stuck: whoever can tell stops a worker that is stuck. Said again after each further `cancel_grace`.
 struct CancelOverdue {
   CallId call;
   WorkerId worker;
@@ -146,8 +146,8 @@ class Scheduler {
   void renew_standbys(TimePoint now, Decisions& out);
 
   // The worker is gone. `last_started` is the last call that it began (calls begin in order): those after it go back to
-  // their queue, but for those that were overdue. Returns the other calls that were on it, abandoned ones included; they
-  // are forgotten, answer them.
+  // their queue, but for those that were overdue. Returns the other calls that were on it, abandoned ones included;
+  // they are forgotten, answer them.
   std::vector<CallId> worker_lost(WorkerId worker, CallId last_started, TimePoint now, Decisions& out);
 
   // The module on this worker cannot be loaded. Returns its calls, abandoned ones and those that waited for a worker

@@ -6,8 +6,8 @@
 
 namespace holdfast::supervisor {
 
-// Gives up what the event loop does not need: being root (it becomes uid 65534, as its workers are, which it must be able
-// to signal), all capabilities, new privileges, being dumped or traced, and all system calls but those of
+// Gives up what the event loop does not need: being root (it becomes uid 65534, as its workers are, which it must be
+// able to signal), all capabilities, new privileges, being dumped or traced, and all system calls but those of
 // sandbox::supervisor_policy(): no file can be opened, no program or process started, no socket made that leads
 // anywhere. Files and processes are the broker's (broker.h), which must be there already. Layer "supervisor".
 [[nodiscard]] sandbox::SetupResult give_up_rights();

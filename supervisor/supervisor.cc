@@ -99,7 +99,8 @@ void Supervisor::start(std::function<void()> ready) {
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
   auto session = std::make_shared<ClientSession>(++last_client_, turn_, std::move(socket), *this);
   if (clients_.size() >= options_.max_clients) {
-    return session->turn_away(fmt::format("the supervisor serves {} clients already; try again later", clients_.size()));
+    return session->turn_away(
+        fmt::format("the supervisor serves {} clients already; try again later", clients_.size()));
   }
   newcomers_.emplace_back(steady_clock::now() + kHelloPatience, session);
   turn_.ensure_end();
@@ -111,17 +112,17 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   const auto refuse = [&](const ipc::Error& error) { client.answer(request.id, error); };
   if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
   if (request.payload.size() > ClientSession::kMaxPayloadBytes) {
-    return refuse(make_error(ipc::ErrorCode::payload_too_large,
-                             fmt::format("the payload has {}; at most {} are allowed",
-                                         ipc::format_size(request.payload.size()),
-                                         ipc::format_size(ClientSession::kMaxPayloadBytes))));
+    return refuse(
+        make_error(ipc::ErrorCode::payload_too_large,
+                   fmt::format("the payload has {}; at most {} are allowed", ipc::format_size(request.payload.size()),
+                               ipc::format_size(ClientSession::kMaxPayloadBytes))));
   }
   const auto module = find_module(request);
   if (!module) return refuse(module.error());
   if (request.function.empty() || request.function.size() > kMaxFunctionBytes) {
-    return refuse(make_error(ipc::ErrorCode::not_found,
-                             fmt::format("a function's name has 1 to {} bytes, this one has {}", kMaxFunctionBytes,
-                                         request.function.size())));
+    return refuse(
+        make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
+                                                          kMaxFunctionBytes, request.function.size())));
   }
 
   Call call{&client,
@@ -133,16 +134,16 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
             request.arguments};
   const std::size_t bytes = call.held_bytes();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
-    return refuse(overloaded(fmt::format("the open calls of all clients hold {}; try again later",
-                                         ipc::format_size(held_bytes_))));
+    return refuse(overloaded(
+        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_))));
   }
   const CallId id{++last_call_};
   client.opened(request.id, id, bytes);
   held_bytes_ += bytes;
   calls_.emplace(id, std::move(call));
 
-  const auto timeout = request.timeout.count() == 0 ? options_.default_timeout
-                                                    : std::min(request.timeout, options_.longest_timeout);
+  const auto timeout =
+      request.timeout.count() == 0 ? options_.default_timeout : std::min(request.timeout, options_.longest_timeout);
   const TimePoint now = steady_clock::now();
   scheduler_.call_arrived(id, *module, now + timeout, now, decisions_);
   carry_out();
@@ -369,7 +370,8 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     if (call > end.last_started) {
       finish(call, overdue_in_queue());  // its time ran out before it was begun
     } else {
-      finish(call, call == shown.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
+      finish(call,
+             call == shown.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
     }
   }
   carry_out();
@@ -466,8 +468,7 @@ void Supervisor::carry_out(const CancelOverdue& decision) {
   const std::uint64_t answers = scheduler_.view(decision.worker).calls_done;
   const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
   const bool is_first = call.times_late++ == 0;
-  const bool does_nothing =
-      stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
+  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
   call.late_look.stretches = stretch.count;
   if (is_first || answers != call.late_look.answers) {
     call.late_look.answers = answers;
@@ -494,7 +495,8 @@ void Supervisor::carry_out(const RefuseCall& decision) {
 // --- time ----------------------------------------------------------------------------------------------------------
 
 bool Supervisor::everything_is_sent() const {
-  return std::all_of(clients_.begin(), clients_.end(), [](const auto& entry) { return entry.second.session->all_sent(); });
+  return std::all_of(clients_.begin(), clients_.end(),
+                     [](const auto& entry) { return entry.second.session->all_sent(); });
 }
 
 void Supervisor::cut_off_the_silent(TimePoint now) {
@@ -556,7 +558,8 @@ void Supervisor::end(std::string reason) {
   shutdown_at_ = steady_clock::now();
   for (auto& [id, call] : calls_) {
     if (call.client == nullptr) continue;
-    call.client->answer(call.client_id, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
+    call.client->answer(call.client_id,
+                        shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
                         call.held_bytes());
     call.client = nullptr;
   }

@@ -37,10 +37,10 @@ struct SupervisorOptions {
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
  public:
-  // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no text after
-  // begin_shutdown(), else with the reason for which the supervisor cannot work.
-  Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources, Broker& broker,
-             std::function<void(std::string)> finished);
+  // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no
+  // text after begin_shutdown(), else with the reason for which the supervisor cannot work.
+  Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
+             Broker& broker, std::function<void(std::string)> finished);
   ~Supervisor() override;
 
   // Starts the zygote. `ready` is called once when the first one is up.
@@ -136,7 +136,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn turn_;
   Scheduler scheduler_;
   Workers workers_;
-  Decisions decisions_;        // made, not carried out yet
+  Decisions decisions_;  // made, not carried out yet
   bool carrying_out_ = false;
 
   std::unordered_map<ClientSession*, Client> clients_;
@@ -149,7 +149,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   // Modules that were found once. Bounded by the files that the operator's directory ever had.
   std::map<ModuleName, ModuleId> module_ids_;
-  std::vector<const ModuleName*> module_names_;  // by id, less one
+  std::vector<const ModuleName*> module_names_;          // by id, less one
   std::unordered_map<ModuleId, LogBudget> log_budgets_;  // a module that crashes has no more than one that lives
 
   boost::asio::steady_timer timer_;

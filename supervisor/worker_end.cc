@@ -119,9 +119,10 @@ Error guilty_error(const WorkerEnd& end, const Limits& limits) {
   error.stack = end.stack;
   switch (end.cause) {
     case EndCause::cpu_exceeded:
-      error.message = fmt::format("the function ran for more than {} without a break; split the work with await, or "
-                                  "have the limit raised (--stretch)",
-                                  ipc::format_duration(limits.stretch));
+      error.message = fmt::format(
+          "the function ran for more than {} without a break; split the work with await, or "
+          "have the limit raised (--stretch)",
+          ipc::format_duration(limits.stretch));
       if (end.stack.empty()) error.message += kNoStack;
       break;
     case EndCause::deadline_exceeded:
@@ -129,10 +130,10 @@ Error guilty_error(const WorkerEnd& end, const Limits& limits) {
       if (end.stack.empty()) error.message += kNoStack;
       break;
     case EndCause::out_of_memory:
-      error.message = fmt::format("the module used up its memory limit of {}{}; keep less at a time, or have the "
-                                  "limit raised (--memory)",
-                                  ipc::format_size(limits.memory_bytes),
-                                  end.detail.empty() ? "" : fmt::format(" ({})", end.detail));
+      error.message = fmt::format(
+          "the module used up its memory limit of {}{}; keep less at a time, or have the "
+          "limit raised (--memory)",
+          ipc::format_size(limits.memory_bytes), end.detail.empty() ? "" : fmt::format(" ({})", end.detail));
       break;
     default:
       error.message = "the call's worker " + what_happened(end, limits);

@@ -28,13 +28,13 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId guilty{};               // the call that was on the CPU, by the worker's word; 0: none, or unknown
-  CallId running{};              // the same, by its page
-  bool while_loading = false;    // the module's top level was on the CPU
-  CallId last_started{};         // all calls up to this one were started
-  std::string stack;             // where the JavaScript was, if the worker could say
-  std::string detail;            // of the cause: the rule broken, the system call, V8's own message
-  int wait_status = 0;           // wait(2); meaningful with `crashed`
+  CallId guilty{};             // the call that was on the CPU, by the worker's word; 0: none, or unknown
+  CallId running{};            // the same, by its page
+  bool while_loading = false;  // the module's top level was on the CPU
+  CallId last_started{};       // all calls up to this one were started
+  std::string stack;           // where the JavaScript was, if the worker could say
+  std::string detail;          // of the cause: the rule broken, the system call, V8's own message
+  int wait_status = 0;         // wait(2); meaningful with `crashed`
 };
 
 // The limits that messages name.

@@ -119,7 +119,8 @@ std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(s
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   clockid_t clock;
   timespec time;
-  if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
+  if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0 || ::clock_gettime(clock, &time) != 0)
+    return std::nullopt;
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 

@@ -15,9 +15,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes well under a millisecond once
-// V8 comes to an interrupt check; where it never does, this is what the caller waits in vain. On a busy machine a worker
-// may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
+// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes well under a millisecond
+// once V8 comes to an interrupt check; where it never does, this is what the caller waits in vain. On a busy machine a
+// worker may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
 constexpr milliseconds kSoftStopPatience{10};
 constexpr milliseconds kLongestSoftStop{500};
 
@@ -27,8 +27,8 @@ constexpr milliseconds kExitPatience{250};
 // Workers cut their lines at 8 kB.
 constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 
-// What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their limit,
-// by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
+// What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their
+// limit, by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
 // How often that is looked at, at least.
 constexpr milliseconds kMemoryLook{500};
@@ -36,7 +36,12 @@ constexpr milliseconds kMemoryLook{500};
 }  // namespace
 
 Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, Owner& owner)
-    : io_(io), turn_(turn), broker_(broker), options_(options), owner_(owner), zygotes_(io, broker, options.zygotes, *this) {}
+    : io_(io),
+      turn_(turn),
+      broker_(broker),
+      options_(options),
+      owner_(owner),
+      zygotes_(io, broker, options.zygotes, *this) {}
 
 void Workers::wake_at(Clock::time_point when) { wakeup_ = std::min(when, wakeup_.value_or(when)); }
 
@@ -199,8 +204,8 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   socket.assign(boost::asio::local::stream_protocol(), fds[1].get(), error);
   if (!error) (void)fds[1].release();
   if (!page || error) return fail("the zygote sent an unusable page or socket");
-  found->second.process =
-      std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]), std::move(*page), broker_, *this);
+  found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
+                                                          std::move(*page), broker_, *this);
   found->second.process->start();
   if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
   owner_.worker_forked(worker);
@@ -235,13 +240,15 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
   Entry& entry = entry_of(id);
   const bool is_loaded = std::holds_alternative<ipc::Loaded>(message);
   if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
-    if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"an answer before the module was loaded"});
+    if (entry.load != Entry::Load::done)
+      return worker_broke_protocol(worker, {"an answer before the module was loaded"});
     const std::uint64_t call = answer->id;
     if (!owner_.worker_answered(id, std::move(*answer))) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
     }
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
-    if (worker.is_ready() || entry.load == Entry::Load::done) return worker_broke_protocol(worker, {"ready out of place"});
+    if (worker.is_ready() || entry.load == Entry::Load::done)
+      return worker_broke_protocol(worker, {"ready out of place"});
     worker.set_ready();
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});

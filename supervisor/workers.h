@@ -90,7 +90,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     CallId guilty{};
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
-    std::optional<Clock::time_point> kill_at;  // a soft stop's patience may be over then
+    std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then
     Clock::time_point asked_to_stop_at;
     Clock::duration cpu_when_asked{};
     std::optional<ipc::StopReason> said_reason;

@@ -65,8 +65,8 @@ void Zygotes::serve_requests() {
   if (options_.isolation == Isolation::exec) {
     if (!was_ready_) return;
     const auto starting = [this] {
-      return static_cast<std::size_t>(
-          std::count_if(generations_.begin(), generations_.end(), [](const auto& one) { return !one.asked_for.empty(); }));
+      return static_cast<std::size_t>(std::count_if(generations_.begin(), generations_.end(),
+                                                    [](const auto& one) { return !one.asked_for.empty(); }));
     };
     while (!waiting_.empty() && starting() < max_starts_under_way_) {
       const WorkerId worker = waiting_.front();

@@ -73,7 +73,7 @@ class Zygotes final : public ZygoteProcess::Owner {
     std::optional<WorkerId> single;  // isolation by exec: the one worker
     bool ready = false;
     Clock::time_point ready_at;
-    std::size_t used = 0;  // workers that were given a module
+    std::size_t used = 0;                    // workers that were given a module
     std::unordered_set<WorkerId> asked_for;  // forks under way
     std::unordered_set<WorkerId> workers;
     Clock::time_point progress_at;

@@ -21,7 +21,8 @@ namespace {
 // --no-experimental-wasm-threads   nor may WebAssembly bring one in
 // --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
 // --no-write-code-using-rwx, --wasm-write-protect-code-memory   compiled code is writable or executable, never both
-// --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter refuses
+// --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter
+// refuses
 constexpr const char* kFlags =
     "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 "
     "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort";
@@ -34,11 +35,11 @@ constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";
 constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
 
 // On top of a module's limit, what heap, code, array buffers and WebAssembly's memory may have together: the young
-// generation, room to move objects, and what V8 needs to take a stack when the limit is reached. The kernel's limit leaves
-// twice as much again for malloc(3) (worker/zygote.cc).
+// generation, room to move objects, and what V8 needs to take a stack when the limit is reached. The kernel's limit
+// leaves twice as much again for malloc(3) (worker/zygote.cc).
 constexpr std::uint64_t kAccountHeadroom = std::uint64_t{32} << 20;
-// The part of it that is not for array buffers and WebAssembly's memory. The rest makes up for pages that the heap has and
-// does not use.
+// The part of it that is not for array buffers and WebAssembly's memory. The rest makes up for pages that the heap has
+// and does not use.
 constexpr std::uint64_t kAccountReserve = std::uint64_t{24} << 20;
 
 [[noreturn]] void runtime_failed(const char* what, v8::Isolate* isolate, v8::TryCatch& failure) {
@@ -84,7 +85,9 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
 }
 
 Engine::Engine(const EngineOptions& options)
-    : platform_(std::make_unique<SingleThreadedPlatform>()), array_buffers_(platform_->memory()), heap_limit_(options.memory_bytes) {
+    : platform_(std::make_unique<SingleThreadedPlatform>()),
+      array_buffers_(platform_->memory()),
+      heap_limit_(options.memory_bytes) {
   v8::V8::SetFlagsFromString(kFlags);
   if (options.jitless) v8::V8::SetFlagsFromString(kJitlessFlags);
   v8::V8::InitializePlatform(platform_.get());
@@ -179,8 +182,7 @@ bool Engine::memory_is_used_up() {
 }
 
 v8::Local<v8::String> Engine::string(std::string_view text) const {
-  return v8::String::NewFromUtf8(isolate_, text.data(), v8::NewStringType::kInternalized,
-                                 static_cast<int>(text.size()))
+  return v8::String::NewFromUtf8(isolate_, text.data(), v8::NewStringType::kInternalized, static_cast<int>(text.size()))
       .ToLocalChecked();
 }
 

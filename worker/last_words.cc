@@ -175,8 +175,8 @@ void catch_abort_message() {
   // Between two lines of marks.
   message.remove_prefix(std::min(message.find_first_not_of("\n#"), message.size()));
   if (!message.empty()) stop(ipc::StopReason::fatal, running_call(), "", message.substr(0, message.find("\n#\n")));
-  // Without a message it is what it looks like, and must not be gone on from: the same again ends the process, because the
-  // signal is blocked here. (The filter allows neither rt_sigaction(2) nor kill(2).)
+    // Without a message it is what it looks like, and must not be gone on from: the same again ends the process,
+    // because the signal is blocked here. (The filter allows neither rt_sigaction(2) nor kill(2).)
 #ifdef __x86_64__
   if (signal == SIGTRAP) asm volatile("int3");
 #endif

@@ -36,8 +36,8 @@ void start_again_inside(char** arguments) {
   run_zygote(options);
 }
 
-// Nothing to it but its child's end. When it is told to end, by the supervisor or by the kernel because the supervisor is
-// gone, it brings that about, so that nobody else is left to reap the child.
+// Nothing to it but its child's end. When it is told to end, by the supervisor or by the kernel because the supervisor
+// is gone, it brings that about, so that nobody else is left to reap the child.
 int wait_for(pid_t child, const sigset_t& signals) {
   for (;;) {
     int status = 0;

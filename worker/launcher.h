@@ -1,15 +1,15 @@
-// The launcher: the process that the broker starts. It makes the empty world, starts the zygote as pid 1 in it, and waits
-// for its end.
+// The launcher: the process that the broker starts. It makes the empty world, starts the zygote as pid 1 in it, and
+// waits for its end.
 #pragma once
 
 #include "worker/zygote_options.h"
 
 namespace holdfast::worker {
 
-// Enters the namespaces and starts the zygote there, or, where there is to be no zygote, the single worker; returns when
-// that has ended, with the exit status for the launcher. kLauncherEndSignal ends it. `arguments` are those of main(): a launcher
-// that is not root's starts the program again inside, so that the process belongs to the new user namespace and the
-// one who started it may look into it (holdfast doctor, ps), which root may anyway.
+// Enters the namespaces and starts the zygote there, or, where there is to be no zygote, the single worker; returns
+// when that has ended, with the exit status for the launcher. kLauncherEndSignal ends it. `arguments` are those of
+// main(): a launcher that is not root's starts the program again inside, so that the process belongs to the new user
+// namespace and the one who started it may look into it (holdfast doctor, ps), which root may anyway.
 int run_launcher(const ZygoteOptions& options, char** arguments);
 
 }  // namespace holdfast::worker

@@ -19,7 +19,7 @@ namespace holdfast::worker {
 struct Lockdown {
   sandbox::ResourceLimits limits;
   std::optional<sandbox::SeccompProgram> filter;  // none: ZygoteOptions::leave_unfiltered
-  std::set<std::string> allow_missing;  // layers without which to go on
+  std::set<std::string> allow_missing;            // layers without which to go on
 };
 
 // A worker's two ways to the supervisor. The destructor unmaps the page.

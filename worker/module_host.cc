@@ -146,25 +146,24 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
   v8::Local<v8::Function> function;
   if (!find_function(call.function).ToLocal(&function)) {
     if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
-    return answer_error(call.id,
-                        error_of(ipc::ErrorCode::not_found, ipc::Executed::no,
-                                 fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,
-                                             version_, call.function, exported_names())));
+    return answer_error(call.id, error_of(ipc::ErrorCode::not_found, ipc::Executed::no,
+                                          fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
+                                                      module_, version_, call.function, exported_names())));
   }
   std::vector<v8::Local<v8::Value>> arguments;
   if (!read_arguments(call, arguments)) {
-    return answer_error(call.id, error_of(ipc::ErrorCode::protocol_error, ipc::Executed::no,
-                                          failure.HasCaught()
-                                              ? "the payload is not JSON: " + describe(failure.Exception()).first
-                                              : "the payload of a call with positional arguments must be a JSON array"));
+    return answer_error(
+        call.id,
+        error_of(ipc::ErrorCode::protocol_error, ipc::Executed::no,
+                 failure.HasCaught() ? "the payload is not JSON: " + describe(failure.Exception()).first
+                                     : "the payload of a call with positional arguments must be a JSON array"));
   }
   arguments.push_back(make_context(call));
 
   v8::Local<v8::Value> value;
-  const bool returned = function
-                            ->Call(context, exports_.Get(isolate_), static_cast<int>(arguments.size()),
-                                   arguments.data())
-                            .ToLocal(&value);
+  const bool returned =
+      function->Call(context, exports_.Get(isolate_), static_cast<int>(arguments.size()), arguments.data())
+          .ToLocal(&value);
   if (!returned) return answer_exception(call.id, failure.Exception());
   if (!value->IsObject()) return answer_value(call.id, value);
   if (value->IsPromise()) {

@@ -24,9 +24,9 @@ void log(const Arguments& arguments) {
 }
 
 void set_timer(const Arguments& arguments) {
-  const std::uint32_t id = Engine::host_of(arguments.GetIsolate())
-                               ->set_timer(arguments[0].As<v8::Function>(), arguments[1].As<v8::Number>()->Value(),
-                                           arguments[2]->IsTrue());
+  const std::uint32_t id =
+      Engine::host_of(arguments.GetIsolate())
+          ->set_timer(arguments[0].As<v8::Function>(), arguments[1].As<v8::Number>()->Value(), arguments[2]->IsTrue());
   arguments.GetReturnValue().Set(id);
 }
 
@@ -45,8 +45,8 @@ void enqueue_microtask(const Arguments& arguments) {
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
   const auto install = [&](const char* name, v8::FunctionCallback callback) {
-    v8::Local<v8::Function> function = v8::Function::New(context, callback, {}, 0, v8::ConstructorBehavior::kThrow)
-                                           .ToLocalChecked();
+    v8::Local<v8::Function> function =
+        v8::Function::New(context, callback, {}, 0, v8::ConstructorBehavior::kThrow).ToLocalChecked();
     host->Set(context, v8::String::NewFromUtf8(isolate, name).ToLocalChecked(), function).Check();
   };
   install("settle", settle);

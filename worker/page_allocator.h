@@ -12,9 +12,9 @@
 
 namespace holdfast::worker {
 
-// What all memories of WebAssembly may reserve together. For each that does not say how far it will grow, V8 asks for four
-// gigabytes, then three, two and one (and a little more), then for what it has at first: such a one is copied each time
-// that it grows. This lets a module's first memory grow in place, and leaves room for others.
+// What all memories of WebAssembly may reserve together. For each that does not say how far it will grow, V8 asks for
+// four gigabytes, then three, two and one (and a little more), then for what it has at first: such a one is copied each
+// time that it grows. This lets a module's first memory grow in place, and leaves room for others.
 constexpr std::uint64_t kMaxReservedBytes = std::uint64_t{1280} << 20;
 
 class ForkablePageAllocator final : public v8::PageAllocator {

@@ -43,8 +43,12 @@ void rehearse(Engine& engine) {
   Outbox nowhere(-1);
   ModuleHost host(engine, nowhere, page);
   const ipc::Bytes payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})");
-  host.load({.module = "rehearsal", .version = "1", .file_name = "rehearsal.js", .source = ipc::as_bytes(kRehearsal),
-             .memory_bytes = UINT64_MAX, .max_payload_bytes = 1 << 20});
+  host.load({.module = "rehearsal",
+             .version = "1",
+             .file_name = "rehearsal.js",
+             .source = ipc::as_bytes(kRehearsal),
+             .memory_bytes = UINT64_MAX,
+             .max_payload_bytes = 1 << 20});
   host.start({.id = 1, .function = "f", .payload = payload});
   host.start({.id = 2, .function = "no such function", .payload = payload});
   host.run_pending_tasks();
@@ -55,15 +59,21 @@ void warm_up(Engine& engine) {
   Outbox nowhere(-1);
   {
     ModuleHost host(engine, nowhere, page);
-    host.load({.module = "warm-up", .version = "1", .file_name = "warm-up.js", .source = ipc::as_bytes(kModule),
-               .memory_bytes = UINT64_MAX, .max_payload_bytes = 1 << 20});
+    host.load({.module = "warm-up",
+               .version = "1",
+               .file_name = "warm-up.js",
+               .source = ipc::as_bytes(kModule),
+               .memory_bytes = UINT64_MAX,
+               .max_payload_bytes = 1 << 20});
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
       for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
-      host.start({.id = ++id, .function = "echo", .payload = ipc::as_bytes(R"([{"a":1}])"),
+      host.start({.id = ++id,
+                  .function = "echo",
+                  .payload = ipc::as_bytes(R"([{"a":1}])"),
                   .arguments = ipc::ArgumentStyle::positional});
     }
     host.run_pending_tasks();

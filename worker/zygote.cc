@@ -199,8 +199,7 @@ void swallow_output() {
   const UniqueFd self = open_pidfd(::getpid());
   if (!channel) say_and_exit(control, channel.error());
   if (!self) say_and_exit(control, failed("pidfd_open"));
-  send(control, ipc::WorkerForked{worker},
-       std::array{self.get(), channel->theirs.get(), channel->page_memory.get()});
+  send(control, ipc::WorkerForked{worker}, std::array{self.get(), channel->theirs.get(), channel->page_memory.get()});
   become_worker(engine, lockdown, *channel, ::getppid());
 }
 
@@ -251,8 +250,9 @@ void run_zygote(const ZygoteOptions& start_options) {
   if (options.restrict_speculation) require_offered(sandbox::restrict_speculation());
   require(options, sandbox::seal_root());
   require(options, sandbox::drop_privileges());
-  if (!options.leave_unfiltered) lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
-                                            : sandbox::compile(sandbox::policy(options.profile)));
+  if (!options.leave_unfiltered)
+    lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
+                                              : sandbox::compile(sandbox::policy(options.profile)));
 
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown).serve();

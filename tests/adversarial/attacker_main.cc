@@ -1,6 +1,6 @@
 // holdfast-worker as it would be if V8 had a hole: modules run native code of their own. Everything else, the locks
-// included, is the production worker's code. With --without-row=N, the first argument, row N of the table of system calls
-// is left out.
+// included, is the production worker's code. With --without-row=N, the first argument, row N of the table of system
+// calls is left out.
 #include <charconv>
 #include <span>
 #include <string_view>

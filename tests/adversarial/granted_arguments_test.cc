@@ -156,7 +156,8 @@ TEST_CASE("there is no descriptor to read, write or wait for but the socket") {
   }
   for (const Outcome& outcome : siege.survey(calls)) CHECK(outcome.to_string() == "1");
   for (const long count : {2L, 3L, 1024L, static_cast<long>(UINT_MAX)}) {
-    CHECK(siege.survey(native_call(SYS_ppoll, at("memory"), count, at_once, 0, 0)).to_string() == std::to_string(-EINVAL));
+    CHECK(siege.survey(native_call(SYS_ppoll, at("memory"), count, at_once, 0, 0)).to_string() ==
+          std::to_string(-EINVAL));
   }
   siege.end();
 }

@@ -30,7 +30,10 @@ TEST_CASE("where namespaces cannot be made, and need not be, the host's root dir
   const TemporaryFolder folder;
   const std::string start = script(
       folder, fmt::format("exec unshare -m setpriv --bounding-set=-setgid,-setuid {} \"$@\"\n", supervisor_program()));
-  const Daemon daemon({.modules = {}, .flags = {"--allow-missing", "namespaces", "--allow-missing", "root", "--allow-missing", "supervisor"}, .supervisor = start});
+  const Daemon daemon(
+      {.modules = {},
+       .flags = {"--allow-missing", "namespaces", "--allow-missing", "root", "--allow-missing", "supervisor"},
+       .supervisor = start});
   const std::string root = fmt::format("/proc/{}/root", daemon.pid());
   CHECK(fs::exists(root + "/etc"));
   CHECK(fs::exists(root + "/proc/self"));

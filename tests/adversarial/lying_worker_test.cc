@@ -333,7 +333,8 @@ TEST_CASE("a worker that claims to begin a new stretch all the time is stopped a
   CHECK((code_of(answer) == "deadline_exceeded" || code_of(answer) == "cpu_exceeded"));
 }
 
-TEST_CASE("a worker that claims to be idle, and to run from time to time, does not keep the CPU beyond its call's deadline") {
+TEST_CASE(
+    "a worker that claims to be idle, and to run from time to time, does not keep the CPU beyond its call's deadline") {
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");

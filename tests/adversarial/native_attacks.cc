@@ -309,8 +309,8 @@ namespace {
 
 void (*handler_of_refusals)(int, siginfo_t*, void*) = nullptr;
 
-// Stands for native code that has kept the handler from ending the process, which in the production worker it cannot: the
-// signal is left by a forged rt_sigreturn(2), so that it is delivered again the next time.
+// Stands for native code that has kept the handler from ending the process, which in the production worker it cannot:
+// the signal is left by a forged rt_sigreturn(2), so that it is delivered again the next time.
 void survive_refusal(int signal, siginfo_t* info, void* context) {
   if (std::exchange(surviving, false)) {
     const auto number = static_cast<std::uint32_t>(info->si_syscall);
@@ -329,7 +329,8 @@ void survive_refusal(int signal, siginfo_t* info, void* context) {
 extern "C" int sigaction(int signal, const struct sigaction* action, struct sigaction* before) noexcept {
   using namespace holdfast::test;
   static const auto real = reinterpret_cast<decltype(&::sigaction)>(::dlsym(RTLD_NEXT, "sigaction"));
-  if (signal != SIGSYS || action == nullptr || (action->sa_flags & SA_SIGINFO) == 0) return real(signal, action, before);
+  if (signal != SIGSYS || action == nullptr || (action->sa_flags & SA_SIGINFO) == 0)
+    return real(signal, action, before);
   struct sigaction wrapped = *action;
   handler_of_refusals = action->sa_sigaction;
   wrapped.sa_sigaction = survive_refusal;

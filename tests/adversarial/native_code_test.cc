@@ -83,8 +83,8 @@ TEST_CASE("code of a worker's own making has no more rights than the worker's, a
     Siege siege({"--profile", profile});
     const bool executable = profile == "jit";
     // mov $41, %eax; syscall; ret: socket(2)
-    const auto bare = siege.lose(
-        {"attacker", "run", code_and(0xc3'05'0f'00'00'00'29'b8, step("jump", word(kLow), word(0)))});
+    const auto bare =
+        siege.lose({"attacker", "run", code_and(0xc3'05'0f'00'00'00'29'b8, step("jump", word(kLow), word(0)))});
     CHECK(ipc::to_string(bare.code) == "sandbox_violation");
     CHECK(bare.detail == (executable ? "socket" : "mprotect"));
     // mov $20, %eax; int $0x80; as code of 32 bits, to which only a forged return leads: getpid(2) of i386

@@ -175,8 +175,8 @@ TEST_CASE("a fault of the processor is worker_crashed with its signal") {
 TEST_CASE("a worker that waits for ever in the kernel, its signals blocked, is killed at its deadline") {
   Siege siege;
   const std::string block = step("blockSignals", word(kAllSignals));
-  std::vector<std::string> waits = {step("systemCall", word(SYS_recvfrom), word(3), at("memory"), word(4096),
-                                         word(0), word(0), word(0))};
+  std::vector<std::string> waits = {
+      step("systemCall", word(SYS_recvfrom), word(3), at("memory"), word(4096), word(0), word(0), word(0))};
   waits.push_back(step("systemCall", word(SYS_ppoll), word(0), word(0), word(0), word(0), word(0)));
   for (const std::string& wait : waits) {
     CAPTURE(wait);

@@ -48,9 +48,9 @@ class Lacking {
     const std::string socket = folder_.path() / "holdfast.sock";
     const bool for_nobody = is_for_nobody();
     program_ = std::make_unique<Program>(
-        std::vector<std::string>{for_nobody ? startable_by_nobody(supervisor_program()) : supervisor_program(), "--socket",
-                                 socket, "--modules", folder_.path() / "modules", "--worker", worker, "--stretch", "2s",
-                                 "--profile", profile == Profile::strict ? "strict" : "jit"},
+        std::vector<std::string>{for_nobody ? startable_by_nobody(supervisor_program()) : supervisor_program(),
+                                 "--socket", socket, "--modules", folder_.path() / "modules", "--worker", worker,
+                                 "--stretch", "2s", "--profile", profile == Profile::strict ? "strict" : "jit"},
         ProgramOptions{.as_nobody = for_nobody});
     const auto says = [this](const char* text) { return contains(program_->errors(), text); };
     REQUIRE(eventually([&] { return says("listens on") || says("cannot start workers"); }));
@@ -89,7 +89,8 @@ TEST_CASE("without any one row of the table something breaks, and with all of th
       const std::string complaint = Lacking(profile, row).complaint();
       CAPTURE(complaint);
       const bool names_the_call = contains(complaint, fmt::format("the system call {},", system_call));
-      CHECK((names_the_call || complaint == "no worker can be started" || contains(complaint, "each ended before it was started") || complaint == "loops: nobody can say where"));
+      CHECK((names_the_call || complaint == "no worker can be started" ||
+             contains(complaint, "each ended before it was started") || complaint == "loops: nobody can say where"));
     }
   }
 }

@@ -87,9 +87,8 @@ std::vector<std::string> messages() {
       zygote(WorkerForkFailed{1, "out of processes"}),
       zygote(WorkerExited{1, 9}),
       zygote(ZygoteFailed{"no namespaces"}),
-      request(
-          LoadRequest{"calculator", "v1.0.0", "calculator.js", as_bytes("exports.f = 1"), 1 << 27, 1 << 24,
-                      std::chrono::microseconds(100), true, 0x5eed}),
+      request(LoadRequest{"calculator", "v1.0.0", "calculator.js", as_bytes("exports.f = 1"), 1 << 27, 1 << 24,
+                          std::chrono::microseconds(100), true, 0x5eed}),
       request(WorkerCall{1, "add", as_bytes("[1,2]"), Encoding::json, ArgumentStyle::positional}),
       request(CancelRequest{1}),
       reply(WorkerReady{}),

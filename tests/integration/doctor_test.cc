@@ -57,8 +57,8 @@ TEST_CASE("holdfast doctor shows what is off by setting") {
 
 // A host on which no user namespace can be made.
 std::vector<std::string> without_namespaces(const std::string& command) {
-  return {"/usr/bin/unshare", "--user", "--map-root-user", "/bin/sh", "-c",
-          "echo 0 > /proc/sys/user/max_user_namespaces; " + command};
+  return {"/usr/bin/unshare", "--user", "--map-root-user",
+          "/bin/sh",          "-c",     "echo 0 > /proc/sys/user/max_user_namespaces; " + command};
 }
 
 TEST_CASE("a layer that is missing stops the start with the reason, unless it is allowed to be missing") {

@@ -40,13 +40,15 @@ std::string place_of_v8(pid_t worker) {
 }
 
 TEST_CASE("a zygote is replaced after --zygote-forks, under load, and no call notices") {
-  Daemon daemon({.modules = modules(6), .flags = {"--zygote-forks", "2", "--max-workers", "2", "--idle-timeout", "200ms",
-                                         "--log-level", "debug"}});
+  Daemon daemon(
+      {.modules = modules(6),
+       .flags = {"--zygote-forks", "2", "--max-workers", "2", "--idle-timeout", "200ms", "--log-level", "debug"}});
   ipc::Client client = daemon.connect();
   const pid_t first = daemon.zygote();
   Calls calls(client);
   for (int round = 0; round < 20; ++round) {
-    for (int i = 0; i < 6; ++i) calls.start({fmt::format("m{}", i), round % 2 == 0 ? "echo" : "later", std::to_string(round)});
+    for (int i = 0; i < 6; ++i)
+      calls.start({fmt::format("m{}", i), round % 2 == 0 ? "echo" : "later", std::to_string(round)});
   }
   calls.wait_for_all();
   for (std::size_t i = 0; i < calls.size(); ++i) CHECK(outcome(calls.answer(i)) == std::to_string(i / 6));

@@ -16,8 +16,12 @@ Examination in_order() {
     all.self.namespaces[kind] = std::string(kind) + ":[1]";
     all.worker.namespaces[kind] = std::string(kind) + ":[2]";
   }
-  all.worker.status = {{"NoNewPrivs", "1"}, {"Uid", "65534\t65534\t65534\t65534"}, {"Gid", "65534\t65534\t65534\t65534"},
-                       {"Threads", "1"},    {"Seccomp", "2"},                      {"SigIgn", "0000000000004000"},
+  all.worker.status = {{"NoNewPrivs", "1"},
+                       {"Uid", "65534\t65534\t65534\t65534"},
+                       {"Gid", "65534\t65534\t65534\t65534"},
+                       {"Threads", "1"},
+                       {"Seccomp", "2"},
+                       {"SigIgn", "0000000000004000"},
                        {"SigBlk", "0000000000000000"},
                        {"Speculation_Store_Bypass", "thread force mitigated"},
                        {"SpeculationIndirectBranch", "conditional force disabled"}};
@@ -36,7 +40,8 @@ Examination in_order() {
   all.worker.mappings = {{"r-xp", "/usr/lib/libnode.so", true}, {"rw-p", "", false}};
   all.worker.root_is_empty = all.worker.root_is_read_only = true;
   all.worker.has_environment = all.worker.is_dumpable = all.worker.has_terminal = false;
-  all.supervisor.status = {{"Seccomp", "2"}, {"NoNewPrivs", "1"}, {"CapPrm", "0000000000000000"}, {"Uid", "65534\t65534\t65534\t65534"}};
+  all.supervisor.status = {
+      {"Seccomp", "2"}, {"NoNewPrivs", "1"}, {"CapPrm", "0000000000000000"}, {"Uid", "65534\t65534\t65534\t65534"}};
   all.script = ScriptView{.makes_code_from_strings = false, .shares_memory = false, .has_web_assembly = true};
   return all;
 }
@@ -69,17 +74,29 @@ TEST_CASE("each layer that is not in place is missing") {
       {"privileges ", [](auto& all) { all.worker.status["CapBnd"] = "0000000000000001"; }},
       {"privileges ", [](auto& all) { all.worker.status["Uid"] = "65534\t0\t65534\t65534"; }},
       {"privileges ", [](auto& all) { all.worker.is_dumpable = true; }},
-      {"descriptors ", [](auto& all) { all.worker.descriptors = {"socket", "socket"}; }},
+      {"descriptors ",
+       [](auto& all) {
+         all.worker.descriptors = {"socket", "socket"};
+       }},
       {"descriptors ", [](auto& all) { all.worker.descriptors = {"pipe"}; }},
       {"process ", [](auto& all) { all.worker.status["Threads"] = "2"; }},
       {"process ", [](auto& all) { all.worker.has_environment = true; }},
       {"process ", [](auto& all) { all.worker.has_terminal = true; }},
       {"process ", [](auto& all) { all.worker.status["SigIgn"] = "0000000000001000"; }},
       {"speculation ", [](auto& all) { all.worker.status["Speculation_Store_Bypass"] = "thread vulnerable"; }},
-      {"limits ", [](auto& all) { all.worker.limits["Max data size"] = {"unlimited", "unlimited"}; }},
-      {"limits ", [](auto& all) { all.worker.limits["Max processes"] = {"0", "100"}; }},
+      {"limits ",
+       [](auto& all) {
+         all.worker.limits["Max data size"] = {"unlimited", "unlimited"};
+       }},
+      {"limits ",
+       [](auto& all) {
+         all.worker.limits["Max processes"] = {"0", "100"};
+       }},
       {"limits ", [](auto& all) { all.worker.limits.erase("Max cpu time"); }},
-      {"code ", [](auto& all) { all.worker.mappings->push_back({"rwxp", "", false}); }},
+      {"code ",
+       [](auto& all) {
+         all.worker.mappings->push_back({"rwxp", "", false});
+       }},
       {"seccomp ", [](auto& all) { all.worker.status["Seccomp"] = "0"; }},
       {"supervisor ", [](auto& all) { all.supervisor.status["Seccomp"] = "0"; }},
       {"supervisor ", [](auto& all) { all.supervisor.status["CapPrm"] = "000001ffffffffff"; }},

@@ -425,7 +425,8 @@ std::vector<std::string> valid_messages() {
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(WorkerList{1, {WorkerInfo{.module = "m"}, WorkerInfo{.version = "v"}}}));
-  add(testing::WorkerRequestProtocol{}, WorkerRequest(LoadRequest{"m", "v", "m.js", as_bytes("source"), 1, 2, std::chrono::nanoseconds(1), true, 3}));
+  add(testing::WorkerRequestProtocol{},
+      WorkerRequest(LoadRequest{"m", "v", "m.js", as_bytes("source"), 1, 2, std::chrono::nanoseconds(1), true, 3}));
   add(testing::WorkerRequestProtocol{}, WorkerRequest(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("{}")}));
   add(testing::WorkerProtocol{}, WorkerMessage(LogLine{LogLevel::info, "text", 1}));
   add(testing::WorkerProtocol{}, WorkerMessage(Stopped{StopReason::fatal, 1, "stack", "detail"}));

@@ -100,9 +100,8 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     CAPTURE(text.size());
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForkFailed{kMax64, text}));
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteFailed{text}));
-    check_round_trip<WorkerRequestProtocol>(
-        WorkerRequest(LoadRequest{text, text, text, as_bytes(text), kMax64, kMax64 - 1,
-                                  std::chrono::nanoseconds(kMax64 / 2), true, kMax64 - 2}));
+    check_round_trip<WorkerRequestProtocol>(WorkerRequest(LoadRequest{
+        text, text, text, as_bytes(text), kMax64, kMax64 - 1, std::chrono::nanoseconds(kMax64 / 2), true, kMax64 - 2}));
     check_round_trip<WorkerRequestProtocol>(
         WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional}));
     check_round_trip<WorkerProtocol>(WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text}}));

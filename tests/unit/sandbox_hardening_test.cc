@@ -29,7 +29,8 @@ TEST_CASE("sealed code can be neither changed nor taken away, in this process an
     const auto attempts = [] {
       void* const page = page_of(&some_code);
       return outcome(mprotect(page, 4096, PROT_READ | PROT_WRITE)) + " " + outcome(munmap(page, 4096)) + " " +
-             outcome(mmap(page, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0);
+             outcome(mmap(page, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1
+                                                                                                               : 0);
     };
     const std::string here = attempts();
     const pid_t child = fork();

@@ -147,9 +147,8 @@ TEST_CASE("no core is dumped, no memory locked, no real-time signal queued, no m
   CHECK(core.killed_by(SIGABRT));
   CHECK(!WCOREDUMP(core.wait_status));
   const Ending others = run_limited(callers().back(), {}, [] {
-    return in_order(
-        {outcome(syscall(SYS_mlock, map(4096), 4096)), outcome(sigqueue(getpid(), SIGRTMIN + 1, sigval{})),
-         outcome(syscall(SYS_mq_open, "holdfast-test", O_CREAT | O_RDWR, 0600, nullptr))});
+    return in_order({outcome(syscall(SYS_mlock, map(4096), 4096)), outcome(sigqueue(getpid(), SIGRTMIN + 1, sigval{})),
+                     outcome(syscall(SYS_mq_open, "holdfast-test", O_CREAT | O_RDWR, 0600, nullptr))});
   });
   CHECK(others.said == "EPERM EAGAIN EMFILE");
 }

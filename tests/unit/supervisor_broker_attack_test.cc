@@ -77,8 +77,11 @@ TEST_SUITE("supervisor/broker") {
 
   TEST_CASE("the broker starts no more programs than there may be workers") {
     constexpr std::size_t kMany = 500;
-    BrokerOfFolder world(
-        {.program = "/bin/sh", .arguments = {"-c", "exec sleep 100"}, .max_programs = 100, .open_module = {}, .remove_socket = {}});
+    BrokerOfFolder world({.program = "/bin/sh",
+                          .arguments = {"-c", "exec sleep 100"},
+                          .max_programs = 100,
+                          .open_module = {},
+                          .remove_socket = {}});
     std::vector<UniqueFd> leashes;
     for (std::size_t i = 0; i < kMany; ++i) {
       int ends[2];

@@ -70,8 +70,9 @@ TEST_CASE("the broker asks for nothing whose name is no module's") {
     std::ofstream(asked) << "yes";
     return tl::unexpected(EPERM);
   }});
-  for (const ModuleName& name : {ModuleName{"../secret", "v1"}, ModuleName{"sum", "/etc/passwd"}, ModuleName{"", ""},
-                                 ModuleName{std::string(300, 'x'), "v1"}, ModuleName{std::string("a\0b", 3), "v1/.."}}) {
+  for (const ModuleName& name :
+       {ModuleName{"../secret", "v1"}, ModuleName{"sum", "/etc/passwd"}, ModuleName{"", ""},
+        ModuleName{std::string(300, 'x'), "v1"}, ModuleName{std::string("a\0b", 3), "v1/.."}}) {
     CAPTURE(name.module);
     CHECK(broker->open_module(name).error() == ENOENT);
     CHECK_FALSE(std::filesystem::exists(asked));

@@ -287,8 +287,8 @@ TEST_CASE("flags of the sandbox") {
   CHECK(plain.restrict_speculation);
   CHECK(plain.allow_missing.empty());
 
-  const Options set = options({"--profile", "strict", "--isolation", "exec", "--zygote-forks", "5", "--zygote-age", "30s",
-                               "--cpu-limit", "2m", "--speculation", "free", "--allow-missing", "namespaces",
+  const Options set = options({"--profile", "strict", "--isolation", "exec", "--zygote-forks", "5", "--zygote-age",
+                               "30s", "--cpu-limit", "2m", "--speculation", "free", "--allow-missing", "namespaces",
                                "--allow-missing", "root"});
   CHECK(set.profile == sandbox::Profile::strict);
   CHECK(set.isolation == Isolation::exec);
@@ -298,10 +298,10 @@ TEST_CASE("flags of the sandbox") {
   CHECK_FALSE(set.restrict_speculation);
   CHECK(set.allow_missing == std::vector<std::string>{"namespaces", "root"});
 
-  for (const auto& [flag, value] : {std::pair{"--profile", "lax"}, std::pair{"--isolation", "thread"},
-                                    std::pair{"--zygote-forks", "0"}, std::pair{"--zygote-age", "10ms"},
-                                    std::pair{"--cpu-limit", "1s"}, std::pair{"--speculation", "maybe"},
-                                    std::pair{"--allow-missing", "walls"}}) {
+  for (const auto& [flag, value] :
+       {std::pair{"--profile", "lax"}, std::pair{"--isolation", "thread"}, std::pair{"--zygote-forks", "0"},
+        std::pair{"--zygote-age", "10ms"}, std::pair{"--cpu-limit", "1s"}, std::pair{"--speculation", "maybe"},
+        std::pair{"--allow-missing", "walls"}}) {
     CAPTURE(flag);
     const Parsed parsed = parse({flag, value, "--module", "m@1=m.js"});
     CHECK(std::get<int>(parsed.outcome) == 2);

@@ -245,9 +245,8 @@ void Simulation::replace_worker() {
     renewing_ = false;
     return;
   }
-  const auto id = pick_worker([](const Worker& worker) {
-    return worker.phase == WorkerPhase::loading || worker.phase == WorkerPhase::ready;
-  });
+  const auto id = pick_worker(
+      [](const Worker& worker) { return worker.phase == WorkerPhase::loading || worker.phase == WorkerPhase::ready; });
   if (!id) return;
   note("w{} is retired", number(*id));
   workers_.at(*id).retiring = true;

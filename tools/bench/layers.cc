@@ -1,5 +1,5 @@
-// What each layer of the sandbox adds to making a worker: forks with the layers added one after the other, taking turns,
-// so that what disturbs the machine for a while disturbs all alike. Prints the median and the least of each, in
+// What each layer of the sandbox adds to making a worker: forks with the layers added one after the other, taking
+// turns, so that what disturbs the machine for a while disturbs all alike. Prints the median and the least of each, in
 // microseconds, and what the layers cost that are set up once for each zygote.
 #include <algorithm>
 #include <chrono>
@@ -73,8 +73,8 @@ void measure_workers() {
       {"limits", [&] { return apply_limits(limits); }},
       {"seccomp", [&] { return load(*filter); }},
   };
-  auto* locked = static_cast<volatile bool*>(
-      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* locked =
+      static_cast<volatile bool*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::vector<std::vector<double>> samples(layers.size() + 1);
   for (int round = 0; round < kRounds; ++round) {
     for (std::size_t count = 0; count <= layers.size(); ++count) {

@@ -195,12 +195,13 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->capture_default_str();
   auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor, without cold calls")
                      ->type_name("PATH");
-  auto* target = bench
-                     ->add_option_function<std::string>(
-                         "--target", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
-                         "its module whose add({a, b}) is called")
-                     ->check(valid_target())
-                     ->type_name("MODULE@VERSION");
+  auto* target =
+      bench
+          ->add_option_function<std::string>(
+              "--target", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
+              "its module whose add({a, b}) is called")
+          ->check(valid_target())
+          ->type_name("MODULE@VERSION");
   socket->needs(target);
   target->needs(socket);
   const auto add_choice = [&](const char* name, std::string& into, std::vector<std::string> choices) {

@@ -103,8 +103,8 @@ std::optional<Stop> wait_for_standby(Bench& bench, ipc::Client& client) {
 }
 
 // One slice of a rate: keeps `in_flight` calls open until `duration` is over, then lets them end uncounted.
-tl::expected<Rate, Stop> measure_slice(Bench& bench, ipc::Client& client, const ipc::ModuleName& target, unsigned in_flight,
-                                       nanoseconds duration) {
+tl::expected<Rate, Stop> measure_slice(Bench& bench, ipc::Client& client, const ipc::ModuleName& target,
+                                       unsigned in_flight, nanoseconds duration) {
   const auto request = request_for(target);
   std::size_t answered = 0;
   std::optional<Stop> problem;
@@ -142,8 +142,8 @@ CallBytes call_bytes(const ipc::ModuleName& target) {
   return {request.size_bytes(), answer.size_bytes()};
 }
 
-tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const ipc::ModuleName& target,
-                                           unsigned calls, unsigned rounds) {
+tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor,
+                                           const ipc::ModuleName& target, unsigned calls, unsigned rounds) {
   bench.progress("warming up");
   if (auto done = hot_calls(bench, client, target, kWarmUpCalls); !done) return tl::unexpected(done.error());
   if (auto done = floor_round_trips(floor, kWarmUpCalls); !done) return tl::unexpected(done.error());
@@ -164,7 +164,8 @@ tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Fl
 }
 
 tl::expected<std::vector<nanoseconds>, Stop> measure_cold(Bench& bench, ipc::Client& client,
-                                                          const std::vector<ipc::ModuleName>& modules, Standby standby) {
+                                                          const std::vector<ipc::ModuleName>& modules,
+                                                          Standby standby) {
   std::vector<nanoseconds> samples;
   for (const ipc::ModuleName& module : modules) {
     bench.progress(fmt::format("cold calls {}, {} of {}",

@@ -45,8 +45,8 @@ struct HotSamples {
 
 // Calls made one after the other, in `rounds` rounds of as many round trips of the floor and then of calls, `calls` in
 // all of each: what disturbs the machine for a while disturbs both.
-tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor, const ipc::ModuleName& target,
-                                           unsigned calls, unsigned rounds);
+tl::expected<HotSamples, Stop> measure_hot(Bench& bench, ipc::Client& client, Floor& floor,
+                                           const ipc::ModuleName& target, unsigned calls, unsigned rounds);
 
 enum class Standby { awaited, none };
 

@@ -46,13 +46,16 @@ class ModuleFile {
 };
 
 std::vector<std::string> supervisor_arguments(const DoctorOptions& options, const ModuleFile& module) {
-  std::vector<std::string> arguments = {"--module",      "doctor@1=" + module.path(), "--profile",   options.profile,
-                                        "--isolation",   options.isolation,           "--speculation",
-                                        options.speculation, "--max-workers",         "1",           "--standby",
-                                        "0",             "--log-level",               "off"};
+  std::vector<std::string> arguments = {"--module",      "doctor@1=" + module.path(),
+                                        "--profile",     options.profile,
+                                        "--isolation",   options.isolation,
+                                        "--speculation", options.speculation,
+                                        "--max-workers", "1",
+                                        "--standby",     "0",
+                                        "--log-level",   "off"};
   // Whatever is missing is to be found, not to end the examination.
-  for (const char* layer : {"namespaces", "root", "privileges", "descriptors", "process", "limits", "speculation", "code",
-                            "seccomp", "supervisor"}) {
+  for (const char* layer : {"namespaces", "root", "privileges", "descriptors", "process", "limits", "speculation",
+                            "code", "seccomp", "supervisor"}) {
     arguments.insert(arguments.end(), {"--allow-missing", layer});
   }
   return arguments;
@@ -130,7 +133,8 @@ int doctor_command(const DoctorOptions& options) {
   if (!written) return static_cast<int>(ExitCode::stopped);
   const auto& allowed = options.allow_missing;
   const bool one_is_missing = std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
-    return finding.state == LayerState::missing && std::find(allowed.begin(), allowed.end(), finding.layer) == allowed.end();
+    return finding.state == LayerState::missing &&
+           std::find(allowed.begin(), allowed.end(), finding.layer) == allowed.end();
   });
   return static_cast<int>(one_is_missing ? ExitCode::function_failed : ExitCode::result);
 }

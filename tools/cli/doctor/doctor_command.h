@@ -9,7 +9,7 @@
 namespace holdfast::cli {
 
 struct DoctorOptions {
-  std::string profile = "jit";             // as holdfastd's flags of these names
+  std::string profile = "jit";  // as holdfastd's flags of these names
   std::string isolation = "fork";
   std::string speculation = "restricted";
   std::vector<std::string> allow_missing;

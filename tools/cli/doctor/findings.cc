@@ -11,11 +11,14 @@ namespace {
 
 constexpr const char* kNamespaceAdvice =
     "let this user make user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), "
-    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces above 0; inside a container, its "
+    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces above 0; inside a container, "
+    "its "
     "seccomp and AppArmor profiles must allow unshare, mount and pivot_root";
 constexpr const char* kSeccompAdvice = "the kernel must be built with CONFIG_SECCOMP_FILTER";
-constexpr const char* kLimitsAdvice = "start Holdfast with higher hard limits (ulimit -H, Limit* of the service manager)";
-constexpr const char* kNotReadable = "the kernel does not show it to this user; run as root, or as the one who runs holdfastd";
+constexpr const char* kLimitsAdvice =
+    "start Holdfast with higher hard limits (ulimit -H, Limit* of the service manager)";
+constexpr const char* kNotReadable =
+    "the kernel does not show it to this user; run as root, or as the one who runs holdfastd";
 
 class Examiner {
  public:
@@ -38,8 +41,7 @@ class Examiner {
 
  private:
   void add(const char* layer, std::string aspect, LayerState state, std::string seen, const char* advice = "") {
-    findings_.push_back(
-        {layer, std::move(aspect), state, std::move(seen), state == LayerState::missing ? advice : ""});
+    findings_.push_back({layer, std::move(aspect), state, std::move(seen), state == LayerState::missing ? advice : ""});
   }
   void expect(const char* layer, std::string aspect, bool holds, std::string seen, const char* advice = "") {
     add(layer, std::move(aspect), holds ? LayerState::active : LayerState::missing, std::move(seen), advice);
@@ -97,10 +99,11 @@ class Examiner {
     expect_field("process", "one thread", worker_, "Threads", "1");
     expect_field("process", "only SIGTERM ignored", worker_, "SigIgn", "0000000000004000");
     expect_field("process", "no signal blocked", worker_, "SigBlk", "0000000000000000");
-    expect_known("process", "no terminal",
-                 worker_.has_terminal ? std::optional(!*worker_.has_terminal) : std::nullopt, "none", "one");
+    expect_known("process", "no terminal", worker_.has_terminal ? std::optional(!*worker_.has_terminal) : std::nullopt,
+                 "none", "one");
     expect_known("process", "no environment",
-                 worker_.has_environment ? std::optional(!*worker_.has_environment) : std::nullopt, "empty", "not empty");
+                 worker_.has_environment ? std::optional(!*worker_.has_environment) : std::nullopt, "empty",
+                 "not empty");
   }
 
   void limits() {
@@ -116,7 +119,8 @@ class Examiner {
                              "Max msgqueue size", "Max pending signals"}) {
       limit(name, zero);
     }
-    for (const char* name : {"Max data size", "Max address space", "Max stack size", "Max cpu time"}) limit(name, bounded);
+    for (const char* name : {"Max data size", "Max address space", "Max stack size", "Max cpu time"})
+      limit(name, bounded);
     limit("Max open files", [](const std::string& hard) { return hard == "1"; });
   }
 
@@ -131,8 +135,8 @@ class Examiner {
       const bool is_offered = shown.starts_with("thread") || shown.starts_with("conditional");
       return is_offered ? LayerState::missing : LayerState::unavailable;
     };
-    for (const auto& [aspect, field] :
-         {std::pair{"past stores", "Speculation_Store_Bypass"}, std::pair{"by branches", "SpeculationIndirectBranch"}}) {
+    for (const auto& [aspect, field] : {std::pair{"past stores", "Speculation_Store_Bypass"},
+                                        std::pair{"by branches", "SpeculationIndirectBranch"}}) {
       const std::string shown = worker_.field(field);
       add("speculation", aspect, shown.empty() ? LayerState::unavailable : state(shown),
           shown.empty() ? "the kernel does not tell" : shown);
@@ -146,22 +150,24 @@ class Examiner {
       return std::count_if(worker_.mappings->begin(), worker_.mappings->end(), filter);
     };
     const auto is_executable = [](const Mapping& mapping) { return mapping.permissions[2] == 'x'; };
-    const auto of_file = [&](const Mapping& mapping) { return is_executable(mapping) && mapping.path.starts_with('/'); };
+    const auto of_file = [&](const Mapping& mapping) {
+      return is_executable(mapping) && mapping.path.starts_with('/');
+    };
     const auto files = count(of_file);
     const auto sealed = count([&](const Mapping& mapping) { return of_file(mapping) && mapping.sealed; });
     add("code", "sealed", sealed == files ? LayerState::active : LayerState::unavailable,
-        sealed == files ? fmt::format("{} of {} mappings", sealed, files) : "no mseal(2): it takes Linux 6.10, and a container that lets it pass");
-    const auto both = count(
-        [&](const Mapping& mapping) { return is_executable(mapping) && mapping.permissions[1] == 'w'; });
+        sealed == files ? fmt::format("{} of {} mappings", sealed, files)
+                        : "no mseal(2): it takes Linux 6.10, and a container that lets it pass");
+    const auto both =
+        count([&](const Mapping& mapping) { return is_executable(mapping) && mapping.permissions[1] == 'w'; });
     expect("code", "never writable", both == 0, fmt::format("{} writable and executable mappings", both));
     if (!examination_.strict) return;
-    const auto anonymous = count([&](const Mapping& mapping) { return is_executable(mapping) && mapping.path.empty(); });
+    const auto anonymous =
+        count([&](const Mapping& mapping) { return is_executable(mapping) && mapping.path.empty(); });
     expect("code", "none made", anonymous == 0, fmt::format("{} executable mappings without a file", anonymous));
   }
 
-  void seccomp() {
-    expect_field("seccomp", "filter", worker_, "Seccomp", "2", kSeccompAdvice);
-  }
+  void seccomp() { expect_field("seccomp", "filter", worker_, "Seccomp", "2", kSeccompAdvice); }
 
   void supervisor() {
     const ProcessView& view = examination_.supervisor;

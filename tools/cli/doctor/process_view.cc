@@ -34,7 +34,8 @@ std::map<std::string, std::string> read_status(const std::string& folder) {
   std::ifstream file(folder + "/status");
   for (std::string line; std::getline(file, line);) {
     const std::size_t colon = line.find(':');
-    if (colon != std::string::npos) fields[line.substr(0, colon)] = without_space(std::string_view(line).substr(colon + 1));
+    if (colon != std::string::npos)
+      fields[line.substr(0, colon)] = without_space(std::string_view(line).substr(colon + 1));
   }
   return fields;
 }
