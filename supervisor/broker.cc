@@ -43,17 +43,25 @@ tl::expected<std::unique_ptr<Broker>, std::string> Broker::start(Duties duties) 
 
 Broker::~Broker() {
   ::shutdown(socket_.get(), SHUT_WR);
-  pollfd wanted = {socket_.get(), POLLRDHUP, 0};
-  if (::poll(&wanted, 1, kEndPatienceMillis) == 1) ::waitpid(pid_, nullptr, 0);
+  if (happens(POLLRDHUP, kEndPatienceMillis)) ::waitpid(pid_, nullptr, 0);
 }
 
 // One answer that is there; nothing: none is, or the broker is gone.
 std::optional<ipc::Packet> Broker::receive(BrokerAnswer& answer) {
-  pollfd wanted = {socket_.get(), POLLIN, 0};
-  if (::poll(&wanted, 1, 0) != 1) return std::nullopt;
+  if (!happens(POLLIN, 0)) return std::nullopt;
   auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
   if (!packet || packet->bytes != sizeof answer) return std::nullopt;
   return std::move(*packet);
+}
+
+// False: nothing of these `events` (poll(2)) in time. A signal, such as the one to end, is no reason to wait no longer.
+bool Broker::happens(short events, int millis) const {
+  pollfd wanted = {socket_.get(), events, 0};
+  int found;
+  do {
+    found = ::poll(&wanted, 1, millis);
+  } while (found < 0 && errno == EINTR);
+  return found == 1;
 }
 
 // Nothing: the broker is gone, or does not answer in time.
@@ -61,8 +69,7 @@ std::optional<ipc::Packet> Broker::ask(BrokerRequest& request, std::span<const i
   if (!drop_late_answers() || late_answers_ > 0) return std::nullopt;
   request.serial = ++last_serial_;
   if (!ipc::send_packet(socket_.get(), std::as_bytes(std::span(&request, 1)), fds)) return std::nullopt;
-  pollfd wanted = {socket_.get(), POLLIN, 0};
-  if (::poll(&wanted, 1, kAnswerPatienceMillis) != 1) {
+  if (!happens(POLLIN, kAnswerPatienceMillis)) {
     ++late_answers_;
     return std::nullopt;
   }

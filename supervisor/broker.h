@@ -71,6 +71,7 @@ class Broker {
   Broker(UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
   std::optional<ipc::Packet> ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
   tl::expected<UniqueFd, int> ask_for_file(BrokerRequest& request);
+  bool happens(short events, int millis) const;
   std::optional<ipc::Packet> receive(BrokerAnswer& answer);
 
   UniqueFd socket_;

@@ -1,5 +1,6 @@
 // What the supervisor makes of the broker's answers, and what it can have of the broker.
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 #include "ipc/pidfd.h"
 #include "supervisor/broker.h"
@@ -18,6 +20,7 @@ namespace {
 // waits, as a file system that hangs does.
 tl::expected<UniqueFd, int> open_named_file(const ipc::ModuleName& name) {
   if (name.module == "slow") ::sleep(2);
+  if (name.module == "tardy") ::usleep(50'000);
   UniqueFd file(::memfd_create("module", MFD_CLOEXEC));
   if (::write(file.get(), name.module.data(), name.module.size()) < 0) return tl::unexpected(errno);
   return file;
@@ -44,6 +47,19 @@ TEST_CASE("an answer of the broker that comes too late is not taken for that to 
   // Until the late answer has come, the broker is not asked again.
   CHECK(outcome(broker->open_module({"two", "v1"})) != "slow");
   CHECK(outcome(broker->open_module({"three", "v1"})) != "two");
+}
+
+TEST_CASE("a signal that arrives while the broker is waited for does not end the wait") {
+  struct sigaction action = {}, before = {};
+  action.sa_handler = [](int) {};
+  REQUIRE(::sigaction(SIGALRM, &action, &before) == 0);
+  const auto broker = start();
+  const itimerval often = {.it_interval = {0, 1000}, .it_value = {0, 1000}}, never = {};
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+  const std::string opened = outcome(broker->open_module({"tardy", "v1"}));
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  CHECK(opened == "tardy");
 }
 
 TEST_CASE("the broker shows the memory of no process but its own zygotes and their workers") {
