@@ -21,9 +21,6 @@ namespace {
 constexpr std::string_view kLayer = "namespaces";
 constexpr std::string_view kRootLayer = "root";
 
-// The overflow id (/proc/sys/kernel/overflowuid): owns nothing on any well-kept host.
-constexpr id_t kNobody = 65534;
-
 constexpr int kNamespaces =
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
 

@@ -16,9 +16,6 @@ namespace {
 
 constexpr std::string_view kLayer = "privileges";
 
-// The overflow id (/proc/sys/kernel/overflowuid): owns nothing on any well-kept host.
-constexpr id_t kNobodyId = 65534;
-
 using CapabilitySets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
 // Root gains nothing by being root, ids can change without capabilities following, nothing survives setuid(2), and
@@ -78,8 +75,8 @@ SetupResult become_nobody() {
       "root without the right to change its ids: start as an ordinary user, or grant CAP_SETUID and CAP_SETGID and "
       "map id 65534 into the container";
   if (setgroups(0, nullptr) != 0) return setup_failure(kLayer, "setgroups(none)", errno, advice);
-  if (setresgid(kNobodyId, kNobodyId, kNobodyId) != 0) return setup_failure(kLayer, "setresgid(65534)", errno, advice);
-  if (setresuid(kNobodyId, kNobodyId, kNobodyId) != 0) return setup_failure(kLayer, "setresuid(65534)", errno, advice);
+  if (setresgid(kNobody, kNobody, kNobody) != 0) return setup_failure(kLayer, "setresgid(65534)", errno, advice);
+  if (setresuid(kNobody, kNobody, kNobody) != 0) return setup_failure(kLayer, "setresuid(65534)", errno, advice);
   return {};
 }
 

@@ -1,6 +1,8 @@
 // Gives up, for good, everything that a process may do beyond its plain user's rights.
 #pragma once
 
+#include <sys/types.h>
+
 #include "sandbox/setup_error.h"
 
 namespace holdfast::sandbox {
@@ -12,7 +14,10 @@ namespace holdfast::sandbox {
 // Call in the zygote with one thread, after seal_root(). Children inherit all of it. Can be called again.
 [[nodiscard]] SetupResult drop_privileges();
 
-// Has root become uid and gid 65534 ("nobody"), without supplementary groups, for good. Takes CAP_SETUID and
+// The uid and gid of "nobody", the overflow id (/proc/sys/kernel/overflowuid): owns nothing on any well-kept host.
+inline constexpr id_t kNobody = 65534;
+
+// Has root become uid and gid kNobody, without supplementary groups, for good. Takes CAP_SETUID and
 // CAP_SETGID. Layer "privileges".
 [[nodiscard]] SetupResult become_nobody();
 

@@ -18,7 +18,7 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFunctionBytes = 256;
 // A client that has connected and says nothing holds a descriptor and a place that others could have.
 constexpr std::chrono::seconds kHelloPatience{10};
-// Lines beyond a worker's budget are dropped, but even that takes the time of others: a worker that floods is not read
+// Lines beyond a module's budget are dropped, but even that takes the time of others: a worker that floods is not read
 // from for this long, now and then.
 constexpr std::chrono::milliseconds kLogPause{10};
 // What all open calls together may hold; a call beyond it is refused at once.

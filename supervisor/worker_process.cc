@@ -105,13 +105,10 @@ std::optional<int> WorkerProcess::refused_system_call() const {
   return static_cast<int>(number - 1);
 }
 
-const WorkerProcess::Sight& WorkerProcess::sight() const {
+const Broker::Sight& WorkerProcess::sight() const {
   // A broker that could not be asked, or a limit of descriptors that was reached, is not for good.
-  if (!sight_ || sight_->pid == 0) {
-    auto seen = broker_.look_at(pidfd_);
-    sight_ = Sight{seen.pid, std::move(seen.statm)};
-  }
-  return *sight_;
+  if (sight_.pid == 0) sight_ = broker_.look_at(pidfd_);
+  return sight_;
 }
 
 std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(sight().statm); }

@@ -102,13 +102,8 @@ class WorkerProcess final : public Connection {
   void on_violation(const ipc::ProtocolViolation& violation) override;
   void on_end(std::string_view reason) override;
 
-  // What the broker found out about the process.
-  struct Sight {
-    pid_t pid = 0;
-    UniqueFd statm;  // /proc/PID/statm
-  };
-  // Asked for when first needed: most workers come and go without.
-  const Sight& sight() const;
+  // What the broker found out about the process. Asked for when first needed: most workers come and go without.
+  const Broker::Sight& sight() const;
 
   const WorkerId id_;
   const UniqueFd pidfd_;
@@ -116,7 +111,7 @@ class WorkerProcess final : public Connection {
   const std::uint64_t tag_;
   CallNumbers calls_;
   Broker& broker_;
-  mutable std::optional<Sight> sight_;
+  mutable Broker::Sight sight_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/integration/modules.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -10,15 +11,6 @@ namespace holdfast::test {
 namespace {
 
 using ipc::Executed;
-
-const Module kEcho{"echo", "exports.echo = (payload) => payload;"};
-
-// `held` calls never settle.
-const Module kHolder{"holder", R"js(
-    let held = 0;
-    exports.hold = () => { held++; return new Promise(() => {}); };
-    exports.held = () => held;
-)js"};
 
 // --- exception -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // Calls that end at a limit: time, queues, and their caller's patience. For memory see memory_test.cc.
 #include <doctest/doctest.h>
 
+#include "tests/integration/modules.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
@@ -11,15 +12,6 @@ namespace {
 
 using ipc::Executed;
 using std::chrono::milliseconds;
-
-const Module kEcho{"echo", "exports.echo = (payload) => payload;"};
-
-// `held` calls never settle.
-const Module kHolder{"holder", R"js(
-    let held = 0;
-    exports.hold = () => { held++; return new Promise(() => {}); };
-    exports.held = () => held;
-)js"};
 
 // --- deadline_exceeded ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,17 @@
+// Modules that more than one file of tests calls.
+#pragma once
+
+#include "tests/support/daemon.h"
+
+namespace holdfast::test {
+
+inline const Module kEcho{"echo", "exports.echo = (payload) => payload;"};
+
+// `held` calls never settle.
+inline const Module kHolder{"holder", R"js(
+    let held = 0;
+    exports.hold = () => { held++; return new Promise(() => {}); };
+    exports.held = () => held;
+)js"};
+
+}  // namespace holdfast::test
