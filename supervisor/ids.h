@@ -6,6 +6,7 @@
 namespace holdfast::supervisor {
 
 enum class CallId : std::uint64_t {};
+enum class ClientId : std::uint64_t {};
 enum class WorkerId : std::uint64_t {};
 enum class ModuleId : std::uint64_t {};
 

@@ -1,14 +1,29 @@
 // Decides which worker process exists, which module it holds and which call it is given. Pure: no sockets, no clock,
 // no processes. Events and the time go in, decisions come out, in the order in which they are to be carried out.
 //
-// The rules:
-//   - A module with calls gets one worker; a worker hosts one module for its whole life.
-//   - At most `max_workers` workers hold a module. When all do, a module that waits takes the slot of the worker that
-//     has been idle longest; if none is idle, it waits its turn: first come, first served.
-//   - Besides, `standby` workers without a module are kept ready. More can come to be, when a module no longer waits
-//     for the worker that was forked for it; they are removed after the idle time.
-//   - A worker is given at most `concurrency` calls at a time; further calls of its module wait in the module's queue.
-//   - A call that a lost worker had not started goes back to the front of its queue, at most `max_attempts` times.
+// The pool
+//   - A worker hosts one module for its whole life. At most `max_workers` workers hold a module: each has a slot.
+//   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served. A
+//     module that has one claims a further one, up to its max_instances and the machine's cores, when its queue is
+//     longer than a start is worth; such claims come after those of modules that have none.
+//   - When all slots are taken, the idle worker goes whose loss costs least: load time divided by time idle. A worker
+//     that is idle for less time than it took to load is not taken before its slice is over, lest callers that ask
+//     again and again make two modules drive each other out.
+//   - If none is idle, the worker drains whose module has the most instances for its weight, and of these the one whose
+//     slice was over first: it gets no more calls, and when it has answered those that it has, its slot goes on. A slice
+//     is `slice` times the module's weight, from the time when it was loaded; nobody is drained before. When the claim
+//     of its own module comes first meanwhile, it stops draining instead.
+//   - Workers that a module's min_warm keeps are neither evicted nor drained.
+//   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
+//
+// The calls
+//   - A module's calls wait in its queue, which gives each client its turn. A worker is given at most `concurrency`
+//     calls at a time, and of calls that it has not started no more than it will start within a few milliseconds: what
+//     waits here can go elsewhere, wait its turn, or be ended.
+//   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
+//     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
+//   - A call is not given to a worker once its deadline has passed.
+//   - A module that fails again and again is held off (hold_off.h): calls are refused, and those that wait go on waiting.
 //
 // Time points are the caller's; they never go back from one event to the next. Not thread-safe. Telling it of a call,
 // worker or module that it does not know, or of an event that cannot be (a worker that is forked twice), is a broken
@@ -25,7 +40,11 @@
 #include <variant>
 #include <vector>
 
+#include "supervisor/call_queue.h"
+#include "supervisor/estimates.h"
+#include "supervisor/hold_off.h"
 #include "supervisor/ids.h"
+#include "supervisor/module_settings.h"
 
 namespace holdfast::supervisor {
 
@@ -33,16 +52,22 @@ using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 
 struct SchedulerOptions {
-  std::size_t max_workers = 1;       // at least 1
-  std::size_t standby = 1;           // workers kept ready without a module
-  std::size_t concurrency = 128;     // calls in flight on one worker
-  std::size_t queue_limit = 10'000;  // calls that wait for one module
-  std::size_t max_attempts = 3;      // how often a call is given to a worker
-  Duration idle_timeout = std::chrono::minutes(1);
-  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue.
-  Duration cancel_grace = std::chrono::seconds(1);
+  std::size_t max_workers = 1;   // at least 1
+  std::size_t standby = 1;       // workers kept ready without a module, at least; 0: none ever is
+  std::size_t max_standby = 64;  // and at most
+  std::size_t cores = 1;         // at least 1: more instances of one module than this make nothing faster
+  // Calls that wait: of one client, and of all. (Of one module: ModuleSettings::queue_limit.)
+  std::size_t client_queue_limit = 1024;
+  std::size_t total_queue_limit = 100'000;
+  // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
+  Duration slice = std::chrono::milliseconds(100);
+  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
+  // worker itself leaves a function that was told to stop.
+  Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
+  HoldOffOptions hold_off;
+  ModuleSettings module;  // of modules that are not configured otherwise
 };
 
 // --- what is to be done --------------------------------------------------------------------------------------------
@@ -50,6 +75,11 @@ struct SchedulerOptions {
 // Fork a worker; tell its fate by worker_forked(), worker_fork_failed() or worker_lost().
 struct ForkWorker {
   WorkerId worker;
+};
+
+// Have the module's source at hand for a LoadModule; tell source_ready() or source_failed(). One is asked for at a time.
+struct FetchSource {
+  ModuleId module;
 };
 
 // Send the module to this worker. Calls may follow at once; tell worker_loaded() when it is done.
@@ -63,11 +93,31 @@ struct DispatchCall {
   WorkerId worker;
 };
 
+// Tell by calls_started() how many calls the worker has started.
+struct LookAtProgress {
+  WorkerId worker;
+};
+
+// Nothing is to be done: the worker gets no more calls for now, so that its slot can go to the module `for_module`.
+struct DrainWorker {
+  WorkerId worker;
+  ModuleId for_module;
+};
+
 // Kill this worker; no call is on it. Tell worker_lost() when it is gone.
 struct KillWorker {
-  enum class Reason { evicted, idle, retired };
+  enum class Reason {
+    evicted,     // a module waits for its slot, and its loss costs least
+    slice_over,  // it has drained for a module that waits
+    idle,        // nobody called it for its idle timeout, or it is a standby too many
+    retired,     // it is to be replaced
+  };
   WorkerId worker;
   Reason reason;
+  // Why it and no other, with `evicted`.
+  Duration idle_for{};
+  Duration load_time{};
+  std::size_t candidates = 0;
 };
 
 // The call's time is over. It waited in the queue (no worker): it is forgotten, answer it. Or it is on a worker: either
@@ -84,15 +134,40 @@ struct CancelOverdue {
   WorkerId worker;
 };
 
-// The call is forgotten; answer it with an error.
+// The call was never taken on; answer it with an error.
 struct RefuseCall {
-  enum class Reason { queue_full, too_many_attempts };
+  enum class Reason { module_queue_full, client_queue_full, all_queues_full, held_off };
   CallId call;
   Reason reason;
+  Duration retry_after;  // by when there is likely to be room; when the module is tried again
 };
 
-using Decision = std::variant<ForkWorker, LoadModule, DispatchCall, KillWorker, CallOverdue, CancelOverdue, RefuseCall>;
+using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker, KillWorker,
+                              CallOverdue, CancelOverdue, RefuseCall>;
 using Decisions = std::vector<Decision>;
+
+// --- what happens --------------------------------------------------------------------------------------------------
+
+struct ArrivedCall {
+  CallId id;
+  ModuleId module;
+  ClientId client;
+  TimePoint deadline;
+  bool idempotent = false;
+};
+
+// How a worker ended.
+struct WorkerLoss {
+  std::uint64_t started = 0;    // how many of the calls that it was given it had started; they start in order
+  CallId guilty{};              // the call that is to blame; CallId{}: none is known to be
+  bool fault_of_module = false; // as opposed to the operator's, a client's or the zygote's: counts for its being held off
+};
+
+// A call that is forgotten and to be answered.
+struct EndedCall {
+  CallId call;
+  enum class State { not_started, started, abandoned } state;
+};
 
 // --- what is known -------------------------------------------------------------------------------------------------
 
@@ -107,8 +182,26 @@ enum class WorkerPhase {
 struct WorkerView {
   WorkerPhase phase;
   std::optional<ModuleId> module;
+  bool takes_calls;  // false: drains, retires or leaves, or has no module
   std::size_t calls_in_flight;
   std::uint64_t calls_done;
+};
+
+struct ModuleView {
+  std::size_t queued = 0;
+  std::size_t calls_in_flight = 0;
+  std::size_t instances = 0;         // workers that hold it and are not leaving
+  std::optional<TimePoint> held_off_until;
+  bool claims_slot = false;          // its source is to stay at hand
+};
+
+struct PoolView {
+  std::size_t slots_taken = 0;
+  std::size_t starting = 0;
+  std::size_t standby = 0;
+  std::size_t standby_target = 0;
+  std::size_t waiting_modules = 0;   // that have no worker
+  std::size_t queued = 0;            // calls
 };
 
 class Scheduler {
@@ -120,14 +213,31 @@ class Scheduler {
   // Brings the standby workers up; call once, when workers can be forked.
   void start(TimePoint now, Decisions& out);
 
-  void call_arrived(CallId call, ModuleId module, TimePoint deadline, TimePoint now, Decisions& out);
+  // From now on the module has these settings; before that, those of the options.
+  void configure(ModuleId module, const ModuleSettings& settings, TimePoint now, Decisions& out);
 
-  // The worker answered the call, whether it was still wanted or not.
-  void call_answered(CallId call, TimePoint now, Decisions& out);
+  // The most standbys, from now on.
+  void set_max_standby(std::size_t max_standby) { options_.max_standby = max_standby; }
+
+  void call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);
+
+  // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
+  void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
+
+  // The worker has started this many of the calls that it was given; a number that cannot be is bounded.
+  void calls_started(WorkerId worker, std::uint64_t count, TimePoint now, Decisions& out);
 
   // Nobody waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that has
   // it, to be told; its place there is free only once call_answered() came. Without one the call is forgotten.
-  std::optional<WorkerId> abandon(CallId call, TimePoint now);
+  std::optional<WorkerId> abandon(CallId call, TimePoint now, Decisions& out);
+
+  // For a module of which FetchSource was said.
+  void source_ready(ModuleId module, TimePoint now, Decisions& out);
+  // Counts as a failure of the module. Returns the calls that have no worker to serve them; they are forgotten, answer
+  // them.
+  std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out);
+  // The module's source is another from now on: its workers are retired, and it is not held off any more.
+  void source_changed(ModuleId module, TimePoint now, Decisions& out);
 
   void worker_forked(WorkerId worker, TimePoint now, Decisions& out);
   void worker_fork_failed(WorkerId worker, TimePoint now, Decisions& out);
@@ -136,22 +246,22 @@ class Scheduler {
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
-  void worker_stopping(WorkerId worker);
+  void worker_stopping(WorkerId worker, TimePoint now, Decisions& out);
 
   // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
-  // killed. Its module's calls wait meanwhile.
+  // killed. Its module claims a slot for another, if there are calls.
   void retire(WorkerId worker, TimePoint now, Decisions& out);
 
   // The same for all workers on standby, of which none has calls.
   void renew_standbys(TimePoint now, Decisions& out);
 
-  // The worker is gone. `last_started` is the last call that it began (calls begin in order): those after it go back to
-  // their queue, but for those that were overdue. Returns the other calls that were on it, abandoned ones included;
-  // they are forgotten, answer them.
-  std::vector<CallId> worker_lost(WorkerId worker, CallId last_started, TimePoint now, Decisions& out);
+  // The worker is gone. Calls that are run again go back to their queue; returns the others that were on it, abandoned
+  // ones included: they are forgotten, answer them.
+  std::vector<EndedCall> worker_lost(WorkerId worker, const WorkerLoss& loss, TimePoint now, Decisions& out);
 
-  // The module on this worker cannot be loaded. Returns its calls, abandoned ones and those that waited for a worker
-  // included; they are forgotten, answer them. The worker is leaving from then on.
+  // The module on this worker cannot be loaded: a failure of the module. Returns the worker's calls, abandoned ones
+  // included, and those that wait, unless the module has another instance; they are forgotten, answer them. The worker is
+  // leaving from then on.
   std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out);
 
   // To be called at or after next_wakeup().
@@ -160,10 +270,15 @@ class Scheduler {
   // When tick() has something to do at the earliest; nothing: only after a further event.
   std::optional<TimePoint> next_wakeup() const;
 
+  // Forgets a module that has no calls and no workers; false if it has, or waits for its source.
+  bool forget(ModuleId module);
+
   // Calls that were neither answered nor forgotten, abandoned ones not counted.
   std::size_t open_calls() const { return open_calls_; }
   WorkerView view(WorkerId worker) const;
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
+  ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
+  PoolView pool(TimePoint now) const;
   // Whether the worker was given the call and has not answered it, abandoned or not.
   bool is_on(CallId call, WorkerId worker) const;
   // Whether the call waits for a worker.
@@ -171,64 +286,139 @@ class Scheduler {
 
  private:
   struct Worker;
+  struct Module;
 
   struct Call {
-    ModuleId module{};
-    std::optional<WorkerId> worker;  // none: in its module's queue
-    std::size_t attempts = 0;
+    Module* module = nullptr;
+    ClientId client{};
+    Worker* worker = nullptr;  // null: in its module's queue
+    TimePoint deadline;
+    bool idempotent = false;
     bool abandoned = false;
+    std::size_t retries = 0;
     std::multimap<TimePoint, CallId>::iterator timer;  // its deadline, or when its worker must have given it up
     bool timer_set = false;
   };
 
+  enum class Claim { none, held_off, fetching, waiting };
+
   struct Module {
-    std::deque<CallId> queue;
-    std::optional<WorkerId> worker;
-    bool waiting = false;  // in waiting_
+    ModuleId id{};
+    ModuleSettings settings;
+    CallQueue queue;
+    std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
+    std::size_t instances_that_take_calls() const;
+    Claim claim = Claim::none;
+    bool claim_is_first = false;  // with Claim::waiting: it is in first_claims_, else in further_claims_
+    bool source_is_stale = false;  // with Claim::fetching: what is being fetched is outdated already
+    bool held_back = false;        // in held_back_
+    HoldOff hold_off;
+    Estimate cpu_per_call;
+    Estimate load_time;
+  };
+
+  struct GivenCall {
+    CallId id;
+    std::uint64_t number;  // 1, 2, 3, …
   };
 
   struct Worker {
+    WorkerId id{};
     WorkerPhase phase = WorkerPhase::starting;
-    std::optional<ModuleId> module;
-    std::vector<CallId> calls;  // in the order given, abandoned ones included
+    Module* module = nullptr;      // set for good once it has one
+    bool has_slot = false;
+    std::vector<GivenCall> calls;  // in the order given, abandoned ones included
+    std::uint64_t given = 0;
+    std::uint64_t started = 0;
     std::uint64_t calls_done = 0;
+    bool draining = false;
     bool retiring = false;
-    TimePoint idle_since{};  // without calls, or on standby
+    TimePoint assigned_at{};  // loading began
+    TimePoint slice_end{};    // once it is ready
+    TimePoint idle_since{};   // without calls, or on standby
+
+    bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
+    bool takes_calls() const { return holds_module() && !draining && !retiring; }
+    bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
+    std::uint64_t not_started() const { return given - started; }
   };
 
   Call& call_of(CallId id);
   Worker& worker_of(WorkerId id);
   const Worker& worker_of(WorkerId id) const;
+  Module& module_of(ModuleId id);
 
+  // --- calls (scheduler_calls.cc)
+  std::optional<RefuseCall::Reason> full_queue(const Module& module, ClientId client) const;
+  Duration time_to_drain(const Module& module) const;
+  std::size_t window(const Module& module) const;
+  Worker* worker_with_room(Module& module);
+  void dispatch(Module& module, TimePoint now, Decisions& out);
+  void give(CallId id, Call& call, Worker& worker, Decisions& out);
+  void look_at_progress(Module& module, TimePoint now, Decisions& out);
+  bool say_look_at_progress(const Module& module, Decisions& out) const;
+  void look_at_all_progress(TimePoint now, Decisions& out);
+  void enqueue(CallId id, Call& call);
+  void requeue(CallId id, Call& call);
+  void dequeue(CallId id, Call& call);
+  void count_queued(ClientId client, int difference);
   void set_timer(CallId id, Call& call, TimePoint when);
   void clear_timer(Call& call);
-  void forget(CallId id);
-  void enqueue_waiting(ModuleId id, Module& module);
-  void dispatch(Module& module, Decisions& out);
+  void forget_call(CallId id);
+  std::vector<CallId> end_queued_calls(Module& module);
+  void end_overdue(TimePoint now, Decisions& out);
+
+  // --- the pool (scheduler_pool.cc)
+  void update(Module& module, TimePoint now, Decisions& out);
+  bool wants_worker(const Module& module) const;
+  void file_claim(Module& module);
+  void drop_claim(Module& module);
+  bool somebody_waits() const { return !first_claims_.empty() || !further_claims_.empty(); }
+  void arrange(TimePoint now, Decisions& out);
   void assign_workers(TimePoint now, Decisions& out);
-  void assign(WorkerId id, Worker& worker, ModuleId module_id, Decisions& out);
-  bool holds_slot(WorkerId id, const Worker& worker) const;
-  bool evict_idle_worker(Decisions& out);
-  void replenish(TimePoint now, Decisions& out);
-  void became_idle(WorkerId id, Worker& worker, TimePoint now, Decisions& out);
-  void release_module(ModuleId id);
+  bool resume_draining(Module& module, TimePoint now, Decisions& out);
+  void assign(Worker& worker, Module& module, TimePoint now, Decisions& out);
+  bool evict_idle_worker(const Module& claimant, TimePoint now, Decisions& out);
+  void drain_for_claims(TimePoint now, Decisions& out);
+  std::size_t slots_to_come(TimePoint now) const;
+  bool drain_for(const Module& claimant, TimePoint now, Decisions& out);
+  Duration slice_of(const Module& module) const;
+  bool is_kept_warm(const Worker& worker) const;
+  TimePoint evictable_from(const Worker& worker) const;
+  void check_room_at(TimePoint when);
+  void became_idle(Worker& worker, TimePoint now, Decisions& out);
+  void remove(Worker& worker, KillWorker decision, TimePoint now, Decisions& out);
   void set_leaving(Worker& worker);
-  std::size_t count(WorkerPhase phase) const { return phase_counts_[static_cast<std::size_t>(phase)]; }
+  void free_slot(Worker& worker);
+  void replenish(TimePoint now, Decisions& out);
+  std::size_t standby_target(TimePoint now) const;
+  void remove_idle(TimePoint now, Decisions& out);
+  void end_hold_offs(TimePoint now, Decisions& out);
   void set_phase(Worker& worker, WorkerPhase phase);
+  std::size_t count(WorkerPhase phase) const { return phase_counts_[static_cast<std::size_t>(phase)]; }
+
   void check() const;
 
-  const SchedulerOptions options_;
+  SchedulerOptions options_;
   std::unordered_map<CallId, Call> calls_;
   std::unordered_map<ModuleId, Module> modules_;
   std::unordered_map<WorkerId, Worker> workers_;
   std::multimap<TimePoint, CallId> timers_;
-  std::deque<ModuleId> waiting_;  // modules with queued calls and no worker, in order of arrival
+  std::deque<Module*> first_claims_;    // of modules that have no worker which takes calls, in order of arrival
+  std::deque<Module*> further_claims_;  // of modules that want one more
+  std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
+  std::vector<Module*> held_back_;      // modules whose calls wait only until their worker has started others
+  std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
-  std::size_t slots_taken_ = 0;  // workers that hold a module and are not leaving
+  std::size_t slots_taken_ = 0;
+  std::size_t queued_ = 0;
   std::size_t open_calls_ = 0;
   std::uint64_t last_worker_ = 0;
-  std::optional<TimePoint> idle_check_;  // when the first idle worker may have been idle for too long
-  std::optional<TimePoint> fork_again_;  // forks fail: none before this
+  RecentRate cold_starts_;
+  std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
+  std::optional<TimePoint> room_check_;      // when a worker may have to make room
+  std::optional<TimePoint> progress_check_;  // when held_back_ is looked at
+  std::optional<TimePoint> fork_again_;      // forks fail: none before this
   bool started_ = false;
 };
 

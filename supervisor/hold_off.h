@@ -1,0 +1,58 @@
+// Keeps a module that fails again and again from taking workers: after a few failures in a row it is left alone for a
+// while, which doubles with each further one. Pure.
+//
+// A failure is a worker that ended, or could not load its module, through the module's own fault. Failures are in a row
+// until the module has shown that it is well, by answers, or that it fails rarely.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace holdfast::supervisor {
+
+struct HoldOffOptions {
+  using Duration = std::chrono::steady_clock::duration;
+  // So many failures in a row have no consequence: one who mends a module tries it at once, and a call that is to blame
+  // for its worker's end is not all calls.
+  unsigned free_failures = 3;
+  Duration first_delay = std::chrono::milliseconds(100);
+  Duration longest_delay = std::chrono::seconds(30);
+  // So many answers without a failure end the row, and so does so much time.
+  std::uint64_t healthy_answers = 100;
+  Duration healthy_time = std::chrono::minutes(10);
+};
+
+class HoldOff {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  void failed(const HoldOffOptions& options, TimePoint now) {
+    if (failures_ > 0 && now - failed_at_ > options.healthy_time) reset();
+    failed_at_ = now;
+    answers_ = 0;
+    ++failures_;
+    if (failures_ <= options.free_failures) return;
+    const unsigned doublings = std::min(failures_ - options.free_failures - 1, 20u);
+    until_ = now + std::min(options.longest_delay, options.first_delay * (std::int64_t{1} << doublings));
+  }
+
+  // A worker of the module has answered a call.
+  void answered(const HoldOffOptions& options) {
+    if (failures_ > 0 && ++answers_ >= options.healthy_answers) reset();
+  }
+
+  void reset() { *this = HoldOff(); }
+
+  // Until when it is held off; nothing: it is not.
+  std::optional<TimePoint> until(TimePoint now) const { return until_ && *until_ > now ? until_ : std::nullopt; }
+
+ private:
+  unsigned failures_ = 0;  // in a row
+  std::uint64_t answers_ = 0;
+  TimePoint failed_at_{};
+  std::optional<TimePoint> until_;
+};
+
+}  // namespace holdfast::supervisor

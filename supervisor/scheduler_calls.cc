@@ -1,0 +1,303 @@
+// The scheduler's calls: queues, which call is given to which worker, deadlines.
+#include <algorithm>
+
+#include "supervisor/invariant.h"
+#include "supervisor/scheduler.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Calls that a worker has and has not started should keep it busy for about this long: long enough that it never waits
+// for the supervisor, short enough that calls wait where they can be given to another worker, or be ended.
+constexpr Duration kWorkAhead = milliseconds(2);
+// While it is not known how long a module's calls take.
+constexpr std::size_t kFirstCalls = 4;
+// How often a worker is looked at that may have started what it has, without having answered.
+constexpr Duration kProgressLook = milliseconds(2);
+
+// What a caller that met a full queue is told to wait, whatever the estimate.
+constexpr Duration kShortestRetryAfter = milliseconds(10);
+constexpr Duration kLongestRetryAfter = std::chrono::seconds(10);
+
+}  // namespace
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+void Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decisions& out) {
+  Module& module = module_of(arrived.module);
+  if (const auto held_off = module.hold_off.until(now)) {
+    return out.push_back(RefuseCall{arrived.id, RefuseCall::Reason::held_off, *held_off - now});
+  }
+  Worker* worker = module.queue.empty() && arrived.deadline > now ? worker_with_room(module) : nullptr;
+  if (worker == nullptr) {
+    if (const auto full = full_queue(module, arrived.client)) {
+      return out.push_back(RefuseCall{arrived.id, *full, time_to_drain(module)});
+    }
+  }
+  const auto [entry, is_new] = calls_.try_emplace(arrived.id);
+  expect(is_new, "a call's id is new");
+  Call& call = entry->second;
+  call.module = &module;
+  call.client = arrived.client;
+  call.deadline = arrived.deadline;
+  call.idempotent = arrived.idempotent;
+  ++open_calls_;
+  set_timer(arrived.id, call, arrived.deadline);
+  if (worker != nullptr) {
+    give(arrived.id, call, *worker, out);
+  } else {
+    enqueue(arrived.id, call);
+    look_at_progress(module, now, out);
+    update(module, now, out);
+    arrange(now, out);
+  }
+  check();
+}
+
+void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decisions& out) {
+  Call& call = call_of(id);
+  expect(call.worker != nullptr, "an answered call is on a worker");
+  Worker& worker = *call.worker;
+  Module& module = *call.module;
+  const auto given = std::find_if(worker.calls.begin(), worker.calls.end(), [&](const auto& at) { return at.id == id; });
+  // Calls start in order.
+  worker.started = std::max(worker.started, given->number);
+  worker.calls.erase(given);
+  ++worker.calls_done;
+  module.cpu_per_call.add(cpu_time);
+  module.hold_off.answered(options_.hold_off);
+  forget_call(id);
+  if (worker.phase == WorkerPhase::leaving) return;
+  if (!module.queue.empty()) {
+    dispatch(module, now, out);
+    update(module, now, out);
+  }
+  if (worker.calls.empty()) {
+    became_idle(worker, now, out);
+    if (somebody_waits()) arrange(now, out);
+  }
+  check();
+}
+
+void Scheduler::calls_started(WorkerId id, std::uint64_t count, TimePoint now, Decisions& out) {
+  Worker& worker = worker_of(id);
+  if (worker.module == nullptr) return;
+  if (count <= worker.started) return;
+  worker.started = std::min(count, worker.given);
+  if (worker.module->queue.empty()) return;
+  dispatch(*worker.module, now, out);
+  update(*worker.module, now, out);
+  check();
+}
+
+std::optional<WorkerId> Scheduler::abandon(CallId id, TimePoint now, Decisions& out) {
+  Call& call = call_of(id);
+  expect(!call.abandoned, "a call is abandoned once");
+  if (call.worker == nullptr) {
+    Module& module = *call.module;
+    dequeue(id, call);
+    forget_call(id);
+    if (module.queue.empty()) {
+      update(module, now, out);
+      arrange(now, out);
+    }
+    return std::nullopt;
+  }
+  call.abandoned = true;
+  --open_calls_;
+  set_timer(id, call, now + options_.cancel_grace);
+  return call.worker->id;
+}
+
+// --- what is refused -----------------------------------------------------------------------------------------------
+
+std::optional<RefuseCall::Reason> Scheduler::full_queue(const Module& module, ClientId client) const {
+  using enum RefuseCall::Reason;
+  if (module.queue.size() >= module.settings.queue_limit) return module_queue_full;
+  if (queued_ >= options_.total_queue_limit) return all_queues_full;
+  const auto found = queued_by_client_.find(client);
+  if (found != queued_by_client_.end() && found->second >= options_.client_queue_limit) return client_queue_full;
+  return std::nullopt;
+}
+
+// How long it takes until the module's queue is empty, as far as that can be known.
+Duration Scheduler::time_to_drain(const Module& module) const {
+  const Duration per_call = module.cpu_per_call.value().value_or(milliseconds(1));
+  const auto workers = std::max<std::size_t>(module.workers.size(), 1);
+  const auto calls = static_cast<Duration::rep>(std::max<std::size_t>(module.queue.size() / workers, 1));
+  if (per_call >= kLongestRetryAfter / calls) return kLongestRetryAfter;
+  return std::max(per_call * calls, kShortestRetryAfter);
+}
+
+// --- giving calls to workers ---------------------------------------------------------------------------------------
+
+// How many calls a worker of the module may have that it has not started.
+std::size_t Scheduler::window(const Module& module) const {
+  const auto per_call = module.cpu_per_call.value();
+  if (!per_call) return kFirstCalls;
+  if (*per_call <= Duration::zero()) return module.settings.concurrency;
+  return static_cast<std::size_t>(std::max<Duration::rep>(kWorkAhead / *per_call, 1));
+}
+
+// The worker that will come to a further call first; of those that are alike the one that has been there longest, so
+// that one too many is left idle.
+Scheduler::Worker* Scheduler::worker_with_room(Module& module) {
+  const std::size_t ahead = window(module);
+  Worker* best = nullptr;
+  for (Worker* worker : module.workers) {
+    if (!worker->takes_calls() || worker->calls.size() >= module.settings.concurrency ||
+        worker->not_started() >= ahead) {
+      continue;
+    }
+    if (best == nullptr || worker->not_started() < best->not_started() ||
+        (worker->not_started() == best->not_started() && worker->calls.size() < best->calls.size())) {
+      best = worker;
+    }
+  }
+  return best;
+}
+
+void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
+  while (!module.queue.empty()) {
+    const CallId id = module.queue.front();
+    Call& call = call_of(id);
+    Worker* worker = worker_with_room(module);
+    if (worker == nullptr) return look_at_progress(module, now, out);
+    module.queue.pop_front();
+    count_queued(call.client, -1);
+    if (call.deadline <= now) {
+      out.push_back(CallOverdue{id, std::nullopt});
+      forget_call(id);
+    } else {
+      give(id, call, *worker, out);
+    }
+  }
+}
+
+void Scheduler::give(CallId id, Call& call, Worker& worker, Decisions& out) {
+  call.worker = &worker;
+  worker.calls.push_back({id, ++worker.given});
+  out.push_back(DispatchCall{id, worker.id});
+}
+
+// A worker does not tell when it starts a call. If calls wait for that alone, somebody has to look, now and then.
+void Scheduler::look_at_progress(Module& module, TimePoint now, Decisions& out) {
+  if (module.held_back || !say_look_at_progress(module, out)) return;
+  module.held_back = true;
+  held_back_.push_back(&module);
+  if (!progress_check_) progress_check_ = now + kProgressLook;
+}
+
+bool Scheduler::say_look_at_progress(const Module& module, Decisions& out) const {
+  bool said = false;
+  for (const Worker* worker : module.workers) {
+    if (!worker->takes_calls() || worker->calls.size() >= module.settings.concurrency) continue;
+    out.push_back(LookAtProgress{worker->id});
+    said = true;
+  }
+  return said;
+}
+
+void Scheduler::look_at_all_progress(TimePoint now, Decisions& out) {
+  progress_check_.reset();
+  std::erase_if(held_back_, [&](Module* module) {
+    module->held_back = !module->queue.empty() && say_look_at_progress(*module, out);
+    return !module->held_back;
+  });
+  if (!held_back_.empty()) progress_check_ = now + kProgressLook;
+}
+
+// --- the queues ----------------------------------------------------------------------------------------------------
+
+void Scheduler::enqueue(CallId id, Call& call) {
+  call.module->queue.push_back(call.client, id);
+  count_queued(call.client, +1);
+}
+
+void Scheduler::requeue(CallId id, Call& call) {
+  call.worker = nullptr;
+  call.module->queue.push_front(call.client, id);
+  count_queued(call.client, +1);
+}
+
+void Scheduler::dequeue(CallId id, Call& call) {
+  call.module->queue.erase(call.client, id);
+  count_queued(call.client, -1);
+}
+
+void Scheduler::count_queued(ClientId client, int difference) {
+  queued_ += static_cast<std::size_t>(difference);
+  std::size_t& of_client = queued_by_client_[client];
+  of_client += static_cast<std::size_t>(difference);
+  if (of_client == 0) queued_by_client_.erase(client);
+}
+
+std::vector<CallId> Scheduler::end_queued_calls(Module& module) {
+  std::vector<CallId> ended = module.queue.take_all();
+  for (CallId id : ended) {
+    count_queued(call_of(id).client, -1);
+    forget_call(id);
+  }
+  return ended;
+}
+
+// --- time ----------------------------------------------------------------------------------------------------------
+
+void Scheduler::end_overdue(TimePoint now, Decisions& out) {
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const CallId id = timers_.begin()->second;
+    Call& call = call_of(id);
+    clear_timer(call);
+    if (call.worker == nullptr) {
+      Module& module = *call.module;
+      dequeue(id, call);
+      forget_call(id);
+      out.push_back(CallOverdue{id, std::nullopt});
+      if (module.queue.empty()) update(module, now, out);
+    } else if (!call.abandoned) {
+      out.push_back(CallOverdue{id, call.worker->id});
+    } else if (call.worker->phase != WorkerPhase::leaving) {
+      set_timer(id, call, now + options_.cancel_grace);
+      out.push_back(CancelOverdue{id, call.worker->id});
+    }
+  }
+}
+
+void Scheduler::set_timer(CallId id, Call& call, TimePoint when) {
+  clear_timer(call);
+  // Deadlines mostly rise from call to call, so that the end is the right hint.
+  call.timer = timers_.emplace_hint(timers_.end(), when, id);
+  call.timer_set = true;
+}
+
+void Scheduler::clear_timer(Call& call) {
+  if (call.timer_set) timers_.erase(call.timer);
+  call.timer_set = false;
+}
+
+void Scheduler::forget_call(CallId id) {
+  const auto found = calls_.find(id);
+  if (!found->second.abandoned) --open_calls_;
+  clear_timer(found->second);
+  calls_.erase(found);
+}
+
+Scheduler::Call& Scheduler::call_of(CallId id) {
+  const auto found = calls_.find(id);
+  expect(found != calls_.end(), "a call is known");
+  return found->second;
+}
+
+bool Scheduler::is_on(CallId call, WorkerId worker) const {
+  const auto found = calls_.find(call);
+  return found != calls_.end() && found->second.worker != nullptr && found->second.worker->id == worker;
+}
+
+bool Scheduler::is_queued(CallId call) const {
+  const auto found = calls_.find(call);
+  return found != calls_.end() && found->second.worker == nullptr;
+}
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,381 @@
+// The scheduler's pool: which module gets a slot, whose worker makes room, how many workers there are.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "supervisor/invariant.h"
+#include "supervisor/scheduler.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+
+// To start a worker takes this long at least, where it is not known how long the module takes to load.
+constexpr Duration kLeastLoadTime = milliseconds(1);
+// A standby worker is made within this time, so that as many are kept as are used up in it.
+constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
+
+template <typename T>
+void take_out(std::deque<T>& queue, T what) {
+  const auto place = std::find(queue.begin(), queue.end(), what);
+  expect(place != queue.end(), "what waits is in its queue");
+  queue.erase(place);
+}
+
+}  // namespace
+
+// --- claims --------------------------------------------------------------------------------------------------------
+
+std::size_t Scheduler::Module::instances_that_take_calls() const {
+  return static_cast<std::size_t>(
+      std::count_if(workers.begin(), workers.end(), [](const Worker* worker) { return worker->takes_calls(); }));
+}
+
+bool Scheduler::wants_worker(const Module& module) const {
+  const ModuleSettings& settings = module.settings;
+  // While one drains or leaves, another may take its place; but no more than one.
+  if (module.workers.size() > settings.max_instances) return false;
+  const std::size_t instances = module.instances_that_take_calls();
+  if (instances < settings.min_warm) return true;
+  if (module.queue.empty()) return false;
+  if (instances == 0) return true;
+  if (instances >= std::min(settings.max_instances, options_.cores)) return false;
+  const auto per_call = module.cpu_per_call.value();
+  if (!per_call) return false;
+  // To start another takes as long as to load it. Is what waits more than that?
+  const Duration start = std::max(module.load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
+  return *per_call > start * static_cast<Duration::rep>(instances) / static_cast<Duration::rep>(module.queue.size());
+}
+
+// Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
+void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
+  if (!wants_worker(module)) return drop_claim(module);
+  if (module.claim == Claim::none) {
+    if (const auto until = module.hold_off.until(now)) {
+      module.claim = Claim::held_off;
+      held_off_.emplace(*until, &module);
+    } else {
+      module.claim = Claim::fetching;
+      out.push_back(FetchSource{module.id});
+    }
+  } else if (module.claim == Claim::waiting && module.claim_is_first != (module.instances_that_take_calls() == 0)) {
+    drop_claim(module);
+    file_claim(module);
+  }
+}
+
+void Scheduler::file_claim(Module& module) {
+  module.claim = Claim::waiting;
+  module.claim_is_first = module.instances_that_take_calls() == 0;
+  (module.claim_is_first ? first_claims_ : further_claims_).push_back(&module);
+}
+
+// What is being fetched comes in any case; it is then seen whether it is still wanted.
+void Scheduler::drop_claim(Module& module) {
+  if (module.claim == Claim::waiting) {
+    take_out(module.claim_is_first ? first_claims_ : further_claims_, &module);
+  } else if (module.claim == Claim::held_off) {
+    const auto found = std::find_if(held_off_.begin(), held_off_.end(), [&](auto& at) { return at.second == &module; });
+    held_off_.erase(found);
+  } else {
+    return;
+  }
+  module.claim = Claim::none;
+}
+
+void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
+  Module& module = module_of(id);
+  expect(module.claim == Claim::fetching, "a source that is ready was asked for");
+  if (std::exchange(module.source_is_stale, false)) return out.push_back(FetchSource{id});
+  module.claim = Claim::none;
+  if (!wants_worker(module)) return;
+  file_claim(module);
+  arrange(now, out);
+  check();
+}
+
+std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisions& out) {
+  Module& module = module_of(id);
+  expect(module.claim == Claim::fetching, "a source that could not be had was asked for");
+  if (std::exchange(module.source_is_stale, false)) {
+    out.push_back(FetchSource{id});
+    return {};
+  }
+  module.claim = Claim::none;
+  module.hold_off.failed(options_.hold_off, now);
+  std::vector<CallId> ended;
+  // If there are instances, they serve what waits.
+  if (module.instances_that_take_calls() == 0) ended = end_queued_calls(module);
+  update(module, now, out);
+  check();
+  return ended;
+}
+
+void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
+  Module& module = module_of(id);
+  module.hold_off.reset();
+  if (module.claim == Claim::fetching) {
+    module.source_is_stale = true;
+  } else {
+    drop_claim(module);
+  }
+  for (Worker* worker : std::vector<Worker*>(module.workers)) retire(worker->id, now, out);
+  update(module, now, out);
+  arrange(now, out);
+  check();
+}
+
+void Scheduler::end_hold_offs(TimePoint now, Decisions& out) {
+  while (!held_off_.empty() && held_off_.begin()->first <= now) {
+    Module& module = *held_off_.begin()->second;
+    held_off_.erase(held_off_.begin());
+    module.claim = Claim::none;
+    update(module, now, out);
+  }
+}
+
+// --- slots ---------------------------------------------------------------------------------------------------------
+
+// Brings the pool in line with the claims. To be called after whatever changes workers or claims.
+void Scheduler::arrange(TimePoint now, Decisions& out) {
+  room_check_.reset();
+  assign_workers(now, out);
+  drain_for_claims(now, out);
+  replenish(now, out);
+}
+
+void Scheduler::assign_workers(TimePoint now, Decisions& out) {
+  while (somebody_waits()) {
+    Module& module = *(first_claims_.empty() ? further_claims_ : first_claims_).front();
+    if (resume_draining(module, now, out)) continue;
+    if (count(WorkerPhase::standby) == 0) return;
+    if (slots_taken_ >= options_.max_workers && !evict_idle_worker(module, now, out)) return;
+    const auto standby = std::find_if(workers_.begin(), workers_.end(),
+                                      [](const auto& entry) { return entry.second.phase == WorkerPhase::standby; });
+    drop_claim(module);
+    assign(standby->second, module, now, out);
+  }
+}
+
+// A module whose turn it is, and that still has the worker that drained for others, keeps it.
+bool Scheduler::resume_draining(Module& module, TimePoint now, Decisions& out) {
+  for (Worker* worker : module.workers) {
+    if (!worker->draining || !worker->holds_module() || worker->retiring) continue;
+    worker->draining = false;
+    worker->slice_end = now + slice_of(module);
+    drop_claim(module);
+    dispatch(module, now, out);
+    update(module, now, out);
+    return true;
+  }
+  return false;
+}
+
+void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions& out) {
+  set_phase(worker, WorkerPhase::loading);
+  worker.module = &module;
+  worker.has_slot = true;
+  worker.assigned_at = now;
+  module.workers.push_back(&worker);
+  ++slots_taken_;
+  cold_starts_.add(now);
+  out.push_back(LoadModule{worker.id, module.id});
+  dispatch(module, now, out);
+  update(module, now, out);
+}
+
+Duration Scheduler::slice_of(const Module& module) const {
+  return options_.slice * static_cast<Duration::rep>(module.settings.weight);
+}
+
+bool Scheduler::is_kept_warm(const Worker& worker) const {
+  const std::size_t kept = worker.module->settings.min_warm;
+  return kept > 0 && worker.module->instances_that_take_calls() <= kept;
+}
+
+// From when on an idle worker is worth less than a place for a module that waits. Whoever calls again within the time
+// that a start takes would have been better off had it stayed; so it stays for that long, which is at worst twice as
+// long as need be.
+TimePoint Scheduler::evictable_from(const Worker& worker) const {
+  const Duration load_time = std::max(worker.module->load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
+  return std::min(worker.idle_since + load_time, std::max(worker.slice_end, worker.idle_since));
+}
+
+void Scheduler::check_room_at(TimePoint when) { room_check_ = std::min(when, room_check_.value_or(when)); }
+
+// The longer a worker has been idle, the less likely is it that it is missed soon; the quicker its module loads, the
+// less does that cost.
+bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisions& out) {
+  Worker* victim = nullptr;
+  double least_loss = 0;
+  KillWorker decision{.worker = {}, .reason = KillWorker::Reason::evicted};
+  for (auto& [id, worker] : workers_) {
+    if (!worker.is_idle() || !worker.takes_calls() || worker.module == &claimant || is_kept_warm(worker)) continue;
+    if (const TimePoint from = evictable_from(worker); from > now) {
+      check_room_at(from);
+      continue;
+    }
+    ++decision.candidates;
+    const Duration idle_for = now - worker.idle_since;
+    const Duration load_time = worker.module->load_time.value().value_or(kLeastLoadTime);
+    const double loss = static_cast<double>(load_time.count()) / static_cast<double>(idle_for.count() + 1);
+    const bool is_less = loss < least_loss || (loss == least_loss && victim != nullptr && id < victim->id);
+    if (victim != nullptr && !is_less) continue;
+    victim = &worker;
+    least_loss = loss;
+    decision.worker = id;
+    decision.idle_for = idle_for;
+    decision.load_time = load_time;
+  }
+  if (victim == nullptr) return false;
+  remove(*victim, decision, now, out);
+  return true;
+}
+
+// Slots that are free, or will be without anybody's being asked to drain.
+std::size_t Scheduler::slots_to_come(TimePoint now) const {
+  std::size_t slots = options_.max_workers - slots_taken_;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.has_slot) continue;
+    const bool evictable = worker.is_idle() && worker.takes_calls() && !is_kept_warm(worker);
+    if (!worker.takes_calls() || (evictable && evictable_from(worker) <= now)) ++slots;
+  }
+  return slots;
+}
+
+void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
+  if (!somebody_waits()) return;
+  std::size_t slots = slots_to_come(now);
+  // Draining makes further claims: those who drain now are not meant.
+  const std::vector<Module*> claimants(first_claims_.begin(), first_claims_.end());
+  for (const Module* claimant : claimants) {
+    if (slots > 0) {
+      --slots;
+    } else if (!drain_for(*claimant, now, out)) {
+      return;
+    }
+  }
+  if (slots == 0 && !further_claims_.empty()) drain_for(*further_claims_.front(), now, out);
+}
+
+// Whoever has most for its weight gives first. A module that has a worker already gets another only from one that has
+// more than it will then have.
+bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out) {
+  const auto share = [](const Module& module, std::size_t more) {
+    return static_cast<double>(module.workers.size() + more) / static_cast<double>(module.settings.weight);
+  };
+  Worker* victim = nullptr;
+  for (auto& [id, worker] : workers_) {
+    if (worker.phase != WorkerPhase::ready || !worker.takes_calls() || worker.is_idle() || worker.module == &claimant ||
+        is_kept_warm(worker)) {
+      continue;
+    }
+    if (!claimant.claim_is_first && share(*worker.module, 0) <= share(claimant, 1)) continue;
+    if (worker.slice_end > now) {
+      check_room_at(worker.slice_end);
+      continue;
+    }
+    if (victim != nullptr) {
+      const double one = share(*worker.module, 0);
+      const double other = share(*victim->module, 0);
+      if (one < other || (one == other && worker.slice_end > victim->slice_end)) continue;
+      if (one == other && worker.slice_end == victim->slice_end && id > victim->id) continue;
+    }
+    victim = &worker;
+  }
+  if (victim == nullptr) return false;
+  victim->draining = true;
+  out.push_back(DrainWorker{victim->id, claimant.id});
+  update(*victim->module, now, out);
+  return true;
+}
+
+// --- the life of a worker ------------------------------------------------------------------------------------------
+
+// The worker has no calls (any more).
+void Scheduler::became_idle(Worker& worker, TimePoint now, Decisions& out) {
+  if (worker.retiring) return remove(worker, {worker.id, KillWorker::Reason::retired}, now, out);
+  if (worker.draining) {
+    if (somebody_waits()) return remove(worker, {worker.id, KillWorker::Reason::slice_over}, now, out);
+    worker.draining = false;  // whoever waited does not any more
+    dispatch(*worker.module, now, out);
+    if (!worker.calls.empty()) return;
+  }
+  worker.idle_since = now;
+  const TimePoint limit = now + worker.module->settings.idle_timeout;
+  if (!idle_check_ || limit < *idle_check_) idle_check_ = limit;
+}
+
+void Scheduler::remove(Worker& worker, KillWorker decision, TimePoint now, Decisions& out) {
+  set_leaving(worker);
+  out.push_back(decision);
+  if (worker.module != nullptr) update(*worker.module, now, out);
+}
+
+// A worker that leaves without calls gives up its slot at once; one with calls, when it is lost.
+void Scheduler::set_leaving(Worker& worker) {
+  set_phase(worker, WorkerPhase::leaving);
+  if (worker.calls.empty()) free_slot(worker);
+}
+
+void Scheduler::free_slot(Worker& worker) {
+  if (!std::exchange(worker.has_slot, false)) return;
+  --slots_taken_;
+  std::erase(worker.module->workers, &worker);
+}
+
+// Asks for as many workers as are wanted on standby, and one for each module that waits and may have a slot soon.
+void Scheduler::replenish(TimePoint now, Decisions& out) {
+  if (!started_ || (fork_again_ && *fork_again_ > now)) return;
+  std::size_t wanted = standby_target(now);
+  if (somebody_waits()) wanted += std::min(first_claims_.size() + further_claims_.size(), slots_to_come(now));
+  for (std::size_t have = count(WorkerPhase::starting) + count(WorkerPhase::standby); have < wanted; ++have) {
+    const WorkerId id{++last_worker_};
+    workers_[id].id = id;
+    ++phase_counts_[static_cast<std::size_t>(WorkerPhase::starting)];
+    out.push_back(ForkWorker{id});
+  }
+}
+
+std::size_t Scheduler::standby_target(TimePoint now) const {
+  if (options_.standby == 0) return 0;
+  const auto used_up = static_cast<std::size_t>(std::lround(cold_starts_.per_second(now) * kStandbyHorizon.count()));
+  return std::min(options_.standby + used_up, options_.max_standby);
+}
+
+void Scheduler::remove_idle(TimePoint now, Decisions& out) {
+  if (!idle_check_ || *idle_check_ > now) return;
+  idle_check_.reset();
+  std::size_t standbys = count(WorkerPhase::standby);
+  const std::size_t target = standby_target(now);
+  for (auto& [id, worker] : workers_) {
+    Duration timeout;
+    if (worker.is_idle() && worker.takes_calls()) {
+      if (is_kept_warm(worker)) continue;
+      timeout = worker.module->settings.idle_timeout;
+    } else if (worker.phase == WorkerPhase::standby && standbys > options_.standby) {
+      timeout = options_.module.idle_timeout;
+    } else {
+      continue;
+    }
+    const TimePoint limit = worker.idle_since + timeout;
+    const bool is_standby = worker.phase == WorkerPhase::standby;
+    if (limit > now) {
+      idle_check_ = std::min(limit, idle_check_.value_or(limit));
+    } else if (is_standby && standbys <= target) {
+      idle_check_ = std::min(now + timeout, idle_check_.value_or(now + timeout));
+    } else {
+      if (is_standby) --standbys;
+      remove(worker, {id, KillWorker::Reason::idle}, now, out);
+    }
+  }
+}
+
+void Scheduler::set_phase(Worker& worker, WorkerPhase phase) {
+  --phase_counts_[static_cast<std::size_t>(worker.phase)];
+  ++phase_counts_[static_cast<std::size_t>(phase)];
+  worker.phase = phase;
+}
+
+}  // namespace holdfast::supervisor
