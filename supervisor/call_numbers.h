@@ -13,7 +13,7 @@ namespace holdfast::supervisor {
 
 class CallNumbers {
  public:
-  // The number for a call that is sent now. Ids must rise from one call to the next.
+  // The number for a call that is sent now; it must not be on the worker.
   std::uint64_t add(CallId call);
 
   // The call with this number, which may be any; CallId{} if it is not on the worker.
@@ -25,9 +25,8 @@ class CallNumbers {
   // The same as find() for a call that the worker answers: it is not on the worker any more.
   CallId take(std::uint64_t number);
 
-  // An id that is not below those of the calls up to this number, and below those of all others on the worker: what
-  // the worker's word that it has started all calls up to `number` means in ids.
-  CallId started_up_to(std::uint64_t number) const;
+  // How many calls were sent, ever.
+  std::uint64_t sent() const { return last_number_; }
 
  private:
   struct Entry {
@@ -36,9 +35,8 @@ class CallNumbers {
   };
   std::vector<Entry>::const_iterator at_or_after(std::uint64_t number) const;
 
-  std::vector<Entry> open_;  // both rise
+  std::vector<Entry> open_;  // numbers rise
   std::uint64_t last_number_ = 0;
-  CallId last_answered_{};  // the highest; calls are started in order, so all before it were
 };
 
 }  // namespace holdfast::supervisor

@@ -19,6 +19,7 @@ void Turn::ensure_end() {
 
 void Turn::end() {
   ending_ = false;
+  ++number_;
   const auto participants = std::exchange(participants_, {});
   for (const auto& participant : participants) participant->at_end_of_turn();
   if (last_) last_();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -25,6 +26,9 @@ class Turn {
   // Called at the end of each turn in which anything was asked for, after the participants; set once.
   void set_last(std::function<void()> last) { last_ = std::move(last); }
 
+  // Differs from one turn to the next.
+  std::uint64_t number() const { return number_; }
+
   // Has the turn end with `last` even if nobody joins.
   void ensure_end();
 
@@ -35,6 +39,7 @@ class Turn {
   std::vector<std::shared_ptr<Participant>> participants_;
   std::function<void()> last_;
   bool ending_ = false;
+  std::uint64_t number_ = 0;
 };
 
 }  // namespace holdfast::supervisor

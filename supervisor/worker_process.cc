@@ -95,8 +95,8 @@ StretchView WorkerProcess::stretch() const {
   return view;
 }
 
-CallId WorkerProcess::last_started() const {
-  return calls_.started_up_to(page_->last_started.load(std::memory_order_acquire));
+std::uint64_t WorkerProcess::calls_started() const {
+  return std::min(page_->last_started.load(std::memory_order_acquire), calls_.sent());
 }
 
 std::optional<int> WorkerProcess::refused_system_call() const {

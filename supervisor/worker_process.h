@@ -80,7 +80,8 @@ class WorkerProcess final : public Connection {
 
   // Hints from the shared page.
   StretchView stretch() const;
-  CallId last_started() const;
+  // How many of the calls that it was sent it has started.
+  std::uint64_t calls_started() const;
   std::optional<int> refused_system_call() const;
 
   // Its private memory, or what the kernel shows of it (host_memory.h); looked up at most once a second, for it costs
