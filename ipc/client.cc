@@ -50,6 +50,17 @@ Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
                .detail = {}};
 }
 
+Answer to_answer(AnswerView view) {
+  Answer answer;
+  if (auto* result = std::get_if<ResultView>(&view.outcome)) {
+    answer = Result{std::string(as_text(result->payload)), result->encoding};
+  } else {
+    answer = tl::unexpected(std::move(std::get<Error>(view.outcome)));
+  }
+  answer.usage = view.usage;
+  return answer;
+}
+
 }  // namespace
 
 Client::Client(UniqueFd socket) : socket_(std::move(socket)) {}
@@ -227,11 +238,7 @@ void Client::handle(ServerMessage message) {
   if (auto* answer = std::get_if<AnswerView>(&message)) {
     const auto open = open_.find(answer->id);
     if (open == open_.end()) return lose_connection(fmt::format("an answer to call {}, which is not open", answer->id));
-    if (auto* result = std::get_if<ResultView>(&answer->outcome)) {
-      answered_.emplace_back(std::move(open->second), Result{std::string(as_text(result->payload)), result->encoding});
-    } else {
-      answered_.emplace_back(std::move(open->second), tl::unexpected(std::move(std::get<Error>(answer->outcome))));
-    }
+    answered_.emplace_back(std::move(open->second), to_answer(std::move(*answer)));
     open_.erase(open);
   } else if (auto* hello = std::get_if<ServerHello>(&message)) {
     if (hello_received_) return lose_connection("a second hello");

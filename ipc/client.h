@@ -43,7 +43,13 @@ struct Result {
   Encoding encoding = Encoding::json;
 };
 
-using Answer = tl::expected<Result, Error>;
+// A result or an error, as any tl::expected, and what the call took either way.
+class Answer : public tl::expected<Result, Error> {
+ public:
+  using tl::expected<Result, Error>::expected;
+
+  Usage usage;  // all 0 where the call never got to a worker, or the connection was lost
+};
 using AnswerHandler = std::function<void(Answer)>;
 
 class Client {

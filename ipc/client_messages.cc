@@ -18,6 +18,39 @@ constexpr std::uint64_t kLongestTimeoutNanos = 365ull * 24 * 3600 * 1'000'000'00
 // A list may be written with one byte for an element, of which each would take a hundred here.
 constexpr unsigned kMaxWorkersListed = 65536;
 
+// Beyond what a clock can hold it is cut, never negative.
+std::chrono::nanoseconds read_duration(std::uint64_t nanos) {
+  return std::chrono::nanoseconds(std::min<std::uint64_t>(nanos, std::chrono::nanoseconds::max().count()));
+}
+
+std::uint64_t as_nanos(std::chrono::nanoseconds duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+}
+
+Usage read_usage(wire::Usage::Reader from) {
+  return {.queue = read_duration(from.getQueueNanos()),
+          .load = read_duration(from.getLoadNanos()),
+          .run = read_duration(from.getRunNanos()),
+          .cpu = read_duration(from.getCpuNanos()),
+          .peak_memory_bytes = from.getPeakMemoryBytes(),
+          .bytes_in = from.getBytesIn(),
+          .bytes_out = from.getBytesOut(),
+          .attempts = from.getAttempts(),
+          .cold = from.getCold()};
+}
+
+void write_usage(wire::Usage::Builder to, const Usage& usage) {
+  to.setQueueNanos(as_nanos(usage.queue));
+  to.setLoadNanos(as_nanos(usage.load));
+  to.setRunNanos(as_nanos(usage.run));
+  to.setCpuNanos(as_nanos(usage.cpu));
+  to.setPeakMemoryBytes(usage.peak_memory_bytes);
+  to.setBytesIn(usage.bytes_in);
+  to.setBytesOut(usage.bytes_out);
+  to.setAttempts(usage.attempts);
+  to.setCold(usage.cold);
+}
+
 tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader from) {
   CallRequest call;
   call.id = from.getId();
@@ -54,8 +87,7 @@ tl::expected<ServerMessage, ProtocolViolation> decode_workers(wire::WorkerList::
     info.calls_in_flight = item.getCallsInFlight();
     info.calls_done = item.getCallsDone();
     info.memory_bytes = item.getMemoryBytes();
-    info.age =
-        std::chrono::nanoseconds(std::min<std::uint64_t>(item.getAgeNanos(), std::chrono::nanoseconds::max().count()));
+    info.age = read_duration(item.getAgeNanos());
   }
   return list;
 }
@@ -148,6 +180,7 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
       case wire::ServerMessage::ANSWER: {
         auto answer = read_answer(message.getAnswer());
         if (!answer) return tl::unexpected(answer.error());
+        answer->usage = read_usage(message.getAnswer().getUsage());
         return std::move(*answer);
       }
       case wire::ServerMessage::WORKERS:
@@ -203,16 +236,20 @@ void encode(OutputBuffer& out, const ServerHello& hello) {
   });
 }
 
-void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result) {
-  write_message<wire::ServerMessage>(out, words_for(result.payload.size()),
-                                     [&](auto root) { write_result(root.initAnswer(), id, result); });
+void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result, const Usage& usage) {
+  write_message<wire::ServerMessage>(out, words_for(result.payload.size()), [&](auto root) {
+    auto to = root.initAnswer();
+    write_result(to, id, result);
+    write_usage(to.initUsage(), usage);
+  });
 }
 
-void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error) {
+void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error, const Usage& usage) {
   write_message<wire::ServerMessage>(out, words_for(error), [&](auto root) {
     auto to = root.initAnswer();
     to.setId(id);
     write_error(to.initError(), error);
+    write_usage(to.initUsage(), usage);
   });
 }
 
@@ -235,7 +272,7 @@ void encode(OutputBuffer& out, const WorkerList& list) {
       items[i].setCallsInFlight(info.calls_in_flight);
       items[i].setCallsDone(info.calls_done);
       items[i].setMemoryBytes(info.memory_bytes);
-      items[i].setAgeNanos(static_cast<std::uint64_t>(info.age.count()));
+      items[i].setAgeNanos(as_nanos(info.age));
     }
   });
 }

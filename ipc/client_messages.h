@@ -80,9 +80,25 @@ struct ResultView {
   Encoding encoding = Encoding::json;
 };
 
+// What a call took; protocol.capnp says what each means. All 0 where it never got to a worker.
+struct Usage {
+  std::chrono::nanoseconds queue{0};
+  std::chrono::nanoseconds load{0};
+  std::chrono::nanoseconds run{0};
+  std::chrono::nanoseconds cpu{0};
+  std::uint64_t peak_memory_bytes = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint32_t attempts = 0;
+  bool cold = false;
+
+  bool operator==(const Usage&) const = default;
+};
+
 struct AnswerView {
   std::uint64_t id = 0;
   std::variant<ResultView, Error> outcome;
+  Usage usage = {};  // of a worker's answer always all 0: what it took is not the worker's to say
 };
 
 enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy };
@@ -109,8 +125,8 @@ using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, Protocol
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
 void encode(OutputBuffer& out, const ServerHello& hello);
-void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result);
-void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error);
+void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result, const Usage& usage);
+void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error, const Usage& usage);
 void encode(OutputBuffer& out, const WorkerList& list);
 void encode(OutputBuffer& out, const ProtocolViolation& violation);
 

@@ -93,8 +93,8 @@ struct Call {
   # From the supervisor's receipt of the call to its answer, waiting included. 0: the supervisor's default. More than
   # the supervisor allows is cut to that.
   idempotent @8 :Bool;
-  # The caller says that running it twice does no harm. This version of the supervisor makes no use of it: a call that was
-  # started is never run again by itself, see `Error.retryable`.
+  # The caller says that running it twice does no harm: when its worker dies through no fault of the call, it is run
+  # again elsewhere within its deadline, at most as often as the operator allows (max_retries).
 }
 
 struct Answer {
@@ -106,6 +106,32 @@ struct Answer {
     }
     error @3 :Error;
   }
+  usage @4 :Usage;
+  # Of results and errors alike.
+}
+
+struct Usage {
+  # What a call took. All 0 where it never got to a worker.
+  queueNanos @0 :UInt64;
+  # From its receipt until it was given to a worker, without `loadNanos`.
+  loadNanos @1 :UInt64;
+  # Waiting for its module to be loaded.
+  runNanos @2 :UInt64;
+  # From when it was given to a worker whose module is loaded until it was answered.
+  cpuNanos @3 :UInt64;
+  # CPU time of the worker while it had this call, as the kernel counted it, shared evenly among the calls that it had
+  # at the same time.
+  peakMemoryBytes @4 :UInt64;
+  # The most anonymous resident memory that the worker's process was seen with while it had the call. The supervisor
+  # looks now and then, so that a short peak may be missed.
+  bytesIn @5 :UInt64;
+  # The payload.
+  bytesOut @6 :UInt64;
+  # The result, or the error's texts.
+  attempts @7 :UInt32;
+  # To how many workers it was given.
+  cold @8 :Bool;
+  # A worker had to be given its module for it.
 }
 
 enum ErrorCode {

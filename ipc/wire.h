@@ -85,6 +85,7 @@ inline std::size_t words_for(const Error& error) {
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);
 void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result);
+// All but its usage, which only the supervisor's word counts for.
 tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader from);
 
 }  // namespace holdfast::ipc

@@ -104,15 +104,17 @@ void ClientSession::opened(std::uint64_t client_id, CallId call, std::size_t byt
   held_bytes_ += bytes;
 }
 
-void ClientSession::answer(std::uint64_t client_id, const ipc::ResultView& result, std::size_t bytes) {
+void ClientSession::answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage,
+                           std::size_t bytes) {
   if (!is_open()) return;
-  ipc::encode_result(output(), client_id, result);
+  ipc::encode_result(output(), client_id, result, usage);
   closed(client_id, bytes);
 }
 
-void ClientSession::answer(std::uint64_t client_id, const ipc::Error& error, std::size_t bytes) {
+void ClientSession::answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage,
+                           std::size_t bytes) {
   if (!is_open()) return;
-  ipc::encode_error(output(), client_id, error);
+  ipc::encode_error(output(), client_id, error, usage);
   closed(client_id, bytes);
 }
 

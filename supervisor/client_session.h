@@ -51,9 +51,10 @@ class ClientSession final : public Connection {
   // Notes a call that will be answered later. `bytes` is what the supervisor keeps for it meanwhile.
   void opened(std::uint64_t client_id, CallId call, std::size_t bytes);
 
-  // Answers a call; one that opened() noted is open no more.
-  void answer(std::uint64_t client_id, const ipc::ResultView& result, std::size_t bytes);
-  void answer(std::uint64_t client_id, const ipc::Error& error, std::size_t bytes = 0);
+  // Answers a call; one that opened() noted is open no more, and `bytes` is what was said there. `usage` is all 0 where
+  // it never got to a worker.
+  void answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage, std::size_t bytes);
+  void answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage = {}, std::size_t bytes = 0);
 
   // By the client's own ids.
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }

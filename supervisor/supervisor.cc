@@ -170,7 +170,7 @@ void Supervisor::client_cancelled(ClientSession& client, CallId id) {
   client.answer(call.client_id,
                 make_error(ipc::ErrorCode::cancelled, "the call was cancelled by its client",
                            on_worker ? ipc::Executed::maybe : ipc::Executed::no),
-                call.held_bytes());
+                ipc::Usage{}, call.held_bytes());
   call.client = nullptr;
   abandon(id);
 }
@@ -205,7 +205,7 @@ void Supervisor::finish(CallId id, const Outcome& outcome) {
   const auto call = calls_.find(id);
   if (call == calls_.end()) std::abort();  // whatever the scheduler knows is known here
   const std::size_t bytes = call->second.held_bytes();
-  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, outcome, bytes);
+  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, outcome, ipc::Usage{}, bytes);
   held_bytes_ -= bytes;
   calls_.erase(call);
 }
@@ -451,7 +451,7 @@ void Supervisor::carry_out(const CallOverdue& decision) {
                         make_error(ipc::ErrorCode::deadline_exceeded,
                                    "the call's time was over; its function was not on the CPU but waited for something",
                                    ipc::Executed::maybe),
-                        call.held_bytes());
+                        ipc::Usage{}, call.held_bytes());
     call.client = nullptr;
   }
   abandon(decision.call);
@@ -560,7 +560,7 @@ void Supervisor::end(std::string reason) {
     if (call.client == nullptr) continue;
     call.client->answer(call.client_id,
                         shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
-                        call.held_bytes());
+                        ipc::Usage{}, call.held_bytes());
     call.client = nullptr;
   }
   const auto clients = std::exchange(clients_, {});

@@ -67,9 +67,9 @@ struct ServerProtocol {
           if constexpr (!std::is_same_v<Value, AnswerView>) {
             ipc::encode(out, value);
           } else if (auto* result = std::get_if<ResultView>(&value.outcome)) {
-            encode_result(out, value.id, *result);
+            encode_result(out, value.id, *result, value.usage);
           } else {
-            encode_error(out, value.id, std::get<Error>(value.outcome));
+            encode_error(out, value.id, std::get<Error>(value.outcome), value.usage);
           }
         },
         message);
@@ -190,9 +190,22 @@ inline std::string describe(const Error& error) {
       .add("detail", error.detail)
       .add("retry_after", error.retry_after.count());
 }
+inline std::string describe(const Usage& usage) {
+  return Description("usage")
+      .add("queue", usage.queue.count())
+      .add("load", usage.load.count())
+      .add("run", usage.run.count())
+      .add("cpu", usage.cpu.count())
+      .add("memory", usage.peak_memory_bytes)
+      .add("in", usage.bytes_in)
+      .add("out", usage.bytes_out)
+      .add("attempts", usage.attempts)
+      .add("cold", usage.cold);
+}
 inline std::string describe(const AnswerView& answer) {
   return Description("answer")
       .add("id", answer.id)
+      .add("usage", describe(answer.usage))
       .add("outcome", std::visit([](const auto& value) { return describe(value); }, answer.outcome));
 }
 inline std::string describe(const WorkerInfo& info) {

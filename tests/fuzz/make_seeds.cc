@@ -59,6 +59,15 @@ std::vector<std::string> messages() {
                              .calls_done = 2,
                              .memory_bytes = 3,
                              .age = std::chrono::seconds(4)};
+  const Usage usage = {.queue = std::chrono::milliseconds(1),
+                       .load = std::chrono::milliseconds(2),
+                       .run = std::chrono::milliseconds(3),
+                       .cpu = std::chrono::milliseconds(4),
+                       .peak_memory_bytes = 5,
+                       .bytes_in = 6,
+                       .bytes_out = 7,
+                       .attempts = 8,
+                       .cold = true};
   const auto client = [](ClientMessage message) { return encoded<ClientProtocol>(message); };
   const auto server = [](ServerMessage message) { return encoded<ServerProtocol>(message); };
   const auto zygote = [](ZygoteReply message) { return encoded<ZygoteReplyProtocol>(message); };
@@ -77,8 +86,8 @@ std::vector<std::string> messages() {
       client(CancelRequest{1}),
       client(ListWorkersRequest{2}),
       server(ServerHello{kProtocolVersion, "0.1.0", 1 << 25, 1 << 24, 100}),
-      server(AnswerView{1, ResultView{as_bytes("3")}}),
-      server(AnswerView{2, error}),
+      server(AnswerView{1, ResultView{as_bytes("3")}, usage}),
+      server(AnswerView{2, error, usage}),
       server(WorkerList{3, {worker, WorkerInfo{}}}),
       server(ProtocolViolation{"a rule was broken"}),
       encoded<ZygoteRequestProtocol>(ForkRequest{1}),

@@ -83,10 +83,10 @@ class Owner final : public ClientSession::Owner {
         return client.opened(call.id, id, call.payload.size());
       }
       case Manner::answer:
-        return client.answer(call.id, ipc::ResultView{call.payload}, 0);
+        return client.answer(call.id, ipc::ResultView{call.payload}, {}, 0);
       case Manner::answer_large: {
         static const std::string large(std::size_t{100} << 10, 'x');
-        return client.answer(call.id, ipc::ResultView{ipc::as_bytes(large)}, 0);
+        return client.answer(call.id, ipc::ResultView{ipc::as_bytes(large)}, {}, 0);
       }
       case Manner::refuse: {
         ipc::Error error;
@@ -157,7 +157,7 @@ class Owner final : public ClientSession::Owner {
   void finish(std::uint64_t id, const Outcome& outcome) {
     const std::size_t bytes = held_.at(id).bytes;
     held_.erase(id);
-    session->answer(id, outcome, bytes);
+    session->answer(id, outcome, {}, bytes);
   }
 
   std::map<std::uint64_t, Held> held_;  // by the client's id

@@ -102,7 +102,18 @@ TEST_CASE("a supervisor that is not there exits with 3 and is named") {
 TEST_CASE("--json prints a result as one JSON object") {
   const Finished done = holdfast({"run", calculator(), "add", R"({"a":1,"b":2})", "--json"});
   CHECK(done.status == 0);
-  CHECK(json::parse(done.output) == json{{"ok", true}, {"result", 3}});
+  const json printed = json::parse(done.output);
+  CHECK(printed.at("ok") == true);
+  CHECK(printed.at("result") == 3);
+  CHECK(printed.at("usage").at("cpu") >= 0);
+}
+
+TEST_CASE("--usage tells on standard error what the call took, and leaves the result alone") {
+  const Finished done = holdfast({"run", calculator(), "add", R"({"a":1,"b":2})", "--usage"});
+  CHECK(done.status == 0);
+  CHECK(done.output == "3\n");
+  CHECK(done.errors.starts_with("usage: "));
+  CHECK(done.errors.find('\n') == done.errors.size() - 1);
 }
 
 TEST_CASE("--json prints an error as one JSON object with every field, on standard output") {

@@ -10,6 +10,18 @@ namespace {
 
 ipc::Answer result(std::string payload) { return ipc::Result{std::move(payload), ipc::Encoding::json}; }
 
+const ipc::Usage kUsage = {.queue = std::chrono::microseconds(1500),
+                           .load = std::chrono::milliseconds(20),
+                           .run = std::chrono::seconds(2),
+                           .cpu = std::chrono::milliseconds(1500),
+                           .peak_memory_bytes = 5 << 20,
+                           .bytes_in = 13,
+                           .bytes_out = 2048,
+                           .attempts = 1,
+                           .cold = true};
+constexpr const char* kUsageJson = R"({"queue": 0.0015, "load": 0.02, "run": 2.0, "cpu": 1.5, "peak_memory": 5242880,
+    "bytes_in": 13, "bytes_out": 2048, "attempts": 1, "cold": true})";
+
 ipc::Error error_of(ipc::ErrorCode code) {
   return {.code = code, .message = "what happened", .stack = {}, .detail = {}};
 }
@@ -27,8 +39,12 @@ TEST_CASE("a result is printed as the JSON that it is") {
 TEST_CASE("an empty result stands for null") { CHECK(render(result(""), Format::text).standard_output == "null\n"); }
 
 TEST_CASE("with --json a result is the object's result") {
-  const Output output = render(result("[1,2]"), Format::json);
-  CHECK(output.standard_output == "{\"ok\":true,\"result\":[1,2]}\n");
+  ipc::Answer answer = result("[1,2]");
+  answer.usage = kUsage;
+  const Output output = render(answer, Format::json);
+  CHECK(output.standard_output.find('\n') == output.standard_output.size() - 1);
+  CHECK(nlohmann::json::parse(output.standard_output) ==
+        nlohmann::json{{"ok", true}, {"result", {1, 2}}, {"usage", nlohmann::json::parse(kUsageJson)}});
   CHECK(output.exit_code == ExitCode::result);
 }
 
@@ -71,12 +87,21 @@ TEST_CASE("with --json an error has all its keys, in one line") {
   error.retryable = true;
   error.executed = ipc::Executed::maybe;
   error.retry_after = std::chrono::milliseconds(250);
-  const std::string line = render(tl::unexpected(error), Format::json).standard_output;
+  ipc::Answer answer = tl::unexpected(error);
+  answer.usage = kUsage;
+  const std::string line = render(answer, Format::json).standard_output;
   CHECK(line.find('\n') == line.size() - 1);
-  const auto expected =
+  auto expected =
       nlohmann::json::parse(R"({"ok": false, "error": {"code": "overloaded", "message": "full\n\u001b\ufffd",
     "stack": "", "retryable": true, "executed": "maybe", "detail": "", "retry_after_ms": 250}})");
+  expected["usage"] = nlohmann::json::parse(kUsageJson);
   CHECK(nlohmann::json::parse(line) == expected);
+}
+
+TEST_CASE("what a call took is one line for people") {
+  CHECK(usage_line(kUsage) ==
+        "usage: 1.5ms queue, 20ms load, 2s run, 1.5s cpu, 5MB peak memory, 13B in, 2kB out, 1 attempt, cold\n");
+  CHECK(usage_line({}) == "usage: 0ns queue, 0ns load, 0ns run, 0ns cpu, 0B peak memory, 0B in, 0B out, 0 attempts\n");
 }
 
 TEST_CASE("the exit code tells the function's own failures from calls that were stopped") {

@@ -64,12 +64,12 @@ class Supervisor {
     encode(out_, message);
     flush();
   }
-  void answer(std::uint64_t id, std::string_view payload) {
-    encode_result(out_, id, {as_bytes(payload)});
+  void answer(std::uint64_t id, std::string_view payload, const Usage& usage = {}) {
+    encode_result(out_, id, {as_bytes(payload)}, usage);
     flush();
   }
-  void fail(std::uint64_t id, const Error& error) {
-    encode_error(out_, id, error);
+  void fail(std::uint64_t id, const Error& error, const Usage& usage = {}) {
+    encode_error(out_, id, error, usage);
     flush();
   }
   void send_bytes(std::string_view bytes) {
@@ -469,7 +469,7 @@ TEST_CASE("an answer that arrives byte by byte is an answer") {
   Answers answers;
   const auto id = client.start(request(), answers.handler(0));
   OutputBuffer out;
-  encode_result(out, id, {as_bytes("slow")});
+  encode_result(out, id, {as_bytes("slow")}, {});
   for (const char byte : as_text(out.data())) {
     CHECK(answers.count() == 0);
     supervisor.send_bytes({&byte, 1});
@@ -541,14 +541,44 @@ TEST_CASE("handlers may start further calls") {
   CHECK(got.back() == "99");
 }
 
+TEST_CASE("an answer carries what its call took, a result as well as an error") {
+  const Usage usage = {.queue = 1ms,
+                       .load = 2ms,
+                       .run = 3ms,
+                       .cpu = 4ms,
+                       .peak_memory_bytes = 5,
+                       .bytes_in = 6,
+                       .bytes_out = 7,
+                       .attempts = 8,
+                       .cold = true};
+  auto [supervisor, client] = begin_session();
+  Answers answers;
+  const auto first = client.start(request(), answers.handler(0));
+  const auto second = client.start(request(), answers.handler(1));
+  supervisor.answer(first, "1", usage);
+  supervisor.fail(second, Error{}, usage);
+  run_until_answered(client, answers, 2);
+  CHECK(answers.of(0).usage == usage);
+  CHECK_FALSE(answers.of(1).has_value());
+  CHECK(answers.of(1).usage == usage);
+}
+
+TEST_CASE("a call that the connection's end answers has taken nothing") {
+  auto [supervisor, client] = begin_session();
+  supervisor.close();
+  const Answer answer = client.call(request());
+  CHECK_FALSE(answer.has_value());
+  CHECK(answer.usage == Usage{});
+}
+
 TEST_CASE("handlers may make calls and wait for them") {
   auto [supervisor, client] = begin_session();
   Script script([&supervisor = supervisor] {
     const auto first = supervisor.receive_call();
     const auto second = supervisor.receive_call();
     OutputBuffer both;
-    encode_result(both, first.id, {as_bytes("first")});
-    encode_result(both, second.id, {as_bytes("second")});
+    encode_result(both, first.id, {as_bytes("first")}, {});
+    encode_result(both, second.id, {as_bytes("second")}, {});
     supervisor.send_bytes(as_text(both.data()));
     supervisor.answer(supervisor.receive_call().id, "inner");
   });
@@ -728,7 +758,7 @@ TEST_CASE("a connection that ends within a message says so") {
   client.run_once(0ms);
   supervisor.receive_call();
   OutputBuffer out;
-  encode_result(out, id, {as_bytes("cut off")});
+  encode_result(out, id, {as_bytes("cut off")}, {});
   supervisor.send_bytes(as_text(out.data()).substr(0, out.size_bytes() - 1));
   supervisor.close();
   run_until_answered(client, answers, 1);
@@ -752,8 +782,8 @@ TEST_CASE("a second answer to a call ends the connection, and the handler runs o
   const auto id = client.start(request(), answers.handler(0));
   client.start(request(), answers.handler(1));
   OutputBuffer out;
-  encode_result(out, id, {as_bytes("once")});
-  encode_result(out, id, {as_bytes("twice")});
+  encode_result(out, id, {as_bytes("once")}, {});
+  encode_result(out, id, {as_bytes("twice")}, {});
   supervisor.send_bytes(as_text(out.data()));
   run_until_answered(client, answers, 2);
   CHECK(summary(answers.of(0)) == "once");
@@ -875,7 +905,7 @@ TEST_CASE("a list of workers asked for within a handler and one asked for around
     const std::string outer = supervisor.receive();
     OutputBuffer both;
     encode(both, WorkerList{id_in(outer), {WorkerInfo{.pid = 1}, WorkerInfo{.pid = 2}}});
-    encode_result(both, call.id, {});
+    encode_result(both, call.id, {}, {});
     supervisor.send_bytes(as_text(both.data()));
     const std::string inner = supervisor.receive();
     supervisor.send(WorkerList{id_in(inner), {WorkerInfo{.pid = 3}}});

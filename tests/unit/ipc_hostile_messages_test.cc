@@ -123,6 +123,24 @@ TEST_CASE("an answer that is neither result nor error is a protocol violation") 
   CHECK(outcome<testing::WorkerProtocol>(builder) == "violation: an answer of an unknown kind");
 }
 
+TEST_CASE("what a worker says of a call's usage is ignored, even if it cannot be read") {
+  capnp::MallocMessageBuilder builder;
+  auto answer = builder.initRoot<wire::WorkerMessage>().initAnswer();
+  answer.setId(1);
+  answer.initUsage().setCpuNanos(12345);
+  CHECK(outcome<testing::WorkerProtocol>(builder) == "decoded: " + describe(AnswerView{1, ResultView{}}));
+
+  // The usage is the answer's last pointer. It leads far out of the segment.
+  const auto root = capnp::Schema::from<wire::WorkerMessage>().getProto().getStruct();
+  const auto layout = capnp::Schema::from<wire::Answer>().getProto().getStruct();
+  const std::size_t usage_at =
+      1 + root.getDataWordCount() + root.getPointerCount() + layout.getDataWordCount() + layout.getPointerCount() - 1;
+  const Word astray = struct_pointer(0x1FFFFF, 1, 1);
+  const auto words = builder.getSegmentsForOutput()[0].asBytes();
+  std::memcpy(const_cast<kj::byte*>(words.begin()) + usage_at * sizeof(Word), &astray, sizeof astray);
+  CHECK(outcome<testing::WorkerProtocol>(builder) == "decoded: " + describe(AnswerView{1, ResultView{}}));
+}
+
 TEST_CASE("a number beyond its enum is a protocol violation that names it") {
   for (const std::uint16_t number : {15, 16, 1000, 0xFFFF}) {
     const std::string text = std::to_string(number);
@@ -422,7 +440,7 @@ std::vector<std::string> valid_messages() {
   add(testing::ClientProtocol{},
       ClientMessage(CallRequest{.id = 1, .module = "m", .version = "v", .function = "f", .payload = as_bytes("{}")}));
   add(testing::ServerProtocol{}, ServerMessage(ServerHello{1, "0.1.0", 1, 2, 3}));
-  add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}}));
+  add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}, Usage{.attempts = 1}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(WorkerList{1, {WorkerInfo{.module = "m"}, WorkerInfo{.version = "v"}}}));
   add(testing::WorkerRequestProtocol{},

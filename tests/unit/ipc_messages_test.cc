@@ -29,6 +29,16 @@ using testing::ZygoteRequestProtocol;
 
 constexpr auto kMax64 = std::numeric_limits<std::uint64_t>::max();
 
+constexpr Usage kUsage = {.queue = std::chrono::nanoseconds(1),
+                          .load = std::chrono::nanoseconds(2),
+                          .run = std::chrono::nanoseconds::max(),
+                          .cpu = std::chrono::nanoseconds(4),
+                          .peak_memory_bytes = kMax64,
+                          .bytes_in = kMax64 - 1,
+                          .bytes_out = kMax64 - 2,
+                          .attempts = 0xFFFFFFFF,
+                          .cold = true};
+
 // Contents that a text or a payload may have: none, ASCII of lengths around a word's, other scripts, bytes that are no
 // text, and more than any payload limit.
 const std::vector<std::string>& contents() {
@@ -74,15 +84,16 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                .timeout = std::chrono::nanoseconds(1'234'567'890'123),
                                                                .idempotent = true}));
     check_round_trip<ServerProtocol>(ServerMessage(ServerHello{7, text, 1, 2, 3}));
-    check_round_trip<ServerProtocol>(ServerMessage(AnswerView{1, ResultView{as_bytes(text)}}));
-    check_round_trip<ServerProtocol>(
-        ServerMessage(AnswerView{kMax64, Error{.code = ErrorCode::exception,
-                                               .message = text,
-                                               .stack = text,
-                                               .retryable = true,
-                                               .executed = Executed::yes,
-                                               .detail = text,
-                                               .retry_after = std::chrono::milliseconds(250)}}));
+    check_round_trip<ServerProtocol>(ServerMessage(AnswerView{1, ResultView{as_bytes(text)}, kUsage}));
+    check_round_trip<ServerProtocol>(ServerMessage(AnswerView{kMax64,
+                                                              Error{.code = ErrorCode::exception,
+                                                                    .message = text,
+                                                                    .stack = text,
+                                                                    .retryable = true,
+                                                                    .executed = Executed::yes,
+                                                                    .detail = text,
+                                                                    .retry_after = std::chrono::milliseconds(250)},
+                                                              kUsage}));
     check_round_trip<ServerProtocol>(ServerMessage(
         WorkerList{3, {WorkerInfo{}, WorkerInfo{-1, text, text, WorkerState::busy, 4, 5, 6, std::chrono::hours(1)}}}));
     check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
@@ -160,6 +171,21 @@ TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
   CHECK(std::get<CallRequest>(*message).timeout == std::chrono::hours(365 * 24));
 }
 
+TEST_CASE("a usage's durations are never negative, whatever is sent or received") {
+  OutputBuffer out;
+  encode_error(out, 1, Error{}, Usage{.queue = std::chrono::nanoseconds(-1)});
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<wire::ServerMessage>().initAnswer().initUsage().setRunNanos(kMax64);
+  const auto flat = capnp::messageToFlatArray(builder);
+  FrameReader reader;
+  testing::feed(reader, as_text(out.data()));
+  testing::feed(reader, {flat.asChars().begin(), flat.asChars().size()});
+  const auto first = decode_server_message(**reader.next());
+  CHECK(std::get<AnswerView>(*first).usage == Usage{});
+  const auto second = decode_server_message(**reader.next());
+  CHECK(std::get<AnswerView>(*second).usage.run == std::chrono::nanoseconds::max());
+}
+
 TEST_CASE("an age beyond what a clock can hold is cut, never negative") {
   capnp::MallocMessageBuilder builder;
   builder.initRoot<wire::ServerMessage>().initWorkers().initWorkers(1)[0].setAgeNanos(kMax64);
@@ -173,7 +199,7 @@ TEST_CASE("an age beyond what a clock can hold is cut, never negative") {
 TEST_CASE("a time to retry after that is too long for the message is cut, not wrapped around") {
   const Error error = {.retry_after = std::chrono::milliseconds((std::int64_t{1} << 32) + 5)};
   OutputBuffer out;
-  encode_error(out, 1, error);
+  encode_error(out, 1, error, {});
   FrameReader reader;
   testing::feed(reader, as_text(out.data()));
   const auto message = decode_server_message(**reader.next());

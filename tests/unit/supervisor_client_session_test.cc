@@ -155,6 +155,18 @@ TEST_CASE_FIXTURE(SessionFixture, "each call is answered under the client's own 
   CHECK(owner.session->open_calls().empty());
 }
 
+TEST_CASE_FIXTURE(SessionFixture, "what a call took reaches its client with the answer") {
+  const ipc::Usage usage = {.run = std::chrono::milliseconds(3), .bytes_in = 4, .attempts = 1};
+  owner.at_call = [&](ClientSession& session, const ipc::CallRequest& request) {
+    if (request.id == 1) return session.answer(1, ipc::ResultView{}, usage, 0);
+    if (request.id == 2) return session.answer(2, ipc::Error{}, usage);
+    session.answer(3, ipc::Error{});
+  };
+  greet();
+  send(call(1) + call(2) + call(3));
+  CHECK(client.usages() == std::vector<ipc::Usage>{usage, usage, {}});
+}
+
 TEST_CASE_FIXTURE(SessionFixture, "a call that the owner answers at once is not open afterwards") {
   owner.at_call = [](ClientSession& session, const ipc::CallRequest& request) {
     ipc::Error error;
@@ -205,7 +217,7 @@ TEST_CASE_FIXTURE(SessionFixture, "messages that arrive byte by byte are the sam
 TEST_CASE_FIXTURE(SessionFixture, "answers leave together when the turn has ended, and not one by one") {
   std::vector<bool> mail_at_call;
   owner.at_call = [&](ClientSession& session, const ipc::CallRequest& request) {
-    session.answer(request.id, ipc::ResultView{}, 0);
+    session.answer(request.id, ipc::ResultView{}, {}, 0);
     mail_at_call.push_back(client.has_mail());
   };
   greet();
@@ -222,7 +234,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a large payload and a large answer arrive who
   std::size_t seen = 0;
   owner.at_call = [&](ClientSession& session, const ipc::CallRequest& request) {
     seen = request.payload.size();
-    session.answer(request.id, ipc::ResultView{request.payload}, 0);
+    session.answer(request.id, ipc::ResultView{request.payload}, {}, 0);
   };
   greet();
   client.send(call(1, large));
@@ -273,7 +285,7 @@ TEST_CASE_FIXTURE(SessionFixture, "after a violation nothing of the client is ha
 
 TEST_CASE_FIXTURE(SessionFixture, "answers of the turn in which a client is cut off come before the reason") {
   owner.at_call = [](ClientSession& session, const ipc::CallRequest& request) {
-    session.answer(request.id, ipc::ResultView{}, 0);
+    session.answer(request.id, ipc::ResultView{}, {}, 0);
   };
   greet();
   send(call(1) + hello());
@@ -372,8 +384,8 @@ TEST_CASE_FIXTURE(SessionFixture, "answers to a client that has left go nowhere"
   client.close();
   settle();
   REQUIRE(owner.left == 1);
-  kept->answer(1, ipc::ResultView{}, 0);
-  kept->answer(2, ipc::Error{}, 0);
+  kept->answer(1, ipc::ResultView{}, {}, 0);
+  kept->answer(2, ipc::Error{});
   settle();
   CHECK_FALSE(kept->is_open());
   CHECK(owner.left == 1);
@@ -450,7 +462,7 @@ TEST_CASE_FIXTURE(SessionFixture, "calls with large payloads are taken only as l
 TEST_CASE_FIXTURE(SessionFixture, "a client that does not read its answers is not read from until it does") {
   const std::string answer(std::size_t{256} << 10, 'x');
   owner.at_call = [&](ClientSession& session, const ipc::CallRequest& request) {
-    session.answer(request.id, ipc::ResultView{ipc::as_bytes(answer)}, 0);
+    session.answer(request.id, ipc::ResultView{ipc::as_bytes(answer)}, {}, 0);
   };
   greet();
   std::string all;

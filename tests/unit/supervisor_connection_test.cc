@@ -16,7 +16,7 @@ class Recorder final : public Connection {
   Recorder(Turn& turn, Socket socket)
       : Connection(turn, std::move(socket), {.max_bytes = 1 << 20, .max_segments = 2}) {}
 
-  void say(std::string_view payload) { ipc::encode_result(output(), 1, {ipc::as_bytes(payload)}); }
+  void say(std::string_view payload) { ipc::encode_result(output(), 1, {ipc::as_bytes(payload)}, {}); }
   using Connection::output;
   using Connection::pause;
   using Connection::resume;

@@ -115,6 +115,16 @@ class ScriptedClient {
     return all;
   }
 
+  // What the answers say of their calls that arrived since this was last asked.
+  std::vector<ipc::Usage> usages() {
+    receive();
+    std::vector<ipc::Usage> all;
+    for (const auto& message : std::exchange(received_, {})) {
+      if (const auto* answer = std::get_if<ipc::AnswerView>(&message)) all.push_back(answer->usage);
+    }
+    return all;
+  }
+
   void close() { socket_.reset(); }
   int fd() const { return socket_.get(); }
 
@@ -177,13 +187,13 @@ class ScriptedOwner final : public ClientSession::Owner {
   }
   void finish(CallId call, std::string_view payload) {
     const Held done = take(call);
-    if (session) session->answer(done.client_id, ipc::ResultView{ipc::as_bytes(payload)}, done.bytes);
+    if (session) session->answer(done.client_id, ipc::ResultView{ipc::as_bytes(payload)}, {}, done.bytes);
   }
   void finish(CallId call, ipc::ErrorCode code) {
     const Held done = take(call);
     ipc::Error error;
     error.code = code;
-    if (session) session->answer(done.client_id, error, done.bytes);
+    if (session) session->answer(done.client_id, error, {}, done.bytes);
   }
   // The call that has been held longest.
   void finish_first(std::string_view payload = "1") { finish(held.begin()->first, payload); }

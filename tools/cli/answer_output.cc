@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/text.h"
+#include "ipc/units.h"
 #include "tools/cli/json_text.h"
 
 namespace holdfast::cli {
@@ -37,7 +38,21 @@ std::string as_text(const ipc::Error& error) {
   return text + indented(shown(error.stack));
 }
 
-nlohmann::ordered_json as_json(const ipc::Error& error) {
+double seconds(std::chrono::nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
+
+nlohmann::ordered_json as_json(const ipc::Usage& usage) {
+  return {{"queue", seconds(usage.queue)},
+          {"load", seconds(usage.load)},
+          {"run", seconds(usage.run)},
+          {"cpu", seconds(usage.cpu)},
+          {"peak_memory", usage.peak_memory_bytes},
+          {"bytes_in", usage.bytes_in},
+          {"bytes_out", usage.bytes_out},
+          {"attempts", usage.attempts},
+          {"cold", usage.cold}};
+}
+
+nlohmann::ordered_json as_json(const ipc::Error& error, const ipc::Usage& usage) {
   return {{"ok", false},
           {"error",
            {{"code", ipc::to_string(error.code)},
@@ -46,13 +61,14 @@ nlohmann::ordered_json as_json(const ipc::Error& error) {
             {"retryable", error.retryable},
             {"executed", ipc::to_string(error.executed)},
             {"detail", error.detail},
-            {"retry_after_ms", error.retry_after.count()}}}};
+            {"retry_after_ms", error.retry_after.count()}}},
+          {"usage", as_json(usage)}};
 }
 
-Output render_error(const ipc::Error& error, Format format) {
+Output render_error(const ipc::Error& error, const ipc::Usage& usage, Format format) {
   Output output{{}, {}, exit_code(error.code)};
   if (format == Format::json) {
-    output.standard_output = to_output(as_json(error)) + "\n";
+    output.standard_output = to_output(as_json(error, usage)) + "\n";
   } else {
     output.standard_error = as_text(error);
   }
@@ -62,7 +78,7 @@ Output render_error(const ipc::Error& error, Format format) {
 }  // namespace
 
 Output render(const ipc::Answer& answer, Format format) {
-  if (!answer) return render_error(answer.error(), format);
+  if (!answer) return render_error(answer.error(), answer.usage, format);
   // An empty payload stands for null (protocol.capnp, Encoding).
   const std::string_view payload = answer->payload.empty() ? "null" : std::string_view(answer->payload);
   if (auto problem = json_problem(payload)) {
@@ -71,12 +87,22 @@ Output render(const ipc::Answer& answer, Format format) {
                                    .stack = {},
                                    .executed = ipc::Executed::yes,
                                    .detail = {}},
-                        format);
+                        answer.usage, format);
   }
   const std::string result = json_for_output(payload);
-  return {format == Format::json ? fmt::format("{{\"ok\":true,\"result\":{}}}\n", result) : result + "\n",
+  if (format == Format::text) return {result + "\n", {}, ExitCode::result};
+  return {fmt::format("{{\"ok\":true,\"result\":{},\"usage\":{}}}\n", result, to_output(as_json(answer.usage))),
           {},
           ExitCode::result};
+}
+
+std::string usage_line(const ipc::Usage& usage) {
+  return fmt::format("usage: {} queue, {} load, {} run, {} cpu, {} peak memory, {} in, {} out, {} {}{}\n",
+                     ipc::format_duration(usage.queue), ipc::format_duration(usage.load),
+                     ipc::format_duration(usage.run), ipc::format_duration(usage.cpu),
+                     ipc::format_size(usage.peak_memory_bytes), ipc::format_size(usage.bytes_in),
+                     ipc::format_size(usage.bytes_out), usage.attempts, usage.attempts == 1 ? "attempt" : "attempts",
+                     usage.cold ? ", cold" : "");
 }
 
 ipc::Error as_error(const ipc::ConnectError& error) {

@@ -17,10 +17,14 @@ struct Output {
 };
 
 // As text: the result's JSON on standard output, an error and its stack on standard error. As JSON: one object on
-// standard output, {"ok":true,"result":…} or {"ok":false,"error":{…}}, whose keys are always all there.
+// standard output, {"ok":true,"result":…,"usage":{…}} or {"ok":false,"error":{…},"usage":{…}}, whose keys are always
+// all there. In "usage" durations are seconds, with a fraction, and sizes bytes.
 // The answer comes from code that nobody trusts: whatever it holds, the output is valid UTF-8 without terminal
 // controls, and a result that is not JSON is shown as the error `protocol_error`.
 Output render(const ipc::Answer& answer, Format format);
+
+// What the call took, in one line for people.
+std::string usage_line(const ipc::Usage& usage);
 
 // A session that did not come about, as the answer to the call that could not be made.
 ipc::Error as_error(const ipc::ConnectError& error);

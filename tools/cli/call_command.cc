@@ -33,14 +33,17 @@ int usage_error(const std::string& message) {
   return static_cast<int>(ExitCode::usage);
 }
 
-int finish(const ipc::Answer& answer, Format format) {
-  const Output output = render(answer, format);
+int finish(const ipc::Answer& answer, const CallOptions& options) {
+  const Output output = render(answer, options.format);
   write_standard_error(output.standard_error);
+  if (options.show_usage) write_standard_error(usage_line(answer.usage));
   const bool written = write_standard_output(output.standard_output);
   return static_cast<int>(written ? output.exit_code : ExitCode::stopped);
 }
 
-int finish(const ipc::ConnectError& error, Format format) { return finish(tl::unexpected(as_error(error)), format); }
+int finish(const ipc::ConnectError& error, const CallOptions& options) {
+  return finish(tl::unexpected(as_error(error)), options);
+}
 
 struct Arguments {
   std::string json;
@@ -89,7 +92,7 @@ std::optional<std::string> file_problem(const std::string& file) {
 }
 
 // Makes the call and prints its answer. A signal cancels it; a second one ends the wait for the supervisor's word.
-int call(ipc::Client& client, const ipc::CallRequest& request, Format format) {
+int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions& options) {
   SignalWatch signals;
   std::optional<ipc::Answer> answer;
   std::optional<int> signal;
@@ -115,7 +118,7 @@ int call(ipc::Client& client, const ipc::CallRequest& request, Format format) {
                                        .executed = ipc::Executed::maybe,
                                        .detail = {}});
   }
-  const int code = finish(*answer, format);
+  const int code = finish(*answer, options);
   return signal ? exit_code_for_signal(*signal) : code;
 }
 
@@ -125,7 +128,8 @@ ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& o
           .function = options.function,
           .payload = ipc::as_bytes(arguments.json),
           .arguments = arguments.style,
-          .timeout = options.timeout};
+          .timeout = options.timeout,
+          .idempotent = options.idempotent};
 }
 
 }  // namespace
@@ -149,8 +153,8 @@ int run_command(const RunOptions& options) {
   if (options.memory) flags.insert(flags.end(), {"--memory", *options.memory});
   if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
   auto supervisor = PrivateSupervisor::start(flags);
-  if (!supervisor) return finish(supervisor.error(), options.call.format);
-  return call(supervisor->client(), request_for(target, options.call, *arguments), options.call.format);
+  if (!supervisor) return finish(supervisor.error(), options.call);
+  return call(supervisor->client(), request_for(target, options.call, *arguments), options.call);
 }
 
 int invoke_command(const InvokeOptions& options) {
@@ -159,8 +163,8 @@ int invoke_command(const InvokeOptions& options) {
   if (!arguments) return usage_error(arguments.error());
 
   auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
-  if (!client) return finish(client.error(), options.call.format);
-  return call(*client, request_for(options.target, options.call, *arguments), options.call.format);
+  if (!client) return finish(client.error(), options.call);
+  return call(*client, request_for(options.target, options.call, *arguments), options.call);
 }
 
 }  // namespace holdfast::cli

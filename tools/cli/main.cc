@@ -127,7 +127,8 @@ void add_call(CLI::App& command, CallOptions& call) {
           "how long the call may take, such as 500ms or 5s; else the supervisor's default")
       ->check(valid_duration())
       ->type_name("DURATION");
-  add_json(command, call.format, "print one JSON object, result or error, on standard output");
+  command.add_flag("--usage", call.show_usage, "print on standard error what the call took: time, CPU time, memory");
+  add_json(command, call.format, "print one JSON object, result or error and usage, on standard output");
 }
 
 void add_socket(CLI::App& command, std::string& socket) {
@@ -162,6 +163,8 @@ CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
       ->check(valid_target())
       ->type_name("");
   add_call(*invoke, options.call);
+  invoke->add_flag("--idempotent", options.call.idempotent,
+                   "running it twice does no harm: when its worker dies through no fault of the call, run it again");
   add_socket(*invoke, options.socket);
   invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
   return invoke;

@@ -138,7 +138,7 @@ CallBytes call_bytes(const ipc::ModuleName& target) {
   ipc::OutputBuffer request;
   ipc::OutputBuffer answer;
   ipc::encode(request, request_for(target));
-  ipc::encode_result(answer, 1, {.payload = ipc::as_bytes(kExpected)});
+  ipc::encode_result(answer, 1, {.payload = ipc::as_bytes(kExpected)}, ipc::Usage{});
   return {request.size_bytes(), answer.size_bytes()};
 }
 
