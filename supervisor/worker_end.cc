@@ -103,6 +103,27 @@ bool is_retryable(EndCause cause) {
 
 }  // namespace
 
+bool is_fault_of_module(const WorkerEnd& end) {
+  switch (end.cause) {
+    case EndCause::cpu_exceeded:
+    case EndCause::protocol_violation:
+    case EndCause::out_of_memory:
+    case EndCause::fatal:
+    case EndCause::sandbox_violation:
+      return true;
+    case EndCause::crashed:
+      return !end.from_outside;
+    case EndCause::deadline_exceeded:
+    case EndCause::ignored_cancel:
+    case EndCause::worn_out:
+    case EndCause::lock_failed:
+    case EndCause::zygote_died:
+    case EndCause::removed:
+      return false;
+  }
+  return false;
+}
+
 bool failed_to_load(const WorkerEnd& end) {
   return end.while_loading && end.cause != EndCause::zygote_died && end.cause != EndCause::removed &&
          end.cause != EndCause::lock_failed;

@@ -31,7 +31,8 @@ struct WorkerEnd {
   CallId guilty{};             // the call that was on the CPU, by the worker's word; 0: none, or unknown
   CallId running{};            // the same, by its page
   bool while_loading = false;  // the module's top level was on the CPU
-  CallId last_started{};       // all calls up to this one were started
+  bool from_outside = false;   // with `crashed`: somebody else killed it
+  std::uint64_t started = 0;   // how many of the calls that it was sent it had started; they start in order
   std::string stack;           // where the JavaScript was, if the worker could say
   std::string detail;          // of the cause: the rule broken, the system call, V8's own message
   int wait_status = 0;         // wait(2); meaningful with `crashed`
@@ -42,6 +43,9 @@ struct Limits {
   std::chrono::nanoseconds stretch{};
   std::uint64_t memory_bytes = 0;
 };
+
+// Whether the module is to blame, rather than its caller's time limit, the operator or the zygote.
+bool is_fault_of_module(const WorkerEnd& end);
 
 // Whether the module cannot be loaded: its top level was on the CPU, and nothing from outside ended it.
 bool failed_to_load(const WorkerEnd& end);

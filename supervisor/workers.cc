@@ -32,6 +32,8 @@ constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
 // How often that is looked at, at least.
 constexpr milliseconds kMemoryLook{500};
+// For what a call's use of memory is told by, which is not looked at more often than this.
+constexpr milliseconds kMemoryFresh{10};
 
 }  // namespace
 
@@ -43,13 +45,27 @@ Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const 
       owner_(owner),
       zygotes_(io, broker, options.zygotes, *this) {}
 
-void Workers::wake_at(Clock::time_point when) { wakeup_ = std::min(when, wakeup_.value_or(when)); }
+void Workers::wake_at(WorkerId worker, Entry& entry, Clock::time_point when) {
+  if (entry.wakeup) {
+    if ((*entry.wakeup)->first <= when) return;
+    wakeups_.erase(*entry.wakeup);
+  }
+  entry.wakeup = wakeups_.emplace(when, worker);
+}
+
+void Workers::remove_entry(WorkerId worker) {
+  const auto found = entries_.find(worker);
+  if (found->second.wakeup) wakeups_.erase(*found->second.wakeup);
+  entries_.erase(found);
+}
 
 Workers::Entry& Workers::entry_of(WorkerId worker) {
   const auto found = entries_.find(worker);
   if (found == entries_.end()) std::abort();  // the owner knows of each worker's end
   return found->second;
 }
+
+const Workers::Entry& Workers::entry_of(WorkerId worker) const { return const_cast<Workers*>(this)->entry_of(worker); }
 
 const WorkerProcess* Workers::process(WorkerId worker) const {
   const auto found = entries_.find(worker);
@@ -59,7 +75,7 @@ const WorkerProcess* Workers::process(WorkerId worker) const {
 // --- what the owner wants ------------------------------------------------------------------------------------------
 
 void Workers::fork(WorkerId worker) {
-  entries_.try_emplace(worker, options_.stretch);
+  entries_.try_emplace(worker);
   zygotes_.request(worker);
 }
 
@@ -67,19 +83,57 @@ void Workers::hold(WorkerId worker, Clock::time_point until) {
   Entry& entry = entry_of(worker);
   entry.process->pause();
   entry.resume_at = until;
-  wake_at(until);
+  wake_at(worker, entry, until);
 }
 
-void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
+void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits) {
   Entry& entry = entry_of(worker);
   entry.process->send(request);
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
-  entry.look_at = Clock::now() + std::min<Clock::duration>(options_.stretch / 2, kMemoryLook);
-  wake_at(*entry.look_at);
+  entry.limits = limits;
+  entry.watch = StretchWatch(limits.stretch);
+  entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
+  entry.look_at = Clock::now() + std::min<Clock::duration>(limits.stretch / 2, kMemoryLook);
+  wake_at(worker, entry, *entry.look_at);
 }
 
-void Workers::call(WorkerId worker, const ipc::WorkerCall& call) { entry_of(worker).process->send(call); }
+void Workers::call(WorkerId worker, const ipc::WorkerCall& call) {
+  Entry& entry = entry_of(worker);
+  read_meter(entry);
+  entry.meter.call_begins();
+  entry.process->send(call);
+}
+
+void Workers::call_ended(WorkerId worker) { entry_of(worker).meter.call_ends(); }
+
+const UsageMeter& Workers::meter(WorkerId worker) {
+  Entry& entry = entry_of(worker);
+  read_meter(entry);
+  return entry.meter;
+}
+
+// The clock costs a system call, and what a turn does is soon done.
+void Workers::read_meter(Entry& entry) {
+  if (entry.metered_in_turn == turn_.number() || entry.hung_up) return;
+  entry.metered_in_turn = turn_.number();
+  const auto cpu_time = entry.process->cpu_time();
+  if (!cpu_time) return;
+  const auto used = entry.meter.read(*cpu_time);
+  if (used > Clock::duration::zero()) owner_.worker_used(entry.process->id(), used);
+  if (const auto now = Clock::now(); now - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, now);
+}
+
+void Workers::see_memory(Entry& entry, Clock::time_point now) {
+  entry.memory_seen_at = now;
+  entry.meter.saw_memory(entry.process->anonymous_bytes());
+}
+
+std::optional<Workers::Clock::time_point> Workers::loaded_at(WorkerId worker) const {
+  return entry_of(worker).loaded_at;
+}
+
+const Limits& Workers::limits(WorkerId worker) const { return entry_of(worker).limits; }
 
 void Workers::cancel(WorkerId worker, CallId call) { entry_of(worker).process->send_cancel(call); }
 
@@ -100,6 +154,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   Entry& entry = entry_of(worker);
   if (entry.cause || entry.hung_up) return;
   begin_end(entry, cause, guilty);
+  read_meter(entry);
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
   owner_.worker_stopping(worker);
@@ -114,33 +169,38 @@ void Workers::kill(WorkerId worker, EndCause cause) {
 // --- time ----------------------------------------------------------------------------------------------------------
 
 std::optional<Workers::Clock::time_point> Workers::next_wakeup() const {
-  const auto zygotes = zygotes_.next_wakeup();
-  if (!zygotes || !wakeup_) return zygotes ? zygotes : wakeup_;
-  return std::min(*zygotes, *wakeup_);
+  std::optional<Clock::time_point> next = zygotes_.next_wakeup();
+  if (!wakeups_.empty()) next = std::min(wakeups_.begin()->first, next.value_or(wakeups_.begin()->first));
+  return next;
 }
 
 void Workers::tick(Clock::time_point now) {
   zygotes_.tick(now);
-  if (!wakeup_ || *wakeup_ > now) return;
-  wakeup_.reset();
-  std::vector<WorkerId> ids;  // what follows may remove entries
-  for (const auto& [id, entry] : entries_) ids.push_back(id);
-  for (WorkerId id : ids) {
-    Entry& entry = entry_of(id);
-    if (!entry.process) continue;
-    if (entry.look_at && *entry.look_at <= now) look(entry, now);
-    if (entry.kill_at && *entry.kill_at <= now) kill_if_out_of_patience(entry, now);
-    if (entry.look_at) wake_at(*entry.look_at);
-    if (entry.kill_at) wake_at(*entry.kill_at);
-    if (entry.resume_at) wake_at(*entry.resume_at);
-    if (entry.settle_at) wake_at(*entry.settle_at);
-    if (entry.resume_at && *entry.resume_at <= now) {
-      entry.resume_at.reset();
-      const auto process = entry.process;  // what it says now may end it
-      process->resume();
-    } else if (entry.settle_at && *entry.settle_at <= now) {
-      finish_if_ended(id, entry);
-    }
+  while (!wakeups_.empty() && wakeups_.begin()->first <= now) {
+    const WorkerId worker = wakeups_.begin()->second;
+    Entry& entry = entry_of(worker);
+    wakeups_.erase(wakeups_.begin());
+    entry.wakeup.reset();
+    wake(worker, entry, now);
+  }
+}
+
+// What is done here may end the worker: nothing is looked at afterwards.
+void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
+  if (!entry.process) return;
+  if (entry.look_at && *entry.look_at <= now) look(entry, now);
+  if (entry.kill_at && *entry.kill_at <= now) kill_if_out_of_patience(entry, now);
+  const bool resumes = entry.resume_at && *entry.resume_at <= now;
+  if (resumes) entry.resume_at.reset();
+  const bool settles = !resumes && entry.settle_at && *entry.settle_at <= now;
+  for (const auto& when : {entry.look_at, entry.kill_at, entry.resume_at, settles ? std::nullopt : entry.settle_at}) {
+    if (when) wake_at(worker, entry, *when);
+  }
+  if (resumes) {
+    const auto process = entry.process;
+    process->resume();
+  } else if (settles) {
+    finish_if_ended(worker, entry);
   }
 }
 
@@ -149,7 +209,9 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
   entry.look_at = std::min(verdict.look_again, now + kMemoryLook);
-  if (entry.process->anonymous_bytes() > empty_bytes_ + options_.memory_bytes + kMemoryHeadroom) {
+  see_memory(entry, now);
+  read_meter(entry);
+  if (entry.process->anonymous_bytes() > empty_bytes_ + entry.limits.memory_bytes + kMemoryHeadroom) {
     begin_end(entry, EndCause::out_of_memory, CallId{view.running});
     entry.detail = "native memory";
     owner_.worker_stopping(entry.process->id());
@@ -164,7 +226,7 @@ void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {
   entry.asked_to_stop_at = now;
   entry.cpu_when_asked = entry.process->cpu_time().value_or(Clock::duration::zero());
   entry.kill_at = now + kSoftStopPatience;
-  wake_at(*entry.kill_at);
+  wake_at(entry.process->id(), entry, *entry.kill_at);
 }
 
 void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
@@ -180,7 +242,9 @@ void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
 // --- what the zygote says ------------------------------------------------------------------------------------------
 
 void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
-  if (entries_.erase(worker) > 0) owner_.worker_fork_failed(worker, reason);
+  if (!entries_.contains(worker)) return;
+  remove_entry(worker);
+  owner_.worker_fork_failed(worker, reason);
 }
 
 void Workers::worker_exited(WorkerId worker, int wait_status) {
@@ -194,7 +258,7 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   const auto found = entries_.find(worker);
   if (found == entries_.end() || found->second.process) return;
   const auto fail = [&](const std::string& reason) {
-    entries_.erase(found);
+    remove_entry(worker);
     owner_.worker_fork_failed(worker, reason);
   };
   if (fds.size() != 3) return fail("the zygote sent no descriptors; is the limit of open files reached?");
@@ -229,7 +293,7 @@ void Workers::worker_orphaned(WorkerId worker) {
   if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
   entry.process->kill();
   entry.settle_at = Clock::now();
-  wake_at(*entry.settle_at);
+  wake_at(worker, entry, *entry.settle_at);
   turn_.ensure_end();
 }
 
@@ -250,13 +314,17 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});
     worker.set_ready();
+    owner_.worker_prepared(id);
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
     owner_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
     if (entry.load != Entry::Load::sent) return worker_broke_protocol(worker, {"word of a load that is not under way"});
     entry.load = Entry::Load::done;
-    if (is_loaded) return owner_.worker_loaded(id);
+    if (is_loaded) {
+      entry.loaded_at = Clock::now();
+      return owner_.worker_loaded(id);
+    }
     if (!entry.cause) begin_end(entry, EndCause::removed, CallId{});
     give_time_to_end(entry, Clock::now());
     owner_.worker_load_failed(id, std::move(failed->error));
@@ -284,12 +352,13 @@ void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolVi
 void Workers::worker_hung_up(WorkerProcess& worker) {
   Entry& entry = entry_of(worker.id());
   if (entry.hung_up) return;
+  read_meter(entry);
   entry.hung_up = true;
   worker.kill();  // whatever it is still up to
   entry.kill_at.reset();
   entry.look_at.reset();
   if (!entry.settle_at) entry.settle_at = Clock::now() + kExitPatience;
-  wake_at(*entry.settle_at);
+  wake_at(worker.id(), entry, *entry.settle_at);
   turn_.ensure_end();
   finish_if_ended(worker.id(), entry);
 }
@@ -298,15 +367,14 @@ void Workers::worker_hung_up(WorkerProcess& worker) {
 
 void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
   const bool settled = entry.wait_status || (entry.settle_at && *entry.settle_at <= Clock::now());
-  if (!entry.hung_up || !settled) return;
-  const WorkerEnd end = explain(entry);
-  entries_.erase(worker);
-  owner_.worker_ended(worker, end);
+  if (!entry.hung_up || !settled || std::exchange(entry.ended, true)) return;
+  owner_.worker_ended(worker, explain(entry));
+  remove_entry(worker);
 }
 
 WorkerEnd Workers::explain(const Entry& entry) const {
   WorkerEnd end;
-  end.last_started = entry.process->last_started();
+  end.started = entry.process->calls_started();
   end.stack = entry.stack;
   end.detail = entry.detail;
   end.wait_status = entry.wait_status.value_or(0);
@@ -344,6 +412,7 @@ WorkerEnd Workers::explain(const Entry& entry) const {
     }
     // A worker cannot send signals: this one came from outside, and no call is to blame.
     if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
+      end.from_outside = true;
       end.guilty = end.running = CallId{};
       end.while_loading = false;
     }

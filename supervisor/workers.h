@@ -4,12 +4,14 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "supervisor/ids.h"
+#include "supervisor/usage_meter.h"
 #include "supervisor/worker_end.h"
 #include "supervisor/worker_process.h"
 #include "supervisor/zygotes.h"
@@ -18,8 +20,6 @@ namespace holdfast::supervisor {
 
 struct WorkersOptions {
   ZygotesOptions zygotes;
-  std::uint64_t memory_bytes = 0;
-  std::chrono::nanoseconds stretch{};
   std::chrono::seconds cpu_time{0};  // what a worker may use over its whole life; 0: any amount
 };
 
@@ -37,16 +37,21 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual void zygote_replaced() = 0;
     virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
     virtual void worker_forked(WorkerId worker) = 0;
+    // It has done in advance what it could, and waits for a module.
+    virtual void worker_prepared(WorkerId worker) = 0;
     virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
     virtual void worker_loaded(WorkerId worker) = 0;
     virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
     // False: no such call is on this worker, which is a violation of the protocol.
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
+    // The kernel has counted this much more CPU time for it since this was last told.
+    virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
     // It has used up half of the CPU time that it may use: better replaced before it has used all of it. Told once.
     virtual void worker_is_worn_out(WorkerId worker) = 0;
     // It is being stopped and takes no more calls.
     virtual void worker_stopping(WorkerId worker) = 0;
+    // What is known of it is forgotten when this returns.
     virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
   };
 
@@ -59,8 +64,16 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void fork(WorkerId worker);
   // Reads nothing more from the worker until `until`; what it says meanwhile waits, and so in the end does the worker.
   void hold(WorkerId worker, Clock::time_point until);
-  void load(WorkerId worker, const ipc::LoadRequest& request);
+  // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
+  void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
+  // The call counts for the worker's meter from now on, until call_ended().
   void call(WorkerId worker, const ipc::WorkerCall& call);
+  void call_ended(WorkerId worker);
+  // The worker's meter, read in this turn; see UsageMeter. The worker exists.
+  const UsageMeter& meter(WorkerId worker);
+  // When its module was loaded; nothing: it is not.
+  std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
+  const Limits& limits(WorkerId worker) const;
   void cancel(WorkerId worker, CallId call);
 
   // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
@@ -80,11 +93,15 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
 
  private:
   struct Entry {
-    explicit Entry(Clock::duration stretch) : watch(stretch) {}
-
     std::shared_ptr<WorkerProcess> process;  // null until forked
-    StretchWatch watch;
+    Limits limits;                           // once it has a module
+    StretchWatch watch{{}};
     enum class Load { none, sent, done } load = Load::none;
+    std::optional<Clock::time_point> loaded_at;
+    UsageMeter meter;
+    std::uint64_t metered_in_turn = 0;
+    Clock::time_point memory_seen_at{};
+    std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
     std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
     std::optional<EndCause> cause;             // set once its end was decided here
     CallId guilty{};
@@ -99,6 +116,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::string detail;
     bool worn_out = false;
     bool hung_up = false;
+    bool ended = false;
     std::optional<int> wait_status;
     std::optional<Clock::time_point> settle_at;  // the zygote's word on the exit is not waited for any longer
   };
@@ -114,14 +132,19 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void worker_exited(WorkerId worker, int wait_status) override;
   void worker_orphaned(WorkerId worker) override;
 
+  void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
+  void read_meter(Entry& entry);
+  void see_memory(Entry& entry, Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
   void finish_if_ended(WorkerId worker, Entry& entry);
   WorkerEnd explain(const Entry& entry) const;
-  void wake_at(Clock::time_point when);
+  void wake_at(WorkerId worker, Entry& entry, Clock::time_point when);
+  void remove_entry(WorkerId worker);
   Entry& entry_of(WorkerId worker);
+  const Entry& entry_of(WorkerId worker) const;
 
   boost::asio::io_context& io_;
   Turn& turn_;
@@ -132,7 +155,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
   std::uint64_t empty_bytes_ = 0;
   std::unordered_map<WorkerId, Entry> entries_;
-  std::optional<Clock::time_point> wakeup_;  // not later than the first thing that tick() has to do
+  // One for each worker at most, not later than the first thing that is to be done for it.
+  std::multimap<Clock::time_point, WorkerId> wakeups_;
 };
 
 }  // namespace holdfast::supervisor

@@ -1,0 +1,105 @@
+#include "supervisor/call_errors.h"
+
+#include <fmt/format.h>
+
+#include "ipc/text.h"
+#include "ipc/units.h"
+
+namespace holdfast::supervisor {
+
+using ipc::Error;
+using ipc::ErrorCode;
+using ipc::Executed;
+using std::chrono::milliseconds;
+
+Error make_error(ErrorCode code, std::string message, Executed executed) {
+  Error error;
+  error.code = code;
+  error.message = std::move(message);
+  error.executed = executed;
+  return error;
+}
+
+Error overloaded(std::string message, Duration retry_after) {
+  Error error = make_error(ErrorCode::overloaded, std::move(message));
+  error.retryable = true;
+  error.retry_after = std::chrono::ceil<milliseconds>(retry_after);
+  return error;
+}
+
+namespace {
+
+// It keeps failing: what it last failed of, and when it is tried again.
+Error held_off(const RefuseCall& refused, const KnownModule& module) {
+  Error error = module.last_failure.value_or(make_error(ErrorCode::unavailable, "the module keeps failing"));
+  error.retry_after = std::chrono::ceil<milliseconds>(refused.retry_after);
+  const std::string again = fmt::format("it is tried again in {}", ipc::format_duration(error.retry_after));
+  if (error.code == ErrorCode::load_failed) {
+    error.message = fmt::format("{} (the module failed to load several times in a row; {})", error.message, again);
+  } else if (error.code != ErrorCode::not_found) {
+    error.code = ErrorCode::unavailable;
+    error.message = fmt::format("the module's workers keep ending, the last one like this: {}; {}", error.message, again);
+    error.detail = "held_off";
+  }
+  error.executed = Executed::no;
+  error.retryable = true;
+  return error;
+}
+
+}  // namespace
+
+Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options) {
+  switch (refused.reason) {
+    case RefuseCall::Reason::module_queue_full:
+      return overloaded(fmt::format("{} calls wait for this module already; try again later", module.settings.queue_limit),
+                        refused.retry_after);
+    case RefuseCall::Reason::client_queue_full:
+      return overloaded(fmt::format("{} calls of this client wait already; try again later", options.client_queue_limit),
+                        refused.retry_after);
+    case RefuseCall::Reason::all_queues_full:
+      return overloaded(fmt::format("{} calls wait already; try again later", options.total_queue_limit),
+                        refused.retry_after);
+    case RefuseCall::Reason::held_off:
+      return held_off(refused, module);
+  }
+  return make_error(ErrorCode::unavailable, "the call was refused");
+}
+
+Error shutting_down(Executed executed) {
+  Error error = make_error(ErrorCode::unavailable, "the supervisor is shutting down", executed);
+  error.retryable = true;
+  error.detail = "shutting_down";
+  return error;
+}
+
+Error overdue_in_queue() {
+  return make_error(ErrorCode::deadline_exceeded,
+                    "the call's time was over before a worker was free for it; allow it more time, or the supervisor "
+                    "more workers (--max-workers)");
+}
+
+Error overdue_while_waiting() {
+  return make_error(ErrorCode::deadline_exceeded,
+                    "the call's time was over; its function was not on the CPU but waited for something",
+                    Executed::maybe);
+}
+
+Error cancelled_by_client(Executed executed) {
+  return make_error(ErrorCode::cancelled, "the call was cancelled by its client", executed);
+}
+
+Error cleaned(Error error) {
+  constexpr std::size_t kMaxTextBytes = 32 << 10;
+  error.message = ipc::clean_utf8(error.message, kMaxTextBytes);
+  error.stack = ipc::clean_utf8(error.stack, kMaxTextBytes);
+  error.detail = ipc::clean_utf8(error.detail, kMaxTextBytes);
+  return error;
+}
+
+bool is_workers_to_say(ErrorCode code) {
+  using enum ErrorCode;
+  return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
+         code == protocol_error || code == cancelled;
+}
+
+}  // namespace holdfast::supervisor

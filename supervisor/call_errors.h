@@ -1,0 +1,31 @@
+// The errors that the supervisor itself answers calls with, in the words that callers read.
+#pragma once
+
+#include <string>
+
+#include "ipc/error.h"
+#include "supervisor/modules.h"
+#include "supervisor/scheduler.h"
+
+namespace holdfast::supervisor {
+
+ipc::Error make_error(ipc::ErrorCode code, std::string message, ipc::Executed executed = ipc::Executed::no);
+
+ipc::Error overloaded(std::string message, Duration retry_after);
+
+// For a call that the scheduler refused. `options` are the scheduler's.
+ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options);
+
+ipc::Error shutting_down(ipc::Executed executed);
+ipc::Error overdue_in_queue();
+ipc::Error overdue_while_waiting();
+ipc::Error cancelled_by_client(ipc::Executed executed);
+
+// What a worker sent under the name of an error, made fit to pass on.
+ipc::Error cleaned(ipc::Error error);
+
+// Whether a call can end with this error by what its function did. A worker that sends another would pass its own word
+// off as the supervisor's.
+bool is_workers_to_say(ipc::ErrorCode code);
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,45 @@
+#include "supervisor/modules.h"
+
+#include <functional>
+#include <string_view>
+
+#include "supervisor/invariant.h"
+
+namespace holdfast::supervisor {
+
+KnownModule* Modules::find(const ModuleName& name) {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second.get();
+}
+
+KnownModule& Modules::of(ModuleId id) {
+  const auto found = by_id_.find(id);
+  expect(found != by_id_.end(), "a module is known");
+  return *found->second;
+}
+
+const KnownModule& Modules::of(ModuleId id) const { return const_cast<Modules*>(this)->of(id); }
+
+KnownModule& Modules::add(const ModuleName& name, KnownModule::Origin origin, const ModuleSettings& settings) {
+  const auto [entry, is_new] = by_name_.emplace(name, std::make_unique<KnownModule>());
+  expect(is_new, "a module that is added is not known");
+  KnownModule& module = *entry->second;
+  module.id = ModuleId{++last_id_};
+  module.name = name;
+  module.settings = settings;
+  module.origin = origin;
+  by_id_.emplace(module.id, &module);
+  return module;
+}
+
+void Modules::forget(ModuleId id) {
+  const auto found = by_id_.find(id);
+  expect(found != by_id_.end(), "a module is known");
+  const ModuleName name = found->second->name;
+  by_id_.erase(found);
+  by_name_.erase(name);
+}
+
+std::size_t content_mark(const ModuleSource& source) { return std::hash<std::string_view>{}(source.text); }
+
+}  // namespace holdfast::supervisor
