@@ -104,15 +104,18 @@ void close_all_but(std::vector<int> kept) {
 
 SupervisorOptions supervisor_options(const Options& options, std::size_t descriptors) {
   SupervisorOptions result;
-  result.scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(options.memory_bytes);
+  const ModuleSettings& settings = options.module_defaults;
+  result.scheduler.max_workers =
+      options.max_workers ? *options.max_workers : default_max_workers(settings.memory_bytes);
   result.scheduler.standby = options.standby;
-  result.scheduler.queue_limit = options.queue_limit;
-  result.scheduler.idle_timeout = options.idle_timeout;
+  result.scheduler.concurrency = settings.concurrency;
+  result.scheduler.queue_limit = settings.queue_limit;
+  result.scheduler.idle_timeout = settings.idle_timeout;
   result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
-  result.workers.memory_bytes = options.memory_bytes;
-  result.workers.stretch = options.stretch;
+  result.workers.memory_bytes = settings.memory_bytes;
+  result.workers.stretch = settings.stretch;
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
-  result.default_timeout = options.timeout;
+  result.default_timeout = settings.timeout;
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
   result.shutdown_grace = options.shutdown_grace;
@@ -124,7 +127,7 @@ SupervisorOptions supervisor_options(const Options& options, std::size_t descrip
 // What holdfast-worker is to know (worker/zygote_options.h).
 std::vector<std::string> worker_arguments(const Options& options) {
   std::vector<std::string> arguments = {
-      fmt::format("--memory={}", options.memory_bytes),
+      fmt::format("--memory={}", options.module_defaults.memory_bytes),
       fmt::format("--profile={}", options.profile == sandbox::Profile::strict ? "strict" : "jit"),
       fmt::format("--cpu-seconds={}", std::chrono::ceil<std::chrono::seconds>(options.cpu_limit).count())};
   if (!options.restrict_speculation) arguments.push_back("--leave-speculation");

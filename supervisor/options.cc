@@ -3,22 +3,21 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <system_error>
 
 #include "ipc/socket_path.h"
 #include "ipc/units.h"
+#include "supervisor/setting_keys.h"
 
 namespace holdfast::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A V8 that has less does not come to run a module.
-constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
-constexpr std::chrono::nanoseconds kLeastStretch = std::chrono::milliseconds(1);
 
 // The worker's program: in a build tree beside this one's folder, when installed where the build was told (libexecdir),
 // also if all of it was moved.
@@ -67,6 +66,33 @@ tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(con
   return std::pair{std::move(*name), fs::path(text.substr(equals + 1))};
 }
 
+// "5%" is 0.05.
+tl::expected<double, std::string> parse_share(const std::string& text) {
+  double percent = 0;
+  const char* const text_end = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), text_end, percent, std::chars_format::fixed);
+  if (error != std::errc{} || std::string_view(end, text_end) != "%" || !(percent >= 0 && percent <= 100)) {
+    return tl::unexpected(fmt::format("\"{}\" is not a share; expected 0% to 100%, such as 5%", text));
+  }
+  return percent / 100;
+}
+
+// A flag for each setting of a module that has one.
+void add_module_settings(CLI::App& app, ModuleSettings& settings) {
+  for (const SettingKey& key : setting_keys()) {
+    if (key.flag.empty()) continue;
+    constexpr const char* kTypes[] = {"N", "DURATION", "SIZE"};  // as in SettingKey::kind
+    const auto set = [&key, &settings](const std::string& text) {
+      if (auto done = set_from_text(key, text, settings); !done) {
+        throw CLI::ValidationError(std::string(key.flag), done.error());
+      }
+    };
+    app.add_option_function<std::string>(std::string(key.flag), set, std::string(key.meaning))
+        ->type_name(kTypes[key.kind.index()])
+        ->default_str(setting_text(key, settings));
+  }
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
@@ -75,12 +101,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   options.worker_program = find_worker();
   std::vector<std::string> module_files;
   std::vector<std::string> allow_eval;
+  std::vector<std::string> allow_loader;
 
   CLI::App app("holdfastd: runs untrusted JavaScript functions, each module in a locked process of its own.");
   app.set_version_flag("--version", std::string("holdfastd ") + HOLDFAST_VERSION);
   app.get_formatter()->column_width(36);
   const auto duration = [](const std::string& text) { return ipc::parse_duration(text); };
-  const auto size = [](const std::string& text) { return ipc::parse_size(text); };
   const CLI::Range is_descriptor(0, std::numeric_limits<int>::max());
 
   app.add_option("--socket", options.socket, "the Unix socket to listen on (or HOLDFAST_SOCKET)")
@@ -101,27 +127,46 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("N")
       ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
       ->capture_default_str();
+  CLI::Option* const standby_max =
+      app.add_option("--standby-max", options.standby_max, "the most such processes, when many cold calls come")
+          ->type_name("N")
+          ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+          ->capture_default_str();
+  add(app, "--standby-memory", options.standby_memory_share, parse_share, "5%", "SHARE",
+      "what such processes may take of the machine's memory");
   app.add_option("--max-clients", options.max_clients,
                  "clients that may be connected at a time (default: as many as the limit of open files leaves)")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
-  app.add_option("--queue-limit", options.queue_limit, "calls that may wait for one module; more are refused")
+  app.add_option("--client-queue-limit", options.client_queue_limit,
+                 "calls of one client that may wait; more are refused")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option("--total-queue-limit", options.total_queue_limit,
+                 "calls that may wait for all modules together; more are refused")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
       ->capture_default_str();
-  add(app, "--timeout", options.timeout, duration, "30s", "DURATION",
-      "a call's time, waiting included, where the call sets none");
-  add(app, "--stretch", options.stretch, duration, "1s", "DURATION",
-      "the longest that JavaScript may run without a break");
-  add(app, "--memory", options.memory_bytes, size, "128MB", "SIZE", "memory that a module may use");
+  app.add_option("--config", options.config,
+                 "the settings file: what differs from these flags for single modules; read anew at SIGHUP")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  add_module_settings(app, options.module_defaults);
+  add(app, "--slice", options.slice, duration, "100ms", "DURATION",
+      "how long a busy module keeps its place while others wait for one");
   add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",
       "the steps of every clock that a module can read");
   app.add_option(
          "--allow-eval", allow_eval,
          "let this module make code from strings (eval, new Function): MODULE, or MODULE@VERSION; may be repeated")
       ->type_name("NAME");
-  add(app, "--idle-timeout", options.idle_timeout, duration, "1m", "DURATION",
-      "after this long without a call a module's process is removed");
+  app.add_option("--allow-loader", allow_loader,
+                 "let this local user register as a loader of module code: a user's name, a uid, or any; may be "
+                 "repeated (default: nobody)")
+      ->type_name("USER");
+  add(app, "--loader-timeout", options.loader_timeout, duration, "5s", "DURATION",
+      "what a loader has to answer with a module's code");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
       "what open calls have to finish after SIGTERM");
   app.add_option(
@@ -188,7 +233,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->check(CLI::IsMember({"jit", "strict", "supervisor"}));
   app.footer(
       "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
-      "SIGTERM and SIGINT: finish open calls and end; a second one: end at once.\n"
+      "SIGTERM and SIGINT: finish open calls and end; a second one: end at once. SIGHUP: read --config anew.\n"
       "Exit status: 0 after a signal, 1 if it cannot start or go on, 2 for a usage error.");
 
   try {
@@ -203,22 +248,27 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         throw CLI::ValidationError("--allow-eval", added.error());
       }
     }
+    for (const std::string& text : allow_loader) {
+      if (auto added = options.loaders.add(text); !added) throw CLI::ValidationError("--allow-loader", added.error());
+    }
     if (options.modules.empty() && options.module_files.empty()) {
       throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");
     }
-    if (options.memory_bytes < kLeastMemory) {
-      throw CLI::ValidationError(
-          "--memory", fmt::format("{} is too little; at least {} are needed", ipc::format_size(options.memory_bytes),
-                                  ipc::format_size(kLeastMemory)));
-    }
-    if (options.stretch < kLeastStretch) throw CLI::ValidationError("--stretch", "at least 1ms is needed");
     if (options.cpu_limit < std::chrono::seconds(2)) throw CLI::ValidationError("--cpu-limit", "at least 2s is needed");
     if (options.zygote_age < std::chrono::seconds(1))
       throw CLI::ValidationError("--zygote-age", "at least 1s is needed");
     if (options.clock_resolution.count() <= 0) {
       throw CLI::ValidationError("--clock-resolution", "it must be longer than 0");
     }
-    if (options.timeout.count() <= 0) throw CLI::ValidationError("--timeout", "it must be longer than 0");
+    if (options.slice < std::chrono::milliseconds(1)) throw CLI::ValidationError("--slice", "at least 1ms is needed");
+    if (options.loader_timeout.count() <= 0) {
+      throw CLI::ValidationError("--loader-timeout", "it must be longer than 0");
+    }
+    if (standby_max->count() == 0) options.standby_max = std::max(options.standby_max, options.standby);
+    if (options.standby_max < options.standby) {
+      throw CLI::ValidationError("--standby-max",
+                                 fmt::format("{} is less than --standby, {}", options.standby_max, options.standby));
+    }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -14,6 +14,8 @@
 
 #include "sandbox/seccomp_policy.h"
 #include "supervisor/code_from_strings.h"
+#include "supervisor/loader_permission.h"
+#include "supervisor/module_settings.h"
 #include "supervisor/module_source.h"
 #include "supervisor/zygotes.h"
 
@@ -27,11 +29,15 @@ struct Options {
   std::optional<std::size_t> max_workers;  // none: from the memory that is available
   std::size_t standby = 1;
   std::optional<std::size_t> max_clients;  // none: from the limit of open files
-  std::size_t queue_limit = 10'000;
-  std::chrono::nanoseconds timeout = std::chrono::seconds(30);
-  std::chrono::nanoseconds stretch = std::chrono::seconds(1);
-  std::uint64_t memory_bytes = std::uint64_t{128} << 20;
-  std::chrono::nanoseconds idle_timeout = std::chrono::minutes(1);
+  std::filesystem::path config;            // the settings file; empty: there is none
+  ModuleSettings module_defaults;          // for modules of which the settings file says nothing else
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(100);  // a busy module keeps its place while others wait
+  std::size_t client_queue_limit = 1024;                            // calls of one client that may wait
+  std::size_t total_queue_limit = 100'000;                          // calls that may wait, of all modules
+  std::size_t standby_max = 64;                                     // at least `standby`
+  double standby_memory_share = 0.05;  // of the machine's memory, which standbys may take; 0 to 1
+  LoaderPermission loaders;
+  std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);  // for a loader's answer
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);
   Isolation isolation = Isolation::fork;
   sandbox::Profile profile = sandbox::Profile::jit;

@@ -105,11 +105,21 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK_FALSE(defaults.max_workers.has_value());
   CHECK_FALSE(defaults.max_clients.has_value());
   CHECK(defaults.standby == 1);
-  CHECK(defaults.queue_limit == 10'000);
-  CHECK(defaults.timeout == 30s);
-  CHECK(defaults.stretch == 1s);
-  CHECK(defaults.memory_bytes == std::uint64_t{128} << 20);
-  CHECK(defaults.idle_timeout == 1min);
+  CHECK(defaults.module_defaults.queue_limit == 10'000);
+  CHECK(defaults.module_defaults.timeout == 30s);
+  CHECK(defaults.module_defaults.stretch == 1s);
+  CHECK(defaults.module_defaults.memory_bytes == std::uint64_t{128} << 20);
+  CHECK(defaults.module_defaults.idle_timeout == 1min);
+  CHECK(defaults.module_defaults == ModuleSettings{});
+  CHECK(defaults.config.empty());
+  CHECK(defaults.slice == 100ms);
+  CHECK(defaults.client_queue_limit == 1024);
+  CHECK(defaults.total_queue_limit == 100'000);
+  CHECK(defaults.standby_max == 64);
+  CHECK(defaults.standby_memory_share == doctest::Approx(0.05));
+  CHECK_FALSE(defaults.loaders.covers(0));
+  CHECK_FALSE(defaults.loaders.covers(1000));
+  CHECK(defaults.loader_timeout == 5s);
   CHECK(defaults.shutdown_grace == 10s);
   CHECK(defaults.log_level == "info");
   CHECK(defaults.clock_resolution == 100us);
@@ -119,7 +129,8 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK_FALSE(defaults.ready_fd.has_value());
 
   const std::string help = parse({"--help"}).out;
-  for (const char* shown : {"/somewhere/h.sock", "0600", "30s", "1s", "128MB", "1m", "10s", "info", "10000", "100us"}) {
+  for (const char* shown : {"/somewhere/h.sock", "0600", "30s", "1s", "128MB", "60s", "10s", "info", "10000", "100us",
+                            "1024", "100000", "100ms", "64", "5%", "5s"}) {
     CHECK_MESSAGE(has(help, shown), shown);
   }
 }
@@ -132,16 +143,27 @@ TEST_CASE("each option sets what it says") {
   CHECK(options({"--max-clients", "9"}).max_clients == 9);
   CHECK(options({"--standby", "0"}).standby == 0);
   CHECK(options({"--standby=3"}).standby == 3);
-  CHECK(options({"--queue-limit", "1"}).queue_limit == 1);
-  CHECK(options({"--timeout", "1500ms"}).timeout == 1500ms);
-  CHECK(options({"--stretch", "20ms"}).stretch == 20ms);
-  CHECK(options({"--memory", "64MB"}).memory_bytes == std::uint64_t{64} << 20);
+  CHECK(options({"--queue-limit", "1"}).module_defaults.queue_limit == 1);
+  CHECK(options({"--timeout", "1500ms"}).module_defaults.timeout == 1500ms);
+  CHECK(options({"--stretch", "20ms"}).module_defaults.stretch == 20ms);
+  CHECK(options({"--memory", "64MB"}).module_defaults.memory_bytes == std::uint64_t{64} << 20);
   CHECK(options({"--clock-resolution", "50ms"}).clock_resolution == 50ms);
   CHECK(options({"--clock-resolution", "1ns"}).clock_resolution == 1ns);
   CHECK(options({"--allow-eval", "m@v1", "--allow-eval", "n"}).code_from_strings.covers({"m", "v1"}));
   CHECK(options({"--allow-eval", "m@v1", "--allow-eval", "n"}).code_from_strings.covers({"n", "v7"}));
-  CHECK(options({"--idle-timeout", "5m"}).idle_timeout == 5min);
-  CHECK(options({"--idle-timeout", "0"}).idle_timeout == 0s);
+  CHECK(options({"--max-instances", "4"}).module_defaults.max_instances == 4);
+  CHECK(options({"--concurrency", "1"}).module_defaults.concurrency == 1);
+  CHECK(options({"--max-retries", "0"}).module_defaults.max_retries == 0);
+  CHECK(options({"--config", folder.write("s.toml", "").string()}).config == folder / "s.toml");
+  CHECK(options({"--slice", "1ms"}).slice == 1ms);
+  CHECK(options({"--client-queue-limit", "3"}).client_queue_limit == 3);
+  CHECK(options({"--total-queue-limit", "4"}).total_queue_limit == 4);
+  CHECK(options({"--standby-max", "5"}).standby_max == 5);
+  CHECK(options({"--standby-memory", "12.5%"}).standby_memory_share == doctest::Approx(0.125));
+  CHECK(options({"--standby-memory", "0%"}).standby_memory_share == 0);
+  CHECK(options({"--loader-timeout", "200ms"}).loader_timeout == 200ms);
+  CHECK(options({"--idle-timeout", "5m"}).module_defaults.idle_timeout == 5min);
+  CHECK(options({"--idle-timeout", "0"}).module_defaults.idle_timeout == 0s);
   CHECK(options({"--shutdown-timeout", "0.5s"}).shutdown_grace == 500ms);
   CHECK(options({"--worker", "/opt/worker"}).worker_program == "/opt/worker");
   CHECK(options({"--client-fd", "5"}).client_fd == 5);
@@ -186,6 +208,29 @@ TEST_CASE("durations and sizes have units, and a number alone is a mistake that 
   CHECK(has(mistake({"--memory", "128"}), "such as 128MB"));
 }
 
+TEST_CASE("users who may load modules are named, numbered, or any") {
+  const LoaderPermission some = options({"--allow-loader", "root", "--allow-loader", "1234"}).loaders;
+  CHECK(some.covers(0));
+  CHECK(some.covers(1234));
+  CHECK_FALSE(some.covers(1235));
+  const LoaderPermission any = options({"--allow-loader", "any"}).loaders;
+  CHECK(any.covers(0));
+  CHECK(any.covers(65534));
+  for (const char* user : {"", "no such user", "-1", "4294967295", "99999999999", "1.5", "root\x1b[2J"}) {
+    CAPTURE(user);
+    const std::string text = mistake({"--allow-loader", user});
+    CHECK(has(text, "--allow-loader"));
+    CHECK(has(text, "expected a user's name, a uid, or any"));
+    CHECK_FALSE(has(text, "\x1b"));
+  }
+}
+
+TEST_CASE("the most standbys are at least those that are always kept") {
+  CHECK(options({"--standby", "100"}).standby_max == 100);
+  CHECK(options({"--standby", "3", "--standby-max", "3"}).standby_max == 3);
+  CHECK(has(mistake({"--standby", "4", "--standby-max", "3"}), "less than --standby, 4"));
+}
+
 // --- mistakes ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a supervisor that is told of no modules is a mistake that says how to name them") {
@@ -199,6 +244,13 @@ TEST_CASE("a folder of modules must be there") {
   folder.write("file", "");
   CHECK(has(mistake({"--modules", (folder / "gone").string()}), "--modules"));
   CHECK(has(mistake({"--modules", (folder / "file").string()}), "--modules"));
+}
+
+TEST_CASE("a settings file must be there") {
+  TemporaryFolder folder;
+  CHECK(has(mistake({"--config", (folder / "gone").string()}), "--config"));
+  CHECK(has(mistake({"--config", folder.path().string()}), "--config"));
+  CHECK(has(mistake({"--config", ""}), "--config"));
 }
 
 TEST_CASE("a module that is named in a wrong way is a mistake that quotes it") {
@@ -216,7 +268,16 @@ TEST_CASE("numbers must be numbers within what makes sense") {
       {"--max-workers", {"0", "-1", "100001", "many", "1.5", ""}},
       {"--max-clients", {"0", "-1", "1000001", "many", ""}},
       {"--standby", {"-1", "10001", "x", ""}},
-      {"--queue-limit", {"0", "-5", "10000001", "x", ""}},
+      {"--queue-limit", {"0", "-5", "10000001", "x", "1.5", "99999999999999999999", ""}},
+      {"--max-instances", {"0", "-1", "100001", "x", ""}},
+      {"--concurrency", {"0", "-1", "10001", "x", ""}},
+      {"--max-retries", {"-1", "11", "x", ""}},
+      {"--client-queue-limit", {"0", "-1", "1000001", "x", ""}},
+      {"--total-queue-limit", {"0", "-1", "10000001", "x", ""}},
+      {"--standby-max", {"-1", "10001", "0", "x", ""}},
+      {"--standby-memory", {"5", "%", "-1%", "101%", "nan%", "five%", "5 %", ""}},
+      {"--slice", {"0", "999us", "1", ""}},
+      {"--loader-timeout", {"0", "-1s", "5", ""}},
       {"--client-fd", {"x", "-1", "1.5", "99999999999", ""}},
       {"--ready-fd", {"x", "-1", "1.5", "99999999999", ""}},
   };
@@ -231,11 +292,11 @@ TEST_CASE("numbers must be numbers within what makes sense") {
 
 TEST_CASE("limits that nothing could run under are mistakes that name the least") {
   CHECK(has(mistake({"--memory", "15MB"}), "at least 16MB"));
-  CHECK(options({"--memory", "16MB"}).memory_bytes == std::uint64_t{16} << 20);
+  CHECK(options({"--memory", "16MB"}).module_defaults.memory_bytes == std::uint64_t{16} << 20);
   CHECK(has(mistake({"--stretch", "999us"}), "at least 1ms"));
-  CHECK(options({"--stretch", "1ms"}).stretch == 1ms);
+  CHECK(options({"--stretch", "1ms"}).module_defaults.stretch == 1ms);
   CHECK(has(mistake({"--timeout", "0"}), "--timeout"));
-  CHECK(options({"--timeout", "1ns"}).timeout == 1ns);
+  CHECK(options({"--timeout", "1ns"}).module_defaults.timeout == 1ns);
   CHECK(has(mistake({"--clock-resolution", "0"}), "--clock-resolution"));
   CHECK(has(mistake({"--clock-resolution", "-1ms"}), "--clock-resolution"));
   CHECK(has(mistake({"--allow-eval", "*"}), "--allow-eval"));
@@ -260,10 +321,36 @@ TEST_CASE("the help names every option, and asking for it is no mistake") {
     REQUIRE(std::holds_alternative<int>(parsed.outcome));
     CHECK(std::get<int>(parsed.outcome) == 0);
     CHECK(parsed.err.empty());
-    for (const char* option :
-         {"--socket ", "--socket-mode", "--modules", "--module ", "--max-workers", "--max-clients", "--standby",
-          "--queue-limit", "--timeout", "--stretch", "--memory", "--idle-timeout", "--shutdown-timeout", "--log-level",
-          "--worker", "--ready-fd", "--client-fd", "--version", "--help"}) {
+    for (const char* option : {"--socket ",
+                               "--socket-mode",
+                               "--modules",
+                               "--module ",
+                               "--max-workers",
+                               "--max-clients",
+                               "--standby",
+                               "--queue-limit",
+                               "--client-queue-limit",
+                               "--total-queue-limit",
+                               "--max-instances",
+                               "--concurrency",
+                               "--max-retries",
+                               "--slice",
+                               "--config",
+                               "--standby-max",
+                               "--standby-memory",
+                               "--allow-loader",
+                               "--loader-timeout",
+                               "--timeout",
+                               "--stretch",
+                               "--memory",
+                               "--idle-timeout",
+                               "--shutdown-timeout",
+                               "--log-level",
+                               "--worker",
+                               "--ready-fd",
+                               "--client-fd",
+                               "--version",
+                               "--help"}) {
       CHECK_MESSAGE(has(parsed.out, option), option);
     }
   }

@@ -1,0 +1,42 @@
+#include "supervisor/loader_permission.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <system_error>
+
+#include "ipc/text.h"
+
+namespace holdfast::supervisor {
+
+tl::expected<void, std::string> LoaderPermission::add(std::string_view text) {
+  const auto fail = [&](std::string_view why) {
+    constexpr std::size_t kMaxShownBytes = 200;
+    return tl::unexpected(fmt::format("\"{}\" {}; expected a user's name, a uid, or any",
+                                      ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape),
+                                      why));
+  };
+  if (text.empty()) return fail("names no user");
+  if (text == "any") {
+    any_ = true;
+    return {};
+  }
+  if (std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
+    // The largest means "none" to the kernel (setresuid(2)).
+    constexpr uid_t kNoUser = std::numeric_limits<uid_t>::max();
+    uid_t user = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), user);
+    if (error != std::errc{} || user == kNoUser) return fail("is no uid");
+    users_.insert(user);
+    return {};
+  }
+  const passwd* user = ::getpwnam(std::string(text).c_str());
+  if (user == nullptr) return fail("is no user of this host");
+  users_.insert(user->pw_uid);
+  return {};
+}
+
+}  // namespace holdfast::supervisor
