@@ -81,7 +81,9 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request) {
 
 void Workers::call(WorkerId worker, const ipc::WorkerCall& call) { entry_of(worker).process->send(call); }
 
-void Workers::cancel(WorkerId worker, CallId call) { entry_of(worker).process->send_cancel(call); }
+void Workers::cancel(WorkerId worker, CallId call, ipc::CancelReason reason) {
+  entry_of(worker).process->send_cancel(call, reason);
+}
 
 bool Workers::is_running(WorkerId worker, CallId call) const {
   const WorkerProcess* found = process(worker);

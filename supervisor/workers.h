@@ -61,7 +61,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void hold(WorkerId worker, Clock::time_point until);
   void load(WorkerId worker, const ipc::LoadRequest& request);
   void call(WorkerId worker, const ipc::WorkerCall& call);
-  void cancel(WorkerId worker, CallId call);
+  void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
 
   // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
   bool is_running(WorkerId worker, CallId call) const;
