@@ -58,6 +58,15 @@ class FrameReader {
   // The next whole frame, nothing if more bytes are needed, or the violation after which the stream is useless.
   tl::expected<std::optional<Frame>, ProtocolViolation> next();
 
+  // Calls `look` with each frame that next() will hand out of what was received so far, and hands none out. Of
+  // a frame that was handed out, the words stay where they are; its list of segments does not.
+  template <typename Look>
+  void look_ahead(Look look) {
+    const std::size_t begin = begin_;
+    for (auto frame = next(); frame && *frame; frame = next()) look(**frame);
+    begin_ = begin;
+  }
+
   // Bytes received that are not part of a frame handed out yet. Not 0 at the end of the stream: it was cut off.
   std::size_t buffered_bytes() const { return end_ - begin_; }
 

@@ -50,9 +50,20 @@ struct WorkerRequest {
     load @0 :Load;
     # The first message, sent once.
     call @1 :WorkerCall;
-    cancel @2 :UInt64;
-    # The call's answer is no longer wanted. The worker still answers it, at once.
+    cancel @2 :Cancel;
   }
+}
+
+struct Cancel {
+  # The call's answer is no longer wanted. The worker answers it all the same, and does not begin it if it has not yet.
+  call @0 :UInt64;
+  reason @1 :CancelReason;
+}
+
+enum CancelReason {
+  cancelled @0;
+  # Its client asked for that, or left.
+  deadlineExceeded @1;
 }
 
 struct Load {
@@ -80,6 +91,8 @@ struct WorkerCall {
   payload @2 :Data;
   encoding @3 :Protocol.Encoding;
   arguments @4 :Protocol.ArgumentStyle;
+  deadlineNanos @5 :UInt64;
+  # By CLOCK_MONOTONIC; 0: none. A worker that comes to the call later answers `deadlineExceeded` and does not run it.
 }
 
 struct WorkerMessage {

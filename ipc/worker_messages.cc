@@ -8,8 +8,11 @@
 namespace holdfast::ipc {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr std::uint16_t kLogLevelCount = 4;
 constexpr std::uint16_t kStopReasonCount = 3;
+constexpr std::uint16_t kCancelReasonCount = 2;
 
 template <class... Ts>
 struct Overloaded : Ts... {
@@ -17,6 +20,12 @@ struct Overloaded : Ts... {
 };
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
+
+static_assert(std::is_same_v<steady_clock::period, std::nano>, "steady_clock is CLOCK_MONOTONIC, in nanoseconds");
+
+std::uint64_t nanos(steady_clock::time_point time) {
+  return static_cast<std::uint64_t>(time.time_since_epoch().count());
+}
 
 tl::unexpected<ProtocolViolation> unknown_kind() {
   return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
@@ -105,10 +114,20 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
         if (!encoding) return tl::unexpected(encoding.error());
         auto arguments = checked_enum<ArgumentStyle>(call.getArguments(), kArgumentStyleCount, "argument style");
         if (!arguments) return tl::unexpected(arguments.error());
-        return WorkerCall{call.getId(), view(call.getFunction()), view(call.getPayload()), *encoding, *arguments};
+        if (call.getDeadlineNanos() > INT64_MAX) return tl::unexpected(ProtocolViolation{"a deadline beyond all time"});
+        return WorkerCall{call.getId(),
+                          view(call.getFunction()),
+                          view(call.getPayload()),
+                          *encoding,
+                          *arguments,
+                          steady_clock::time_point(std::chrono::nanoseconds(call.getDeadlineNanos()))};
       }
-      case wire::WorkerRequest::CANCEL:
-        return CancelRequest{message.getCancel()};
+      case wire::WorkerRequest::CANCEL: {
+        auto cancel = message.getCancel();
+        auto reason = checked_enum<CancelReason>(cancel.getReason(), kCancelReasonCount, "reason for a cancellation");
+        if (!reason) return tl::unexpected(reason.error());
+        return WorkerCancel{cancel.getCall(), *reason};
+      }
     }
     return unknown_kind();
   });
@@ -142,11 +161,23 @@ void encode(OutputBuffer& out, const WorkerCall& call) {
                                        to.setPayload(to_data(call.payload));
                                        to.setEncoding(static_cast<wire::Encoding>(call.encoding));
                                        to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
+                                       to.setDeadlineNanos(nanos(call.deadline));
                                      });
 }
 
-void encode_worker_cancel(OutputBuffer& out, std::uint64_t call) {
-  write_message<wire::WorkerRequest>(out, 0, [&](auto root) { root.setCancel(call); });
+void encode(OutputBuffer& out, const WorkerCancel& cancel) {
+  write_message<wire::WorkerRequest>(out, 0, [&](auto root) {
+    auto to = root.initCancel();
+    to.setCall(cancel.call);
+    to.setReason(static_cast<wire::CancelReason>(cancel.reason));
+  });
+}
+
+// The root's pointer, the request with its pointer, the cancellation. A call's frame has more: its text alone takes a
+// word, its fields and pointers five.
+bool may_be_worker_cancel(const Frame& frame) {
+  constexpr std::size_t kWords = 1 + 2 + 2;
+  return frame.total_words() == kWords;
 }
 
 tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame) {

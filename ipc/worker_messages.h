@@ -71,15 +71,27 @@ struct WorkerCall {
   Bytes payload;
   Encoding encoding = Encoding::json;
   ArgumentStyle arguments = ArgumentStyle::single;
+  std::chrono::steady_clock::time_point deadline{};  // the epoch: none
 };
 
-using WorkerRequest = std::variant<LoadRequest, WorkerCall, CancelRequest>;
+enum class CancelReason : std::uint16_t { cancelled, deadline_exceeded };
+
+struct WorkerCancel {
+  std::uint64_t call = 0;
+  CancelReason reason = CancelReason::cancelled;
+};
+
+using WorkerRequest = std::variant<LoadRequest, WorkerCall, WorkerCancel>;
 
 tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame& frame);
 
 void encode(OutputBuffer& out, const LoadRequest& load);
 void encode(OutputBuffer& out, const WorkerCall& call);
-void encode_worker_cancel(OutputBuffer& out, std::uint64_t call);
+void encode(OutputBuffer& out, const WorkerCancel& cancel);
+
+// Whether the frame is a cancellation that encode() made. Far cheaper than to decode it, and wrong about nothing that
+// the same build sent; decode_worker_request() has the last word.
+bool may_be_worker_cancel(const Frame& frame);
 
 struct WorkerReady {};
 

@@ -64,9 +64,10 @@ ipc::Error cleaned(ipc::Error error) {
 }
 
 // The errors that a call can end with by what its function did. A worker that sends another would pass its own word
-// off as the supervisor's.
-bool is_workers_to_say(ipc::ErrorCode code) {
+// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
+bool is_workers_to_say(ipc::ErrorCode code, TimePoint deadline) {
   using enum ipc::ErrorCode;
+  if (code == deadline_exceeded) return deadline <= steady_clock::now();
   return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
          code == protocol_error || code == cancelled;
 }
@@ -125,13 +126,17 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                                                           kMaxFunctionBytes, request.function.size())));
   }
 
+  const auto timeout =
+      request.timeout.count() == 0 ? options_.default_timeout : std::min(request.timeout, options_.longest_timeout);
+  const TimePoint now = steady_clock::now();
   Call call{&client,
             request.id,
             *module,
             std::string(request.function),
             std::string(ipc::as_text(request.payload)),
             request.encoding,
-            request.arguments};
+            request.arguments,
+            now + timeout};
   const std::size_t bytes = call.held_bytes();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
     return refuse(overloaded(
@@ -142,9 +147,6 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   held_bytes_ += bytes;
   calls_.emplace(id, std::move(call));
 
-  const auto timeout =
-      request.timeout.count() == 0 ? options_.default_timeout : std::min(request.timeout, options_.longest_timeout);
-  const TimePoint now = steady_clock::now();
   scheduler_.call_arrived(id, *module, now + timeout, now, decisions_);
   carry_out();
 }
@@ -172,7 +174,7 @@ void Supervisor::client_cancelled(ClientSession& client, CallId id) {
                            on_worker ? ipc::Executed::maybe : ipc::Executed::no),
                 ipc::Usage{}, call.held_bytes());
   call.client = nullptr;
-  abandon(id);
+  abandon(id, ipc::CancelReason::cancelled);
 }
 
 void Supervisor::client_left(ClientSession& client) {
@@ -182,17 +184,17 @@ void Supervisor::client_left(ClientSession& client) {
   clients_.erase(found);
   for (const auto& [client_id, call] : client.open_calls()) {
     calls_.at(call).client = nullptr;
-    abandon(call);
+    abandon(call, ipc::CancelReason::cancelled);
   }
   carry_out();
   if (gone.left) gone.left();
 }
 
 // Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers.
-void Supervisor::abandon(CallId id) {
+void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now());
   if (worker) {
-    workers_.cancel(*worker, id);
+    workers_.cancel(*worker, id, reason);
   } else {
     held_bytes_ -= calls_.at(id).held_bytes();
     calls_.erase(id);
@@ -305,7 +307,7 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answer) {
     finish(id, *result);
   } else {
     const auto& error = std::get<ipc::Error>(answer.outcome);
-    if (!is_workers_to_say(error.code)) return false;
+    if (!is_workers_to_say(error.code, calls_.at(id).deadline)) return false;
     finish(id, cleaned(error));
   }
   scheduler_.call_answered(id, steady_clock::now(), decisions_);
@@ -428,7 +430,8 @@ void Supervisor::carry_out(const DispatchCall& decision) {
                                   .function = call.function,
                                   .payload = ipc::as_bytes(call.payload),
                                   .encoding = call.encoding,
-                                  .arguments = call.arguments});
+                                  .arguments = call.arguments,
+                                  .deadline = call.deadline});
 }
 
 void Supervisor::carry_out(const KillWorker& decision) {
@@ -454,7 +457,7 @@ void Supervisor::carry_out(const CallOverdue& decision) {
                         ipc::Usage{}, call.held_bytes());
     call.client = nullptr;
   }
-  abandon(decision.call);
+  abandon(decision.call, ipc::CancelReason::deadline_exceeded);
 }
 
 // A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. One that

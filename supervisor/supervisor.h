@@ -73,6 +73,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
+    TimePoint deadline;
     LateLook late_look;  // when its worker was last found late to give the call up
     unsigned times_late = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
@@ -107,7 +108,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Answers the call and forgets it.
   template <typename Outcome>
   void finish(CallId call, const Outcome& outcome);
-  void abandon(CallId call);
+  void abandon(CallId call, ipc::CancelReason reason);
 
   void carry_out();
   void carry_out(const ForkWorker& decision);

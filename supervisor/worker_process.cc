@@ -74,8 +74,10 @@ void WorkerProcess::send(ipc::WorkerCall call) {
   encode(output(), call);
 }
 
-void WorkerProcess::send_cancel(CallId call) {
-  if (const std::uint64_t number = calls_.number_of(call); number != 0) ipc::encode_worker_cancel(output(), number);
+void WorkerProcess::send_cancel(CallId call, ipc::CancelReason reason) {
+  if (const std::uint64_t number = calls_.number_of(call); number != 0) {
+    encode(output(), ipc::WorkerCancel{number, reason});
+  }
 }
 
 // What runs for a call that is answered already, or is a lie, runs for none.

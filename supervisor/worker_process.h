@@ -65,7 +65,7 @@ class WorkerProcess final : public Connection {
   void send(ipc::LoadRequest load);
   void send(ipc::WorkerCall call);
   // Does nothing if the call is not on the worker any more.
-  void send_cancel(CallId call);
+  void send_cancel(CallId call, ipc::CancelReason reason);
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }

@@ -135,7 +135,9 @@ std::optional<Workers::Clock::time_point> Workers::loaded_at(WorkerId worker) co
 
 const Limits& Workers::limits(WorkerId worker) const { return entry_of(worker).limits; }
 
-void Workers::cancel(WorkerId worker, CallId call) { entry_of(worker).process->send_cancel(call); }
+void Workers::cancel(WorkerId worker, CallId call, ipc::CancelReason reason) {
+  entry_of(worker).process->send_cancel(call, reason);
+}
 
 bool Workers::is_running(WorkerId worker, CallId call) const {
   const WorkerProcess* found = process(worker);

@@ -68,13 +68,17 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
   // The call counts for the worker's meter from now on, until call_ended().
   void call(WorkerId worker, const ipc::WorkerCall& call);
+  // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
+  void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
+  // The call counts for the worker's meter from now on, until call_ended().
+  void call(WorkerId worker, const ipc::WorkerCall& call);
   void call_ended(WorkerId worker);
   // The worker's meter, read in this turn; see UsageMeter. The worker exists.
   const UsageMeter& meter(WorkerId worker);
   // When its module was loaded; nothing: it is not.
   std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
   const Limits& limits(WorkerId worker) const;
-  void cancel(WorkerId worker, CallId call);
+  void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
 
   // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
   bool is_running(WorkerId worker, CallId call) const;

@@ -131,8 +131,14 @@ void ModuleHost::load_failed(ipc::Error error) { encode(outbox_.buffer(), ipc::L
 // --- calls ---------------------------------------------------------------------------------------------------------
 
 void ModuleHost::start(const ipc::WorkerCall& call) {
+  const auto now = steady_clock::now();
+  if (call.deadline != steady_clock::time_point{} && call.deadline <= now) {
+    return answer_error(call.id, error_of(ipc::ErrorCode::deadline_exceeded, ipc::Executed::no,
+                                          "the call's time was over before its worker came to it: other calls of its "
+                                          "module took too long"));
+  }
   page_.last_started.store(call.id, std::memory_order_relaxed);
-  const Stretch stretch(page_, call.id);
+  const Stretch stretch(page_, call.id, now);
   v8::HandleScope scope(isolate_);
   open_.insert(call.id);
   set_current_call(call.id);
@@ -239,6 +245,11 @@ v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
     return v8::Undefined(isolate_);
   }
   return made;
+}
+
+void ModuleHost::spare(std::uint64_t id) {
+  answer_error(id,
+               error_of(ipc::ErrorCode::cancelled, ipc::Executed::no, "the call was cancelled before it was begun"));
 }
 
 void ModuleHost::cancel(std::uint64_t id) {

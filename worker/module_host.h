@@ -34,8 +34,12 @@ class ModuleHost {
   // Compiles the module and runs its top level. Writes `loaded` or `loadFailed`; false means the latter.
   bool load(const ipc::LoadRequest& request);
 
-  // Starts one call, after load() succeeded. Its answer is written now, or when its promise settles.
+  // Starts one call, after load() succeeded. Its answer is written now, or when its promise settles. A call whose
+  // deadline has passed is not run, and answered `deadline_exceeded`.
   void start(const ipc::WorkerCall& call);
+
+  // Answers a call `cancelled` that was not started, and will not be.
+  void spare(std::uint64_t id);
 
   // Answers a call `cancelled` if it is still open.
   void cancel(std::uint64_t id);

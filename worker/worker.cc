@@ -6,6 +6,7 @@
 #include <ctime>
 #include <poll.h>
 #include <unistd.h>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -66,19 +67,21 @@ void Worker::run_due_timers() {
   while (host_->run_due_timer(now)) end_step();
 }
 
-// Answers that are ready do not wait for slow work that comes after them.
-void Worker::end_step() {
+bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBytes; }
+
+// Answers that are ready do not wait for slow work that comes after them. Returns whether the step was slow.
+bool Worker::end_step() {
   settle_memory();
   const auto now = steady_clock::now();
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
   if (was_slow || outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
+  return was_slow;
 }
 
 // Comes back when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
   const auto timer = host_->next_timer();
-  const bool congested = outbox_.unsent_bytes() > kMaxUnsentBytes;
   if (!timer && outbox_.empty()) {
     receive(0);  // the common case: one system call, which blocks
     return;
@@ -90,10 +93,10 @@ void Worker::wait_for_work() {
     timeout.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count();
     timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
   }
-  pollfd wanted = {socket_, static_cast<short>((congested ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
+  pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
   if (::ppoll(&wanted, 1, timer ? &timeout : nullptr, nullptr) <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
-  if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !congested) receive(MSG_DONTWAIT);
+  if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
 }
 
 void Worker::receive(int flags) {
@@ -104,25 +107,42 @@ void Worker::receive(int flags) {
   in_.commit(static_cast<std::size_t>(count));
 }
 
+// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once, and again
+// after each slow step, which leaves time for cancellations to come in.
 void Worker::handle_frames() {
+  bool received = true;  // since that was looked for
   for (;;) {
     const auto frame = in_.next();
     // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
     if (!frame) ::_exit(1);
-    if (!frame->has_value()) return;
+    if (!frame->has_value()) break;
     const auto request = ipc::decode_worker_request(**frame);
     if (!request) ::_exit(1);
+    if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
     handle(*request);
-    end_step();
+    received = end_step() && in_.buffered_bytes() > 0 && !is_congested();
+    if (received) receive(MSG_DONTWAIT);
   }
+  cancelled_.clear();
+}
+
+void Worker::find_cancelled() {
+  cancelled_.clear();
+  in_.look_ahead([this](const ipc::Frame& frame) {
+    if (!ipc::may_be_worker_cancel(frame)) return;
+    const auto request = ipc::decode_worker_request(frame);
+    if (!request) return;
+    if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&*request)) cancelled_.push_back(cancel->call);
+  });
 }
 
 void Worker::handle(const ipc::WorkerRequest& request) {
   if (const auto* call = std::get_if<ipc::WorkerCall>(&request)) {
     if (!loaded_) ::_exit(1);
+    if (std::find(cancelled_.begin(), cancelled_.end(), call->id) != cancelled_.end()) return host_->spare(call->id);
     host_->start(*call);
-  } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&request)) {
-    host_->cancel(cancel->id);
+  } else if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&request)) {
+    host_->cancel(cancel->call);
   } else {
     loaded_ = host_->load(std::get<ipc::LoadRequest>(request));
     if (!loaded_) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
@@ -28,9 +30,11 @@ class Worker {
   void wait_for_work();
   void receive(int flags);
   void run_due_timers();
-  void end_step();
+  bool end_step();
+  bool is_congested() const;
   void handle_frames();
   void handle(const ipc::WorkerRequest& request);
+  void find_cancelled();
 
   Engine& engine_;
   const int socket_;
@@ -39,6 +43,7 @@ class Worker {
   ipc::SharedPage& page_;
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
+  std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
 };
 

@@ -110,6 +110,11 @@ TEST_CASE("a worker that answers twice is killed, and the first answer is the an
   CHECK(outcome(answer) == "\"first\"");
 }
 
+TEST_CASE("a worker that answers that a call's time is over, when it is not, is killed") {
+  const auto error = cut_off(error_frame(kOwnId, {.code = ipc::ErrorCode::deadline_exceeded, .message = "so it says"}));
+  CHECK(ipc::to_string(error.code) == "worker_crashed");
+}
+
 TEST_CASE("workers that send damaged messages, or random bytes, end alone, and the supervisor lives") {
   Daemon daemon(under_attack({"--log-level", "error"}));
   ipc::Client client = daemon.connect();

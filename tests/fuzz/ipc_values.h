@@ -89,15 +89,7 @@ struct ZygoteReplyProtocol {
 struct WorkerRequestProtocol {
   static auto decode(const Frame& frame) { return decode_worker_request(frame); }
   static void encode(OutputBuffer& out, const WorkerRequest& message) {
-    std::visit(
-        [&]<typename Value>(const Value& value) {
-          if constexpr (std::is_same_v<Value, CancelRequest>) {
-            encode_worker_cancel(out, value.id);
-          } else {
-            ipc::encode(out, value);
-          }
-        },
-        message);
+    std::visit([&](const auto& value) { ipc::encode(out, value); }, message);
   }
 };
 
@@ -256,7 +248,11 @@ inline std::string describe(const WorkerCall& call) {
       .add("function", call.function)
       .add("payload", call.payload)
       .add("encoding", call.encoding)
-      .add("arguments", call.arguments);
+      .add("arguments", call.arguments)
+      .add("deadline", call.deadline.time_since_epoch().count());
+}
+inline std::string describe(const WorkerCancel& cancel) {
+  return Description("worker cancel").add("call", cancel.call).add("reason", cancel.reason);
 }
 inline std::string describe(const WorkerReady&) { return Description("ready"); }
 inline std::string describe(const Loaded&) { return Description("loaded"); }

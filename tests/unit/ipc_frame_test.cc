@@ -117,6 +117,34 @@ TEST_CASE("many frames that arrive at once come out one by one, in order") {
   CHECK(read_in_pieces(stream, [&] { return stream.size(); }) == frames);
 }
 
+TEST_CASE("frames that were looked at ahead still come out, and the words of the one before them stay in place") {
+  const auto frames = sample_frames();
+  FrameReader reader;
+  feed(reader, stream_of(frames) + framed({words(9, 1)}).substr(0, 24));
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const auto frame = reader.next();
+    REQUIRE((frame && *frame));
+    CHECK(copy_of(**frame) == frames[i]);
+    const std::span<const Word> kept = (*frame)->segments.back();
+    std::vector<Segments> seen;
+    reader.look_ahead([&](const Frame& ahead) { seen.push_back(copy_of(ahead)); });
+    CHECK(seen == std::vector<Segments>(frames.begin() + static_cast<std::ptrdiff_t>(i) + 1, frames.end()));
+    CHECK(std::vector<Word>(kept.begin(), kept.end()) == frames[i].back());
+  }
+  CHECK_FALSE(reader.next()->has_value());
+  CHECK(reader.buffered_bytes() == 24);
+}
+
+TEST_CASE("a look ahead ends before a frame that is refused, which is then refused") {
+  FrameReader reader({.max_bytes = 64, .max_segments = 1});
+  feed(reader, framed({words(1, 1)}) + framed({words(1, 2), words(1, 3)}));
+  std::size_t seen = 0;
+  reader.look_ahead([&](const Frame&) { ++seen; });
+  CHECK(seen == 1);
+  CHECK(reader.next()->has_value());
+  CHECK_FALSE(reader.next().has_value());
+}
+
 TEST_CASE("a frame that Cap'n Proto's own library wrote comes out with all its segments") {
   capnp::MallocMessageBuilder builder(1, capnp::AllocationStrategy::FIXED_SIZE);
   builder.initRoot<wire::ClientMessage>().initCall().setFunction("several segments, since each has one word at first");

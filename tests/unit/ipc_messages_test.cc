@@ -114,7 +114,8 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     check_round_trip<WorkerRequestProtocol>(WorkerRequest(LoadRequest{
         text, text, text, as_bytes(text), kMax64, kMax64 - 1, std::chrono::nanoseconds(kMax64 / 2), true, kMax64 - 2}));
     check_round_trip<WorkerRequestProtocol>(
-        WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional}));
+        WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional,
+                                 std::chrono::steady_clock::time_point::max()}));
     check_round_trip<WorkerProtocol>(WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text}}));
     check_round_trip<WorkerProtocol>(WorkerMessage(AnswerView{kMax64, ResultView{as_bytes(text)}}));
     check_round_trip<WorkerProtocol>(
@@ -126,7 +127,7 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteReady{}));
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForked{kMax64}));
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerExited{1, -1}));
-  check_round_trip<WorkerRequestProtocol>(WorkerRequest(CancelRequest{kMax64}));
+  check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCancel{kMax64, CancelReason::cancelled}));
   check_round_trip<WorkerProtocol>(WorkerMessage(WorkerReady{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(Loaded{}));
 }
@@ -148,10 +149,28 @@ TEST_CASE("every value of every enum arrives as it was sent") {
   for (std::uint16_t reason = 0; reason < 3; ++reason) {
     check_round_trip<WorkerProtocol>(WorkerMessage(Stopped{.reason = static_cast<StopReason>(reason)}));
   }
+  for (std::uint16_t reason = 0; reason < 2; ++reason) {
+    check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCancel{.reason = static_cast<CancelReason>(reason)}));
+  }
   for (std::uint16_t style = 0; style < 2; ++style) {
     check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.arguments = static_cast<ArgumentStyle>(style)}));
     check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCall{.arguments = static_cast<ArgumentStyle>(style)}));
   }
+}
+
+TEST_CASE("a cancellation for a worker is told from every call by the size of its frame") {
+  const auto looks_like_one = [](const WorkerRequest& request) {
+    OutputBuffer out;
+    WorkerRequestProtocol::encode(out, request);
+    FrameReader reader;
+    testing::feed(reader, as_text(out.data()));
+    return may_be_worker_cancel(**reader.next());
+  };
+  CHECK(looks_like_one(WorkerCancel{}));
+  CHECK(looks_like_one(WorkerCancel{kMax64, CancelReason::deadline_exceeded}));
+  CHECK_FALSE(looks_like_one(WorkerCall{}));
+  CHECK_FALSE(looks_like_one(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("1")}));
+  CHECK_FALSE(looks_like_one(LoadRequest{}));
 }
 
 TEST_CASE("a list of a thousand workers arrives as it was sent") {
