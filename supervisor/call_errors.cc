@@ -96,8 +96,9 @@ Error cleaned(Error error) {
   return error;
 }
 
-bool is_workers_to_say(ErrorCode code) {
+bool is_workers_to_say(ErrorCode code, TimePoint deadline, TimePoint now) {
   using enum ErrorCode;
+  if (code == deadline_exceeded) return deadline <= now;
   return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
          code == protocol_error || code == cancelled;
 }

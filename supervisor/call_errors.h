@@ -25,7 +25,7 @@ ipc::Error cancelled_by_client(ipc::Executed executed);
 ipc::Error cleaned(ipc::Error error);
 
 // Whether a call can end with this error by what its function did. A worker that sends another would pass its own word
-// off as the supervisor's.
-bool is_workers_to_say(ipc::ErrorCode code);
+// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
+bool is_workers_to_say(ipc::ErrorCode code, TimePoint deadline, TimePoint now);
 
 }  // namespace holdfast::supervisor

@@ -23,11 +23,11 @@ constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
 
 }  // namespace
 
-ClientSession::ClientSession(std::uint64_t number, Turn& turn, Socket socket, Owner& owner)
+ClientSession::ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owner)
     : Connection(turn, std::move(socket), kGreetingLimits),
-      number_(number),
+      id_(id),
       owner_(owner),
-      name_(fmt::format("client {}", number)) {}
+      name_(fmt::format("client {}", static_cast<std::uint64_t>(id))) {}
 
 // --- messages ------------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
   }
   if (!hello.client_name.empty()) {
     const std::string shown = ipc::clean_utf8(hello.client_name, kMaxClientNameBytes);
-    name_ = fmt::format("client {} ({})", number_, ipc::printable(shown, ipc::Newlines::escape));
+    name_ = fmt::format("client {} ({})", static_cast<std::uint64_t>(id_), ipc::printable(shown, ipc::Newlines::escape));
   }
   encode(output(), ipc::ServerHello{.protocol_version = ipc::kProtocolVersion,
                                     .server_version = HOLDFAST_VERSION,

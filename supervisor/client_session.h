@@ -34,7 +34,9 @@ class ClientSession final : public Connection {
     virtual void client_left(ClientSession& client) = 0;
   };
 
-  ClientSession(std::uint64_t number, Turn& turn, Socket socket, Owner& owner);
+  ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owner);
+
+  ClientId id() const { return id_; }
 
   // For the log: "client 7 (holdfast 0.1.0)".
   const std::string& name() const { return name_; }
@@ -70,7 +72,7 @@ class ClientSession final : public Connection {
   bool over_limits() const;
   void closed(std::uint64_t client_id, std::size_t bytes);
 
-  const std::uint64_t number_;
+  const ClientId id_;
   Owner& owner_;
   std::string name_;
   bool greeted_ = false;

@@ -13,6 +13,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <memory>
+#include <thread>
 
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
@@ -102,32 +103,38 @@ void close_all_but(std::vector<int> kept) {
   ::close_range(begin, ~0U, 0);
 }
 
-SupervisorOptions supervisor_options(const Options& options, std::size_t descriptors) {
+SupervisorOptions supervisor_options(const Options& options, const Settings& settings, std::size_t descriptors) {
   SupervisorOptions result;
-  const ModuleSettings& settings = options.module_defaults;
-  result.scheduler.max_workers =
-      options.max_workers ? *options.max_workers : default_max_workers(settings.memory_bytes);
-  result.scheduler.standby = options.standby;
-  result.scheduler.concurrency = settings.concurrency;
-  result.scheduler.queue_limit = settings.queue_limit;
-  result.scheduler.idle_timeout = settings.idle_timeout;
+  const ModuleSettings& defaults = options.module_defaults;
+  SchedulerOptions& scheduler = result.scheduler;
+  scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(defaults.memory_bytes);
+  scheduler.standby = options.standby;
+  scheduler.max_standby = std::max(options.standby_max, options.standby);
+  scheduler.cores = std::max(std::thread::hardware_concurrency(), 1u);
+  scheduler.client_queue_limit = options.client_queue_limit;
+  scheduler.total_queue_limit = options.total_queue_limit;
+  scheduler.slice = options.slice;
+  scheduler.module = defaults;
   result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
-  result.workers.memory_bytes = settings.memory_bytes;
-  result.workers.stretch = settings.stretch;
+  result.workers.largest_memory_bytes = settings.largest_memory();
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
-  result.default_timeout = settings.timeout;
+  result.settings = settings;
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
+  result.loaders = options.loaders;
+  result.loader_timeout = options.loader_timeout;
+  result.standby_memory_bytes =
+      static_cast<std::uint64_t>(static_cast<double>(available_memory()) * options.standby_memory_share);
   result.shutdown_grace = options.shutdown_grace;
-  result.max_clients = options.max_clients ? *options.max_clients
-                                           : default_max_clients(descriptors, result.scheduler, options.isolation);
+  result.max_clients =
+      options.max_clients ? *options.max_clients : default_max_clients(descriptors, scheduler, options.isolation);
   return result;
 }
 
 // What holdfast-worker is to know (worker/zygote_options.h).
-std::vector<std::string> worker_arguments(const Options& options) {
+std::vector<std::string> worker_arguments(const Options& options, std::uint64_t memory_bytes) {
   std::vector<std::string> arguments = {
-      fmt::format("--memory={}", options.module_defaults.memory_bytes),
+      fmt::format("--memory={}", memory_bytes),
       fmt::format("--profile={}", options.profile == sandbox::Profile::strict ? "strict" : "jit"),
       fmt::format("--cpu-seconds={}", std::chrono::ceil<std::chrono::seconds>(options.cpu_limit).count())};
   if (!options.restrict_speculation) arguments.push_back("--leave-speculation");
@@ -181,10 +188,11 @@ int main(int argc, char** argv) {
     return allowed;
   };
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
-  const SupervisorOptions options_of_supervisor = supervisor_options(options, descriptors);
+  const Settings settings(options.module_defaults);
+  const SupervisorOptions options_of_supervisor = supervisor_options(options, settings, descriptors);
   // From here on, what needs more rights than to serve calls is the broker's to do.
   auto broker = Broker::start({.program = options.worker_program,
-                               .arguments = worker_arguments(options),
+                               .arguments = worker_arguments(options, settings.largest_memory()),
                                // A zygote that was replaced lives as long as its last worker.
                                .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
                                .open_module = [&](const ModuleName& name) { return sources.open(name); },

@@ -112,6 +112,10 @@ void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
   check();
 }
 
+void Scheduler::retire_all(ModuleId id, TimePoint now, Decisions& out) {
+  for (Worker* worker : std::vector<Worker*>(module_of(id).workers)) retire(worker->id, now, out);
+}
+
 void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
   for (auto& [id, worker] : workers_) {
     if (worker.phase == WorkerPhase::standby) remove(worker, {id, KillWorker::Reason::retired}, now, out);

@@ -134,16 +134,15 @@ struct CancelOverdue {
   WorkerId worker;
 };
 
-// The call was never taken on; answer it with an error.
+// The call is not taken on; answer it with an error.
 struct RefuseCall {
   enum class Reason { module_queue_full, client_queue_full, all_queues_full, held_off };
-  CallId call;
   Reason reason;
   Duration retry_after;  // by when there is likely to be room; when the module is tried again
 };
 
 using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker, KillWorker,
-                              CallOverdue, CancelOverdue, RefuseCall>;
+                              CallOverdue, CancelOverdue>;
 using Decisions = std::vector<Decision>;
 
 // --- what happens --------------------------------------------------------------------------------------------------
@@ -219,7 +218,8 @@ class Scheduler {
   // The most standbys, from now on.
   void set_max_standby(std::size_t max_standby) { options_.max_standby = max_standby; }
 
-  void call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);
+  // Nothing: it is taken on.
+  std::optional<RefuseCall> call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);
 
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
@@ -251,6 +251,9 @@ class Scheduler {
   // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
   // killed. Its module claims a slot for another, if there are calls.
   void retire(WorkerId worker, TimePoint now, Decisions& out);
+
+  // All workers that hold the module.
+  void retire_all(ModuleId module, TimePoint now, Decisions& out);
 
   // The same for all workers on standby, of which none has calls.
   void renew_standbys(TimePoint now, Decisions& out);

@@ -25,16 +25,14 @@ constexpr Duration kLongestRetryAfter = std::chrono::seconds(10);
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-void Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decisions& out) {
+std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decisions& out) {
   Module& module = module_of(arrived.module);
   if (const auto held_off = module.hold_off.until(now)) {
-    return out.push_back(RefuseCall{arrived.id, RefuseCall::Reason::held_off, *held_off - now});
+    return RefuseCall{RefuseCall::Reason::held_off, *held_off - now};
   }
   Worker* worker = module.queue.empty() && arrived.deadline > now ? worker_with_room(module) : nullptr;
   if (worker == nullptr) {
-    if (const auto full = full_queue(module, arrived.client)) {
-      return out.push_back(RefuseCall{arrived.id, *full, time_to_drain(module)});
-    }
+    if (const auto full = full_queue(module, arrived.client)) return RefuseCall{*full, time_to_drain(module)};
   }
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
   expect(is_new, "a call's id is new");
@@ -54,6 +52,7 @@ void Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decision
     arrange(now, out);
   }
   check();
+  return std::nullopt;
 }
 
 void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decisions& out) {

@@ -120,7 +120,7 @@ void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
   } else {
     drop_claim(module);
   }
-  for (Worker* worker : std::vector<Worker*>(module.workers)) retire(worker->id, now, out);
+  retire_all(id, now, out);
   update(module, now, out);
   arrange(now, out);
   check();

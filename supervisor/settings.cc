@@ -262,6 +262,13 @@ std::vector<std::pair<ModuleName, ModuleSettings>> Settings::warm() const {
   return warm;
 }
 
+std::uint64_t Settings::largest_memory() const {
+  std::uint64_t largest = defaults_.memory_bytes;
+  for (const auto& [module, ignored] : modules_) largest = std::max(largest, of({module, ""}).memory_bytes);
+  for (const auto& [name, ignored] : versions_) largest = std::max(largest, of(name).memory_bytes);
+  return largest;
+}
+
 std::optional<std::string> Settings::problem_with_pool(std::size_t max_workers) const {
   std::size_t workers = 0;
   for (const auto& [name, settings] : warm()) workers += settings.min_warm;

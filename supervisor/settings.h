@@ -53,6 +53,9 @@ class Settings {
   // Nothing if all min_warm together leave a worker of a pool of `max_workers` to other modules.
   std::optional<std::string> problem_with_pool(std::size_t max_workers) const;
 
+  // The most memory that any module may have.
+  std::uint64_t largest_memory() const;
+
   // The modules, and versions of modules, that have a table.
   std::size_t table_count() const { return modules_.size() + versions_.size(); }
 

@@ -37,7 +37,7 @@ class StretchWatch {
   Verdict look(const StretchView& view, TimePoint now, const std::function<std::optional<Duration>()>& cpu_time);
 
  private:
-  const Duration budget_;
+  Duration budget_;
   std::optional<std::uint64_t> seen_count_;  // the stretch that `seen_*` is about
   TimePoint seen_start_{};
   Duration seen_elapsed_{};  // how long it had lasted when the CPU clock was first read

@@ -4,11 +4,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "ipc/text.h"
 #include "ipc/units.h"
-#include "supervisor/host_memory.h"
+#include "supervisor/call_errors.h"
+#include "supervisor/invariant.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -18,58 +18,14 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFunctionBytes = 256;
 // A client that has connected and says nothing holds a descriptor and a place that others could have.
 constexpr std::chrono::seconds kHelloPatience{10};
-// Lines beyond a module's budget are dropped, but even that takes the time of others: a worker that floods is not read
-// from for this long, now and then.
-constexpr std::chrono::milliseconds kLogPause{10};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
-// What a caller that met a full queue may wait before it tries again: a few hundred calls are served meanwhile.
+// What a caller that met that is told to wait: a few hundred calls are served meanwhile.
 constexpr std::chrono::milliseconds kRetryAfter{100};
 
-ipc::Error make_error(ipc::ErrorCode code, std::string message, ipc::Executed executed = ipc::Executed::no) {
-  ipc::Error error;
-  error.code = code;
-  error.message = std::move(message);
-  error.executed = executed;
-  return error;
-}
-
-ipc::Error overloaded(std::string message) {
-  ipc::Error error = make_error(ipc::ErrorCode::overloaded, std::move(message));
-  error.retryable = true;
-  error.retry_after = kRetryAfter;
-  return error;
-}
-
-ipc::Error shutting_down(ipc::Executed executed) {
-  ipc::Error error = make_error(ipc::ErrorCode::unavailable, "the supervisor is shutting down", executed);
-  error.retryable = true;
-  error.detail = "shutting_down";
-  return error;
-}
-
-ipc::Error overdue_in_queue() {
-  return make_error(ipc::ErrorCode::deadline_exceeded,
-                    "the call's time was over before a worker was free for it; allow it more time, or the supervisor "
-                    "more workers (--max-workers)");
-}
-
-// What a worker sent under the name of an error, made fit to pass on.
-ipc::Error cleaned(ipc::Error error) {
-  constexpr std::size_t kMaxTextBytes = 32 << 10;
-  error.message = ipc::clean_utf8(error.message, kMaxTextBytes);
-  error.stack = ipc::clean_utf8(error.stack, kMaxTextBytes);
-  error.detail = ipc::clean_utf8(error.detail, kMaxTextBytes);
-  return error;
-}
-
-// The errors that a call can end with by what its function did. A worker that sends another would pass its own word
-// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
-bool is_workers_to_say(ipc::ErrorCode code, TimePoint deadline) {
-  using enum ipc::ErrorCode;
-  if (code == deadline_exceeded) return deadline <= steady_clock::now();
-  return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
-         code == protocol_error || code == cancelled;
+// What came out of a call, in bytes: the texts of an error, for it has no payload.
+std::size_t bytes_of(const ipc::Error& error) {
+  return error.message.size() + error.stack.size() + error.detail.size();
 }
 
 }  // namespace
@@ -78,7 +34,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
                        Broker& broker, std::function<void(std::string)> finished)
     : io_(io),
       options_(options),
-      limits_{options.workers.stretch, options.workers.memory_bytes},
+      settings_(options.settings),
       sources_(sources),
       finished_(std::move(finished)),
       turn_(io),
@@ -92,13 +48,52 @@ Supervisor::~Supervisor() = default;
 
 void Supervisor::start(std::function<void()> ready) {
   ready_ = std::move(ready);
+  keep_warm();
   workers_.start();
+}
+
+// --- settings ------------------------------------------------------------------------------------------------------
+
+std::optional<std::string> Supervisor::apply(Settings settings) {
+  if (settings.largest_memory() > options_.workers.largest_memory_bytes) {
+    return fmt::format("a module is to have {} of memory, but workers were made for at most {}; restart to change that",
+                       ipc::format_size(settings.largest_memory()),
+                       ipc::format_size(options_.workers.largest_memory_bytes));
+  }
+  settings_ = std::move(settings);
+  const TimePoint now = steady_clock::now();
+  for (const auto& [name, module] : modules_.all()) {
+    const ModuleSettings before = std::exchange(module->settings, settings_.of(name));
+    if (module->settings == before) continue;
+    scheduler_.configure(module->id, module->settings, now, decisions_);
+    // Its limits are a worker's for life.
+    if (module->settings.stretch != before.stretch || module->settings.memory_bytes != before.memory_bytes) {
+      scheduler_.retire_all(module->id, now, decisions_);
+    }
+  }
+  keep_warm();
+  carry_out();
+  return std::nullopt;
+}
+
+// Modules that are to have workers before anybody calls them.
+void Supervisor::keep_warm() {
+  for (const auto& [name, settings] : settings_.warm()) {
+    if (modules_.find(name) != nullptr) continue;
+    if (!sources_.contains(name)) {
+      spdlog::warn("{} is to be kept warm (min_warm), but {}", to_string(name), sources_.not_found(name).message);
+      continue;
+    }
+    const KnownModule& module = modules_.add(name, KnownModule::Origin::directory, settings);
+    scheduler_.configure(module.id, settings, steady_clock::now(), decisions_);
+  }
+  carry_out();
 }
 
 // --- clients -------------------------------------------------------------------------------------------------------
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
-  auto session = std::make_shared<ClientSession>(++last_client_, turn_, std::move(socket), *this);
+  auto session = std::make_shared<ClientSession>(ClientId{++last_client_}, turn_, std::move(socket), *this);
   if (clients_.size() >= options_.max_clients) {
     return session->turn_away(
         fmt::format("the supervisor serves {} clients already; try again later", clients_.size()));
@@ -118,62 +113,69 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                    fmt::format("the payload has {}; at most {} are allowed", ipc::format_size(request.payload.size()),
                                ipc::format_size(ClientSession::kMaxPayloadBytes))));
   }
-  const auto module = find_module(request);
-  if (!module) return refuse(module.error());
+  const auto found = find_module(request);
+  if (!found) return refuse(found.error());
+  KnownModule& module = **found;
   if (request.function.empty() || request.function.size() > kMaxFunctionBytes) {
     return refuse(
         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
                                                           kMaxFunctionBytes, request.function.size())));
   }
-
-  const auto timeout =
-      request.timeout.count() == 0 ? options_.default_timeout : std::min(request.timeout, options_.longest_timeout);
-  const TimePoint now = steady_clock::now();
-  Call call{&client,
-            request.id,
-            *module,
-            std::string(request.function),
-            std::string(ipc::as_text(request.payload)),
-            request.encoding,
-            request.arguments,
-            now + timeout};
-  const std::size_t bytes = call.held_bytes();
+  const std::size_t bytes = request.function.size() + request.payload.size();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
+    ++module.counts.refused;
     return refuse(overloaded(
-        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_))));
+        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_)),
+        kRetryAfter));
   }
+
   const CallId id{++last_call_};
+  const TimePoint now = steady_clock::now();
+  const auto timeout = request.timeout.count() == 0 ? module.settings.timeout
+                                                    : std::min(request.timeout, options_.longest_timeout);
+  const ArrivedCall arrived{.id = id,
+                            .module = module.id,
+                            .client = client.id(),
+                            .deadline = now + timeout,
+                            .idempotent = request.idempotent};
+  // Nothing is copied of a call that is refused.
+  if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
+    ++module.counts.refused;
+    return refuse(refusal(*refused, module, options_.scheduler));
+  }
   client.opened(request.id, id, bytes);
   held_bytes_ += bytes;
-  calls_.emplace(id, std::move(call));
-
-  scheduler_.call_arrived(id, *module, now + timeout, now, decisions_);
+  ++module.counts.calls;
+  module.counts.usage.bytes_in += request.payload.size();
+  calls_.emplace(id, Call{.client = &client,
+                          .client_id = request.id,
+                          .module = &module,
+                          .function = std::string(request.function),
+                          .payload = std::string(ipc::as_text(request.payload)),
+                          .encoding = request.encoding,
+                          .arguments = request.arguments,
+                          .arrived_at = now,
+                          .deadline = arrived.deadline});
   carry_out();
 }
 
-tl::expected<ModuleId, ipc::Error> Supervisor::find_module(const ipc::CallRequest& request) {
+tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRequest& request) {
   for (const auto& [part, what] : {std::pair{request.module, "module"}, std::pair{request.version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
       return tl::unexpected(make_error(ipc::ErrorCode::not_found, "there is no such module: " + *problem));
     }
   }
-  ModuleName name{std::string(request.module), std::string(request.version)};
-  if (const auto known = module_ids_.find(name); known != module_ids_.end()) return known->second;
+  const ModuleName name{std::string(request.module), std::string(request.version)};
+  if (KnownModule* known = modules_.find(name)) return known;
   if (!sources_.contains(name)) return tl::unexpected(sources_.not_found(name));
-  const ModuleId id{module_names_.size() + 1};
-  const auto entry = module_ids_.emplace(std::move(name), id).first;
-  module_names_.push_back(&entry->first);
-  return id;
+  KnownModule& module = modules_.add(name, KnownModule::Origin::directory, settings_.of(name));
+  scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
+  return &module;
 }
 
-void Supervisor::client_cancelled(ClientSession& client, CallId id) {
+void Supervisor::client_cancelled(ClientSession&, CallId id) {
   Call& call = calls_.at(id);
-  const bool on_worker = !scheduler_.is_queued(id);
-  client.answer(call.client_id,
-                make_error(ipc::ErrorCode::cancelled, "the call was cancelled by its client",
-                           on_worker ? ipc::Executed::maybe : ipc::Executed::no),
-                ipc::Usage{}, call.held_bytes());
-  call.client = nullptr;
+  answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
 }
 
@@ -183,7 +185,9 @@ void Supervisor::client_left(ClientSession& client) {
   const Client gone = std::move(found->second);
   clients_.erase(found);
   for (const auto& [client_id, call] : client.open_calls()) {
-    calls_.at(call).client = nullptr;
+    Call& left = calls_.at(call);
+    left.client = nullptr;
+    ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
   carry_out();
@@ -192,307 +196,76 @@ void Supervisor::client_left(ClientSession& client) {
 
 // Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
-  const auto worker = scheduler_.abandon(id, steady_clock::now());
+  const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {
     workers_.cancel(*worker, id, reason);
   } else {
-    held_bytes_ -= calls_.at(id).held_bytes();
-    calls_.erase(id);
+    forget(id);
   }
   turn_.ensure_end();
 }
 
-template <typename Outcome>
-void Supervisor::finish(CallId id, const Outcome& outcome) {
-  const auto call = calls_.find(id);
-  if (call == calls_.end()) std::abort();  // whatever the scheduler knows is known here
-  const std::size_t bytes = call->second.held_bytes();
-  if (call->second.client != nullptr) call->second.client->answer(call->second.client_id, outcome, ipc::Usage{}, bytes);
-  held_bytes_ -= bytes;
-  calls_.erase(call);
-}
+// --- answers -------------------------------------------------------------------------------------------------------
 
-ipc::WorkerList Supervisor::list_workers() {
-  ipc::WorkerList list;
-  const auto now = steady_clock::now();
-  for (const auto& [id, view] : scheduler_.workers()) {
-    ipc::WorkerInfo info;
-    if (view.module) {
-      const ModuleName& name = *module_names_[static_cast<std::size_t>(*view.module) - 1];
-      info.module = name.module;
-      info.version = name.version;
-    }
-    switch (view.phase) {
-      case WorkerPhase::starting:
-        info.state = ipc::WorkerState::starting;
-        break;
-      case WorkerPhase::standby:
-        info.state = ipc::WorkerState::standby;
-        break;
-      case WorkerPhase::loading:
-        info.state = ipc::WorkerState::loading;
-        break;
-      case WorkerPhase::ready:
-        info.state = view.calls_in_flight > 0 ? ipc::WorkerState::busy : ipc::WorkerState::idle;
-        break;
-      case WorkerPhase::leaving:
-        continue;
-    }
-    info.calls_in_flight = static_cast<std::uint32_t>(view.calls_in_flight);
-    info.calls_done = view.calls_done;
-    if (const WorkerProcess* process = workers_.process(id)) {
-      info.pid = process->pid();
-      info.memory_bytes = process->memory_bytes(now);
-      info.age = now - process->forked_at();
-      if (info.state == ipc::WorkerState::standby && !process->is_ready()) info.state = ipc::WorkerState::starting;
-    }
-    list.workers.push_back(std::move(info));
-  }
-  return list;
-}
-
-// --- workers -------------------------------------------------------------------------------------------------------
-
-void Supervisor::zygote_ready() {
-  if (ready_) {
-    scheduler_.start(steady_clock::now(), decisions_);
-    carry_out();
-    std::exchange(ready_, nullptr)();
-  }
-  spdlog::debug("zygote: ready");
-}
-
-void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
-  if (stopped_) return;
-  if (fatal) return stop(fmt::format("cannot start workers: {}", reason));
-  spdlog::error("zygote: {}; its workers, if it had any, die with it", reason);
-}
-
-void Supervisor::zygote_replaced() {
-  spdlog::debug("zygote: replaced by another; workers that hold a module live on under the old one");
-  scheduler_.renew_standbys(steady_clock::now(), decisions_);
-  carry_out();
-}
-
-void Supervisor::worker_forked(WorkerId worker) {
-  scheduler_.worker_forked(worker, steady_clock::now(), decisions_);
-  carry_out();
-}
-
-void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) {
-  spdlog::error("cannot fork a worker: {}", reason);
-  scheduler_.worker_fork_failed(worker, steady_clock::now(), decisions_);
-  carry_out();
-}
-
-void Supervisor::worker_loaded(WorkerId worker) {
-  scheduler_.worker_loaded(worker, steady_clock::now(), decisions_);
-  carry_out();
-}
-
-void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
-  error = cleaned(std::move(error));
-  error.code = ipc::ErrorCode::load_failed;
-  error.executed = ipc::Executed::no;
-  spdlog::warn("{}: cannot be loaded: {}", module_of(worker), ipc::printable(error.message, ipc::Newlines::escape));
-  for (CallId call : scheduler_.load_failed(worker, steady_clock::now(), decisions_)) finish(call, error);
-  carry_out();
-}
-
-bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answer) {
-  const CallId id{answer.id};
-  if (!scheduler_.is_on(id, worker)) return false;
-  if (const auto* result = std::get_if<ipc::ResultView>(&answer.outcome)) {
-    if (result->payload.size() > ClientSession::kMaxPayloadBytes) return false;
-    finish(id, *result);
-  } else {
-    const auto& error = std::get<ipc::Error>(answer.outcome);
-    if (!is_workers_to_say(error.code, calls_.at(id).deadline)) return false;
-    finish(id, cleaned(error));
-  }
-  scheduler_.call_answered(id, steady_clock::now(), decisions_);
-  carry_out();
-  return true;
-}
-
-void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
-  LogBudget& budget = log_budgets_[scheduler_.view(worker).module.value_or(ModuleId{0})];
+// What the call took, which is added to what its module did.
+ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
+  ipc::Usage usage;
+  if (call.attempts == 0) return usage;
   const TimePoint now = steady_clock::now();
-  if (!budget.take(line.text.size(), now)) {
-    if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
-    return;
+  usage.bytes_in = call.payload.size();
+  usage.bytes_out = bytes_out;
+  usage.attempts = call.attempts;
+  call.module->counts.usage.bytes_out += bytes_out;
+  if (workers_.process(call.worker) == nullptr) {  // it waits once more, since its worker was lost
+    usage.queue = now - call.arrived_at;
+    return usage;
   }
-  const std::string module = module_of(worker);
-  if (const std::size_t dropped = budget.take_dropped(); dropped > 0) {
-    spdlog::warn("{}: {} log lines dropped: the module logs more than {}/s", module, dropped,
-                 ipc::format_size(static_cast<std::uint64_t>(LogBudget::kBytesPerSecond)));
-  }
-  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                   spdlog::level::err};
-  constexpr std::size_t kMaxLineBytes = 8 << 10;
-  const std::string text = ipc::printable(ipc::clean_utf8(line.text, kMaxLineBytes), ipc::Newlines::escape);
-  const std::string call =
-      line.call == 0 ? "" : fmt::format(" call {}", workers_.process(worker)->request_id(line.call));
-  spdlog::log(kLevels[static_cast<std::size_t>(line.level)], "{}{}: {}", module, call, text);
+  const UsageMeter& meter = workers_.meter(call.worker);
+  const auto loaded_at = workers_.loaded_at(call.worker);
+  const TimePoint began = std::max(call.given_at, loaded_at.value_or(now));
+  usage.queue = call.given_at - call.arrived_at;
+  usage.load = began - call.given_at;
+  usage.run = now - began;
+  usage.cpu = meter.share() - call.share_before;
+  usage.peak_memory_bytes = meter.peak_memory();
+  usage.cold = began > call.given_at;
+
+  ipc::Usage& sum = call.module->counts.usage;
+  sum.queue += usage.queue;
+  sum.load += usage.load;
+  sum.run += usage.run;
+  sum.peak_memory_bytes = std::max(sum.peak_memory_bytes, usage.peak_memory_bytes);
+  return usage;
 }
 
-void Supervisor::worker_is_worn_out(WorkerId worker) {
-  spdlog::info("{}: its worker has used half of the CPU time that it may use (--cpu-limit); replacing it",
-               module_of(worker));
-  scheduler_.retire(worker, steady_clock::now(), decisions_);
-  carry_out();
+void Supervisor::answer(Call& call, const ipc::ResultView& result) {
+  const ipc::Usage usage = take_usage(call, result.payload.size());
+  ++call.module->counts.results;
+  if (call.client == nullptr) return;
+  call.client->answer(call.client_id, result, usage, call.held_bytes());
+  call.client = nullptr;
 }
 
-void Supervisor::worker_stopping(WorkerId worker) { scheduler_.worker_stopping(worker); }
-
-void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
-  if (stopped_) return;
-  const std::string module = module_of(worker);
-  const auto now = steady_clock::now();
-  WorkerEnd shown = end;
-  shown.stack = ipc::clean_utf8(end.stack, 32 << 10);
-  shown.detail = ipc::clean_utf8(end.detail, 1 << 10);
-  if (end.cause == EndCause::removed) {
-    spdlog::debug("{}: worker removed", module);
-  } else {
-    spdlog::warn("{}: worker ended: {}", module, ipc::printable(describe(shown, limits_), ipc::Newlines::escape));
-  }
-  if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
-  // The worker's word on which call it was in counts only if it has that call.
-  if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
-  if (failed_to_load(end)) {
-    const ipc::Error error = load_error(shown, limits_);
-    for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
-  }
-  std::string guilty_function;
-  const auto guilty = calls_.find(shown.guilty);
-  if (guilty != calls_.end() && scheduler_.is_on(shown.guilty, worker)) guilty_function = guilty->second.function;
-  const auto ended = scheduler_.worker_lost(worker, end.last_started, now, decisions_);
-  for (CallId call : ended) {
-    if (call > end.last_started) {
-      finish(call, overdue_in_queue());  // its time ran out before it was begun
-    } else {
-      finish(call,
-             call == shown.guilty ? guilty_error(shown, limits_) : bystander_error(shown, limits_, guilty_function));
-    }
-  }
-  carry_out();
+void Supervisor::answer(Call& call, const ipc::Error& error) {
+  const ipc::Usage usage = take_usage(call, bytes_of(error));
+  ++call.module->counts.errors[static_cast<std::size_t>(error.code)];
+  if (call.client == nullptr) return;
+  call.client->answer(call.client_id, error, usage, call.held_bytes());
+  call.client = nullptr;
 }
 
-std::string Supervisor::module_of(WorkerId worker) const {
-  const auto module = scheduler_.view(worker).module;
-  return module ? to_string(*module_names_[static_cast<std::size_t>(*module) - 1]) : "standby";
+// Answers a call that the scheduler has forgotten.
+void Supervisor::finish(CallId id, const ipc::Error& error) {
+  const auto call = calls_.find(id);
+  expect(call != calls_.end(), "whatever the scheduler knows is known here");
+  if (call->second.client != nullptr) answer(call->second, error);
+  forget(id);
 }
 
-// --- decisions -----------------------------------------------------------------------------------------------------
-
-// Carrying out a decision may lead to further ones, which are appended meanwhile.
-void Supervisor::carry_out() {
-  turn_.ensure_end();
-  if (carrying_out_) return;
-  carrying_out_ = true;
-  for (std::size_t i = 0; i < decisions_.size(); ++i) {
-    const Decision decision = decisions_[i];
-    std::visit([this](const auto& what) { carry_out(what); }, decision);
-  }
-  decisions_.clear();
-  carrying_out_ = false;
-}
-
-void Supervisor::carry_out(const ForkWorker& decision) { workers_.fork(decision.worker); }
-
-void Supervisor::carry_out(const LoadModule& decision) {
-  const ModuleName& name = *module_names_[static_cast<std::size_t>(decision.module) - 1];
-  const auto source = sources_.read(name);
-  if (!source) {
-    for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_)) {
-      finish(call, source.error());
-    }
-    workers_.kill(decision.worker, EndCause::removed);
-    return;
-  }
-  spdlog::debug("{}: loading {}", to_string(name), source->file_name);
-  workers_.load(decision.worker, {.module = name.module,
-                                  .version = name.version,
-                                  .file_name = source->file_name,
-                                  .source = ipc::as_bytes(source->text),
-                                  .memory_bytes = options_.workers.memory_bytes,
-                                  .max_payload_bytes = ClientSession::kMaxPayloadBytes,
-                                  .clock_resolution = options_.clock_resolution,
-                                  .allow_code_from_strings = options_.code_from_strings.covers(name)});
-}
-
-void Supervisor::carry_out(const DispatchCall& decision) {
-  const auto found = calls_.find(decision.call);
-  if (found == calls_.end()) return;  // its module could not be read
-  const Call& call = found->second;
-  workers_.call(decision.worker, {.id = static_cast<std::uint64_t>(decision.call),
-                                  .function = call.function,
-                                  .payload = ipc::as_bytes(call.payload),
-                                  .encoding = call.encoding,
-                                  .arguments = call.arguments,
-                                  .deadline = call.deadline});
-}
-
-void Supervisor::carry_out(const KillWorker& decision) {
-  constexpr std::string_view kReasons[] = {"evicted for a module that waits", "idle", "replaced by another"};
-  spdlog::debug("{}: removing its worker ({})", module_of(decision.worker),
-                kReasons[static_cast<std::size_t>(decision.reason)]);
-  workers_.kill(decision.worker, EndCause::removed);
-}
-
-void Supervisor::carry_out(const CallOverdue& decision) {
-  if (!decision.worker) {
-    return finish(decision.call, overdue_in_queue());
-  }
-  if (workers_.is_running(*decision.worker, decision.call)) {
-    return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
-  }
-  Call& call = calls_.at(decision.call);
-  if (call.client != nullptr) {
-    call.client->answer(call.client_id,
-                        make_error(ipc::ErrorCode::deadline_exceeded,
-                                   "the call's time was over; its function was not on the CPU but waited for something",
-                                   ipc::Executed::maybe),
-                        ipc::Usage{}, call.held_bytes());
-    call.client = nullptr;
-  }
-  abandon(decision.call, ipc::CancelReason::deadline_exceeded);
-}
-
-// A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. One that
-// does nothing, that uses the CPU and answers nothing, whatever its page says, or that has been late for a minute, is
-// stuck.
-void Supervisor::carry_out(const CancelOverdue& decision) {
-  constexpr unsigned kMostTimesLate = 60;
-  Call& call = calls_.at(decision.call);
-  const WorkerProcess& process = *workers_.process(decision.worker);
-  const StretchView stretch = process.stretch();
-  const std::uint64_t answers = scheduler_.view(decision.worker).calls_done;
-  const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
-  const bool is_first = call.times_late++ == 0;
-  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
-  call.late_look.stretches = stretch.count;
-  if (is_first || answers != call.late_look.answers) {
-    call.late_look.answers = answers;
-    call.late_look.cpu_time = cpu_time;
-  }
-  const bool comes_to_nothing = cpu_time - call.late_look.cpu_time > 2 * options_.workers.stretch;
-  if (call.times_late < kMostTimesLate && (is_first || (!does_nothing && !comes_to_nothing))) return;
-  scheduler_.worker_stopping(decision.worker);
-  workers_.kill(decision.worker, EndCause::ignored_cancel);
-}
-
-void Supervisor::carry_out(const RefuseCall& decision) {
-  if (decision.reason == RefuseCall::Reason::queue_full) {
-    return finish(decision.call, overloaded(fmt::format("{} calls wait for this module already; try again later",
-                                                        options_.scheduler.queue_limit)));
-  }
-  ipc::Error error = make_error(ipc::ErrorCode::worker_crashed,
-                                fmt::format("the call was given to {} workers, and each ended before it was started",
-                                            options_.scheduler.max_attempts));
-  error.retryable = true;
-  finish(decision.call, error);
+void Supervisor::forget(CallId id) {
+  const auto call = calls_.find(id);
+  held_bytes_ -= call->second.held_bytes();
+  calls_.erase(call);
 }
 
 // --- time ----------------------------------------------------------------------------------------------------------
@@ -561,10 +334,7 @@ void Supervisor::end(std::string reason) {
   shutdown_at_ = steady_clock::now();
   for (auto& [id, call] : calls_) {
     if (call.client == nullptr) continue;
-    call.client->answer(call.client_id,
-                        shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe),
-                        ipc::Usage{}, call.held_bytes());
-    call.client = nullptr;
+    answer(call, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   }
   const auto clients = std::exchange(clients_, {});
   for (const auto& [session, client] : clients) session->close();

@@ -6,19 +6,20 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "supervisor/client_session.h"
 #include "supervisor/code_from_strings.h"
 #include "supervisor/ids.h"
-#include "supervisor/log_budget.h"
+#include "supervisor/loader_permission.h"
 #include "supervisor/module_source.h"
+#include "supervisor/modules.h"
 #include "supervisor/scheduler.h"
+#include "supervisor/settings.h"
 #include "supervisor/turn.h"
 #include "supervisor/workers.h"
 
@@ -27,12 +28,16 @@ namespace holdfast::supervisor {
 struct SupervisorOptions {
   SchedulerOptions scheduler;
   WorkersOptions workers;
-  std::chrono::nanoseconds default_timeout{};
+  Settings settings;  // of modules
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
   std::chrono::nanoseconds shutdown_grace{};
   std::size_t max_clients = 10'000;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
   CodeFromStringsPermission code_from_strings;
+  LoaderPermission loaders;
+  std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);
+  // What all standbys together may take; 0: any amount.
+  std::uint64_t standby_memory_bytes = 0;
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
@@ -43,7 +48,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
              Broker& broker, std::function<void(std::string)> finished);
   ~Supervisor() override;
 
-  // Starts the zygote. `ready` is called once when the first one is up.
+  // Starts the zygote, and the workers that the settings keep warm. `ready` is called once when the first one is up.
   void start(std::function<void()> ready);
 
   // Serves a connected client, unless there are max_clients already: then it is told so and cut off. `left` is called
@@ -52,6 +57,14 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   // Answers all open calls `unavailable` and finishes at once, with this reason.
   void end(std::string reason);
+
+  // From now on modules have these settings. Workers whose limits they change are replaced, without dropping a call.
+  // Nothing of it is done, and the reason returned, if a module is to have more memory than the workers were made for.
+  std::optional<std::string> apply(Settings settings);
+
+  // The file of a module has changed, or is gone, or may have: a module whose content is another is loaded anew.
+  void module_file_changed(const ModuleName& name);
+  void all_module_files_may_have_changed();
 
   // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
   // then answered `unavailable` too. A second call does the latter at once.
@@ -66,15 +79,21 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::chrono::steady_clock::duration cpu_time{};
   };
   struct Call {
-    ClientSession* client;  // null: it left; nobody waits for the answer
+    ClientSession* client;  // null: it left, or has its answer; nobody waits
     std::uint64_t client_id;
-    ModuleId module;
+    KnownModule* module;
     std::string function;
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
-    TimePoint deadline;
-    LateLook late_look;  // when its worker was last found late to give the call up
+    TimePoint arrived_at;
+    TimePoint deadline;  // before it the call is to be answered
+    // Of the last time that it was given to a worker.
+    std::uint32_t attempts = 0;
+    WorkerId worker{};
+    TimePoint given_at{};
+    Duration share_before{};  // of the worker's meter
+    LateLook late_look;       // when its worker was last found late to give the call up
     unsigned times_late = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };
@@ -83,42 +102,65 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::function<void()> left;
   };
 
+  void keep_warm();
+
+  // --- clients (supervisor.cc)
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
-  ipc::WorkerList list_workers() override;
   void client_left(ClientSession& client) override;
+  tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
+  void answer(Call& call, const ipc::ResultView& result);
+  void answer(Call& call, const ipc::Error& error);
+  ipc::Usage take_usage(const Call& call, std::size_t bytes_out);
+  void finish(CallId call, const ipc::Error& error);
+  void forget(CallId call);
+  void abandon(CallId call, ipc::CancelReason reason);
 
+  // --- what can be seen (supervisor_views.cc)
+  ipc::WorkerList list_workers() override;
+  ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
+
+  // --- module sources (supervisor_sources.cc)
+  void fetch(KnownModule& module);
+  void source_failed(KnownModule& module, ipc::Error error);
+  tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
+  void note_content(KnownModule& module, const ModuleSource& source);
+  void check_content(KnownModule& module);
+
+  // --- workers (supervisor_workers.cc)
   void zygote_ready() override;
   void zygote_replaced() override;
   void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
+  void worker_prepared(WorkerId worker) override;
   void worker_loaded(WorkerId worker) override;
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
+  void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
   void worker_stopping(WorkerId worker) override;
   void worker_ended(WorkerId worker, const WorkerEnd& end) override;
+  // Null if it has none.
+  KnownModule* module_of(WorkerId worker);
+  // Its name for messages; "standby" if it has none.
+  std::string module_name_of(WorkerId worker);
 
-  tl::expected<ModuleId, ipc::Error> find_module(const ipc::CallRequest& request);
-  // The name of a worker's module, for messages; "standby" if it has none.
-  std::string module_of(WorkerId worker) const;
-
-  // Answers the call and forgets it.
-  template <typename Outcome>
-  void finish(CallId call, const Outcome& outcome);
-  void abandon(CallId call, ipc::CancelReason reason);
-
+  // --- decisions (supervisor_decisions.cc)
   void carry_out();
   void carry_out(const ForkWorker& decision);
+  void carry_out(const FetchSource& decision);
   void carry_out(const LoadModule& decision);
   void carry_out(const DispatchCall& decision);
+  void carry_out(const LookAtProgress& decision);
+  void carry_out(const DrainWorker& decision);
   void carry_out(const KillWorker& decision);
   void carry_out(const CallOverdue& decision);
   void carry_out(const CancelOverdue& decision);
-  void carry_out(const RefuseCall& decision);
+  bool is_stuck(Call& call, WorkerId worker);
 
+  // --- time (supervisor.cc)
   bool everything_is_sent() const;
   void cut_off_the_silent(TimePoint now);
   void end_of_turn();
@@ -129,10 +171,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   boost::asio::io_context& io_;
   const SupervisorOptions options_;
-  const Limits limits_;
+  Settings settings_;
   const ModuleSources& sources_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
+  const TimePoint started_at_ = std::chrono::steady_clock::now();
 
   Turn turn_;
   Scheduler scheduler_;
@@ -148,10 +191,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::uint64_t last_call_ = 0;
   std::size_t held_bytes_ = 0;  // of all calls
 
-  // Modules that were found once. Bounded by the files that the operator's directory ever had.
-  std::map<ModuleName, ModuleId> module_ids_;
-  std::vector<const ModuleName*> module_names_;          // by id, less one
-  std::unordered_map<ModuleId, LogBudget> log_budgets_;  // a module that crashes has no more than one that lives
+  Modules modules_;
+  std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
+  std::uint64_t forks_ = 0;
+  bool standbys_measured_ = false;
 
   boost::asio::steady_timer timer_;
   std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early

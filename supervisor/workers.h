@@ -20,6 +20,7 @@ namespace holdfast::supervisor {
 
 struct WorkersOptions {
   ZygotesOptions zygotes;
+  std::uint64_t largest_memory_bytes = 0;  // of any module, ever: what workers are made for
   std::chrono::seconds cpu_time{0};  // what a worker may use over its whole life; 0: any amount
 };
 
@@ -64,10 +65,6 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void fork(WorkerId worker);
   // Reads nothing more from the worker until `until`; what it says meanwhile waits, and so in the end does the worker.
   void hold(WorkerId worker, Clock::time_point until);
-  // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
-  void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
-  // The call counts for the worker's meter from now on, until call_ended().
-  void call(WorkerId worker, const ipc::WorkerCall& call);
   // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
   void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
   // The call counts for the worker's meter from now on, until call_ended().

@@ -1,0 +1,57 @@
+// The clients that are asked for the code of modules which no file has: FaaStest's defineFunctionLoader. The one that
+// registered first is asked; when it leaves, the next. What they say is the owner's to judge.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "supervisor/client_session.h"
+#include "supervisor/ids.h"
+#include "supervisor/module_source.h"
+
+namespace holdfast::supervisor {
+
+class Loaders {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  // `client` must live until remove(). It has `timeout` to answer; one that registers again changes that.
+  void add(ClientSession& client, Duration timeout);
+
+  // The client left. Returns the modules that it was asked for and has not answered; ask again, or give up.
+  std::vector<ModuleId> remove(const ClientSession& client);
+
+  bool empty() const { return loaders_.empty(); }
+
+  // False if there is nobody to ask.
+  bool ask(ModuleId module, const ModuleName& name, TimePoint now);
+
+  // The module that `client` was asked for under this number, which may be any: it is answered with this.
+  std::optional<ModuleId> take(const ClientSession& client, std::uint64_t request);
+
+  // The modules whose loader has had its time; they are not waited for any longer.
+  std::vector<ModuleId> take_overdue(TimePoint now);
+  std::optional<TimePoint> next_wakeup() const;
+
+ private:
+  struct Loader {
+    ClientSession* client;
+    Duration timeout;
+  };
+  struct Request {
+    const ClientSession* client;
+    ModuleId module;
+    TimePoint deadline;
+  };
+
+  std::list<Loader> loaders_;
+  std::map<std::uint64_t, Request> requests_;
+  std::uint64_t last_request_ = 0;
+};
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,152 @@
+// The supervisor carries out what the scheduler decides.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "ipc/units.h"
+#include "supervisor/call_errors.h"
+#include "supervisor/supervisor.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::steady_clock;
+
+// For the log: why a worker is removed.
+std::string reason_of(const KillWorker& decision) {
+  switch (decision.reason) {
+    case KillWorker::Reason::evicted:
+      return fmt::format("evicted for a module that waits: idle for {}, loads in {}, the least loss of {} idle workers",
+                         ipc::format_duration(decision.idle_for), ipc::format_duration(decision.load_time),
+                         decision.candidates);
+    case KillWorker::Reason::slice_over:
+      return "its slice is over, and it has finished its calls";
+    case KillWorker::Reason::idle:
+      return "idle";
+    case KillWorker::Reason::retired:
+      return "replaced by another";
+  }
+  return "";
+}
+
+}  // namespace
+
+// Carrying out a decision may lead to further ones, which are appended meanwhile.
+void Supervisor::carry_out() {
+  turn_.ensure_end();
+  if (carrying_out_) return;
+  carrying_out_ = true;
+  for (std::size_t i = 0; i < decisions_.size(); ++i) {
+    const Decision decision = decisions_[i];
+    std::visit([this](const auto& what) { carry_out(what); }, decision);
+  }
+  decisions_.clear();
+  carrying_out_ = false;
+}
+
+void Supervisor::carry_out(const ForkWorker& decision) { workers_.fork(decision.worker); }
+
+void Supervisor::carry_out(const FetchSource& decision) { fetch(modules_.of(decision.module)); }
+
+void Supervisor::carry_out(const LoadModule& decision) {
+  KnownModule& module = modules_.of(decision.module);
+  ++module.counts.cold_starts;
+  const auto source = take_source(module);
+  if (!source) {
+    module.last_failure = source.error();
+    for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_)) {
+      finish(call, source.error());
+    }
+    workers_.kill(decision.worker, EndCause::removed);
+    return;
+  }
+  note_content(module, *source);
+  spdlog::debug("{}: loading {}", to_string(module.name), source->file_name);
+  const ModuleSettings& settings = module.settings;
+  workers_.load(decision.worker,
+                {.module = module.name.module,
+                 .version = module.name.version,
+                 .file_name = source->file_name,
+                 .source = ipc::as_bytes(source->text),
+                 .memory_bytes = settings.memory_bytes,
+                 .max_payload_bytes = ClientSession::kMaxPayloadBytes,
+                 .clock_resolution = options_.clock_resolution,
+                 .allow_code_from_strings = options_.code_from_strings.covers(module.name)},
+                {settings.stretch, settings.memory_bytes});
+}
+
+void Supervisor::carry_out(const DispatchCall& decision) {
+  const auto found = calls_.find(decision.call);
+  if (found == calls_.end()) return;  // its module could not be read
+  Call& call = found->second;
+  if (call.attempts++ > 0) ++call.module->counts.retries;
+  call.worker = decision.worker;
+  call.given_at = steady_clock::now();
+  workers_.call(decision.worker, {.id = static_cast<std::uint64_t>(decision.call),
+                                  .function = call.function,
+                                  .payload = ipc::as_bytes(call.payload),
+                                  .encoding = call.encoding,
+                                  .arguments = call.arguments,
+                                  .deadline = call.deadline});
+  call.share_before = workers_.meter(decision.worker).share();
+}
+
+void Supervisor::carry_out(const LookAtProgress& decision) {
+  const WorkerProcess* process = workers_.process(decision.worker);
+  if (process == nullptr) return;
+  scheduler_.calls_started(decision.worker, process->calls_started(), steady_clock::now(), decisions_);
+}
+
+void Supervisor::carry_out(const DrainWorker& decision) {
+  KnownModule& module = *module_of(decision.worker);
+  ++module.counts.drains;
+  spdlog::debug("{}: its slice is over, and {} waits: its worker gets no more calls", to_string(module.name),
+                to_string(modules_.of(decision.for_module).name));
+}
+
+void Supervisor::carry_out(const KillWorker& decision) {
+  KnownModule* module = module_of(decision.worker);
+  if (module != nullptr && decision.reason == KillWorker::Reason::evicted) ++module->counts.evictions;
+  spdlog::debug("{}: removing its worker ({})", module_name_of(decision.worker), reason_of(decision));
+  workers_.kill(decision.worker, EndCause::removed);
+}
+
+void Supervisor::carry_out(const CallOverdue& decision) {
+  if (!decision.worker) return finish(decision.call, overdue_in_queue());
+  if (workers_.is_running(*decision.worker, decision.call)) {
+    return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
+  }
+  answer(calls_.at(decision.call), overdue_while_waiting());
+  abandon(decision.call, ipc::CancelReason::deadline_exceeded);
+}
+
+// A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. If the
+// call itself is on the CPU, nothing else will be.
+void Supervisor::carry_out(const CancelOverdue& decision) {
+  if (workers_.is_running(decision.worker, decision.call)) {
+    return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call);
+  }
+  if (!is_stuck(calls_.at(decision.call), decision.worker)) return;
+  scheduler_.worker_stopping(decision.worker, steady_clock::now(), decisions_);
+  workers_.kill(decision.worker, EndCause::ignored_cancel);
+}
+
+// One that does nothing, that uses the CPU and answers nothing, whatever its page says, or that has been late for a
+// minute, is stuck.
+bool Supervisor::is_stuck(Call& call, WorkerId worker) {
+  constexpr unsigned kMostTimesLate = 30;
+  const WorkerProcess& process = *workers_.process(worker);
+  const StretchView stretch = process.stretch();
+  const std::uint64_t answers = scheduler_.view(worker).calls_done;
+  const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
+  const bool is_first = call.times_late++ == 0;
+  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
+  call.late_look.stretches = stretch.count;
+  if (is_first || answers != call.late_look.answers) {
+    call.late_look.answers = answers;
+    call.late_look.cpu_time = cpu_time;
+  }
+  const bool comes_to_nothing = cpu_time - call.late_look.cpu_time > 2 * workers_.limits(worker).stretch;
+  return call.times_late >= kMostTimesLate || (!is_first && (does_nothing || comes_to_nothing));
+}
+
+}  // namespace holdfast::supervisor

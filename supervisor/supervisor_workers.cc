@@ -1,0 +1,188 @@
+// The supervisor's workers: what they say, and what becomes of them.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "ipc/text.h"
+#include "ipc/units.h"
+#include "supervisor/call_errors.h"
+#include "supervisor/supervisor.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::steady_clock;
+
+// Lines beyond a module's budget are dropped, but even that takes the time of others: a worker that floods is not read
+// from for this long, now and then.
+constexpr std::chrono::milliseconds kLogPause{10};
+
+}  // namespace
+
+KnownModule* Supervisor::module_of(WorkerId worker) {
+  const auto module = scheduler_.view(worker).module;
+  return module ? &modules_.of(*module) : nullptr;
+}
+
+std::string Supervisor::module_name_of(WorkerId worker) {
+  const KnownModule* module = module_of(worker);
+  return module == nullptr ? "standby" : to_string(module->name);
+}
+
+void Supervisor::zygote_ready() {
+  if (ready_) {
+    scheduler_.start(steady_clock::now(), decisions_);
+    carry_out();
+    std::exchange(ready_, nullptr)();
+  }
+  spdlog::debug("zygote: ready");
+}
+
+void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
+  if (stopped_) return;
+  if (fatal) return stop(fmt::format("cannot start workers: {}", reason));
+  spdlog::error("zygote: {}; its workers, if it had any, die with it", reason);
+}
+
+void Supervisor::zygote_replaced() {
+  spdlog::debug("zygote: replaced by another; workers that hold a module live on under the old one");
+  scheduler_.renew_standbys(steady_clock::now(), decisions_);
+  carry_out();
+}
+
+void Supervisor::worker_forked(WorkerId worker) {
+  ++forks_;
+  scheduler_.worker_forked(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) {
+  spdlog::error("cannot fork a worker: {}", reason);
+  scheduler_.worker_fork_failed(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+// All standbys are alike, so that the first tells what share of the memory each takes.
+void Supervisor::worker_prepared(WorkerId worker) {
+  if (options_.standby_memory_bytes == 0 || std::exchange(standbys_measured_, true)) return;
+  const std::uint64_t bytes = workers_.process(worker)->memory_bytes(steady_clock::now());
+  if (bytes > 0) scheduler_.set_max_standby(options_.standby_memory_bytes / bytes);
+}
+
+void Supervisor::worker_loaded(WorkerId worker) {
+  scheduler_.worker_loaded(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
+  error = cleaned(std::move(error));
+  error.code = ipc::ErrorCode::load_failed;
+  error.executed = ipc::Executed::no;
+  KnownModule& module = *module_of(worker);
+  spdlog::warn("{}: cannot be loaded: {}", to_string(module.name),
+               ipc::printable(error.message, ipc::Newlines::escape));
+  module.last_failure = error;
+  for (CallId call : scheduler_.load_failed(worker, steady_clock::now(), decisions_)) finish(call, error);
+  carry_out();
+}
+
+bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
+  const CallId id{answered.id};
+  if (!scheduler_.is_on(id, worker)) return false;
+  Call& call = calls_.at(id);
+  const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
+  if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
+    if (result->payload.size() > ClientSession::kMaxPayloadBytes) return false;
+    if (call.client != nullptr) answer(call, *result);
+  } else {
+    const auto& error = std::get<ipc::Error>(answered.outcome);
+    if (!is_workers_to_say(error.code, call.deadline, steady_clock::now())) return false;
+    if (call.client != nullptr) answer(call, cleaned(error));
+  }
+  workers_.call_ended(worker);
+  forget(id);
+  scheduler_.call_answered(id, cpu_time, steady_clock::now(), decisions_);
+  carry_out();
+  return true;
+}
+
+void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
+  KnownModule& module = *module_of(worker);
+  LogBudget& budget = module.log_budget;
+  const TimePoint now = steady_clock::now();
+  if (!budget.take(line.text.size(), now)) {
+    if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
+    return;
+  }
+  const std::string name = to_string(module.name);
+  if (const std::size_t dropped = budget.take_dropped(); dropped > 0) {
+    spdlog::warn("{}: {} log lines dropped: the module logs more than {}/s", name, dropped,
+                 ipc::format_size(static_cast<std::uint64_t>(LogBudget::kBytesPerSecond)));
+  }
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                   spdlog::level::err};
+  constexpr std::size_t kMaxLineBytes = 8 << 10;
+  const std::string text = ipc::printable(ipc::clean_utf8(line.text, kMaxLineBytes), ipc::Newlines::escape);
+  const std::string call =
+      line.call == 0 ? "" : fmt::format(" call {}", workers_.process(worker)->request_id(line.call));
+  spdlog::log(kLevels[static_cast<std::size_t>(line.level)], "{}{}: {}", name, call, text);
+}
+
+void Supervisor::worker_used(WorkerId worker, Duration cpu_time) {
+  if (KnownModule* module = module_of(worker)) module->counts.usage.cpu += cpu_time;
+}
+
+void Supervisor::worker_is_worn_out(WorkerId worker) {
+  spdlog::info("{}: its worker has used half of the CPU time that it may use (--cpu-limit); replacing it",
+               module_name_of(worker));
+  scheduler_.retire(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+void Supervisor::worker_stopping(WorkerId worker) {
+  scheduler_.worker_stopping(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
+  if (stopped_) return;
+  const std::string name = module_name_of(worker);
+  const Limits& limits = workers_.limits(worker);
+  const auto now = steady_clock::now();
+  WorkerEnd shown = end;
+  shown.stack = ipc::clean_utf8(end.stack, 32 << 10);
+  shown.detail = ipc::clean_utf8(end.detail, 1 << 10);
+  if (end.cause == EndCause::removed) {
+    spdlog::debug("{}: worker removed", name);
+  } else {
+    spdlog::warn("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape));
+  }
+  if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
+  // The worker's word on which call it was in counts only if it has that call.
+  if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
+  KnownModule* module = module_of(worker);
+  bool is_fault = is_fault_of_module(end);
+  if (module != nullptr && failed_to_load(end)) {
+    const ipc::Error error = load_error(shown, limits);
+    module->last_failure = error;
+    is_fault = false;  // counted as a load that failed
+    for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
+  }
+  std::string guilty_function;
+  if (scheduler_.is_on(shown.guilty, worker)) guilty_function = calls_.at(shown.guilty).function;
+  if (module != nullptr && is_fault) module->last_failure = guilty_error(shown, limits);
+  const WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .fault_of_module = is_fault};
+  for (const EndedCall& ended : scheduler_.worker_lost(worker, loss, now, decisions_)) {
+    if (ended.call == shown.guilty) {
+      finish(ended.call, guilty_error(shown, limits));
+    } else if (ended.state == EndedCall::State::not_started) {
+      finish(ended.call, overdue_in_queue());  // its time ran out before it was begun
+    } else {
+      finish(ended.call, bystander_error(shown, limits, guilty_function));
+    }
+  }
+  carry_out();
+}
+
+}  // namespace holdfast::supervisor
