@@ -242,11 +242,27 @@ ipc::WorkerList Supervisor::list_workers() {
       info.pid = process->pid();
       info.memory_bytes = process->memory_bytes(now);
       info.age = now - process->forked_at();
+      info.cpu = process->cpu_time().value_or(Duration::zero());
       if (info.state == ipc::WorkerState::standby && !process->is_ready()) info.state = ipc::WorkerState::starting;
     }
     list.workers.push_back(std::move(info));
   }
   return list;
+}
+
+ipc::Stats Supervisor::stats() {
+  ipc::Stats stats;
+  ipc::StatsTotals& totals = stats.totals;
+  totals.version = HOLDFAST_VERSION;
+  totals.clients = static_cast<std::uint32_t>(clients_.size());
+  totals.max_workers = static_cast<std::uint32_t>(options_.scheduler.max_workers);
+  totals.standby_target = static_cast<std::uint32_t>(options_.scheduler.standby);
+  for (const auto& [id, view] : scheduler_.workers()) {
+    totals.calls_in_flight += static_cast<std::uint32_t>(view.calls_in_flight);
+    if (view.phase == WorkerPhase::standby) ++totals.standbys;
+    if (view.phase == WorkerPhase::loading || view.phase == WorkerPhase::ready) ++totals.workers;
+  }
+  return stats;
 }
 
 // --- workers -------------------------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
   ipc::WorkerList list_workers() override;
+  ipc::Stats stats() override;
   void client_left(ClientSession& client) override;
 
   void zygote_ready() override;
