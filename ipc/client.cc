@@ -168,15 +168,27 @@ std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   return deliver();
 }
 
-tl::expected<WorkerList, Error> Client::list_workers() {
-  const std::uint64_t id = next_id_++;
-  lists_.emplace(id, std::nullopt);
-  if (connected()) encode(out_, ListWorkersRequest{id});
-  while (connected() && !lists_.at(id)) run_once();
-  const auto list = lists_.extract(id);
-  if (!list.mapped()) return tl::unexpected(connection_lost(lost_because_, Executed::no));
-  return std::move(*list.mapped());
+template <typename Request, typename Reply>
+tl::expected<Reply, Error> Client::ask(Request request, Asked<Reply>& asked) {
+  request.id = next_id_++;
+  asked.emplace(request.id, std::nullopt);
+  if (connected()) encode(out_, request);
+  while (connected() && !asked.at(request.id)) run_once();
+  const auto reply = asked.extract(request.id);
+  if (!reply.mapped()) return tl::unexpected(connection_lost(lost_because_, Executed::no));
+  return std::move(*reply.mapped());
 }
+
+template <typename Reply>
+void Client::note_reply(Reply reply, Asked<Reply>& asked, const char* what) {
+  const auto found = asked.find(reply.id);
+  if (found == asked.end() || found->second) return lose_connection(fmt::format("{} not asked for", what));
+  found->second = std::move(reply);
+}
+
+tl::expected<WorkerList, Error> Client::list_workers() { return ask(ListWorkersRequest{}, lists_); }
+
+tl::expected<Stats, Error> Client::stats() { return ask(StatsRequest{}, stats_); }
 
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
@@ -246,9 +258,9 @@ void Client::handle(ServerMessage message) {
     hello_received_ = true;
     in_.accept_frames_of(server_.max_frame_bytes);
   } else if (auto* workers = std::get_if<WorkerList>(&message)) {
-    const auto asked = lists_.find(workers->id);
-    if (asked == lists_.end() || asked->second) return lose_connection("a list of workers that was not asked for");
-    asked->second = std::move(*workers);
+    note_reply(std::move(*workers), lists_, "a list of workers that was");
+  } else if (auto* stats = std::get_if<Stats>(&message)) {
+    note_reply(std::move(*stats), stats_, "statistics that were");
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }

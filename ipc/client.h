@@ -71,10 +71,10 @@ class Client {
   // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored.
   Answer call(const CallRequest& request);
 
-  // Starts a call and returns its id. `handler` is run exactly once, by run_once(), call() or list_workers(), never
-  // from here; it must not throw. Never blocks: what the socket does not take at once is kept, see unsent_bytes().
-  // Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond server().max_payload_bytes is not
-  // sent; its answer is `payload_too_large`.
+  // Starts a call and returns its id. `handler` is run exactly once, by run_once() or what waits (call(),
+  // list_workers(), stats()), never from here; it must not throw. Never blocks: what the socket does not take at once
+  // is kept, see unsent_bytes(). Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond
+  // server().max_payload_bytes is not sent; its answer is `payload_too_large`.
   std::uint64_t start(const CallRequest& request, AnswerHandler handler);
 
   // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
@@ -88,6 +88,9 @@ class Client {
   // The supervisor's worker processes; waits for the list, and lets other open calls be answered meanwhile.
   tl::expected<WorkerList, Error> list_workers();
 
+  // What the supervisor has counted; waits for it in the same way.
+  tl::expected<Stats, Error> stats();
+
   // Calls whose handler is still to be run.
   std::size_t open_calls() const { return open_.size() + answered_.size(); }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
@@ -97,6 +100,10 @@ class Client {
   int fd() const { return socket_.get(); }
 
  private:
+  // Questions that wait for their reply, by the request's id; nothing: it is not here yet.
+  template <typename Reply>
+  using Asked = std::unordered_map<std::uint64_t, std::optional<Reply>>;
+
   explicit Client(UniqueFd socket);
 
   static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
@@ -109,6 +116,10 @@ class Client {
   bool receive();
   std::size_t deliver();
   void handle(ServerMessage message);
+  template <typename Request, typename Reply>
+  tl::expected<Reply, Error> ask(Request request, Asked<Reply>& asked);
+  template <typename Reply>
+  void note_reply(Reply reply, Asked<Reply>& asked, const char* what);
   void lose_connection(std::string reason);
 
   UniqueFd socket_;
@@ -119,8 +130,8 @@ class Client {
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, AnswerHandler> open_;
   std::vector<std::pair<AnswerHandler, Answer>> answered_;  // not yet handed to their handlers
-  // The lists that were asked for, by the request's id; nothing: not here yet.
-  std::unordered_map<std::uint64_t, std::optional<WorkerList>> lists_;
+  Asked<WorkerList> lists_;
+  Asked<Stats> stats_;
   std::string lost_because_;
 };
 

@@ -10,22 +10,12 @@ namespace holdfast::ipc {
 namespace {
 
 constexpr std::uint16_t kExecutedCount = 3;
-constexpr std::uint16_t kWorkerStateCount = 5;
 
 // Longer timeouts than this (a year) mean the same to everyone and would overflow when added to a clock.
 constexpr std::uint64_t kLongestTimeoutNanos = 365ull * 24 * 3600 * 1'000'000'000;
 
 // A list may be written with one byte for an element, of which each would take a hundred here.
 constexpr unsigned kMaxWorkersListed = 65536;
-
-// Beyond what a clock can hold it is cut, never negative.
-std::chrono::nanoseconds read_duration(std::uint64_t nanos) {
-  return std::chrono::nanoseconds(std::min<std::uint64_t>(nanos, std::chrono::nanoseconds::max().count()));
-}
-
-std::uint64_t as_nanos(std::chrono::nanoseconds duration) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
-}
 
 Usage read_usage(wire::Usage::Reader from) {
   return {.queue = read_duration(from.getQueueNanos()),
@@ -88,6 +78,7 @@ tl::expected<ServerMessage, ProtocolViolation> decode_workers(wire::WorkerList::
     info.calls_done = item.getCallsDone();
     info.memory_bytes = item.getMemoryBytes();
     info.age = read_duration(item.getAgeNanos());
+    info.cpu = read_duration(item.getCpuNanos());
   }
   return list;
 }
@@ -95,8 +86,8 @@ tl::expected<ServerMessage, ProtocolViolation> decode_workers(wire::WorkerList::
 }  // namespace
 
 std::string_view to_string(WorkerState state) {
-  static constexpr std::array<std::string_view, kWorkerStateCount> kNames = {"starting", "standby", "loading", "idle",
-                                                                             "busy"};
+  static constexpr std::array<std::string_view, kWorkerStateCount> kNames = {"starting", "standby", "loading",
+                                                                             "idle",     "busy",    "draining"};
   return kNames[static_cast<std::size_t>(state)];
 }
 
@@ -163,6 +154,8 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
         return CancelRequest{message.getCancel()};
       case wire::ClientMessage::LIST_WORKERS:
         return ListWorkersRequest{message.getListWorkers()};
+      case wire::ClientMessage::STATS:
+        return StatsRequest{message.getStats()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -187,6 +180,11 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         return decode_workers(message.getWorkers());
       case wire::ServerMessage::PROTOCOL_ERROR:
         return ProtocolViolation{std::string(view(message.getProtocolError()))};
+      case wire::ServerMessage::STATS: {
+        auto stats = read_stats(message.getStats());
+        if (!stats) return tl::unexpected(stats.error());
+        return std::move(*stats);
+      }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -223,6 +221,10 @@ void encode(OutputBuffer& out, const CancelRequest& cancel) {
 
 void encode(OutputBuffer& out, const ListWorkersRequest& list) {
   write_message<wire::ClientMessage>(out, 0, [&](auto root) { root.setListWorkers(list.id); });
+}
+
+void encode(OutputBuffer& out, const StatsRequest& request) {
+  write_message<wire::ClientMessage>(out, 0, [&](auto root) { root.setStats(request.id); });
 }
 
 void encode(OutputBuffer& out, const ServerHello& hello) {
@@ -273,6 +275,7 @@ void encode(OutputBuffer& out, const WorkerList& list) {
       items[i].setCallsDone(info.calls_done);
       items[i].setMemoryBytes(info.memory_bytes);
       items[i].setAgeNanos(as_nanos(info.age));
+      items[i].setCpuNanos(as_nanos(info.cpu));
     }
   });
 }

@@ -1,7 +1,7 @@
 // The messages of protocol.capnp as plain C++ values. Decoding checks everything that the schema cannot say; what
 // comes out is safe to use. Views point into the frame they were decoded from and die with it.
 //
-// This is the only place, with client_messages.cc, that knows the schema's generated code.
+// The schema's generated code is known to the sources of this folder alone, by wire.h.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 
 #include "ipc/error.h"
 #include "ipc/frame.h"
+#include "ipc/stats.h"
 
 namespace holdfast::ipc {
 
@@ -56,7 +57,11 @@ struct ListWorkersRequest {
   std::uint64_t id = 0;
 };
 
-using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest>;
+struct StatsRequest {
+  std::uint64_t id = 0;
+};
+
+using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -64,6 +69,7 @@ void encode(OutputBuffer& out, const ClientHello& hello);
 void encode(OutputBuffer& out, const CallRequest& call);
 void encode(OutputBuffer& out, const CancelRequest& cancel);
 void encode(OutputBuffer& out, const ListWorkersRequest& list);
+void encode(OutputBuffer& out, const StatsRequest& request);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -101,7 +107,8 @@ struct AnswerView {
   Usage usage = {};  // of a worker's answer always all 0: what it took is not the worker's to say
 };
 
-enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy };
+enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy, draining };
+constexpr std::uint16_t kWorkerStateCount = 6;
 std::string_view to_string(WorkerState state);
 
 struct WorkerInfo {
@@ -113,6 +120,7 @@ struct WorkerInfo {
   std::uint64_t calls_done = 0;
   std::uint64_t memory_bytes = 0;
   std::chrono::nanoseconds age{0};
+  std::chrono::nanoseconds cpu{0};
 };
 
 struct WorkerList {
@@ -120,7 +128,10 @@ struct WorkerList {
   std::vector<WorkerInfo> workers;
 };
 
-using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation>;
+// Modules in one Stats message, so that it fits into a frame.
+constexpr std::size_t kMaxModulesListed = 16384;
+
+using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -129,5 +140,7 @@ void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result
 void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error, const Usage& usage);
 void encode(OutputBuffer& out, const WorkerList& list);
 void encode(OutputBuffer& out, const ProtocolViolation& violation);
+// Of at most kMaxModulesListed modules.
+void encode(OutputBuffer& out, const Stats& stats);
 
 }  // namespace holdfast::ipc

@@ -6,7 +6,7 @@
 #
 # A session:
 #   1. The client sends `hello`. The supervisor answers `hello`, or `protocolError` and closes.
-#   2. The client sends any number of `call`, `cancel` and `listWorkers`, without waiting for answers.
+#   2. The client sends any number of `call`, `cancel`, `listWorkers` and `stats`, without waiting for answers.
 #   3. The supervisor sends exactly one `answer` for each call, in any order.
 #   4. Either side closes the socket. Calls of a client that left are cancelled.
 #
@@ -32,6 +32,8 @@ struct ClientMessage {
     # way. An id that is not open is ignored: its answer may have crossed this message.
     listWorkers @3 :UInt64;
     # Asks for the worker processes; the number is echoed in `WorkerList.id`.
+    stats @4 :UInt64;
+    # Asks for statistics; the number is echoed in `Stats.id`.
   }
 }
 
@@ -43,6 +45,7 @@ struct ServerMessage {
     workers @2 :WorkerList;
     protocolError @3 :Text;
     # The rule that the client broke. The last message before the supervisor closes the connection.
+    stats @4 :Stats;
   }
 }
 
@@ -206,6 +209,8 @@ enum WorkerState {
   idle @3;
   busy @4;
   # Calls are in flight.
+  draining @5;
+  # It finishes the calls that it has, gets no further ones, and is then removed.
 }
 
 struct WorkerInfo {
@@ -223,4 +228,84 @@ struct WorkerInfo {
   # counts pages shared with the zygote too (proc_pid_status(5), RssAnon).
   ageNanos @7 :UInt64;
   # Since it was forked.
+  cpuNanos @8 :UInt64;
+  # CPU time that it has used since then.
+}
+
+struct Stats {
+  # What the supervisor has counted since it was started.
+  id @0 :UInt64;
+  modules @1 :List(ModuleStats);
+  # Those that were called at least once, in no order; at most 16384, of more those that used most CPU time.
+  totals @2 :StatsTotals;
+}
+
+struct ModuleStats {
+  module @0 :Text;
+  version @1 :Text;
+  calls @2 :UInt64;
+  # Accepted: each of them is answered once, by a result or an error, or is queued or in flight.
+  results @3 :UInt64;
+  errors @4 :List(ErrorCount);
+  # One for each code with which accepted calls were answered.
+  refused @5 :UInt64;
+  # Not accepted: they were answered `overloaded` at once.
+  retries @6 :UInt64;
+  # Calls that were given to a further worker because one had died.
+  coldStarts @7 :UInt64;
+  # Workers that were given the module.
+  evictions @8 :UInt64;
+  # Workers of the module that were removed for one that waited.
+  drains @9 :UInt64;
+  # Workers of the module that were let finish their calls, without further ones, to be removed.
+  queued @10 :UInt32;
+  # Calls that wait for a worker now.
+  callsInFlight @11 :UInt32;
+  # Calls that workers have now.
+  instances @12 :UInt32;
+  # Workers that hold the module now.
+  queueNanos @13 :UInt64;
+  loadNanos @14 :UInt64;
+  runNanos @15 :UInt64;
+  cpuNanos @16 :UInt64;
+  bytesIn @17 :UInt64;
+  bytesOut @18 :UInt64;
+  # Sums of `Usage` over the calls that were answered.
+  peakMemoryBytes @19 :UInt64;
+  # The largest of any call.
+  heldOffNanos @20 :UInt64;
+  # Until a module whose workers keep dying is tried again; its calls wait or are refused meanwhile. 0: it is not held
+  # off.
+  heldOffReason @21 :Text;
+  # What it died of last, for a person; at most 1024 bytes. Empty where it is not held off.
+}
+
+struct ErrorCount {
+  code @0 :ErrorCode;
+  count @1 :UInt64;
+}
+
+struct StatsTotals {
+  # Of the supervisor as a whole, now.
+  version @0 :Text;
+  # Of holdfastd.
+  uptimeNanos @1 :UInt64;
+  clients @2 :UInt32;
+  workers @3 :UInt32;
+  # That hold a module; at most `maxWorkers`.
+  maxWorkers @4 :UInt32;
+  standbys @5 :UInt32;
+  # Of them `standbyTarget` are wanted.
+  standbyTarget @6 :UInt32;
+  queued @7 :UInt32;
+  # Calls of all modules.
+  callsInFlight @8 :UInt32;
+  waitingModules @9 :UInt32;
+  # Modules with calls that wait for their first worker.
+  modules @10 :UInt64;
+  # Of which there are statistics, listed or not.
+  forks @11 :UInt64;
+  # Workers forked since the start.
+  memoryBytes @12 :UInt64;
+  # Of the supervisor's own process, resident.
 }

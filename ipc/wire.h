@@ -1,12 +1,14 @@
-// Shared by client_messages.cc and worker_messages.cc alone: from frames to Cap'n Proto readers and back, with the
-// limits that make a hostile message harmless.
+// Shared by client_messages.cc, stats_message.cc and worker_messages.cc alone: from frames to Cap'n Proto readers and
+// back, with the limits that make a hostile message harmless.
 #pragma once
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 
 #include "ipc/client_messages.h"
@@ -20,6 +22,15 @@ inline Bytes view(capnp::Data::Reader data) { return {reinterpret_cast<const std
 
 inline capnp::Data::Reader to_data(Bytes bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+
+// A duration as a peer gave it. Beyond what a clock can hold it is cut, never negative.
+inline std::chrono::nanoseconds read_duration(std::uint64_t nanos) {
+  return std::chrono::nanoseconds(std::min<std::uint64_t>(nanos, std::chrono::nanoseconds::max().count()));
+}
+
+inline std::uint64_t as_nanos(std::chrono::nanoseconds duration) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
 
 // Words that a text or data field of this size takes in a message, its terminator included.
@@ -82,6 +93,7 @@ inline std::size_t words_for(const Error& error) {
   return words_for(error.message.size()) + words_for(error.stack.size()) + words_for(error.detail.size());
 }
 
+tl::expected<Stats, ProtocolViolation> read_stats(wire::Stats::Reader from);
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);
 void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result);

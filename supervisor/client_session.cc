@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "ipc/text.h"
 #include "ipc/units.h"
 
@@ -20,6 +23,21 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 // Answers to calls that were under way when it stopped reading may still come in. A client that lets this much gather
 // is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
 constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
+
+// As protocol.capnp says of ModuleStats.heldOffReason.
+constexpr std::size_t kMaxHeldOffReasonBytes = 1024;
+
+// So that statistics of however many modules fit into a frame: at most 16384 times 2 kB.
+void cut_to_frame(ipc::Stats& stats) {
+  auto& modules = stats.modules;
+  if (modules.size() > ipc::kMaxModulesListed) {
+    std::ranges::nth_element(modules, modules.begin() + ipc::kMaxModulesListed, std::greater(), &ipc::ModuleStats::cpu);
+    modules.resize(ipc::kMaxModulesListed);
+  }
+  for (auto& module : modules) {
+    module.held_off_reason = ipc::clean_utf8(module.held_off_reason, kMaxHeldOffReasonBytes);
+  }
+}
 
 }  // namespace
 
@@ -47,6 +65,11 @@ void ClientSession::handle(const ipc::Frame& frame) {
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
+  } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
+    ipc::Stats stats = owner_.stats();
+    stats.id = request->id;
+    cut_to_frame(stats);
+    encode(output(), stats);
   } else {
     ipc::WorkerList list = owner_.list_workers();
     list.id = std::get<ipc::ListWorkersRequest>(*message).id;

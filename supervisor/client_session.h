@@ -30,6 +30,8 @@ class ClientSession final : public Connection {
     virtual void client_called(ClientSession& client, const ipc::CallRequest& call) = 0;
     virtual void client_cancelled(ClientSession& client, CallId call) = 0;
     virtual ipc::WorkerList list_workers() = 0;
+    // The session sets the id, and cuts what would not fit into a frame.
+    virtual ipc::Stats stats() = 0;
     // It left, or was cut off. Its open calls are still noted.
     virtual void client_left(ClientSession& client) = 0;
   };

@@ -161,6 +161,7 @@ inline std::string describe(const CallRequest& call) {
 }
 inline std::string describe(const CancelRequest& cancel) { return Description("cancel").add("id", cancel.id); }
 inline std::string describe(const ListWorkersRequest& list) { return Description("list").add("id", list.id); }
+inline std::string describe(const StatsRequest& request) { return Description("stats").add("id", request.id); }
 inline std::string describe(const ServerHello& hello) {
   return Description("server hello")
       .add("protocol", hello.protocol_version)
@@ -209,12 +210,61 @@ inline std::string describe(const WorkerInfo& info) {
       .add("in_flight", info.calls_in_flight)
       .add("done", info.calls_done)
       .add("memory", info.memory_bytes)
-      .add("age", info.age.count());
+      .add("age", info.age.count())
+      .add("cpu", info.cpu.count());
 }
 inline std::string describe(const WorkerList& list) {
   Description text("workers");
   text.add("id", list.id);
   for (const auto& info : list.workers) text.add("worker", describe(info));
+  return text;
+}
+inline std::string describe(const ModuleStats& module) {
+  Description text("module");
+  text.add("module", module.module)
+      .add("version", module.version)
+      .add("calls", module.calls)
+      .add("results", module.results)
+      .add("refused", module.refused)
+      .add("retries", module.retries)
+      .add("cold", module.cold_starts)
+      .add("evictions", module.evictions)
+      .add("drains", module.drains)
+      .add("queued", module.queued)
+      .add("in_flight", module.calls_in_flight)
+      .add("instances", module.instances)
+      .add("queue", module.queue.count())
+      .add("load", module.load.count())
+      .add("run", module.run.count())
+      .add("cpu", module.cpu.count())
+      .add("in", module.bytes_in)
+      .add("out", module.bytes_out)
+      .add("memory", module.peak_memory_bytes)
+      .add("held_off", module.held_off.count())
+      .add("reason", module.held_off_reason);
+  for (const ErrorCount& error : module.errors) text.add("error", error.code).add("count", error.count);
+  return text;
+}
+inline std::string describe(const StatsTotals& totals) {
+  return Description("totals")
+      .add("version", totals.version)
+      .add("uptime", totals.uptime.count())
+      .add("clients", totals.clients)
+      .add("workers", totals.workers)
+      .add("max_workers", totals.max_workers)
+      .add("standbys", totals.standbys)
+      .add("standby_target", totals.standby_target)
+      .add("queued", totals.queued)
+      .add("in_flight", totals.calls_in_flight)
+      .add("waiting", totals.waiting_modules)
+      .add("modules", totals.modules)
+      .add("forks", totals.forks)
+      .add("memory", totals.memory_bytes);
+}
+inline std::string describe(const Stats& stats) {
+  Description text("statistics");
+  text.add("id", stats.id).add("totals", describe(stats.totals));
+  for (const auto& module : stats.modules) text.add("module", describe(module));
   return text;
 }
 inline std::string describe(const ProtocolViolation& violation) {

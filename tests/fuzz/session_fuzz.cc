@@ -118,6 +118,14 @@ class Owner final : public ClientSession::Owner {
     return list;
   }
 
+  ipc::Stats stats() override {
+    expect(session != nullptr, "a client that left asks for nothing");
+    ++statistics;
+    ipc::Stats all;
+    all.modules.resize(20);
+    return all;
+  }
+
   void client_left(ClientSession& client) override {
     check(client);
     expect(client.open_calls().size() == held_.size(), "the calls that are open when a client leaves are noted");
@@ -142,6 +150,7 @@ class Owner final : public ClientSession::Owner {
   bool was_cut_off = false;
   std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: handed over, less answers received
   std::uint64_t lists = 0;                            // asked for, less received
+  std::uint64_t statistics = 0;                       // the same
 
  private:
   struct Held {
@@ -184,7 +193,7 @@ class World {
 
  private:
   void step(Script& script) {
-    switch (script.byte() % 14) {
+    switch (script.byte() % 15) {
       case 0:
         return send(encoded(ipc::ClientHello{ipc::kProtocolVersion, script.bytes(script.byte() % 80)}));
       case 1:
@@ -230,6 +239,9 @@ class World {
         return settle();
       case 12:
         return receive();
+      case 13:
+        for (std::size_t count = script.byte(); count-- > 0;) send(encoded(ipc::StatsRequest{count}));
+        return;
       default:
         // The client's end: it leaves, or only stops sending.
         if (script.byte() % 4 != 0) return settle();
@@ -307,6 +319,8 @@ class World {
       expect(owner_.unanswered[answer->id]-- > 0, "each answer is to a call that was handed over and is unanswered");
     } else if (std::holds_alternative<ipc::WorkerList>(message)) {
       expect(owner_.lists-- > 0, "each list was asked for");
+    } else if (std::holds_alternative<ipc::Stats>(message)) {
+      expect(owner_.statistics-- > 0, "statistics were asked for");
     } else {
       expect(!std::get<ipc::ProtocolViolation>(message).message.empty(), "a protocol error says what was broken");
       violated_ = true;
@@ -337,7 +351,7 @@ class World {
     if (violated_ || no_room_ || client_left_) return;
     expect(owner_.session != nullptr, "a session ends only with its client or a violation");
     for (const auto& [id, count] : owner_.unanswered) expect(count == 0, "each call has its answer");
-    expect(owner_.lists == 0, "each question has its answer");
+    expect(owner_.lists == 0 && owner_.statistics == 0, "each question has its answer");
   }
 
   bool owner_all_sent() const { return owner_.session == nullptr || owner_.session->all_sent(); }

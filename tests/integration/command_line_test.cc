@@ -163,6 +163,7 @@ TEST_CASE("holdfast invoke calls a running supervisor, and holdfast ps shows the
   CHECK(echo->at("calls") == 1);
   CHECK(echo->at("calls_in_flight") == 0);
   CHECK(echo->at("memory") > 0);
+  CHECK(echo->at("cpu") > 0);
   CHECK(echo->at("age") >= 0);
   CHECK(is_running(echo->at("pid").get<pid_t>()));
 
@@ -170,6 +171,23 @@ TEST_CASE("holdfast invoke calls a running supervisor, and holdfast ps shows the
   CHECK(table.status == 0);
   CHECK(contains(table.output, "echo"));
   daemon.stop();
+}
+
+TEST_CASE("holdfast stats tells of the supervisor, as a table and as JSON") {
+  Daemon daemon({.modules = {}, .flags = {"--max-workers", "7", "--standby", "0"}});
+  const std::string socket = daemon.socket_path();
+  const json told = json::parse(holdfast({"stats", "--json", "--socket", socket}).output);
+  CHECK(told.at("totals").at("max_workers") == 7);
+  CHECK(told.at("totals").at("standby_target") == 0);
+  CHECK(told.at("totals").at("clients") == 1);
+  CHECK(told.at("modules").is_array());
+
+  const Finished table = holdfast({"stats", "--socket", socket});
+  CHECK(table.status == 0);
+  CHECK(table.output.starts_with("MODULE"));
+  CHECK(contains(table.output, "0 of 7 workers"));
+  CHECK(holdfast({"stats", "no/module", "--socket", socket}).status == 2);
+  CHECK(holdfast({"stats", "module@", "--socket", socket}).status == 2);
 }
 
 TEST_CASE("HOLDFAST_SOCKET names the supervisor where no flag does") {

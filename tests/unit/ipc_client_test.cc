@@ -927,6 +927,33 @@ TEST_CASE("a list of workers that nobody asked for ends the connection") {
   CHECK(answers.of(0).error().message.ends_with("a list of workers that was not asked for"));
 }
 
+TEST_CASE("statistics arrive, and calls are answered meanwhile") {
+  auto [supervisor, client] = begin_session();
+  Answers answers;
+  const auto id = client.start(request(), answers.handler(0));
+  Script script([&supervisor = supervisor, id] {
+    supervisor.receive_call();
+    const std::string asked = supervisor.receive();
+    supervisor.answer(id, "meanwhile");
+    supervisor.send(Stats{id_in(asked), {ModuleStats{.module = "m", .calls = 3}}, StatsTotals{.clients = 2}});
+  });
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  REQUIRE(stats->modules.size() == 1);
+  CHECK(stats->modules[0].calls == 3);
+  CHECK(stats->totals.clients == 2);
+  CHECK(summary(answers.of(0)) == "meanwhile");
+}
+
+TEST_CASE("statistics that nobody asked for end the connection") {
+  auto [supervisor, client] = begin_session();
+  Answers answers;
+  client.start(request(), answers.handler(0));
+  supervisor.send(Stats{});
+  run_until_answered(client, answers, 1);
+  CHECK(answers.of(0).error().message.ends_with("statistics that were not asked for"));
+}
+
 TEST_CASE("a supervisor that goes away instead of listing its workers is an error") {
   auto [supervisor, client] = begin_session();
   Answers answers;

@@ -196,6 +196,12 @@ TEST_CASE("a number beyond its enum is a protocol violation that names it") {
       workers[0].setState(static_cast<wire::WorkerState>(number));
       CHECK(outcome<testing::ServerProtocol>(builder) == "violation: unknown worker state " + text);
     }
+    {
+      capnp::MallocMessageBuilder builder;
+      auto modules = builder.initRoot<wire::ServerMessage>().initStats().initModules(1);
+      modules[0].initErrors(1)[0].setCode(static_cast<wire::ErrorCode>(number));
+      CHECK(outcome<testing::ServerProtocol>(builder) == "violation: unknown error code " + text);
+    }
   }
 }
 
@@ -216,7 +222,7 @@ TEST_CASE("the first number beyond each enum is a protocol violation") {
   arguments.initRoot<wire::ClientMessage>().initCall().setArguments(static_cast<wire::ArgumentStyle>(2));
   CHECK(is_violation(outcome<testing::ClientProtocol>(arguments)));
   capnp::MallocMessageBuilder state;
-  state.initRoot<wire::ServerMessage>().initWorkers().initWorkers(1)[0].setState(static_cast<wire::WorkerState>(5));
+  state.initRoot<wire::ServerMessage>().initWorkers().initWorkers(1)[0].setState(static_cast<wire::WorkerState>(6));
   CHECK(is_violation(outcome<testing::ServerProtocol>(state)));
 }
 
@@ -374,6 +380,20 @@ TEST_CASE("a list of single bytes is not taken for as many workers") {
         "violation: a list of 1048576 workers; at most 65536 are accepted");
 }
 
+TEST_CASE("statistics of more modules than there may be, or of more errors, are refused") {
+  {
+    capnp::MallocMessageBuilder builder;
+    builder.initRoot<wire::ServerMessage>().initStats().initModules(kMaxModulesListed + 1);
+    CHECK(outcome<testing::ServerProtocol>(builder) ==
+          "violation: statistics of 16385 modules; at most 16384 are accepted");
+  }
+  {
+    capnp::MallocMessageBuilder builder;
+    builder.initRoot<wire::ServerMessage>().initStats().initModules(1)[0].initErrors(kErrorCodeCount + 1);
+    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: counts of 16 errors; there are 15");
+  }
+}
+
 // --- random --------------------------------------------------------------------------------------------------------
 
 // The fuzz targets go on from here; this many find what is easy to find, in seconds even under sanitizers.
@@ -443,6 +463,8 @@ std::vector<std::string> valid_messages() {
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}, Usage{.attempts = 1}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(WorkerList{1, {WorkerInfo{.module = "m"}, WorkerInfo{.version = "v"}}}));
+  add(testing::ServerProtocol{},
+      ServerMessage(Stats{1, {ModuleStats{.module = "m", .errors = {{ErrorCode::exception, 1}}}}, {}}));
   add(testing::WorkerRequestProtocol{},
       WorkerRequest(LoadRequest{"m", "v", "m.js", as_bytes("source"), 1, 2, std::chrono::nanoseconds(1), true, 3}));
   add(testing::WorkerRequestProtocol{}, WorkerRequest(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("{}")}));

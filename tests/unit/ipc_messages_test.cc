@@ -71,6 +71,47 @@ void check_round_trip(const Message& message) {
   CHECK_MESSAGE(same, arrived->substr(0, 300), " is not ", describe(message).substr(0, 300));
 }
 
+// Each number another, so that none can pass for its neighbour.
+Stats stats_with(const std::string& text) {
+  using Nanoseconds = std::chrono::nanoseconds;
+  const ModuleStats module = {.module = text,
+                              .version = text,
+                              .calls = 1,
+                              .results = 2,
+                              .errors = {{ErrorCode::exception, 3}, {ErrorCode::unavailable, kMax64}},
+                              .refused = 4,
+                              .retries = 5,
+                              .cold_starts = 6,
+                              .evictions = 7,
+                              .drains = 8,
+                              .queued = 9,
+                              .calls_in_flight = 10,
+                              .instances = 0xFFFFFFFF,
+                              .queue = Nanoseconds(11),
+                              .load = Nanoseconds(12),
+                              .run = Nanoseconds(13),
+                              .cpu = Nanoseconds::max(),
+                              .bytes_in = 14,
+                              .bytes_out = 15,
+                              .peak_memory_bytes = 16,
+                              .held_off = Nanoseconds(17),
+                              .held_off_reason = text};
+  const StatsTotals totals = {.version = text,
+                              .uptime = Nanoseconds(18),
+                              .clients = 19,
+                              .workers = 20,
+                              .max_workers = 21,
+                              .standbys = 22,
+                              .standby_target = 23,
+                              .queued = 24,
+                              .calls_in_flight = 25,
+                              .waiting_modules = 26,
+                              .modules = 27,
+                              .forks = 28,
+                              .memory_bytes = 29};
+  return {30, {module, ModuleStats{}}, totals};
+}
+
 TEST_CASE("every message between client and supervisor arrives as it was sent, whatever its contents") {
   for (const std::string& text : contents()) {
     CAPTURE(text.size());
@@ -94,8 +135,11 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                     .detail = text,
                                                                     .retry_after = std::chrono::milliseconds(250)},
                                                               kUsage}));
-    check_round_trip<ServerProtocol>(ServerMessage(
-        WorkerList{3, {WorkerInfo{}, WorkerInfo{-1, text, text, WorkerState::busy, 4, 5, 6, std::chrono::hours(1)}}}));
+    check_round_trip<ServerProtocol>(
+        ServerMessage(WorkerList{3,
+                                 {WorkerInfo{}, WorkerInfo{-1, text, text, WorkerState::busy, 4, 5, 6,
+                                                           std::chrono::hours(1), std::chrono::seconds(7)}}}));
+    check_round_trip<ServerProtocol>(ServerMessage(stats_with(text)));
     check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
   }
   check_round_trip<ClientProtocol>(ClientMessage(CallRequest{}));
@@ -104,6 +148,8 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ServerProtocol>(ServerMessage(ServerHello{0xFFFF, "", kMax64, kMax64, 0xFFFFFFFF}));
   check_round_trip<ServerProtocol>(ServerMessage(AnswerView{0, Error{}}));
   check_round_trip<ServerProtocol>(ServerMessage(WorkerList{}));
+  check_round_trip<ClientProtocol>(ClientMessage(StatsRequest{kMax64}));
+  check_round_trip<ServerProtocol>(ServerMessage(Stats{}));
 }
 
 TEST_CASE("every message between supervisor, zygote and worker arrives as it was sent, whatever its contents") {
@@ -139,7 +185,7 @@ TEST_CASE("every value of every enum arrives as it was sent") {
           AnswerView{1, Error{.code = static_cast<ErrorCode>(code), .executed = static_cast<Executed>(executed)}}));
     }
   }
-  for (std::uint16_t state = 0; state < 5; ++state) {
+  for (std::uint16_t state = 0; state < kWorkerStateCount; ++state) {
     check_round_trip<ServerProtocol>(
         ServerMessage(WorkerList{1, {WorkerInfo{.state = static_cast<WorkerState>(state)}}}));
   }
@@ -179,6 +225,15 @@ TEST_CASE("a list of a thousand workers arrives as it was sent") {
     list.workers.push_back({.pid = i, .module = std::string(static_cast<std::size_t>(i % 65), 'm'), .version = "v"});
   }
   check_round_trip<ServerProtocol>(ServerMessage(list));
+}
+
+TEST_CASE("statistics of as many modules as may be listed arrive as they were sent") {
+  Stats stats;
+  for (std::size_t i = 0; i < kMaxModulesListed; ++i) {
+    stats.modules.push_back({.module = std::string(i % 65, 'm'), .version = "v", .errors = {}, .held_off_reason = ""});
+    stats.modules.back().errors.resize(i % (kErrorCodeCount + 1));
+  }
+  check_round_trip<ServerProtocol>(ServerMessage(stats));
 }
 
 TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
@@ -278,7 +333,7 @@ TEST_CASE("the protocol's version is the schema's") { CHECK(kProtocolVersion == 
 TEST_CASE("error codes, execution states and worker states have the schema's numbers and names") {
   CHECK(names<ErrorCode>(kErrorCodeCount) == names_in_schema<wire::ErrorCode>());
   CHECK(names<Executed>(3) == names_in_schema<wire::Executed>());
-  CHECK(names<WorkerState>(5) == names_in_schema<wire::WorkerState>());
+  CHECK(names<WorkerState>(kWorkerStateCount) == names_in_schema<wire::WorkerState>());
 }
 
 TEST_CASE("enums without names in C++ have the schema's numbers") {

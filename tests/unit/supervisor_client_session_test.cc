@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include "ipc/module_name.h"
 #include "supervisor/client_session.h"
 #include "tests/unit/supervisor_session_support.h"
 
@@ -16,6 +17,7 @@ using testing::encoded;
 using testing::hello;
 using testing::list_workers;
 using testing::SessionFixture;
+using testing::stats;
 using Lines = std::vector<std::string>;
 using Ids = std::vector<std::uint64_t>;
 
@@ -90,6 +92,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a client that begins with something else than
   SUBCASE("a call") { send(call(1)); }
   SUBCASE("a cancellation") { send(cancel(1)); }
   SUBCASE("a question") { send(list_workers(1)); }
+  SUBCASE("another question") { send(stats(1)); }
   check_cut_off(*this, "the first message must be hello");
   CHECK(owner.called.empty());
   CHECK(owner.lists == 0);
@@ -269,6 +272,35 @@ TEST_CASE_FIXTURE(SessionFixture, "a list of workers carries the number of the r
   greet();
   send(list_workers(77) + list_workers(78));
   CHECK(client.news() == Lines{"workers 77", "workers 78"});
+}
+
+TEST_CASE_FIXTURE(SessionFixture, "statistics carry the number of the request") {
+  owner.statistics.modules.resize(2);
+  greet();
+  send(stats(77) + stats(78));
+  CHECK(client.news() == Lines{"stats 77 of 2", "stats 78 of 2"});
+}
+
+TEST_CASE_FIXTURE(SessionFixture, "statistics of too many modules are of those that used most CPU time, in one frame") {
+  owner.statistics.modules.resize(30'000);
+  for (std::size_t i = 0; i < owner.statistics.modules.size(); ++i) {
+    ipc::ModuleStats& module = owner.statistics.modules[i];
+    module.module = std::string(ipc::kMaxNameBytes, 'm');
+    module.version = std::string(ipc::kMaxNameBytes, 'v');
+    module.errors.resize(ipc::kErrorCodeCount);
+    module.cpu = std::chrono::nanoseconds((i * 7919) % 30'000);
+    module.held_off_reason = std::string(5000, 'x');
+  }
+  greet();
+  client.send(stats(1));
+  settle_reading();
+  const auto all = client.statistics();
+  REQUIRE(all.size() == 1);
+  REQUIRE(all[0].modules.size() == ipc::kMaxModulesListed);
+  for (const auto& module : all[0].modules) {
+    REQUIRE(module.cpu.count() >= static_cast<std::int64_t>(30'000 - ipc::kMaxModulesListed));
+    REQUIRE(module.held_off_reason.size() <= 1024);
+  }
 }
 
 // --- violations ----------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ inline std::string call(std::uint64_t id, std::string_view payload = "") {
 inline std::string cancel(std::uint64_t id) { return encoded(ipc::CancelRequest{id}); }
 inline std::string list_workers(std::uint64_t id) { return encoded(ipc::ListWorkersRequest{id}); }
 
+inline std::string stats(std::uint64_t id) { return encoded(ipc::StatsRequest{id}); }
+
 inline std::pair<UniqueFd, UniqueFd> connected_sockets() {
   int fds[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
@@ -104,7 +106,7 @@ class ScriptedClient {
   }
 
   // What was received since this was last asked, a word or two for each: "hello", "answer 7 ok", "answer 7 cancelled",
-  // "workers 3", "protocol error: …", "end".
+  // "workers 3", "stats 4 of 2", "protocol error: …", "end".
   std::vector<std::string> news() {
     receive();
     std::vector<std::string> all;
@@ -112,6 +114,16 @@ class ScriptedClient {
     received_.clear();
     if (ended_ && !told_end_) all.push_back("end");
     told_end_ = ended_;
+    return all;
+  }
+
+  // What was received of this kind since this was last asked, and nothing else.
+  std::vector<ipc::Stats> statistics() {
+    receive();
+    std::vector<ipc::Stats> all;
+    for (auto& message : std::exchange(received_, {})) {
+      if (auto* stats = std::get_if<ipc::Stats>(&message)) all.push_back(std::move(*stats));
+    }
     return all;
   }
 
@@ -132,6 +144,9 @@ class ScriptedClient {
   static std::string describe(const ipc::ServerMessage& message) {
     if (std::holds_alternative<ipc::ServerHello>(message)) return "hello";
     if (const auto* list = std::get_if<ipc::WorkerList>(&message)) return "workers " + std::to_string(list->id);
+    if (const auto* stats = std::get_if<ipc::Stats>(&message)) {
+      return "stats " + std::to_string(stats->id) + " of " + std::to_string(stats->modules.size());
+    }
     if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) {
       return "protocol error: " + violation->message;
     }
@@ -143,7 +158,7 @@ class ScriptedClient {
 
   UniqueFd socket_;
   std::string out_;
-  ipc::FrameReader in_{{.max_bytes = std::size_t{40} << 20}};
+  ipc::FrameReader in_{ClientSession::kFrameLimits};
   std::vector<ipc::ServerMessage> received_;
   bool ended_ = false;
   bool told_end_ = false;
@@ -172,6 +187,7 @@ class ScriptedOwner final : public ClientSession::Owner {
     ++lists;
     return list;
   }
+  ipc::Stats stats() override { return statistics; }
   // As the supervisor does: nothing holds the session any longer.
   void client_left(ClientSession& client) override {
     CHECK(session.get() == &client);
@@ -201,6 +217,7 @@ class ScriptedOwner final : public ClientSession::Owner {
   std::shared_ptr<ClientSession> session;
   std::function<void(ClientSession&, const ipc::CallRequest&)> at_call;
   ipc::WorkerList list;
+  ipc::Stats statistics;
 
   std::vector<std::uint64_t> called, cancelled;  // by the client's ids
   std::map<CallId, Held> held;

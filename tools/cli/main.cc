@@ -16,6 +16,7 @@
 #include "tools/cli/doctor/doctor_command.h"
 #include "tools/cli/ps_command.h"
 #include "tools/cli/standard_streams.h"
+#include "tools/cli/stats_command.h"
 
 namespace holdfast::cli {
 namespace {
@@ -51,11 +52,32 @@ constexpr const char* kInvokeHelp = R"(Examples:
 constexpr const char* kPsHelp = R"(Columns, and keys with --json:
   pid              of the process, as the supervisor's host sees it
   module, version  what it hosts; "-" (JSON: "") for a standby
-  state            starting, standby, loading, idle or busy
+  state            starting, standby, loading, idle, busy or draining (it finishes the calls that it has)
   calls            answered since it started
   calls_in_flight  being worked on
+  cpu              CPU time that it has used (JSON: seconds)
   memory           that it alone holds (JSON: bytes)
   age              since it was forked (JSON: seconds))";
+
+constexpr const char* kStatsHelp = R"(Examples:
+  holdfast stats
+  holdfast stats calculator
+  holdfast stats calculator@v1.0.0 --json
+
+Columns, of each module that was called since holdfastd was started, most CPU time first:
+  INSTANCES   workers that hold it now
+  CALLS       accepted
+  ERRORS      of them answered with an error; --json tells which
+  REFUSED     not accepted: overloaded
+  RETRIES     calls that were given to a further worker because one had died
+  COLD        workers that were given the module
+  QUEUED, IN_FLIGHT  calls that wait for a worker, or that one has, now
+  CPU         time, of all its calls
+  QUEUE, RUN  what its calls took on average, waiting and running
+  MEMORY      the most that a worker of it was seen with
+  IN / OUT    payloads, and results or errors
+  HELD_OFF    for how long a module that keeps dying is not tried again, and why
+The last line is of the supervisor itself.)";
 
 constexpr const char* kBenchHelp = R"(Examples:
   holdfast bench
@@ -178,6 +200,33 @@ CLI::App* add_ps(CLI::App& app, std::string& socket, Format& format) {
   return ps;
 }
 
+CLI::Validator valid_filter() {
+  return {[](std::string& text) {
+            if (text.find('@') == std::string::npos) return ipc::name_problem(text, "module").value_or("");
+            const auto parsed = ipc::parse_module_name(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""};
+}
+
+CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
+  CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
+  stats
+      ->add_option_function<std::string>(
+          "MODULE[@VERSION]",
+          [&options](const std::string& text) {
+            options.filter.module = text.substr(0, text.find('@'));
+            if (const auto name = ipc::parse_module_name(text)) options.filter.version = name->version;
+          },
+          "only this module; without a version each of its versions")
+      ->check(valid_filter())
+      ->type_name("");
+  add_socket(*stats, options.socket);
+  add_json(*stats, options.format, "print one JSON object with all counts; durations in seconds, sizes in bytes");
+  stats->footer(kStatsHelp);
+  return stats;
+}
+
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
   bench->add_option("--calls", options.calls, "hot calls, in all rounds together")
@@ -256,6 +305,7 @@ int run_program(int argc, char** argv) {
   InvokeOptions invoke_options{.target = {}, .socket = ipc::default_socket_path(), .call = {}};
   std::string ps_socket = ipc::default_socket_path();
   Format ps_format = Format::text;
+  StatsOptions stats_options{.socket = ipc::default_socket_path(), .filter = {}};
   BenchOptions bench_options;
   DoctorOptions doctor_options;
 
@@ -267,6 +317,7 @@ int run_program(int argc, char** argv) {
   const CLI::App* run = add_run(app, run_options);
   const CLI::App* invoke = add_invoke(app, invoke_options);
   const CLI::App* ps = add_ps(app, ps_socket, ps_format);
+  const CLI::App* stats = add_stats(app, stats_options);
   const CLI::App* doctor = add_doctor(app, doctor_options);
   add_bench(app, bench_options);
   try {
@@ -277,6 +328,7 @@ int run_program(int argc, char** argv) {
   if (run->parsed()) return run_command(run_options);
   if (invoke->parsed()) return invoke_command(invoke_options);
   if (ps->parsed()) return ps_command(ps_socket, ps_format);
+  if (stats->parsed()) return stats_command(stats_options);
   if (doctor->parsed()) return doctor_command(doctor_options);
   return bench_command(bench_options);
 }

@@ -26,14 +26,15 @@ std::string listing_as_table(const std::vector<ipc::WorkerInfo>& workers) {
                                        {"STATE"},
                                        {"CALLS", Align::right},
                                        {"CALLS_IN_FLIGHT", Align::right},
+                                       {"CPU", Align::right},
                                        {"MEMORY", Align::right},
                                        {"AGE", Align::right}};
   std::vector<std::vector<std::string>> rows;
   for (const auto& worker : workers) {
     rows.push_back({worker.pid == 0 ? "-" : fmt::to_string(worker.pid), shown(worker.module), shown(worker.version),
                     std::string(ipc::to_string(worker.state)), fmt::to_string(worker.calls_done),
-                    fmt::to_string(worker.calls_in_flight), ipc::format_size(worker.memory_bytes),
-                    format_age(worker.age)});
+                    fmt::to_string(worker.calls_in_flight), format_age(worker.cpu),
+                    ipc::format_size(worker.memory_bytes), format_age(worker.age)});
   }
   return format_table(columns, rows);
 }
@@ -47,6 +48,7 @@ std::string listing_as_json(const std::vector<ipc::WorkerInfo>& workers) {
                     {"state", ipc::to_string(worker.state)},
                     {"calls", worker.calls_done},
                     {"calls_in_flight", worker.calls_in_flight},
+                    {"cpu", std::chrono::duration<double>(worker.cpu).count()},
                     {"memory", worker.memory_bytes},
                     {"age", std::chrono::duration<double>(worker.age).count()}});
   }

@@ -14,7 +14,7 @@ namespace holdfast::cli {
 std::string listing_as_table(const std::vector<ipc::WorkerInfo>& workers);
 
 // One line: an array of objects with the keys pid, module, version, state, calls (answered so far), calls_in_flight,
-// memory (bytes) and age (seconds, with a fraction).
+// cpu (seconds, with a fraction), memory (bytes) and age (seconds).
 std::string listing_as_json(const std::vector<ipc::WorkerInfo>& workers);
 
 // For people: "250ms", "42s", "3m12s", "5h07m", "2d03h".

@@ -1,0 +1,20 @@
+// `holdfast stats`: what a supervisor has counted.
+#pragma once
+
+#include <string>
+
+#include "tools/cli/answer_output.h"
+#include "tools/cli/stats_listing.h"
+
+namespace holdfast::cli {
+
+struct StatsOptions {
+  std::string socket;
+  ModuleFilter filter;
+  Format format = Format::text;
+};
+
+// Prints the statistics and returns the program's exit code.
+int stats_command(const StatsOptions& options);
+
+}  // namespace holdfast::cli
