@@ -39,8 +39,9 @@ struct SchedulerOptions {
   std::size_t queue_limit = 10'000;  // calls that wait for one module
   std::size_t max_attempts = 3;      // how often a call is given to a worker
   Duration idle_timeout = std::chrono::minutes(1);
-  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue.
-  Duration cancel_grace = std::chrono::seconds(1);
+  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the time
+  // that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not stuck.
+  Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
 };

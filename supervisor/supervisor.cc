@@ -23,6 +23,7 @@ constexpr std::chrono::seconds kHelloPatience{10};
 constexpr std::chrono::milliseconds kLogPause{10};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
+static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
 // What a caller that met a full queue may wait before it tries again: a few hundred calls are served meanwhile.
 constexpr std::chrono::milliseconds kRetryAfter{100};
 
