@@ -55,7 +55,9 @@ struct WorkerRequest {
 }
 
 struct Cancel {
-  # The call's answer is no longer wanted. The worker answers it all the same, and does not begin it if it has not yet.
+  # The call's answer is no longer wanted. The worker answers it all the same: at once if it has not begun it, which it
+  # then does not, or if the function has not asked for its signal; else when the function settles after the signal was
+  # aborted, or after a grace time of 1 s (kCancelGrace).
   call @0 :UInt64;
   reason @1 :CancelReason;
 }

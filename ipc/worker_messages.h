@@ -74,6 +74,10 @@ struct WorkerCall {
   std::chrono::steady_clock::time_point deadline{};  // the epoch: none
 };
 
+// What a function may take after its call was cancelled, to clean up: enough for what does not wait for others, and
+// short of what the supervisor waits before it takes the worker for stuck (SchedulerOptions::cancel_grace).
+constexpr std::chrono::seconds kCancelGrace{1};
+
 enum class CancelReason : std::uint16_t { cancelled, deadline_exceeded };
 
 struct WorkerCancel {

@@ -11,6 +11,11 @@ nanoseconds CoarseClock::now() const {
   return exact - exact % resolution_;
 }
 
+nanoseconds CoarseClock::at(steady_clock::time_point time) const {
+  const nanoseconds exact = system_clock::now().time_since_epoch() + (time - steady_clock::now());
+  return exact - exact % resolution_;
+}
+
 steady_clock::time_point CoarseClock::step_after(steady_clock::time_point due) const {
   // Read in this order, so that the difference comes out too small, if anything, and the step too late.
   const nanoseconds wall = system_clock::now().time_since_epoch();

@@ -14,6 +14,9 @@ class CoarseClock {
   // The time since 1970-01-01 UTC, rounded down to a whole number of steps.
   std::chrono::nanoseconds now() const;
 
+  // What now() will say at `time`, which may have passed, as far as the system's clock can tell today.
+  std::chrono::nanoseconds at(std::chrono::steady_clock::time_point time) const;
+
   // The earliest time, not before `due`, at which now() has just made a step: who is woken then learns nothing of the
   // time in between. Never early, if the system's clock is not set meanwhile.
   std::chrono::steady_clock::time_point step_after(std::chrono::steady_clock::time_point due) const;

@@ -143,6 +143,7 @@ void Engine::evaluate_runtime() {
     into.Reset(isolate_, value.As<v8::Function>());
   };
   take("makeContext", runtime_.make_context);
+  take("abortCall", runtime_.abort_call);
   take("watch", runtime_.watch);
   take("describeError", runtime_.describe_error);
   take("findUnserializable", runtime_.find_unserializable);

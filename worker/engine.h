@@ -41,9 +41,10 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
   std::uint64_t used_ = 0;
 };
 
-// What the runtime's JavaScript offers to the worker (worker/runtime/calls.js says what each does).
+// What the runtime's JavaScript offers to the worker (worker/runtime/calls.js and context.js say what each does).
 struct RuntimeFunctions {
   v8::Global<v8::Function> make_context;
+  v8::Global<v8::Function> abort_call;
   v8::Global<v8::Function> watch;
   v8::Global<v8::Function> describe_error;
   v8::Global<v8::Function> find_unserializable;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ipc/units.h"
 #include "worker/stretch.h"
@@ -21,8 +22,16 @@ constexpr std::size_t kMaxLogLineBytes = 8 << 10;
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
 // More unhandled rejections than this in one stretch say nothing new.
 constexpr std::size_t kMaxRejections = 16;
+// Of so many cancelled calls it is remembered that they were, for functions that look at their signal only then. Those
+// that wait for something meanwhile are as many as a worker has calls, and a few.
+constexpr std::size_t kMostCancelledRemembered = 1024;
 // setTimeout's longest delay (HTML Standard, 8.6: a signed 32-bit number of milliseconds).
 constexpr double kMaxDelayMillis = 2147483647;
+
+// As Date.now() has it.
+double whole_millis(std::chrono::nanoseconds time) {
+  return static_cast<double>(std::chrono::floor<std::chrono::milliseconds>(time).count());
+}
 
 ipc::Error error_of(ipc::ErrorCode code, ipc::Executed executed, std::string message) {
   ipc::Error error;
@@ -55,6 +64,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   tag_ = request.tag;
   engine_.set_memory_limit(request.memory_bytes);
   engine_.clock().set_resolution(request.clock_resolution);
+  time_origin_ = whole_millis(engine_.clock().now());
 
   v8::HandleScope scope(isolate_);
   engine_.set_code_from_strings_allowed(request.allow_code_from_strings);
@@ -140,7 +150,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   page_.last_started.store(call.id, std::memory_order_relaxed);
   const Stretch stretch(page_, call.id, now);
   v8::HandleScope scope(isolate_);
-  open_.insert(call.id);
+  open_.try_emplace(call.id);
   set_current_call(call.id);
   invoke(call);
   run_microtasks();
@@ -233,14 +243,20 @@ bool ModuleHost::read_arguments(const ipc::WorkerCall& call, std::vector<v8::Loc
 
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
   const std::string id = ipc::request_id(tag_, call.id);
+  const double deadline = call.deadline == TimePoint{} ? std::numeric_limits<double>::infinity()
+                                                       : whole_millis(call.deadline.time_since_epoch());
   v8::Local<v8::Value> parts[] = {
+      v8::Number::New(isolate_, static_cast<double>(call.id)),
+      v8::Number::New(isolate_, deadline),
       v8::String::NewFromUtf8(isolate_, id.data(), v8::NewStringType::kNormal, static_cast<int>(id.size()))
           .ToLocalChecked(),
-      module_name_.Get(isolate_), version_name_.Get(isolate_), engine_.string(call.function)};
+      module_name_.Get(isolate_),
+      version_name_.Get(isolate_),
+      engine_.string(call.function)};
   v8::Local<v8::Value> made;
   if (!engine_.runtime()
            .make_context.Get(isolate_)
-           ->Call(engine_.context(), v8::Undefined(isolate_), 4, parts)
+           ->Call(engine_.context(), v8::Undefined(isolate_), 6, parts)
            .ToLocal(&made)) {
     return v8::Undefined(isolate_);
   }
@@ -252,14 +268,60 @@ void ModuleHost::spare(std::uint64_t id) {
                error_of(ipc::ErrorCode::cancelled, ipc::Executed::no, "the call was cancelled before it was begun"));
 }
 
-void ModuleHost::cancel(std::uint64_t id) {
-  if (open_.contains(id)) {
-    answer_error(id, error_of(ipc::ErrorCode::cancelled, ipc::Executed::maybe, "the call was cancelled"));
+void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
+  const auto call = open_.find(id);
+  if (call == open_.end() || call->second.cancelled) return;
+  if (call->second.signal.IsEmpty()) {
+    answer_cancelled(id);
+    cancelled_.emplace_back(id, reason);
+    if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
+    return;
+  }
+  call->second.cancelled = true;
+  const auto now = steady_clock::now();
+  graces_.emplace_back(now + ipc::kCancelGrace, id);
+
+  const Stretch stretch(page_, id, now);
+  v8::HandleScope scope(isolate_);
+  set_current_call(id);
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> parts[] = {call->second.signal.Get(isolate_),
+                                  v8::Integer::New(isolate_, static_cast<std::int32_t>(reason))};
+  if (engine_.runtime()
+          .abort_call.Get(isolate_)
+          ->Call(engine_.context(), v8::Undefined(isolate_), 2, parts)
+          .IsEmpty()) {
+    log_uncaught("an abort", failure.Exception());
+  }
+  run_microtasks();
+}
+
+void ModuleHost::let_go(TimePoint now) {
+  for (; !graces_.empty() && graces_.front().first <= now; graces_.pop_front()) {
+    if (open_.contains(graces_.front().second)) answer_cancelled(graces_.front().second);
   }
 }
 
+std::optional<ipc::CancelReason> ModuleHost::take_signal(std::uint64_t id, v8::Local<v8::Object> signal) {
+  if (const auto call = open_.find(id); call != open_.end()) {
+    call->second.signal.Reset(isolate_, signal);
+    return std::nullopt;
+  }
+  const auto found =
+      std::find_if(cancelled_.begin(), cancelled_.end(), [&](const auto& call) { return call.first == id; });
+  return found == cancelled_.end() ? std::nullopt : std::optional(found->second);
+}
+
+double ModuleHost::clock_at(double monotonic_millis) const {
+  if (std::isinf(monotonic_millis)) return monotonic_millis;
+  const auto since_boot = std::chrono::milliseconds(static_cast<std::int64_t>(monotonic_millis));
+  return whole_millis(engine_.clock().at(TimePoint(since_boot)));
+}
+
 void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> value) {
-  if (!open_.contains(id)) return;  // cancelled meanwhile
+  const auto call = open_.find(id);
+  if (call == open_.end()) return;  // let go
+  if (call->second.cancelled) return answer_cancelled(id);
   if (fulfilled) {
     answer_value(id, value);
   } else {
@@ -333,6 +395,10 @@ void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
   ipc::encode_worker_error(outbox_.buffer(), id, error);
 }
 
+void ModuleHost::answer_cancelled(std::uint64_t id) {
+  answer_error(id, error_of(ipc::ErrorCode::cancelled, ipc::Executed::maybe, "the call was cancelled"));
+}
+
 std::pair<std::string, std::string> ModuleHost::describe(v8::Local<v8::Value> thrown) {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Context> context = engine_.context();
@@ -392,6 +458,12 @@ void ModuleHost::run_microtasks() {
   report_unhandled_rejections();
 }
 
+std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
+  const auto timer = timers_.next_due();
+  if (graces_.empty()) return timer;
+  return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
+}
+
 bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   const auto copy = [this](const TimerAction& action) {
     return TimerAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
@@ -404,8 +476,7 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   set_current_call(action->call);
   v8::TryCatch failure(isolate_);
   if (action->callback.Get(isolate_)->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
-    const auto [message, stack] = describe(failure.Exception());
-    log(ipc::LogLevel::error, fmt::format("uncaught in a timer: {}\n{}", message, stack));
+    log_uncaught("a timer", failure.Exception());
   }
   run_microtasks();
   return true;
@@ -436,6 +507,11 @@ void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
   encode(outbox_.buffer(), ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call()});
 }
 
+void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+  const auto [message, stack] = describe(thrown);
+  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
+}
+
 void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
   v8::Local<v8::Promise> promise = message.GetPromise();
   v8::Isolate* isolate = promise->GetIsolate();
@@ -455,8 +531,7 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
 void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown) {
   ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
   if (host == nullptr) return;
-  const auto [message, stack] = host->describe(thrown);
-  host->log(ipc::LogLevel::error, fmt::format("uncaught in a microtask: {}\n{}", message, stack));
+  host->log_uncaught("a microtask", thrown);
 }
 
 void ModuleHost::report_unhandled_rejections() {

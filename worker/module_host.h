@@ -9,10 +9,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ipc/shared_page.h"
@@ -41,15 +43,21 @@ class ModuleHost {
   // Answers a call `cancelled` that was not started, and will not be.
   void spare(std::uint64_t id);
 
-  // Answers a call `cancelled` if it is still open.
-  void cancel(std::uint64_t id);
+  // Nobody waits for the call's answer any more. If it is open, it is answered `cancelled`: at once where nobody took
+  // its signal, else once it has settled, after its signal was aborted, or by let_go().
+  void cancel(std::uint64_t id, ipc::CancelReason reason);
+
+  // Answers the calls that were cancelled longer than ipc::kCancelGrace ago and have not settled.
+  void let_go(std::chrono::steady_clock::time_point now);
 
   // Runs the first timer that was due at `now`; false if there is none.
   bool run_due_timer(std::chrono::steady_clock::time_point now);
 
   // Runs what V8 has put off: finalizers, above all.
   void run_pending_tasks();
-  std::optional<std::chrono::steady_clock::time_point> next_timer() const { return timers_.next_due(); }
+
+  // When run_due_timer() or let_go() has something to do; nothing: only after a further event.
+  std::optional<std::chrono::steady_clock::time_point> next_timer() const;
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.
   std::uint64_t current_call() const;
@@ -59,8 +67,21 @@ class ModuleHost {
   void log(ipc::LogLevel level, std::string_view text);
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
+  // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
+  std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
+  // What Date.now() will say at this time of CLOCK_MONOTONIC; infinity for itself.
+  double clock_at(double monotonic_millis) const;
+  // What Date.now() said when the module was loaded.
+  double time_origin() const { return time_origin_; }
 
  private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  // A call that was started and is not answered.
+  struct OpenCall {
+    v8::Global<v8::Object> signal;  // empty: nobody took it
+    bool cancelled = false;
+  };
   struct TimerAction {
     v8::Global<v8::Function> callback;
     std::uint64_t call;
@@ -81,11 +102,13 @@ class ModuleHost {
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void run_microtasks();
   void report_unhandled_rejections();
+  void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
   void answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure);
   void answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown);
   void answer_error(std::uint64_t id, ipc::Error error);
+  void answer_cancelled(std::uint64_t id);
   void load_failed(ipc::Error error);
   void load_threw(const v8::TryCatch& failure);
 
@@ -106,7 +129,12 @@ class ModuleHost {
   v8::Global<v8::Object> exports_;
   v8::Global<v8::String> module_name_;
   v8::Global<v8::String> version_name_;
-  std::unordered_set<std::uint64_t> open_;  // started, not answered
+  double time_origin_ = 0;
+  std::unordered_map<std::uint64_t, OpenCall> open_;
+  // Cancelled calls, in the order in which their grace ends; answered ones among them.
+  std::deque<std::pair<TimePoint, std::uint64_t>> graces_;
+  // Calls that were cancelled before anybody took their signal: the last ones.
+  std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<TimerAction> timers_;
   std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
 };

@@ -41,6 +41,21 @@ void enqueue_microtask(const Arguments& arguments) {
   arguments.GetIsolate()->EnqueueMicrotask(arguments[0].As<v8::Function>());
 }
 
+void take_signal(const Arguments& arguments) {
+  const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  const auto reason = Engine::host_of(arguments.GetIsolate())->take_signal(id, arguments[1].As<v8::Object>());
+  if (reason) arguments.GetReturnValue().Set(static_cast<std::int32_t>(*reason));
+}
+
+void clock_at(const Arguments& arguments) {
+  const double monotonic_millis = arguments[0].As<v8::Number>()->Value();
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->clock_at(monotonic_millis));
+}
+
+void time_origin(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->time_origin());
+}
+
 }  // namespace
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
@@ -54,6 +69,9 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("setTimer", set_timer);
   install("clearTimer", clear_timer);
   install("enqueueMicrotask", enqueue_microtask);
+  install("takeSignal", take_signal);
+  install("clockAt", clock_at);
+  install("timeOrigin", time_origin);
 }
 
 }  // namespace holdfast::worker

@@ -17,6 +17,9 @@ exports.echo = async (payload, context) => ({ ...payload, f: context.function })
 exports.later = async () => { await null; return [1, 'two', { three: 3.5 }]; };
 exports.fail = async () => { throw new TypeError('warm'); };
 exports.plain = () => 1;
+exports.patient = (payload, { signal }) => new Promise((resolve, reject) => {
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+});
 exports.cyclic = () => { const a = {}; a.a = a; return a; };
 exports.library = async (payload) => {
   const text = `${new Date(0).toISOString()} ${new Date(0).toString()} ${(1234.5).toLocaleString('en-US')}`;
@@ -75,6 +78,8 @@ void warm_up(Engine& engine) {
                   .function = "echo",
                   .payload = ipc::as_bytes(R"([{"a":1}])"),
                   .arguments = ipc::ArgumentStyle::positional});
+      host.start({.id = ++id, .function = "patient"});
+      host.cancel(id, ipc::CancelReason::cancelled);
     }
     host.run_pending_tasks();
   }

@@ -63,6 +63,7 @@ void Worker::run_due_timers() {
   const auto now = steady_clock::now();
   const auto next = host_->next_timer();
   if (!next || *next > now) return;
+  host_->let_go(now);
   outbox_.send_some();  // what is answered stays answered, whatever the timers come to
   while (host_->run_due_timer(now)) end_step();
 }
@@ -142,7 +143,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
     if (std::find(cancelled_.begin(), cancelled_.end(), call->id) != cancelled_.end()) return host_->spare(call->id);
     host_->start(*call);
   } else if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&request)) {
-    host_->cancel(cancel->call);
+    host_->cancel(cancel->call, cancel->reason);
   } else {
     loaded_ = host_->load(std::get<ipc::LoadRequest>(request));
     if (!loaded_) {

@@ -23,10 +23,6 @@ const setDelete = Set.prototype.delete;
 const isIdentifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
 const regExpExec = RegExp.prototype.exec;
 
-// The second argument of every function.
-runtime.makeContext = (requestId, module, version, name) =>
-  ({ requestId, module, version, function: name });
-
 // Tells the worker what a value that is not settled yet comes to. `await` takes promises and other thenables alike,
 // and does not call what a module may have put in the place of Promise.prototype.then of a native promise.
 runtime.watch = async (id, value) => {

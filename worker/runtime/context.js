@@ -1,0 +1,69 @@
+// The second argument of every function: what it may know of its call.
+'use strict';
+
+const { takeSignal, clockAt } = host;
+const { DOMException } = runtime;
+const { makeSignal, abort } = runtime.signals;
+const { freeze } = Object;
+const { max } = Math;
+const { now } = Date;
+
+// Numbers of CancelReason in worker.capnp.
+const DEADLINE_EXCEEDED = 1;
+
+function reasonFor(cancelReason) {
+  return cancelReason === DEADLINE_EXCEEDED
+    ? new DOMException('the call\'s time is over', 'TimeoutError')
+    : new DOMException('the call was cancelled', 'AbortError');
+}
+
+const makeRest = () => ({ __proto__: null, signal: undefined, deadline: undefined });
+
+// Most functions look at none of what its prototype has, which is therefore made when it is asked for.
+class Context {
+  #call;
+  #deadline;  // in milliseconds of CLOCK_MONOTONIC, or Infinity
+  #made;      // once one of them was asked for
+  requestId;
+  module;
+  version;
+  function;
+
+  constructor(call, deadline, requestId, module, version, name) {
+    this.#call = call;
+    this.#deadline = deadline;
+    this.requestId = requestId;
+    this.module = module;
+    this.version = version;
+    this.function = name;
+  }
+
+  // Aborted when the call is cancelled or its time is over.
+  get signal() {
+    const made = this.#made ??= makeRest();
+    if (made.signal === undefined) {
+      made.signal = makeSignal();
+      const cancelReason = takeSignal(this.#call, made.signal);
+      if (cancelReason !== undefined) abort(made.signal, reasonFor(cancelReason));
+    }
+    return made.signal;
+  }
+
+  // When the call's time is over, as Date.now() will have it.
+  get deadline() {
+    const made = this.#made ??= makeRest();
+    return made.deadline ??= clockAt(this.#deadline);
+  }
+
+  // In milliseconds; at least 0. By the one clock that there is: a second one, with steps of its own, would divide the
+  // steps of the first.
+  remainingTime() { return max(0, this.deadline - now()); }
+}
+// Nobody is to make contexts of other calls, or to change what all contexts have.
+delete Context.prototype.constructor;
+freeze(Context.prototype);
+
+runtime.makeContext = (call, deadline, requestId, module, version, name) =>
+  new Context(call, deadline, requestId, module, version, name);
+
+runtime.abortCall = (signal, cancelReason) => abort(signal, reasonFor(cancelReason));

@@ -1,0 +1,67 @@
+// What the classes of the web platform have in common (Web IDL, https://webidl.spec.whatwg.org): internal slots with
+// their brand checks, conversions, and what the properties of an interface are like. Evaluated after globals.js, in the
+// same way and under the same rule as calls.js; so are the files after it.
+'use strict';
+
+const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
+const { ownKeys } = Reflect;
+const { toStringTag } = Symbol;
+const TypeErrorConstructor = TypeError;
+
+// An internal slot: a private field that can be given to an object of any class, and that no module can reach. A
+// private field of the public class would need its constructor, whose `super` a module can replace.
+//   new Slot(object, value)   gives the slot to an object that does not have it
+//   Slot.of(object)           its value; throws a TypeError for any other value
+function makeSlot() {
+  class Given {
+    constructor(object) { return object; }
+  }
+  class Slot extends Given {
+    #value;
+    constructor(object, value) {
+      super(object);
+      this.#value = value;
+    }
+    static has(object) { return typeof object === 'object' && object !== null && #value in object; }
+    static of(object) {
+      if (!Slot.has(object)) throw new TypeErrorConstructor('Illegal invocation');
+      return object.#value;
+    }
+  }
+  return Slot;
+}
+
+// Makes a class a global interface: its members are enumerable, and `constants` are on it and on its prototype.
+function publish(Interface, constants = []) {
+  const { name, prototype } = Interface;
+  const ofEachClass = new Set(['length', 'name', 'prototype']);
+  for (const holder of [Interface, prototype]) {
+    for (const key of ownKeys(holder)) {
+      if (holder === Interface ? ofEachClass.has(key) : key === 'constructor') continue;
+      defineProperty(holder, key, { ...getOwnPropertyDescriptor(holder, key), enumerable: true });
+    }
+    for (const { 0: constant, 1: value } of constants) defineProperty(holder, constant, { value, enumerable: true });
+  }
+  defineProperty(prototype, toStringTag, { value: name, configurable: true });
+  defineProperty(globalThis, name, { value: Interface, writable: true, configurable: true });
+}
+
+function isObject(value) { return (typeof value === 'object' && value !== null) || typeof value === 'function'; }
+
+function needArguments(given, needed, where) {
+  if (given < needed) {
+    const needs = needed === 1 ? '1 argument' : `${needed} arguments`;
+    throw new TypeErrorConstructor(`${where}: ${needs} required, but only ${given} present`);
+  }
+}
+
+const nothing = freeze({ __proto__: null });
+
+// The value of a dictionary's members can be read off what this returns.
+function toDictionary(value, where) {
+  if (value === undefined || value === null) return nothing;
+  if (!isObject(value)) throw new TypeErrorConstructor(`${where}: the options must be an object`);
+  return value;
+}
+
+runtime.webIdl = { makeSlot, publish, isObject, needArguments, toDictionary };
