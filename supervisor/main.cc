@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <memory>
 
+#include "ipc/text.h"
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
 #include "sandbox/privileges.h"
@@ -21,6 +22,7 @@
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
 #include "supervisor/options.h"
+#include "supervisor/settings_file.h"
 #include "supervisor/shell.h"
 #include "supervisor/supervisor.h"
 
@@ -135,6 +137,19 @@ std::vector<std::string> worker_arguments(const Options& options) {
   return arguments;
 }
 
+// The old settings stay where the new ones are not in order.
+void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
+  const std::string path = ipc::printable(file.path().string(), ipc::Newlines::escape);
+  auto settings = file.read(broker.open_settings());
+  if (!settings) {
+    for (const std::string& error : settings.error()) spdlog::error("{}", error);
+    return spdlog::error("SIGHUP: {} is not in order, the settings stay as they were", path);
+  }
+  const std::size_t tables = settings->table_count();
+  supervisor.apply(std::move(*settings));
+  spdlog::info("settings reloaded from {}: {} modules or versions have their own", path, tables);
+}
+
 // s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
 void announce_ready(std::optional<int> fd) {
   if (!fd) return;
@@ -153,6 +168,16 @@ int main(int argc, char** argv) {
   close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
   set_up_log(options.log_level);
   const std::size_t descriptors = raise_descriptor_limit();
+
+  const SupervisorOptions options_of_supervisor = supervisor_options(options, descriptors);
+  const bool has_config = !options.config.empty();
+  const SettingsFile settings_file(options.config, options.module_defaults,
+                                   options_of_supervisor.scheduler.max_workers);
+  auto settings = has_config ? settings_file.read(settings_file.open()) : Settings(options.module_defaults);
+  if (!settings) {
+    for (const std::string& error : settings.error()) fmt::print(stderr, "{}\n", error);
+    return 2;
+  }
 
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
@@ -181,17 +206,18 @@ int main(int argc, char** argv) {
     return allowed;
   };
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
-  const SupervisorOptions options_of_supervisor = supervisor_options(options, descriptors);
   // From here on, what needs more rights than to serve calls is the broker's to do.
-  auto broker = Broker::start({.program = options.worker_program,
-                               .arguments = worker_arguments(options),
-                               // A zygote that was replaced lives as long as its last worker.
-                               .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
-                               .open_module = [&](const ModuleName& name) { return sources.open(name); },
-                               .remove_socket =
-                                   [&] {
-                                     if (listener) listener->remove_files();
-                                   }});
+  auto broker = Broker::start(
+      {.program = options.worker_program,
+       .arguments = worker_arguments(options),
+       // A zygote that was replaced lives as long as its last worker.
+       .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
+       .open_module = [&](const ModuleName& name) { return sources.open(name); },
+       .open_settings = has_config ? [&] { return settings_file.open(); } : decltype(Broker::Duties::open_settings)(),
+       .remove_socket =
+           [&] {
+             if (listener) listener->remove_files();
+           }});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;
@@ -200,7 +226,7 @@ int main(int argc, char** argv) {
   if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
 
   int status = 0;
-  asio::signal_set signals(io, SIGTERM, SIGINT);
+  asio::signal_set signals(io, SIGTERM, SIGINT), hangups(io, SIGHUP);
   asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
   Supervisor supervisor(io, options_of_supervisor, sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
@@ -211,8 +237,10 @@ int main(int argc, char** argv) {
     boost::system::error_code ignored;
     broker_end.close(ignored);
     signals.cancel();
+    hangups.cancel();
     io.stop();
   });
+  supervisor.apply(std::move(*settings));
 
   // Without the broker there is no zygote to be had any more, and the ones that were are gone with it.
   std::function<void()> await_brokers_end = [&] {
@@ -237,6 +265,19 @@ int main(int argc, char** argv) {
     });
   };
   await_signal();
+
+  std::function<void()> await_hangup = [&] {
+    hangups.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      if (has_config) {
+        reload(settings_file, **broker, supervisor);
+      } else {
+        spdlog::info("SIGHUP: there are no settings to reload, for there is no --config");
+      }
+      await_hangup();
+    });
+  };
+  await_hangup();
 
   if (options.client_fd) {
     for (int fd : {options.client_fd.value(), options.ready_fd.value_or(-1)}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);

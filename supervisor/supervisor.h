@@ -19,6 +19,7 @@
 #include "supervisor/log_budget.h"
 #include "supervisor/module_source.h"
 #include "supervisor/scheduler.h"
+#include "supervisor/settings.h"
 #include "supervisor/turn.h"
 #include "supervisor/workers.h"
 
@@ -49,6 +50,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Serves a connected client, unless there are max_clients already: then it is told so and cut off. `left` is called
   // when it is gone.
   void add_client(Connection::Socket socket, std::function<void()> left = nullptr);
+
+  // What holds for single modules, from now on.
+  void apply(Settings settings) { settings_ = std::move(settings); }
 
   // Answers all open calls `unavailable` and finishes at once, with this reason.
   void end(std::string reason);
@@ -128,6 +132,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   boost::asio::io_context& io_;
   const SupervisorOptions options_;
+  Settings settings_;
   const Limits limits_;
   const ModuleSources& sources_;
   std::function<void(std::string)> finished_;
