@@ -21,6 +21,7 @@
 #include "supervisor/broker.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
+#include "supervisor/module_watch.h"
 #include "supervisor/options.h"
 #include "supervisor/settings_file.h"
 #include "supervisor/shell.h"
@@ -265,6 +266,12 @@ int main(int argc, char** argv) {
     });
   };
   await_signal();
+
+  ModuleWatch watch(io, {.changed = [&](const auto& files) { supervisor.module_files_changed(files); },
+                         .everything_may_have_changed = [&] { supervisor.all_module_files_may_have_changed(); }});
+  if (!options.modules.empty()) watch.watch(options.modules);
+  for (const auto& [name, file] : options.module_files) watch.watch(file.parent_path());
+  watch.start();
 
   std::function<void()> await_hangup = [&] {
     hangups.async_wait([&](const boost::system::error_code& error, int) {

@@ -94,6 +94,14 @@ void Supervisor::start(std::function<void()> ready) {
   workers_.start();
 }
 
+void Supervisor::module_files_changed(const std::set<std::string>& files) {
+  for (const ModuleName* name : module_names_) {
+    if (files.contains(sources_.file_of(*name))) spdlog::debug("{}: its file may have changed", to_string(*name));
+  }
+}
+
+void Supervisor::all_module_files_may_have_changed() { spdlog::debug("the file of any module may have changed"); }
+
 // --- clients -------------------------------------------------------------------------------------------------------
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -53,6 +54,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   // What holds for single modules, from now on.
   void apply(Settings settings) { settings_ = std::move(settings); }
+
+  // These files, of modules or not, are not what they were; and, without telling which: any may not be.
+  void module_files_changed(const std::set<std::string>& files);
+  void all_module_files_may_have_changed();
 
   // Answers all open calls `unavailable` and finishes at once, with this reason.
   void end(std::string reason);
