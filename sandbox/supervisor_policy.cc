@@ -42,7 +42,8 @@ constexpr PolicyRow kPolicy[] = {
     {"pidfd_send_signal", kAnyArguments, "stops and kills workers, by the pidfds that zygotes send"},
     {"wait4", kAnyArguments, "the broker's end"},
 
-    {"read", kAnyArguments, "modules that the broker has opened, signals and timers"},
+    {"read", kAnyArguments,
+     "modules and settings that the broker has opened, signals, timers, and what inotify(7) tells"},
     {"pread64", kAnyArguments, "what the broker has opened of /proc for a worker"},
     {"write", kAnyArguments, "the log, --ready-fd, and waking the event loop"},
     {"writev", kAnyArguments, "the log, as the C library writes it"},

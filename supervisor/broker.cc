@@ -116,6 +116,11 @@ tl::expected<UniqueFd, int> Broker::open_module(const ipc::ModuleName& name) {
   return ask_for_file(request);
 }
 
+tl::expected<UniqueFd, int> Broker::open_settings() {
+  BrokerRequest request{BrokerRequest::Kind::open_settings};
+  return ask_for_file(request);
+}
+
 Broker::Sight Broker::look_at(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::look_at};
   BrokerAnswer answer;

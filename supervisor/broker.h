@@ -1,6 +1,7 @@
 // What the supervisor may no longer do itself once it has given up its rights, done by a process that keeps them: start
-// zygotes, open modules' files, look into its workers' memory, remove the socket. The broker does these things and
-// nothing else; it believes nothing that it is asked, for the one who asks reads what clients and workers send.
+// zygotes, open modules' files and the settings file, look into its workers' memory, remove the socket. The broker does
+// these things and nothing else; it believes nothing that it is asked, for the one who asks reads what clients and
+// workers send.
 #pragma once
 
 #include <filesystem>
@@ -30,6 +31,7 @@ class Broker {
     std::vector<std::string> arguments;  // for it, besides those that differ from one start to the next
     std::size_t max_programs = 16;       // at a time; a start beyond it fails
     std::function<tl::expected<UniqueFd, int>(const ipc::ModuleName&)> open_module;  // else an errno value
+    std::function<tl::expected<UniqueFd, int>()> open_settings;                      // the same; none: there are none
     std::function<void()> remove_socket;
   };
 
@@ -50,6 +52,9 @@ class Broker {
   // As Duties::open_module. EAGAIN: the broker takes too long, as with a file system that hangs; until it has answered,
   // whatever it is asked fails so at once.
   tl::expected<UniqueFd, int> open_module(const ipc::ModuleName& name);
+
+  // As Duties::open_settings: the file that is in its place now. Fails as open_module() does.
+  tl::expected<UniqueFd, int> open_settings();
 
   struct Sight {
     pid_t pid = 0;   // as the supervisor's pid namespace has it; 0: it is gone, or none of the broker's

@@ -89,7 +89,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   ::prctl(PR_SET_DUMPABLE, 0);
   // What a terminal sends to its foreground, or a service manager to all processes, is for the supervisor to act on.
   ::setsid();
-  ::signal(SIGTERM, SIG_IGN);
+  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
@@ -177,6 +177,13 @@ UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vecto
     }
     case Kind::open_module:
       return open_module(request, answer);
+    case Kind::open_settings: {
+      if (!duties_.open_settings) break;
+      auto opened = duties_.open_settings();
+      if (opened) return std::move(*opened);
+      answer.error = opened.error();
+      return UniqueFd();
+    }
     case Kind::start_zygote:
       break;
   }

@@ -16,7 +16,7 @@ namespace holdfast::supervisor {
 // One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at and
 // open_memory, a pidfd.
 struct BrokerRequest {
-  enum class Kind : std::uint32_t { start_zygote, open_module, look_at, open_memory, remove_socket };
+  enum class Kind : std::uint32_t { start_zygote, open_module, look_at, open_memory, remove_socket, open_settings };
   static constexpr std::size_t kMaxNameBytes = 256;
 
   Kind kind{};

@@ -15,13 +15,16 @@
 #include <memory>
 #include <thread>
 
+#include "ipc/text.h"
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
+#include "supervisor/module_watch.h"
 #include "supervisor/options.h"
+#include "supervisor/settings_file.h"
 #include "supervisor/shell.h"
 #include "supervisor/supervisor.h"
 
@@ -103,18 +106,24 @@ void close_all_but(std::vector<int> kept) {
   ::close_range(begin, ~0U, 0);
 }
 
-SupervisorOptions supervisor_options(const Options& options, const Settings& settings, std::size_t descriptors) {
+SchedulerOptions scheduler_options(const Options& options) {
+  SchedulerOptions result;
+  result.max_workers =
+      options.max_workers ? *options.max_workers : default_max_workers(options.module_defaults.memory_bytes);
+  result.standby = options.standby;
+  result.max_standby = std::max(options.standby_max, options.standby);
+  result.cores = std::max(std::thread::hardware_concurrency(), 1u);
+  result.client_queue_limit = options.client_queue_limit;
+  result.total_queue_limit = options.total_queue_limit;
+  result.slice = options.slice;
+  result.module = options.module_defaults;
+  return result;
+}
+
+SupervisorOptions supervisor_options(const Options& options, const SchedulerOptions& scheduler,
+                                     const Settings& settings, std::size_t descriptors) {
   SupervisorOptions result;
-  const ModuleSettings& defaults = options.module_defaults;
-  SchedulerOptions& scheduler = result.scheduler;
-  scheduler.max_workers = options.max_workers ? *options.max_workers : default_max_workers(defaults.memory_bytes);
-  scheduler.standby = options.standby;
-  scheduler.max_standby = std::max(options.standby_max, options.standby);
-  scheduler.cores = std::max(std::thread::hardware_concurrency(), 1u);
-  scheduler.client_queue_limit = options.client_queue_limit;
-  scheduler.total_queue_limit = options.total_queue_limit;
-  scheduler.slice = options.slice;
-  scheduler.module = defaults;
+  result.scheduler = scheduler;
   result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
   result.workers.largest_memory_bytes = settings.largest_memory();
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
@@ -142,6 +151,21 @@ std::vector<std::string> worker_arguments(const Options& options, std::uint64_t 
   return arguments;
 }
 
+// The old settings stay where the new ones are not in order.
+void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
+  const std::string path = ipc::printable(file.path().string(), ipc::Newlines::escape);
+  auto settings = file.read(broker.open_settings());
+  if (!settings) {
+    for (const std::string& error : settings.error()) spdlog::error("{}", error);
+    return spdlog::error("SIGHUP: {} is not in order, the settings stay as they were", path);
+  }
+  const std::size_t tables = settings->table_count();
+  if (const auto problem = supervisor.apply(std::move(*settings))) {
+    return spdlog::error("SIGHUP: {}: {}; the settings stay as they were", path, *problem);
+  }
+  spdlog::info("settings reloaded from {}: {} modules or versions have their own", path, tables);
+}
+
 // s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
 void announce_ready(std::optional<int> fd) {
   if (!fd) return;
@@ -160,6 +184,18 @@ int main(int argc, char** argv) {
   close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
   set_up_log(options.log_level);
   const std::size_t descriptors = raise_descriptor_limit();
+
+  const SchedulerOptions options_of_scheduler = scheduler_options(options);
+  const bool has_config = !options.config.empty();
+  const SettingsFile settings_file(options.config, options.module_defaults,
+                                   options_of_scheduler.max_workers);
+  auto settings = has_config ? settings_file.read(settings_file.open()) : Settings(options.module_defaults);
+  if (!settings) {
+    for (const std::string& error : settings.error()) fmt::print(stderr, "{}\n", error);
+    return 2;
+  }
+  const SupervisorOptions options_of_supervisor =
+      supervisor_options(options, options_of_scheduler, *settings, descriptors);
 
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
@@ -188,18 +224,18 @@ int main(int argc, char** argv) {
     return allowed;
   };
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
-  const Settings settings(options.module_defaults);
-  const SupervisorOptions options_of_supervisor = supervisor_options(options, settings, descriptors);
   // From here on, what needs more rights than to serve calls is the broker's to do.
-  auto broker = Broker::start({.program = options.worker_program,
-                               .arguments = worker_arguments(options, settings.largest_memory()),
-                               // A zygote that was replaced lives as long as its last worker.
-                               .max_programs = options_of_supervisor.scheduler.max_workers + options.standby + 16,
-                               .open_module = [&](const ModuleName& name) { return sources.open(name); },
-                               .remove_socket =
-                                   [&] {
-                                     if (listener) listener->remove_files();
-                                   }});
+  auto broker = Broker::start(
+      {.program = options.worker_program,
+       .arguments = worker_arguments(options, settings->largest_memory()),
+       // A zygote that was replaced lives as long as its last worker.
+       .max_programs = options_of_scheduler.max_workers + options.standby + 16,
+       .open_module = [&](const ModuleName& name) { return sources.open(name); },
+       .open_settings = has_config ? [&] { return settings_file.open(); } : decltype(Broker::Duties::open_settings)(),
+       .remove_socket =
+           [&] {
+             if (listener) listener->remove_files();
+           }});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;
@@ -208,7 +244,7 @@ int main(int argc, char** argv) {
   if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
 
   int status = 0;
-  asio::signal_set signals(io, SIGTERM, SIGINT);
+  asio::signal_set signals(io, SIGTERM, SIGINT), hangups(io, SIGHUP);
   asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
   Supervisor supervisor(io, options_of_supervisor, sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
@@ -219,6 +255,7 @@ int main(int argc, char** argv) {
     boost::system::error_code ignored;
     broker_end.close(ignored);
     signals.cancel();
+    hangups.cancel();
     io.stop();
   });
 
@@ -245,6 +282,25 @@ int main(int argc, char** argv) {
     });
   };
   await_signal();
+
+  ModuleWatch watch(io, {.changed = [&](const auto& files) { supervisor.module_files_changed(files); },
+                         .everything_may_have_changed = [&] { supervisor.all_module_files_may_have_changed(); }});
+  if (!options.modules.empty()) watch.watch(options.modules);
+  for (const auto& [name, file] : options.module_files) watch.watch(file.parent_path());
+  watch.start();
+
+  std::function<void()> await_hangup = [&] {
+    hangups.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      if (has_config) {
+        reload(settings_file, **broker, supervisor);
+      } else {
+        spdlog::info("SIGHUP: there are no settings to reload, for there is no --config");
+      }
+      await_hangup();
+    });
+  };
+  await_hangup();
 
   if (options.client_fd) {
     for (int fd : {options.client_fd.value(), options.ready_fd.value_or(-1)}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);

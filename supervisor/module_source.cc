@@ -2,15 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "ipc/file_status.h"
 #include "ipc/unique_fd.h"
-#include "ipc/units.h"
+#include "supervisor/file_text.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -64,26 +61,9 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
     }
     return tl::unexpected(std::move(error));
   }
-  const UniqueFd file = std::move(*opened);
-  struct stat status;
-  if (!file_status(file, status)) return tl::unexpected(unusable(name, std::strerror(errno)));
-  if (!S_ISREG(status.st_mode)) return tl::unexpected(unusable(name, "it is not a regular file"));
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size > kMaxSourceBytes) {
-    return tl::unexpected(unusable(name, fmt::format("it has {}; at most {} are allowed", ipc::format_size(size),
-                                                     ipc::format_size(kMaxSourceBytes))));
-  }
-  ModuleSource source{path_of(name).filename().string(), std::string(size, '\0')};
-  std::size_t done = 0;
-  while (done < source.text.size()) {
-    const ssize_t count = ::read(file.get(), source.text.data() + done, source.text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return tl::unexpected(unusable(name, std::strerror(errno)));
-    if (count == 0) break;  // it became shorter meanwhile
-    done += static_cast<std::size_t>(count);
-  }
-  source.text.resize(done);
-  return source;
+  auto text = file_text(*opened, kMaxSourceBytes);
+  if (!text) return tl::unexpected(unusable(name, text.error()));
+  return ModuleSource{path_of(name).filename().string(), std::move(*text)};
 }
 
 }  // namespace holdfast::supervisor

@@ -38,6 +38,10 @@ class ModuleSources {
   // From now on files are opened by `open`: this process may no longer do that itself.
   void set_open(Open open) { open_ = std::move(open); }
 
+  // The path of the file that is `name`'s if it is there, as ModuleWatch tells of it; empty: none can be. More than one
+  // name may have the same file: "a-b" in version "c" and "a" in version "b-c".
+  std::string file_of(const ModuleName& name) const { return path_of(name).lexically_normal().string(); }
+
   // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
   bool contains(const ModuleName& name) const;
 

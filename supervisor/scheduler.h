@@ -61,8 +61,8 @@ struct SchedulerOptions {
   std::size_t total_queue_limit = 100'000;
   // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
   Duration slice = std::chrono::milliseconds(100);
-  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
-  // worker itself leaves a function that was told to stop.
+  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the time
+  // that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not stuck.
   Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);

@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -20,6 +21,7 @@ constexpr std::size_t kMaxFunctionBytes = 256;
 constexpr std::chrono::seconds kHelloPatience{10};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
+static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
 // What a caller that met that is told to wait: a few hundred calls are served meanwhile.
 constexpr std::chrono::milliseconds kRetryAfter{100};
 
@@ -40,6 +42,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       turn_(io),
       scheduler_(options.scheduler),
       workers_(io, turn_, broker, options.workers, *this),
+      own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       timer_(io) {
   turn_.set_last([this] { end_of_turn(); });
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -62,8 +63,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Nothing of it is done, and the reason returned, if a module is to have more memory than the workers were made for.
   std::optional<std::string> apply(Settings settings);
 
-  // The file of a module has changed, or is gone, or may have: a module whose content is another is loaded anew.
-  void module_file_changed(const ModuleName& name);
+  // These files, of modules or not, are not what they were; and, without telling which: any may not be. A module whose
+  // content is another is loaded anew; its workers finish the calls that they have.
+  void module_files_changed(const std::set<std::string>& files);
   void all_module_files_may_have_changed();
 
   // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
@@ -118,6 +120,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   // --- what can be seen (supervisor_views.cc)
   ipc::WorkerList list_workers() override;
+  ipc::Stats stats() override;
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
   // --- module sources (supervisor_sources.cc)
@@ -194,6 +197,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Modules modules_;
   std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
   std::uint64_t forks_ = 0;
+  const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;
 
   boost::asio::steady_timer timer_;

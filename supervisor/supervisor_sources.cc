@@ -32,8 +32,10 @@ void Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
   module.content = content;
 }
 
-void Supervisor::module_file_changed(const ModuleName& name) {
-  if (KnownModule* module = modules_.find(name)) check_content(*module);
+void Supervisor::module_files_changed(const std::set<std::string>& files) {
+  for (const auto& [name, module] : modules_.all()) {
+    if (files.contains(sources_.file_of(name))) check_content(*module);
+  }
   carry_out();
 }
 

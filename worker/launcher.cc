@@ -52,8 +52,8 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   const bool was_root = ::geteuid() == 0;
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options, sandbox::new_session());
-  ::signal(SIGTERM, SIG_IGN);  // for the supervisor to act on
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
+  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);  // for the supervisor to act on
+  ::signal(SIGCHLD, SIG_DFL);                                      // ignored, it would leave nothing to wait for
   require(options, sandbox::enter_namespaces());
   require(options, sandbox::die_with_parent(ipc::kLauncherEndSignal));
   // Held back from here on, so that none can come before wait_for() waits for it.

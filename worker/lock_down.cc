@@ -72,7 +72,8 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   if (closed) socket = sandbox::kKeptDescriptor;
   lock(closed);
   lock(sandbox::reset_signals());
-  ::signal(SIGTERM, SIG_IGN);  // of a service manager to all processes: for the supervisor to act on
+  // Of a service manager to all processes: for the supervisor to act on.
+  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   lock(sandbox::die_with_parent(SIGKILL));
   if (::getppid() != parent) ::_exit(0);  // it died before that took effect
   lock(sandbox::apply_limits(lockdown.limits));

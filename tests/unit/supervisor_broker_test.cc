@@ -17,6 +17,7 @@
 #include "supervisor/broker.h"
 #include "supervisor/broker_process.h"
 #include "supervisor/module_source.h"
+#include "supervisor/settings_file.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {
@@ -61,6 +62,22 @@ TEST_CASE("the broker opens the files of modules, and tells why it cannot") {
   REQUIRE(file.has_value());
   CHECK(contents(*file) == "the source");
   CHECK(broker->open_module({"sum", "v2"}).error() == ENOENT);
+}
+
+TEST_CASE("the broker opens the settings file that is in its place now, and no other") {
+  const TemporaryFolder folder;
+  const SettingsFile settings(folder.write("settings.toml", "old"), {}, 1);
+  const auto broker = start({.open_settings = [&] { return settings.open(); }});
+  CHECK(contents(broker->open_settings().value()) == "old");
+  std::filesystem::rename(folder.write("next.toml", "new"), settings.path());
+  CHECK(contents(broker->open_settings().value()) == "new");
+  std::filesystem::remove(settings.path());
+  CHECK(broker->open_settings().error() == ENOENT);
+}
+
+TEST_CASE("a broker that was told of no settings file opens none") {
+  const auto broker = start({});
+  CHECK(broker->open_settings().error() == EINVAL);
 }
 
 TEST_CASE("the broker asks for nothing whose name is no module's") {

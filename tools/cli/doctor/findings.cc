@@ -97,7 +97,7 @@ class Examiner {
 
   void process() {
     expect_field("process", "one thread", worker_, "Threads", "1");
-    expect_field("process", "only SIGTERM ignored", worker_, "SigIgn", "0000000000004000");
+    expect_field("process", "only SIGTERM and SIGHUP ignored", worker_, "SigIgn", "0000000000004001");
     expect_field("process", "no signal blocked", worker_, "SigBlk", "0000000000000000");
     expect_known("process", "no terminal", worker_.has_terminal ? std::optional(!*worker_.has_terminal) : std::nullopt,
                  "none", "one");

@@ -1,0 +1,16 @@
+// What stands in a file that somebody else has opened.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "ipc/unique_fd.h"
+
+namespace holdfast::supervisor {
+
+// The whole text of a regular file of at most `max_bytes`, from where `file` stands. The error goes on a sentence about
+// the file: "it is not a regular file". Makes no system call that takes a path.
+tl::expected<std::string, std::string> file_text(const UniqueFd& file, std::uint64_t max_bytes);
+
+}  // namespace holdfast::supervisor
