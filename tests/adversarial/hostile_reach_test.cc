@@ -135,6 +135,10 @@ constexpr const char* kWalk = R"js(
         try { bad(); } catch (error) { all.push(error); }
       }
       all.push(setTimeout(() => {}, 1), console.log(1), queueMicrotask(() => {}), await null);
+      all.push(context.signal, AbortSignal.any([context.signal]), AbortSignal.timeout(1), AbortSignal.abort().reason);
+      const target = new EventTarget();
+      target.addEventListener('x', function (...given) { all.push(this, ...given); });
+      target.dispatchEvent(new Event('x'));
       return all;
     }
 )js";
@@ -143,7 +147,8 @@ TEST_CASE("nothing that a module can walk to is of the runtime's insides") {
   Ring ring(std::string(kWalk) + R"js(
       exports.walk = async (payload, context) => {
         const inside = ['settle', 'setTimer', 'clearTimer', 'enqueueMicrotask', 'describeError', 'findUnserializable', 'watch',
-                        'makeContext', 'isError', 'mostShown'];
+                        'makeContext', 'isError', 'mostShown', 'takeSignal', 'clockAt', 'timeOrigin', 'abortCall', 'makeSignal',
+                        'makeTarget', 'addAlgorithm', 'Slot'];
         const found = [], seen = everything(await roots(context));
         for (const value of seen) {
           for (const key of inside) if (Object.hasOwn(value, key)) found.push(key);
