@@ -85,7 +85,7 @@ void add_duration(CLI::App& app, Options& options, const char* shown_default) {
 
 void add_common(CLI::App& app, Options& options) {
   app.add_flag("--json", options.as_json, "figures as one JSON object");
-  app.add_flag("--verbose", options.is_verbose, "tell each act on standard error");
+  app.add_flag("--verbose", options.is_verbose, "tell each act, and the end of holdfastd's log, on standard error");
   app.add_flag("--as-nobody", options.as_nobody, "run holdfastd as nobody; needs root");
 }
 
@@ -105,8 +105,8 @@ int run_form(const Options& options, Clock::duration duration, const std::string
   report.figure("took, s", std::chrono::duration<double>(Clock::now() - begin).count());
   if (is_interrupted()) report.figure("interrupted", true);
   show_progress("");
-  if (!report.held()) {
-    fmt::print(stderr, "the last acts:\n{}", report.last_notes());
+  if (!report.held() || options.is_verbose) {
+    if (!options.is_verbose) fmt::print(stderr, "the last acts:\n{}", report.last_notes());
     const std::string& logs = test::logs_of_this_test();
     constexpr std::size_t kMostBytes = 16 << 10;
     fmt::print(stderr, "the end of holdfastd's log:\n{}", logs.substr(logs.size() - std::min(logs.size(), kMostBytes)));

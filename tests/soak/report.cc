@@ -1,7 +1,9 @@
 #include "tests/soak/report.h"
 
+#include <chrono>
 #include <cstdio>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace holdfast::soak {
@@ -27,8 +29,12 @@ void Report::broken(const std::string& what) {
 
 void Report::note(const std::string& what) {
   const std::lock_guard lock(mutex_);
-  if (verbose_) fmt::print(stderr, "{}\n", what);
-  notes_.push_back(what);
+  // With the time of day, as in holdfastd's log.
+  const auto now = std::chrono::system_clock::now();
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  notes_.push_back(
+      fmt::format("{:%H:%M:%S}.{:03} {}", fmt::localtime(std::chrono::system_clock::to_time_t(now)), millis, what));
+  if (verbose_) fmt::print(stderr, "{}\n", notes_.back());
   if (notes_.size() > 2 * kMostNotes) notes_.erase(notes_.begin(), notes_.begin() + kMostNotes);
 }
 
