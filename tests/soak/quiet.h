@@ -25,7 +25,7 @@ struct Baseline {
 struct Measured {
   std::uint64_t supervisor_bytes = 0;  // anonymous
   std::uint64_t broker_bytes = 0;
-  Clock::duration latency{0};  // the median of plain calls
+  Clock::duration latency{0};  // of a plain call: the median of the best batch
 };
 
 class Quiet {
