@@ -4,11 +4,9 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "ipc/pidfd.h"
 #include "tests/soak/family.h"
-#include "tests/soak/resource_limits.h"
 #include "tests/support/processes.h"
 
 namespace holdfast::soak {
@@ -46,7 +44,6 @@ void ProcessActs::perform(const std::atomic<bool>& stop) {
 
 void ProcessActs::act() {
   const Family family = family_of(supervisor_);
-  // Each line draws one number from the seed and no more before it knows what to do, so that a run can be followed.
   switch (std::discrete_distribution<int>({20, 8, 5, 5, 3, 3, 2, 2, 4, 3, 3, 4, 2})(random_)) {
     case 0:
       return send("kill a worker", family.workers, SIGKILL);
@@ -65,15 +62,15 @@ void ProcessActs::act() {
     case 7:
       return stop_one("stop the broker", family.brokers, false);
     case 8:
-      return rob("take descriptors from holdfastd", {supervisor_}, RLIMIT_NOFILE);
+      return rob("take descriptors from holdfastd", {supervisor_}, kOpenFiles);
     case 9:
-      return rob("take descriptors from a zygote", family.zygotes, RLIMIT_NOFILE);
+      return rob("take descriptors from a zygote", family.zygotes, kOpenFiles);
     case 10:
-      return rob("take descriptors from the broker", family.brokers, RLIMIT_NOFILE);
+      return rob("take descriptors from the broker", family.brokers, kOpenFiles);
     case 11:
-      return rob("take processes from a zygote", family.zygotes, RLIMIT_NPROC);
+      return rob("take processes from a zygote", family.zygotes, kProcesses);
     case 12:
-      return rob("take address space from a zygote", family.zygotes, RLIMIT_AS);
+      return rob("take address space from a zygote", family.zygotes, kAddressSpace);
   }
 }
 
@@ -104,13 +101,13 @@ void ProcessActs::stop_one(const std::string& what, const std::vector<pid_t>& am
   if (!for_good) stopped_.push_back({std::move(process), Clock::now() + milliseconds(between(random_, 50, longest))});
 }
 
-void ProcessActs::rob(const std::string& what, const std::vector<pid_t>& among, __rlimit_resource resource) {
+void ProcessActs::rob(const std::string& what, const std::vector<pid_t>& among, const Resource& resource) {
   if (among.empty()) return;
   const pid_t pid = among[between(random_, 0, among.size() - 1)];
   // Sometimes a few are left.
   const std::size_t left = between(random_, 0, 3);
   rlim_t value = 1;  // of processes, and of address space: it has more than that
-  if (resource == RLIMIT_NOFILE) value = test::descriptors_of(pid).size() + left;
+  if (resource.number == RLIMIT_NOFILE) value = test::descriptors_of(pid).size() + left;
   disturbances_ |= kResourcesRanOut | kProcessesDied;
   told(what, pid);
   const LoweredLimit lowered(pid, resource, value);

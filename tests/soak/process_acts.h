@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "ipc/unique_fd.h"
 #include "tests/soak/kinds.h"
+#include "tests/soak/resource_limits.h"
 #include "tests/soak/run.h"
 
 namespace holdfast::soak {
@@ -37,7 +37,7 @@ class ProcessActs {
   void act();
   void send(const std::string& what, const std::vector<pid_t>& among, int signal);
   void stop_one(const std::string& what, const std::vector<pid_t>& among, bool for_good);
-  void rob(const std::string& what, const std::vector<pid_t>& among, __rlimit_resource resource);
+  void rob(const std::string& what, const std::vector<pid_t>& among, const Resource& resource);
   void let_go(bool all);
   void told(const std::string& what, pid_t pid);
 

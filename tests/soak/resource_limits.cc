@@ -43,23 +43,20 @@ int set_as_its_user(pid_t pid, __rlimit_resource resource, const rlimit& limit) 
 
 }  // namespace
 
-tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, __rlimit_resource resource, rlim_t value) {
+tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, const Resource& resource, rlim_t value) {
   // To read takes the same rights as to write, so the limit is read where everybody may.
-  const char* name = resource == RLIMIT_NOFILE  ? "Max open files"
-                     : resource == RLIMIT_NPROC ? "Max processes"
-                                                : "Max address space";
-  const auto [soft, hard] = test::limits_of(pid, name);
+  const auto [soft, hard] = test::limits_of(pid, resource.name);
   if (soft.empty()) return tl::unexpected(std::string("the process is gone"));
   const auto number = [](const std::string& text) { return text == "unlimited" ? RLIM_INFINITY : std::stoul(text); };
   const rlimit wanted = {std::min<rlim_t>(value, number(hard)), number(hard)};
   int problem = 0;
-  if (::prlimit(pid, resource, &wanted, nullptr) != 0) problem = errno;
-  if (problem == EPERM && ::geteuid() == 0) problem = set_as_its_user(pid, resource, wanted);
+  if (::prlimit(pid, resource.number, &wanted, nullptr) != 0) problem = errno;
+  if (problem == EPERM && ::geteuid() == 0) problem = set_as_its_user(pid, resource.number, wanted);
   if (problem != 0) return tl::unexpected(std::string(std::strerror(problem)));
   return number(soft);
 }
 
-LoweredLimit::LoweredLimit(pid_t pid, __rlimit_resource resource, rlim_t value) : pid_(pid), resource_(resource) {
+LoweredLimit::LoweredLimit(pid_t pid, const Resource& resource, rlim_t value) : pid_(pid), resource_(resource) {
   if (const auto before = set_soft_limit(pid, resource, value)) {
     before_ = *before;
   } else {

@@ -9,14 +9,22 @@
 
 namespace holdfast::soak {
 
+struct Resource {
+  __rlimit_resource number;
+  const char* name;  // in /proc/PID/limits
+};
+constexpr Resource kOpenFiles = {RLIMIT_NOFILE, "Max open files"};
+constexpr Resource kProcesses = {RLIMIT_NPROC, "Max processes"};
+constexpr Resource kAddressSpace = {RLIMIT_AS, "Max address space"};
+
 // Sets the soft limit of a running process, as far as its hard one allows, and returns the one that it had. Without
 // CAP_SYS_RESOURCE that is only for a process of the same user to do; a child of root becomes that user for it.
-tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, __rlimit_resource resource, rlim_t value);
+tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, const Resource& resource, rlim_t value);
 
 // Lowered while it lives.
 class LoweredLimit {
  public:
-  LoweredLimit(pid_t pid, __rlimit_resource resource, rlim_t value);
+  LoweredLimit(pid_t pid, const Resource& resource, rlim_t value);
   ~LoweredLimit();
   LoweredLimit(const LoweredLimit&) = delete;
   LoweredLimit& operator=(const LoweredLimit&) = delete;
@@ -26,7 +34,7 @@ class LoweredLimit {
 
  private:
   const pid_t pid_;
-  const __rlimit_resource resource_;
+  const Resource resource_;
   rlim_t before_ = 0;
   std::string problem_;
 };
