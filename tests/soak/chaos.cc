@@ -39,7 +39,7 @@ const std::vector<std::string> kFlags = {
 };
 
 constexpr Clock::duration kShortestRound = seconds(4);
-constexpr Clock::duration kLongestRound = seconds(60);
+constexpr Clock::duration kLongestRound = seconds(20);
 
 // In so many rounds nothing is done to processes, so that only errors of the calls' own are accepted. The first is one.
 constexpr std::size_t kCalmEvery = 6;
@@ -63,7 +63,7 @@ class Chaos {
     load.pause();
     (void)quiet.await("at the start");
     const auto begin = Clock::now();
-    const auto round = std::clamp<Clock::duration>(run_.duration / 5, kShortestRound, kLongestRound);
+    const auto round = std::clamp<Clock::duration>(run_.duration / 12, kShortestRound, kLongestRound);
     std::size_t number = 0;
     while (Clock::now() - begin < run_.duration && !is_interrupted()) {
       play_round(load, std::min(round, run_.duration - (Clock::now() - begin)), number % kCalmEvery == 0);
