@@ -1,11 +1,14 @@
 // soak: the chaos and soak test of Holdfast on its real programs. Run by tools/soak, and in short by tools/test.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <condition_variable>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
+#include <functional>
+#include <mutex>
 #include <random>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <doctest/doctest.h>
@@ -17,6 +20,7 @@
 #include "ipc/units.h"
 #include "tests/soak/forms.h"
 #include "tests/support/daemon.h"
+#include "tests/support/processes.h"
 
 namespace holdfast::soak {
 namespace {
@@ -27,14 +31,39 @@ volatile std::sig_atomic_t interrupted = 0;
 
 void on_interrupt(int) { interrupted = 1; }
 
-// Beyond what the form's own guards allow: whoever is not done by then hangs, and its processes die with this one.
+// Beyond what the form's own guards allow: whoever is not done by then hangs.
 constexpr std::chrono::seconds kBesidesDuration{300};
 
-void on_alarm(int) {
-  const char* text = "the soak test hangs\n";
-  (void)!::write(STDERR_FILENO, text, std::strlen(text));
-  ::_exit(1);
-}
+// Ends this program, and all that it started, if it is not gone in time. A holdfastd that was root's would outlive it:
+// by giving up its rights it has lost its parent-death signal (prctl(2)).
+class Watchdog {
+ public:
+  explicit Watchdog(Clock::duration time) : thread_([this, time] { watch(time); }) {}
+  ~Watchdog() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_done_ = true;
+    }
+    done_.notify_all();
+    thread_.join();
+  }
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+ private:
+  void watch(Clock::duration time) {
+    std::unique_lock lock(mutex_);
+    if (done_.wait_for(lock, time, [this] { return is_done_; })) return;
+    fmt::print(stderr, "broken: the soak test hangs\n");
+    for (pid_t process : test::descendants_of(::getpid())) ::kill(process, SIGKILL);
+    ::_exit(1);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool is_done_ = false;
+  std::thread thread_;
+};
 
 // What the tests' support asserts, outside of any test case.
 void on_assert(const doctest::AssertData& data) {
@@ -91,7 +120,7 @@ void add_common(CLI::App& app, Options& options) {
 
 int run_form(const Options& options, Clock::duration duration, const std::string& replay,
              const std::function<void(Run&)>& form) {
-  ::alarm(static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(duration + kBesidesDuration).count()));
+  const Watchdog watchdog(duration + kBesidesDuration);
   Report report(options.is_verbose);
   Run run{.report = report, .seed = options.seed, .duration = duration, .as_nobody = options.as_nobody};
   fmt::print(stderr, "replay: {}\n", replay);
@@ -198,7 +227,6 @@ int main(int argc, char** argv) {
   interrupt.sa_handler = holdfast::soak::on_interrupt;
   ::sigaction(SIGINT, &interrupt, nullptr);
   ::sigaction(SIGTERM, &interrupt, nullptr);
-  ::signal(SIGALRM, holdfast::soak::on_alarm);
   ::signal(SIGPIPE, SIG_IGN);
   holdfast::soak::find_programs();
   return holdfast::soak::run(argc, argv);
