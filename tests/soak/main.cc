@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ipc/units.h"
@@ -89,6 +90,14 @@ void find_programs() {
   set("HOLDFAST_TEST_COMMAND", "tools/cli/holdfast");
 }
 
+// Each client takes one, and a thousand of them are more than the usual soft limit.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct Options {
   std::uint64_t seed = std::random_device()();
   std::chrono::nanoseconds duration{0};
@@ -141,14 +150,16 @@ int run_form(const Options& options, Clock::duration duration, const std::string
     fmt::print(stderr, "the end of holdfastd's log:\n{}", logs.substr(logs.size() - std::min(logs.size(), kMostBytes)));
   }
   report.print(options.as_json);
-  return report.held() ? 0 : 1;
+  if (!report.held()) return 1;
+  constexpr int kInterrupted = 128 + SIGINT;
+  return is_interrupted() ? kInterrupted : 0;
 }
 
 int run(int argc, char** argv) {
   Options options;
   CLI::App app("soak: chaos, and many modules and workers, on the real programs.");
   app.require_subcommand(1);
-  app.footer("Exit status: 0 everything held, 1 something did not, 2 usage.");
+  app.footer("Exit status: 0 everything held, 1 something did not, 2 usage, 130 interrupted; all held until then.");
   CLI::App& chaos = *app.add_subcommand("chaos", "kill, stop, rob and flood a supervisor that serves calls");
   chaos.add_option("--seed", options.seed, "of all that is chosen by chance (default: another each time)");
   add_duration(chaos, options, "1m");
@@ -228,6 +239,7 @@ int main(int argc, char** argv) {
   ::sigaction(SIGINT, &interrupt, nullptr);
   ::sigaction(SIGTERM, &interrupt, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  holdfast::soak::raise_descriptor_limit();
   holdfast::soak::find_programs();
   return holdfast::soak::run(argc, argv);
 }

@@ -172,8 +172,8 @@ Clock::duration Quiet::measure_latency() {
 }
 
 bool grows(const std::vector<std::uint64_t>& bytes) {
-  constexpr std::size_t kFirst = 2;
-  constexpr std::size_t kEnough = 8;
+  constexpr std::size_t kFirst = 1;
+  constexpr std::size_t kEnough = 4;
   if (bytes.size() < kEnough) return false;
   const std::size_t third = (bytes.size() - kFirst) / 3;
   const auto mean = [&](std::size_t begin) {
