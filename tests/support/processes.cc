@@ -88,6 +88,20 @@ bool is_running(pid_t pid) {
   return process && !has_ended(*process);
 }
 
+std::vector<pid_t> zombies_below(pid_t ancestor) {
+  const std::vector<Process> all = all_processes();
+  std::vector<pid_t> family = {ancestor};
+  std::vector<pid_t> zombies;
+  for (std::size_t i = 0; i < family.size(); ++i) {
+    for (const Process& process : all) {
+      if (process.parent != family[i]) continue;
+      (has_ended(process) ? zombies : family).push_back(process.pid);
+    }
+  }
+  std::sort(zombies.begin(), zombies.end());
+  return zombies;
+}
+
 std::string status_field(pid_t pid, const std::string& name) {
   std::istringstream status(read_file(proc_path(pid, "status")));
   for (std::string line; std::getline(status, line);) {

@@ -15,6 +15,9 @@ std::vector<pid_t> children_of(pid_t parent);
 std::vector<pid_t> descendants_of(pid_t ancestor);
 bool is_running(pid_t pid);
 
+// Processes below `ancestor` that have ended, and that nobody has waited for.
+std::vector<pid_t> zombies_below(pid_t ancestor);
+
 // A field of /proc/PID/status without the space around it: status_field(pid, "Seccomp") is "2". Empty if the process is
 // gone or the kernel has no such field.
 std::string status_field(pid_t pid, const std::string& name);

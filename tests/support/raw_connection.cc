@@ -45,27 +45,39 @@ void RawConnection::send(std::string_view bytes) {
 
 void RawConnection::finish_sending() { ::shutdown(socket_.get(), SHUT_WR); }
 
-std::string RawConnection::read_to_end() {
-  ipc::FrameReader in;
-  std::string protocol_error;
+RawConnection::Received RawConnection::receive(const std::function<void(const ipc::ServerMessage&)>& handle,
+                                               std::chrono::milliseconds timeout) {
+  pollfd wanted = {socket_.get(), POLLIN, 0};
+  int ready = 0;
+  while ((ready = ::poll(&wanted, 1, static_cast<int>(timeout.count()))) < 0 && errno == EINTR) {
+  }
+  if (ready == 0) return Received::nothing;
+  const auto space = in_.prepare();
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  // ECONNRESET: it closed the socket with something of ours unread.
+  if (count == 0 || (count < 0 && errno == ECONNRESET)) return Received::end;
+  REQUIRE(count > 0);
+  in_.commit(static_cast<std::size_t>(count));
   for (;;) {
-    pollfd wanted = {socket_.get(), POLLIN, 0};
-    REQUIRE_MESSAGE(::poll(&wanted, 1, kGuardMillis) == 1, "the supervisor does not close the connection");
-    const auto space = in.prepare();
-    const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
-    // ECONNRESET: it closed the socket with something of ours unread.
-    if (count == 0 || (count < 0 && errno == ECONNRESET)) return protocol_error;
-    REQUIRE(count > 0);
-    in.commit(static_cast<std::size_t>(count));
-    for (;;) {
-      const auto received = in.next();
-      REQUIRE(received.has_value());
-      if (!received->has_value()) break;
-      const auto message = ipc::decode_server_message(**received);
-      REQUIRE(message.has_value());
-      CHECK_MESSAGE(protocol_error.empty(), "a message after protocolError");
-      if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&*message)) protocol_error = violation->message;
-    }
+    const auto received = in_.next();
+    REQUIRE(received.has_value());
+    if (!received->has_value()) return Received::something;
+    const auto message = ipc::decode_server_message(**received);
+    REQUIRE(message.has_value());
+    handle(*message);
+  }
+}
+
+std::string RawConnection::read_to_end() {
+  std::string protocol_error;
+  const auto handle = [&](const ipc::ServerMessage& message) {
+    CHECK_MESSAGE(protocol_error.empty(), "a message after protocolError");
+    if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) protocol_error = violation->message;
+  };
+  for (;;) {
+    const Received received = receive(handle, kHangGuard);
+    if (received == Received::end) return protocol_error;
+    REQUIRE_MESSAGE(received == Received::something, "the supervisor does not close the connection");
   }
 }
 

@@ -1,7 +1,9 @@
 // A client that sends what it likes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,12 @@ class RawConnection {
   // No more will come.
   void finish_sending();
 
+  enum class Received { nothing, something, end };
+  // Waits until something arrives, and hands each message on that is complete then; what is handed on dies with the
+  // handler's return. `nothing`: the timeout is over; `end`: the supervisor has closed the connection. Fails the test
+  // if the supervisor breaks the protocol.
+  Received receive(const std::function<void(const ipc::ServerMessage&)>& handle, std::chrono::milliseconds timeout);
+
   // How a session ended that the supervisor closed: the text of its protocolError, or nothing if it sent none. Fails
   // the test if it does not close it.
   std::string read_to_end();
@@ -38,6 +46,7 @@ class RawConnection {
 
  private:
   UniqueFd socket_;
+  ipc::FrameReader in_;
 };
 
 // A frame with one segment of these words, its header in front.

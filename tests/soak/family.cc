@@ -1,0 +1,68 @@
+#include "tests/soak/family.h"
+
+#include <sstream>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/processes.h"
+
+namespace holdfast::soak {
+namespace {
+
+// "     1234 kB"
+std::uint64_t kilobytes(const std::string& text) {
+  std::istringstream stream(text);
+  std::uint64_t number = 0;
+  stream >> number;
+  return number * 1024;
+}
+
+std::vector<pid_t> children_of_all(const std::vector<pid_t>& parents) {
+  std::vector<pid_t> all;
+  for (pid_t parent : parents) {
+    for (pid_t child : test::children_of(parent)) all.push_back(child);
+  }
+  return all;
+}
+
+}  // namespace
+
+Family family_of(pid_t supervisor) {
+  Family family{.supervisor = supervisor};
+  family.brokers = test::children_of(supervisor);
+  family.launchers = children_of_all(family.brokers);
+  family.zygotes = children_of_all(family.launchers);
+  family.workers = children_of_all(family.zygotes);
+  return family;
+}
+
+void reap_orphans(pid_t kept) {
+  for (pid_t zombie : test::zombies_below(::getpid())) {
+    if (zombie != kept) ::waitpid(zombie, nullptr, WNOHANG);  // fails for what is not a child of this process
+  }
+}
+
+std::optional<Memory> memory_of(pid_t pid) {
+  std::istringstream lines(test::read_file("/proc/" + std::to_string(pid) + "/smaps_rollup"));
+  Memory memory;
+  bool is_found = false;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string name = line.substr(0, colon);
+    const std::string value = line.substr(colon + 1);
+    if (name == "Private_Clean" || name == "Private_Dirty") memory.private_bytes += kilobytes(value);
+    if (name == "Pss") {
+      memory.proportional_bytes = kilobytes(value);
+      is_found = true;
+    }
+  }
+  if (!is_found) return std::nullopt;
+  return memory;
+}
+
+std::uint64_t anonymous_bytes(pid_t pid) { return kilobytes(test::status_field(pid, "RssAnon")); }
+
+}  // namespace holdfast::soak

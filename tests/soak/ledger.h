@@ -1,0 +1,45 @@
+// The account of all calls: how many were made, what they came to, and how long the answers took. May be used by
+// several threads at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "ipc/client.h"
+#include "tests/soak/run.h"
+
+namespace holdfast::soak {
+
+class Ledger {
+ public:
+  void made(const std::string& kind);
+  void answered(const std::string& kind, const ipc::Answer& answer, Clock::duration wait);
+
+  std::uint64_t made() const;
+  std::uint64_t answered() const;
+  std::uint64_t results() const;
+  Clock::duration worst_wait() const;
+  // {kind: {"made": …, "result": …, CODE: …}}
+  nlohmann::ordered_json by_kind() const;
+
+ private:
+  struct Row {
+    std::uint64_t made = 0;
+    std::uint64_t results = 0;
+    std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};
+  };
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Row> rows_;
+  std::uint64_t made_ = 0;
+  std::uint64_t answered_ = 0;
+  std::uint64_t results_ = 0;
+  Clock::duration worst_wait_{0};
+};
+
+}  // namespace holdfast::soak

@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include "ipc/client.h"
+#include "tests/soak/forms.h"
+#include "tests/soak/observer.h"
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+
+namespace holdfast::soak {
+namespace {
+
+// A call waits for its turn among all modules that have none; no machine is so slow.
+constexpr std::chrono::seconds kLongestWait{60};
+
+// 1 is the same share for each, 1/n all for one (Jain, Chiu, Hawe 1984).
+constexpr double kLeastFairness = 0.9;
+
+// The client of one module.
+struct Asker {
+  Asker(std::string module_name, ipc::Client connected)
+      : module(std::move(module_name)), client(std::move(connected)) {}
+
+  std::string module;
+  ipc::Client client;
+  std::uint64_t answered = 0;
+  std::uint64_t started = 0;
+  Clock::time_point since;
+  Clock::duration longest{0};
+};
+
+class ManyModules {
+ public:
+  ManyModules(Run& run, const test::Daemon& daemon, const std::vector<test::Module>& modules)
+      : run_(run), events_(::epoll_create1(EPOLL_CLOEXEC)) {
+    REQUIRE(static_cast<bool>(events_));
+    for (const test::Module& module : modules) {
+      askers_.push_back(std::make_unique<Asker>(module.name, daemon.connect()));
+      epoll_event wanted = {.events = EPOLLIN, .data = {.ptr = askers_.back().get()}};
+      REQUIRE(::epoll_ctl(events_.get(), EPOLL_CTL_ADD, askers_.back()->client.fd(), &wanted) == 0);
+    }
+  }
+
+  void run() {
+    begin_ = Clock::now();
+    for (auto& asker : askers_) {
+      ask(*asker);
+      serve(*asker);
+    }
+    auto next_line = begin_ + std::chrono::seconds(5);
+    while (Clock::now() - begin_ < run_.duration && !is_interrupted()) {
+      serve_events();
+      if (Clock::now() > next_line) {
+        show_progress(fmt::format("{:.0f} s: {} calls answered", in_millis(Clock::now() - begin_) / 1000, answered()));
+        next_line += std::chrono::seconds(5);
+      }
+    }
+    is_ending_ = true;
+    asked_for_ = Clock::now() - begin_;
+    const auto guard = Clock::now() + kLongestWait;
+    while (open_ > 0 && Clock::now() < guard) serve_events();
+    if (open_ > 0) run_.report.broken(fmt::format("{} calls are never answered", open_));
+  }
+
+  void report() const {
+    std::vector<double> counts;
+    Clock::duration longest{0};
+    for (const auto& asker : askers_) {
+      counts.push_back(static_cast<double>(asker->answered));
+      longest = std::max(longest, asker->longest);
+    }
+    const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
+    const double squares = std::inner_product(counts.begin(), counts.end(), counts.begin(), 0.0);
+    const double fairness = squares > 0 ? sum * sum / (static_cast<double>(counts.size()) * squares) : 0;
+    const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+    run_.report.figure("calls answered", static_cast<std::uint64_t>(sum));
+    run_.report.figure("calls each second", sum / (in_millis(asked_for_) / 1000));
+    run_.report.figure("calls of a module, least", *least);
+    run_.report.figure("calls of a module, most", *most);
+    run_.report.figure("Jain's fairness index", fairness);
+    run_.report.figure("longest wait, ms", in_millis(longest));
+    if (*least < 1) run_.report.broken("a module was never served");
+    if (fairness < kLeastFairness) {
+      run_.report.broken(fmt::format("the fairness index is {:.3f}, below {}", fairness, kLeastFairness));
+    }
+  }
+
+ private:
+  void ask(Asker& asker) {
+    asker.since = Clock::now();
+    ++asker.started;
+    ++open_;
+    const std::string payload = fmt::format("\"{}-{}\"", asker.module, asker.started);
+    const test::CallTo to{asker.module, "echo", payload, kLongestWait};
+    asker.client.start(to.request(), [this, &asker, payload](ipc::Answer answer) {
+      --open_;
+      asker.longest = std::max(asker.longest, Clock::now() - asker.since);
+      if (test::outcome(answer) == payload) {
+        if (!is_ending_) ++asker.answered;
+      } else {
+        run_.report.broken(fmt::format("module {}: {}", asker.module, test::outcome(answer)));
+      }
+      if (!is_ending_ && asker.client.connected()) ask(asker);
+    });
+  }
+
+  // Takes what has arrived, and sends what was started meanwhile.
+  void serve(Asker& asker) {
+    do {
+      asker.client.run_once(milliseconds(0));
+    } while (asker.client.connected() && asker.client.unsent_bytes() > 0);
+  }
+
+  void serve_events() {
+    constexpr int kMost = 64;
+    constexpr int kWaitMillis = 100;
+    epoll_event events[kMost];
+    const int count = ::epoll_wait(events_.get(), events, kMost, kWaitMillis);
+    for (int i = 0; i < count; ++i) serve(*static_cast<Asker*>(events[i].data.ptr));
+  }
+
+  std::uint64_t answered() const {
+    std::uint64_t sum = 0;
+    for (const auto& asker : askers_) sum += asker->answered;
+    return sum;
+  }
+
+  Run& run_;
+  UniqueFd events_;
+  std::vector<std::unique_ptr<Asker>> askers_;
+  std::size_t open_ = 0;
+  bool is_ending_ = false;  // answers no longer count, and no call is started
+  Clock::time_point begin_;
+  Clock::duration asked_for_{0};
+};
+
+}  // namespace
+
+void run_many_modules(Run& run, std::size_t modules, std::size_t workers) {
+  std::vector<test::Module> all;
+  for (std::size_t i = 0; i < modules; ++i)
+    all.push_back({fmt::format("m{:05}", i), "exports.echo = (payload) => payload;"});
+  test::Daemon daemon({.modules = all,
+                       .flags = {"--max-workers", std::to_string(workers), "--max-clients",
+                                 std::to_string(modules + 16), "--timeout", "60s", "--log-level", "warning"},
+                       .as_nobody = run.as_nobody});
+  {
+    ManyModules form(run, daemon, all);
+    const Observer observer(daemon.socket_path(), run);
+    form.run();
+    form.report();
+    observer.report();
+  }
+  daemon.stop();
+}
+
+}  // namespace holdfast::soak
