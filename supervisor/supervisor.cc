@@ -265,6 +265,13 @@ ipc::Stats Supervisor::stats() {
   return stats;
 }
 
+void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds) {
+  client.answer_registration(id, make_error(ipc::ErrorCode::permission_denied, "no client may load modules here"));
+}
+
+// No client was asked for any.
+void Supervisor::source_given(ClientSession&, std::uint64_t, const ipc::SourceOutcome&) {}
+
 // --- workers -------------------------------------------------------------------------------------------------------
 
 void Supervisor::zygote_ready() {

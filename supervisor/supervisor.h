@@ -86,6 +86,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_cancelled(ClientSession& client, CallId call) override;
   ipc::WorkerList list_workers() override;
   ipc::Stats stats() override;
+  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
+  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
   void client_left(ClientSession& client) override;
 
   void zygote_ready() override;
