@@ -22,7 +22,7 @@
 namespace holdfast::ipc {
 
 // Same number as protocolVersion in protocol.capnp, which a test compares.
-constexpr std::uint16_t kProtocolVersion = 1;
+constexpr std::uint16_t kProtocolVersion = 2;
 
 using Bytes = std::span<const std::byte>;
 

@@ -22,7 +22,7 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("holdfast::wire");
 
-const protocolVersion :UInt16 = 1;
+const protocolVersion :UInt16 = 2;
 # Raised when a message changes in a way that an older peer would misread.
 
 struct ClientMessage {
