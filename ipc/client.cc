@@ -161,7 +161,7 @@ Answer Client::call(const CallRequest& request) {
 
 std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   if (connected()) flush();
-  if (answered_.empty() && connected() && wait_for_socket(timeout)) {
+  if (answered_.empty() && wanted_.empty() && connected() && wait_for_socket(timeout)) {
     flush();
     if (connected()) receive();
   }
@@ -189,6 +189,45 @@ void Client::note_reply(Reply reply, Asked<Reply>& asked, const char* what) {
 tl::expected<WorkerList, Error> Client::list_workers() { return ask(ListWorkersRequest{}, lists_); }
 
 tl::expected<Stats, Error> Client::stats() { return ask(StatsRequest{}, stats_); }
+
+tl::expected<void, Error> Client::register_loader(LoadHandler handler, std::chrono::nanoseconds timeout) {
+  return register_as([handler = std::move(handler)](Client& client, std::uint64_t id,
+                                                    const ModuleName& name) { client.give_source(id, handler(name)); },
+                     timeout);
+}
+
+tl::expected<void, Error> Client::register_deferred_loader(DeferredLoadHandler handler,
+                                                           std::chrono::nanoseconds timeout) {
+  return register_as(
+      [handler = std::move(handler)](Client&, std::uint64_t id, const ModuleName& name) { handler(id, name); },
+      timeout);
+}
+
+tl::expected<void, Error> Client::register_as(Loader loader, std::chrono::nanoseconds timeout) {
+  // There before it is asked for: the first module may be wanted right behind the supervisor's word.
+  Loader previous = std::exchange(loader_, std::move(loader));
+  auto registered = ask(RegisterLoaderRequest{.id = 0, .timeout = timeout}, registrations_);
+  if (registered && !registered->error) return {};
+  loader_ = std::move(previous);
+  return tl::unexpected(registered ? std::move(*registered->error) : std::move(registered.error()));
+}
+
+void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
+  if (!connected()) return;
+  if (const auto* source = std::get_if<LoadedSource>(&outcome)) {
+    if (source->text.size() <= server_.max_source_bytes) {
+      return encode(out_, SourceReply{id, SourceCode{as_bytes(source->text), source->file_name}});
+    }
+    // Sent, it could be more than a frame may have, and end the session.
+    const std::string reason = fmt::format("the module's code has {} bytes; the supervisor accepts at most {}",
+                                           source->text.size(), server_.max_source_bytes);
+    return encode(out_, SourceReply{id, SourceFailed{reason}});
+  }
+  if (const auto* failure = std::get_if<LoadFailure>(&outcome)) {
+    return encode(out_, SourceReply{id, SourceFailed{failure->reason}});
+  }
+  encode(out_, SourceReply{id, SourceNotFound{}});
+}
 
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
@@ -261,6 +300,11 @@ void Client::handle(ServerMessage message) {
     note_reply(std::move(*workers), lists_, "a list of workers that was");
   } else if (auto* stats = std::get_if<Stats>(&message)) {
     note_reply(std::move(*stats), stats_, "statistics that were");
+  } else if (auto* registered = std::get_if<LoaderRegistered>(&message)) {
+    note_reply(std::move(*registered), registrations_, "a loader's registration that was");
+  } else if (auto* wanted = std::get_if<SourceWanted>(&message)) {
+    if (!loader_) return lose_connection("a module's code was asked for, and no loader is registered");
+    wanted_.push_back(std::move(*wanted));
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }
@@ -271,7 +315,15 @@ std::size_t Client::deliver() {
   auto answered = std::move(answered_);
   answered_.clear();
   for (auto& [handler, answer] : answered) handler(std::move(answer));
-  return answered.size();
+  std::size_t count = answered.size();
+  // One by one: a handler that waits for a call may be waiting for one of the others.
+  for (; !wanted_.empty(); ++count) {
+    const SourceWanted wanted = std::move(wanted_.front());
+    wanted_.pop_front();
+    const Loader loader = loader_;  // it may register another
+    loader(*this, wanted.id, wanted.name);
+  }
+  return count;
 }
 
 void Client::lose_connection(std::string reason) {
@@ -282,6 +334,7 @@ void Client::lose_connection(std::string reason) {
     answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
   }
   open_.clear();
+  wanted_.clear();
 }
 
 }  // namespace holdfast::ipc

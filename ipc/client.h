@@ -12,16 +12,19 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
 #include "ipc/frame.h"
+#include "ipc/module_name.h"
 #include "ipc/unique_fd.h"
 
 namespace holdfast::ipc {
@@ -51,6 +54,20 @@ class Answer : public tl::expected<Result, Error> {
   Usage usage;  // all 0 where the call never got to a worker, or the connection was lost
 };
 using AnswerHandler = std::function<void(Answer)>;
+
+// What a loader gives for a module: its code, or why there is none.
+struct LoadedSource {
+  std::string text;       // one JavaScript file in UTF-8
+  std::string file_name;  // what stacks show; empty: MODULE-VERSION.js
+};
+struct NoSuchModule {};
+struct LoadFailure {
+  std::string reason;  // for a person
+};
+using LoadOutcome = std::variant<LoadedSource, NoSuchModule, LoadFailure>;
+using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
+// The same for who has the outcome later: give_source() takes it, with this id.
+using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
 
 class Client {
  public:
@@ -82,7 +99,8 @@ class Client {
   void cancel(std::uint64_t id);
 
   // Sends what is unsent, waits until something arrives, a signal does or the timeout is over (nothing: for ever), and
-  // runs the handlers of the calls that were answered. Handlers may start further calls. Returns how many ran.
+  // runs the handlers of the calls that were answered and of the modules that are wanted. Handlers may start further
+  // calls. Returns how many ran.
   std::size_t run_once(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
   // The supervisor's worker processes; waits for the list, and lets other open calls be answered meanwhile.
@@ -90,6 +108,18 @@ class Client {
 
   // What the supervisor has counted; waits for it in the same way.
   tl::expected<Stats, Error> stats();
+
+  // Offers this client as a loader of modules and waits for the supervisor's word; permission_denied if it may not.
+  // From then on `handler` is run for each module that is wanted, wherever handlers of calls are; it must not throw.
+  // While it runs nothing else of this connection is served. The supervisor waits for an outcome for `timeout` at most,
+  // 0 for its default. A second time, `handler` takes the place of the one before.
+  tl::expected<void, Error> register_loader(LoadHandler handler, std::chrono::nanoseconds timeout = {});
+  tl::expected<void, Error> register_deferred_loader(DeferredLoadHandler handler,
+                                                     std::chrono::nanoseconds timeout = {});
+
+  // The outcome for the module that a deferred handler was asked for under this id, once for each, in any order. Never
+  // blocks, as start(). Code beyond server().max_source_bytes is not sent; the supervisor is told so as a failure.
+  void give_source(std::uint64_t id, const LoadOutcome& outcome);
 
   // Calls whose handler is still to be run.
   std::size_t open_calls() const { return open_.size() + answered_.size(); }
@@ -104,6 +134,9 @@ class Client {
   template <typename Reply>
   using Asked = std::unordered_map<std::uint64_t, std::optional<Reply>>;
 
+  // Takes the client as an argument, for it may have been moved since.
+  using Loader = std::function<void(Client&, std::uint64_t id, const ModuleName&)>;
+
   explicit Client(UniqueFd socket);
 
   static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
@@ -116,6 +149,7 @@ class Client {
   bool receive();
   std::size_t deliver();
   void handle(ServerMessage message);
+  tl::expected<void, Error> register_as(Loader loader, std::chrono::nanoseconds timeout);
   template <typename Request, typename Reply>
   tl::expected<Reply, Error> ask(Request request, Asked<Reply>& asked);
   template <typename Reply>
@@ -132,6 +166,9 @@ class Client {
   std::vector<std::pair<AnswerHandler, Answer>> answered_;  // not yet handed to their handlers
   Asked<WorkerList> lists_;
   Asked<Stats> stats_;
+  Asked<LoaderRegistered> registrations_;
+  Loader loader_;
+  std::deque<SourceWanted> wanted_;  // not yet handed to the loader
   std::string lost_because_;
 };
 

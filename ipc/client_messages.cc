@@ -11,9 +11,6 @@ namespace {
 
 constexpr std::uint16_t kExecutedCount = 3;
 
-// Longer timeouts than this (a year) mean the same to everyone and would overflow when added to a clock.
-constexpr std::uint64_t kLongestTimeoutNanos = 365ull * 24 * 3600 * 1'000'000'000;
-
 // A list may be written with one byte for an element, of which each would take a hundred here.
 constexpr unsigned kMaxWorkersListed = 65536;
 
@@ -54,7 +51,7 @@ tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader fr
   auto arguments = checked_enum<ArgumentStyle>(from.getArguments(), kArgumentStyleCount, "argument style");
   if (!arguments) return tl::unexpected(arguments.error());
   call.arguments = *arguments;
-  call.timeout = std::chrono::nanoseconds(std::min(from.getTimeoutNanos(), kLongestTimeoutNanos));
+  call.timeout = read_timeout(from.getTimeoutNanos());
   call.idempotent = from.getIdempotent();
   return call;
 }
@@ -156,6 +153,14 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
         return ListWorkersRequest{message.getListWorkers()};
       case wire::ClientMessage::STATS:
         return StatsRequest{message.getStats()};
+      case wire::ClientMessage::REGISTER_LOADER:
+        return RegisterLoaderRequest{message.getRegisterLoader().getId(),
+                                     read_timeout(message.getRegisterLoader().getTimeoutNanos())};
+      case wire::ClientMessage::SOURCE: {
+        auto source = read_source(message.getSource());
+        if (!source) return tl::unexpected(source.error());
+        return *source;
+      }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -167,8 +172,9 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
     switch (message.which()) {
       case wire::ServerMessage::HELLO: {
         auto hello = message.getHello();
-        return ServerHello{hello.getProtocolVersion(), std::string(view(hello.getServerVersion())),
-                           hello.getMaxFrameBytes(), hello.getMaxPayloadBytes(), hello.getMaxCallsInFlight()};
+        return ServerHello{hello.getProtocolVersion(),  std::string(view(hello.getServerVersion())),
+                           hello.getMaxFrameBytes(),    hello.getMaxPayloadBytes(),
+                           hello.getMaxCallsInFlight(), hello.getMaxSourceBytes()};
       }
       case wire::ServerMessage::ANSWER: {
         auto answer = read_answer(message.getAnswer());
@@ -184,6 +190,16 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         auto stats = read_stats(message.getStats());
         if (!stats) return tl::unexpected(stats.error());
         return std::move(*stats);
+      }
+      case wire::ServerMessage::LOADER_REGISTERED: {
+        auto registered = read_loader_registered(message.getLoaderRegistered());
+        if (!registered) return tl::unexpected(registered.error());
+        return std::move(*registered);
+      }
+      case wire::ServerMessage::SOURCE_WANTED: {
+        auto wanted = read_source_wanted(message.getSourceWanted());
+        if (!wanted) return tl::unexpected(wanted.error());
+        return std::move(*wanted);
       }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
@@ -235,6 +251,7 @@ void encode(OutputBuffer& out, const ServerHello& hello) {
     to.setMaxFrameBytes(hello.max_frame_bytes);
     to.setMaxPayloadBytes(hello.max_payload_bytes);
     to.setMaxCallsInFlight(hello.max_calls_in_flight);
+    to.setMaxSourceBytes(hello.max_source_bytes);
   });
 }
 

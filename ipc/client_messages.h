@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,12 +16,13 @@
 
 #include "ipc/error.h"
 #include "ipc/frame.h"
+#include "ipc/module_name.h"
 #include "ipc/stats.h"
 
 namespace holdfast::ipc {
 
 // Same number as protocolVersion in protocol.capnp, which a test compares.
-constexpr std::uint16_t kProtocolVersion = 1;
+constexpr std::uint16_t kProtocolVersion = 2;
 
 using Bytes = std::span<const std::byte>;
 
@@ -61,7 +63,29 @@ struct StatsRequest {
   std::uint64_t id = 0;
 };
 
-using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest>;
+struct RegisterLoaderRequest {
+  std::uint64_t id = 0;
+  std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default; never negative
+};
+
+// A module's code as a loader gave it.
+struct SourceCode {
+  Bytes text;
+  std::string_view file_name;  // empty: MODULE-VERSION.js
+};
+struct SourceNotFound {};
+struct SourceFailed {
+  std::string_view reason;
+};
+using SourceOutcome = std::variant<SourceCode, SourceNotFound, SourceFailed>;
+
+struct SourceReply {
+  std::uint64_t id = 0;
+  SourceOutcome outcome = {};
+};
+
+using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest,
+                                   RegisterLoaderRequest, SourceReply>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -70,6 +94,8 @@ void encode(OutputBuffer& out, const CallRequest& call);
 void encode(OutputBuffer& out, const CancelRequest& cancel);
 void encode(OutputBuffer& out, const ListWorkersRequest& list);
 void encode(OutputBuffer& out, const StatsRequest& request);
+void encode(OutputBuffer& out, const RegisterLoaderRequest& request);
+void encode(OutputBuffer& out, const SourceReply& source);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -79,6 +105,7 @@ struct ServerHello {
   std::uint64_t max_frame_bytes = 0;
   std::uint64_t max_payload_bytes = 0;
   std::uint32_t max_calls_in_flight = 0;
+  std::uint64_t max_source_bytes = 0;
 };
 
 struct ResultView {
@@ -128,10 +155,21 @@ struct WorkerList {
   std::vector<WorkerInfo> workers;
 };
 
+struct LoaderRegistered {
+  std::uint64_t id = 0;
+  std::optional<Error> error = {};  // nothing: it is registered
+};
+
+struct SourceWanted {
+  std::uint64_t id = 0;
+  ModuleName name = {};  // checked with name_problem()
+};
+
 // Modules in one Stats message, so that it fits into a frame.
 constexpr std::size_t kMaxModulesListed = 16384;
 
-using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats>;
+using ServerMessage =
+    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -142,5 +180,7 @@ void encode(OutputBuffer& out, const WorkerList& list);
 void encode(OutputBuffer& out, const ProtocolViolation& violation);
 // Of at most kMaxModulesListed modules.
 void encode(OutputBuffer& out, const Stats& stats);
+void encode(OutputBuffer& out, const LoaderRegistered& registered);
+void encode(OutputBuffer& out, const SourceWanted& wanted);
 
 }  // namespace holdfast::ipc

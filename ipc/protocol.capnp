@@ -10,6 +10,9 @@
 #   3. The supervisor sends exactly one `answer` for each call, in any order.
 #   4. Either side closes the socket. Calls of a client that left are cancelled.
 #
+# A client with the right to do so may load modules: after `registerLoader` the supervisor sends it `sourceWanted` for
+# modules that it does not find itself, and the client answers each with one `source`.
+#
 # A client that breaks a rule stated here gets one `protocolError` and is disconnected; nobody else notices.
 # Field and union numbers are never reused. An unknown union member is a protocol error, which is why both sides
 # exchange the version first.
@@ -19,7 +22,7 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("holdfast::wire");
 
-const protocolVersion :UInt16 = 1;
+const protocolVersion :UInt16 = 2;
 # Raised when a message changes in a way that an older peer would misread.
 
 struct ClientMessage {
@@ -34,6 +37,10 @@ struct ClientMessage {
     # Asks for the worker processes; the number is echoed in `WorkerList.id`.
     stats @4 :UInt64;
     # Asks for statistics; the number is echoed in `Stats.id`.
+    registerLoader @5 :RegisterLoader;
+    # Offers to load modules, from now until the session's end. Sent again, it sets another timeout.
+    source @6 :Source;
+    # In answer to `sourceWanted`.
   }
 }
 
@@ -46,6 +53,10 @@ struct ServerMessage {
     protocolError @3 :Text;
     # The rule that the client broke. The last message before the supervisor closes the connection.
     stats @4 :Stats;
+    loaderRegistered @5 :LoaderRegistered;
+    # Once for each `registerLoader`.
+    sourceWanted @6 :SourceWanted;
+    # Only after `loaderRegistered.ok`.
   }
 }
 
@@ -64,7 +75,10 @@ struct ServerHello {
   maxPayloadBytes @3 :UInt64;
   # A payload beyond this is answered with `payloadTooLarge`, in both directions.
   maxCallsInFlight @4 :UInt32;
-  # Beyond this many open calls the supervisor stops reading from the client until some are answered.
+  # Beyond this many open calls the supervisor stops reading from the client until some are answered. While it waits
+  # for a `source` of this client it must read on: then calls beyond are answered `overloaded`.
+  maxSourceBytes @5 :UInt64;
+  # A module's code beyond this counts as `failed`.
 }
 
 enum Encoding {
@@ -308,4 +322,47 @@ struct StatsTotals {
   # Workers forked since the start.
   memoryBytes @12 :UInt64;
   # Of the supervisor's own process, resident.
+}
+
+struct RegisterLoader {
+  id @0 :UInt64;
+  # Echoed in `LoaderRegistered.id`.
+  timeoutNanos @1 :UInt64;
+  # From `sourceWanted` to `source`; what comes later is ignored. 0: the supervisor's default. More than the supervisor
+  # allows is cut to that.
+}
+
+struct LoaderRegistered {
+  id @0 :UInt64;
+  union {
+    ok @1 :Void;
+    error @2 :Error;
+    # `permissionDenied`: this client may not load modules.
+  }
+}
+
+struct SourceWanted {
+  id @0 :UInt64;
+  # Chosen by the supervisor; differs from every other that it sends in this session.
+  module @1 :Text;
+  version @2 :Text;
+  # By the rules of `Call.module`.
+}
+
+struct Source {
+  id @0 :UInt64;
+  # That of `sourceWanted`. Each is answered once; an id that is not open is ignored: its time may have run out while
+  # this message was on its way.
+  union {
+    code :group {
+      text @1 :Data;
+      # One JavaScript file in UTF-8, at most `ServerHello.maxSourceBytes`.
+      fileName @2 :Text;
+      # What stacks show, cut to 255 bytes. Empty: MODULE-VERSION.js.
+    }
+    notFound @3 :Void;
+    # There is no such module: calls of it are answered `notFound`.
+    failed @4 :Text;
+    # Why it cannot be given, for a person: calls of it are answered `loadFailed`.
+  }
 }

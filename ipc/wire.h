@@ -1,4 +1,4 @@
-// Shared by client_messages.cc, stats_message.cc and worker_messages.cc alone: from frames to Cap'n Proto readers and
+// Shared by the *_message.cc and *_messages.cc alone: from frames to Cap'n Proto readers and
 // back, with the limits that make a hostile message harmless.
 #pragma once
 
@@ -31,6 +31,11 @@ inline std::chrono::nanoseconds read_duration(std::uint64_t nanos) {
 
 inline std::uint64_t as_nanos(std::chrono::nanoseconds duration) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+}
+
+// Longer timeouts than this (a year) mean the same to everyone and would overflow when added to a clock.
+inline std::chrono::nanoseconds read_timeout(std::uint64_t nanos) {
+  return std::min(read_duration(nanos), std::chrono::nanoseconds(std::chrono::hours(365 * 24)));
 }
 
 // Words that a text or data field of this size takes in a message, its terminator included.
@@ -93,6 +98,9 @@ inline std::size_t words_for(const Error& error) {
   return words_for(error.message.size()) + words_for(error.stack.size()) + words_for(error.detail.size());
 }
 
+tl::expected<SourceReply, ProtocolViolation> read_source(wire::Source::Reader from);
+tl::expected<LoaderRegistered, ProtocolViolation> read_loader_registered(wire::LoaderRegistered::Reader from);
+tl::expected<SourceWanted, ProtocolViolation> read_source_wanted(wire::SourceWanted::Reader from);
 tl::expected<Stats, ProtocolViolation> read_stats(wire::Stats::Reader from);
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);

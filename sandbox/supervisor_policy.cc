@@ -21,6 +21,9 @@ constexpr ArgumentRule kSendToPeer{
 constexpr ArgumentRule kPacketPair{
     .conditions = {{{0, kIntMask, AF_UNIX}, {1, kIntMask, SOCK_SEQPACKET | SOCK_CLOEXEC}}}, .condition_count = 2};
 
+constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_PEERCRED}}},
+                                        .condition_count = 2};
+
 constexpr PolicyRow kPolicy[] = {
     {"epoll_wait", kAnyArguments, "the event loop"},
     {"epoll_pwait", kAnyArguments, "the same, where there is no epoll_wait(2)"},
@@ -28,6 +31,7 @@ constexpr PolicyRow kPolicy[] = {
     {"timerfd_settime", kAnyArguments, "the event loop's timer"},
     {"accept", kAnyArguments, "clients"},
     {"accept4", kAnyArguments, "the same, as other versions of Boost.Asio do it"},
+    {"getsockopt", kPeerCredentials, "which user a client is of"},
     {"ioctl", int_equals(1, FIONBIO), "Boost.Asio makes sockets non-blocking"},
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK), "reads from clients and workers"},
     {"sendto", kSendToPeer,

@@ -8,13 +8,15 @@
 
 #include "ipc/text.h"
 #include "ipc/units.h"
+#include "supervisor/module_source.h"
 
 namespace holdfast::supervisor {
 namespace {
 
 constexpr std::size_t kMaxClientNameBytes = 64;
 
-// Back-pressure: beyond any of these a client is not read from until it falls below.
+// Back-pressure: beyond any of these a client is not read from until it falls below. One that is asked for a module's
+// code must be read from whatever its calls hold, for they may wait for that very code: calls beyond are then refused.
 // Memory kept for its open calls: two of the largest payloads.
 constexpr std::size_t kMaxHeldBytes = std::size_t{32} << 20;
 // Answers that it has not read.
@@ -23,6 +25,23 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 // Answers to calls that were under way when it stopped reading may still come in. A client that lets this much gather
 // is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
 constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
+
+// What a client that met its own limits may wait before it tries again: some calls are served meanwhile.
+constexpr std::chrono::milliseconds kRetryAfter{100};
+
+ipc::Error too_many_calls() {
+  ipc::Error error;
+  error.code = ipc::ErrorCode::overloaded;
+  error.message =
+      "the client has as many calls open as it may have, and cannot be let wait, for it is to load a module; try again "
+      "later";
+  error.retryable = true;
+  error.retry_after = kRetryAfter;
+  return error;
+}
+
+constexpr std::size_t kMaxFileNameBytes = 255;
+constexpr std::size_t kMaxLoadFailureBytes = 1024;
 
 // As protocol.capnp says of ModuleStats.heldOffReason.
 constexpr std::size_t kMaxHeldOffReasonBytes = 1024;
@@ -45,13 +64,14 @@ ClientSession::ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owne
     : Connection(turn, std::move(socket), kGreetingLimits),
       id_(id),
       owner_(owner),
-      name_(fmt::format("client {}", static_cast<std::uint64_t>(id))) {}
+      name_(fmt::format("client {}", static_cast<std::uint64_t>(id))),
+      peer_uid_(read_peer_uid()) {}
 
 // --- messages ------------------------------------------------------------------------------------------------------
 
 void ClientSession::on_frame(const ipc::Frame& frame) {
   handle(frame);
-  if (is_open() && over_limits()) pause();
+  if (is_open() && must_wait()) pause();
 }
 
 void ClientSession::handle(const ipc::Frame& frame) {
@@ -62,6 +82,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
   if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
     if (open_.contains(call->id))
       return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
+    if (over_call_limits()) return answer(call->id, too_many_calls());
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
@@ -70,6 +91,10 @@ void ClientSession::handle(const ipc::Frame& frame) {
     stats.id = request->id;
     cut_to_frame(stats);
     encode(output(), stats);
+  } else if (const auto* loader = std::get_if<ipc::RegisterLoaderRequest>(&*message)) {
+    owner_.loader_registered(*this, loader->id, loader->timeout);
+  } else if (const auto* source = std::get_if<ipc::SourceReply>(&*message)) {
+    handle_source(*source);
   } else {
     ipc::WorkerList list = owner_.list_workers();
     list.id = std::get<ipc::ListWorkersRequest>(*message).id;
@@ -91,7 +116,8 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
                                     .server_version = HOLDFAST_VERSION,
                                     .max_frame_bytes = kFrameLimits.max_bytes,
                                     .max_payload_bytes = kMaxPayloadBytes,
-                                    .max_calls_in_flight = kMaxCallsInFlight});
+                                    .max_calls_in_flight = kMaxCallsInFlight,
+                                    .max_source_bytes = ModuleSources::kMaxSourceBytes});
   if (hello.protocol_version != ipc::kProtocolVersion) {
     return cut_off(fmt::format("the client speaks protocol version {}, holdfastd {} speaks {}", hello.protocol_version,
                                HOLDFAST_VERSION, ipc::kProtocolVersion));
@@ -145,18 +171,59 @@ void ClientSession::closed(std::uint64_t client_id, std::size_t bytes) {
   if (open_.erase(client_id) > 0) held_bytes_ -= bytes;
 }
 
+// --- sources -------------------------------------------------------------------------------------------------------
+
+void ClientSession::answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error) {
+  if (is_open()) encode(output(), ipc::LoaderRegistered{id, error});
+}
+
+void ClientSession::want_source(std::uint64_t id, const ipc::ModuleName& name) {
+  if (!is_open()) return;
+  wanted_.emplace(id, name);
+  encode(output(), ipc::SourceWanted{id, name});  // at whose end reading is resumed
+}
+
+void ClientSession::handle_source(const ipc::SourceReply& source) {
+  const auto wanted = wanted_.extract(source.id);
+  if (!wanted) return;
+  if (const auto* code = std::get_if<ipc::SourceCode>(&source.outcome)) {
+    if (code->text.size() > ModuleSources::kMaxSourceBytes) {
+      const std::string reason =
+          fmt::format("the module's code has {}; at most {} are allowed", ipc::format_size(code->text.size()),
+                      ipc::format_size(ModuleSources::kMaxSourceBytes));
+      return owner_.source_given(*this, source.id, ipc::SourceFailed{reason});
+    }
+    const std::string file_name =
+        code->file_name.empty()
+            ? fmt::format("{}-{}.js", wanted.mapped().module, wanted.mapped().version)
+            : ipc::printable(ipc::clean_utf8(code->file_name, kMaxFileNameBytes), ipc::Newlines::escape);
+    return owner_.source_given(*this, source.id, ipc::SourceCode{code->text, file_name});
+  }
+  if (const auto* failed = std::get_if<ipc::SourceFailed>(&source.outcome)) {
+    const std::string reason = ipc::clean_utf8(failed->reason, kMaxLoadFailureBytes);
+    return owner_.source_given(*this, source.id, ipc::SourceFailed{reason});
+  }
+  owner_.source_given(*this, source.id, source.outcome);
+}
+
+// --- back-pressure -------------------------------------------------------------------------------------------------
+
 void ClientSession::on_sent() {
   if (unsent_bytes() > kCutOffUnsentBytes) {
     spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
     close();
     owner_.client_left(*this);
-  } else if (!over_limits()) {
+  } else if (!must_wait()) {
     resume();
   }
 }
 
-bool ClientSession::over_limits() const {
-  return open_.size() >= kMaxCallsInFlight || held_bytes_ > kMaxHeldBytes || unsent_bytes() > kMaxUnsentBytes;
+bool ClientSession::over_call_limits() const {
+  return open_.size() >= kMaxCallsInFlight || held_bytes_ > kMaxHeldBytes;
+}
+
+bool ClientSession::must_wait() const {
+  return unsent_bytes() > kMaxUnsentBytes || (over_call_limits() && wanted_.empty());
 }
 
 }  // namespace holdfast::supervisor

@@ -2,11 +2,16 @@
 // call means is the owner's business.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "ipc/client_messages.h"
+#include "ipc/module_name.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
 
@@ -32,6 +37,12 @@ class ClientSession final : public Connection {
     virtual ipc::WorkerList list_workers() = 0;
     // The session sets the id, and cuts what would not fit into a frame.
     virtual ipc::Stats stats() = 0;
+    // The client offers to load modules, waiting for each at most `timeout`, 0: as long as the owner sees fit. The
+    // owner answers by answer_registration().
+    virtual void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) = 0;
+    // Once for each want_source() that was not given up. Code is of a size that a module may have and has a file's
+    // name; texts are clean. Views die with this call.
+    virtual void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) = 0;
     // It left, or was cut off. Its open calls are still noted.
     virtual void client_left(ClientSession& client) = 0;
   };
@@ -60,6 +71,19 @@ class ClientSession final : public Connection {
   void answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage, std::size_t bytes);
   void answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage = {}, std::size_t bytes = 0);
 
+  // Says whether the client may load modules.
+  void answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error);
+
+  // Asks a client that may load modules for one. `id` differs from every other of this session. The owner bounds how
+  // long it waits, and how many it asks for at a time.
+  void want_source(std::uint64_t id, const ipc::ModuleName& name);
+  // Its time ran out: the answer, if it comes, is ignored.
+  void give_up_source(std::uint64_t id) { wanted_.erase(id); }
+
+  // Who connected, as the supervisor's user namespace sees it: a user that has no number there is the overflow user,
+  // 65534 (user_namespaces(7)). Nothing if the kernel did not say.
+  std::optional<uid_t> peer_uid() const { return peer_uid_; }
+
   // By the client's own ids.
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }
 
@@ -71,15 +95,19 @@ class ClientSession final : public Connection {
 
   void handle(const ipc::Frame& frame);
   void greet(const ipc::ClientHello& hello);
-  bool over_limits() const;
+  bool over_call_limits() const;
+  bool must_wait() const;
+  void handle_source(const ipc::SourceReply& source);
   void closed(std::uint64_t client_id, std::size_t bytes);
 
   const ClientId id_;
   Owner& owner_;
   std::string name_;
   bool greeted_ = false;
-  std::unordered_map<std::uint64_t, CallId> open_;  // by the client's own id
-  std::size_t held_bytes_ = 0;                      // what is kept for open calls
+  std::unordered_map<std::uint64_t, CallId> open_;             // by the client's own id
+  std::size_t held_bytes_ = 0;                                 // what is kept for open calls
+  std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // sources that were asked for and not given
+  std::optional<uid_t> peer_uid_;
 };
 
 }  // namespace holdfast::supervisor

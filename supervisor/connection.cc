@@ -1,5 +1,7 @@
 #include "supervisor/connection.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <set>
@@ -41,6 +43,13 @@ void Connection::close() {
   open_ = false;
   error_code ignored;
   socket_.close(ignored);
+}
+
+std::optional<uid_t> Connection::read_peer_uid() {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer.uid;
 }
 
 ipc::OutputBuffer& Connection::output() {

@@ -2,8 +2,11 @@
 // what the supervisor talks to: clients and workers.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/local/stream_protocol.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +33,10 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // Where messages for the peer are encoded; they leave when the turn ends. A closed connection swallows them.
   ipc::OutputBuffer& output();
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
+
+  // The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not
+  // say.
+  std::optional<uid_t> read_peer_uid();
 
   void set_limits(ipc::FrameLimits limits) { in_.set_limits(limits); }
 

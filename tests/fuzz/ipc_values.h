@@ -162,13 +162,29 @@ inline std::string describe(const CallRequest& call) {
 inline std::string describe(const CancelRequest& cancel) { return Description("cancel").add("id", cancel.id); }
 inline std::string describe(const ListWorkersRequest& list) { return Description("list").add("id", list.id); }
 inline std::string describe(const StatsRequest& request) { return Description("stats").add("id", request.id); }
+inline std::string describe(const RegisterLoaderRequest& request) {
+  return Description("register loader").add("id", request.id).add("timeout", request.timeout.count());
+}
+inline std::string describe(const SourceReply& source) {
+  Description text("source");
+  text.add("id", source.id);
+  if (const auto* code = std::get_if<SourceCode>(&source.outcome)) {
+    text.add("text", code->text).add("file", code->file_name);
+  } else if (const auto* failed = std::get_if<SourceFailed>(&source.outcome)) {
+    text.add("failed", failed->reason);
+  } else {
+    text.add("found", false);
+  }
+  return text;
+}
 inline std::string describe(const ServerHello& hello) {
   return Description("server hello")
       .add("protocol", hello.protocol_version)
       .add("version", hello.server_version)
       .add("frame", hello.max_frame_bytes)
       .add("payload", hello.max_payload_bytes)
-      .add("calls", hello.max_calls_in_flight);
+      .add("calls", hello.max_calls_in_flight)
+      .add("source", hello.max_source_bytes);
 }
 inline std::string describe(const ResultView& result) {
   return Description("result").add("payload", result.payload).add("encoding", result.encoding);
@@ -266,6 +282,18 @@ inline std::string describe(const Stats& stats) {
   text.add("id", stats.id).add("totals", describe(stats.totals));
   for (const auto& module : stats.modules) text.add("module", describe(module));
   return text;
+}
+inline std::string describe(const LoaderRegistered& registered) {
+  Description text("loader registered");
+  text.add("id", registered.id);
+  if (registered.error) text.add("error", describe(*registered.error));
+  return text;
+}
+inline std::string describe(const SourceWanted& wanted) {
+  return Description("source wanted")
+      .add("id", wanted.id)
+      .add("module", wanted.name.module)
+      .add("version", wanted.name.version);
 }
 inline std::string describe(const ProtocolViolation& violation) {
   return Description("protocol error").add("message", violation.message);

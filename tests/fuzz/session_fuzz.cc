@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -126,11 +127,33 @@ class Owner final : public ClientSession::Owner {
     return all;
   }
 
+  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds) override {
+    check(client);
+    ++registrations;
+    client.answer_registration(id, id % 2 == 0 ? std::nullopt : std::optional(ipc::Error{}));
+  }
+
+  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override {
+    check(client);
+    expect(wanted_.erase(id) == 1, "a source is given once, and only if it is wanted");
+    if (const auto* code = std::get_if<ipc::SourceCode>(&outcome)) {
+      expect(!code->file_name.empty() && code->file_name.size() < 2048, "a source has a file's name");
+    }
+  }
+
+  void want_source(std::uint64_t id) {
+    if (session && wanted_.insert(id).second) session->want_source(id, {"m", "v1"});
+  }
+  void give_up_source(std::uint64_t id) {
+    if (session && wanted_.erase(id) > 0) session->give_up_source(id);
+  }
+
   void client_left(ClientSession& client) override {
     check(client);
     expect(client.open_calls().size() == held_.size(), "the calls that are open when a client leaves are noted");
     session.reset();
     held_.clear();
+    wanted_.clear();
   }
 
   // Answers the open call with the lowest id, or none.
@@ -151,6 +174,7 @@ class Owner final : public ClientSession::Owner {
   std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: handed over, less answers received
   std::uint64_t lists = 0;                            // asked for, less received
   std::uint64_t statistics = 0;                       // the same
+  std::uint64_t registrations = 0;                    // the same
 
  private:
   struct Held {
@@ -170,6 +194,7 @@ class Owner final : public ClientSession::Owner {
   }
 
   std::map<std::uint64_t, Held> held_;  // by the client's id
+  std::set<std::uint64_t> wanted_;      // sources
   std::uint64_t last_call_ = 0;
 };
 
@@ -193,7 +218,7 @@ class World {
 
  private:
   void step(Script& script) {
-    switch (script.byte() % 15) {
+    switch (script.byte() % 19) {
       case 0:
         return send(encoded(ipc::ClientHello{ipc::kProtocolVersion, script.bytes(script.byte() % 80)}));
       case 1:
@@ -239,6 +264,19 @@ class World {
         return settle();
       case 12:
         return receive();
+      case 14:
+        return send(encoded(ipc::RegisterLoaderRequest{script.byte(), std::chrono::nanoseconds(script.byte())}));
+      case 15:
+        return owner_.want_source(script.byte() % 8);
+      case 16:
+        return owner_.give_up_source(script.byte() % 8);
+      case 17: {
+        const std::uint64_t id = script.byte() % 8;
+        const std::string_view text = script.bytes(script.byte());
+        if (script.byte() % 4 == 0) return send(encoded(ipc::SourceReply{id, ipc::SourceNotFound{}}));
+        if (script.byte() % 4 == 0) return send(encoded(ipc::SourceReply{id, ipc::SourceFailed{text}}));
+        return send(encoded(ipc::SourceReply{id, ipc::SourceCode{ipc::as_bytes(text), text}}));
+      }
       case 13:
         for (std::size_t count = script.byte(); count-- > 0;) send(encoded(ipc::StatsRequest{count}));
         return;
@@ -321,6 +359,10 @@ class World {
       expect(owner_.lists-- > 0, "each list was asked for");
     } else if (std::holds_alternative<ipc::Stats>(message)) {
       expect(owner_.statistics-- > 0, "statistics were asked for");
+    } else if (std::holds_alternative<ipc::LoaderRegistered>(message)) {
+      expect(owner_.registrations-- > 0, "each registration was asked for");
+    } else if (const auto* wanted = std::get_if<ipc::SourceWanted>(&message)) {
+      expect(greeted_ && wanted->name.module == "m", "a source is wanted as the owner said");
     } else {
       expect(!std::get<ipc::ProtocolViolation>(message).message.empty(), "a protocol error says what was broken");
       violated_ = true;
@@ -351,7 +393,7 @@ class World {
     if (violated_ || no_room_ || client_left_) return;
     expect(owner_.session != nullptr, "a session ends only with its client or a violation");
     for (const auto& [id, count] : owner_.unanswered) expect(count == 0, "each call has its answer");
-    expect(owner_.lists == 0 && owner_.statistics == 0, "each question has its answer");
+    expect(owner_.lists == 0 && owner_.statistics == 0 && owner_.registrations == 0, "each question has its answer");
   }
 
   bool owner_all_sent() const { return owner_.session == nullptr || owner_.session->all_sent(); }

@@ -205,7 +205,7 @@ TEST_CASE("hellos are exchanged first, and the client knows what the supervisor 
   supervisor.send(kHello);
   const auto client = Client::adopt(std::move(near), {.name = "a test 1.0"});
   REQUIRE(client.has_value());
-  CHECK(supervisor.receive() == "client hello version=1 name=10:a test 1.0");
+  CHECK(supervisor.receive() == "client hello version=2 name=10:a test 1.0");
   CHECK(testing::describe(client->server()) == testing::describe(kHello));
   CHECK(client->connected());
   CHECK(client->open_calls() == 0);

@@ -94,7 +94,7 @@ TEST_CASE("an empty root decodes as the message whose fields are all zero") {
 
 TEST_CASE("an unknown kind of message is a protocol violation") {
   const auto check = []<typename Protocol, typename Root>(Protocol, Root*) {
-    for (const std::uint16_t number : {6, 7, 77, 0x7FFF, 0xFFFF}) {
+    for (const std::uint16_t number : {7, 8, 77, 0x7FFF, 0xFFFF}) {
       capnp::MallocMessageBuilder builder;
       builder.initRoot<Root>();
       set_union_member<Root>(builder, number);
@@ -121,6 +121,38 @@ TEST_CASE("an answer that is neither result nor error is a protocol violation") 
   std::memcpy(const_cast<kj::byte*>(words.asBytes().begin()) + answer_at * sizeof(Word) + offset * sizeof unknown,
               &unknown, sizeof unknown);
   CHECK(outcome<testing::WorkerProtocol>(builder) == "violation: an answer of an unknown kind");
+}
+
+TEST_CASE("a source or a registration that is neither of its kinds is a protocol violation") {
+  // Sets the union's number of the struct that stands right behind the message.
+  const auto set_kind = [](capnp::MessageBuilder& builder, capnp::StructSchema root, capnp::StructSchema inner) {
+    const std::size_t inner_at =
+        1 + root.getProto().getStruct().getDataWordCount() + root.getProto().getStruct().getPointerCount();
+    const std::uint16_t unknown = 9;
+    const auto bytes = builder.getSegmentsForOutput()[0].asBytes();
+    std::memcpy(const_cast<kj::byte*>(bytes.begin()) + inner_at * sizeof(Word) +
+                    inner.getProto().getStruct().getDiscriminantOffset() * sizeof unknown,
+                &unknown, sizeof unknown);
+  };
+  capnp::MallocMessageBuilder source;
+  source.initRoot<wire::ClientMessage>().initSource().setNotFound();
+  set_kind(source, capnp::Schema::from<wire::ClientMessage>(), capnp::Schema::from<wire::Source>());
+  CHECK(outcome<testing::ClientProtocol>(source) == "violation: a source of an unknown kind");
+  capnp::MallocMessageBuilder registered;
+  registered.initRoot<wire::ServerMessage>().initLoaderRegistered().setOk();
+  set_kind(registered, capnp::Schema::from<wire::ServerMessage>(), capnp::Schema::from<wire::LoaderRegistered>());
+  CHECK(outcome<testing::ServerProtocol>(registered) == "violation: a registration of an unknown kind");
+}
+
+TEST_CASE("a module that is wanted under a name that leads elsewhere is a protocol violation") {
+  for (const auto& [module, version] :
+       {std::pair{"../secrets", "v1"}, std::pair{"m", "v/1"}, std::pair{"", "v1"}, std::pair{"m", ".."}}) {
+    capnp::MallocMessageBuilder builder;
+    auto wanted = builder.initRoot<wire::ServerMessage>().initSourceWanted();
+    wanted.setModule(module);
+    wanted.setVersion(version);
+    CHECK(outcome<testing::ServerProtocol>(builder).starts_with("violation: a module is wanted that cannot be: "));
+  }
 }
 
 TEST_CASE("what a worker says of a call's usage is ignored, even if it cannot be read") {
@@ -459,7 +491,12 @@ std::vector<std::string> valid_messages() {
   add(testing::ClientProtocol{}, ClientMessage(ClientHello{1, "name"}));
   add(testing::ClientProtocol{},
       ClientMessage(CallRequest{.id = 1, .module = "m", .version = "v", .function = "f", .payload = as_bytes("{}")}));
-  add(testing::ServerProtocol{}, ServerMessage(ServerHello{1, "0.1.0", 1, 2, 3}));
+  add(testing::ClientProtocol{}, ClientMessage(RegisterLoaderRequest{1, std::chrono::seconds(1)}));
+  add(testing::ClientProtocol{}, ClientMessage(SourceReply{1, SourceCode{as_bytes("source"), "m.js"}}));
+  add(testing::ClientProtocol{}, ClientMessage(SourceReply{1, SourceFailed{"reason"}}));
+  add(testing::ServerProtocol{}, ServerMessage(LoaderRegistered{1, error}));
+  add(testing::ServerProtocol{}, ServerMessage(SourceWanted{1, {"m", "v1"}}));
+  add(testing::ServerProtocol{}, ServerMessage(ServerHello{1, "0.1.0", 1, 2, 3, 4}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}, Usage{.attempts = 1}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(WorkerList{1, {WorkerInfo{.module = "m"}, WorkerInfo{.version = "v"}}}));

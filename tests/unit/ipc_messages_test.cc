@@ -124,7 +124,11 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                .arguments = ArgumentStyle::positional,
                                                                .timeout = std::chrono::nanoseconds(1'234'567'890'123),
                                                                .idempotent = true}));
-    check_round_trip<ServerProtocol>(ServerMessage(ServerHello{7, text, 1, 2, 3}));
+    check_round_trip<ClientProtocol>(ClientMessage(SourceReply{kMax64, SourceCode{as_bytes(text), text}}));
+    check_round_trip<ClientProtocol>(ClientMessage(SourceReply{2, SourceFailed{text}}));
+    check_round_trip<ServerProtocol>(ServerMessage(LoaderRegistered{
+        3, Error{.code = ErrorCode::permission_denied, .message = text, .stack = {}, .detail = text}}));
+    check_round_trip<ServerProtocol>(ServerMessage(ServerHello{7, text, 1, 2, 3, 4}));
     check_round_trip<ServerProtocol>(ServerMessage(AnswerView{1, ResultView{as_bytes(text)}, kUsage}));
     check_round_trip<ServerProtocol>(ServerMessage(AnswerView{kMax64,
                                                               Error{.code = ErrorCode::exception,
@@ -149,6 +153,10 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ServerProtocol>(ServerMessage(AnswerView{0, Error{}}));
   check_round_trip<ServerProtocol>(ServerMessage(WorkerList{}));
   check_round_trip<ClientProtocol>(ClientMessage(StatsRequest{kMax64}));
+  check_round_trip<ClientProtocol>(ClientMessage(RegisterLoaderRequest{kMax64, std::chrono::hours(1)}));
+  check_round_trip<ClientProtocol>(ClientMessage(SourceReply{1, SourceNotFound{}}));
+  check_round_trip<ServerProtocol>(ServerMessage(LoaderRegistered{kMax64}));
+  check_round_trip<ServerProtocol>(ServerMessage(SourceWanted{kMax64, {std::string(64, 'm'), "v1.0.0"}}));
   check_round_trip<ServerProtocol>(ServerMessage(Stats{}));
 }
 
@@ -243,6 +251,12 @@ TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
   testing::feed(reader, as_text(out.data()));
   const auto message = decode_client_message(**reader.next());
   CHECK(std::get<CallRequest>(*message).timeout == std::chrono::hours(365 * 24));
+
+  OutputBuffer other;
+  encode(other, RegisterLoaderRequest{.timeout = std::chrono::nanoseconds::max()});
+  testing::feed(reader, as_text(other.data()));
+  const auto registration = decode_client_message(**reader.next());
+  CHECK(std::get<RegisterLoaderRequest>(*registration).timeout == std::chrono::hours(365 * 24));
 }
 
 TEST_CASE("a usage's durations are never negative, whatever is sent or received") {

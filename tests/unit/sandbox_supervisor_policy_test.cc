@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -100,6 +101,21 @@ TEST_CASE("the supervisor's sockets among its own processes can be made") {
   });
   CHECK(ending.said == "ok");
   CHECK(ending.exited(0));
+}
+
+TEST_CASE("the supervisor can ask a socket for the user of its peer, and for nothing else") {
+  const auto ask = [](int level, int option) {
+    return run_as_supervisor([=] {
+      int ends[2];
+      ucred peer;
+      socklen_t size = sizeof peer;
+      if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return outcome(-1);
+      return outcome(::getsockopt(ends[0], level, option, &peer, &size));
+    });
+  };
+  CHECK(ask(SOL_SOCKET, SO_PEERCRED).said == "ok");
+  CHECK(ask(SOL_SOCKET, SO_PEERSEC).killed_by(SIGSYS));
+  CHECK(ask(SOL_IP, SO_PEERCRED).killed_by(SIGSYS));
 }
 
 TEST_CASE("the supervisor can open no file, start no program, and make no memory executable") {

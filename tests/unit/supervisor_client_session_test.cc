@@ -6,6 +6,7 @@
 
 #include "ipc/module_name.h"
 #include "supervisor/client_session.h"
+#include "supervisor/module_source.h"
 #include "tests/unit/supervisor_session_support.h"
 
 namespace holdfast::supervisor {
@@ -70,6 +71,7 @@ TEST_CASE_FIXTURE(SessionFixture, "the server's hello names the version and the 
   CHECK(server.max_frame_bytes == ClientSession::kFrameLimits.max_bytes);
   CHECK(server.max_payload_bytes == ClientSession::kMaxPayloadBytes);
   CHECK(server.max_calls_in_flight == ClientSession::kMaxCallsInFlight);
+  CHECK(server.max_source_bytes == ModuleSources::kMaxSourceBytes);
 }
 
 TEST_CASE_FIXTURE(SessionFixture, "a client without a name is known by its number") {
@@ -83,8 +85,12 @@ TEST_CASE_FIXTURE(SessionFixture, "a client's name can do nothing to the log") {
 }
 
 TEST_CASE_FIXTURE(SessionFixture, "a client of another version gets the server's hello, the reason, and the end") {
-  send(hello("test", 2) + call(1));
-  check_cut_off(*this, "the client speaks protocol version 2, holdfastd " HOLDFAST_VERSION " speaks 1", {"hello"});
+  const auto other = std::uint16_t{ipc::kProtocolVersion + 1};
+  send(hello("test", other) + call(1));
+  check_cut_off(*this,
+                "the client speaks protocol version " + std::to_string(other) +
+                    ", holdfastd " HOLDFAST_VERSION " speaks " + std::to_string(ipc::kProtocolVersion),
+                {"hello"});
   CHECK(owner.called.empty());
 }
 

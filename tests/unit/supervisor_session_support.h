@@ -45,6 +45,10 @@ inline std::string list_workers(std::uint64_t id) { return encoded(ipc::ListWork
 
 inline std::string stats(std::uint64_t id) { return encoded(ipc::StatsRequest{id}); }
 
+inline std::string source(std::uint64_t id, const ipc::SourceOutcome& outcome) {
+  return encoded(ipc::SourceReply{id, outcome});
+}
+
 inline std::pair<UniqueFd, UniqueFd> connected_sockets() {
   int fds[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
@@ -106,7 +110,7 @@ class ScriptedClient {
   }
 
   // What was received since this was last asked, a word or two for each: "hello", "answer 7 ok", "answer 7 cancelled",
-  // "workers 3", "stats 4 of 2", "protocol error: …", "end".
+  // "workers 3", "stats 4 of 2", "loader 5 registered", "wanted 6 m@v1", "protocol error: …", "end".
   std::vector<std::string> news() {
     receive();
     std::vector<std::string> all;
@@ -146,6 +150,12 @@ class ScriptedClient {
     if (const auto* list = std::get_if<ipc::WorkerList>(&message)) return "workers " + std::to_string(list->id);
     if (const auto* stats = std::get_if<ipc::Stats>(&message)) {
       return "stats " + std::to_string(stats->id) + " of " + std::to_string(stats->modules.size());
+    }
+    if (const auto* registered = std::get_if<ipc::LoaderRegistered>(&message)) {
+      return "loader " + std::to_string(registered->id) + (registered->error ? " refused" : " registered");
+    }
+    if (const auto* wanted = std::get_if<ipc::SourceWanted>(&message)) {
+      return "wanted " + std::to_string(wanted->id) + " " + to_string(wanted->name);
     }
     if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) {
       return "protocol error: " + violation->message;
@@ -188,6 +198,15 @@ class ScriptedOwner final : public ClientSession::Owner {
     return list;
   }
   ipc::Stats stats() override { return statistics; }
+  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override {
+    CHECK(session.get() == &client);
+    loader_timeout = timeout;
+    client.answer_registration(id, loader_error);
+  }
+  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override {
+    CHECK(session.get() == &client);
+    given.push_back(ipc::testing::describe(ipc::SourceReply{id, outcome}));
+  }
   // As the supervisor does: nothing holds the session any longer.
   void client_left(ClientSession& client) override {
     CHECK(session.get() == &client);
@@ -218,6 +237,9 @@ class ScriptedOwner final : public ClientSession::Owner {
   std::function<void(ClientSession&, const ipc::CallRequest&)> at_call;
   ipc::WorkerList list;
   ipc::Stats statistics;
+  std::optional<ipc::Error> loader_error;  // with which registrations are answered
+  std::optional<std::chrono::nanoseconds> loader_timeout;
+  std::vector<std::string> given;  // sources
 
   std::vector<std::uint64_t> called, cancelled;  // by the client's ids
   std::map<CallId, Held> held;

@@ -14,6 +14,7 @@
 #include "tools/cli/bench/bench_command.h"
 #include "tools/cli/call_command.h"
 #include "tools/cli/doctor/doctor_command.h"
+#include "tools/cli/load_command.h"
 #include "tools/cli/ps_command.h"
 #include "tools/cli/standard_streams.h"
 #include "tools/cli/stats_command.h"
@@ -78,6 +79,14 @@ Columns, of each module that was called since holdfastd was started, most CPU ti
   IN / OUT    payloads, and results or errors
   HELD_OFF    for how long a module that keeps dying is not tried again, and why
 The last line is of the supervisor itself.)";
+
+constexpr const char* kLoadHelp = R"(Examples:
+  holdfast load functions/
+  holdfast load functions/ --verbose
+
+Serves each module that holdfastd does not find itself and that is called: MODULE-VERSION.js of DIR,
+read when it is asked for. Runs until it is interrupted, and then exits with 0. Who may load modules
+is the operator's to say; to others it is permission_denied, and the exit code 3.)";
 
 constexpr const char* kBenchHelp = R"(Examples:
   holdfast bench
@@ -227,6 +236,20 @@ CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
   return stats;
 }
 
+CLI::App* add_load(CLI::App& app, LoadOptions& options) {
+  CLI::App* load = app.add_subcommand("load", "give a running holdfastd the modules of a folder, until interrupted");
+  load->add_option("DIR", options.folder, "the folder, with files MODULE-VERSION.js")->required()->type_name("");
+  load->add_option_function<std::string>(
+          "--timeout", [&options](const std::string& text) { options.timeout = *ipc::parse_duration(text); },
+          "how long the supervisor may wait for a module's file; else its default")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  load->add_flag("-v,--verbose", options.verbose, "print on standard error each module that is asked for");
+  add_socket(*load, options.socket);
+  load->footer(kLoadHelp);
+  return load;
+}
+
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
   bench->add_option("--calls", options.calls, "hot calls, in all rounds together")
@@ -306,6 +329,7 @@ int run_program(int argc, char** argv) {
   std::string ps_socket = ipc::default_socket_path();
   Format ps_format = Format::text;
   StatsOptions stats_options{.socket = ipc::default_socket_path(), .filter = {}};
+  LoadOptions load_options{.folder = {}, .socket = ipc::default_socket_path()};
   BenchOptions bench_options;
   DoctorOptions doctor_options;
 
@@ -318,6 +342,7 @@ int run_program(int argc, char** argv) {
   const CLI::App* invoke = add_invoke(app, invoke_options);
   const CLI::App* ps = add_ps(app, ps_socket, ps_format);
   const CLI::App* stats = add_stats(app, stats_options);
+  const CLI::App* load = add_load(app, load_options);
   const CLI::App* doctor = add_doctor(app, doctor_options);
   add_bench(app, bench_options);
   try {
@@ -329,6 +354,7 @@ int run_program(int argc, char** argv) {
   if (invoke->parsed()) return invoke_command(invoke_options);
   if (ps->parsed()) return ps_command(ps_socket, ps_format);
   if (stats->parsed()) return stats_command(stats_options);
+  if (load->parsed()) return load_command(load_options);
   if (doctor->parsed()) return doctor_command(doctor_options);
   return bench_command(bench_options);
 }

@@ -1,0 +1,48 @@
+#include "tools/cli/folder_loader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "ipc/file_status.h"
+#include "ipc/unique_fd.h"
+#include "ipc/units.h"
+
+namespace holdfast::cli {
+
+ipc::LoadOutcome load_from_folder(const std::filesystem::path& folder, const ipc::ModuleName& name,
+                                  std::uint64_t max_bytes) {
+  ipc::LoadedSource source{.text = {}, .file_name = fmt::format("{}-{}.js", name.module, name.version)};
+  const auto failed = [&](const std::string& why) {
+    return ipc::LoadFailure{fmt::format("cannot read {}: {}", source.file_name, why)};
+  };
+  // Not blocking, lest a named pipe hold everything up.
+  const UniqueFd file(::open((folder / source.file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file && errno == ENOENT) return ipc::NoSuchModule{};
+  if (!file) return failed(std::strerror(errno));
+  struct stat status;
+  if (!file_status(file, status)) return failed(std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) return failed("it is not a regular file");
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > max_bytes) {
+    return failed(
+        fmt::format("it has {}; at most {} are allowed", ipc::format_size(size), ipc::format_size(max_bytes)));
+  }
+  source.text.resize(size);
+  std::size_t done = 0;
+  while (done < source.text.size()) {
+    const ssize_t count = ::read(file.get(), source.text.data() + done, source.text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed(std::strerror(errno));
+    if (count == 0) break;  // it became shorter meanwhile
+    done += static_cast<std::size_t>(count);
+  }
+  source.text.resize(done);
+  return source;
+}
+
+}  // namespace holdfast::cli
