@@ -120,8 +120,8 @@ struct KillWorker {
   std::size_t candidates = 0;
 };
 
-// The call's time is over. It waited in the queue (no worker): it is forgotten, answer it. Or it is on a worker: either
-// abandon() it and answer, or stop the worker, whose loss then ends it.
+// The call's time is over. It waited in the queue, or came too late (no worker): it is forgotten, answer it. Or it is
+// on a worker: either abandon() it and answer, or stop the worker, whose loss then ends it.
 struct CallOverdue {
   CallId call;
   std::optional<WorkerId> worker;

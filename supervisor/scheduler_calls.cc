@@ -30,7 +30,9 @@ void Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decision
   if (const auto held_off = module.hold_off.until(now)) {
     return out.push_back(RefuseCall{arrived.id, RefuseCall::Reason::held_off, *held_off - now});
   }
-  Worker* worker = module.queue.empty() && arrived.deadline > now ? worker_with_room(module) : nullptr;
+  // In the queue it would keep those behind it from a worker that has room.
+  if (arrived.deadline <= now) return out.push_back(CallOverdue{arrived.id, std::nullopt});
+  Worker* worker = module.queue.empty() ? worker_with_room(module) : nullptr;
   if (worker == nullptr) {
     if (const auto full = full_queue(module, arrived.client)) {
       return out.push_back(RefuseCall{arrived.id, *full, time_to_drain(module)});
