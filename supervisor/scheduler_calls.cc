@@ -167,12 +167,13 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
     Call& call = call_of(id);
     Worker* worker = worker_with_room(module);
     if (worker == nullptr) return look_at_progress(module, now, out);
-    module.queue.pop_front();
-    count_queued(call.client, -1);
     if (call.deadline <= now) {
+      dequeue(id, call);  // which is no turn of its client's
       out.push_back(CallOverdue{id, std::nullopt});
       forget_call(id);
     } else {
+      module.queue.pop_front();
+      count_queued(call.client, -1);
       give(id, call, *worker, out);
     }
   }
