@@ -51,6 +51,9 @@ bool Scheduler::wants_worker(const Module& module) const {
 // Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
   if (!wants_worker(module)) return drop_claim(module);
+  const auto until = module.hold_off.until(now);
+  // It failed while it waited; or since it was held off it has failed again, or shown that it is well.
+  if (module.claim == Claim::held_off || (until && module.claim == Claim::waiting)) drop_claim(module);
   if (module.claim == Claim::none) {
     if (const auto until = module.hold_off.until(now)) {
       module.claim = Claim::held_off;
@@ -89,6 +92,7 @@ void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
   expect(module.claim == Claim::fetching, "a source that is ready was asked for");
   if (std::exchange(module.source_is_stale, false)) return out.push_back(FetchSource{id});
   module.claim = Claim::none;
+  if (module.hold_off.until(now)) return update(module, now, out);
   if (!wants_worker(module)) return;
   file_claim(module);
   arrange(now, out);
