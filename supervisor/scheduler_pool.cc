@@ -271,8 +271,13 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   };
   Worker* victim = nullptr;
   for (auto& [id, worker] : workers_) {
-    if (worker.phase != WorkerPhase::ready || !worker.takes_calls() || worker.is_idle() || worker.module == &claimant ||
+    if (worker.phase != WorkerPhase::ready || !worker.takes_calls() || worker.module == &claimant ||
         is_kept_warm(worker)) {
+      continue;
+    }
+    if (worker.is_idle()) {
+      // It need not drain, only wait; and no worker is forked to take its place before.
+      if (const TimePoint from = evictable_from(worker); from > now) check_room_at(from);
       continue;
     }
     if (!claimant.claim_is_first && share(*worker.module, 0) <= share(claimant, 1)) continue;
