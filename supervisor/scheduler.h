@@ -213,7 +213,8 @@ class Scheduler {
   // Brings the standby workers up; call once, when workers can be forked.
   void start(TimePoint now, Decisions& out);
 
-  // From now on the module has these settings; before that, those of the options.
+  // From now on the module has these settings; before that, those of the options. Workers that are then too many are
+  // retired.
   void configure(ModuleId module, const ModuleSettings& settings, TimePoint now, Decisions& out);
 
   // The most standbys, from now on.
@@ -387,6 +388,8 @@ class Scheduler {
   TimePoint evictable_from(const Worker& worker) const;
   void check_room_at(TimePoint when);
   void became_idle(Worker& worker, TimePoint now, Decisions& out);
+  void check_idle_at(TimePoint when);
+  void retire_surplus(Module& module, TimePoint now, Decisions& out);
   void remove(Worker& worker, KillWorker decision, TimePoint now, Decisions& out);
   void set_leaving(Worker& worker);
   void free_slot(Worker& worker);
