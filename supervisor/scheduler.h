@@ -66,8 +66,8 @@ struct SchedulerOptions {
   Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
-  HoldOffOptions hold_off;
-  ModuleSettings module;  // of modules that are not configured otherwise
+  HoldOffOptions hold_off{};
+  ModuleSettings module{};  // of modules that are not configured otherwise
 };
 
 // --- what is to be done --------------------------------------------------------------------------------------------
