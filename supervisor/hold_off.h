@@ -46,13 +46,16 @@ class HoldOff {
   void reset() { *this = HoldOff(); }
 
   // Until when it is held off; nothing: it is not.
-  std::optional<TimePoint> until(TimePoint now) const { return until_ && *until_ > now ? until_ : std::nullopt; }
+  std::optional<TimePoint> until(TimePoint now) const {
+    if (until_ <= now) return std::nullopt;
+    return until_;
+  }
 
  private:
   unsigned failures_ = 0;  // in a row
   std::uint64_t answers_ = 0;
   TimePoint failed_at_{};
-  std::optional<TimePoint> until_;
+  TimePoint until_ = TimePoint::min();
 };
 
 }  // namespace holdfast::supervisor

@@ -26,7 +26,7 @@ std::vector<ModuleId> Loaders::remove(const ClientSession& client) {
 }
 
 bool Loaders::ask(ModuleId module, const ModuleName& name, TimePoint now) {
-  if (loaders_.empty()) return false;
+  if (loaders_.empty() || requests_.size() >= kMostOpen) return false;
   const Loader& loader = loaders_.front();
   const std::uint64_t request = ++last_request_;
   requests_.emplace(request, Request{loader.client, module, now + loader.timeout});
@@ -46,6 +46,7 @@ std::vector<ModuleId> Loaders::take_overdue(TimePoint now) {
   std::vector<ModuleId> overdue;
   std::erase_if(requests_, [&](const auto& request) {
     if (request.second.deadline > now) return false;
+    request.second.client->give_up_source(request.first);
     overdue.push_back(request.second.module);
     return true;
   });

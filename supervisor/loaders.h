@@ -28,7 +28,10 @@ class Loaders {
 
   bool empty() const { return loaders_.empty(); }
 
-  // False if there is nobody to ask.
+  // Asks that are open at a time; whoever registers must not be the one place where all of a flood ends up.
+  static constexpr std::size_t kMostOpen = 1024;
+
+  // False if there is nobody to ask, or too much is asked already.
   bool ask(ModuleId module, const ModuleName& name, TimePoint now);
 
   // The module that `client` was asked for under this number, which may be any: it is answered with this.
@@ -44,7 +47,7 @@ class Loaders {
     Duration timeout;
   };
   struct Request {
-    const ClientSession* client;
+    ClientSession* client;
     ModuleId module;
     TimePoint deadline;
   };

@@ -36,10 +36,11 @@ void Scheduler::configure(ModuleId id, const ModuleSettings& settings, TimePoint
          "a module's settings are in their bounds");
   Module& module = module_of(id);
   module.settings = settings;
+  retire_surplus(module, now, out);
   dispatch(module, now, out);
   update(module, now, out);
-  for (Worker* worker : std::vector<Worker*>(module.workers)) {
-    if (worker->is_idle() && worker->takes_calls()) became_idle(*worker, now, out);
+  for (const Worker* worker : module.workers) {
+    if (worker->is_idle()) check_idle_at(worker->idle_since + settings.idle_timeout);
   }
   arrange(now, out);
   check();
@@ -68,8 +69,7 @@ void Scheduler::worker_forked(WorkerId id, TimePoint now, Decisions& out) {
   arrange(now, out);
   // One was forked for a module that no longer waits, or for times that were busier.
   if (count(WorkerPhase::standby) > options_.standby) {
-    const TimePoint limit = now + options_.module.idle_timeout;
-    idle_check_ = std::min(limit, idle_check_.value_or(limit));
+    check_idle_at(now + options_.module.idle_timeout);
   }
   check();
 }

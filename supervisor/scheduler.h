@@ -66,8 +66,8 @@ struct SchedulerOptions {
   Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
-  HoldOffOptions hold_off;
-  ModuleSettings module;  // of modules that are not configured otherwise
+  HoldOffOptions hold_off{};
+  ModuleSettings module{};  // of modules that are not configured otherwise
 };
 
 // --- what is to be done --------------------------------------------------------------------------------------------
@@ -120,8 +120,8 @@ struct KillWorker {
   std::size_t candidates = 0;
 };
 
-// The call's time is over. It waited in the queue (no worker): it is forgotten, answer it. Or it is on a worker: either
-// abandon() it and answer, or stop the worker, whose loss then ends it.
+// The call's time is over. It waited in the queue, or came too late (no worker): it is forgotten, answer it. Or it is
+// on a worker: either abandon() it and answer, or stop the worker, whose loss then ends it.
 struct CallOverdue {
   CallId call;
   std::optional<WorkerId> worker;
@@ -212,7 +212,8 @@ class Scheduler {
   // Brings the standby workers up; call once, when workers can be forked.
   void start(TimePoint now, Decisions& out);
 
-  // From now on the module has these settings; before that, those of the options.
+  // From now on the module has these settings; before that, those of the options. Workers that are then too many are
+  // retired.
   void configure(ModuleId module, const ModuleSettings& settings, TimePoint now, Decisions& out);
 
   // The most standbys, from now on.
@@ -390,6 +391,8 @@ class Scheduler {
   TimePoint evictable_from(const Worker& worker) const;
   void check_room_at(TimePoint when);
   void became_idle(Worker& worker, TimePoint now, Decisions& out);
+  void check_idle_at(TimePoint when);
+  void retire_surplus(Module& module, TimePoint now, Decisions& out);
   void remove(Worker& worker, KillWorker decision, TimePoint now, Decisions& out);
   void set_leaving(Worker& worker);
   void free_slot(Worker& worker);

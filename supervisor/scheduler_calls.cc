@@ -30,7 +30,9 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   if (const auto held_off = module.hold_off.until(now)) {
     return RefuseCall{RefuseCall::Reason::held_off, *held_off - now};
   }
-  Worker* worker = module.queue.empty() && arrived.deadline > now ? worker_with_room(module) : nullptr;
+  // In the queue it would keep those behind it from a worker that has room.
+  if (arrived.deadline <= now) return out.push_back(CallOverdue{arrived.id, std::nullopt});
+  Worker* worker = module.queue.empty() ? worker_with_room(module) : nullptr;
   if (worker == nullptr) {
     if (const auto full = full_queue(module, arrived.client)) return RefuseCall{*full, time_to_drain(module)};
   }
@@ -164,12 +166,13 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
     Call& call = call_of(id);
     Worker* worker = worker_with_room(module);
     if (worker == nullptr) return look_at_progress(module, now, out);
-    module.queue.pop_front();
-    count_queued(call.client, -1);
     if (call.deadline <= now) {
+      dequeue(id, call);  // which is no turn of its client's
       out.push_back(CallOverdue{id, std::nullopt});
       forget_call(id);
     } else {
+      module.queue.pop_front();
+      count_queued(call.client, -1);
       give(id, call, *worker, out);
     }
   }

@@ -51,8 +51,11 @@ bool Scheduler::wants_worker(const Module& module) const {
 // Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
   if (!wants_worker(module)) return drop_claim(module);
+  const auto until = module.hold_off.until(now);
+  // It failed while it waited; or since it was held off it has failed again, or shown that it is well.
+  if (module.claim == Claim::held_off || (until && module.claim == Claim::waiting)) drop_claim(module);
   if (module.claim == Claim::none) {
-    if (const auto until = module.hold_off.until(now)) {
+    if (until) {
       module.claim = Claim::held_off;
       held_off_.emplace(*until, &module);
     } else {
@@ -89,6 +92,7 @@ void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
   expect(module.claim == Claim::fetching, "a source that is ready was asked for");
   if (std::exchange(module.source_is_stale, false)) return out.push_back(FetchSource{id});
   module.claim = Claim::none;
+  if (module.hold_off.until(now)) return update(module, now, out);
   if (!wants_worker(module)) return;
   file_claim(module);
   arrange(now, out);
@@ -267,8 +271,13 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   };
   Worker* victim = nullptr;
   for (auto& [id, worker] : workers_) {
-    if (worker.phase != WorkerPhase::ready || !worker.takes_calls() || worker.is_idle() || worker.module == &claimant ||
+    if (worker.phase != WorkerPhase::ready || !worker.takes_calls() || worker.module == &claimant ||
         is_kept_warm(worker)) {
+      continue;
+    }
+    if (worker.is_idle()) {
+      // It need not drain, only wait; and no worker is forked to take its place before.
+      if (const TimePoint from = evictable_from(worker); from > now) check_room_at(from);
       continue;
     }
     if (!claimant.claim_is_first && share(*worker.module, 0) <= share(claimant, 1)) continue;
@@ -303,9 +312,23 @@ void Scheduler::became_idle(Worker& worker, TimePoint now, Decisions& out) {
     if (!worker.calls.empty()) return;
   }
   worker.idle_since = now;
-  const TimePoint limit = now + worker.module->settings.idle_timeout;
-  if (!idle_check_ || limit < *idle_check_) idle_check_ = limit;
+  check_idle_at(now + worker.module->settings.idle_timeout);
 }
+
+// Of the workers that its settings no longer allow the module, those go that have the fewest calls.
+void Scheduler::retire_surplus(Module& module, TimePoint now, Decisions& out) {
+  while (module.instances_that_take_calls() > module.settings.max_instances) {
+    Worker* least_busy = nullptr;
+    for (Worker* worker : module.workers) {
+      if (!worker->takes_calls()) continue;
+      if (least_busy == nullptr || worker->calls.size() <= least_busy->calls.size()) least_busy = worker;
+    }
+    least_busy->retiring = true;
+    if (least_busy->is_idle()) became_idle(*least_busy, now, out);
+  }
+}
+
+void Scheduler::check_idle_at(TimePoint when) { idle_check_ = std::min(when, idle_check_.value_or(when)); }
 
 void Scheduler::remove(Worker& worker, KillWorker decision, TimePoint now, Decisions& out) {
   set_leaving(worker);
@@ -362,9 +385,9 @@ void Scheduler::remove_idle(TimePoint now, Decisions& out) {
     const TimePoint limit = worker.idle_since + timeout;
     const bool is_standby = worker.phase == WorkerPhase::standby;
     if (limit > now) {
-      idle_check_ = std::min(limit, idle_check_.value_or(limit));
+      check_idle_at(limit);
     } else if (is_standby && standbys <= target) {
-      idle_check_ = std::min(now + timeout, idle_check_.value_or(now + timeout));
+      check_idle_at(now + timeout);
     } else {
       if (is_standby) --standbys;
       remove(worker, {id, KillWorker::Reason::idle}, now, out);

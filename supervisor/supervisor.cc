@@ -170,8 +170,13 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   }
   const ModuleName name{std::string(request.module), std::string(request.version)};
   if (KnownModule* known = modules_.find(name)) return known;
-  if (!sources_.contains(name)) return tl::unexpected(sources_.not_found(name));
-  KnownModule& module = modules_.add(name, KnownModule::Origin::directory, settings_.of(name));
+  const bool has_file = sources_.contains(name);
+  if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
+  if (modules_.size() >= Modules::kMost) {
+    return tl::unexpected(overloaded("the supervisor knows as many modules as it can", kRetryAfter));
+  }
+  const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
+  KnownModule& module = modules_.add(name, origin, settings_.of(name));
   scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
   return &module;
 }
@@ -193,6 +198,8 @@ void Supervisor::client_left(ClientSession& client) {
     ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
+  // Another may know the modules that it was asked for.
+  for (ModuleId module : loaders_.remove(client)) ask_loader(modules_.of(module));
   carry_out();
   if (gone.left) gone.left();
 }
@@ -301,6 +308,7 @@ void Supervisor::arm_timer() {
   };
   consider(workers_.next_wakeup());
   consider(shutdown_at_);
+  consider(loaders_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
@@ -314,6 +322,7 @@ void Supervisor::on_timer() {
   timer_at_.reset();
   const TimePoint now = steady_clock::now();
   workers_.tick(now);
+  give_up_on_loaders(now);
   scheduler_.tick(now, decisions_);
   carry_out();
   cut_off_the_silent(now);

@@ -17,6 +17,7 @@
 #include "supervisor/code_from_strings.h"
 #include "supervisor/ids.h"
 #include "supervisor/loader_permission.h"
+#include "supervisor/loaders.h"
 #include "supervisor/module_source.h"
 #include "supervisor/modules.h"
 #include "supervisor/scheduler.h"
@@ -124,11 +125,16 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
   // --- module sources (supervisor_sources.cc)
+  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
+  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
   void fetch(KnownModule& module);
+  void ask_loader(KnownModule& module);
+  void release_source(KnownModule& module);
   void source_failed(KnownModule& module, ipc::Error error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
   void note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
+  void give_up_on_loaders(TimePoint now);
 
   // --- workers (supervisor_workers.cc)
   void zygote_ready() override;
@@ -195,6 +201,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::size_t held_bytes_ = 0;  // of all calls
 
   Modules modules_;
+  Loaders loaders_;
   std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible

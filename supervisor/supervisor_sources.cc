@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/supervisor.h"
@@ -11,16 +13,102 @@ namespace {
 
 using std::chrono::steady_clock;
 
+// Code from loaders, on its way to workers.
+constexpr std::size_t kMaxHeldSourceBytes = std::size_t{256} << 20;
+
+ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
+  return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot load {}: {}", to_string(name), reason));
+}
+
 }  // namespace
 
+// --- getting it ----------------------------------------------------------------------------------------------------
+
 void Supervisor::fetch(KnownModule& module) {
+  if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
   // A file is read when a worker is there for it.
   scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
 }
 
 tl::expected<ModuleSource, ipc::Error> Supervisor::take_source(KnownModule& module) {
-  return sources_.read(module.name);
+  if (module.origin == KnownModule::Origin::directory) return sources_.read(module.name);
+  if (!module.source) return tl::unexpected(load_failure(module.name, "its code is not there any more"));
+  ModuleSource source = std::move(*module.source);
+  release_source(module);
+  return source;
 }
+
+void Supervisor::release_source(KnownModule& module) {
+  if (module.source) held_source_bytes_ -= module.source->text.size();
+  module.source.reset();
+}
+
+void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
+  module.last_failure = error;
+  const bool was_found = error.code != ipc::ErrorCode::not_found;
+  if (was_found) spdlog::warn("{}", ipc::printable(error.message, ipc::Newlines::escape));
+  for (CallId call : scheduler_.source_failed(module.id, steady_clock::now(), decisions_)) finish(call, error);
+  // Names that stand for nothing are not worth remembering: whoever may call could make up any number of them.
+  if (!was_found && scheduler_.forget(module.id)) modules_.forget(module.id);
+}
+
+// --- clients as loaders --------------------------------------------------------------------------------------------
+
+void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {
+  const auto user = client.peer_uid();
+  if (!user || !options_.loaders.covers(*user)) {
+    spdlog::warn("{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
+                 user ? std::to_string(*user) : "unknown");
+    return client.answer_registration(
+        id, make_error(ipc::ErrorCode::permission_denied,
+                       "this user may not load modules; the supervisor's --allow-loader says who may"));
+  }
+  loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
+  spdlog::info("{}: loads modules that are in no file from now on", client.name());
+  client.answer_registration(id, std::nullopt);
+}
+
+void Supervisor::ask_loader(KnownModule& module) {
+  release_source(module);
+  if (held_source_bytes_ < kMaxHeldSourceBytes && loaders_.ask(module.id, module.name, steady_clock::now())) {
+    return turn_.ensure_end();
+  }
+  ipc::Error error = load_failure(module.name, loaders_.empty() ? "there is no client to load it, and no file"
+                                                                : "too many modules are being loaded; try again later");
+  error.retryable = true;
+  source_failed(module, std::move(error));
+}
+
+void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) {
+  const auto asked = loaders_.take(client, id);
+  if (!asked) return;
+  KnownModule& module = modules_.of(*asked);
+  if (const auto* code = std::get_if<ipc::SourceCode>(&outcome)) {
+    module.source = ModuleSource{code->file_name, std::string(ipc::as_text(code->text))};
+    held_source_bytes_ += module.source->text.size();
+    scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
+    // Nobody waits for it any more.
+    if (!scheduler_.view(module.id, steady_clock::now()).claims_slot) release_source(module);
+  } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
+    source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
+  } else {
+    source_failed(module, make_error(ipc::ErrorCode::not_found,
+                                     fmt::format("there is no module {}: no file has it, and its loader does not know it",
+                                                 to_string(module.name))));
+  }
+  carry_out();
+}
+
+void Supervisor::give_up_on_loaders(TimePoint now) {
+  for (ModuleId id : loaders_.take_overdue(now)) {
+    KnownModule& module = modules_.of(id);
+    ipc::Error error = load_failure(module.name, "its loader did not answer in time (--loader-timeout)");
+    error.retryable = true;
+    source_failed(module, std::move(error));
+  }
+}
+
+// --- when it changes -----------------------------------------------------------------------------------------------
 
 // A version that is another than it was is worth a word: what was tested may not be what runs.
 void Supervisor::note_content(KnownModule& module, const ModuleSource& source) {

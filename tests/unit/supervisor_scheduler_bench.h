@@ -1,12 +1,13 @@
 // Puts events to a scheduler and shows its decisions as text, so that a test reads like a log:
-//   bench.arrives(1, "a") == "load w1 a, call c1 on w1, fork w2"
+//   bench.arrives(1, 'a') == "load w1 a, call c1 on w1, fork w2"
+// A module's source is had at once where it is asked for, unless a test holds sources back; what is then said is put
+// behind what was said before, and the asking is left out.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,20 +22,55 @@ using namespace std::chrono_literals;
 // Modules are named by a letter.
 inline ModuleId module_id(char name) { return ModuleId{static_cast<std::uint64_t>(name)}; }
 
+inline const char* describe(KillWorker::Reason reason) {
+  using enum KillWorker::Reason;
+  switch (reason) {
+    case evicted:
+      return "evicted";
+    case slice_over:
+      return "slice over";
+    case idle:
+      return "idle";
+    case retired:
+      return "retired";
+  }
+  return "?";
+}
+
+inline const char* describe(RefuseCall::Reason reason) {
+  using enum RefuseCall::Reason;
+  switch (reason) {
+    case module_queue_full:
+      return "module queue full";
+    case client_queue_full:
+      return "client queue full";
+    case all_queues_full:
+      return "all queues full";
+    case held_off:
+      return "held off";
+  }
+  return "?";
+}
+
 inline std::string describe(const Decision& decision) {
   struct Words {
     static std::uint64_t of(CallId id) { return static_cast<std::uint64_t>(id); }
     static std::uint64_t of(WorkerId id) { return static_cast<std::uint64_t>(id); }
+    static char of(ModuleId id) { return static_cast<char>(id); }
     std::string operator()(const ForkWorker& fork) { return fmt::format("fork w{}", of(fork.worker)); }
+    std::string operator()(const FetchSource& fetch) { return fmt::format("fetch {}", of(fetch.module)); }
     std::string operator()(const LoadModule& load) {
-      return fmt::format("load w{} {}", of(load.worker), static_cast<char>(load.module));
+      return fmt::format("load w{} {}", of(load.worker), of(load.module));
     }
     std::string operator()(const DispatchCall& call) {
       return fmt::format("call c{} on w{}", of(call.call), of(call.worker));
     }
+    std::string operator()(const LookAtProgress& look) { return fmt::format("look at w{}", of(look.worker)); }
+    std::string operator()(const DrainWorker& drain) {
+      return fmt::format("drain w{} for {}", of(drain.worker), of(drain.for_module));
+    }
     std::string operator()(const KillWorker& kill) {
-      return fmt::format("kill w{} {}", of(kill.worker),
-                         kill.reason == KillWorker::Reason::evicted ? "evicted" : "idle");
+      return fmt::format("kill w{} {}", of(kill.worker), describe(kill.reason));
     }
     std::string operator()(const CancelOverdue& late) {
       return fmt::format("late cancel c{} on w{}", of(late.call), of(late.worker));
@@ -44,8 +80,7 @@ inline std::string describe(const Decision& decision) {
       return fmt::format("overdue c{} on w{}", of(overdue.call), of(*overdue.worker));
     }
     std::string operator()(const RefuseCall& refuse) {
-      return fmt::format("refuse c{} {}", of(refuse.call),
-                         refuse.reason == RefuseCall::Reason::queue_full ? "queue_full" : "too_many_attempts");
+      return fmt::format("refuse c{} {}", of(refuse.call), describe(refuse.reason));
     }
   };
   return std::visit(Words{}, decision);
@@ -53,19 +88,48 @@ inline std::string describe(const Decision& decision) {
 
 class Bench {
  public:
-  explicit Bench(const SchedulerOptions& options) : scheduler_(options) {}
+  explicit Bench(const SchedulerOptions& options) : scheduler_(options), settings_(options.module) {}
 
   // --- events; each gives the decisions that it led to
 
   std::string start() {
     return after([&](Decisions& out) { scheduler_.start(now_, out); });
   }
-  std::string arrives(std::uint64_t call, char module, Duration time = 1h) {
-    return after(
-        [&](Decisions& out) { scheduler_.call_arrived(CallId{call}, module_id(module), now_ + time, now_, out); });
+  std::string configure(char module, const ModuleSettings& settings) {
+    return after([&](Decisions& out) { scheduler_.configure(module_id(module), settings, now_, out); });
   }
-  std::string answered(std::uint64_t call) {
-    return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, now_, out); });
+  struct Arrival {
+    Duration time = 1h;  // until the deadline
+    std::uint64_t client = 1;
+    bool idempotent = false;
+  };
+  std::string arrives(std::uint64_t call, char module, const Arrival& arrival) {
+    return after([&](Decisions& out) {
+      scheduler_.call_arrived({.id = CallId{call},
+                               .module = module_id(module),
+                               .client = ClientId{arrival.client},
+                               .deadline = now_ + arrival.time,
+                               .idempotent = arrival.idempotent},
+                              now_, out);
+    });
+  }
+  std::string arrives(std::uint64_t call, char module, Duration time = 1h) {
+    return arrives(call, module, Arrival{.time = time});
+  }
+  std::string answered(std::uint64_t call, Duration cpu_time = 1ms) {
+    return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, cpu_time, now_, out); });
+  }
+  std::string calls_started(std::uint64_t worker, std::uint64_t count) {
+    return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, now_, out); });
+  }
+  std::string source_ready(char module) {
+    return after([&](Decisions& out) { scheduler_.source_ready(module_id(module), now_, out); });
+  }
+  std::string source_failed(char module) {
+    return after([&](Decisions& out) { return scheduler_.source_failed(module_id(module), now_, out); });
+  }
+  std::string source_changed(char module) {
+    return after([&](Decisions& out) { scheduler_.source_changed(module_id(module), now_, out); });
   }
   std::string forked(std::uint64_t worker) {
     return after([&](Decisions& out) { scheduler_.worker_forked(WorkerId{worker}, now_, out); });
@@ -77,21 +141,37 @@ class Bench {
     return after([&](Decisions& out) { scheduler_.worker_loaded(WorkerId{worker}, now_, out); });
   }
   void forks_fail() { scheduler_.forks_fail(now_); }
-  void stopping(std::uint64_t worker) { scheduler_.worker_stopping(WorkerId{worker}); }
-
-  // Gives "ended c1 c2" first, if there are any.
-  std::string lost(std::uint64_t worker, std::uint64_t last_started = 0) {
-    return after(
-        [&](Decisions& out) { return scheduler_.worker_lost(WorkerId{worker}, CallId{last_started}, now_, out); });
+  std::string stopping(std::uint64_t worker) {
+    return after([&](Decisions& out) { scheduler_.worker_stopping(WorkerId{worker}, now_, out); });
   }
+  std::string retire(std::uint64_t worker) {
+    return after([&](Decisions& out) { scheduler_.retire(WorkerId{worker}, now_, out); });
+  }
+  std::string renew_standbys() {
+    return after([&](Decisions& out) { scheduler_.renew_standbys(now_, out); });
+  }
+
+  // Gives "ended c1 started, c2 abandoned" first, if there are any.
+  std::string lost(std::uint64_t worker, const WorkerLoss& loss) {
+    return after([&](Decisions& out) { return scheduler_.worker_lost(WorkerId{worker}, loss, now_, out); });
+  }
+  // Its first calls had been started, as many as `started` says.
+  std::string lost(std::uint64_t worker, std::uint64_t started = 0) {
+    return lost(worker, WorkerLoss{.started = started});
+  }
+  // Gives "ended c1, c2" first, if there are any.
   std::string load_failed(std::uint64_t worker) {
     return after([&](Decisions& out) { return scheduler_.load_failed(WorkerId{worker}, now_, out); });
   }
 
-  // "queued", or the worker to tell.
+  // "queued" or the worker to tell, and what it led to.
   std::string abandon(std::uint64_t call) {
-    const auto worker = scheduler_.abandon(CallId{call}, now_);
-    return worker ? fmt::format("on w{}", static_cast<std::uint64_t>(*worker)) : "queued";
+    std::string where;
+    const std::string rest = after([&](Decisions& out) {
+      const auto worker = scheduler_.abandon(CallId{call}, now_, out);
+      where = worker ? fmt::format("on w{}", static_cast<std::uint64_t>(*worker)) : "queued";
+    });
+    return rest.empty() ? where : where + ", " + rest;
   }
 
   std::string tick() {
@@ -114,6 +194,12 @@ class Bench {
 
   // --- shortcuts
 
+  // From now on a source that is asked for is shown, and had only when the test says so.
+  Bench& holding_sources() {
+    sources_are_held_ = true;
+    return *this;
+  }
+
   // Starts, and forks what is asked for: standby workers 1 to `standby`.
   Bench& started(std::uint64_t standby = 1) {
     start();
@@ -122,13 +208,25 @@ class Bench {
   }
 
   Scheduler& scheduler() { return scheduler_; }
+  ModuleSettings settings() const { return settings_; }
   WorkerView view(std::uint64_t worker) const { return scheduler_.view(WorkerId{worker}); }
+  ModuleView module(char name) const { return scheduler_.view(module_id(name), now_); }
+  PoolView pool() const { return scheduler_.pool(now_); }
   bool is_queued(std::uint64_t call) const { return scheduler_.is_queued(CallId{call}); }
   bool is_on(std::uint64_t call, std::uint64_t worker) const {
     return scheduler_.is_on(CallId{call}, WorkerId{worker});
   }
 
  private:
+  static std::string describe_end(const EndedCall& ended) {
+    using State = EndedCall::State;
+    const char* state = ended.state == State::abandoned ? "abandoned"
+                        : ended.state == State::started ? "started"
+                                                        : "not started";
+    return fmt::format("c{} {}", static_cast<std::uint64_t>(ended.call), state);
+  }
+  static std::string describe_end(CallId ended) { return fmt::format("c{}", static_cast<std::uint64_t>(ended)); }
+
   template <typename Event>
   std::string after(Event event) {
     Decisions out;
@@ -136,15 +234,23 @@ class Bench {
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if constexpr (std::is_void_v<decltype(event(out))>) {
       event(out);
-    } else if (const auto ended = event(out); !ended.empty()) {
-      text = "ended";
-      for (CallId call : ended) text += fmt::format(" c{}", static_cast<std::uint64_t>(call));
+    } else {
+      for (const auto& ended : event(out)) add((text.empty() ? "ended " : "") + describe_end(ended));
     }
-    for (const Decision& decision : out) add(describe(decision));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const auto* fetch = std::get_if<FetchSource>(&out[i]);
+      if (fetch == nullptr || sources_are_held_) {
+        add(describe(out[i]));
+      } else {
+        scheduler_.source_ready(ModuleId{fetch->module}, now_, out);
+      }
+    }
     return text;
   }
 
   Scheduler scheduler_;
+  ModuleSettings settings_;
+  bool sources_are_held_ = false;
   TimePoint now_{1000s};
 };
 

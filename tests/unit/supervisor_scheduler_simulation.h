@@ -1,20 +1,28 @@
 // A deterministic simulation of the scheduler: a world of clients, modules, workers and a clock, all played by one
-// random number generator, puts events to a Scheduler, carries out what it decides, and checks after each step that
-// what must always hold does hold. The same seed gives the same history.
+// random number generator, puts events to a Scheduler, carries out what it decides, and checks after each event that
+// what scheduler.h promises does hold. The same seed gives the same history.
 //
-// The world keeps a model of its own, which is the specification in scheduler.h written a second time, without care
-// for speed. It is no doctest code, so that longer runs and fuzz targets can use it too.
+// The world keeps what it has put and been told, not the scheduler's rules a second time: each promise is checked by
+// itself, as far as it can be seen from outside. It is no doctest code, so that longer runs and fuzz targets can use it
+// too.
+//
+//   supervisor_scheduler_simulation.cc         what happens in the world
+//   supervisor_scheduler_simulation_decided.cc what the scheduler decides, and whether it may
+//   supervisor_scheduler_simulation_rules.cc   what must hold after each event
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "supervisor/scheduler.h"
 
@@ -48,10 +56,14 @@ class Simulation {
  private:
   struct Call {
     ModuleId module{};
+    ClientId client{};
     TimePoint deadline{};
-    std::optional<WorkerId> worker;
-    std::size_t attempts = 0;
-    bool was_overdue = false;
+    bool idempotent = false;
+    std::optional<WorkerId> worker;  // nothing: it waits
+    std::uint64_t number = 0;        // on the worker: 1, 2, 3, …
+    std::size_t retries = 0;
+    bool came_back = false;    // it waits because its worker was lost
+    bool was_overdue = false;  // told to be, on a worker
     bool abandoned = false;
     TimePoint give_up_at{};  // when its worker must have given it up, once it is abandoned
   };
@@ -59,16 +71,40 @@ class Simulation {
   struct Worker {
     WorkerPhase phase = WorkerPhase::starting;
     std::optional<ModuleId> module;
-    bool holds_slot = false;
+    bool has_slot = false;
     std::vector<CallId> calls;  // in the order given
-    CallId last_given{};
-    CallId last_started{};
+    std::uint64_t given = 0;
+    std::uint64_t started = 0;       // in truth
+    std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
     std::uint64_t calls_done = 0;
-    std::optional<TimePoint> idle_since;  // ready and without calls
-    std::optional<TimePoint> forked_at;
+    bool draining = false;
     bool retiring = false;
-    bool lies = false;      // about what it started
+    TimePoint assigned_at{};
+    TimePoint slice_end{};         // by the time when it was loaded
+    TimePoint latest_slice_end{};  // with a slice for having stopped draining
+    TimePoint idle_since{};
+    bool lies = false;      // about what it started, and who is guilty
     bool stubborn = false;  // ignores cancellations
+
+    bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
+    bool takes_calls() const { return holds_module() && !draining && !retiring; }
+    bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
+  };
+
+  struct Module {
+    ModuleSettings settings;
+    std::map<ClientId, std::deque<CallId>> queues;  // none is empty
+    std::size_t queued = 0;
+    // For each client that waits: who was given a turn since it had one itself, or began to wait.
+    std::map<ClientId, std::set<ClientId>> turns_of_others;
+    bool fetching = false;
+    bool source_is_stale = false;  // with `fetching`
+    bool claims = false;           // its source is there, and it waits for a slot
+    bool claim_is_first = false;   // no worker of it takes calls
+    std::uint64_t claimed = 0;     // the order of claims
+    HoldOff hold_off;
+    std::optional<TimePoint> held_off_until;  // the latest time that was said
+    Estimate load_time;
   };
 
   // --- the world's steps
@@ -76,11 +112,15 @@ class Simulation {
   void arrive();
   void cancel();
   void finish_fork();
+  void finish_source();
   void finish_load();
+  void work();
   void answer();
-  void die();
-  void stop_worker();
+  void die_at_random();
+  void bury();
+  void stop_some_worker();
   void replace_worker();
+  void change_module();
   void pass_time();
   void tick();
   void settle();
@@ -90,65 +130,114 @@ class Simulation {
   void fail_load(WorkerId worker);
   void answer_call(CallId call);
   void abandon(CallId call, const char* end);
+  void stop(WorkerId worker);
+  void tell_progress(WorkerId worker);
 
-  // --- decisions carried out
-  void carry_out(Decisions& decisions);
-  void carry_out(const ForkWorker& fork, Decisions& further);
-  void carry_out(const LoadModule& load, Decisions& further);
-  void carry_out(const DispatchCall& dispatch, Decisions& further);
-  void carry_out(const KillWorker& kill, Decisions& further);
-  void carry_out(const CallOverdue& overdue, Decisions& further);
-  void carry_out(const CancelOverdue& late, Decisions& further);
-  void carry_out(const RefuseCall& refuse, Decisions& further);
+  // Puts the event to the scheduler, which appends its decisions, and carries these out. The event itself has happened
+  // in what the world knows.
+  template <typename Event>
+  void put(Event event);
 
-  // --- the model
+  // --- decisions carried out (…_decided.cc)
+  void carry_out(const Decisions& decisions);
+  void carry_out(const ForkWorker& fork);
+  void carry_out(const FetchSource& fetch);
+  void carry_out(const LoadModule& load);
+  void carry_out(const DispatchCall& dispatch);
+  void carry_out(const LookAtProgress& look);
+  void carry_out(const DrainWorker& drain);
+  void carry_out(const KillWorker& kill);
+  void carry_out(const CallOverdue& overdue);
+  void carry_out(const CancelOverdue& late);
+  void carry_out(const RefuseCall& refuse);
+  void check_eviction(const KillWorker& kill, const Worker& victim) const;
+  void check_turn(Module& module, const Call& call);
+  void see_who_stopped_draining();
+  void see_who_is_too_many(const Decisions& decisions);
+
+  // --- what is known
   void end(CallId call, const std::string& how);
-  void leave(WorkerId id, Worker& worker);
-  void update_waiting(ModuleId module);
-  std::deque<CallId>& queue(ModuleId module) { return queues_[module]; }
-  std::optional<WorkerId> holder(ModuleId module) const;
+  void enqueue(CallId id, Call& call);
+  void requeue(CallId id, Call& call);
+  void dequeue(CallId id, const Call& call);
+  void end_queued(ModuleId id, std::vector<CallId> ended);
+  void leave(Worker& worker);
+  void file_claim(ModuleId id);
+  void renew_claim(ModuleId id);
+  void fail(ModuleId id);
+  std::size_t workers_with_slot(ModuleId module) const;
+  std::size_t workers_that_take_calls(ModuleId module) const;
   std::size_t slots_taken() const;
   std::size_t count(WorkerPhase phase) const;
-  std::size_t idle_workers() const;
-  std::size_t wanted_workers() const;
+  bool must_claim(ModuleId id) const;
+  bool is_kept_warm(const Worker& worker) const;
+  std::size_t kept_warm() const;
+  double share(ModuleId id, std::size_t more) const;
+  std::size_t queued_of(ClientId client) const;
+  std::size_t queued() const;
 
-  // --- what must hold
+  // --- what must hold (…_rules.cc)
   void check();
-  void check_due(bool after_tick);
-  void check_work_is_given_out();
-  void check_views();
-  void require(bool condition, const std::string& rule);
+  void check_queues() const;
+  void check_pool() const;
+  void check_no_work_is_left() const;
+  void check_due(bool after_tick) const;
+  std::optional<TimePoint> first_due() const;
+  std::optional<TimePoint> first_room_due() const;
+  void check_views() const;
+  void check_calls() const;
+  void check_all_is_finished() const;
+  void require(bool condition, const char* rule) const;
 
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  std::uint64_t from_to(std::uint64_t least, std::uint64_t most) { return least + below(most - least + 1); }
   bool one_in(std::uint64_t n) { return below(n) == 0; }
+  // An error of the world; none once it behaves.
+  bool mishap(std::uint64_t n) { return !behaves_ && one_in(calm_ ? 10 * n : n); }
+  ModuleId some_module() { return ModuleId{'a' + std::min(below(module_count_), below(module_count_))}; }
   template <typename Filter>
   std::optional<WorkerId> pick_worker(Filter filter);
-  void note(const char* format, std::uint64_t first = 0, std::uint64_t second = 0);
+  template <typename... Values>
+  void note(fmt::format_string<Values...> format, Values&&... values) {
+    if (keep_history_ == History::kept) add_to_history(fmt::format(format, std::forward<Values>(values)...));
+  }
+  void add_to_history(const std::string& line);
 
-  static SchedulerOptions random_options(std::mt19937_64& random);
+  SchedulerOptions random_options();
+  ModuleSettings random_settings(std::size_t most_min_warm);
 
   std::mt19937_64 random_;
-  bool renewing_ = false;  // the standbys are to be replaced
   const SchedulerOptions options_;
   Scheduler scheduler_;
   TimePoint now_{std::chrono::seconds(1000)};
-  std::uint64_t modules_ = 1;
-  bool behaves_ = false;  // the world: at the end
+  std::uint64_t module_count_ = 1;
+  std::uint64_t client_count_ = 1;
+  bool calm_ = false;                   // seldom fails, so that the pool is mostly full and shared
+  bool behaves_ = false;                // the world: at the end
+  bool renewing_ = false;               // the standbys are to be replaced
+  std::optional<ModuleId> configured_;  // just now
 
   std::map<CallId, Call> calls_;  // neither answered nor forgotten
   std::map<WorkerId, Worker> workers_;
-  std::map<ModuleId, std::deque<CallId>> queues_;
-  std::deque<ModuleId> waiting_;      // modules with queued calls and nobody to serve them
-  std::set<CallId> ended_meanwhile_;  // while decisions are carried out
+  std::map<ModuleId, Module> modules_;
+  std::deque<std::function<void()>> further_;  // what the world does upon decisions, once all are carried out
   std::uint64_t last_call_ = 0;
+  std::uint64_t last_claim_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t checks_ = 0;
   WorkerId last_worker_{};
-  std::optional<TimePoint> fork_failed_at_;
-  // A slot or a standby worker was lost by an event that gives out no decisions; the next one that does uses it.
-  bool decisions_pending_ = false;
+  std::optional<TimePoint> no_fork_before_;
 
   SimulationCounts counts_;
   const History keep_history_;
   std::deque<std::string> history_;
 };
+
+template <typename Event>
+void Simulation::put(Event event) {
+  Decisions decisions;
+  event(decisions);
+  carry_out(decisions);
+}
 
 }  // namespace holdfast::supervisor::testing

@@ -117,7 +117,7 @@ TEST_CASE("a standby worker that dies is replaced") {
 }
 
 TEST_CASE("workers forked for calls that nobody waits for any more are removed after the idle time") {
-  Bench bench({.max_workers = 2, .standby = 0, .idle_timeout = 10s});
+  Bench bench({.max_workers = 2, .standby = 0, .module = {.idle_timeout = 10s}});
   bench.start();
   CHECK(bench.arrives(1, 'a') == "fork w1");
   bench.abandon(1);
@@ -131,7 +131,7 @@ TEST_CASE("workers forked for calls that nobody waits for any more are removed a
 }
 
 TEST_CASE("a worker beyond the standby workers is used if it is needed in time") {
-  Bench bench({.max_workers = 2, .standby = 0, .idle_timeout = 10s});
+  Bench bench({.max_workers = 2, .standby = 0, .module = {.idle_timeout = 10s}});
   bench.start();
   bench.arrives(1, 'a');
   bench.abandon(1);
@@ -142,7 +142,7 @@ TEST_CASE("a worker beyond the standby workers is used if it is needed in time")
 }
 
 TEST_CASE("the standby workers that are wanted stay, however long they stand by") {
-  Bench bench({.max_workers = 2, .standby = 1, .idle_timeout = 10s});
+  Bench bench({.max_workers = 2, .standby = 1, .module = {.idle_timeout = 10s}});
   bench.started();
   bench.arrives(1, 'a');
   bench.abandon(1);
@@ -154,13 +154,28 @@ TEST_CASE("the standby workers that are wanted stay, however long they stand by"
 
 // --- slots, eviction, the idle timeout -----------------------------------------------------------------------------
 
-TEST_CASE("a full pool lets a module wait until a worker is idle, and then evicts that one") {
+TEST_CASE("a full pool lets a module wait until a worker is idle and its slice is over, and then evicts that one") {
   Bench bench = with_module(kOneWorker);
   CHECK(bench.arrives(2, 'b') == "");
   CHECK(bench.is_queued(2));
+  bench.pass(100ms);
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c2 on w2, fork w3");
   CHECK(bench.view(1).phase == WorkerPhase::leaving);
   CHECK(bench.lost(1) == "");
+}
+
+TEST_CASE("a module without a standby worker to come is not forgotten when the worker in its way can be evicted") {
+  Bench bench({.max_workers = 1, .standby = 0, .slice = 20ms});
+  bench.start();
+  bench.arrives(1, 'a');
+  bench.forked(1);
+  bench.pass(5ms);
+  bench.loaded(1);
+  bench.answered(1);
+  CHECK(bench.arrives(2, 'b') == "");
+  REQUIRE(bench.wakeup_in() == Duration(5ms));  // as long as it took to load
+  CHECK(bench.tick_after(5ms) == "fork w2");
+  CHECK(bench.forked(2) == "kill w1 evicted, load w2 b, call c2 on w2");
 }
 
 TEST_CASE("no worker is evicted as long as there is a free slot") {
@@ -177,92 +192,20 @@ TEST_CASE("no worker is evicted before another is there to take the module") {
   bench.forked(1);
   bench.loaded(1);
   bench.answered(1);
+  bench.pass(100ms);
   CHECK(bench.arrives(2, 'b') == "fork w2");
   CHECK(bench.view(1).phase == WorkerPhase::ready);
   CHECK(bench.forked(2) == "kill w1 evicted, load w2 b, call c2 on w2");
 }
 
-TEST_CASE("the worker that has been idle longest is evicted") {
-  Bench bench({.max_workers = 3, .standby = 1});
-  bench.started();
-  const std::string modules = "abc";
-  for (std::uint64_t i = 1; i <= 3; ++i) {
-    bench.arrives(i, modules[i - 1]);
-    bench.forked(i + 1);
-    bench.loaded(i);
-  }
-  for (std::uint64_t call : {2, 3, 1}) {
-    bench.pass(1s);
-    bench.answered(call);
-  }
-  CHECK(bench.arrives(4, 'd') == "kill w2 evicted, load w4 d, call c4 on w4, fork w5");
-  bench.forked(5);
-  CHECK(bench.arrives(5, 'e') == "kill w3 evicted, load w5 e, call c5 on w5, fork w6");
-}
-
-TEST_CASE("a further call makes a worker's idle time begin again") {
-  Bench bench(kTwoWorkers);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.loaded(1);
-  bench.arrives(2, 'b');
-  bench.forked(3);
-  bench.loaded(2);
-  bench.answered(1);
-  bench.pass(1s);
-  bench.answered(2);
-  bench.pass(1s);
-  bench.arrives(3, 'a');
-  bench.answered(3);
-  CHECK(bench.arrives(4, 'c') == "kill w2 evicted, load w3 c, call c4 on w3, fork w4");
-}
-
-TEST_CASE("a worker that loads or has calls is not evicted") {
-  Bench bench(kTwoWorkers);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.loaded(1);
-  bench.arrives(2, 'b');
-  bench.forked(3);
-  CHECK(bench.arrives(3, 'c') == "");
-  CHECK(bench.loaded(2) == "");
-  CHECK(bench.is_queued(3));
-}
-
-TEST_CASE("modules that wait for a slot are served first come, first served") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  bench.arrives(3, 'c');
-  bench.arrives(4, 'b');
-  CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c2 on w2, call c4 on w2, fork w3");
-  bench.lost(1);
-  bench.forked(3);
-  bench.loaded(2);
-  bench.answered(2);
-  CHECK(bench.arrives(5, 'a') == "");
-  CHECK(bench.answered(4) == "kill w2 evicted, load w3 c, call c3 on w3, fork w4");
-}
-
-TEST_CASE("a module that was evicted is loaded again when it is called") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  bench.answered(1);
-  bench.forked(3);
-  bench.loaded(2);
-  bench.answered(2);
-  CHECK(bench.arrives(3, 'a') == "kill w2 evicted, load w3 a, call c3 on w3, fork w4");
-}
-
 TEST_CASE("the slot of a worker that dies goes to the next module that waits") {
   Bench bench = with_module(kOneWorker);
   bench.arrives(2, 'b');
-  CHECK(bench.lost(1, 1) == "ended c1, load w2 b, call c2 on w2, fork w3");
+  CHECK(bench.lost(1, 1) == "ended c1 started, load w2 b, call c2 on w2, fork w3");
 }
 
 TEST_CASE("an idle worker is removed after the idle timeout, not before") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 60s});
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 60s}});
   bench.answered(1);
   REQUIRE(bench.wakeup_in() == Duration(60s));
   CHECK(bench.tick_after(60s - 1ns) == "");
@@ -273,7 +216,7 @@ TEST_CASE("an idle worker is removed after the idle timeout, not before") {
 }
 
 TEST_CASE("a worker that was used within the idle timeout stays until that has passed again") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 60s});
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 60s}});
   bench.answered(1);
   bench.pass(40s);
   bench.arrives(2, 'a');
@@ -284,13 +227,13 @@ TEST_CASE("a worker that was used within the idle timeout stays until that has p
 }
 
 TEST_CASE("a worker with calls is not idle, however long they take") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 1s});
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 1s}});
   CHECK(bench.tick_after(30min) == "");
   CHECK(bench.view(1).phase == WorkerPhase::ready);
 }
 
 TEST_CASE("a worker whose calls were abandoned while it loaded is idle once it has loaded") {
-  Bench bench({.max_workers = 1, .standby = 1, .idle_timeout = 60s});
+  Bench bench({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 60s}});
   bench.started();
   bench.arrives(1, 'a');
   bench.forked(2);
@@ -300,369 +243,20 @@ TEST_CASE("a worker whose calls were abandoned while it loaded is idle once it h
   CHECK(bench.tick_after(60s) == "kill w1 idle");
 }
 
+TEST_CASE("a changed idle timeout holds for the time that a worker has been idle already") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 60s}});
+  bench.answered(1);
+  bench.pass(20s);
+  bench.configure('a', {.idle_timeout = 30s});
+  REQUIRE(bench.wakeup_in() == Duration(10s));
+  CHECK(bench.tick_after(10s) == "kill w1 idle");
+}
+
 TEST_CASE("a call for a module whose idle worker was just killed gets another worker") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 60s});
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.idle_timeout = 60s}});
   bench.answered(1);
   bench.tick_after(60s);
   CHECK(bench.arrives(2, 'a') == "load w2 a, call c2 on w2, fork w3");
-  CHECK(bench.lost(1) == "");
-  CHECK(bench.is_on(2, 2));
-}
-
-// --- queues --------------------------------------------------------------------------------------------------------
-
-TEST_CASE("a worker is given at most `concurrency` calls, and further ones in the order of their arrival") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 2});
-  CHECK(bench.arrives(2, 'a') == "call c2 on w1");
-  CHECK(bench.arrives(3, 'a') == "");
-  CHECK(bench.arrives(4, 'a') == "");
-  CHECK(bench.is_queued(3));
-  CHECK(bench.answered(2) == "call c3 on w1");
-  CHECK(bench.answered(1) == "call c4 on w1");
-  CHECK(bench.view(1).calls_in_flight == 2);
-  CHECK(bench.view(1).calls_done == 2);
-}
-
-TEST_CASE("an abandoned call keeps its place on the worker until that has answered") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 1});
-  bench.arrives(2, 'a');
-  CHECK(bench.abandon(1) == "on w1");
-  CHECK(bench.is_on(1, 1));
-  CHECK(bench.is_queued(2));
-  CHECK(bench.answered(1) == "call c2 on w1");
-}
-
-TEST_CASE("a call beyond the queue's limit is refused and forgotten") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 1, .queue_limit = 2});
-  bench.arrives(2, 'a');
-  bench.arrives(3, 'a');
-  CHECK(bench.arrives(4, 'a') == "refuse c4 queue_full");
-  CHECK_FALSE(bench.is_queued(4));
-  CHECK(bench.scheduler().open_calls() == 3);
-  bench.answered(1);
-  CHECK(bench.arrives(5, 'a') == "");
-  CHECK(bench.is_queued(5));
-}
-
-TEST_CASE("the queue's limit is counted for each module by itself, and calls on workers do not count") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 2, .queue_limit = 1});
-  CHECK(bench.arrives(2, 'a') == "call c2 on w1");
-  CHECK(bench.arrives(3, 'a') == "");
-  CHECK(bench.arrives(4, 'b') == "");
-  CHECK(bench.arrives(5, 'a') == "refuse c5 queue_full");
-  CHECK(bench.arrives(6, 'b') == "refuse c6 queue_full");
-}
-
-TEST_CASE("open calls are those that are neither answered nor abandoned") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 2});
-  bench.arrives(2, 'a');
-  bench.arrives(3, 'a');
-  CHECK(bench.scheduler().open_calls() == 3);
-  bench.abandon(1);
-  CHECK(bench.scheduler().open_calls() == 2);
-  bench.answered(1);
-  CHECK(bench.scheduler().open_calls() == 2);
-  bench.abandon(3);
-  CHECK(bench.scheduler().open_calls() == 1);
-  bench.answered(2);
-  CHECK(bench.scheduler().open_calls() == 0);
-}
-
-// --- deadlines and calls that nobody waits for ---------------------------------------------------------------------
-
-TEST_CASE("a call whose time is over in the queue is told and forgotten") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b', 5s);
-  REQUIRE(bench.wakeup_in() == Duration(5s));
-  CHECK(bench.tick_after(5s - 1ns) == "");
-  CHECK(bench.tick_after(1ns) == "overdue c2 queued");
-  CHECK_FALSE(bench.is_queued(2));
-  CHECK(bench.scheduler().open_calls() == 1);
-  CHECK(bench.answered(1) == "");
-}
-
-TEST_CASE("a call whose time is over on a worker is told once, and stays there until it is abandoned or answered") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a', 5s);
-  CHECK(bench.tick_after(5s) == "overdue c1 on w1");
-  CHECK(bench.tick_after(1h) == "");
-  CHECK(bench.is_on(1, 1));
-  CHECK(bench.scheduler().open_calls() == 1);
-  CHECK(bench.abandon(1) == "on w1");
-  CHECK(bench.scheduler().open_calls() == 0);
-  CHECK(bench.is_on(1, 1));
-}
-
-TEST_CASE("calls become overdue in the order of their deadlines, whenever they came") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a', 9s);
-  bench.arrives(2, 'a', 3s);
-  bench.arrives(3, 'b', 6s);
-  CHECK(bench.wakeup_in() == Duration(3s));
-  CHECK(bench.tick_after(10s) == "overdue c2 on w1, overdue c3 queued, overdue c1 on w1");
-}
-
-TEST_CASE("a call that was overdue ends with the worker that was stopped for it, even if it had not been started") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a', 5s);
-  bench.forked(2);
-  CHECK(bench.tick_after(5s) == "overdue c1 on w1");
-  bench.stopping(1);
-  // What was started is the worker's own word.
-  CHECK(bench.lost(1, 0) == "ended c1");
-  CHECK(bench.scheduler().open_calls() == 0);
-}
-
-TEST_CASE("a call that is abandoned in the queue is gone, and a module without calls no longer waits") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  bench.arrives(3, 'c');
-  CHECK(bench.abandon(2) == "queued");
-  CHECK_FALSE(bench.is_queued(2));
-  CHECK(bench.answered(1) == "kill w1 evicted, load w2 c, call c3 on w2, fork w3");
-}
-
-TEST_CASE("a module keeps its place among those that wait when one of its calls is abandoned") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  bench.arrives(3, 'c');
-  bench.arrives(4, 'b');
-  CHECK(bench.abandon(2) == "queued");
-  CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
-}
-
-TEST_CASE("a module that stopped waiting and calls again waits at the end") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  bench.arrives(3, 'c');
-  bench.abandon(2);
-  bench.arrives(4, 'b');
-  CHECK(bench.answered(1) == "kill w1 evicted, load w2 c, call c3 on w2, fork w3");
-}
-
-TEST_CASE("a worker that does not give up an abandoned call within the grace is told, again after each further grace") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  CHECK(bench.abandon(1) == "on w1");
-  REQUIRE(bench.wakeup_in() == Duration(1s));
-  CHECK(bench.tick_after(1s - 1ns) == "");
-  CHECK(bench.tick_after(1ns) == "late cancel c1 on w1");
-  REQUIRE(bench.wakeup_in() == Duration(1s));
-  CHECK(bench.tick_after(1s - 1ns) == "");
-  CHECK(bench.tick_after(1ns) == "late cancel c1 on w1");
-  CHECK(bench.view(1).phase == WorkerPhase::ready);
-  bench.answered(1);
-  CHECK(bench.tick_after(1s) == "");
-}
-
-TEST_CASE("a late cancellation is told once, however late the tick") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  bench.abandon(1);
-  CHECK(bench.tick_after(10s) == "late cancel c1 on w1");
-  CHECK(bench.wakeup_in() == Duration(1s));
-}
-
-TEST_CASE("a worker that gives up its calls in time is not told of") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .idle_timeout = 1h, .cancel_grace = 1s});
-  bench.abandon(1);
-  bench.pass(1s - 1ns);
-  bench.answered(1);
-  CHECK(bench.tick_after(1h - 1s) == "");
-}
-
-TEST_CASE("a worker that is being stopped is not told of for a cancellation") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  bench.abandon(1);
-  bench.stopping(1);
-  CHECK(bench.tick_after(1s) == "");
-}
-
-TEST_CASE("the calls of a worker that was stopped for a late cancellation wait for its successor") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
-  bench.arrives(2, 'a');
-  bench.abandon(1);
-  bench.tick_after(1s);
-  bench.stopping(1);
-  CHECK(bench.tick_after(1s) == "");
-  CHECK(bench.lost(1, 1) == "ended c1, load w2 a, call c2 on w2, fork w3");
-}
-
-TEST_CASE("an abandoned call's deadline no longer counts") {
-  Bench bench({.max_workers = 1, .standby = 1, .cancel_grace = 10s});
-  bench.started();
-  bench.arrives(1, 'a', 5s);
-  bench.abandon(1);
-  CHECK(bench.tick_after(5s) == "");
-  CHECK(bench.answered(1) == "");
-}
-
-// --- workers that end ----------------------------------------------------------------------------------------------
-
-TEST_CASE("of the calls on a lost worker those that were started end, and the others run again in their order") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 4});
-  for (std::uint64_t call = 2; call <= 6; ++call) bench.arrives(call, 'a');
-  CHECK(bench.lost(1, 2) ==
-        "ended c1 c2, load w2 a, call c3 on w2, call c4 on w2, call c5 on w2, call c6 on w2, fork w3");
-  CHECK(bench.scheduler().open_calls() == 4);
-}
-
-TEST_CASE("calls that run again come before those that waited") {
-  Bench bench = with_module({.max_workers = 1, .standby = 1, .concurrency = 2});
-  for (std::uint64_t call = 2; call <= 4; ++call) bench.arrives(call, 'a');
-  CHECK(bench.lost(1, 0) == "load w2 a, call c1 on w2, call c2 on w2, fork w3");
-  CHECK(bench.answered(1) == "call c3 on w2");
-}
-
-TEST_CASE("a call that was answered is not among those of a lost worker") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'a');
-  bench.answered(1);
-  CHECK(bench.lost(1, 2) == "ended c2");
-}
-
-TEST_CASE("an abandoned call ends with its worker and does not run again") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'a');
-  bench.abandon(1);
-  CHECK(bench.lost(1, 0) == "ended c1, load w2 a, call c2 on w2, fork w3");
-  CHECK(bench.scheduler().open_calls() == 1);
-}
-
-TEST_CASE("a module whose worker was lost waits behind those that waited before") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b');
-  CHECK(bench.lost(1, 0) == "load w2 b, call c2 on w2, fork w3");
-  CHECK(bench.is_queued(1));
-  bench.forked(3);
-  bench.loaded(2);
-  CHECK(bench.answered(2) == "kill w2 evicted, load w3 a, call c1 on w3, fork w4");
-}
-
-TEST_CASE("a call is given to at most `max_attempts` workers") {
-  Bench bench({.max_workers = 1, .standby = 1, .max_attempts = 3});
-  bench.started();
-  CHECK(bench.arrives(1, 'a') == "load w1 a, call c1 on w1, fork w2");
-  bench.forked(2);
-  CHECK(bench.lost(1, 0) == "load w2 a, call c1 on w2, fork w3");
-  bench.forked(3);
-  CHECK(bench.lost(2, 0) == "load w3 a, call c1 on w3, fork w4");
-  bench.forked(4);
-  CHECK(bench.lost(3, 0) == "refuse c1 too_many_attempts");
-  CHECK(bench.scheduler().open_calls() == 0);
-}
-
-TEST_CASE("a call that runs again keeps its deadline") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a', 10s);
-  bench.pass(4s);
-  bench.lost(1, 0);
-  CHECK(bench.wakeup_in() == Duration(6s));
-  CHECK(bench.tick_after(6s) == "overdue c1 queued");
-}
-
-TEST_CASE("a worker that is being stopped gets no more calls; they wait for its successor") {
-  Bench bench = with_module(kTwoWorkers);
-  bench.stopping(1);
-  CHECK(bench.arrives(2, 'a') == "");
-  CHECK(bench.is_queued(2));
-  CHECK(bench.lost(1, 1) == "ended c1, load w2 a, call c2 on w2, fork w3");
-}
-
-TEST_CASE("a worker that is being stopped with calls keeps its slot until it is lost") {
-  Bench bench = with_module(kOneWorker);
-  bench.stopping(1);
-  CHECK(bench.arrives(2, 'b') == "");
-  CHECK(bench.answered(1) == "");
-  CHECK(bench.is_queued(2));
-  CHECK(bench.lost(1, 1) == "load w2 b, call c2 on w2, fork w3");
-}
-
-TEST_CASE("a worker that is being stopped without calls has no slot any more") {
-  Bench bench = with_module(kOneWorker);
-  bench.answered(1);
-  bench.stopping(1);
-  CHECK(bench.arrives(2, 'b') == "load w2 b, call c2 on w2, fork w3");
-  CHECK(bench.lost(1) == "");
-}
-
-TEST_CASE("what a worker that is being stopped still says counts for its calls only") {
-  Bench bench(kTwoWorkers);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.stopping(1);
-  CHECK(bench.loaded(1) == "");
-  CHECK(bench.view(1).phase == WorkerPhase::leaving);
-  bench.arrives(2, 'a');
-  CHECK(bench.answered(1) == "");
-  CHECK(bench.view(1).calls_done == 1);
-  CHECK(bench.lost(1, 1) == "load w2 a, call c2 on w2, fork w3");
-}
-
-TEST_CASE("stopping a standby worker does not touch any module") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.stopping(1);
-  bench.arrives(1, 'a');
-  CHECK(bench.is_queued(1));
-  CHECK(bench.lost(1) == "");
-  CHECK(bench.forked(2) == "load w2 a, call c1 on w2");
-}
-
-// --- modules that cannot be loaded ---------------------------------------------------------------------------------
-
-TEST_CASE("a module that cannot be loaded ends all its calls, also those that wait and those that were abandoned") {
-  Bench bench({.max_workers = 1, .standby = 1, .concurrency = 2});
-  bench.started();
-  for (std::uint64_t call = 1; call <= 4; ++call) bench.arrives(call, 'a');
-  bench.forked(2);
-  bench.abandon(1);
-  CHECK(bench.load_failed(1) == "ended c1 c2 c3 c4");
-  CHECK(bench.scheduler().open_calls() == 0);
-  CHECK(bench.view(1).phase == WorkerPhase::leaving);
-  CHECK(bench.view(1).calls_in_flight == 0);
-  CHECK(bench.lost(1) == "");
-}
-
-TEST_CASE("the slot of a module that cannot be loaded goes to the next, and the next call tries the load again") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.arrives(2, 'b');
-  CHECK(bench.load_failed(1) == "ended c1, load w2 b, call c2 on w2, fork w3");
-  bench.forked(3);
-  bench.loaded(2);
-  CHECK(bench.arrives(3, 'a') == "");
-  CHECK(bench.answered(2) == "kill w2 evicted, load w3 a, call c3 on w3, fork w4");
-}
-
-TEST_CASE("a load that fails on a worker which is being stopped ends all the module's calls") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.stopping(1);
-  bench.arrives(2, 'a');
-  bench.arrives(3, 'b');
-  CHECK(bench.load_failed(1) == "ended c1 c2, load w2 b, call c3 on w2, fork w3");
-  CHECK(bench.lost(1) == "");
-}
-
-TEST_CASE("a load that fails on a worker without calls which is being stopped ends nobody else's calls") {
-  Bench bench(kOneWorker);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.abandon(1);
-  bench.answered(1);
-  bench.stopping(1);
-  CHECK(bench.arrives(2, 'a') == "load w2 a, call c2 on w2, fork w3");
-  CHECK(bench.load_failed(1) == "");
-  CHECK(bench.is_on(2, 2));
   CHECK(bench.lost(1) == "");
   CHECK(bench.is_on(2, 2));
 }
@@ -709,7 +303,7 @@ TEST_CASE("a worker that is lost before it was forked is asked for again") {
 // --- the next wakeup -----------------------------------------------------------------------------------------------
 
 TEST_CASE("the next wakeup is the earliest of what is due") {
-  Bench bench({.max_workers = 2, .standby = 0, .idle_timeout = 40s, .cancel_grace = 10s, .fork_retry = 5s});
+  Bench bench({.max_workers = 2, .standby = 0, .cancel_grace = 10s, .fork_retry = 5s, .module = {.idle_timeout = 40s}});
   bench.start();
   CHECK_FALSE(bench.wakeup_in().has_value());
   bench.arrives(1, 'a', 60s);
@@ -726,21 +320,14 @@ TEST_CASE("the next wakeup is the earliest of what is due") {
 }
 
 TEST_CASE("what was due is no reason to be woken again") {
-  Bench bench({.max_workers = 2, .standby = 1, .idle_timeout = 10s, .cancel_grace = 10s, .fork_retry = 10s});
+  Bench bench(
+      {.max_workers = 2, .standby = 1, .cancel_grace = 10s, .fork_retry = 10s, .module = {.idle_timeout = 10s}});
   bench.started();
   bench.arrives(1, 'a', 10s);
   bench.arrives(2, 'b', 10s);
   bench.fork_failed(2);
   bench.tick_after(10s);
   REQUIRE(bench.wakeup_in().value_or(1s) > Duration(0));
-}
-
-TEST_CASE("time that is over already is due at once") {
-  Bench bench = with_module(kOneWorker);
-  bench.arrives(2, 'b', -1s);
-  REQUIRE(bench.wakeup_in().has_value());
-  CHECK(*bench.wakeup_in() <= Duration(0));
-  CHECK(bench.tick() == "overdue c2 queued");
 }
 
 // --- what is known -------------------------------------------------------------------------------------------------
@@ -802,8 +389,15 @@ TEST_CASE("an event that cannot be is a broken invariant and aborts") {
     bench.abandon(1);
   }));
   CHECK(aborts([] { Scheduler({.max_workers = 0}); }));
-  CHECK(aborts([] { Scheduler({.concurrency = 0}); }));
-  CHECK(aborts([] { Scheduler({.max_attempts = 0}); }));
+  CHECK(aborts([] { Scheduler({.cores = 0}); }));
+  CHECK(aborts([] { Scheduler({.slice = 0s}); }));
+  CHECK(aborts([&] { bench.configure('a', {.max_instances = 0}); }));
+  CHECK(aborts([&] { bench.configure('a', {.concurrency = 0}); }));
+  CHECK(aborts([&] { bench.configure('a', {.weight = 0}); }));
+  CHECK(aborts([&] { bench.configure('a', {.max_instances = 1, .min_warm = 2}); }));
+  CHECK(aborts([&] { bench.source_ready('a'); }));  // which nobody asked for
+  CHECK(aborts([&] { bench.source_failed('a'); }));
+  CHECK(aborts([&] { bench.retire(2); }));  // without a module
   CHECK(aborts([] { Scheduler({.cancel_grace = 0s}); }));
 }
 

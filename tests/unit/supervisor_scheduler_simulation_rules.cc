@@ -1,0 +1,301 @@
+// What is known in the simulation, and what must hold after each event.
+#include <algorithm>
+
+#include "tests/unit/supervisor_scheduler_bench.h"
+#include "tests/unit/supervisor_scheduler_simulation.h"
+
+namespace holdfast::supervisor::testing {
+namespace {
+
+// To ask where each call is takes longer than all else; what is wrong there stays wrong.
+constexpr std::uint64_t kChecksPerLookAtCalls = 16;
+
+}  // namespace
+
+// --- what is known -------------------------------------------------------------------------------------------------
+
+void Simulation::end(CallId id, const std::string& how) {
+  const auto found = calls_.find(id);
+  require(found != calls_.end(), "a call ends once");
+  if (!found->second.abandoned) ++counts_.ends[how];
+  calls_.erase(found);
+}
+
+void Simulation::enqueue(CallId id, Call& call) {
+  Module& module = modules_.at(call.module);
+  module.queues[call.client].push_back(id);
+  module.turns_of_others[call.client];
+  ++module.queued;
+}
+
+void Simulation::requeue(CallId id, Call& call) {
+  Module& module = modules_.at(call.module);
+  call.worker.reset();
+  call.came_back = true;
+  module.queues[call.client].push_front(id);
+  module.turns_of_others[call.client];
+  ++module.queued;
+  // It takes its client's turn out of the order.
+  for (auto& [client, others] : module.turns_of_others) others.erase(call.client);
+}
+
+void Simulation::dequeue(CallId id, const Call& call) {
+  Module& module = modules_.at(call.module);
+  const auto queue = module.queues.find(call.client);
+  std::erase(queue->second, id);
+  --module.queued;
+  if (!queue->second.empty()) return;
+  module.queues.erase(queue);
+  module.turns_of_others.erase(call.client);
+}
+
+// These, in any order, are all that waited for the module.
+void Simulation::end_queued(ModuleId id, std::vector<CallId> ended) {
+  Module& module = modules_.at(id);
+  std::vector<CallId> queued;
+  for (const auto& [client, calls] : module.queues) queued.insert(queued.end(), calls.begin(), calls.end());
+  std::sort(queued.begin(), queued.end());
+  std::sort(ended.begin(), ended.end());
+  require(ended == queued, "all calls that wait for a module which cannot be had end, and no others");
+  for (CallId call : ended) end(call, "could not be loaded");
+  module.queues.clear();
+  module.turns_of_others.clear();
+  module.queued = 0;
+}
+
+// A worker that leaves without calls gives its slot up at once, one with calls when it is lost.
+void Simulation::leave(Worker& worker) {
+  worker.phase = WorkerPhase::leaving;
+  if (worker.calls.empty()) worker.has_slot = false;
+  if (worker.module) renew_claim(*worker.module);
+}
+
+void Simulation::file_claim(ModuleId id) {
+  Module& module = modules_.at(id);
+  module.claims = true;
+  module.claim_is_first = workers_that_take_calls(id) == 0;
+  module.claimed = ++last_claim_;
+}
+
+// A module that lost its last worker claims another behind those that wait already.
+void Simulation::renew_claim(ModuleId id) {
+  const Module& module = modules_.at(id);
+  if (module.claims && module.claim_is_first != (workers_that_take_calls(id) == 0)) file_claim(id);
+}
+
+void Simulation::fail(ModuleId id) {
+  Module& module = modules_.at(id);
+  module.hold_off.failed(options_.hold_off, now_);
+  const auto until = module.hold_off.until(now_);
+  if (!until) return;
+  module.held_off_until = until;
+  module.claims = false;
+}
+
+std::size_t Simulation::workers_with_slot(ModuleId module) const {
+  return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.module == module && entry.second.has_slot;
+  }));
+}
+
+std::size_t Simulation::workers_that_take_calls(ModuleId module) const {
+  return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.module == module && entry.second.takes_calls();
+  }));
+}
+
+std::size_t Simulation::slots_taken() const {
+  return static_cast<std::size_t>(
+      std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) { return entry.second.has_slot; }));
+}
+
+std::size_t Simulation::count(WorkerPhase phase) const {
+  return static_cast<std::size_t>(
+      std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) { return entry.second.phase == phase; }));
+}
+
+// Whether the module cannot do without a (further) worker; it may want one where it could.
+bool Simulation::must_claim(ModuleId id) const {
+  const Module& module = modules_.at(id);
+  if (workers_with_slot(id) > module.settings.max_instances) return false;
+  const std::size_t instances = workers_that_take_calls(id);
+  return instances < module.settings.min_warm || (instances == 0 && module.queued > 0);
+}
+
+bool Simulation::is_kept_warm(const Worker& worker) const {
+  return workers_that_take_calls(*worker.module) <= modules_.at(*worker.module).settings.min_warm;
+}
+
+std::size_t Simulation::kept_warm() const {
+  std::size_t sum = 0;
+  for (const auto& [id, module] : modules_) sum += module.settings.min_warm;
+  return sum;
+}
+
+double Simulation::share(ModuleId id, std::size_t more) const {
+  return static_cast<double>(workers_with_slot(id) + more) / static_cast<double>(modules_.at(id).settings.weight);
+}
+
+std::size_t Simulation::queued_of(ClientId client) const {
+  std::size_t sum = 0;
+  for (const auto& [id, module] : modules_) {
+    const auto queue = module.queues.find(client);
+    if (queue != module.queues.end()) sum += queue->second.size();
+  }
+  return sum;
+}
+
+std::size_t Simulation::queued() const {
+  std::size_t sum = 0;
+  for (const auto& [id, module] : modules_) sum += module.queued;
+  return sum;
+}
+
+// --- what must hold ------------------------------------------------------------------------------------------------
+
+void Simulation::check() {
+  for (auto& [id, module] : modules_) {
+    const ModuleView view = scheduler_.view(id, now_);
+    require(!view.claims_slot || module.claims || module.fetching,
+            "a module claims a slot once its source was asked for");
+    if (!view.claims_slot) module.claims = false;
+  }
+  check_pool();
+  check_no_work_is_left();
+  check_due(false);
+  check_views();
+  if (++checks_ % kChecksPerLookAtCalls == 0) check_calls();
+}
+
+void Simulation::check_pool() const {
+  require(slots_taken() <= options_.max_workers, "no more than max_workers workers hold a module");
+  std::size_t first_claims = 0;
+  for (const auto& [id, module] : modules_) {
+    require(workers_that_take_calls(id) <= module.settings.max_instances,
+            "of a module at most max_instances workers take calls");
+    if (module.claims && module.claim_is_first) ++first_claims;
+  }
+  const PoolView view = scheduler_.pool(now_);
+  require(view.slots_taken == slots_taken(), "no slot is lost, and none is taken twice");
+  require(view.starting == count(WorkerPhase::starting) && view.standby == count(WorkerPhase::standby) &&
+              view.queued == queued() && view.waiting_modules == first_claims,
+          "the pool's view tells what came of the decisions");
+}
+
+void Simulation::check_no_work_is_left() const {
+  const bool has_free_worker = slots_taken() < options_.max_workers && count(WorkerPhase::standby) > 0;
+  for (const auto& [id, module] : modules_) {
+    require(!has_free_worker || !module.claims, "no module waits while a slot and a worker are free");
+    require(!must_claim(id) || module.claims || module.fetching || module.held_off_until,
+            "a module that cannot do without a worker claims one, unless it is held off");
+  }
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.takes_calls() || worker.told_started < worker.given) continue;
+    const Module& module = modules_.at(*worker.module);
+    require(module.queued == 0 || worker.calls.size() >= module.settings.concurrency,
+            "no call waits while a worker has started all that it has, and may have more");
+  }
+}
+
+// The scheduler wants to be woken not later than the first thing is due; after a tick nothing is.
+void Simulation::check_due(bool after_tick) const {
+  const auto next = scheduler_.next_wakeup();
+  if (after_tick) require(!next || *next > now_, "after a tick the scheduler does not want to be woken at once");
+  const auto due = first_due();
+  if (due) require(next && *next <= *due, "the next wakeup is not later than the first thing that is due");
+  const auto room_due = first_room_due();
+  if (room_due) require(next && *next <= *room_due, "the next wakeup is not later than when a worker can make room");
+}
+
+std::optional<TimePoint> Simulation::first_due() const {
+  std::optional<TimePoint> due;
+  const auto consider = [&](TimePoint when) { due = std::min(when, due.value_or(when)); };
+  for (const auto& [id, call] : calls_) {
+    if (!call.abandoned && !call.was_overdue) consider(call.deadline);
+    if (call.abandoned && workers_.at(*call.worker).phase != WorkerPhase::leaving) consider(call.give_up_at);
+  }
+  for (const auto& [id, worker] : workers_) {
+    if (worker.is_idle() && worker.takes_calls() && !is_kept_warm(worker)) {
+      consider(worker.idle_since + modules_.at(*worker.module).settings.idle_timeout);
+    }
+  }
+  for (const auto& [id, module] : modules_) {
+    if (must_claim(id) && !module.claims && !module.fetching) consider(*module.held_off_until);
+  }
+  if (no_fork_before_ && count(WorkerPhase::starting) + count(WorkerPhase::standby) < options_.standby) {
+    consider(*no_fork_before_);
+  }
+  return due;
+}
+
+// When somebody has to make room: at the end of the slice at the latest. While a worker is forked, its coming is the
+// event that decides.
+std::optional<TimePoint> Simulation::first_room_due() const {
+  if (no_fork_before_ || count(WorkerPhase::starting) > 0) return std::nullopt;
+  std::size_t claims = 0;
+  for (const auto& [id, module] : modules_) claims += module.claims && module.claim_is_first;
+  std::size_t slots_to_come = options_.max_workers - slots_taken();
+  std::size_t idle = 0;
+  std::optional<TimePoint> idle_due, busy_due;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.has_slot) continue;
+    if (!worker.takes_calls()) {
+      ++slots_to_come;
+    } else if (worker.phase == WorkerPhase::ready && !is_kept_warm(worker) && !modules_.at(*worker.module).claims) {
+      auto& due = worker.is_idle() ? idle_due : busy_due;
+      if (worker.is_idle()) ++idle;
+      const TimePoint when = std::max(worker.latest_slice_end, worker.is_idle() ? worker.idle_since : TimePoint{});
+      due = std::min(when, due.value_or(when));
+    }
+  }
+  if (claims <= slots_to_come) return std::nullopt;
+  if (claims <= slots_to_come + idle || !busy_due) return idle_due;
+  return std::min(*busy_due, idle_due.value_or(*busy_due));
+}
+
+// What the scheduler says of itself is what came of its decisions.
+void Simulation::check_views() const {
+  const auto views = scheduler_.workers();
+  require(views.size() == workers_.size(), "workers() has all workers and no others");
+  auto own = workers_.begin();
+  for (const auto& [id, view] : views) {
+    const Worker& worker = own->second;
+    require(id == own->first && view.phase == worker.phase && view.module == worker.module &&
+                view.calls_in_flight == worker.calls.size() && view.calls_done == worker.calls_done &&
+                view.takes_calls == worker.takes_calls(),
+            "a worker's view tells what it is up to");
+    ++own;
+  }
+  for (const auto& [id, module] : modules_) {
+    const ModuleView view = scheduler_.view(id, now_);
+    require(view.queued == module.queued, "a module's view tells how many calls wait");
+    require(view.held_off_until == module.hold_off.until(now_),
+            "a module is held off after failures in a row, and not otherwise");
+  }
+}
+
+void Simulation::check_calls() const {
+  std::size_t open = 0;
+  for (const auto& [id, call] : calls_) {
+    if (!call.abandoned) ++open;
+    require(scheduler_.is_queued(id) == !call.worker, "is_queued() tells whether a call waits for a worker");
+    require(!call.worker || scheduler_.is_on(id, *call.worker), "is_on() tells where a call is");
+  }
+  require(scheduler_.open_calls() == open, "open_calls() counts the calls that somebody waits for");
+}
+
+// The world has behaved, and nothing is due any more.
+void Simulation::check_all_is_finished() const {
+  std::uint64_t ends = 0;
+  for (const auto& [how, times] : counts_.ends) ends += times;
+  require(calls_.empty() && ends == counts_.calls, "each call has one end");
+  require(scheduler_.open_calls() == 0, "no call is open when all have ended");
+  for (const auto& [id, module] : modules_) {
+    require(workers_with_slot(id) == module.settings.min_warm && !module.claims,
+            "when all is idle, a module has the workers that it is to keep warm, and no others");
+  }
+  require(count(WorkerPhase::standby) == options_.standby && workers_.size() == options_.standby + slots_taken(),
+          "when all is idle, the standby workers are left and those that are kept warm, and nobody else");
+}
+
+}  // namespace holdfast::supervisor::testing
