@@ -142,7 +142,9 @@ class Owner final : public ClientSession::Owner {
   }
 
   void want_source(std::uint64_t id) {
-    if (session && wanted_.insert(id).second) session->want_source(id, {"m", "v1"});
+    if (!session || !session->greeted() || !wanted_.insert(id).second) return;
+    wanted_any = true;
+    session->want_source(id, {"m", "v1"});
   }
   void give_up_source(std::uint64_t id) {
     if (session && wanted_.erase(id) > 0) session->give_up_source(id);
@@ -171,6 +173,7 @@ class Owner final : public ClientSession::Owner {
   std::shared_ptr<ClientSession> session;
   Manner manner = Manner::hold;
   bool was_cut_off = false;
+  bool wanted_any = false;
   std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: handed over, less answers received
   std::uint64_t lists = 0;                            // asked for, less received
   std::uint64_t statistics = 0;                       // the same
@@ -354,6 +357,11 @@ class World {
       greeted_ = true;
     } else if (const auto* answer = std::get_if<ipc::AnswerView>(&message)) {
       expect(greeted_, "answers follow the hello");
+      const auto* error = std::get_if<ipc::Error>(&answer->outcome);
+      if (error != nullptr && error->code == ipc::ErrorCode::overloaded) {
+        expect(owner_.wanted_any, "the session refuses calls itself only where it cannot let its client wait");
+        return;
+      }
       expect(owner_.unanswered[answer->id]-- > 0, "each answer is to a call that was handed over and is unanswered");
     } else if (std::holds_alternative<ipc::WorkerList>(message)) {
       expect(owner_.lists-- > 0, "each list was asked for");
