@@ -31,7 +31,10 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     return RefuseCall{RefuseCall::Reason::held_off, *held_off - now};
   }
   // In the queue it would keep those behind it from a worker that has room.
-  if (arrived.deadline <= now) return out.push_back(CallOverdue{arrived.id, std::nullopt});
+  if (arrived.deadline <= now) {
+    out.push_back(CallOverdue{arrived.id, std::nullopt});
+    return std::nullopt;
+  }
   Worker* worker = module.queue.empty() ? worker_with_room(module) : nullptr;
   if (worker == nullptr) {
     if (const auto full = full_queue(module, arrived.client)) return RefuseCall{*full, time_to_drain(module)};

@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 
 // To start a worker takes this long at least, where it is not known how long the module takes to load.
 constexpr Duration kLeastLoadTime = milliseconds(1);
+// Modules that load faster cost nothing that would be worth telling them apart by.
+constexpr Duration kQuickLoad = milliseconds(5);
 // A standby worker is made within this time, so that as many are kept as are used up in it.
 constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
 
@@ -222,7 +224,7 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
     }
     ++decision.candidates;
     const Duration idle_for = now - worker.idle_since;
-    const Duration load_time = worker.module->load_time.value().value_or(kLeastLoadTime);
+    const Duration load_time = std::max(worker.module->load_time.value().value_or(kQuickLoad), kQuickLoad);
     const double loss = static_cast<double>(load_time.count()) / static_cast<double>(idle_for.count() + 1);
     const bool is_less = loss < least_loss || (loss == least_loss && victim != nullptr && id < victim->id);
     if (victim != nullptr && !is_less) continue;

@@ -84,7 +84,7 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   if (!asked) return;
   KnownModule& module = modules_.of(*asked);
   if (const auto* code = std::get_if<ipc::SourceCode>(&outcome)) {
-    module.source = ModuleSource{code->file_name, std::string(ipc::as_text(code->text))};
+    module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
     scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
     // Nobody waits for it any more.
