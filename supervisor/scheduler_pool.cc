@@ -253,12 +253,11 @@ std::size_t Scheduler::slots_to_come(TimePoint now) const {
 void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
   if (!somebody_waits()) return;
   std::size_t slots = slots_to_come(now);
-  // Draining makes further claims: those who drain now are not meant.
-  const std::vector<Module*> claimants(first_claims_.begin(), first_claims_.end());
-  for (const Module* claimant : claimants) {
+  // Whoever is made to drain may claim a slot in its turn, at the end.
+  for (std::size_t i = 0; i < first_claims_.size(); ++i) {
     if (slots > 0) {
       --slots;
-    } else if (!drain_for(*claimant, now, out)) {
+    } else if (!drain_for(*first_claims_[i], now, out)) {
       return;
     }
   }
