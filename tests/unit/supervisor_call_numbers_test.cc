@@ -47,24 +47,14 @@ TEST_CASE("a number that no call on the worker has leads to none, and can be ans
   CHECK(numbers.number_of(CallId{101}) == 0);
 }
 
-TEST_CASE("what was started up to a number separates the ids of the calls that were from those that were not") {
+TEST_CASE("calls may be sent in any order of their ids, and again") {
   CallNumbers numbers = four_calls();
-  CHECK(numbers.started_up_to(0) == CallId{});
-  CHECK(numbers.started_up_to(1) == CallId{100});
-  CHECK(numbers.started_up_to(3) == CallId{251});
-  CHECK(numbers.started_up_to(4) == CallId{900});
-  CHECK(numbers.started_up_to(kMost) == CallId{900});
-}
-
-TEST_CASE("calls that were answered were started, and so were all before them") {
-  CallNumbers numbers = four_calls();
-  numbers.take(3);
-  CHECK(numbers.started_up_to(0) == CallId{251});
-  CHECK(numbers.started_up_to(2) == CallId{251});
-  CHECK(numbers.started_up_to(3) == CallId{251});
-  CHECK(numbers.started_up_to(4) == CallId{900});
-  for (const std::uint64_t number : {1, 2, 4}) numbers.take(number);
-  CHECK(numbers.started_up_to(4) == CallId{900});
+  CHECK(numbers.add(CallId{7}) == 5);
+  CHECK(numbers.number_of(CallId{7}) == 5);
+  CHECK(numbers.take(1) == CallId{100});
+  CHECK(numbers.add(CallId{100}) == 6);
+  CHECK(numbers.find(6) == CallId{100});
+  CHECK(numbers.sent() == 6);
 }
 
 }  // namespace

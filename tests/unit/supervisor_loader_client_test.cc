@@ -29,7 +29,7 @@ class Supervisor {
     near_ = std::move(near);
     Connection::Socket socket(io_);
     socket.assign(boost::asio::local::stream_protocol(), far.release());
-    owner.session = std::make_shared<ClientSession>(7, turn_, std::move(socket), owner);
+    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn_, std::move(socket), owner);
     owner.session->start();
     thread_ = std::thread([this] { io_.run(); });
   }

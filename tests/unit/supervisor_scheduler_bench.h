@@ -79,9 +79,6 @@ inline std::string describe(const Decision& decision) {
       if (!overdue.worker) return fmt::format("overdue c{} queued", of(overdue.call));
       return fmt::format("overdue c{} on w{}", of(overdue.call), of(*overdue.worker));
     }
-    std::string operator()(const RefuseCall& refuse) {
-      return fmt::format("refuse c{} {}", of(refuse.call), describe(refuse.reason));
-    }
   };
   return std::visit(Words{}, decision);
 }
@@ -104,14 +101,16 @@ class Bench {
     bool idempotent = false;
   };
   std::string arrives(std::uint64_t call, char module, const Arrival& arrival) {
-    return after([&](Decisions& out) {
-      scheduler_.call_arrived({.id = CallId{call},
-                               .module = module_id(module),
-                               .client = ClientId{arrival.client},
-                               .deadline = now_ + arrival.time,
-                               .idempotent = arrival.idempotent},
-                              now_, out);
+    std::optional<RefuseCall> refused;
+    const std::string decisions = after([&](Decisions& out) {
+      refused = scheduler_.call_arrived({.id = CallId{call},
+                                         .module = module_id(module),
+                                         .client = ClientId{arrival.client},
+                                         .deadline = now_ + arrival.time,
+                                         .idempotent = arrival.idempotent},
+                                        now_, out);
     });
+    return refused ? fmt::format("refuse c{} {}{}", call, describe(refused->reason), decisions) : decisions;
   }
   std::string arrives(std::uint64_t call, char module, Duration time = 1h) {
     return arrives(call, module, Arrival{.time = time});

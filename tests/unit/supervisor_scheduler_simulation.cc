@@ -157,7 +157,12 @@ void Simulation::arrive() {
                            queued_of(call.client) >= options_.client_queue_limit;
   const bool is_held_off = modules_.at(call.module).hold_off.until(now_).has_value();
   enqueue(id, call);
-  put([&](Decisions& out) { scheduler_.call_arrived(arrived, now_, out); });
+  put([&](Decisions& out) {
+    const auto refused = scheduler_.call_arrived(arrived, now_, out);
+    if (!refused) return;
+    require(out.empty(), "nothing follows from a call that is refused");
+    refuse(id, *refused);
+  });
   require(!is_held_off || !calls_.contains(id), "a call for a module that is held off is refused");
   require(!full_queues || !scheduler_.is_queued(id), "a call does not wait in a queue that is full");
 }

@@ -149,7 +149,7 @@ class Simulation {
   void carry_out(const KillWorker& kill);
   void carry_out(const CallOverdue& overdue);
   void carry_out(const CancelOverdue& late);
-  void carry_out(const RefuseCall& refuse);
+  void refuse(CallId call, const RefuseCall& refused);
   void check_eviction(const KillWorker& kill, const Worker& victim) const;
   void check_turn(Module& module, const Call& call);
   void see_who_stopped_draining();

@@ -27,7 +27,6 @@ std::string kind_of(const Decision& decision) {
       return overdue.worker ? "overdue on a worker" : "overdue in a queue";
     }
     std::string operator()(const CancelOverdue&) { return "late cancel"; }
-    std::string operator()(const RefuseCall& refuse) { return std::string("refuse ") + describe(refuse.reason); }
   };
   return std::visit(Kind{}, decision);
 }
@@ -293,13 +292,12 @@ void Simulation::carry_out(const CancelOverdue& late) {
   });
 }
 
-void Simulation::carry_out(const RefuseCall& refuse) {
-  require(number(refuse.call) == last_call_ && calls_.contains(refuse.call),
-          "only a call that has just come is refused");
-  const Call call = calls_.at(refuse.call);
+void Simulation::refuse(CallId id, const RefuseCall& refuse) {
+  ++counts_.decisions[std::string("refuse ") + describe(refuse.reason)];
+  const Call call = calls_.at(id);
   const Module& module = modules_.at(call.module);
-  dequeue(refuse.call, call);
-  end(refuse.call, std::string("refused, ") + describe(refuse.reason));
+  dequeue(id, call);
+  end(id, std::string("refused, ") + describe(refuse.reason));
   switch (refuse.reason) {
     case RefuseCall::Reason::module_queue_full:
       require(module.queued >= module.settings.queue_limit, "a call is refused because its module's queue is full");

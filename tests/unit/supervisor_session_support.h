@@ -296,7 +296,7 @@ struct SessionFixture {
   explicit SessionFixture(std::pair<UniqueFd, UniqueFd> ends) : client(std::move(ends.first)) {
     Connection::Socket socket(io);
     socket.assign(boost::asio::local::stream_protocol(), ends.second.release());
-    owner.session = std::make_shared<ClientSession>(7, turn, std::move(socket), owner);
+    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn, std::move(socket), owner);
     watched = owner.session;
     owner.session->start();
   }

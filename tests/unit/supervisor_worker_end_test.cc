@@ -26,7 +26,6 @@ WorkerEnd end_by(EndCause cause) {
   WorkerEnd end;
   end.cause = cause;
   end.guilty = CallId{7};
-  end.last_started = CallId{9};
   switch (cause) {
     case EndCause::protocol_violation:
       end.detail = "an answer to call 4711, which it does not have";
