@@ -6,7 +6,8 @@
 //   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served. A
 //     module that has one claims a further one, up to its max_instances and the machine's cores, when its queue is
 //     longer than a start is worth; such claims come after those of modules that have none.
-//   - When all slots are taken, the idle worker goes whose loss costs least: load time divided by time idle. A worker
+//   - When all slots are taken, the idle worker goes whose loss costs least: load time, or 5 ms where that is less,
+//     divided by time idle. A worker
 //     that is idle for less time than it took to load is not taken before its slice is over, lest callers that ask
 //     again and again make two modules drive each other out.
 //   - If none is idle, the worker drains whose module has the most instances for its weight, and of these the one whose

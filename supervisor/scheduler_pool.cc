@@ -224,8 +224,8 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
     }
     ++decision.candidates;
     const Duration idle_for = now - worker.idle_since;
-    const Duration load_time = std::max(worker.module->load_time.value().value_or(kQuickLoad), kQuickLoad);
-    const double loss = static_cast<double>(load_time.count()) / static_cast<double>(idle_for.count() + 1);
+    const Duration load_time = worker.module->load_time.value().value_or(kLeastLoadTime);
+    const double loss = static_cast<double>(std::max(load_time, kQuickLoad).count()) / static_cast<double>(idle_for.count() + 1);
     const bool is_less = loss < least_loss || (loss == least_loss && victim != nullptr && id < victim->id);
     if (victim != nullptr && !is_less) continue;
     victim = &worker;

@@ -10,6 +10,8 @@ namespace {
 
 // What the scheduler takes a module's load time for at least.
 constexpr Duration kLeastLoadTime = std::chrono::milliseconds(1);
+// And the load time up to which modules are alike in what their eviction costs.
+constexpr Duration kQuickLoad = std::chrono::milliseconds(5);
 
 std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
 
@@ -215,7 +217,7 @@ void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) co
   require(kill.idle_for >= load_time(*victim.module) || victim.slice_end <= now_,
           "a worker that is idle for less time than it took to load is not evicted before its slice is over");
   const auto loss = [&](const Worker& worker) {
-    const auto load = modules_.at(*worker.module).load_time.value().value_or(kLeastLoadTime);
+    const auto load = std::max<Duration>(modules_.at(*worker.module).load_time.value().value_or(kLeastLoadTime), kQuickLoad);
     return static_cast<double>(load.count()) / static_cast<double>((now_ - worker.idle_since).count() + 1);
   };
   for (const auto& [id, other] : workers_) {
