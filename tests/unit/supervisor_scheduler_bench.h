@@ -253,4 +253,18 @@ class Bench {
   TimePoint now_{1000s};
 };
 
+// One module at a time, one worker ready beside it.
+inline constexpr SchedulerOptions kOneWorker = {.max_workers = 1, .standby = 1};
+inline constexpr SchedulerOptions kTwoWorkers = {.max_workers = 2, .standby = 1};
+
+// A bench whose worker 1 has loaded module a for call 1; worker 2 is on standby.
+inline Bench with_module(const SchedulerOptions& options) {
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a');
+  bench.forked(2);
+  bench.loaded(1);
+  return bench;
+}
+
 }  // namespace holdfast::supervisor::testing

@@ -7,6 +7,7 @@
 // too.
 //
 //   supervisor_scheduler_simulation.cc         what happens in the world
+//   supervisor_scheduler_simulation_events.cc  what of that the scheduler is told
 //   supervisor_scheduler_simulation_decided.cc what the scheduler decides, and whether it may
 //   supervisor_scheduler_simulation_rules.cc   what must hold after each event
 #pragma once
@@ -125,7 +126,7 @@ class Simulation {
   void tick();
   void settle();
 
-  // --- events put to the scheduler
+  // --- events put to the scheduler (…_events.cc)
   void lose(WorkerId worker);
   void fail_load(WorkerId worker);
   void answer_call(CallId call);

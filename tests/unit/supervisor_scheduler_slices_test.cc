@@ -81,6 +81,25 @@ TEST_CASE("no worker drains for a module for which another makes room already") 
   CHECK(bench.view(2).takes_calls);
 }
 
+TEST_CASE("for a module that waits because it had to drain, the next worker drains that may") {
+  Bench bench({.max_workers = 2, .standby = 1, .cores = 2, .slice = 100ms});
+  bench.started();
+  bench.configure('a', {.max_instances = 2, .concurrency = 1});
+  bench.arrives(1, 'a');
+  bench.forked(2);
+  bench.loaded(1);
+  bench.pass(80ms);
+  bench.arrives(2, 'b');
+  bench.forked(3);
+  bench.loaded(2);
+  bench.answered(1, 1s);
+  bench.arrives(3, 'a');
+  bench.arrives(4, 'a');
+  CHECK(bench.module('a').claims_slot);  // one more, for which nobody drains
+  bench.pass(100ms);
+  CHECK(bench.arrives(5, 'c').starts_with("drain w1 for c, drain w2 for a"));
+}
+
 TEST_CASE("a worker that drains goes on when its own module's claim comes first") {
   Bench bench = full(kTwoSlots);
   bench.pass(1s);

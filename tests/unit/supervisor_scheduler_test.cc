@@ -14,21 +14,10 @@ namespace holdfast::supervisor {
 namespace {
 
 using testing::Bench;
+using testing::kOneWorker;
+using testing::kTwoWorkers;
+using testing::with_module;
 using namespace std::chrono_literals;
-
-// One module at a time, one worker ready beside it.
-constexpr SchedulerOptions kOneWorker = {.max_workers = 1, .standby = 1};
-constexpr SchedulerOptions kTwoWorkers = {.max_workers = 2, .standby = 1};
-
-// A bench whose worker 1 has loaded module a for call 1; worker 2 is on standby.
-Bench with_module(const SchedulerOptions& options) {
-  Bench bench(options);
-  bench.started();
-  bench.arrives(1, 'a');
-  bench.forked(2);
-  bench.loaded(1);
-  return bench;
-}
 
 // --- the pool ------------------------------------------------------------------------------------------------------
 

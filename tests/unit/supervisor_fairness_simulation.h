@@ -1,0 +1,128 @@
+// A simulation of the scheduler in time: modules whose calls take their time on workers that run one call at a time,
+// loads and forks that take theirs, a clock that jumps from event to event. It measures who waits how long, who has
+// slots for how long, and how much gets done. The same world gives the same history.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "supervisor/scheduler.h"
+
+namespace holdfast::supervisor::testing {
+
+struct FairnessModule {
+  ModuleSettings settings;
+  // A module that floods has so many calls open at all times. 0: it makes one call after each `pause`.
+  std::size_t open_calls = 0;
+  Duration pause{};
+  Duration shortest_call = std::chrono::milliseconds(1);
+  Duration longest_call = std::chrono::milliseconds(5);
+  unsigned one_call_is_endless_in = 0;  // one in so many runs until it is stopped; 0: none
+  Duration deadline = std::chrono::seconds(30);
+  Duration load_time = std::chrono::milliseconds(3);
+};
+
+struct FairnessWorld {
+  std::uint64_t seed = 1;
+  SchedulerOptions options;
+  std::vector<FairnessModule> modules;
+  Duration fork_time = std::chrono::milliseconds(1);
+  Duration stop_time =
+      std::chrono::milliseconds(10);  // from a deadline to the end of the worker that is stopped for it
+  Duration length = std::chrono::seconds(60);
+};
+
+struct FairnessResult {
+  struct OfModule {
+    Duration work{};            // of calls that were answered
+    Duration slot_time{};       // from when it was loaded until its slot was free
+    Duration longest_answer{};  // from a call's arrival to its end
+    std::uint64_t answered = 0;
+    std::uint64_t overdue = 0;
+    std::uint64_t turns = 0;  // how often it was loaded
+  };
+  std::vector<OfModule> modules;
+  // The longest time that a module without a worker waited for a slot, by how many such were ahead of it.
+  std::map<std::size_t, Duration> longest_wait;
+  Duration longest_drain{};  // from the decision until the slot was free or the worker went on
+  std::uint64_t drained = 0;
+
+  Duration work() const;
+};
+
+class FairnessSimulation {
+ public:
+  explicit FairnessSimulation(const FairnessWorld& world);
+
+  FairnessResult run();
+
+ private:
+  struct Call {
+    std::size_t module = 0;
+    TimePoint arrived{};
+    Duration time{};
+    bool abandoned = false;
+  };
+
+  struct Worker {
+    std::optional<std::size_t> module;
+    std::deque<CallId> calls;  // given and not ended
+    std::uint64_t started = 0;
+    std::optional<TimePoint> loaded_at;
+    std::optional<TimePoint> draining_since;
+    bool has_slot = false;
+    bool is_running = false;  // the first of its calls
+    bool is_stopping = false;
+  };
+
+  struct Wait {
+    TimePoint since{};
+    std::size_t ahead = 0;
+  };
+
+  static ModuleId id_of(std::size_t module) { return ModuleId{module + 1}; }
+  static std::size_t module_of(ModuleId id) { return static_cast<std::size_t>(id) - 1; }
+
+  void at(TimePoint when, std::function<void()> event);
+  void make_call(std::size_t module);
+  void end_call(CallId id, bool answered);
+  void run_next(WorkerId id);
+  void finish(WorkerId id, CallId call);
+  void stop(WorkerId id, CallId guilty);
+  void lose(WorkerId id, CallId guilty);
+  void free_slot(Worker& worker);
+  void have_source(std::size_t module);
+
+  void carry_out(Decisions decisions);
+  void carry_out(const ForkWorker& fork);
+  void carry_out(const FetchSource& fetch);
+  void carry_out(const LoadModule& load);
+  void carry_out(const DispatchCall& dispatch);
+  void carry_out(const LookAtProgress& look);
+  void carry_out(const DrainWorker& drain);
+  void carry_out(const KillWorker& kill);
+  void carry_out(const CallOverdue& overdue);
+  void carry_out(const CancelOverdue& late);
+  void carry_out(const RefuseCall& refuse);
+  void see_who_waits();
+  bool has_worker(std::size_t module) const;
+
+  const FairnessWorld world_;
+  std::mt19937_64 random_;
+  Scheduler scheduler_;
+  TimePoint now_{std::chrono::seconds(1000)};
+  std::multimap<TimePoint, std::function<void()>> events_;
+  std::map<CallId, Call> calls_;
+  std::map<WorkerId, Worker> workers_;
+  std::map<std::size_t, Wait> waits_;  // by module
+  std::uint64_t last_call_ = 0;
+  FairnessResult result_;
+};
+
+}  // namespace holdfast::supervisor::testing

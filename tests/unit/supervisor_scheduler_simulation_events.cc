@@ -1,0 +1,132 @@
+// What the world of the simulation puts to the scheduler.
+#include <algorithm>
+#include <utility>
+
+#include "tests/unit/supervisor_scheduler_simulation.h"
+
+namespace holdfast::supervisor::testing {
+namespace {
+
+using std::chrono::microseconds;
+
+std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
+
+}  // namespace
+
+void Simulation::answer_call(CallId id) {
+  const Call call = calls_.at(id);
+  Worker& worker = workers_.at(*call.worker);
+  note("c{} is answered by w{}", number(id), number(*call.worker));
+  std::erase(worker.calls, id);
+  ++worker.calls_done;
+  worker.told_started = std::max(worker.told_started, call.number);
+  if (worker.calls.empty()) worker.idle_since = now_;
+  modules_.at(call.module).hold_off.answered(options_.hold_off);
+  end(id, "answered");
+  const Duration cpu_time = one_in(4) ? microseconds(below(5000)) : microseconds(below(50));
+  put([&](Decisions& out) { scheduler_.call_answered(id, cpu_time, now_, out); });
+}
+
+void Simulation::abandon(CallId id, const char* how) {
+  Call& call = calls_.at(id);
+  note("c{} is abandoned", number(id));
+  const auto on = call.worker;
+  if (on) {
+    ++counts_.ends[how];
+    call.abandoned = true;
+    call.give_up_at = now_ + options_.cancel_grace;
+  } else {
+    dequeue(id, call);
+    end(id, how);
+  }
+  put([&](Decisions& out) {
+    require(scheduler_.abandon(id, now_, out) == on, "abandon() tells the worker that has the call");
+  });
+}
+
+void Simulation::stop(WorkerId id) {
+  note("w{} is stopped", number(id));
+  Worker& worker = workers_.at(id);
+  leave(worker);
+  put([&](Decisions& out) { scheduler_.worker_stopping(id, now_, out); });
+}
+
+void Simulation::tell_progress(WorkerId id) {
+  Worker& worker = workers_.at(id);
+  const std::uint64_t told = worker.lies ? below(worker.given + 5) : worker.started;
+  note("w{} has started {} of {} calls", number(id), told, worker.given);
+  worker.told_started = std::max(worker.told_started, std::min(told, worker.given));
+  put([&](Decisions& out) { scheduler_.calls_started(id, told, now_, out); });
+}
+
+void Simulation::lose(WorkerId id) {
+  const Worker worker = workers_.at(id);
+  WorkerLoss loss = {.started = worker.started, .fault_of_module = mishap(3)};
+  if (!worker.calls.empty() && one_in(2)) loss.guilty = worker.calls[below(worker.calls.size())];
+  if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
+  if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
+  note("w{} is lost, having started {} of {} calls; c{} is guilty{}", number(id), loss.started, worker.given,
+       number(loss.guilty), loss.fault_of_module ? ", its module's fault" : "");
+
+  const std::uint64_t started = std::max(worker.told_started, loss.started);
+  std::vector<std::pair<CallId, EndedCall::State>> expected_ended;
+  std::vector<CallId> again;
+  for (CallId call_id : worker.calls) {
+    Call& call = calls_.at(call_id);
+    using State = EndedCall::State;
+    const bool is_out = call.abandoned || call.was_overdue || call.deadline <= now_ || call_id == loss.guilty;
+    const bool was_started = call.number <= started;
+    if (!is_out &&
+        (!was_started || (call.idempotent && call.retries < modules_.at(call.module).settings.max_retries))) {
+      if (was_started) ++call.retries;
+      ++counts_.decisions[was_started ? "run again" : "run elsewhere"];
+      again.push_back(call_id);
+    } else {
+      expected_ended.emplace_back(call_id, call.abandoned ? State::abandoned
+                                           : was_started  ? State::started
+                                                          : State::not_started);
+    }
+  }
+  workers_.erase(id);
+  for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, calls_.at(*call));
+  for (const auto& [call, state] : expected_ended) {
+    end(call, state == EndedCall::State::not_started ? "lost before its start" : "lost");
+  }
+  if (worker.module) {
+    if (loss.fault_of_module) fail(*worker.module);
+    renew_claim(*worker.module);
+  }
+  put([&](Decisions& out) {
+    std::vector<std::pair<CallId, EndedCall::State>> ended;
+    for (const EndedCall& call : scheduler_.worker_lost(id, loss, now_, out)) ended.emplace_back(call.call, call.state);
+    require(ended == expected_ended,
+            "with a lost worker end its calls that are guilty, late or abandoned, and those started ones that are not "
+            "idempotent or have been run too often; no others");
+  });
+}
+
+void Simulation::fail_load(WorkerId id) {
+  Worker& worker = workers_.at(id);
+  note("w{} cannot load its module", number(id));
+  Decisions decisions;
+  if (!worker.has_slot) {
+    require(scheduler_.load_failed(id, now_, decisions).empty(), "a load that fails without calls ends none");
+    return carry_out(decisions);
+  }
+  const std::vector<CallId> calls = std::exchange(worker.calls, {});
+  leave(worker);
+  fail(*worker.module);
+  std::vector<CallId> ended = scheduler_.load_failed(id, now_, decisions);
+  require(ended.size() >= calls.size() && std::equal(calls.begin(), calls.end(), ended.begin()),
+          "all calls of a worker that cannot load its module end");
+  for (CallId call : calls) end(call, "could not be loaded");
+  ended.erase(ended.begin(), ended.begin() + static_cast<std::ptrdiff_t>(calls.size()));
+  if (workers_that_take_calls(*worker.module) == 0) {
+    end_queued(*worker.module, ended);
+  } else {
+    require(ended.empty(), "a load that fails ends no calls that another worker can serve");
+  }
+  carry_out(decisions);
+}
+
+}  // namespace holdfast::supervisor::testing
