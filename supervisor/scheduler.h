@@ -3,8 +3,9 @@
 //
 // The pool
 //   - A worker hosts one module for its whole life. At most `max_workers` workers hold a module: each has a slot.
-//   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served. A
-//     module that has one claims a further one, up to its max_instances and the machine's cores, when its queue is
+//   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served; a
+//     module whose calls end while it waits, because their time is over, say, keeps its place for when it is called
+//     again. A module that has a worker claims a further one, up to its max_instances and the machine's cores, when its queue is
 //     longer than a start is worth; such claims come after those of modules that have none.
 //   - When all slots are taken, the idle worker goes whose loss costs least: load time, or 5 ms where that is less,
 //     divided by time idle. A worker
@@ -314,7 +315,8 @@ class Scheduler {
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
     std::size_t instances_that_take_calls() const;
     Claim claim = Claim::none;
-    bool claim_is_first = false;  // with Claim::waiting: it is in first_claims_, else in further_claims_
+    bool claim_is_first = false;   // with Claim::waiting: it is in first_claims_, else in further_claims_
+    std::uint64_t place = 0;       // in first_claims_, kept until it has a worker; 0: none
     bool source_is_stale = false;  // with Claim::fetching: what is being fetched is outdated already
     bool held_back = false;        // in held_back_
     HoldOff hold_off;
@@ -411,7 +413,7 @@ class Scheduler {
   std::unordered_map<ModuleId, Module> modules_;
   std::unordered_map<WorkerId, Worker> workers_;
   std::multimap<TimePoint, CallId> timers_;
-  std::deque<Module*> first_claims_;    // of modules that have no worker which takes calls, in order of arrival
+  std::deque<Module*> first_claims_;    // of modules that have no worker which takes calls, by their place
   std::deque<Module*> further_claims_;  // of modules that want one more
   std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
   std::vector<Module*> held_back_;      // modules whose calls wait only until their worker has started others
@@ -421,6 +423,7 @@ class Scheduler {
   std::size_t queued_ = 0;
   std::size_t open_calls_ = 0;
   std::uint64_t last_worker_ = 0;
+  std::uint64_t last_place_ = 0;
   RecentRate cold_starts_;
   std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
   std::optional<TimePoint> room_check_;      // when a worker may have to make room

@@ -73,7 +73,12 @@ void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
 void Scheduler::file_claim(Module& module) {
   module.claim = Claim::waiting;
   module.claim_is_first = module.instances_that_take_calls() == 0;
-  (module.claim_is_first ? first_claims_ : further_claims_).push_back(&module);
+  if (!module.claim_is_first) return further_claims_.push_back(&module);
+  if (module.place == 0) module.place = ++last_place_;
+  // Nearly always behind all others.
+  auto at = first_claims_.end();
+  while (at != first_claims_.begin() && (*std::prev(at))->place > module.place) --at;
+  first_claims_.insert(at, &module);
 }
 
 // What is being fetched comes in any case; it is then seen whether it is still wanted.
@@ -171,6 +176,7 @@ bool Scheduler::resume_draining(Module& module, TimePoint now, Decisions& out) {
     worker->draining = false;
     worker->slice_end = now + slice_of(module);
     drop_claim(module);
+    module.place = 0;
     dispatch(module, now, out);
     update(module, now, out);
     return true;
@@ -184,6 +190,7 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   worker.has_slot = true;
   worker.assigned_at = now;
   module.workers.push_back(&worker);
+  module.place = 0;
   ++slots_taken_;
   cold_starts_.add(now);
   out.push_back(LoadModule{worker.id, module.id});

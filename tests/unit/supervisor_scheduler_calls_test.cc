@@ -264,14 +264,14 @@ TEST_CASE("a module keeps its place among those that wait when one of its calls 
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
 }
 
-TEST_CASE("a module that stopped waiting and calls again waits at the end") {
+TEST_CASE("a module that stopped waiting and is called again has the place that it had") {
   Bench bench = with_module(kOneWorker);
   bench.arrives(2, 'b');
   bench.arrives(3, 'c');
   bench.abandon(2);
   bench.arrives(4, 'b');
   bench.pass(100ms);  // the slice
-  CHECK(bench.answered(1) == "kill w1 evicted, load w2 c, call c3 on w2, fork w3");
+  CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
 }
 
 TEST_CASE("a worker that does not give up an abandoned call within the grace is told, again after each further grace") {

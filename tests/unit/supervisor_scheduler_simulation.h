@@ -102,7 +102,7 @@ class Simulation {
     bool source_is_stale = false;  // with `fetching`
     bool claims = false;           // its source is there, and it waits for a slot
     bool claim_is_first = false;   // no worker of it takes calls
-    std::uint64_t claimed = 0;     // the order of claims
+    std::uint64_t place = 0;       // in the line of those that have no worker, until it has one; 0: none
     HoldOff hold_off;
     std::optional<TimePoint> held_off_until;  // the latest time that was said
     Estimate load_time;
@@ -223,7 +223,7 @@ class Simulation {
   std::map<ModuleId, Module> modules_;
   std::deque<std::function<void()>> further_;  // what the world does upon decisions, once all are carried out
   std::uint64_t last_call_ = 0;
-  std::uint64_t last_claim_ = 0;
+  std::uint64_t last_place_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t checks_ = 0;
   WorkerId last_worker_{};

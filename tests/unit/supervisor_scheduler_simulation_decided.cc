@@ -67,6 +67,7 @@ void Simulation::see_who_stopped_draining() {
     worker.draining = false;
     if (worker.is_idle()) worker.idle_since = now_;
     worker.latest_slice_end = now_ + options_.slice * static_cast<Duration::rep>(module.settings.weight);
+    if (module.claims) module.place = 0;
     module.claims = false;
   }
 }
@@ -120,7 +121,8 @@ void Simulation::carry_out(const LoadModule& load) {
   for (const auto& [id, other] : modules_) {
     if (id == load.module || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
     require(module.claim_is_first, "a module gets a further worker only when every module that claims one has one");
-    require(other.claimed > module.claimed, "claims are served first come, first served");
+    // Who has no place yet has only just claimed.
+    require(other.place == 0 || (module.place != 0 && other.place >= module.place), "claims are served first come, first served");
   }
   Worker& worker = found->second;
   worker.phase = WorkerPhase::loading;
@@ -128,6 +130,7 @@ void Simulation::carry_out(const LoadModule& load) {
   worker.has_slot = true;
   worker.assigned_at = now_;
   module.claims = false;
+  module.place = 0;
   require(slots_taken() <= options_.max_workers, "no more than max_workers workers hold a module");
   require(workers_with_slot(load.module) <= module.settings.max_instances + 1,
           "a module has at most one worker more than max_instances, while others leave");

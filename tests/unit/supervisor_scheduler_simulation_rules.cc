@@ -74,7 +74,6 @@ void Simulation::file_claim(ModuleId id) {
   Module& module = modules_.at(id);
   module.claims = true;
   module.claim_is_first = workers_that_take_calls(id) == 0;
-  module.claimed = ++last_claim_;
 }
 
 // A module that lost its last worker claims another behind those that wait already.
@@ -154,11 +153,13 @@ std::size_t Simulation::queued() const {
 // --- what must hold ------------------------------------------------------------------------------------------------
 
 void Simulation::check() {
+  ++last_place_;
   for (auto& [id, module] : modules_) {
     const ModuleView view = scheduler_.view(id, now_);
     require(!view.claims_slot || module.claims || module.fetching,
             "a module claims a slot once its source was asked for");
     if (!view.claims_slot) module.claims = false;
+    if (module.claims && module.claim_is_first && module.place == 0) module.place = last_place_;
   }
   check_pool();
   check_no_work_is_left();
