@@ -41,6 +41,8 @@ struct Exited {
   worker @0 :UInt64;
   waitStatus @1 :Int32;
   # As wait(2) gives it.
+  cpuNanos @2 :UInt64;
+  # The CPU time of its whole life, as the kernel counted it (getrusage(2)).
 }
 
 # --- supervisor <-> worker: a SOCK_STREAM pair -------------------------------------------------------------------

@@ -51,7 +51,8 @@ tl::expected<ZygoteReply, ProtocolViolation> decode_zygote_reply(const Frame& fr
         return WorkerForkFailed{message.getForkFailed().getWorker(),
                                 std::string(view(message.getForkFailed().getReason()))};
       case wire::ZygoteReply::EXITED:
-        return WorkerExited{message.getExited().getWorker(), message.getExited().getWaitStatus()};
+        return WorkerExited{message.getExited().getWorker(), message.getExited().getWaitStatus(),
+                            read_duration(message.getExited().getCpuNanos())};
       case wire::ZygoteReply::FAILED:
         return ZygoteFailed{std::string(view(message.getFailed()))};
     }
@@ -80,6 +81,7 @@ void encode(OutputBuffer& out, const ZygoteReply& reply) {
                      auto to = root.initExited();
                      to.setWorker(exited.worker);
                      to.setWaitStatus(exited.wait_status);
+                     to.setCpuNanos(as_nanos(exited.cpu_time));
                    },
                    [&](const ZygoteFailed& failed) {
                      set_text(failed.reason, [&](unsigned size) { return root.initFailed(size); });

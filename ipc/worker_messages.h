@@ -33,6 +33,7 @@ struct WorkerForkFailed {
 struct WorkerExited {
   std::uint64_t worker = 0;
   int wait_status = 0;  // wait(2)
+  std::chrono::nanoseconds cpu_time{0};
 };
 
 struct ZygoteFailed {

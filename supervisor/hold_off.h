@@ -18,7 +18,7 @@ struct HoldOffOptions {
   // for its worker's end is not all calls.
   unsigned free_failures = 3;
   Duration first_delay = std::chrono::milliseconds(100);
-  Duration longest_delay = std::chrono::seconds(30);
+  Duration longest_delay = std::chrono::seconds(30);  // 0: there is no delay
   // So many answers without a failure end the row, and so does so much time.
   std::uint64_t healthy_answers = 100;
   Duration healthy_time = std::chrono::minutes(10);
@@ -34,7 +34,7 @@ class HoldOff {
     answers_ = 0;
     ++failures_;
     if (failures_ <= options.free_failures) return;
-    const unsigned doublings = std::min(failures_ - options.free_failures - 1, 20u);
+    const unsigned doublings = std::min(failures_ - options.free_failures - 1, 20U);
     until_ = now + std::min(options.longest_delay, options.first_delay * (std::int64_t{1} << doublings));
   }
 

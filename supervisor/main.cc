@@ -73,7 +73,7 @@ std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions&
   // pidfd, socket, statm, and the page while it arrives; without a zygote, the control socket and the leash of each.
   const std::size_t for_each_worker = isolation == Isolation::exec ? 6 : 4;
   constexpr std::size_t kForTheRest = 64;
-  const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.standby) + kForTheRest;
+  const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.max_standby) + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
     spdlog::warn("the limit of open files, {}, is low for {} workers; raise it (ulimit -n), or lower --max-workers",
                  descriptors, scheduler.max_workers);
@@ -117,6 +117,7 @@ SchedulerOptions scheduler_options(const Options& options) {
   result.total_queue_limit = options.total_queue_limit;
   result.slice = options.slice;
   result.module = options.module_defaults;
+  result.hold_off.longest_delay = options.hold_off;
   return result;
 }
 
@@ -229,7 +230,7 @@ int main(int argc, char** argv) {
       {.program = options.worker_program,
        .arguments = worker_arguments(options, settings->largest_memory()),
        // A zygote that was replaced lives as long as its last worker.
-       .max_programs = options_of_scheduler.max_workers + options.standby + 16,
+       .max_programs = options_of_scheduler.max_workers + options_of_scheduler.max_standby + 16,
        .open_module = [&](const ModuleName& name) { return sources.open(name); },
        .open_settings = has_config ? [&] { return settings_file.open(); } : decltype(Broker::Duties::open_settings)(),
        .remove_socket =

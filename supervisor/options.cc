@@ -153,6 +153,8 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("FILE")
       ->check(CLI::ExistingFile);
   add_module_settings(app, options.module_defaults);
+  add(app, "--hold-off", options.hold_off, duration, "30s", "DURATION",
+      "the longest that a module which keeps failing is left alone, beginning with 100ms; 0s: it is not");
   add(app, "--slice", options.slice, duration, "100ms", "DURATION",
       "how long a busy module keeps its place while others wait for one");
   add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",

@@ -385,7 +385,7 @@ void Scheduler::remove_idle(TimePoint now, Decisions& out) {
     if (worker.is_idle() && worker.takes_calls()) {
       if (is_kept_warm(worker)) continue;
       timeout = worker.module->settings.idle_timeout;
-    } else if (worker.phase == WorkerPhase::standby && standbys > options_.standby) {
+    } else if (worker.phase == WorkerPhase::standby && standbys > std::min(options_.standby, options_.max_standby)) {
       timeout = options_.module.idle_timeout;
     } else {
       continue;

@@ -119,9 +119,13 @@ void Workers::read_meter(Entry& entry) {
   entry.metered_in_turn = turn_.number();
   const auto cpu_time = entry.process->cpu_time();
   if (!cpu_time) return;
-  const auto used = entry.meter.read(*cpu_time);
-  if (used > Clock::duration::zero()) owner_.worker_used(entry.process->id(), used);
+  note_cpu_time(entry, *cpu_time);
   if (const auto now = Clock::now(); now - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, now);
+}
+
+void Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
+  const auto used = entry.meter.read(cpu_time);
+  if (used > Clock::duration::zero() && entry.load != Entry::Load::none) owner_.worker_used(entry.process->id(), used);
 }
 
 void Workers::see_memory(Entry& entry, Clock::time_point now) {
@@ -249,10 +253,11 @@ void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
   owner_.worker_fork_failed(worker, reason);
 }
 
-void Workers::worker_exited(WorkerId worker, int wait_status) {
+void Workers::worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) {
   const auto found = entries_.find(worker);
   if (found == entries_.end()) return;
   found->second.wait_status = wait_status;
+  if (found->second.process) note_cpu_time(found->second, cpu_time);
   finish_if_ended(worker, found->second);
 }
 

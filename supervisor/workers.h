@@ -130,12 +130,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
-  void worker_exited(WorkerId worker, int wait_status) override;
+  void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) override;
   void worker_orphaned(WorkerId worker) override;
 
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
   void read_meter(Entry& entry);
+  void note_cpu_time(Entry& entry, Clock::duration cpu_time);
   void see_memory(Entry& entry, Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);

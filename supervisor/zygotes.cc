@@ -115,7 +115,7 @@ void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::ve
     const WorkerId worker{exited->worker};
     if (generation->workers.erase(worker) == 0) return;
     end_if_done(generation);
-    owner_.worker_exited(worker, exited->wait_status);
+    owner_.worker_exited(worker, exited->wait_status, exited->cpu_time);
   }
 }
 

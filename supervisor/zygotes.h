@@ -48,7 +48,8 @@ class Zygotes final : public ZygoteProcess::Owner {
     virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
     virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
     virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
-    virtual void worker_exited(WorkerId worker, int wait_status) = 0;
+    // `cpu_time` is that of its whole life.
+    virtual void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) = 0;
     // Its zygote is gone, and it is dead or about to be; how it ended will not be told.
     virtual void worker_orphaned(WorkerId worker) = 0;
   };

@@ -1,6 +1,7 @@
 #include "worker/launcher.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,10 +39,10 @@ void start_again_inside(char** arguments) {
 
 // Nothing to it but its child's end. When it is told to end, by the supervisor or by the kernel because the supervisor
 // is gone, it brings that about, so that nobody else is left to reap the child.
-int wait_for(pid_t child, const sigset_t& signals) {
+int wait_for(pid_t child, const sigset_t& signals, rusage& usage) {
   for (;;) {
     int status = 0;
-    if (::waitpid(child, &status, WNOHANG) == child) return status;
+    if (::wait4(child, &status, WNOHANG, &usage) == child) return status;
     if (::sigwaitinfo(&signals, nullptr) == ipc::kLauncherEndSignal) ::kill(child, SIGKILL);
   }
 }
@@ -68,10 +69,11 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
 
   // The control socket stays open for one last message, and only where there is no zygote to send it.
   if (!options.single_worker || !sandbox::close_all_descriptors_except(options.control_fd)) ::close_range(0, ~0U, 0);
-  const int status = wait_for(child, signals);
+  rusage usage = {};
+  const int status = wait_for(child, signals, usage);
   if (options.single_worker) {
     ipc::OutputBuffer out;
-    encode(out, ipc::ZygoteReply(ipc::WorkerExited{*options.single_worker, status}));
+    encode(out, ipc::ZygoteReply(ipc::WorkerExited{*options.single_worker, status, cpu_time(usage)}));
     (void)ipc::send_packet(sandbox::kKeptDescriptor, out.data(), {});
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

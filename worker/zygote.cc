@@ -174,10 +174,11 @@ void Zygote::try_lock() {
 void Zygote::reap() {
   int status;
   pid_t pid;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+  rusage usage;
+  while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
     const auto found = workers_.find(pid);
     if (found == workers_.end()) continue;
-    send(control_.get(), ipc::WorkerExited{found->second, status});
+    send(control_.get(), ipc::WorkerExited{found->second, status, cpu_time(usage)});
     workers_.erase(found);
   }
 }
@@ -204,6 +205,13 @@ void swallow_output() {
 }
 
 }  // namespace
+
+std::chrono::nanoseconds cpu_time(const rusage& usage) {
+  const auto of = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  return of(usage.ru_utime) + of(usage.ru_stime);
+}
 
 void give_up(const ZygoteOptions& options, const std::string& reason) { say_and_exit(options.control_fd, reason); }
 

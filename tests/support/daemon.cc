@@ -48,6 +48,7 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
                                       startable(options.worker.empty() ? worker_program() : options.worker),
                                       "--ready-fd",
                                       std::to_string(theirs.get())};
+  if (!options.holds_off) command.insert(command.end(), {"--hold-off", "0s"});
   command.insert(command.end(), options.flags.begin(), options.flags.end());
   program_ = std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = as_nobody});
   theirs.reset();

@@ -23,6 +23,7 @@ struct DaemonOptions {
   std::vector<std::string> flags;                // further ones for holdfastd
   std::string supervisor = {};                   // another program than holdfastd
   std::string worker = {};                       // another program than holdfast-worker
+  bool holds_off = false;                        // modules that fail again and again; most tests want them to
   bool as_nobody = false;                        // if it can be: if the test runs as root
   std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's, whose socket and modules this one takes over
 };
