@@ -72,7 +72,13 @@ Error shutting_down(Executed executed) {
   return error;
 }
 
-Error overdue_in_queue() {
+Error overdue_in_queue(std::uint32_t attempts, const std::optional<Error>& last_failure) {
+  if (attempts > 0 && last_failure) {
+    return make_error(ErrorCode::deadline_exceeded,
+                      fmt::format("the call's time was over before a worker began it: it was given to {}, which ended "
+                                  "before that, the last one like this: {}",
+                                  attempts, last_failure->message));
+  }
   return make_error(ErrorCode::deadline_exceeded,
                     "the call's time was over before a worker was free for it; allow it more time, or the supervisor "
                     "more workers (--max-workers)");

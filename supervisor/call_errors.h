@@ -1,6 +1,8 @@
 // The errors that the supervisor itself answers calls with, in the words that callers read.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "ipc/error.h"
@@ -17,7 +19,8 @@ ipc::Error overloaded(std::string message, Duration retry_after);
 ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options);
 
 ipc::Error shutting_down(ipc::Executed executed);
-ipc::Error overdue_in_queue();
+// `attempts`: to how many workers the call was given, all of which ended before they began it.
+ipc::Error overdue_in_queue(std::uint32_t attempts, const std::optional<ipc::Error>& last_failure);
 ipc::Error overdue_while_waiting();
 ipc::Error cancelled_by_client(ipc::Executed executed);
 

@@ -111,7 +111,10 @@ void Supervisor::carry_out(const KillWorker& decision) {
 }
 
 void Supervisor::carry_out(const CallOverdue& decision) {
-  if (!decision.worker) return finish(decision.call, overdue_in_queue());
+  if (!decision.worker) {
+    const Call& call = calls_.at(decision.call);
+    return finish(decision.call, overdue_in_queue(call.attempts, call.module->last_failure));
+  }
   if (workers_.is_running(*decision.worker, decision.call)) {
     return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
   }

@@ -177,7 +177,8 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     if (ended.call == shown.guilty) {
       finish(ended.call, guilty_error(shown, limits));
     } else if (ended.state == EndedCall::State::not_started) {
-      finish(ended.call, overdue_in_queue());  // its time ran out before it was begun
+      // Its time ran out before it was begun.
+      finish(ended.call, overdue_in_queue(0, std::nullopt));
     } else {
       finish(ended.call, bystander_error(shown, limits, guilty_function));
     }
