@@ -32,6 +32,7 @@
 // invariant and aborts.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -218,8 +219,8 @@ class Scheduler {
   // retired.
   void configure(ModuleId module, const ModuleSettings& settings, TimePoint now, Decisions& out);
 
-  // The most standbys, from now on.
-  void set_max_standby(std::size_t max_standby) { options_.max_standby = max_standby; }
+  // From now on no more standbys than this either.
+  void bound_standbys(std::size_t most) { options_.max_standby = std::min(options_.max_standby, most); }
 
   // Nothing: it is taken on.
   std::optional<RefuseCall> call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);

@@ -67,7 +67,7 @@ void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) 
 void Supervisor::worker_prepared(WorkerId worker) {
   if (options_.standby_memory_bytes == 0 || std::exchange(standbys_measured_, true)) return;
   const std::uint64_t bytes = workers_.process(worker)->memory_bytes(steady_clock::now());
-  if (bytes > 0) scheduler_.set_max_standby(options_.standby_memory_bytes / bytes);
+  if (bytes > 0) scheduler_.bound_standbys(options_.standby_memory_bytes / bytes);
 }
 
 void Supervisor::worker_loaded(WorkerId worker) {

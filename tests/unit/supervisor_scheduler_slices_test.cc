@@ -407,7 +407,7 @@ TEST_CASE("the more cold starts there were of late, the more workers stand by, u
   CHECK(bench.pool().standby == 3);
   start_cold(bench, 1000);
   CHECK(bench.pool().standby_target == 5);
-  bench.scheduler().set_max_standby(4);
+  bench.scheduler().bound_standbys(4);
   CHECK(bench.pool().standby_target == 4);
 }
 
