@@ -87,7 +87,8 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
     scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
-    // Nobody waits for it any more.
+    carry_out();
+    // It was sent to a worker, or nobody waits for it any more.
     if (!scheduler_.view(module.id, steady_clock::now()).claims_slot) release_source(module);
   } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
     source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
