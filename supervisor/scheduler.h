@@ -238,6 +238,8 @@ class Scheduler {
   // Counts as a failure of the module. Returns the calls that have no worker to serve them; they are forgotten, answer
   // them.
   std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out);
+  // The module may have been mended: it is not held off any more, and its failures do not count.
+  void end_hold_off(ModuleId module, TimePoint now, Decisions& out);
   // The module's source is another from now on: its workers are retired, and it is not held off any more.
   void source_changed(ModuleId module, TimePoint now, Decisions& out);
 

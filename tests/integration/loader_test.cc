@@ -258,9 +258,27 @@ TEST_CASE("when a loader leaves while it is asked, the next one is asked") {
   daemon.stop();
 }
 
+TEST_CASE("a module that failed for want of a loader is served as soon as there is one again") {
+  Daemon daemon({.flags = allowing("any", {"--idle-timeout", "10ms"})});
+  ipc::Client client = daemon.connect();
+  {
+    ipc::Client loader = daemon.connect();
+    register_loader(loader, [](const ipc::ModuleName&) { return ipc::LoadedSource{kPing, ""}; });
+    CHECK(outcome(call(loader, {"given", "ping"})) == "\"pong\"");
+  }
+  REQUIRE(workers_become(client, [](const auto& all) {
+    return std::none_of(all.begin(), all.end(), [](const auto& worker) { return worker.module == "given"; });
+  }));
+  // More often than it takes for a module to be held off.
+  for (int i = 0; i < 8; ++i) CHECK_FALSE(call(client, {"given", "ping"}).has_value());
+  register_loader(client, [](const ipc::ModuleName&) { return ipc::LoadedSource{kPing, ""}; });
+  CHECK(outcome(call(client, {"given", "ping"})) == "\"pong\"");
+  daemon.stop();
+}
+
 // --- files and loaders ---------------------------------------------------------------------------------------------
 
-TEST_CASE("a file wins over a loader") {
+TEST_CASE("a file wins over a loader, also one that comes later") {
   Daemon daemon({.modules = {{"both", "exports.origin = () => 'file';"}}, .flags = allowing("any")});
   ipc::Client client = daemon.connect();
   std::vector<std::string> asked;
@@ -271,6 +289,21 @@ TEST_CASE("a file wins over a loader") {
   CHECK(outcome(call(client, {"both", "origin"})) == "\"file\"");
   CHECK(outcome(call(client, {"given", "origin"})) == "\"loader\"");
   CHECK(asked == std::vector<std::string>{"given"});
+  daemon.add_module({"given", "exports.origin = () => 'file';"});
+  CHECK(eventually([&] { return outcome(call(client, {"given", "origin"})) == "\"file\""; }));
+  CHECK(asked == std::vector<std::string>{"given"});
+  daemon.stop();
+}
+
+TEST_CASE("a module whose file is removed is the loader's to give") {
+  Daemon daemon({.modules = {{"both", "exports.origin = () => 'file';"}}, .flags = allowing("any")});
+  ipc::Client client = daemon.connect();
+  register_loader(client, [&](const ipc::ModuleName&) {
+    return ipc::LoadedSource{"exports.origin = () => 'loader';", ""};
+  });
+  CHECK(outcome(call(client, {"both", "origin"})) == "\"file\"");
+  fs::remove(daemon.folder()->path() / "modules/both-v1.js");
+  CHECK(eventually([&] { return outcome(call(client, {"both", "origin"})) == "\"loader\""; }));
   daemon.stop();
 }
 
