@@ -286,6 +286,8 @@ class Scheduler {
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
   ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
   PoolView pool(TimePoint now) const;
+  // The calls that the worker was given and has not answered, abandoned ones included.
+  std::vector<CallId> calls_on(WorkerId worker) const;
   // Whether the worker was given the call and has not answered it, abandoned or not.
   bool is_on(CallId call, WorkerId worker) const;
   // Whether the call waits for a worker.

@@ -183,6 +183,7 @@ TEST_CASE("errors tell what their calls took; those of calls that got to no work
 TEST_CASE("a call that was run twice tells what both attempts took") {
   Daemon daemon({.modules = {kWorker}, .flags = {"--stretch", "1m"}});
   ipc::Client client = daemon.connect();
+  REQUIRE(outcome(call(client, {"worker", "echo", "1"})) == "1");
   Calls calls(client);
   calls.start({.module = "worker", .function = "wait", .idempotent = true});
   calls.start({"worker", "spin", "200"});
