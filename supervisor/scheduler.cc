@@ -232,6 +232,12 @@ WorkerView Scheduler::view(WorkerId id) const {
   return {worker.phase, module, worker.takes_calls(), worker.calls.size(), worker.calls_done};
 }
 
+std::vector<CallId> Scheduler::calls_on(WorkerId id) const {
+  std::vector<CallId> calls;
+  for (const GivenCall& given : worker_of(id).calls) calls.push_back(given.id);
+  return calls;
+}
+
 std::vector<std::pair<WorkerId, WorkerView>> Scheduler::workers() const {
   std::vector<std::pair<WorkerId, WorkerView>> views;
   for (const auto& [id, worker] : workers_) views.emplace_back(id, view(id));

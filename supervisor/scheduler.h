@@ -240,6 +240,8 @@ class Scheduler {
   // Counts as a failure of the module. Returns the calls that have no worker to serve them; they are forgotten, answer
   // them.
   std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out);
+  // The module may have been mended: it is not held off any more, and its failures do not count.
+  void end_hold_off(ModuleId module, TimePoint now, Decisions& out);
   // The module's source is another from now on: its workers are retired, and it is not held off any more.
   void source_changed(ModuleId module, TimePoint now, Decisions& out);
 
@@ -286,6 +288,8 @@ class Scheduler {
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
   ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
   PoolView pool(TimePoint now) const;
+  // The calls that the worker was given and has not answered, abandoned ones included.
+  std::vector<CallId> calls_on(WorkerId worker) const;
   // Whether the worker was given the call and has not answered it, abandoned or not.
   bool is_on(CallId call, WorkerId worker) const;
   // Whether the call waits for a worker.

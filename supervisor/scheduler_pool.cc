@@ -123,6 +123,14 @@ std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisio
   return ended;
 }
 
+void Scheduler::end_hold_off(ModuleId id, TimePoint now, Decisions& out) {
+  Module& module = module_of(id);
+  module.hold_off.reset();
+  update(module, now, out);
+  arrange(now, out);
+  check();
+}
+
 void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
   Module& module = module_of(id);
   module.hold_off.reset();

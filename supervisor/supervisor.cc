@@ -127,15 +127,15 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   const std::size_t bytes = request.function.size() + request.payload.size();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
     ++module.counts.refused;
-    return refuse(overloaded(
-        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_)),
-        kRetryAfter));
+    return refuse(
+        overloaded(fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_)),
+                   kRetryAfter));
   }
 
   const CallId id{++last_call_};
   const TimePoint now = steady_clock::now();
-  const auto timeout = request.timeout.count() == 0 ? module.settings.timeout
-                                                    : std::min(request.timeout, options_.longest_timeout);
+  const auto timeout =
+      request.timeout.count() == 0 ? module.settings.timeout : std::min(request.timeout, options_.longest_timeout);
   const ArrivedCall arrived{.id = id,
                             .module = module.id,
                             .client = client.id(),
@@ -149,7 +149,6 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   client.opened(request.id, id, bytes);
   held_bytes_ += bytes;
   ++module.counts.calls;
-  module.counts.usage.bytes_in += request.payload.size();
   calls_.emplace(id, Call{.client = &client,
                           .client_id = request.id,
                           .module = &module,
@@ -157,8 +156,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                           .payload = std::string(ipc::as_text(request.payload)),
                           .encoding = request.encoding,
                           .arguments = request.arguments,
-                          .arrived_at = now,
-                          .deadline = arrived.deadline});
+                          .deadline = arrived.deadline,
+                          .waits_since = now});
   carry_out();
 }
 
@@ -217,30 +216,49 @@ void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
 
 // --- answers -------------------------------------------------------------------------------------------------------
 
-// What the call took, which is added to what its module did.
-ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
-  ipc::Usage usage;
-  if (call.attempts == 0) return usage;
+// What the call took up to now, with all workers that it was given to.
+ipc::Usage Supervisor::usage_so_far(const Call& call) {
+  ipc::Usage usage = call.spent;
   const TimePoint now = steady_clock::now();
-  usage.bytes_in = call.payload.size();
-  usage.bytes_out = bytes_out;
-  usage.attempts = call.attempts;
-  call.module->counts.usage.bytes_out += bytes_out;
-  if (workers_.process(call.worker) == nullptr) {  // it waits once more, since its worker was lost
-    usage.queue = now - call.arrived_at;
+  if (call.worker == WorkerId{}) {
+    usage.queue += now - call.waits_since;
     return usage;
   }
   const UsageMeter& meter = workers_.meter(call.worker);
   const auto loaded_at = workers_.loaded_at(call.worker);
   const TimePoint began = std::max(call.given_at, loaded_at.value_or(now));
-  usage.queue = call.given_at - call.arrived_at;
-  usage.load = began - call.given_at;
-  usage.run = now - began;
-  usage.cpu = meter.share() - call.share_before;
-  usage.peak_memory_bytes = meter.peak_memory();
-  usage.cold = began > call.given_at;
+  usage.queue += call.given_at - call.waits_since;
+  usage.load += began - call.given_at;
+  usage.run += now - began;
+  usage.cpu += meter.share() - call.share_before;
+  usage.peak_memory_bytes = std::max(usage.peak_memory_bytes, meter.peak_memory());
+  usage.cold = usage.cold || began > call.given_at;
+  return usage;
+}
+
+// Those of a lost worker's calls that are not answered wait once more.
+void Supervisor::note_attempts(const std::vector<CallId>& calls) {
+  for (CallId id : calls) {
+    const auto found = calls_.find(id);
+    if (found == calls_.end()) continue;
+    Call& call = found->second;
+    call.spent = usage_so_far(call);
+    call.worker = WorkerId{};
+    call.waits_since = steady_clock::now();
+  }
+}
+
+// What the call took, which is added to what its module did.
+ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
+  if (call.attempts == 0) return {};
+  ipc::Usage usage = usage_so_far(call);
+  usage.bytes_in = call.payload.size();
+  usage.bytes_out = bytes_out;
+  usage.attempts = call.attempts;
 
   ipc::Usage& sum = call.module->counts.usage;
+  sum.bytes_in += usage.bytes_in;
+  sum.bytes_out += usage.bytes_out;
   sum.queue += usage.queue;
   sum.load += usage.load;
   sum.run += usage.run;

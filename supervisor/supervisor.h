@@ -89,10 +89,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
-    TimePoint arrived_at;
     TimePoint deadline;  // before it the call is to be answered
-    // Of the last time that it was given to a worker.
+    // To how many workers it was given; what it took with those that were lost, and since when it waits again.
     std::uint32_t attempts = 0;
+    ipc::Usage spent;
+    TimePoint waits_since;
+    // Of the worker that it was given to; WorkerId{}: it waits.
     WorkerId worker{};
     TimePoint given_at{};
     Duration share_before{};  // of the worker's meter
@@ -114,6 +116,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
+  void note_attempts(const std::vector<CallId>& calls);
+  ipc::Usage usage_so_far(const Call& call);
   ipc::Usage take_usage(const Call& call, std::size_t bytes_out);
   void finish(CallId call, const ipc::Error& error);
   void forget(CallId call);

@@ -25,6 +25,12 @@ ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
 // --- getting it ----------------------------------------------------------------------------------------------------
 
 void Supervisor::fetch(KnownModule& module) {
+  // A file wins, also one that came since; where it is gone, a loader may have the module.
+  if (module.origin == KnownModule::Origin::loader) {
+    if (sources_.contains(module.name)) module.origin = KnownModule::Origin::directory;
+  } else if (!loaders_.empty() && !sources_.contains(module.name)) {
+    module.origin = KnownModule::Origin::loader;
+  }
   if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
   // A file is read when a worker is there for it.
   scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
@@ -66,6 +72,16 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
   loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
   spdlog::info("{}: loads modules that are in no file from now on", client.name());
   client.answer_registration(id, std::nullopt);
+  // What could not be had may be had from now on.
+  const TimePoint now = steady_clock::now();
+  for (const auto& [name, module] : modules_.all()) {
+    const bool is_loaders = module->origin == KnownModule::Origin::loader ||
+                            (module->last_failure && module->last_failure->code == ipc::ErrorCode::not_found);
+    if (is_loaders && scheduler_.view(module->id, now).held_off_until) {
+      scheduler_.end_hold_off(module->id, now, decisions_);
+    }
+  }
+  carry_out();
 }
 
 void Supervisor::ask_loader(KnownModule& module) {
@@ -87,14 +103,16 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
     scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
-    // Nobody waits for it any more.
+    carry_out();
+    // It was sent to a worker, or nobody waits for it any more.
     if (!scheduler_.view(module.id, steady_clock::now()).claims_slot) release_source(module);
   } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
     source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
   } else {
-    source_failed(module, make_error(ipc::ErrorCode::not_found,
-                                     fmt::format("there is no module {}: no file has it, and its loader does not know it",
-                                                 to_string(module.name))));
+    source_failed(module,
+                  make_error(ipc::ErrorCode::not_found,
+                             fmt::format("there is no module {}: no file has it, and its loader does not know it",
+                                         to_string(module.name))));
   }
   carry_out();
 }
@@ -132,16 +150,20 @@ void Supervisor::all_module_files_may_have_changed() {
   carry_out();
 }
 
-// Only a file that was loaded can be another than it was; one that is touched is not.
+// Only what was loaded can be another than it was; a file that is touched is not. What could not be read may be mended.
 void Supervisor::check_content(KnownModule& module) {
-  if (module.origin != KnownModule::Origin::directory || !module.content) return;
+  if (!module.content && !module.last_failure) return;
   const auto source = sources_.read(module.name);
-  if (source && content_mark(*source) == *module.content) return;
   if (source) {
+    if (module.content == content_mark(*source)) return;
+    module.origin = KnownModule::Origin::directory;
     note_content(module, *source);
   } else {
-    spdlog::warn("{}: its file cannot be read any more; workers that run what it was finish their calls and are removed",
-                 to_string(module.name));
+    const bool had_file = module.origin == KnownModule::Origin::directory && module.content;
+    if (!had_file) return;
+    spdlog::warn(
+        "{}: its file cannot be read any more; workers that run what it was finish their calls and are removed",
+        to_string(module.name));
     module.content.reset();
   }
   module.last_failure.reset();

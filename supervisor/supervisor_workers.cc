@@ -173,6 +173,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (scheduler_.is_on(shown.guilty, worker)) guilty_function = calls_.at(shown.guilty).function;
   if (module != nullptr && is_fault) module->last_failure = guilty_error(shown, limits);
   const WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .fault_of_module = is_fault};
+  const std::vector<CallId> calls = scheduler_.calls_on(worker);
   for (const EndedCall& ended : scheduler_.worker_lost(worker, loss, now, decisions_)) {
     if (ended.call == shown.guilty) {
       finish(ended.call, guilty_error(shown, limits));
@@ -183,6 +184,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
       finish(ended.call, bystander_error(shown, limits, guilty_function));
     }
   }
+  note_attempts(calls);
   carry_out();
 }
 

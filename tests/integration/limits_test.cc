@@ -85,6 +85,56 @@ TEST_CASE("calls beyond --queue-limit are overloaded, and are told when to try a
   for (std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
 }
 
+TEST_CASE("calls of one client beyond --client-queue-limit are overloaded, and those of another wait") {
+  Daemon daemon({.modules = {kHolder, kEcho}, .flags = {"--max-workers", "1", "--client-queue-limit", "3"}});
+  ipc::Client client = daemon.connect();
+  ipc::Client other = daemon.connect();
+  Calls calls(client);
+  Calls others(other);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  for (int i = 0; i < 5; ++i) calls.start({"echo", "echo"});
+  for (const std::size_t place : {4, 5}) {
+    const auto error = error_of(calls.wait_for(place));
+    CHECK(ipc::to_string(error.code) == "overloaded");
+    CHECK(contains(error.message, "this client"));
+    CHECK(error.executed == Executed::no);
+    CHECK(error.retryable);
+    CHECK(error.retry_after > milliseconds(0));
+  }
+  for (int i = 0; i < 3; ++i) others.start({"echo", "echo"});
+  other.run_once(milliseconds(0));
+  REQUIRE(eventually([&] { return stats_of(client, "echo").queued == 6; }));
+  calls.cancel(0);
+  for (const std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
+  others.wait_for_all();
+  CHECK(others.count("result") == 3);
+}
+
+TEST_CASE("calls beyond --total-queue-limit are overloaded, whoever's and of whatever module they are") {
+  Daemon daemon({.modules = {kHolder, kEcho, {"third", "exports.ping = () => 'pong';"}},
+                 .flags = {"--max-workers", "1", "--total-queue-limit", "3"}});
+  ipc::Client client = daemon.connect();
+  ipc::Client other = daemon.connect();
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  for (int i = 0; i < 3; ++i) calls.start({"echo", "echo"});
+  REQUIRE(eventually([&] {
+    client.run_once(milliseconds(0));
+    return client.stats()->totals.queued == 3;
+  }));
+  const auto error = error_of(call(other, {"third", "ping"}));
+  CHECK(ipc::to_string(error.code) == "overloaded");
+  CHECK(error.executed == Executed::no);
+  CHECK(error.retry_after > milliseconds(0));
+  // What needs no queue is served.
+  CHECK(outcome(call(other, {"holder", "held"})).substr(0, 10) != "overloaded");
+  calls.cancel(0);
+  for (const std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
+  CHECK(outcome(call(other, {"third", "ping"})) == "\"pong\"");
+}
+
 // --- cancelled -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a call that is cancelled in the queue was not executed") {
@@ -134,6 +184,35 @@ TEST_CASE("a call that is cancelled while it is on the CPU is answered at once, 
   CHECK(code_of(calls.wait_for(0)) == "cancelled");
   CHECK(eventually([&] { return !is_running(before); }));
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+}
+
+TEST_CASE("a cancelled call that stays on the CPU is stopped after the grace, whatever its stretch budget, and blocks nobody") {
+  for (const char* function : {"spin", "spinLater"}) {
+    CAPTURE(function);
+    Daemon daemon({.modules = {{"spinner", R"js(
+        const spin = () => { while (true) {} };
+        const begin = () => { console.log('begun'); return new Promise((resolve) => setTimeout(resolve, 1)); };
+        exports.spin = async () => { await begin(); spin(); };
+        exports.spinLater = () => new Promise(() => { begin().then(() => setTimeout(spin, 1)); });
+        exports.ping = () => 'pong';
+    )js"}},
+                   .flags = {"--stretch", "1m"}});
+    ipc::Client client = daemon.connect();
+    CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
+    const auto before = worker_of(client, "spinner").pid;
+    Calls calls(client);
+    calls.start({"spinner", function});
+    client.run_once(milliseconds(0));
+    REQUIRE(daemon.logged("begun"));
+    const auto behind = calls.start({"spinner", "ping"});
+    calls.cancel(0);
+    CHECK(code_of(calls.wait_for(0)) == "cancelled");
+    // Long before the budget is used up.
+    CHECK(eventually([&] { return !is_running(before); }));
+    CHECK(outcome(calls.wait_for(behind)) == "\"pong\"");
+    CHECK(daemon.logged("did not give up a call"));
+    daemon.stop();
+  }
 }
 
 TEST_CASE("a call that answers after it was cancelled is not answered twice") {

@@ -1,4 +1,5 @@
 // Modules' files that change under a supervisor that serves, and can open no file any more.
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -7,28 +8,115 @@
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
+#include "tests/support/processes.h"
 #include "tests/support/program.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-TEST_CASE("a module's file that is written or replaced is noticed, by the directory and by --module") {
-  const TemporaryFolder elsewhere;
-  const fs::path draft = elsewhere.write("draft.js", kEcho.code);
-  Daemon daemon(
-      {.modules = {kEcho, kHolder}, .flags = {"--log-level", "debug", "--module", "draft@2=" + draft.string()}});
+// The module's `version` is what its file said when it was loaded.
+Module version_of(const std::string& text, const std::string& name = "changing") {
+  return {name, "exports.version = () => '" + text + "'; " + R"js(
+      exports.late = (ms) => new Promise((done) => setTimeout(() => done(exports.version()), ms));
+  )js"};
+}
+
+TEST_CASE("a file with new content is what the next call runs; calls in flight end well on what they began on") {
+  Daemon daemon({.modules = {version_of("old"), kEcho}});
   ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
   CHECK(outcome(call(client, {"echo", "echo", "7"})) == "7");
-  CHECK(outcome(call(client, {.module = "draft", .function = "echo", .payload = "8", .version = "2"})) == "8");
-  daemon.add_module(kEcho);
-  CHECK(daemon.logged("echo@v1: its file may have changed"));
-  CHECK_FALSE(contains(daemon.log(), "draft@2: its file may have changed"));
-  fs::rename(elsewhere.write("next.js", kEcho.code), draft);
-  CHECK(daemon.logged("draft@2: its file may have changed"));
-  CHECK_FALSE(contains(daemon.log(), "holder@v1: its file"));
-  CHECK(outcome(call(client, {"echo", "echo", "9"})) == "9");
+  const pid_t old = worker_of(client, "changing").pid;
+  const pid_t echo = worker_of(client, "echo").pid;
+  Calls calls(client);
+  const auto open = calls.start({"changing", "late", "1500"});
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
+
+  const fs::path next = daemon.folder()->write("next.js", version_of("new").code);
+  fs::rename(next, daemon.folder()->path() / "modules/changing-v1.js");
+  REQUIRE(daemon.logged("changing@v1: its content has changed"));
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"new\"");
+  CHECK_FALSE(calls.is_answered(open));
+  CHECK(outcome(calls.wait_for(open)) == "\"old\"");
+  CHECK(eventually([&] { return !is_running(old); }));
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"new\"");
+  CHECK(worker_of(client, "echo").pid == echo);
+  CHECK(occurrences(daemon.log(), "its content has changed") == 1);
+  daemon.stop();
+}
+
+TEST_CASE("a file of --module that is replaced is noticed as one of the directory is") {
+  const TemporaryFolder elsewhere;
+  const fs::path draft = elsewhere.write("draft.js", "exports.echo = () => 'old';");
+  Daemon daemon({.modules = {kEcho}, .flags = {"--module", "draft@2=" + draft.string()}});
+  ipc::Client client = daemon.connect();
+  const CallTo echo{.module = "draft", .function = "echo", .version = "2"};
+  CHECK(outcome(call(client, echo)) == "\"old\"");
+  fs::rename(elsewhere.write("next.js", "exports.echo = () => 'new';"), draft);
+  REQUIRE(daemon.logged("draft@2: its content has changed"));
+  CHECK(outcome(call(client, echo)) == "\"new\"");
+  daemon.stop();
+}
+
+TEST_CASE("a file that is touched, or written anew with the same content, changes nothing") {
+  Daemon daemon({.modules = {version_of("same"), version_of("same", "marker")}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"same\"");
+  CHECK(outcome(call(client, {"marker", "version"})) == "\"same\"");
+  const pid_t before = worker_of(client, "changing").pid;
+  const fs::path file = daemon.folder()->path() / "modules/changing-v1.js";
+  fs::last_write_time(file, fs::file_time_type::clock::now() + std::chrono::hours(1));
+  fs::rename(daemon.folder()->write("next.js", version_of("same").code), file);
+  // Told after that in the same way: when it is noticed, so is the other.
+  daemon.add_module(version_of("other", "marker"));
+  REQUIRE(daemon.logged("marker@v1: its content has changed"));
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"same\"");
+  CHECK(worker_of(client, "changing").pid == before);
+  CHECK_FALSE(contains(daemon.log(), "changing@v1: its content"));
+  daemon.stop();
+}
+
+TEST_CASE("a module whose file is deleted is not_found for new calls, and those in flight end well") {
+  Daemon daemon({.modules = {version_of("old")}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
+  Calls calls(client);
+  const auto open = calls.start({"changing", "late", "1500"});
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
+  fs::remove(daemon.folder()->path() / "modules/changing-v1.js");
+  REQUIRE(daemon.logged("changing@v1: its file cannot be read any more"));
+  const auto error = error_of(call(client, {"changing", "version"}));
+  CHECK(ipc::to_string(error.code) == "not_found");
+  CHECK(error.executed == ipc::Executed::no);
+  CHECK_FALSE(calls.is_answered(open));
+  CHECK(outcome(calls.wait_for(open)) == "\"old\"");
+  daemon.add_module(version_of("back"));
+  CHECK(eventually([&] { return outcome(call(client, {"changing", "version"})) == "\"back\""; }));
+  daemon.stop();
+}
+
+TEST_CASE("a module that is kept warm is warm with its new content, called or not") {
+  const TemporaryFolder folder;
+  const fs::path settings = folder.write("settings.toml", "[module.\"changing@v1\"]\nmin_warm = 1\n");
+  Daemon daemon({.modules = {version_of("old")}, .flags = {"--config", settings}});
+  ipc::Client client = daemon.connect();
+  const auto is_warm = [&](pid_t not_this) {
+    return workers_become(client, [&](const auto& all) {
+      return std::any_of(all.begin(), all.end(), [&](const auto& worker) {
+        return worker.state == ipc::WorkerState::idle && worker.pid != not_this;
+      });
+    });
+  };
+  REQUIRE(is_warm(0));
+  const pid_t old = worker_of(client, "changing").pid;
+  daemon.add_module(version_of("new"));
+  REQUIRE(is_warm(old));
+  const ipc::Answer answer = call(client, {"changing", "version"});
+  CHECK(outcome(answer) == "\"new\"");
+  CHECK_FALSE(answer.usage.cold);
   daemon.stop();
 }
 

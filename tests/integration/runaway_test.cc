@@ -293,26 +293,6 @@ exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
   }
 }
 
-TEST_CASE("a call that was started is never run again by itself, though its client says that it could be") {
-  Daemon daemon({.modules = {{"shared", R"js(
-exports.hold = () => { console.log('ran'); return new Promise(() => {}); };
-exports.spin = () => { while (true) {} };
-exports.ping = () => 'pong';
-)js"}},
-                 .flags = kShortStretch});
-  ipc::Client client = daemon.connect();
-  Calls calls(client);
-  calls.start({.module = "shared", .function = "hold", .idempotent = true});
-  calls.start({"shared", "spin"});
-  calls.wait_for_all();
-  CHECK(code_of(calls.answer(0)) == "worker_crashed");
-  CHECK(outcome(call(client, {"shared", "ping"})) == "\"pong\"");
-  daemon.stop();
-  const std::string log = daemon.log();
-  CHECK(log.find(": ran") != std::string::npos);
-  CHECK(log.find(": ran") == log.rfind(": ran"));
-}
-
 TEST_CASE("answers that were ready before the loop are answers") {
   Daemon daemon({.modules = {{"shared", R"js(
 let resolve;

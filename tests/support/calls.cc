@@ -38,6 +38,12 @@ ipc::Error error_of(const ipc::Answer& answer) {
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+std::size_t occurrences(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + part.size())) ++count;
+  return count;
+}
+
 std::size_t Calls::start(const CallTo& to) {
   const std::size_t place = answers_.size();
   answers_.emplace_back();
@@ -73,6 +79,17 @@ ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module) {
   std::vector<ipc::WorkerInfo> found;
   for (auto& worker : workers(client)) {
     if (worker.module == module) found.push_back(std::move(worker));
+  }
+  REQUIRE(found.size() == 1);
+  return found.front();
+}
+
+ipc::ModuleStats stats_of(ipc::Client& client, const std::string& module) {
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  std::vector<ipc::ModuleStats> found;
+  for (const ipc::ModuleStats& of_one : stats->modules) {
+    if (of_one.module == module) found.push_back(of_one);
   }
   REQUIRE(found.size() == 1);
   return found.front();

@@ -36,6 +36,8 @@ std::string code_of(const ipc::Answer& answer);
 ipc::Error error_of(const ipc::Answer& answer);
 
 bool contains(std::string_view text, std::string_view part);
+// How often the text has this part.
+std::size_t occurrences(std::string_view text, std::string_view part);
 
 // Calls under way on one connection, each with the answer that it got.
 class Calls {
@@ -69,6 +71,9 @@ class Calls {
 // The one worker that has the module; fails the test if there are none or several.
 ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module);
 std::vector<ipc::WorkerInfo> workers(ipc::Client& client);
+
+// What the supervisor has counted for the module; fails the test if it knows none of the name, or several versions.
+ipc::ModuleStats stats_of(ipc::Client& client, const std::string& module);
 
 // Waits until the supervisor's list of workers is as it should be; false if that does not happen.
 bool workers_become(ipc::Client& client, const std::function<bool(const std::vector<ipc::WorkerInfo>&)>& condition);
