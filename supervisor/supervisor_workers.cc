@@ -67,7 +67,8 @@ void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) 
 void Supervisor::worker_prepared(WorkerId) {
   const std::uint64_t bytes = workers_.empty_private_bytes();
   if (options_.standby_memory_bytes == 0 || bytes == 0 || std::exchange(standbys_measured_, true)) return;
-  scheduler_.set_max_standby(options_.standby_memory_bytes / bytes);
+  scheduler_.set_max_standby(
+      std::min<std::uint64_t>(options_.scheduler.max_standby, options_.standby_memory_bytes / bytes));
 }
 
 void Supervisor::worker_loaded(WorkerId worker) {
