@@ -239,7 +239,10 @@ struct WorkerInfo {
   # Calls answered since the worker started.
   memoryBytes @6 :UInt64;
   # Private memory where the kernel lets the supervisor see it (smaps_rollup), else anonymous resident memory, which
-  # counts pages shared with the zygote too (proc_pid_status(5), RssAnon).
+  # counts pages shared with the zygote too (proc_pid_status(5), RssAnon). To look costs the kernel a walk through the
+  # process's pages, so that a listing looks at some workers only, for 3 ms, those first that it has not looked at for
+  # longest; of the others it tells what the last look found, and the anonymous memory that came or went since. The last
+  # look at a worker that was never looked at is that at one without a module.
   ageNanos @7 :UInt64;
   # Since it was forked.
   cpuNanos @8 :UInt64;

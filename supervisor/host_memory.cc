@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -31,11 +33,19 @@ std::optional<std::uint64_t> number_in(const std::string& path) {
 }
 
 // Such a file gives its content anew to whoever reads it from the start.
-std::string content_of(const UniqueFd& file) {
-  std::string content(4096, '\0');
+using Content = std::array<char, 4096>;
+std::string_view content_of(const UniqueFd& file, Content& content) {
   const ssize_t count = ::pread(file.get(), content.data(), content.size(), 0);
-  content.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
-  return content;
+  return {content.data(), count < 0 ? 0 : static_cast<std::size_t>(count)};
+}
+
+// Takes the number off the front of the text, with the blanks before it; 0 if there is none.
+std::uint64_t take_number(std::string_view& text) {
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return number;
 }
 
 }  // namespace
@@ -51,14 +61,17 @@ std::uint64_t available_memory() {
 }
 
 std::optional<std::uint64_t> private_memory(const UniqueFd& smaps_rollup) {
-  std::istringstream lines(content_of(smaps_rollup));
+  Content content;
+  std::istringstream lines{std::string(content_of(smaps_rollup, content))};
   return sum_of(lines, {"Private_Clean", "Private_Dirty"});
 }
 
 std::uint64_t anonymous_memory(const UniqueFd& statm) {
-  std::istringstream numbers(content_of(statm));
-  std::uint64_t size = 0, resident = 0, shared = 0;  // in pages
-  numbers >> size >> resident >> shared;
+  Content content;
+  std::string_view numbers = content_of(statm, content);
+  take_number(numbers);                                 // the size of all mappings
+  const std::uint64_t resident = take_number(numbers);  // in pages
+  const std::uint64_t shared = take_number(numbers);
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return (resident - std::min(resident, shared)) * page;
 }

@@ -60,6 +60,7 @@ ipc::ModuleStats stats_of(const KnownModule& module, const ModuleView& view, Tim
 ipc::WorkerList Supervisor::list_workers() {
   ipc::WorkerList list;
   const auto now = steady_clock::now();
+  workers_.refresh_memory(now);
   for (const auto& [id, view] : scheduler_.workers()) {
     if (view.phase != WorkerPhase::leaving) list.workers.push_back(info_of(id, view, now));
   }
@@ -78,7 +79,7 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
   info.calls_done = view.calls_done;
   if (const WorkerProcess* process = workers_.process(id)) {
     info.pid = process->pid();
-    info.memory_bytes = process->memory_bytes(now);
+    info.memory_bytes = workers_.memory_bytes(id);
     info.age = now - process->forked_at();
     info.cpu = process->cpu_time().value_or(Duration::zero());
     if (info.state == ipc::WorkerState::standby && !process->is_ready()) info.state = ipc::WorkerState::starting;

@@ -64,10 +64,10 @@ void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) 
 }
 
 // All standbys are alike, so that the first tells what share of the memory each takes.
-void Supervisor::worker_prepared(WorkerId worker) {
-  if (options_.standby_memory_bytes == 0 || std::exchange(standbys_measured_, true)) return;
-  const std::uint64_t bytes = workers_.process(worker)->memory_bytes(steady_clock::now());
-  if (bytes > 0) scheduler_.bound_standbys(options_.standby_memory_bytes / bytes);
+void Supervisor::worker_prepared(WorkerId) {
+  const std::uint64_t bytes = workers_.empty_private_bytes();
+  if (options_.standby_memory_bytes == 0 || bytes == 0 || std::exchange(standbys_measured_, true)) return;
+  scheduler_.bound_standbys(options_.standby_memory_bytes / bytes);
 }
 
 void Supervisor::worker_loaded(WorkerId worker) {

@@ -123,13 +123,18 @@ std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-std::uint64_t WorkerProcess::memory_bytes(steady_clock::time_point now) const {
-  constexpr std::chrono::seconds kFresh{1};
-  if (now - memory_read_at_ >= kFresh) {
-    memory_read_at_ = now;
-    memory_bytes_ = private_memory(broker_.open_memory(pidfd_)).value_or(anonymous_memory(sight().statm));
-  }
-  return memory_bytes_;
+const WorkerProcess::MemoryLook& WorkerProcess::look_at_memory(steady_clock::time_point now) {
+  memory_seen_at_ = now;
+  last_memory_look_.anonymous_bytes = anonymous_bytes();
+  last_memory_look_.private_bytes =
+      private_memory(broker_.open_memory(pidfd_)).value_or(last_memory_look_.anonymous_bytes);
+  return last_memory_look_;
+}
+
+std::uint64_t WorkerProcess::memory_bytes(const MemoryLook& empty) const {
+  const MemoryLook& before = memory_seen_at_ ? last_memory_look_ : empty;
+  const std::uint64_t now = before.private_bytes + anonymous_bytes();
+  return now - std::min(now, before.anonymous_bytes);
 }
 
 void WorkerProcess::on_frame(const ipc::Frame& frame) {

@@ -84,9 +84,18 @@ class WorkerProcess final : public Connection {
   std::uint64_t calls_started() const;
   std::optional<int> refused_system_call() const;
 
-  // Its private memory, or what the kernel shows of it (host_memory.h); looked up at most once a second, for it costs
-  // the kernel a walk.
-  std::uint64_t memory_bytes(std::chrono::steady_clock::time_point now) const;
+  // What a process was found to have at one time.
+  struct MemoryLook {
+    std::uint64_t private_bytes = 0;    // or what the kernel shows of it (host_memory.h)
+    std::uint64_t anonymous_bytes = 0;  // with what it shares with its zygote
+  };
+  // Looks now, which costs the kernel a walk: some tenths of a millisecond.
+  const MemoryLook& look_at_memory(std::chrono::steady_clock::time_point now);
+  // When it was last looked at; nothing: never.
+  std::optional<std::chrono::steady_clock::time_point> memory_seen_at() const { return memory_seen_at_; }
+  // Its private memory: what it had at the last look and what anonymous memory has come or gone since. `empty` stands
+  // for the last look of a worker that was never looked at. Cheap.
+  std::uint64_t memory_bytes(const MemoryLook& empty) const;
 
   // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
   std::uint64_t anonymous_bytes() const;
@@ -116,8 +125,8 @@ class WorkerProcess final : public Connection {
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;
-  mutable std::chrono::steady_clock::time_point memory_read_at_{};
-  mutable std::uint64_t memory_bytes_ = 0;
+  std::optional<std::chrono::steady_clock::time_point> memory_seen_at_;
+  MemoryLook last_memory_look_;
 };
 
 }  // namespace holdfast::supervisor

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "ipc/worker_status.h"
 #include "sandbox/seccomp_policy.h"
@@ -32,8 +33,23 @@ constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
 // How often that is looked at, at least.
 constexpr milliseconds kMemoryLook{500};
+// Of an idle worker only its page is looked at so often, and all idle workers together: one wake-up for all of them,
+// and no system call for each. As the page may lie, they are looked at as others are now and then: less and less often
+// while the kernel finds that they use no CPU, and each at another time, up to this long (and as much again).
+constexpr milliseconds kLongestIdlePause{8000};
+constexpr std::uint64_t kIdlePhases = 16;
 // For what a call's use of memory is told by, which is not looked at more often than this.
 constexpr milliseconds kMemoryFresh{10};
+
+// For a fresh look at memories, of which one takes some tenths of a millisecond: while it goes on nothing else is done.
+constexpr milliseconds kMemoryRefresh{3};
+// Who was looked at so lately is not looked at again.
+constexpr seconds kMemoryKnown{1};
+
+// How often a worker with this stretch budget is looked at.
+Workers::Clock::duration pause_between_looks(const Limits& limits) {
+  return std::min<Workers::Clock::duration>(limits.stretch / 2, kMemoryLook);
+}
 
 }  // namespace
 
@@ -94,7 +110,7 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);
   entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
-  entry.look_at = Clock::now() + std::min<Clock::duration>(limits.stretch / 2, kMemoryLook);
+  entry.look_at = Clock::now() + pause_between_looks(limits);
   wake_at(worker, entry, *entry.look_at);
 }
 
@@ -114,23 +130,44 @@ const UsageMeter& Workers::meter(WorkerId worker) {
 }
 
 // The clock costs a system call, and what a turn does is soon done.
-void Workers::read_meter(Entry& entry) {
-  if (entry.metered_in_turn == turn_.number() || entry.hung_up) return;
+bool Workers::read_meter(Entry& entry) {
+  if (entry.metered_in_turn == turn_.number() || entry.hung_up) return true;
   entry.metered_in_turn = turn_.number();
   const auto cpu_time = entry.process->cpu_time();
-  if (!cpu_time) return;
-  note_cpu_time(entry, *cpu_time);
+  if (!cpu_time) return true;
+  const bool used_cpu = note_cpu_time(entry, *cpu_time);
   if (const auto now = Clock::now(); now - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, now);
+  return used_cpu;
 }
 
-void Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
+bool Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
   const auto used = entry.meter.read(cpu_time);
-  if (used > Clock::duration::zero() && entry.load != Entry::Load::none) owner_.worker_used(entry.process->id(), used);
+  if (used == Clock::duration::zero()) return false;
+  if (entry.load != Entry::Load::none) owner_.worker_used(entry.process->id(), used);
+  return true;
 }
 
-void Workers::see_memory(Entry& entry, Clock::time_point now) {
+std::uint64_t Workers::see_memory(Entry& entry, Clock::time_point now) {
+  const std::uint64_t bytes = entry.process->anonymous_bytes();
   entry.memory_seen_at = now;
-  entry.meter.saw_memory(entry.process->anonymous_bytes());
+  entry.meter.saw_memory(bytes);
+  return bytes;
+}
+
+void Workers::refresh_memory(Clock::time_point now) {
+  std::vector<WorkerProcess*> due;
+  for (auto& [id, entry] : entries_) {
+    if (!entry.process) continue;
+    const auto seen_at = entry.process->memory_seen_at();
+    if (!seen_at || now - *seen_at >= kMemoryKnown) due.push_back(entry.process.get());
+  }
+  // Nothing is before all times.
+  std::sort(due.begin(), due.end(),
+            [](const auto* one, const auto* other) { return one->memory_seen_at() < other->memory_seen_at(); });
+  for (WorkerProcess* process : due) {
+    process->look_at_memory(now);
+    if (Clock::now() - now >= kMemoryRefresh) return;
+  }
 }
 
 std::optional<Workers::Clock::time_point> Workers::loaded_at(WorkerId worker) const {
@@ -210,14 +247,35 @@ void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
   }
 }
 
+// As far as its page says, and for as long as that is believed.
+bool Workers::does_nothing(const Entry& entry, const StretchView& view, Clock::time_point now) const {
+  return entry.meter.calls() == 0 && entry.load == Entry::Load::done && view.running == ipc::SharedPage::kNothing &&
+         view.count == entry.idle_stretches && now < entry.idle_until;
+}
+
+void Workers::look_again_when_idle(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now) {
+  const auto phase = static_cast<std::uint64_t>(entry.process->id()) % kIdlePhases;
+  entry.idle_stretches = view.count;
+  entry.idle_pause = used_cpu
+                         ? Clock::duration(kMemoryLook)
+                         : std::min<Clock::duration>(2 * entry.idle_pause, kLongestIdlePause + phase * kMemoryLook);
+  entry.idle_until = now + entry.idle_pause;
+}
+
 void Workers::look(Entry& entry, Clock::time_point now) {
   const StretchView view = entry.process->stretch();
+  if (does_nothing(entry, view, now)) {
+    const auto pause = pause_between_looks(entry.limits);
+    entry.look_at = now + pause - now.time_since_epoch() % pause;
+    return;
+  }
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
   entry.look_at = std::min(verdict.look_again, now + kMemoryLook);
-  see_memory(entry, now);
-  read_meter(entry);
-  if (entry.process->anonymous_bytes() > empty_bytes_ + entry.limits.memory_bytes + kMemoryHeadroom) {
+  const std::uint64_t memory = see_memory(entry, now);
+  const bool used_cpu = read_meter(entry);
+  look_again_when_idle(entry, view, used_cpu, now);
+  if (memory > empty_bytes_ + entry.limits.memory_bytes + kMemoryHeadroom) {
     begin_end(entry, EndCause::out_of_memory, CallId{view.running});
     entry.detail = "native memory";
     owner_.worker_stopping(entry.process->id());
@@ -321,6 +379,9 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});
     worker.set_ready();
+    if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
+      empty_look_ = worker.look_at_memory(Clock::now());
+    }
     owner_.worker_prepared(id);
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});

@@ -21,7 +21,7 @@ namespace holdfast::supervisor {
 struct WorkersOptions {
   ZygotesOptions zygotes;
   std::uint64_t largest_memory_bytes = 0;  // of any module, ever: what workers are made for
-  std::chrono::seconds cpu_time{0};  // what a worker may use over its whole life; 0: any amount
+  std::chrono::seconds cpu_time{0};        // what a worker may use over its whole life; 0: any amount
 };
 
 class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
@@ -72,6 +72,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void call_ended(WorkerId worker);
   // The worker's meter, read in this turn; see UsageMeter. The worker exists.
   const UsageMeter& meter(WorkerId worker);
+  // Looks at the memory of those processes first that were not looked at for longest, and at none that was less than a
+  // second ago; for some milliseconds at most, however many they are.
+  void refresh_memory(Clock::time_point now);
+  // See WorkerProcess::memory_bytes(). The worker's process exists.
+  std::uint64_t memory_bytes(WorkerId worker) const { return process(worker)->memory_bytes(empty_look_); }
+  // The private memory of a worker that is prepared and has no module; 0: none was seen yet.
+  std::uint64_t empty_private_bytes() const { return empty_look_.private_bytes; }
   // When its module was loaded; nothing: it is not.
   std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
   const Limits& limits(WorkerId worker) const;
@@ -104,7 +111,11 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::time_point memory_seen_at{};
     std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
     std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
-    std::optional<EndCause> cause;             // set once its end was decided here
+    // While it is idle: the page's count of stretches when all was looked at, and when it is again, page or no page.
+    std::uint64_t idle_stretches = 0;
+    Clock::time_point idle_until{};
+    Clock::duration idle_pause{};
+    std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
@@ -135,9 +146,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
 
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
-  void read_meter(Entry& entry);
-  void note_cpu_time(Entry& entry, Clock::duration cpu_time);
-  void see_memory(Entry& entry, Clock::time_point now);
+  bool does_nothing(const Entry& entry, const StretchView& view, Clock::time_point now) const;
+  void look_again_when_idle(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
+  // Whether it has used the CPU since the last reading, as far as this one can tell.
+  bool read_meter(Entry& entry);
+  bool note_cpu_time(Entry& entry, Clock::duration cpu_time);
+  // Returns its anonymous memory.
+  std::uint64_t see_memory(Entry& entry, Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
@@ -156,6 +171,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   Zygotes zygotes_;
   // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
   std::uint64_t empty_bytes_ = 0;
+  WorkerProcess::MemoryLook empty_look_;  // the first that was prepared
   std::unordered_map<WorkerId, Entry> entries_;
   // One for each worker at most, not later than the first thing that is to be done for it.
   std::multimap<Clock::time_point, WorkerId> wakeups_;

@@ -154,6 +154,7 @@ class Chaos {
     add("calls answered", ledger_.answered());
     add("results", ledger_.results());
     add("longest wait, ms", in_millis(ledger_.worst_wait()));
+    add("most workers for one call", ledger_.most_attempts());
     add("connections lost", load.reconnected());
     add("holdfastd's memory by rounds, bytes", supervisor_bytes_);
     add("broker's memory by rounds, bytes", broker_bytes_);

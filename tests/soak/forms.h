@@ -16,6 +16,10 @@ void run_chaos(Run& run);
 // `modules` clients, each asking a module of its own in a closed loop for run.duration, with room for `workers`.
 void run_many_modules(Run& run, std::size_t modules, std::size_t workers);
 
+// Two slots, ten modules that are flooded and one that is called once a second, for run.duration; then the same flood
+// where nobody's slice ends. Once with calls that take a millisecond, once with calls that take nothing.
+void run_fairness(Run& run, Clock::duration slice);
+
 // As many modules as workers, all loaded at once, each called twice.
 void run_many_workers(Run& run, std::size_t workers);
 

@@ -7,6 +7,9 @@ namespace {
 
 using ipc::ErrorCode;
 
+// holdfastd's default.
+constexpr std::uint32_t kMaxRetries = 2;
+
 std::size_t between(Random& random, std::size_t least, std::size_t most) {
   return std::uniform_int_distribution<std::size_t>(least, most)(random);
 }
@@ -56,6 +59,21 @@ std::vector<Kind> all_kinds() {
                  .is_right = is_same,
                  .idempotent = true});
   all.push_back({"once", "once", "once", 5, nonce_alone, is_same});
+  // What is run again is never run again by the same process.
+  all.push_back({.name = "once, idempotent",
+                 .module = "once",
+                 .function = "once",
+                 .weight = 5,
+                 .payload = nonce_alone,
+                 .is_right = is_same,
+                 .idempotent = true});
+  all.push_back({.name = "timer, idempotent",
+                 .module = "timer",
+                 .function = "wait",
+                 .weight = 5,
+                 .payload = nonce_and(1, 60),
+                 .is_right = is_nonce,
+                 .idempotent = true});
   all.push_back({"large result", "large", "large", 2, nonce_and(10'000, 800'000), is_nonce_and_filling});
   all.push_back({"noisy", "noisy", "shout", 2, nonce_alone, is_same});
   all.push_back({"throws", "throws", "fail", 2, nonce_alone, nullptr, {ErrorCode::exception}});
@@ -73,7 +91,9 @@ std::vector<Kind> all_kinds() {
   std::set<ErrorCode> of_the_loop = with_the_loop;
   of_the_loop.insert(ErrorCode::cpu_exceeded);
   all.push_back({"beside the loop", "loop", "echo", 1, nonce_alone, is_same, with_the_loop});
+  all.push_back({"beside the loop, idempotent", "loop", "wait", 1, nonce_alone, is_same, with_the_loop, true});
   all.push_back({"loop", "loop", "spin", 0.15, nonce_alone, nullptr, of_the_loop});
+
   // On a busy machine it may meet the stretch budget before the memory is full.
   all.push_back(
       {"hog",
@@ -86,7 +106,57 @@ std::vector<Kind> all_kinds() {
   const std::set<ErrorCode> never_loads = {ErrorCode::load_failed, ErrorCode::unavailable};
   all.push_back({"throws at load", "broken", "echo", 0.6, nonce_alone, nullptr, never_loads});
   all.push_back({"loops at load", "stuck", "echo", 0.1, nonce_alone, nullptr, never_loads});
+  for (Kind& kind : all) kind.worker_may_die = kind.module == "loop" || kind.module == "hog";
   return all;
+}
+
+// Where nothing disturbs, the numbers must be plausible.
+std::string fault_of_usage(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances) {
+  const ipc::Usage& usage = answer.usage;
+  if (usage.attempts == 0) return usage == ipc::Usage{} && !answer ? "" : "no attempt, and yet it took something";
+  // A worker that dies with calls that it has not begun costs each of them an attempt.
+  if (disturbances == kNothing && !call.kind.worker_may_die && usage.attempts > 1) {
+    return fmt::format("{} attempts, though no worker died", usage.attempts);
+  }
+  if (usage.cold != (usage.load.count() > 0)) return "cold, and no time for a load, or the other way round";
+  if (usage.bytes_in != call.payload.size())
+    return fmt::format("{} bytes in, not {}", usage.bytes_in, call.payload.size());
+  if (answer && usage.bytes_out != answer->payload.size()) return fmt::format("{} bytes out", usage.bytes_out);
+  if (usage.queue + usage.load + usage.run > call.waited) return "it took longer than its caller waited";
+  return "";
+}
+
+std::string fault_of_outcome(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances) {
+  const Kind& kind = call.kind;
+  if (answer) {
+    if (kind.is_right && kind.is_right(call.payload, answer->payload)) return "";
+    return fmt::format("{}: the result is not its own: {:.200}", kind.name, answer->payload);
+  }
+  const ipc::Error& error = answer.error();
+  const std::string fault = fmt::format("{}: {} ({}), executed {}: {:.300}", kind.name, ipc::to_string(error.code),
+                                        error.detail, ipc::to_string(error.executed), error.message);
+  // Also what the client library makes of a second answer to one call.
+  if (error.detail == "connection_lost") return fault;
+  if (error.code == ErrorCode::exception && error.message.find(call.nonce) == std::string::npos) return fault;
+  // Of a call that may be run again not the first worker's death is told, but that of the last one that it may have.
+  if (error.code == ErrorCode::worker_crashed && kind.idempotent && answer.usage.attempts <= kMaxRetries) return fault;
+  if (kind.own_errors.contains(error.code)) return "";
+  switch (error.code) {
+    // Full queues and a busy machine are nobody's fault.
+    case ErrorCode::overloaded:
+    case ErrorCode::deadline_exceeded:
+      return "";
+    case ErrorCode::cancelled:
+      return call.was_cancelled ? "" : fault;
+    case ErrorCode::worker_crashed:
+    case ErrorCode::unavailable:
+    case ErrorCode::load_failed:
+      return disturbances != kNothing ? "" : fault;
+    case ErrorCode::out_of_memory:
+      return (disturbances & kResourcesRanOut) != 0 ? "" : fault;
+    default:
+      return fault;
+  }
 }
 
 }  // namespace
@@ -120,42 +190,19 @@ std::vector<test::Module> modules_of_kinds() {
        "exports.shout = (nonce) => { for (let i = 0; i < 18; i++) console.log(nonce, 'n'.repeat(500)); "
        "console.warn(nonce, 'w'.repeat(500)); return nonce; };"},
       {"throws", "exports.fail = (nonce) => { throw new Error(nonce); };"},
-      {"loop", echo + " exports.spin = () => { for (;;); };"},
+      {"loop", echo + " exports.spin = () => { for (;;); };"
+                      " exports.wait = (payload) => new Promise((resolve) => setTimeout(resolve, 20, payload));"},
       {"hog", "exports.fill = () => { const all = []; for (;;) all.push(new Array(10000).fill(0.5)); };"},
       {"broken", "throw new Error('never loads');"},
       {"stuck", "for (;;);"},
   };
 }
 
-std::string fault_of(const Kind& kind, const std::string& payload, const std::string& nonce, const ipc::Answer& answer,
-                     unsigned disturbances, bool was_cancelled) {
-  if (answer) {
-    if (kind.is_right && kind.is_right(payload, answer->payload)) return "";
-    return fmt::format("{}: the result is not its own: {:.200}", kind.name, answer->payload);
+std::string fault_of(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances) {
+  if (const std::string fault = fault_of_usage(call, answer, disturbances); !fault.empty()) {
+    return fmt::format("{}: {}", call.kind.name, fault);
   }
-  const ipc::Error& error = answer.error();
-  const std::string fault = fmt::format("{}: {} ({}), executed {}: {:.300}", kind.name, ipc::to_string(error.code),
-                                        error.detail, ipc::to_string(error.executed), error.message);
-  // Also what the client library makes of a second answer to one call.
-  if (error.detail == "connection_lost") return fault;
-  if (error.code == ErrorCode::exception && error.message.find(nonce) == std::string::npos) return fault;
-  if (kind.own_errors.contains(error.code)) return "";
-  switch (error.code) {
-    // Full queues and a busy machine are nobody's fault.
-    case ErrorCode::overloaded:
-    case ErrorCode::deadline_exceeded:
-      return "";
-    case ErrorCode::cancelled:
-      return was_cancelled ? "" : fault;
-    case ErrorCode::worker_crashed:
-    case ErrorCode::unavailable:
-    case ErrorCode::load_failed:
-      return disturbances != kNothing ? "" : fault;
-    case ErrorCode::out_of_memory:
-      return (disturbances & kResourcesRanOut) != 0 ? "" : fault;
-    default:
-      return fault;
-  }
+  return fault_of_outcome(call, answer, disturbances);
 }
 
 }  // namespace holdfast::soak

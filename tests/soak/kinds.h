@@ -36,6 +36,7 @@ struct Kind {
   // Errors that it may get though nothing disturbs.
   std::set<ipc::ErrorCode> own_errors = {};
   bool idempotent = false;
+  bool worker_may_die = false;  // of its module's own doing, so that the call may be given to several
 };
 
 const std::vector<Kind>& kinds();
@@ -44,8 +45,16 @@ std::vector<test::Module> modules_of_kinds();
 // A module that answers what it is asked, for measuring and probing.
 extern const char* const kPlainModule;
 
-// What is wrong with this answer; empty if nothing is. `was_cancelled`: by the caller.
-std::string fault_of(const Kind& kind, const std::string& payload, const std::string& nonce, const ipc::Answer& answer,
-                     unsigned disturbances, bool was_cancelled);
+// A call that was made, as far as its answer is to be judged by it.
+struct MadeCall {
+  const Kind& kind;
+  const std::string& payload;
+  const std::string& nonce;
+  std::chrono::nanoseconds waited;
+  bool was_cancelled;  // by the caller
+};
+
+// What is wrong with this answer, its usage included; empty if nothing is.
+std::string fault_of(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances);
 
 }  // namespace holdfast::soak

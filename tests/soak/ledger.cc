@@ -15,6 +15,8 @@ void Ledger::answered(const std::string& kind, const ipc::Answer& answer, Clock:
   Row& row = rows_[kind];
   ++answered_;
   worst_wait_ = std::max(worst_wait_, wait);
+  most_attempts_ = std::max(most_attempts_, answer.usage.attempts);
+  row.again += answer.usage.attempts > 1;
   if (answer) {
     ++row.results;
     ++results_;
@@ -43,11 +45,17 @@ Clock::duration Ledger::worst_wait() const {
   return worst_wait_;
 }
 
+std::uint32_t Ledger::most_attempts() const {
+  const std::lock_guard lock(mutex_);
+  return most_attempts_;
+}
+
 nlohmann::ordered_json Ledger::by_kind() const {
   const std::lock_guard lock(mutex_);
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   for (const auto& [name, row] : rows_) {
     nlohmann::ordered_json counts = {{"made", row.made}};
+    if (row.again > 0) counts["given again"] = row.again;
     if (row.results > 0) counts["result"] = row.results;
     for (std::size_t code = 0; code < row.errors.size(); ++code) {
       if (row.errors[code] > 0)

@@ -24,13 +24,16 @@ class Ledger {
   std::uint64_t answered() const;
   std::uint64_t results() const;
   Clock::duration worst_wait() const;
-  // {kind: {"made": …, "result": …, CODE: …}}
+  // The most workers that one call was given to.
+  std::uint32_t most_attempts() const;
+  // {kind: {"made": …, "given again": …, "result": …, CODE: …}}
   nlohmann::ordered_json by_kind() const;
 
  private:
   struct Row {
     std::uint64_t made = 0;
     std::uint64_t results = 0;
+    std::uint64_t again = 0;  // given to more than one worker
     std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};
   };
 
@@ -40,6 +43,7 @@ class Ledger {
   std::uint64_t answered_ = 0;
   std::uint64_t results_ = 0;
   Clock::duration worst_wait_{0};
+  std::uint32_t most_attempts_ = 0;
 };
 
 }  // namespace holdfast::soak

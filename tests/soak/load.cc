@@ -103,11 +103,12 @@ class Load::Asker {
     const auto found = open_.find(number);
     if (found == open_.end()) return load_.run_.report.broken("a call was answered twice");
     const Open& open = found->second;
-    load_.ledger_.answered(open.kind->name, answer, Clock::now() - open.since);
+    const auto waited = Clock::now() - open.since;
+    load_.ledger_.answered(open.kind->name, answer, waited);
     const bool is_lost = !answer && answer.error().detail == "connection_lost";
     if (!(is_lost && load_.end_expected_)) {
-      const std::string fault =
-          fault_of(*open.kind, open.payload, open.nonce, answer, load_.disturbances_, open.was_cancelled);
+      const MadeCall call{*open.kind, open.payload, open.nonce, waited, open.was_cancelled};
+      const std::string fault = fault_of(call, answer, load_.disturbances_);
       if (!fault.empty()) load_.run_.report.broken(fault);
     }
     open_.erase(found);

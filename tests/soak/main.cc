@@ -101,6 +101,7 @@ void raise_descriptor_limit() {
 struct Options {
   std::uint64_t seed = std::random_device()();
   std::chrono::nanoseconds duration{0};
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(100);
   std::size_t modules = 1000;
   std::size_t workers = 0;
   bool as_json = false;
@@ -108,17 +109,22 @@ struct Options {
   bool as_nobody = false;
 };
 
-void add_duration(CLI::App& app, Options& options, const char* shown_default) {
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::nanoseconds& value, const char* shown_default,
+                  const char* meaning) {
   app.add_option_function<std::string>(
-         "--duration",
-         [&options](const std::string& text) {
+         flag,
+         [&value, flag](const std::string& text) {
            const auto duration = ipc::parse_duration(text);
-           if (!duration) throw CLI::ValidationError("--duration", duration.error());
-           options.duration = *duration;
+           if (!duration) throw CLI::ValidationError(flag, duration.error());
+           value = *duration;
          },
-         "how long calls are made")
+         meaning)
       ->type_name("DURATION")
       ->default_str(shown_default);
+}
+
+void add_duration(CLI::App& app, Options& options, const char* shown_default) {
+  add_duration(app, "--duration", options.duration, shown_default, "how long calls are made");
 }
 
 void add_common(CLI::App& app, Options& options) {
@@ -173,6 +179,10 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1, 100'000));
   add_duration(many_modules, options, "5m");
   add_common(many_modules, options);
+  CLI::App& fairness = *app.add_subcommand("fairness", "one that calls now and then, among modules that are flooded");
+  add_duration(fairness, "--slice", options.slice, "100ms", "holdfastd's");
+  add_duration(fairness, options, "10s");
+  add_common(fairness, options);
   CLI::App& many_workers = *app.add_subcommand("many-workers", "many workers alive at once");
   many_workers.add_option("--workers", options.workers, "how many")->default_str("1000")->check(CLI::Range(1, 100'000));
   add_common(many_workers, options);
@@ -200,6 +210,16 @@ int run(int argc, char** argv) {
                     fmt::format("soak many-modules --modules {} --workers {} --duration {}{}", options.modules, workers,
                                 ipc::format_duration(duration), nobody),
                     [&](Run& given) { run_many_modules(given, options.modules, workers); });
+  }
+  if (fairness.parsed()) {
+    const auto duration = duration_or(std::chrono::seconds(10));
+    return run_form(options, 4 * duration,
+                    fmt::format("soak fairness --slice {} --duration {}{}", ipc::format_duration(options.slice),
+                                ipc::format_duration(duration), nobody),
+                    [&](Run& given) {
+                      given.duration = duration;
+                      run_fairness(given, options.slice);
+                    });
   }
   const std::size_t workers = options.workers > 0 ? options.workers : 1000;
   return run_form(options, std::chrono::minutes(0), fmt::format("soak many-workers --workers {}{}", workers, nobody),

@@ -31,6 +31,7 @@ struct Asker {
   ipc::Client client;
   std::uint64_t answered = 0;
   std::uint64_t started = 0;
+  std::uint64_t turns = 0;  // workers that were started for its calls
   Clock::time_point since;
   Clock::duration longest{0};
 };
@@ -70,9 +71,11 @@ class ManyModules {
 
   void report() const {
     std::vector<double> counts;
+    std::vector<std::uint64_t> turns;
     Clock::duration longest{0};
     for (const auto& asker : askers_) {
       counts.push_back(static_cast<double>(asker->answered));
+      turns.push_back(asker->turns);
       longest = std::max(longest, asker->longest);
     }
     const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
@@ -84,6 +87,8 @@ class ManyModules {
     run_.report.figure("calls of a module, least", *least);
     run_.report.figure("calls of a module, most", *most);
     run_.report.figure("Jain's fairness index", fairness);
+    run_.report.figure("turns of a module, least", *std::min_element(turns.begin(), turns.end()));
+    run_.report.figure("turns of a module, most", *std::max_element(turns.begin(), turns.end()));
     run_.report.figure("longest wait, ms", in_millis(longest));
     if (*least < 1) run_.report.broken("a module was never served");
     if (fairness < kLeastFairness) {
@@ -100,6 +105,7 @@ class ManyModules {
     const test::CallTo to{asker.module, "echo", payload, kLongestWait};
     asker.client.start(to.request(), [this, &asker, payload](ipc::Answer answer) {
       --open_;
+      asker.turns += answer.usage.cold;
       asker.longest = std::max(asker.longest, Clock::now() - asker.since);
       if (test::outcome(answer) == payload) {
         if (!is_ending_) ++asker.answered;

@@ -39,10 +39,14 @@ void Observer::observe() {
     const auto list = client->list_workers();
     const auto took = Clock::now() - begin;
     if (!list) return run_.report.broken("the observer: " + list.error().message);
+    const auto asked = Clock::now();
+    const auto stats = client->stats();
+    if (!stats) return run_.report.broken("the observer: " + stats.error().message);
     {
       const std::lock_guard lock(mutex_);
       ++lists_;
       longest_list_ = std::max(longest_list_, took);
+      longest_stats_ = std::max(longest_stats_, Clock::now() - asked);
       most_workers_ = std::max(most_workers_, list->workers.size());
     }
     if (look % kListsForACommand == 0) {
@@ -61,6 +65,7 @@ void Observer::report() const {
   run_.report.figure("lists of workers", lists_);
   run_.report.figure("most workers in a list", most_workers_);
   run_.report.figure("longest list, ms", in_millis(longest_list_));
+  run_.report.figure("longest statistics, ms", in_millis(longest_stats_));
   run_.report.figure("longest holdfast ps, ms", in_millis(longest_command_));
 }
 

@@ -1,5 +1,5 @@
-// Looks at a supervisor from beside, as an operator does: asks for the list of workers again and again, and runs
-// `holdfast ps`, and notes how long that takes.
+// Looks at a supervisor from beside, as an operator does: asks for the list of workers and the statistics again and
+// again, and runs `holdfast ps`, and notes how long that takes.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ class Observer {
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
 
-  // Figures: how often it looked, and the longest that a list and the command took.
+  // Figures: how often it looked, and the longest that a list, statistics and the command took.
   void report() const;
 
  private:
@@ -31,6 +31,7 @@ class Observer {
   mutable std::mutex mutex_;
   std::size_t lists_ = 0;
   Clock::duration longest_list_{0};
+  Clock::duration longest_stats_{0};
   Clock::duration longest_command_{0};
   std::size_t most_workers_ = 0;
   std::thread thread_;

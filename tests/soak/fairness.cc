@@ -1,0 +1,256 @@
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include "ipc/client.h"
+#include "ipc/units.h"
+#include "tests/soak/forms.h"
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+
+namespace holdfast::soak {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::size_t kSlots = 2;
+constexpr std::size_t kFlooded = 10;
+// Of each of them, so that a worker always has the next call when it has answered one.
+constexpr std::size_t kOpenCalls = 16;
+constexpr seconds kBetweenCalls{1};
+
+// The D of the bound as the product promises it: no call is on a worker for longer than it has time.
+constexpr seconds kTimeout{5};
+// The c of the bound: a stop of a worker that does not want to (0.5 s by the clock), a fork and a load.
+constexpr seconds kStart{1};
+
+// Enough work for about a millisecond of a CPU. A loop of so many turns, not of so much time: whoever shares the CPU
+// must get less done.
+const char* const kWork = R"js(
+    exports.work = (payload) => {
+      let sum = payload;
+      for (let i = 0; i < 2e5; i++) sum = (sum * 31 + i) | 0;
+      return sum;
+    };
+)js";
+const char* const kEcho = "exports.work = (payload) => payload;";
+
+// Modules that are asked all the time, over a connection each.
+class Flood {
+ public:
+  Flood(Run& run, const test::Daemon& daemon, Clock::duration timeout)
+      : run_(run),
+        timeout_(std::chrono::duration_cast<milliseconds>(timeout)),
+        events_(::epoll_create1(EPOLL_CLOEXEC)) {
+    REQUIRE(static_cast<bool>(events_));
+    for (std::size_t i = 0; i < kFlooded; ++i) {
+      askers_.push_back(std::make_unique<Asker>(fmt::format("flooded{}", i), daemon.connect()));
+      epoll_event wanted = {.events = EPOLLIN, .data = {.ptr = askers_.back().get()}};
+      REQUIRE(::epoll_ctl(events_.get(), EPOLL_CTL_ADD, askers_.back()->client.fd(), &wanted) == 0);
+    }
+  }
+
+  // Until `stop`. What is open then is dropped with the connections.
+  void run(const std::atomic<bool>& stop) {
+    const auto begin = Clock::now();
+    for (auto& asker : askers_) {
+      for (std::size_t i = 0; i < kOpenCalls; ++i) ask(*asker);
+      serve(*asker);
+    }
+    while (!stop && !is_interrupted()) serve_events();
+    took_ = Clock::now() - begin;
+  }
+
+  double calls_per_second() const { return static_cast<double>(answered()) / (in_millis(took_) / 1000); }
+  std::size_t modules_served() const {
+    return static_cast<std::size_t>(
+        std::count_if(askers_.begin(), askers_.end(), [](const auto& asker) { return asker->answered > 0; }));
+  }
+  std::uint64_t overdue() const { return overdue_; }
+  // The longest that a call was with a worker, the load of its module not counted; and the longest such load.
+  Clock::duration longest_run() const { return longest_run_; }
+  Clock::duration longest_load() const { return longest_load_; }
+
+ private:
+  struct Asker {
+    Asker(std::string module_name, ipc::Client connected)
+        : module(std::move(module_name)), client(std::move(connected)) {}
+    std::string module;
+    ipc::Client client;
+    std::uint64_t answered = 0;
+  };
+
+  void ask(Asker& asker) {
+    const test::CallTo to{asker.module, "work", "1", timeout_};
+    asker.client.start(to.request(), [this, &asker](const ipc::Answer& answer) {
+      take(asker, answer);
+      if (asker.client.connected()) ask(asker);
+    });
+  }
+
+  void take(Asker& asker, const ipc::Answer& answer) {
+    if (answer) {
+      ++asker.answered;
+      longest_run_ = std::max<Clock::duration>(longest_run_, answer.usage.run);
+      longest_load_ = std::max<Clock::duration>(longest_load_, answer.usage.load);
+    } else if (answer.error().code == ipc::ErrorCode::deadline_exceeded) {
+      ++overdue_;
+    } else {
+      run_.report.broken(fmt::format("{}: {}", asker.module, test::outcome(answer)));
+    }
+  }
+
+  void serve(Asker& asker) {
+    do {
+      asker.client.run_once(milliseconds(0));
+    } while (asker.client.connected() && asker.client.unsent_bytes() > 0);
+  }
+
+  void serve_events() {
+    constexpr int kWaitMillis = 50;
+    std::array<epoll_event, kFlooded> events;
+    const int count = ::epoll_wait(events_.get(), events.data(), static_cast<int>(events.size()), kWaitMillis);
+    for (int i = 0; i < count; ++i) serve(*static_cast<Asker*>(events[static_cast<std::size_t>(i)].data.ptr));
+  }
+
+  std::uint64_t answered() const {
+    std::uint64_t sum = 0;
+    for (const auto& asker : askers_) sum += asker->answered;
+    return sum;
+  }
+
+  Run& run_;
+  const milliseconds timeout_;
+  UniqueFd events_;
+  std::vector<std::unique_ptr<Asker>> askers_;
+  std::uint64_t overdue_ = 0;
+  Clock::duration longest_run_{0};
+  Clock::duration longest_load_{0};
+  Clock::duration took_{0};
+};
+
+// The longest that one waits who calls once a second.
+Clock::duration worst_wait_of_caller(Run& run, ipc::Client& client, Clock::duration time_for_a_call) {
+  Clock::duration worst{0};
+  const auto end = Clock::now() + run.duration;
+  for (auto next = Clock::now() + kBetweenCalls / 2; next < end; next += kBetweenCalls) {
+    if (!pause_for(next - Clock::now())) break;
+    const auto begin = Clock::now();
+    const auto timeout = std::chrono::ceil<milliseconds>(time_for_a_call);
+    const std::string outcome = test::outcome(test::call(client, {"caller", "work", "7", timeout}));
+    worst = std::max(worst, Clock::now() - begin);
+    if (outcome != "7") run.report.broken("who calls once a second: " + outcome);
+  }
+  return worst;
+}
+
+struct Setting {
+  const char* name;
+  const char* code;
+};
+
+struct Outcome {
+  double calls_per_second = 0;
+  std::size_t modules_served = 0;
+  std::uint64_t overdue = 0;
+  std::uint64_t cold_starts = 0;
+  Clock::duration longest_run{0};
+  Clock::duration longest_load{0};
+  Clock::duration worst_wait{0};
+};
+
+// How long a module waits at most: each of the slots has gone on so many times, and each time its holder had its
+// slice, then the calls that it had, and the next one had to be started (docs/architecture.md).
+Clock::duration bound(Clock::duration slice, Clock::duration longest_call, Clock::duration start) {
+  constexpr std::size_t kTurns = (kFlooded + 1 + kSlots - 1) / kSlots;
+  return kTurns * (slice + longest_call + start);
+}
+
+enum class Caller { none, each_second };
+
+Outcome flood(Run& run, const Setting& setting, Clock::duration slice, Caller with_caller) {
+  std::vector<test::Module> modules = {{"caller", kEcho}};
+  for (std::size_t i = 0; i < kFlooded; ++i) modules.push_back({fmt::format("flooded{}", i), setting.code});
+  test::Daemon daemon({.modules = modules,
+                       .flags = {"--max-workers", std::to_string(kSlots), "--slice", ipc::format_duration(slice),
+                                 "--log-level", "warning"},
+                       .as_nobody = run.as_nobody});
+  Outcome outcome;
+  {
+    ipc::Client caller = daemon.connect();
+    // Without switching most calls wait in vain; that is what it costs, and not to be counted as work.
+    Flood flood(run, daemon, with_caller == Caller::none ? std::chrono::hours(1) : Clock::duration(kTimeout));
+    std::atomic<bool> stop = false;
+    std::thread thread([&] {
+      try {
+        flood.run(stop);
+      } catch (const std::exception& error) {
+        run.report.broken(error.what());
+      }
+    });
+    if (with_caller == Caller::each_second) {
+      outcome.worst_wait = worst_wait_of_caller(run, caller, 2 * bound(slice, kTimeout, kStart));
+    } else {
+      pause_for(run.duration);
+    }
+    stop = true;
+    thread.join();
+    const auto stats = caller.stats();
+    if (!stats) run.report.broken("stats: " + stats.error().message);
+    for (const auto& module : stats->modules) outcome.cold_starts += module.cold_starts;
+    outcome.calls_per_second = flood.calls_per_second();
+    outcome.modules_served = flood.modules_served();
+    outcome.overdue = flood.overdue();
+    outcome.longest_run = flood.longest_run();
+    outcome.longest_load = flood.longest_load();
+  }
+  daemon.stop();
+  return outcome;
+}
+
+void compare(Run& run, const Setting& setting, Clock::duration slice) {
+  show_progress(fmt::format("{} calls, not switching", setting.name));
+  const Outcome still = flood(run, setting, std::chrono::hours(1), Caller::none);
+  show_progress(fmt::format("{} calls", setting.name));
+  const Outcome shared = flood(run, setting, slice, Caller::each_second);
+  const auto promised = bound(slice, kTimeout, kStart);
+  const auto add = [&](const std::string& name, const auto& value) {
+    run.report.figure(fmt::format("{} calls: {}", setting.name, name), value);
+  };
+  add("calls/s", shared.calls_per_second);
+  add("calls/s without switching", still.calls_per_second);
+  // More than there are slots: on a busy machine a flood pauses now and then, and who is idle makes room.
+  add("modules served without switching", still.modules_served);
+  add("ratio", shared.calls_per_second / still.calls_per_second);
+  add("cold starts/s", static_cast<double>(shared.cold_starts) / (in_millis(run.duration) / 1000));
+  add("worst wait, ms", in_millis(shared.worst_wait));
+  add("bound by what was seen, ms", in_millis(bound(slice, shared.longest_run, shared.longest_load)));
+  add("bound, ms", in_millis(promised));
+  add("longest call on a worker, ms", in_millis(shared.longest_run));
+  add("longest load, ms", in_millis(shared.longest_load));
+  if (is_interrupted()) return;
+  if (shared.worst_wait > promised) {
+    run.report.broken(fmt::format("{} calls: who calls once a second waited for {:.0f} ms, more than the bound",
+                                  setting.name, in_millis(shared.worst_wait)));
+  }
+  if (shared.modules_served != kFlooded) run.report.broken("a module that is flooded was never served");
+  if (shared.overdue > 0) run.report.broken(fmt::format("{} calls waited for too long", shared.overdue));
+}
+
+}  // namespace
+
+void run_fairness(Run& run, Clock::duration slice) {
+  for (const Setting& setting : {Setting{"long", kWork}, Setting{"short", kEcho}}) {
+    if (!is_interrupted()) compare(run, setting, slice);
+  }
+}
+
+}  // namespace holdfast::soak
