@@ -134,9 +134,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void fetch(KnownModule& module);
   void ask_loader(KnownModule& module);
   void release_source(KnownModule& module);
+  void release_unwanted_sources();
   void source_failed(KnownModule& module, ipc::Error error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
-  void note_content(KnownModule& module, const ModuleSource& source);
+  // Whether it is another than was loaded last.
+  bool note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
   void give_up_on_loaders(TimePoint now);
 

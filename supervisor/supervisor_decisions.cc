@@ -59,7 +59,12 @@ void Supervisor::carry_out(const LoadModule& decision) {
     workers_.kill(decision.worker, EndCause::removed);
     return;
   }
-  note_content(module, *source);
+  if (note_content(module, *source)) {
+    for (const auto& [worker, view] : scheduler_.workers()) {
+      if (worker == decision.worker || view.module != module.id) continue;
+      scheduler_.retire(worker, steady_clock::now(), decisions_);
+    }
+  }
   spdlog::debug("{}: loading {}", to_string(module.name), source->file_name);
   const ModuleSettings& settings = module.settings;
   workers_.load(decision.worker,

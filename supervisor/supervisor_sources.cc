@@ -49,6 +49,14 @@ void Supervisor::release_source(KnownModule& module) {
   module.source.reset();
 }
 
+// Nobody tells when the calls that a source was fetched for are gone: that is seen when the room is needed.
+void Supervisor::release_unwanted_sources() {
+  const TimePoint now = steady_clock::now();
+  for (const auto& [name, module] : modules_.all()) {
+    if (module->source && !scheduler_.view(module->id, now).claims_slot) release_source(*module);
+  }
+}
+
 void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
   module.last_failure = error;
   const bool was_found = error.code != ipc::ErrorCode::not_found;
@@ -86,6 +94,7 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
 
 void Supervisor::ask_loader(KnownModule& module) {
   release_source(module);
+  if (held_source_bytes_ >= kMaxHeldSourceBytes) release_unwanted_sources();
   if (held_source_bytes_ < kMaxHeldSourceBytes && loaders_.ask(module.id, module.name, steady_clock::now())) {
     return turn_.ensure_end();
   }
@@ -129,24 +138,32 @@ void Supervisor::give_up_on_loaders(TimePoint now) {
 // --- when it changes -----------------------------------------------------------------------------------------------
 
 // A version that is another than it was is worth a word: what was tested may not be what runs.
-void Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
+bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
   const std::size_t content = content_mark(source);
-  if (module.content && *module.content != content) {
+  const bool is_another = module.content && *module.content != content;
+  if (is_another) {
     spdlog::warn("{}: its content has changed; workers that run what it was finish their calls and are replaced",
                  to_string(module.name));
   }
   module.content = content;
+  return is_another;
 }
 
 void Supervisor::module_files_changed(const std::set<std::string>& files) {
   for (const auto& [name, module] : modules_.all()) {
     if (files.contains(sources_.file_of(name))) check_content(*module);
   }
+  const auto warm = settings_.warm();
+  const auto has_come = [&](const auto& entry) {
+    return files.contains(sources_.file_of(entry.first)) && modules_.find(entry.first) == nullptr;
+  };
+  if (std::any_of(warm.begin(), warm.end(), has_come)) keep_warm();
   carry_out();
 }
 
 void Supervisor::all_module_files_may_have_changed() {
   for (const auto& [name, module] : modules_.all()) check_content(*module);
+  keep_warm();
   carry_out();
 }
 

@@ -396,6 +396,22 @@ TEST_CASE("a worker that claims to have started everything costs only its own mo
   daemon.stop();
 }
 
+TEST_CASE("a worker that claims to have done nothing is charged what the kernel counted, and cannot be charged less") {
+  Daemon daemon(under_attack({"--stretch", "100ms"}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
+  const std::string lies = R"([["running",0],["stretchStart",0],["stretchCount",0],["lastStarted",0]])";
+  const ipc::Answer answer =
+      call(client, {.module = "attacker", .function = "lieAndSpin", .payload = lies, .timeout = milliseconds(500)});
+  CHECK(code_of(answer) == "deadline_exceeded");
+  CHECK(answer.usage.attempts == 1);
+  CHECK(answer.usage.bytes_in == lies.size());
+  CHECK(answer.usage.run >= milliseconds(400));
+  CHECK(answer.usage.cpu >= milliseconds(50));
+  CHECK(stats_of(client, "attacker").cpu >= answer.usage.cpu);
+  daemon.stop();
+}
+
 TEST_CASE("a worker that names a system call which does not exist, and exits as if refused, is believed no further") {
   for (const std::string number : {"4294967295", "2147483648", "99999", "1"}) {
     CAPTURE(number);

@@ -43,7 +43,8 @@ void check_answered_without_worker(ipc::Client& client, const CallTo& to) {
 TEST_CASE("a module whose every call loops is held off: unavailable at once, with the reason, and others are served") {
   Daemon daemon(
       {.modules = {{"patient", "exports.ping = () => 'pong'; exports.spin = () => { while (true) {} };"}, kEcho},
-       .flags = {"--stretch", "20ms"}});
+       .flags = {"--stretch", "20ms"},
+       .holds_off = true});
   ipc::Client client = daemon.connect();
   for (int i = 0; i < 3; ++i) CHECK(code_of(call(client, {"patient", "spin"})) == "cpu_exceeded");
   const auto error = held_off(client, {"patient", "spin"}, milliseconds(500));
@@ -69,7 +70,8 @@ TEST_CASE("a module whose every call loops is held off: unavailable at once, wit
 
 TEST_CASE("a module that has been well again is given the benefit of the doubt") {
   Daemon daemon({.modules = {{"patient", "exports.ping = () => 'pong'; exports.spin = () => { while (true) {} };"}},
-                 .flags = {"--stretch", "20ms"}});
+                 .flags = {"--stretch", "20ms"},
+                 .holds_off = true});
   ipc::Client client = daemon.connect();
   held_off(client, {"patient", "spin"});
   REQUIRE(eventually([&] { return outcome(call(client, {"patient", "ping"})) == "\"pong\""; }));
@@ -80,7 +82,7 @@ TEST_CASE("a module that has been well again is given the benefit of the doubt")
 }
 
 TEST_CASE("a module whose workers are killed from outside is not held off") {
-  Daemon daemon({.modules = {kGood}});
+  Daemon daemon({.modules = {kGood}, .holds_off = true});
   ipc::Client client = daemon.connect();
   for (int i = 0; i < 10; ++i) {
     REQUIRE(outcome(call(client, {"patient", "ping"})) == "\"pong\"");
@@ -93,7 +95,7 @@ TEST_CASE("a module whose workers are killed from outside is not held off") {
 // A module that cannot be loaded is held off; when its file is mended, its next call is served.
 void check_mended(const std::string& broken, const std::string& reason, const std::string& detail_or_stack) {
   CAPTURE(broken);
-  Daemon daemon({.modules = {{"patient", broken}, kEcho}});
+  Daemon daemon({.modules = {{"patient", broken}, kEcho}, .holds_off = true});
   ipc::Client client = daemon.connect();
   const auto first = error_of(call(client, {"patient", "ping"}));
   CHECK(ipc::to_string(first.code) == "load_failed");
@@ -121,7 +123,7 @@ TEST_CASE("a module that cannot be loaded is load_failed at once after some fail
 }
 
 TEST_CASE("a module whose top level never ends is load_failed at once after some failures, until its file is mended") {
-  Daemon daemon({.modules = {{"patient", "while (true) {}"}}, .flags = {"--stretch", "20ms"}});
+  Daemon daemon({.modules = {{"patient", "while (true) {}"}}, .flags = {"--stretch", "20ms"}, .holds_off = true});
   ipc::Client client = daemon.connect();
   const auto error = held_off(client, {"patient", "ping"}, milliseconds(1000));
   CHECK(ipc::to_string(error.code) == "load_failed");
@@ -134,7 +136,7 @@ TEST_CASE("a module whose top level never ends is load_failed at once after some
 }
 
 TEST_CASE("a file that is put back is found at once, however often its module was asked for meanwhile") {
-  Daemon daemon({.modules = {kGood}});
+  Daemon daemon({.modules = {kGood}, .holds_off = true});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"patient", "ping"})) == "\"pong\"");
   const fs::path file = daemon.folder()->path() / "modules/patient-v1.js";
@@ -151,7 +153,8 @@ TEST_CASE("a file that is put back is found at once, however often its module wa
 
 TEST_CASE("calls that wait when their module is held off are served when it is tried again") {
   Daemon daemon({.modules = {{"patient", "exports.echo = (value) => value; exports.spin = () => { while (true) {} };"}},
-                 .flags = {"--stretch", "20ms"}});
+                 .flags = {"--stretch", "20ms"},
+                 .holds_off = true});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   for (int i = 0; i < 6; ++i) calls.start({"patient", "spin"});

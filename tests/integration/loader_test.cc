@@ -1,4 +1,5 @@
 // Modules that no file has, given by clients: by `holdfast load`, and by the client library.
+#include <algorithm>
 #include <filesystem>
 #include <signal.h>
 #include <unistd.h>
@@ -304,6 +305,59 @@ TEST_CASE("a module whose file is removed is the loader's to give") {
   CHECK(outcome(call(client, {"both", "origin"})) == "\"file\"");
   fs::remove(daemon.folder()->path() / "modules/both-v1.js");
   CHECK(eventually([&] { return outcome(call(client, {"both", "origin"})) == "\"loader\""; }));
+  daemon.stop();
+}
+
+TEST_CASE("a loader whose code for a module has changed has the processes that run the old one replaced") {
+  const TemporaryFolder folder;
+  const auto settings = folder.write("settings.toml", "[module.\"given@v1\"]\nmax_instances = 2\nmin_warm = 2\n");
+  Daemon daemon({.flags = allowing("any", {"--config", settings})});
+  ipc::Client client = daemon.connect();
+  std::size_t asked = 0;
+  register_loader(client, [&](const ipc::ModuleName&) {
+    return ipc::LoadedSource{++asked == 1 ? "exports.version = () => 'old';" : "exports.version = () => 'new';", ""};
+  });
+  CHECK(outcome(call(client, {"given", "version"})) == "\"old\"");
+  REQUIRE(daemon.logged("given@v1: its content has changed"));
+  CHECK(eventually([&] {
+    client.run_once(milliseconds(0));
+    return stats_of(client, "given").cold_starts == 3;
+  }));
+  REQUIRE(workers_become(client, [](const auto& all) {
+    return std::count_if(all.begin(), all.end(), [](const auto& worker) {
+             return worker.module == "given" && worker.state == ipc::WorkerState::idle;
+           }) == 2;
+  }));
+  Calls calls(client);
+  for (int i = 0; i < 20; ++i) calls.start({"given", "version"});
+  calls.wait_for_all();
+  for (std::size_t place = 0; place < calls.size(); ++place) CHECK(outcome(calls.answer(place)) == "\"new\"");
+  daemon.stop();
+}
+
+TEST_CASE("code that was given for calls which nobody waits for any more takes no room from other modules") {
+  Daemon daemon({.modules = {kHolder}, .flags = allowing("any", {"--max-workers", "1"})});
+  ipc::Client client = daemon.connect();
+  const std::string large(15 << 20, ' ');
+  register_loader(client, [&](const ipc::ModuleName& name) {
+    return ipc::LoadedSource{name.module == "good" ? kPing : large, ""};
+  });
+  Calls calls(client);
+  calls.start({"holder", "hold"});
+  REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
+  // Of more than what is held of all modules' code together.
+  for (int i = 0; i < 20; ++i) {
+    const auto place = calls.start({fmt::format("large-{}", i), "ping"});
+    REQUIRE(eventually([&] {
+      client.run_once(milliseconds(0));
+      return client.stats()->totals.waiting_modules == 1 || calls.is_answered(place);
+    }));
+    calls.cancel(place);
+    CHECK(code_of(calls.wait_for(place)) == "cancelled");
+  }
+  const auto good = calls.start({"good", "ping"});
+  calls.cancel(0);
+  CHECK(outcome(calls.wait_for(good)) == "\"pong\"");
   daemon.stop();
 }
 

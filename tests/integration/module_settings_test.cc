@@ -180,6 +180,19 @@ TEST_CASE(
   two.daemon.stop();
 }
 
+TEST_CASE("min_warm: a module whose file comes later is loaded as soon as it is there") {
+  Two two("[module.\"later@v1\"]\nmin_warm = 1\n");
+  CHECK(contains(two.daemon.log(), "later@v1 is to be kept warm (min_warm), but"));
+  two.daemon.add_module({"later", kCode});
+  REQUIRE(workers_become(two.client, [](const auto& all) {
+    return std::any_of(all.begin(), all.end(), [](const auto& worker) {
+      return worker.module == "later" && worker.state == ipc::WorkerState::idle;
+    });
+  }));
+  CHECK_FALSE(call(two.client, {"later", "ping"}).usage.cold);
+  two.daemon.stop();
+}
+
 TEST_CASE("max_instances: a batch of calls that need the CPU is served by two processes, which go when they are idle") {
   if (std::thread::hardware_concurrency() < 2) return;  // a second one would make nothing faster, so there is none
   Two two("[module.set]\nmax_instances = 2\nidle_timeout = \"50ms\"\n");

@@ -93,9 +93,11 @@ TEST_CASE("idempotent calls are run again when the zygote dies") {
   calls.wait_for_all();
   for (std::size_t id = 0; id < kCalls; ++id) {
     CHECK(outcome(calls.answer(id)) == std::to_string(id));
-    CHECK(calls.answer(id).usage.attempts == 2);
+    // It may have been given to a worker that was to die with the same zygote, and did not begin it.
+    CHECK(calls.answer(id).usage.attempts >= 2);
   }
   daemon.stop();
+  for (int id = 0; id < kCalls; ++id) CHECK(runs(daemon, id) == 2);
 }
 
 TEST_CASE("an idempotent call is run again at most --max-retries times, and then is worker_crashed") {
