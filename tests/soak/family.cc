@@ -65,4 +65,20 @@ std::optional<Memory> memory_of(pid_t pid) {
 
 std::uint64_t anonymous_bytes(pid_t pid) { return kilobytes(test::status_field(pid, "RssAnon")); }
 
+std::optional<Effort> effort_of(pid_t pid) {
+  // proc_pid_stat(5): the second field is the name in parentheses, utime and stime are the 14th and 15th.
+  const std::string stat = test::read_file("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t name_end = stat.rfind(')');
+  const std::string switches = test::status_field(pid, "voluntary_ctxt_switches");
+  if (name_end == std::string::npos || switches.empty()) return std::nullopt;
+  std::istringstream fields(stat.substr(name_end + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  std::int64_t in_user_mode = 0, in_kernel = 0;
+  fields >> in_user_mode >> in_kernel;
+  static const std::int64_t ticks_per_second = ::sysconf(_SC_CLK_TCK);
+  return Effort{.cpu_time = std::chrono::milliseconds(1000 * (in_user_mode + in_kernel) / ticks_per_second),
+                .wakeups = std::stoull(switches)};
+}
+
 }  // namespace holdfast::soak
