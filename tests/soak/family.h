@@ -37,9 +37,13 @@ std::uint64_t anonymous_bytes(pid_t pid);
 
 // What a process has used so far, of its own; nothing if it is gone.
 struct Effort {
-  std::chrono::milliseconds cpu_time{0};  // in the kernel's ticks, which are 10 ms long
-  std::uint64_t wakeups = 0;              // times that it waited and went on (voluntary_ctxt_switches)
+  std::chrono::milliseconds cpu_time{0};           // in the kernel's ticks, which are 10 ms long
+  std::chrono::milliseconds cpu_time_of_ended{0};  // the same of its children that it has waited for, and of theirs
+  std::uint64_t wakeups = 0;                       // times that it waited and went on (voluntary_ctxt_switches)
 };
 std::optional<Effort> effort_of(pid_t pid);
+
+// The CPU time that holdfastd and all its processes have used, those included that have ended.
+std::chrono::milliseconds cpu_time_of_all(const Family& family);
 
 }  // namespace holdfast::soak
