@@ -46,9 +46,10 @@ constexpr milliseconds kMemoryRefresh{3};
 // Who was looked at so lately is not looked at again.
 constexpr seconds kMemoryKnown{1};
 
-// How often a worker with this stretch budget is looked at.
-Workers::Clock::duration pause_between_looks(const Limits& limits) {
-  return std::min<Workers::Clock::duration>(limits.stretch / 2, kMemoryLook);
+// When workers with this stretch budget that need no look of their own are looked at next: all at the same time.
+Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock::time_point now) {
+  const auto pause = std::min<Workers::Clock::duration>(limits.stretch / 2, kMemoryLook);
+  return now + pause - now.time_since_epoch() % pause;
 }
 
 }  // namespace
@@ -110,7 +111,7 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);
   entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
-  entry.look_at = Clock::now() + pause_between_looks(limits);
+  entry.look_at = next_common_look(limits, Clock::now());
   wake_at(worker, entry, *entry.look_at);
 }
 
@@ -247,13 +248,12 @@ void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
   }
 }
 
-// As far as its page says, and for as long as that is believed.
-bool Workers::does_nothing(const Entry& entry, const StretchView& view, Clock::time_point now) const {
-  return entry.meter.calls() == 0 && entry.load == Entry::Load::done && view.running == ipc::SharedPage::kNothing &&
-         view.count == entry.idle_stretches && now < entry.idle_until;
+// What may have happened to an idle worker since all was looked at is on its page, for as long as that is believed.
+bool Workers::looks_idle(const Entry& entry, const StretchView& view) {
+  return entry.meter.calls() == 0 && entry.load == Entry::Load::done && view.running == ipc::SharedPage::kNothing;
 }
 
-void Workers::look_again_when_idle(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now) {
+void Workers::note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now) {
   const auto phase = static_cast<std::uint64_t>(entry.process->id()) % kIdlePhases;
   entry.idle_stretches = view.count;
   entry.idle_pause = used_cpu
@@ -264,17 +264,17 @@ void Workers::look_again_when_idle(Entry& entry, const StretchView& view, bool u
 
 void Workers::look(Entry& entry, Clock::time_point now) {
   const StretchView view = entry.process->stretch();
-  if (does_nothing(entry, view, now)) {
-    const auto pause = pause_between_looks(entry.limits);
-    entry.look_at = now + pause - now.time_since_epoch() % pause;
+  const bool is_idle = looks_idle(entry, view);
+  if (is_idle && view.count == entry.idle_stretches && now < entry.idle_until) {
+    entry.look_at = next_common_look(entry.limits, now);
     return;
   }
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
-  entry.look_at = std::min(verdict.look_again, now + kMemoryLook);
+  entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + kMemoryLook);
   const std::uint64_t memory = see_memory(entry, now);
   const bool used_cpu = read_meter(entry);
-  look_again_when_idle(entry, view, used_cpu, now);
+  note_idleness(entry, view, used_cpu, now);
   if (memory > empty_bytes_ + entry.limits.memory_bytes + kMemoryHeadroom) {
     begin_end(entry, EndCause::out_of_memory, CallId{view.running});
     entry.detail = "native memory";

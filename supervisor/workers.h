@@ -146,8 +146,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
 
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
-  bool does_nothing(const Entry& entry, const StretchView& view, Clock::time_point now) const;
-  void look_again_when_idle(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
+  static bool looks_idle(const Entry& entry, const StretchView& view);
+  static void note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
   // Whether it has used the CPU since the last reading, as far as this one can tell.
   bool read_meter(Entry& entry);
   bool note_cpu_time(Entry& entry, Clock::duration cpu_time);

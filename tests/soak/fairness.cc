@@ -12,6 +12,7 @@
 
 #include "ipc/client.h"
 #include "ipc/units.h"
+#include "tests/soak/family.h"
 #include "tests/soak/forms.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -69,6 +70,11 @@ class Flood {
     took_ = Clock::now() - begin;
   }
 
+  std::uint64_t answered() const {
+    std::uint64_t sum = 0;
+    for (const auto& asker : askers_) sum += asker->answered;
+    return sum;
+  }
   double calls_per_second() const { return static_cast<double>(answered()) / (in_millis(took_) / 1000); }
   std::size_t modules_served() const {
     return static_cast<std::size_t>(
@@ -121,12 +127,6 @@ class Flood {
     for (int i = 0; i < count; ++i) serve(*static_cast<Asker*>(events[static_cast<std::size_t>(i)].data.ptr));
   }
 
-  std::uint64_t answered() const {
-    std::uint64_t sum = 0;
-    for (const auto& asker : askers_) sum += asker->answered;
-    return sum;
-  }
-
   Run& run_;
   const milliseconds timeout_;
   UniqueFd events_;
@@ -159,6 +159,7 @@ struct Setting {
 
 struct Outcome {
   double calls_per_second = 0;
+  double cpu_micros_per_call = 0;  // of holdfastd and all its processes
   std::size_t modules_served = 0;
   std::uint64_t overdue = 0;
   std::uint64_t cold_starts = 0;
@@ -189,6 +190,7 @@ Outcome flood(Run& run, const Setting& setting, Clock::duration slice, Caller wi
     // Without switching most calls wait in vain; that is what it costs, and not to be counted as work.
     Flood flood(run, daemon, with_caller == Caller::none ? std::chrono::hours(1) : Clock::duration(kTimeout));
     std::atomic<bool> stop = false;
+    const auto cpu_before = cpu_time_of_all(family_of(daemon.pid()));
     std::thread thread([&] {
       try {
         flood.run(stop);
@@ -203,6 +205,8 @@ Outcome flood(Run& run, const Setting& setting, Clock::duration slice, Caller wi
     }
     stop = true;
     thread.join();
+    const std::chrono::microseconds cpu_time = cpu_time_of_all(family_of(daemon.pid())) - cpu_before;
+    outcome.cpu_micros_per_call = static_cast<double>(cpu_time.count()) / static_cast<double>(flood.answered());
     const auto stats = caller.stats();
     if (!stats) run.report.broken("stats: " + stats.error().message);
     for (const auto& module : stats->modules) outcome.cold_starts += module.cold_starts;
@@ -230,6 +234,9 @@ void compare(Run& run, const Setting& setting, Clock::duration slice) {
   // More than there are slots: on a busy machine a flood pauses now and then, and who is idle makes room.
   add("modules served without switching", still.modules_served);
   add("ratio", shared.calls_per_second / still.calls_per_second);
+  // What it would be on a machine that has nothing else to do.
+  add("ratio by CPU time for a call", still.cpu_micros_per_call / shared.cpu_micros_per_call);
+  add("CPU time for a call, us", shared.cpu_micros_per_call);
   add("cold starts/s", static_cast<double>(shared.cold_starts) / (in_millis(run.duration) / 1000));
   add("worst wait, ms", in_millis(shared.worst_wait));
   add("bound by what was seen, ms", in_millis(bound(slice, shared.longest_run, shared.longest_load)));

@@ -1,6 +1,7 @@
 // The processes below a holdfastd, as /proc shows them at the moment.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -33,5 +34,16 @@ std::optional<Memory> memory_of(pid_t pid);
 
 // Anonymous resident memory (proc_pid_status(5), RssAnon); 0 if the process is gone.
 std::uint64_t anonymous_bytes(pid_t pid);
+
+// What a process has used so far, of its own; nothing if it is gone.
+struct Effort {
+  std::chrono::milliseconds cpu_time{0};           // in the kernel's ticks, which are 10 ms long
+  std::chrono::milliseconds cpu_time_of_ended{0};  // the same of its children that it has waited for, and of theirs
+  std::uint64_t wakeups = 0;                       // times that it waited and went on (voluntary_ctxt_switches)
+};
+std::optional<Effort> effort_of(pid_t pid);
+
+// The CPU time that holdfastd and all its processes have used, those included that have ended.
+std::chrono::milliseconds cpu_time_of_all(const Family& family);
 
 }  // namespace holdfast::soak

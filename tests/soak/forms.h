@@ -20,6 +20,9 @@ void run_many_modules(Run& run, std::size_t modules, std::size_t workers);
 // where nobody's slice ends. Once with calls that take a millisecond, once with calls that take nothing.
 void run_fairness(Run& run, Clock::duration slice);
 
+// So many CPU-bound calls to one module at once, which may have one process, and then several.
+void run_batch(Run& run, std::size_t calls);
+
 // As many modules as workers, all loaded at once, each called twice.
 void run_many_workers(Run& run, std::size_t workers);
 

@@ -104,6 +104,7 @@ struct Options {
   std::chrono::nanoseconds slice = std::chrono::milliseconds(100);
   std::size_t modules = 1000;
   std::size_t workers = 0;
+  std::size_t calls = 2000;
   bool as_json = false;
   bool is_verbose = false;
   bool as_nobody = false;
@@ -183,6 +184,9 @@ int run(int argc, char** argv) {
   add_duration(fairness, "--slice", options.slice, "100ms", "holdfastd's");
   add_duration(fairness, options, "10s");
   add_common(fairness, options);
+  CLI::App& batch = *app.add_subcommand("batch", "many calls to one module, which gets more processes");
+  batch.add_option("--calls", options.calls, "how many")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  add_common(batch, options);
   CLI::App& many_workers = *app.add_subcommand("many-workers", "many workers alive at once");
   many_workers.add_option("--workers", options.workers, "how many")->default_str("1000")->check(CLI::Range(1, 100'000));
   add_common(many_workers, options);
@@ -220,6 +224,10 @@ int run(int argc, char** argv) {
                       given.duration = duration;
                       run_fairness(given, options.slice);
                     });
+  }
+  if (batch.parsed()) {
+    return run_form(options, std::chrono::minutes(0), fmt::format("soak batch --calls {}{}", options.calls, nobody),
+                    [&](Run& given) { run_batch(given, options.calls); });
   }
   const std::size_t workers = options.workers > 0 ? options.workers : 1000;
   return run_form(options, std::chrono::minutes(0), fmt::format("soak many-workers --workers {}{}", workers, nobody),

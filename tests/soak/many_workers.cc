@@ -43,6 +43,30 @@ void report_memory(Run& run, const std::string& whose, const std::vector<pid_t>&
   run.report.figure(whose + ", share of all bytes", sum.memory.proportional_bytes);
 }
 
+// What holdfastd and the broker do while nobody asks anything of anybody.
+void report_idleness(Run& run, const Family& family) {
+  constexpr std::chrono::seconds kTime{10};
+  const auto effort_of_all = [](const std::vector<pid_t>& processes) {
+    Effort sum;
+    for (pid_t pid : processes) {
+      const Effort effort = effort_of(pid).value_or(Effort{});
+      sum.cpu_time += effort.cpu_time;
+      sum.wakeups += effort.wakeups;
+    }
+    return sum;
+  };
+  const std::vector<std::pair<std::string, std::vector<pid_t>>> all = {
+      {"holdfastd", {family.supervisor}}, {"broker", family.brokers}, {"workers", family.workers}};
+  std::vector<Effort> before;
+  for (const auto& [whose, processes] : all) before.push_back(effort_of_all(processes));
+  if (!pause_for(kTime)) return;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Effort after = effort_of_all(all[i].second);
+    run.report.figure(all[i].first + ", idle for 10 s, ms of CPU", (after.cpu_time - before[i].cpu_time).count());
+    run.report.figure(all[i].first + ", idle for 10 s, wake-ups", after.wakeups - before[i].wakeups);
+  }
+}
+
 // One call to each module, all at once. Says how long all took.
 void call_each(Run& run, ipc::Client& client, const std::vector<test::Module>& modules, const std::string& name) {
   const auto begin = Clock::now();
@@ -99,6 +123,8 @@ void run_many_workers(Run& run, std::size_t workers) {
     report_memory(run, "holdfastd", {family.supervisor});
     observer.report();
   }
+  show_progress("idle");
+  report_idleness(run, family_of(daemon.pid()));
   const auto begin = Clock::now();
   daemon.stop();
   run.report.figure("end, ms", in_millis(Clock::now() - begin));
