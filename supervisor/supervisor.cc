@@ -171,6 +171,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   if (KnownModule* known = modules_.find(name)) return known;
   const bool has_file = sources_.contains(name);
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
+  if (modules_.size() >= Modules::kMost) forget_failed_modules();
   if (modules_.size() >= Modules::kMost) {
     return tl::unexpected(overloaded("the supervisor knows as many modules as it can", kRetryAfter));
   }

@@ -135,6 +135,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void ask_loader(KnownModule& module);
   void release_source(KnownModule& module);
   void release_unwanted_sources();
+  void forget_failed_modules();
   void source_failed(KnownModule& module, ipc::Error error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
   // Whether it is another than was loaded last.
@@ -212,6 +213,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;
+  TimePoint modules_swept_at_{};
 
   boost::asio::steady_timer timer_;
   std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early

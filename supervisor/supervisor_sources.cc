@@ -66,6 +66,21 @@ void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
   if (!was_found && scheduler_.forget(module.id)) modules_.forget(module.id);
 }
 
+// Modules that never were loaded, and that nobody waits for: names that a client made up, say, for which a loader had no
+// code. To look through all is not for every call.
+void Supervisor::forget_failed_modules() {
+  const TimePoint now = steady_clock::now();
+  if (now - modules_swept_at_ < std::chrono::seconds(1)) return;
+  modules_swept_at_ = now;
+  std::vector<ModuleId> never_loaded;
+  for (const auto& [name, module] : modules_.all()) {
+    if (!module->content) never_loaded.push_back(module->id);
+  }
+  for (ModuleId id : never_loaded) {
+    if (scheduler_.forget(id)) modules_.forget(id);
+  }
+}
+
 // --- clients as loaders --------------------------------------------------------------------------------------------
 
 void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {

@@ -1,4 +1,6 @@
 // What the supervisor shows of itself: its workers and its statistics.
+#include <algorithm>
+
 #include "supervisor/host_memory.h"
 #include "supervisor/supervisor.h"
 
@@ -91,7 +93,13 @@ ipc::Stats Supervisor::stats() {
   const auto now = steady_clock::now();
   ipc::Stats stats;
   ipc::StatsTotals& totals = stats.totals;
-  for (const auto& [name, module] : modules_.all()) {
+  std::vector<const KnownModule*> modules;
+  for (const auto& [name, module] : modules_.all()) modules.push_back(module.get());
+  if (modules.size() > ipc::kMaxModulesListed) {
+    std::nth_element(modules.begin(), modules.begin() + ipc::kMaxModulesListed, modules.end(),
+                     [](const auto* one, const auto* other) { return one->counts.usage.cpu > other->counts.usage.cpu; });
+  }
+  for (const KnownModule* module : modules) {
     const ModuleView view = scheduler_.view(module->id, now);
     totals.calls_in_flight += static_cast<std::uint32_t>(view.calls_in_flight);
     if (stats.modules.size() < ipc::kMaxModulesListed) stats.modules.push_back(stats_of(*module, view, now));

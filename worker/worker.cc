@@ -150,6 +150,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
       outbox_.send_all();
       ::_exit(0);
     }
+    outbox_.send_some();  // what loading took is not to count as what the first call takes
   }
 }
 
