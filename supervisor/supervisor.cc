@@ -177,6 +177,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
   KnownModule& module = modules_.add(name, origin, settings_.of(name));
   scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
+  carry_out();
   return &module;
 }
 
@@ -184,6 +185,7 @@ void Supervisor::client_cancelled(ClientSession&, CallId id) {
   Call& call = calls_.at(id);
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
+  carry_out();
 }
 
 void Supervisor::client_left(ClientSession& client) {
@@ -203,7 +205,8 @@ void Supervisor::client_left(ClientSession& client) {
   if (gone.left) gone.left();
 }
 
-// Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers.
+// Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers. The caller
+// carries out what is decided.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {

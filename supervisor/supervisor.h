@@ -193,7 +193,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn turn_;
   Scheduler scheduler_;
   Workers workers_;
-  Decisions decisions_;  // made, not carried out yet
+  // Made, not carried out yet. Whoever handles an event carries them out before it returns: the next event may be the end
+  // of a worker that they are about.
+  Decisions decisions_;
   bool carrying_out_ = false;
 
   std::unordered_map<ClientSession*, Client> clients_;
