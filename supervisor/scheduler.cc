@@ -3,6 +3,7 @@
 #include "supervisor/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "supervisor/invariant.h"
 
@@ -167,7 +168,8 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
 std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   expect(worker.module != nullptr, "a worker whose load failed has a module");
-  if (!worker.has_slot) return {};
+  // It may have been stopped meanwhile, and have given up its slot: its module has failed all the same.
+  if (std::exchange(worker.load_failed, true)) return {};
   Module& module = *worker.module;
   std::vector<CallId> ended;
   for (const GivenCall& given : worker.calls) {

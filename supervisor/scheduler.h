@@ -268,7 +268,7 @@ class Scheduler {
   // ones included: they are forgotten, answer them.
   std::vector<EndedCall> worker_lost(WorkerId worker, const WorkerLoss& loss, TimePoint now, Decisions& out);
 
-  // The module on this worker cannot be loaded: a failure of the module. Returns the worker's calls, abandoned ones
+  // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the worker's calls, abandoned ones
   // included, and those that wait, unless the module has another instance; they are forgotten, answer them. The worker is
   // leaving from then on.
   std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out);
@@ -345,6 +345,7 @@ class Scheduler {
     std::uint64_t calls_done = 0;
     bool draining = false;
     bool retiring = false;
+    bool load_failed = false;
     TimePoint assigned_at{};  // loading began
     TimePoint slice_end{};    // once it is ready
     TimePoint idle_since{};   // without calls, or on standby
