@@ -51,10 +51,7 @@ bool Scheduler::forget(ModuleId id) {
   const auto found = modules_.find(id);
   if (found == modules_.end()) return true;
   Module& module = found->second;
-  if (!module.queue.empty() || module.claim != Claim::none || module.held_back) return false;
-  for (const auto& [worker_id, worker] : workers_) {
-    if (worker.module == &module) return false;
-  }
+  if (!module.queue.empty() || module.claim != Claim::none || module.held_back || module.processes > 0) return false;
   modules_.erase(found);
   return true;
 }
@@ -151,6 +148,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   }
   worker.calls.clear();
   Module* module = worker.module;
+  if (module != nullptr) --module->processes;
   free_slot(worker);
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);

@@ -318,6 +318,7 @@ class Scheduler {
     ModuleSettings settings;
     CallQueue queue;
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
+    std::size_t processes = 0;     // workers that have its code, with a slot or leaving
     std::size_t instances_that_take_calls() const;
     Claim claim = Claim::none;
     bool claim_is_first = false;   // with Claim::waiting: it is in first_claims_, else in further_claims_

@@ -200,6 +200,7 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   worker.has_slot = true;
   worker.assigned_at = now;
   module.workers.push_back(&worker);
+  ++module.processes;
   module.place = 0;
   ++slots_taken_;
   cold_starts_.add(now);

@@ -114,6 +114,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_cancelled(ClientSession& client, CallId call) override;
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
+  void forget_if_unused(KnownModule& module);
+  void forget_idle_modules();
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
@@ -207,6 +209,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::size_t held_bytes_ = 0;  // of all calls
 
   Modules modules_;
+  TimePoint forget_again_at_{};
   Loaders loaders_;
   std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
   std::uint64_t forks_ = 0;

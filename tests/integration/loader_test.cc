@@ -330,5 +330,23 @@ TEST_CASE("names that neither a file nor a loader knows are not remembered") {
   daemon.stop();
 }
 
+TEST_CASE("names of calls that are not taken on are not remembered") {
+  Daemon daemon({.flags = allowing("any", {"--max-workers", "1", "--total-queue-limit", "1"})});
+  ipc::Client client = daemon.connect();
+  Unanswering loader(daemon);
+  Calls calls(client);
+  calls.start({"given", "ping"});  // all that may wait
+  REQUIRE(loader.is_asked(1, client));
+  CHECK(code_of(call(client, {"refused", "ping"})) == "overloaded");
+  CHECK(code_of(call(client, {"nameless", ""})) == "not_found");
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  CHECK(stats->totals.modules == 1);
+  loader.client.give_source(loader.wanted->front().id, ipc::LoadedSource{kPing, ""});
+  loader.client.run_once(milliseconds(0));
+  calls.wait_for_all();
+  daemon.stop();
+}
+
 }  // namespace
 }  // namespace holdfast::test
