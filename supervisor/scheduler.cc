@@ -254,9 +254,11 @@ ModuleView Scheduler::view(ModuleId id, TimePoint now) const {
   for (const Worker* worker : module.workers) {
     view.calls_in_flight += worker->calls.size();
     if (worker->phase != WorkerPhase::leaving) ++view.instances;
+    if (worker->phase == WorkerPhase::loading) view.needs_source = true;
   }
   view.held_off_until = module.hold_off.until(now);
   view.claims_slot = module.claim == Claim::fetching || module.claim == Claim::waiting;
+  view.needs_source = view.needs_source || view.claims_slot;
   return view;
 }
 

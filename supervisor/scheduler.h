@@ -194,7 +194,8 @@ struct ModuleView {
   std::size_t calls_in_flight = 0;
   std::size_t instances = 0;         // workers that hold it and are not leaving
   std::optional<TimePoint> held_off_until;
-  bool claims_slot = false;          // its source is to stay at hand
+  bool claims_slot = false;
+  bool needs_source = false;         // it is to stay at hand: a slot is claimed, or a worker is loading it
 };
 
 struct PoolView {

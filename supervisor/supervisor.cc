@@ -324,8 +324,11 @@ void Supervisor::finish(CallId id, const ipc::Error& error) {
 
 void Supervisor::forget(CallId id) {
   const auto call = calls_.find(id);
+  KnownModule& module = *call->second.module;
   held_bytes_ -= call->second.held_bytes();
   calls_.erase(call);
+  // The last that waited for the code may be gone before there was a worker for it.
+  if (module.source && !scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
 }
 
 // --- time ----------------------------------------------------------------------------------------------------------

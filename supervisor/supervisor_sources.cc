@@ -32,6 +32,7 @@ void Supervisor::fetch(KnownModule& module) {
     module.origin = KnownModule::Origin::loader;
   }
   if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
+  release_source(module);
   // A file is read when a worker is there for it.
   scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
 }
@@ -99,13 +100,19 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   const auto asked = loaders_.take(client, id);
   if (!asked) return;
   KnownModule& module = modules_.of(*asked);
-  if (const auto* code = std::get_if<ipc::SourceCode>(&outcome)) {
+  const auto* code = std::get_if<ipc::SourceCode>(&outcome);
+  if (code != nullptr && held_source_bytes_ + code->text.size() > kMaxHeldSourceBytes) {
+    // More was asked for while there was room than there is room for.
+    ipc::Error error = load_failure(module.name, "too much code waits for workers; try again later");
+    error.retryable = true;
+    source_failed(module, std::move(error));
+  } else if (code != nullptr) {
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
     scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
     carry_out();
     // It was sent to a worker, or nobody waits for it any more.
-    if (!scheduler_.view(module.id, steady_clock::now()).claims_slot) release_source(module);
+    if (!scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
   } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
     source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
   } else {
