@@ -105,6 +105,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
+    bool refusal_was_logged = false;  // as a loader
   };
 
   void keep_warm();

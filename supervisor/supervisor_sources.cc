@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
@@ -64,15 +65,20 @@ void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
 void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {
   const auto user = client.peer_uid();
   if (!user || !options_.loaders.covers(*user)) {
-    spdlog::warn("{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
-                 user ? std::to_string(*user) : "unknown");
+    // Once: a client can ask as often as it likes.
+    bool& was_logged = clients_.at(&client).refusal_was_logged;
+    spdlog::log(std::exchange(was_logged, true) ? spdlog::level::debug : spdlog::level::warn,
+                "{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
+                user ? std::to_string(*user) : "unknown");
     return client.answer_registration(
         id, make_error(ipc::ErrorCode::permission_denied,
                        "this user may not load modules; the supervisor's --allow-loader says who may"));
   }
-  loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
-  spdlog::info("{}: loads modules that are in no file from now on", client.name());
+  const bool is_new =
+      loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
   client.answer_registration(id, std::nullopt);
+  if (!is_new) return;
+  spdlog::info("{}: loads modules that are in no file from now on", client.name());
   // What could not be had may be had from now on.
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {

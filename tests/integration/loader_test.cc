@@ -106,6 +106,16 @@ TEST_CASE("holdfast load by a user who is not permitted is told so, with the exi
   }
 }
 
+TEST_CASE("a client that asks again and again to be a loader, and may not, fills no log") {
+  Daemon daemon({.modules = {kEcho}, .flags = allowing("12345")});
+  ipc::Client client = daemon.connect();
+  for (int i = 0; i < 20; ++i) {
+    CHECK_FALSE(client.register_loader([](const ipc::ModuleName&) { return ipc::NoSuchModule{}; }).has_value());
+  }
+  daemon.stop();
+  CHECK(occurrences(daemon.log(), "may not load modules") == 1);
+}
+
 // --- asking --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a loader is asked once for a module, however many calls wait for it, and each of them is answered") {
