@@ -166,9 +166,15 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
 std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   expect(worker.module != nullptr, "a worker whose load failed has a module");
-  // It may have been stopped meanwhile, and have given up its slot: its module has failed all the same.
   if (std::exchange(worker.load_failed, true)) return {};
   Module& module = *worker.module;
+  if (!worker.has_slot) {
+    // It was stopped, and had no calls; those that wait are another worker's already.
+    module.hold_off.failed(options_.hold_off, now);
+    update(module, now, out);
+    arrange(now, out);
+    return {};
+  }
   std::vector<CallId> ended;
   for (const GivenCall& given : worker.calls) {
     ended.push_back(given.id);
