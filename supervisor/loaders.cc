@@ -4,14 +4,15 @@
 
 namespace holdfast::supervisor {
 
-void Loaders::add(ClientSession& client, Duration timeout) {
+bool Loaders::add(ClientSession& client, Duration timeout) {
   const auto known =
       std::find_if(loaders_.begin(), loaders_.end(), [&](const Loader& loader) { return loader.client == &client; });
   if (known != loaders_.end()) {
     known->timeout = timeout;
-  } else {
-    loaders_.push_back({&client, timeout});
+    return false;
   }
+  loaders_.push_back({&client, timeout});
+  return true;
 }
 
 std::vector<ModuleId> Loaders::remove(const ClientSession& client) {

@@ -20,8 +20,9 @@ class Loaders {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // `client` must live until remove(). It has `timeout` to answer; one that registers again changes that.
-  void add(ClientSession& client, Duration timeout);
+  // `client` must live until remove(). It has `timeout` to answer; one that registers again changes that. Whether it is
+  // new.
+  bool add(ClientSession& client, Duration timeout);
 
   // The client left. Returns the modules that it was asked for and has not answered; ask again, or give up.
   std::vector<ModuleId> remove(const ClientSession& client);

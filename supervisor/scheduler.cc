@@ -3,6 +3,7 @@
 #include "supervisor/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "supervisor/invariant.h"
 
@@ -50,10 +51,7 @@ bool Scheduler::forget(ModuleId id) {
   const auto found = modules_.find(id);
   if (found == modules_.end()) return true;
   Module& module = found->second;
-  if (!module.queue.empty() || module.claim != Claim::none || module.held_back) return false;
-  for (const auto& [worker_id, worker] : workers_) {
-    if (worker.module == &module) return false;
-  }
+  if (!module.queue.empty() || module.claim != Claim::none || module.held_back || module.processes > 0) return false;
   modules_.erase(found);
   return true;
 }
@@ -150,6 +148,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   }
   worker.calls.clear();
   Module* module = worker.module;
+  if (module != nullptr) --module->processes;
   free_slot(worker);
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);
@@ -167,8 +166,15 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
 std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   expect(worker.module != nullptr, "a worker whose load failed has a module");
-  if (!worker.has_slot) return {};
+  if (std::exchange(worker.load_failed, true)) return {};
   Module& module = *worker.module;
+  if (!worker.has_slot) {
+    // It was stopped, and had no calls; those that wait are another worker's already.
+    module.hold_off.failed(options_.hold_off, now);
+    update(module, now, out);
+    arrange(now, out);
+    return {};
+  }
   std::vector<CallId> ended;
   for (const GivenCall& given : worker.calls) {
     ended.push_back(given.id);
@@ -254,9 +260,11 @@ ModuleView Scheduler::view(ModuleId id, TimePoint now) const {
   for (const Worker* worker : module.workers) {
     view.calls_in_flight += worker->calls.size();
     if (worker->phase != WorkerPhase::leaving) ++view.instances;
+    if (worker->phase == WorkerPhase::loading) view.needs_source = true;
   }
   view.held_off_until = module.hold_off.until(now);
   view.claims_slot = module.claim == Claim::fetching || module.claim == Claim::waiting;
+  view.needs_source = view.needs_source || view.claims_slot;
   return view;
 }
 

@@ -194,7 +194,8 @@ struct ModuleView {
   std::size_t calls_in_flight = 0;
   std::size_t instances = 0;         // workers that hold it and are not leaving
   std::optional<TimePoint> held_off_until;
-  bool claims_slot = false;          // its source is to stay at hand
+  bool claims_slot = false;
+  bool needs_source = false;         // it is to stay at hand: a slot is claimed, or a worker is loading it
 };
 
 struct PoolView {
@@ -268,7 +269,7 @@ class Scheduler {
   // ones included: they are forgotten, answer them.
   std::vector<EndedCall> worker_lost(WorkerId worker, const WorkerLoss& loss, TimePoint now, Decisions& out);
 
-  // The module on this worker cannot be loaded: a failure of the module. Returns the worker's calls, abandoned ones
+  // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the worker's calls, abandoned ones
   // included, and those that wait, unless the module has another instance; they are forgotten, answer them. The worker is
   // leaving from then on.
   std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out);
@@ -318,6 +319,7 @@ class Scheduler {
     ModuleSettings settings;
     CallQueue queue;
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
+    std::size_t processes = 0;     // workers that have its code, with a slot or leaving
     std::size_t instances_that_take_calls() const;
     Claim claim = Claim::none;
     bool claim_is_first = false;   // with Claim::waiting: it is in first_claims_, else in further_claims_
@@ -345,6 +347,7 @@ class Scheduler {
     std::uint64_t calls_done = 0;
     bool draining = false;
     bool retiring = false;
+    bool load_failed = false;
     TimePoint assigned_at{};  // loading began
     TimePoint slice_end{};    // once it is ready
     TimePoint idle_since{};   // without calls, or on standby

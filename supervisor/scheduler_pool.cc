@@ -17,6 +17,8 @@ constexpr Duration kLeastLoadTime = milliseconds(1);
 constexpr Duration kQuickLoad = milliseconds(5);
 // A standby worker is made within this time, so that as many are kept as are used up in it.
 constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
+// Between looks at whether so many are still wanted, which changes within seconds; an idle timeout may be 0.
+constexpr Duration kLeastTargetLook = milliseconds(100);
 
 template <typename T>
 void take_out(std::deque<T>& queue, T what) {
@@ -198,6 +200,7 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   worker.has_slot = true;
   worker.assigned_at = now;
   module.workers.push_back(&worker);
+  ++module.processes;
   module.place = 0;
   ++slots_taken_;
   cold_starts_.add(now);
@@ -403,7 +406,7 @@ void Scheduler::remove_idle(TimePoint now, Decisions& out) {
     if (limit > now) {
       check_idle_at(limit);
     } else if (is_standby && standbys <= target) {
-      check_idle_at(now + timeout);
+      check_idle_at(now + std::max(timeout, kLeastTargetLook));
     } else {
       if (is_standby) --standbys;
       remove(worker, {id, KillWorker::Reason::idle}, now, out);

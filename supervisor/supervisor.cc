@@ -22,6 +22,8 @@ constexpr std::chrono::seconds kHelloPatience{10};
 // What all open calls together may hold; a call beyond it is refused at once.
 constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
+// To look through all modules takes some milliseconds; while nothing can be forgotten, it is not done for each call.
+constexpr std::chrono::seconds kForgetPause{1};
 // What a caller that met that is told to wait: a few hundred calls are served meanwhile.
 constexpr std::chrono::milliseconds kRetryAfter{100};
 
@@ -116,20 +118,21 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                    fmt::format("the payload has {}; at most {} are allowed", ipc::format_size(request.payload.size()),
                                ipc::format_size(ClientSession::kMaxPayloadBytes))));
   }
-  const auto found = find_module(request);
-  if (!found) return refuse(found.error());
-  KnownModule& module = **found;
   if (request.function.empty() || request.function.size() > kMaxFunctionBytes) {
     return refuse(
         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
                                                           kMaxFunctionBytes, request.function.size())));
   }
+  const auto found = find_module(request);
+  if (!found) return refuse(found.error());
+  KnownModule& module = **found;
   const std::size_t bytes = request.function.size() + request.payload.size();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
     ++module.counts.refused;
-    return refuse(
+    refuse(
         overloaded(fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_)),
                    kRetryAfter));
+    return forget_if_unused(module);
   }
 
   const CallId id{++last_call_};
@@ -144,7 +147,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   // Nothing is copied of a call that is refused.
   if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
     ++module.counts.refused;
-    return refuse(refusal(*refused, module, options_.scheduler));
+    refuse(refusal(*refused, module, options_.scheduler));
+    return forget_if_unused(module);
   }
   client.opened(request.id, id, bytes);
   held_bytes_ += bytes;
@@ -161,6 +165,12 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   carry_out();
 }
 
+// A name that no call was taken on for is not worth remembering: whoever may call could make up any number of them.
+void Supervisor::forget_if_unused(KnownModule& module) {
+  if (module.last_failure || module.counts.calls > 0) return;
+  if (scheduler_.forget(module.id)) modules_.forget(module.id);
+}
+
 tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRequest& request) {
   for (const auto& [part, what] : {std::pair{request.module, "module"}, std::pair{request.version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
@@ -171,20 +181,40 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   if (KnownModule* known = modules_.find(name)) return known;
   const bool has_file = sources_.contains(name);
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
-  if (modules_.size() >= Modules::kMost) forget_failed_modules();
+  if (modules_.size() >= Modules::kMost) forget_idle_modules();
   if (modules_.size() >= Modules::kMost) {
     return tl::unexpected(overloaded("the supervisor knows as many modules as it can", kRetryAfter));
   }
   const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
   KnownModule& module = modules_.add(name, origin, settings_.of(name));
   scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
+  carry_out();
   return &module;
+}
+
+// Of modules that no file bounds the number of. What was counted of them is lost.
+void Supervisor::forget_idle_modules() {
+  const TimePoint now = steady_clock::now();
+  if (now < forget_again_at_) return;
+  forget_again_at_ = now + kForgetPause;
+  std::vector<ModuleId> idle;
+  for (const auto& [name, module] : modules_.all()) {
+    if (module->origin != KnownModule::Origin::loader || scheduler_.view(module->id, now).held_off_until) continue;
+    if (scheduler_.forget(module->id)) idle.push_back(module->id);
+  }
+  for (ModuleId id : idle) {
+    release_source(modules_.of(id));
+    modules_.forget(id);
+  }
+  spdlog::warn("{} modules were known, which is as many as can be; forgot {} that loaders gave and that are idle",
+               modules_.size() + idle.size(), idle.size());
 }
 
 void Supervisor::client_cancelled(ClientSession&, CallId id) {
   Call& call = calls_.at(id);
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
+  carry_out();
 }
 
 void Supervisor::client_left(ClientSession& client) {
@@ -204,7 +234,8 @@ void Supervisor::client_left(ClientSession& client) {
   if (gone.left) gone.left();
 }
 
-// Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers.
+// Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers. The caller
+// carries out what is decided.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {
@@ -293,8 +324,11 @@ void Supervisor::finish(CallId id, const ipc::Error& error) {
 
 void Supervisor::forget(CallId id) {
   const auto call = calls_.find(id);
+  KnownModule& module = *call->second.module;
   held_bytes_ -= call->second.held_bytes();
   calls_.erase(call);
+  // The last that waited for the code may be gone before there was a worker for it.
+  if (module.source && !scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
 }
 
 // --- time ----------------------------------------------------------------------------------------------------------

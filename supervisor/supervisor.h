@@ -105,6 +105,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
+    bool refusal_was_logged = false;  // as a loader
   };
 
   void keep_warm();
@@ -114,6 +115,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_cancelled(ClientSession& client, CallId call) override;
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
+  void forget_if_unused(KnownModule& module);
+  void forget_idle_modules();
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
@@ -135,7 +138,6 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void ask_loader(KnownModule& module);
   void release_source(KnownModule& module);
   void release_unwanted_sources();
-  void forget_failed_modules();
   void source_failed(KnownModule& module, ipc::Error error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
   // Whether it is another than was loaded last.
@@ -196,7 +198,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn turn_;
   Scheduler scheduler_;
   Workers workers_;
-  Decisions decisions_;  // made, not carried out yet
+  // Made, not carried out yet. Whoever handles an event carries them out before it returns: the next event may be the end
+  // of a worker that they are about.
+  Decisions decisions_;
   bool carrying_out_ = false;
 
   std::unordered_map<ClientSession*, Client> clients_;
@@ -208,12 +212,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::size_t held_bytes_ = 0;  // of all calls
 
   Modules modules_;
+  TimePoint forget_again_at_{};
   Loaders loaders_;
   std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;
-  TimePoint modules_swept_at_{};
 
   boost::asio::steady_timer timer_;
   std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early

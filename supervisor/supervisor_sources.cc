@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
@@ -32,6 +33,7 @@ void Supervisor::fetch(KnownModule& module) {
     module.origin = KnownModule::Origin::loader;
   }
   if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
+  release_source(module);
   // A file is read when a worker is there for it.
   scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
 }
@@ -66,35 +68,25 @@ void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
   if (!was_found && scheduler_.forget(module.id)) modules_.forget(module.id);
 }
 
-// Modules that never were loaded, and that nobody waits for: names that a client made up, say, for which a loader had no
-// code. To look through all is not for every call.
-void Supervisor::forget_failed_modules() {
-  const TimePoint now = steady_clock::now();
-  if (now - modules_swept_at_ < std::chrono::seconds(1)) return;
-  modules_swept_at_ = now;
-  std::vector<ModuleId> never_loaded;
-  for (const auto& [name, module] : modules_.all()) {
-    if (!module->content) never_loaded.push_back(module->id);
-  }
-  for (ModuleId id : never_loaded) {
-    if (scheduler_.forget(id)) modules_.forget(id);
-  }
-}
-
 // --- clients as loaders --------------------------------------------------------------------------------------------
 
 void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {
   const auto user = client.peer_uid();
   if (!user || !options_.loaders.covers(*user)) {
-    spdlog::warn("{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
-                 user ? std::to_string(*user) : "unknown");
+    // Once: a client can ask as often as it likes.
+    bool& was_logged = clients_.at(&client).refusal_was_logged;
+    spdlog::log(std::exchange(was_logged, true) ? spdlog::level::debug : spdlog::level::warn,
+                "{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
+                user ? std::to_string(*user) : "unknown");
     return client.answer_registration(
         id, make_error(ipc::ErrorCode::permission_denied,
                        "this user may not load modules; the supervisor's --allow-loader says who may"));
   }
-  loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
-  spdlog::info("{}: loads modules that are in no file from now on", client.name());
+  const bool is_new =
+      loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
   client.answer_registration(id, std::nullopt);
+  if (!is_new) return;
+  spdlog::info("{}: loads modules that are in no file from now on", client.name());
   // What could not be had may be had from now on.
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {
@@ -123,13 +115,19 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   const auto asked = loaders_.take(client, id);
   if (!asked) return;
   KnownModule& module = modules_.of(*asked);
-  if (const auto* code = std::get_if<ipc::SourceCode>(&outcome)) {
+  const auto* code = std::get_if<ipc::SourceCode>(&outcome);
+  if (code != nullptr && held_source_bytes_ + code->text.size() > kMaxHeldSourceBytes) {
+    // More was asked for while there was room than there is room for.
+    ipc::Error error = load_failure(module.name, "too much code waits for workers; try again later");
+    error.retryable = true;
+    source_failed(module, std::move(error));
+  } else if (code != nullptr) {
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
     scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
     carry_out();
     // It was sent to a worker, or nobody waits for it any more.
-    if (!scheduler_.view(module.id, steady_clock::now()).claims_slot) release_source(module);
+    if (!scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
   } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
     source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
   } else {

@@ -384,6 +384,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     }
     owner_.worker_prepared(id);
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
+    if (entry.load == Entry::Load::none) return worker_broke_protocol(worker, {"a log line before its module"});
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
     owner_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {

@@ -1,5 +1,6 @@
 // Calls that nobody waits for any more: what their functions are told, what they may do, and what becomes of the
 // others.
+#include <algorithm>
 #include <csignal>
 
 #include <doctest/doctest.h>
@@ -460,6 +461,38 @@ TEST_CASE("calls that are cancelled by the ten thousand leave nothing") {
   }
   CHECK(calls.count("cancelled") == kRounds * 100);
   CHECK(comes_to(client, {"holder", "begun"}, std::to_string(kRounds * 100)));
+  daemon.stop();
+}
+
+TEST_CASE("what a cancellation makes room for is begun at once, and not when something else happens") {
+  const std::string code = R"js(
+      exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+      exports.ping = () => 'pong';
+  )js";
+  Daemon daemon({.modules = {{"holder", code}, {"other", code}}, .flags = {"--max-workers", "1", "--slice", "1ms"}});
+  ipc::Client client = daemon.connect();
+  // The supervisor has something to do every half a second in any case.
+  constexpr int kRounds = 8;
+  int begun_at_once = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    Calls calls(client);
+    calls.start({"holder", "wait", "1500"});
+    REQUIRE(outcome(call(client, {"holder", "ping"})) == "\"pong\"");
+    REQUIRE(eventually([&] { return stats_of(client, "holder").instances == 1; }));
+    const std::size_t waiting = calls.start({"other", "ping"});
+    REQUIRE(workers_become(client, [](const auto& all) {
+      return std::any_of(all.begin(), all.end(),
+                         [](const auto& one) { return one.state == ipc::WorkerState::draining; });
+    }));
+    const std::size_t behind = calls.start({"holder", "ping"});
+    REQUIRE(stats_of(client, "holder").queued == 1);
+    calls.cancel(waiting);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(outcome(calls.wait_for(behind)) == "\"pong\"");
+    if (std::chrono::steady_clock::now() - begin < milliseconds(100)) ++begun_at_once;
+    calls.wait_for_all();
+  }
+  CHECK(begun_at_once >= kRounds - 2);
   daemon.stop();
 }
 

@@ -107,6 +107,16 @@ TEST_CASE("holdfast load by a user who is not permitted is told so, with the exi
   }
 }
 
+TEST_CASE("a client that asks again and again to be a loader, and may not, fills no log") {
+  Daemon daemon({.modules = {kEcho}, .flags = allowing("12345")});
+  ipc::Client client = daemon.connect();
+  for (int i = 0; i < 20; ++i) {
+    CHECK_FALSE(client.register_loader([](const ipc::ModuleName&) { return ipc::NoSuchModule{}; }).has_value());
+  }
+  daemon.stop();
+  CHECK(occurrences(daemon.log(), "may not load modules") == 1);
+}
+
 // --- asking --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a loader is asked once for a module, however many calls wait for it, and each of them is answered") {
@@ -382,6 +392,90 @@ TEST_CASE("names that neither a file nor a loader knows are not remembered") {
   REQUIRE(stats.has_value());
   CHECK(stats->totals.modules == 1);
   daemon.stop();
+}
+
+TEST_CASE("names of calls that are not taken on are not remembered") {
+  Daemon daemon({.flags = allowing("any", {"--max-workers", "1", "--total-queue-limit", "1"})});
+  ipc::Client client = daemon.connect();
+  Unanswering loader(daemon);
+  Calls calls(client);
+  calls.start({"given", "ping"});  // all that may wait
+  REQUIRE(loader.is_asked(1, client));
+  CHECK(code_of(call(client, {"refused", "ping"})) == "overloaded");
+  CHECK(code_of(call(client, {"nameless", ""})) == "not_found");
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  CHECK(stats->totals.modules == 1);
+  loader.client.give_source(loader.wanted->front().id, ipc::LoadedSource{kPing, ""});
+  loader.client.run_once(milliseconds(0));
+  calls.wait_for_all();
+  daemon.stop();
+}
+
+// --- code that waits -----------------------------------------------------------------------------------------------
+
+// A daemon with one slot, which is taken, so that the code of other modules waits.
+struct FullPool {
+  FullPool() {
+    register_loader(loader, [](const ipc::ModuleName& name) {
+      const bool is_large = name.module.starts_with("large");
+      return ipc::LoadedSource{"exports.ping = () => 'pong'; exports.hold = () => new Promise(() => {});" +
+                                   std::string(is_large ? kLarge : 0, ' '),
+                               ""};
+    });
+    calls.start({.module = "holder", .function = "hold", .timeout = std::chrono::hours(1)});
+    serve_until([&] { return stats_of(client, "holder").instances == 1; });
+  }
+  void serve_until(const std::function<bool()>& condition) {
+    REQUIRE(eventually([&] {
+      loader.run_once(milliseconds(1));
+      client.run_once(milliseconds(0));
+      return condition();
+    }));
+  }
+  static constexpr std::size_t kLarge = std::size_t{15} << 20;
+  static constexpr std::size_t kTooMany = 18;  // of them
+
+  Daemon daemon{{.flags = allowing("any", {"--max-workers", "1"})}};
+  ipc::Client loader = daemon.connect();
+  ipc::Client client = daemon.connect();
+  Calls calls{client};
+};
+
+TEST_CASE("code that nobody waits for any more is not kept, and leaves room for that of other modules") {
+  FullPool pool;
+  for (std::size_t i = 0; i < FullPool::kTooMany; ++i) {
+    const std::string name = fmt::format("large{}", i);
+    const std::size_t place = pool.calls.start({.module = name, .function = "ping", .timeout = std::chrono::hours(1)});
+    // It has its code and waits for the slot.
+    pool.serve_until([&] {
+      const auto stats = pool.client.stats();
+      REQUIRE(stats.has_value());
+      return stats->totals.waiting_modules == 1;
+    });
+    pool.calls.cancel(place);
+    CHECK(code_of(pool.calls.wait_for(place)) == "cancelled");
+  }
+  pool.calls.cancel(0);
+  const std::size_t last = pool.calls.start({"last", "ping"});
+  pool.serve_until([&] { return pool.calls.is_answered(last); });
+  CHECK(outcome(pool.calls.answer(last)) == "\"pong\"");
+  pool.daemon.stop();
+}
+
+TEST_CASE("a loader's code that is asked for at a time is kept only as far as there is room, however much it gives") {
+  FullPool pool;
+  for (std::size_t i = 0; i < FullPool::kTooMany; ++i) {
+    pool.calls.start({.module = fmt::format("large{}", i), .function = "ping", .timeout = std::chrono::hours(1)});
+  }
+  pool.client.run_once(milliseconds(0));
+  pool.serve_until([&] { return pool.calls.count("load_failed") > 0; });
+  const std::size_t refused = pool.calls.count("load_failed");
+  CHECK(refused <= 2);
+  pool.calls.cancel(0);
+  pool.serve_until([&] { return pool.calls.order().size() == pool.calls.size(); });
+  CHECK(pool.calls.count("result") == FullPool::kTooMany - pool.calls.count("load_failed"));
+  pool.daemon.stop();
 }
 
 }  // namespace

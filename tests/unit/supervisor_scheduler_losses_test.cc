@@ -380,5 +380,38 @@ TEST_CASE("answers show that a module is well") {
   }
 }
 
+TEST_CASE("a module that is kept warm is held off though nobody calls it, if its loads are stopped again and again") {
+  Bench bench({.max_workers = 2, .standby = 1});
+  bench.started();
+  ModuleSettings warm = bench.settings();
+  warm.min_warm = 1;
+  bench.configure('a', warm);
+  for (std::uint64_t worker = 1; worker <= 4; ++worker) {
+    CAPTURE(worker);
+    REQUIRE(bench.view(worker).phase == WorkerPhase::loading);
+    CHECK_FALSE(bench.module('a').held_off_until.has_value());
+    bench.stopping(worker);  // its top level does not come to an end
+    bench.forked(worker + 1);
+    bench.load_failed(worker);
+    bench.lost(worker);
+  }
+  CHECK(bench.module('a').held_off_until.has_value());
+}
+
+TEST_CASE("a load that fails, and is said to have failed at the worker's end too, is one failure") {
+  Bench bench(kOneWorker);
+  bench.started();
+  for (std::uint64_t worker = 1; worker <= 3; ++worker) {
+    CAPTURE(worker);
+    bench.arrives(worker, 'a');
+    REQUIRE(bench.view(worker).phase == WorkerPhase::loading);
+    bench.load_failed(worker);
+    bench.load_failed(worker);
+    bench.lost(worker);
+    bench.forked(worker + 1);
+  }
+  CHECK_FALSE(bench.module('a').held_off_until.has_value());
+}
+
 }  // namespace
 }  // namespace holdfast::supervisor

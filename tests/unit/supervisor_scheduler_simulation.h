@@ -73,6 +73,7 @@ class Simulation {
     WorkerPhase phase = WorkerPhase::starting;
     std::optional<ModuleId> module;
     bool has_slot = false;
+    bool load_failed = false;
     std::vector<CallId> calls;  // in the order given
     std::uint64_t given = 0;
     std::uint64_t started = 0;       // in truth

@@ -109,7 +109,12 @@ void Simulation::fail_load(WorkerId id) {
   Worker& worker = workers_.at(id);
   note("w{} cannot load its module", number(id));
   Decisions decisions;
+  const bool is_counted = std::exchange(worker.load_failed, true);
   if (!worker.has_slot) {
+    if (!is_counted) {
+      fail(*worker.module);
+      renew_claim(*worker.module);
+    }
     require(scheduler_.load_failed(id, now_, decisions).empty(), "a load that fails without calls ends none");
     return carry_out(decisions);
   }

@@ -130,6 +130,23 @@ TEST_CASE("a worker beyond the standby workers is used if it is needed in time")
   CHECK(bench.tick_after(1s) == "");
 }
 
+TEST_CASE("with an idle timeout of 0 nobody is woken at once again for standby workers that are wanted") {
+  Bench bench({.max_workers = 100, .standby = 1, .module = {.idle_timeout = 0ns}});
+  bench.started();
+  // Cold starts enough for more standby workers than one.
+  for (std::uint64_t call = 1; call <= 60; ++call) {
+    bench.configure(static_cast<char>(call), bench.settings());
+    bench.arrives(call, static_cast<char>(call));
+    for (const auto& [worker, view] : bench.scheduler().workers()) {
+      if (view.phase == WorkerPhase::starting) bench.forked(static_cast<std::uint64_t>(worker));
+    }
+  }
+  REQUIRE(bench.pool().standby >= 2);
+  REQUIRE(bench.pool().standby == bench.pool().standby_target);
+  CHECK(bench.tick() == "");
+  CHECK(bench.wakeup_in() > 0ns);
+}
+
 TEST_CASE("the standby workers that are wanted stay, however long they stand by") {
   Bench bench({.max_workers = 2, .standby = 1, .module = {.idle_timeout = 10s}});
   bench.started();
