@@ -71,7 +71,7 @@ ClientSession::ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owne
 
 void ClientSession::on_frame(const ipc::Frame& frame) {
   handle(frame);
-  if (is_open() && must_wait()) pause();
+  if (is_open() && must_wait()) pause_until_it_leaves();
 }
 
 void ClientSession::handle(const ipc::Frame& frame) {

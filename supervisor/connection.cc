@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <set>
+#include <utility>
 
 namespace holdfast::supervisor {
 
@@ -79,6 +80,17 @@ void Connection::at_end_of_turn() {
     out_.consume(count);
   }
   on_sent();
+}
+
+// Nobody reads from it, so that nobody would come to the end of what it sent: the kernel tells of that by itself.
+void Connection::pause_until_it_leaves() {
+  pause();
+  if (!open_ || std::exchange(awaiting_hang_up_, true)) return;
+  socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const error_code& error) {
+    self->awaiting_hang_up_ = false;
+    if (error || !self->open_) return;
+    if (self->paused_) self->end("hung up");
+  });
 }
 
 void Connection::resume() {

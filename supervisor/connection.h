@@ -43,6 +43,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // Back-pressure: no further frame is handed out, and nothing more is read, until resume(). May be called from
   // on_frame().
   void pause() { paused_ = true; }
+  // The same, but a peer that leaves meanwhile is noticed, and what it had sent before is not read any more.
+  void pause_until_it_leaves();
   void resume();
   bool paused() const { return paused_; }
 
@@ -75,6 +77,7 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   bool paused_ = false;
   bool joined_turn_ = false;    // will write when this turn ends
   bool awaiting_room_ = false;  // the socket is full
+  bool awaiting_hang_up_ = false;
 };
 
 }  // namespace holdfast::supervisor

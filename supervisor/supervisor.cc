@@ -110,7 +110,10 @@ void Supervisor::add_client(Connection::Socket socket, std::function<void()> lef
 }
 
 void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& request) {
-  const auto refuse = [&](const ipc::Error& error) { client.answer(request.id, error); };
+  const auto refuse = [&](const ipc::Error& error) {
+    client.answer(request.id, error);
+    carry_out();  // what was decided when its module became known
+  };
   if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
   if (request.payload.size() > ClientSession::kMaxPayloadBytes) {
     return refuse(
@@ -214,7 +217,7 @@ void Supervisor::client_cancelled(ClientSession&, CallId id) {
   Call& call = calls_.at(id);
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
-  carry_out();
+  carry_out();  // by the time of the next event, what is decided may be about a worker that is gone
 }
 
 void Supervisor::client_left(ClientSession& client) {

@@ -1,4 +1,8 @@
 // What several hostile modules can do together to a module that has done nothing to them.
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
@@ -11,6 +15,8 @@
 
 namespace holdfast::test {
 namespace {
+
+using std::chrono::milliseconds;
 
 TEST_CASE("modules that send a part of a large frame each do not have others cut off") {
   constexpr int kAttackers = 31;
@@ -74,6 +80,46 @@ TEST_CASE("a module that crashes over and over logs no more than one that lives"
   for (int i = 0; i < 20; ++i) CHECK(code_of(call(client, {"noisy", "noisy"})) == "worker_crashed");
   constexpr std::size_t kBurstAndSomeSeconds = std::size_t{1} << 20;
   CHECK(daemon.log().size() < kBurstAndSomeSeconds);
+  daemon.stop();
+}
+
+// What a cancellation leads to is carried out with it. Left for the next event, it may be about a worker that is gone:
+// here a call is given to a worker that drained for the cancelled one, and is about to crash.
+TEST_CASE("a call is cancelled for which a worker drains that dies in the same moment") {
+  DaemonOptions options = under_attack({"--max-workers", "1"});
+  const std::string code = options.modules.front().code + R"js(
+    const spinUntil = (end) => { while (Date.now() < end); };
+    exports.dieAt = (time) => { spinUntil(time); fault('illegal instruction'); };
+    exports.busy = (time) => spinUntil(Date.now() + time);
+  )js";
+  options.modules = {{"dying", code}, {"waiting", code}, {"busy", code}};
+  Daemon daemon(options);
+  ipc::Client client = daemon.connect(), observer = daemon.connect();
+  for (int i = 0; i < 6; ++i) {
+    REQUIRE(outcome(call(client, {"dying", "ping"})) == "\"pong\"");
+    Calls calls(client);
+    const auto death = std::chrono::floor<milliseconds>(std::chrono::system_clock::now()) + milliseconds(260);
+    const auto dies = calls.start({"dying", "dieAt", std::to_string(death.time_since_epoch().count())});
+    client.run_once(milliseconds(20));
+    const auto first_in_line = calls.start({"waiting", "ping"});
+    client.run_once(milliseconds(20));
+    REQUIRE(workers_become(observer, [](const auto& all) {
+      return std::any_of(all.begin(), all.end(), [](const auto& one) { return one.state == ipc::WorkerState::draining; });
+    }));
+    const auto second_in_line = calls.start({"dying", "hold"});
+    client.run_once(milliseconds(10));
+    const auto third_in_line = calls.start({"busy", "busy", "300"});
+    // Shortly before the worker dies, with nothing in between.
+    std::this_thread::sleep_until(death - milliseconds(1 + i % 3));
+    calls.cancel(first_in_line);
+    client.run_once(milliseconds(0));
+    CHECK(code_of(calls.wait_for(first_in_line)) == "cancelled");
+    CHECK(code_of(calls.wait_for(dies)) == "worker_crashed");
+    calls.cancel(second_in_line);
+    calls.wait_for_all();
+    CHECK(code_of(calls.answer(second_in_line)) == "cancelled");
+    CHECK(code_of(calls.answer(third_in_line)) == "result");
+  }
   daemon.stop();
 }
 

@@ -7,6 +7,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/raw_connection.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {
@@ -165,6 +166,30 @@ TEST_CASE("a client that leaves in the middle of a frame is forgotten") {
   { const RawConnection client(daemon.socket_path()); }
   ipc::Client other = daemon.connect();
   CHECK(outcome(call(other, {"echo", "echo", "1"})) == "1");
+  daemon.stop();
+}
+
+// It is not read from, so that nobody comes to the end of what it sent.
+TEST_CASE("a client that leaves while it has as many calls open as it may have is forgotten") {
+  Daemon daemon({.modules = {kHolder}});
+  ipc::Client other = daemon.connect();
+  {
+    ipc::Client hostile = daemon.connect();
+    Calls calls(hostile);
+    for (int i = 0; i < 1024; ++i) {
+      calls.start({.module = "holder", .function = "hold", .timeout = std::chrono::hours(24)});
+    }
+    hostile.run_once(std::chrono::milliseconds(100));
+    REQUIRE(eventually([&] {
+      const auto stats = stats_of(other, "holder");
+      return stats.queued + stats.calls_in_flight == 1024;
+    }));
+  }
+  CHECK(eventually([&] {
+    const auto stats = stats_of(other, "holder");
+    return stats.queued + stats.calls_in_flight == 0;
+  }));
+  CHECK(outcome(call(other, {"holder", "held"})) == "128");
   daemon.stop();
 }
 
