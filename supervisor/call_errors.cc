@@ -38,7 +38,8 @@ Error held_off(const RefuseCall& refused, const KnownModule& module) {
     error.message = fmt::format("{} (the module failed to load several times in a row; {})", error.message, again);
   } else if (error.code != ErrorCode::not_found) {
     error.code = ErrorCode::unavailable;
-    error.message = fmt::format("the module's workers keep ending, the last one like this: {}; {}", error.message, again);
+    error.message =
+        fmt::format("the module's workers keep ending, the last one like this: {}; {}", error.message, again);
     error.detail = "held_off";
   }
   error.executed = Executed::no;
@@ -51,11 +52,13 @@ Error held_off(const RefuseCall& refused, const KnownModule& module) {
 Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options) {
   switch (refused.reason) {
     case RefuseCall::Reason::module_queue_full:
-      return overloaded(fmt::format("{} calls wait for this module already; try again later", module.settings.queue_limit),
-                        refused.retry_after);
+      return overloaded(
+          fmt::format("{} calls wait for this module already; try again later", module.settings.queue_limit),
+          refused.retry_after);
     case RefuseCall::Reason::client_queue_full:
-      return overloaded(fmt::format("{} calls of this client wait already; try again later", options.client_queue_limit),
-                        refused.retry_after);
+      return overloaded(
+          fmt::format("{} calls of this client wait already; try again later", options.client_queue_limit),
+          refused.retry_after);
     case RefuseCall::Reason::all_queues_full:
       return overloaded(fmt::format("{} calls wait already; try again later", options.total_queue_limit),
                         refused.retry_after);

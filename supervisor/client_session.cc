@@ -91,6 +91,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     stats.id = request->id;
     cut_to_frame(stats);
     encode(output(), stats);
+    let_others_go_first();
   } else if (const auto* loader = std::get_if<ipc::RegisterLoaderRequest>(&*message)) {
     owner_.loader_registered(*this, loader->id, loader->timeout);
   } else if (const auto* source = std::get_if<ipc::SourceReply>(&*message)) {
@@ -99,6 +100,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     ipc::WorkerList list = owner_.list_workers();
     list.id = std::get<ipc::ListWorkersRequest>(*message).id;
     encode(output(), list);
+    let_others_go_first();
   }
 }
 
@@ -110,7 +112,8 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
   }
   if (!hello.client_name.empty()) {
     const std::string shown = ipc::clean_utf8(hello.client_name, kMaxClientNameBytes);
-    name_ = fmt::format("client {} ({})", static_cast<std::uint64_t>(id_), ipc::printable(shown, ipc::Newlines::escape));
+    name_ =
+        fmt::format("client {} ({})", static_cast<std::uint64_t>(id_), ipc::printable(shown, ipc::Newlines::escape));
   }
   encode(output(), ipc::ServerHello{.protocol_version = ipc::kProtocolVersion,
                                     .server_version = HOLDFAST_VERSION,
@@ -209,6 +212,7 @@ void ClientSession::handle_source(const ipc::SourceReply& source) {
 // --- back-pressure -------------------------------------------------------------------------------------------------
 
 void ClientSession::on_sent() {
+  others_go_first_ = false;
   if (unsent_bytes() > kCutOffUnsentBytes) {
     spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
     close();
@@ -223,7 +227,7 @@ bool ClientSession::over_call_limits() const {
 }
 
 bool ClientSession::must_wait() const {
-  return unsent_bytes() > kMaxUnsentBytes || (over_call_limits() && wanted_.empty());
+  return others_go_first_ || unsent_bytes() > kMaxUnsentBytes || (over_call_limits() && wanted_.empty());
 }
 
 }  // namespace holdfast::supervisor

@@ -84,6 +84,9 @@ class ClientSession final : public Connection {
   // 65534 (user_namespaces(7)). Nothing if the kernel did not say.
   std::optional<uid_t> peer_uid() const { return peer_uid_; }
 
+  // What the client has just asked for takes the supervisor long: it is not read from before others had their turn.
+  void let_others_go_first() { others_go_first_ = true; }
+
   // By the client's own ids.
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }
 
@@ -104,6 +107,7 @@ class ClientSession final : public Connection {
   Owner& owner_;
   std::string name_;
   bool greeted_ = false;
+  bool others_go_first_ = false;
   std::unordered_map<std::uint64_t, CallId> open_;             // by the client's own id
   std::size_t held_bytes_ = 0;                                 // what is kept for open calls
   std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // sources that were asked for and not given

@@ -45,6 +45,9 @@ class HoldOff {
 
   void reset() { *this = HoldOff(); }
 
+  // When it failed last; long ago, if it did not.
+  TimePoint failed_at() const { return failed_at_; }
+
   // Until when it is held off; nothing: it is not.
   std::optional<TimePoint> until(TimePoint now) const {
     if (until_ <= now) return std::nullopt;

@@ -131,6 +131,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.settings = settings;
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
+  result.longest_timeout = options.longest_timeout;
   result.loaders = options.loaders;
   result.loader_timeout = options.loader_timeout;
   result.standby_memory_bytes =
@@ -188,8 +189,7 @@ int main(int argc, char** argv) {
 
   const SchedulerOptions options_of_scheduler = scheduler_options(options);
   const bool has_config = !options.config.empty();
-  const SettingsFile settings_file(options.config, options.module_defaults,
-                                   options_of_scheduler.max_workers);
+  const SettingsFile settings_file(options.config, options.module_defaults, options_of_scheduler.max_workers);
   auto settings = has_config ? settings_file.read(settings_file.open()) : Settings(options.module_defaults);
   if (!settings) {
     for (const std::string& error : settings.error()) fmt::print(stderr, "{}\n", error);

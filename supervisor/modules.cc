@@ -3,6 +3,7 @@
 #include <functional>
 #include <string_view>
 
+#include "ipc/text.h"
 #include "supervisor/invariant.h"
 
 namespace holdfast::supervisor {
@@ -38,6 +39,13 @@ void Modules::forget(ModuleId id) {
   const ModuleName name = found->second->name;
   by_id_.erase(found);
   by_name_.erase(name);
+}
+
+void remember_failure(KnownModule& module, const ipc::Error& error) {
+  // There may be very many modules, and each is free to choose its words.
+  constexpr std::size_t kMostKept = 1024;
+  ipc::Error& kept = module.last_failure.emplace(error);
+  for (std::string* text : {&kept.message, &kept.stack, &kept.detail}) *text = ipc::clean_utf8(*text, kMostKept);
 }
 
 std::size_t content_mark(const ModuleSource& source) { return std::hash<std::string_view>{}(source.text); }

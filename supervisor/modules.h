@@ -22,7 +22,7 @@ namespace holdfast::supervisor {
 
 // What the calls of a module came to and took, since the supervisor knows the module.
 struct ModuleCounts {
-  std::uint64_t calls = 0;    // that were taken on
+  std::uint64_t calls = 0;  // that were taken on
   std::uint64_t results = 0;
   std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};  // by code; refused calls are not among them
   std::uint64_t refused = 0;
@@ -30,7 +30,7 @@ struct ModuleCounts {
   std::uint64_t cold_starts = 0;
   std::uint64_t evictions = 0;
   std::uint64_t drains = 0;
-  ipc::Usage usage;           // sums, and the highest peak; cpu is that of its workers, whether they had calls or not
+  ipc::Usage usage;  // sums, and the highest peak; cpu is that of its workers, whether they had calls or not
 };
 
 struct KnownModule {
@@ -71,6 +71,9 @@ class Modules {
   std::unordered_map<ModuleId, KnownModule*> by_id_;
   std::uint64_t last_id_ = 0;
 };
+
+// Keeps the error as the module's last failure, cut to what callers need to read of it.
+void remember_failure(KnownModule& module, const ipc::Error& error);
 
 // For KnownModule::content.
 std::size_t content_mark(const ModuleSource& source);

@@ -153,6 +153,8 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("FILE")
       ->check(CLI::ExistingFile);
   add_module_settings(app, options.module_defaults);
+  add(app, "--max-timeout", options.longest_timeout, duration, "1h", "DURATION",
+      "the longest time that a call may ask for; more is cut to this");
   add(app, "--hold-off", options.hold_off, duration, "30s", "DURATION",
       "the longest that a module which keeps failing is left alone, beginning with 100ms; 0s: it is not");
   add(app, "--slice", options.slice, duration, "100ms", "DURATION",

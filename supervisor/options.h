@@ -36,7 +36,8 @@ struct Options {
   std::size_t total_queue_limit = 100'000;                          // calls that may wait, of all modules
   std::size_t standby_max = 64;                                     // at least `standby`
   double standby_memory_share = 0.05;  // of the machine's memory, which standbys may take; 0 to 1
-  std::chrono::nanoseconds hold_off = std::chrono::seconds(30);  // the longest; 0: modules are never held off
+  std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);  // that a call may ask for
+  std::chrono::nanoseconds hold_off = std::chrono::seconds(30);      // the longest; 0: modules are never held off
   LoaderPermission loaders;
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);  // for a loader's answer
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);

@@ -5,16 +5,16 @@
 //   - A worker hosts one module for its whole life. At most `max_workers` workers hold a module: each has a slot.
 //   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served; a
 //     module whose calls end while it waits, because their time is over, say, keeps its place for when it is called
-//     again. A module that has a worker claims a further one, up to its max_instances and the machine's cores, when its queue is
-//     longer than a start is worth; such claims come after those of modules that have none.
+//     again. A module that has a worker claims a further one, up to its max_instances and the machine's cores, when its
+//     queue is longer than a start is worth; such claims come after those of modules that have none.
 //   - When all slots are taken, the idle worker goes whose loss costs least: load time, or 5 ms where that is less,
 //     divided by time idle. A worker
 //     that is idle for less time than it took to load is not taken before its slice is over, lest callers that ask
 //     again and again make two modules drive each other out.
 //   - If none is idle, the worker drains whose module has the most instances for its weight, and of these the one whose
-//     slice was over first: it gets no more calls, and when it has answered those that it has, its slot goes on. A slice
-//     is `slice` times the module's weight, from the time when it was loaded; nobody is drained before. When the claim
-//     of its own module comes first meanwhile, it stops draining instead.
+//     slice was over first: it gets no more calls, and when it has answered those that it has, its slot goes on. A
+//     slice is `slice` times the module's weight, from the time when it was loaded; nobody is drained before. When the
+//     claim of its own module comes first meanwhile, it stops draining instead.
 //   - Workers that a module's min_warm keeps are neither evicted nor drained.
 //   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
 //
@@ -25,7 +25,8 @@
 //   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
 //     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
-//   - A module that fails again and again is held off (hold_off.h): calls are refused, and those that wait go on waiting.
+//   - A module that fails again and again is held off (hold_off.h): calls are refused, and those that wait go on
+//   waiting.
 //
 // Time points are the caller's; they never go back from one event to the next. Not thread-safe. Telling it of a call,
 // worker or module that it does not know, or of an event that cannot be (a worker that is forked twice), is a broken
@@ -64,8 +65,9 @@ struct SchedulerOptions {
   std::size_t total_queue_limit = 100'000;
   // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
   Duration slice = std::chrono::milliseconds(100);
-  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the time
-  // that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not stuck.
+  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
+  // time that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not
+  // stuck.
   Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
@@ -80,7 +82,8 @@ struct ForkWorker {
   WorkerId worker;
 };
 
-// Have the module's source at hand for a LoadModule; tell source_ready() or source_failed(). One is asked for at a time.
+// Have the module's source at hand for a LoadModule; tell source_ready() or source_failed(). One is asked for at a
+// time.
 struct FetchSource {
   ModuleId module;
 };
@@ -144,8 +147,8 @@ struct RefuseCall {
   Duration retry_after;  // by when there is likely to be room; when the module is tried again
 };
 
-using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker, KillWorker,
-                              CallOverdue, CancelOverdue>;
+using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker,
+                              KillWorker, CallOverdue, CancelOverdue>;
 using Decisions = std::vector<Decision>;
 
 // --- what happens --------------------------------------------------------------------------------------------------
@@ -160,9 +163,10 @@ struct ArrivedCall {
 
 // How a worker ended.
 struct WorkerLoss {
-  std::uint64_t started = 0;    // how many of the calls that it was given it had started; they start in order
-  CallId guilty{};              // the call that is to blame; CallId{}: none is known to be
-  bool fault_of_module = false; // as opposed to the operator's, a client's or the zygote's: counts for its being held off
+  std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
+  CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
+  bool fault_of_module =
+      false;  // as opposed to the operator's, a client's or the zygote's: counts for its being held off
 };
 
 // A call that is forgotten and to be answered.
@@ -192,10 +196,10 @@ struct WorkerView {
 struct ModuleView {
   std::size_t queued = 0;
   std::size_t calls_in_flight = 0;
-  std::size_t instances = 0;         // workers that hold it and are not leaving
+  std::size_t instances = 0;  // workers that hold it and are not leaving
   std::optional<TimePoint> held_off_until;
   bool claims_slot = false;
-  bool needs_source = false;         // it is to stay at hand: a slot is claimed, or a worker is loading it
+  bool needs_source = false;  // it is to stay at hand: a slot is claimed, or a worker is loading it
 };
 
 struct PoolView {
@@ -203,8 +207,8 @@ struct PoolView {
   std::size_t starting = 0;
   std::size_t standby = 0;
   std::size_t standby_target = 0;
-  std::size_t waiting_modules = 0;   // that have no worker
-  std::size_t queued = 0;            // calls
+  std::size_t waiting_modules = 0;  // that have no worker
+  std::size_t queued = 0;           // calls
 };
 
 class Scheduler {
@@ -238,9 +242,10 @@ class Scheduler {
 
   // For a module of which FetchSource was said.
   void source_ready(ModuleId module, TimePoint now, Decisions& out);
-  // Counts as a failure of the module. Returns the calls that have no worker to serve them; they are forgotten, answer
-  // them.
-  std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out);
+  // Counts as a failure of the module, unless others are to blame. Returns the calls that have no worker to serve them;
+  // they are forgotten, answer them.
+  enum class Fault { of_module, of_others };
+  std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out, Fault fault = Fault::of_module);
   // The module may have been mended: it is not held off any more, and its failures do not count.
   void end_hold_off(ModuleId module, TimePoint now, Decisions& out);
   // The module's source is another from now on: its workers are retired, and it is not held off any more.
@@ -269,9 +274,9 @@ class Scheduler {
   // ones included: they are forgotten, answer them.
   std::vector<EndedCall> worker_lost(WorkerId worker, const WorkerLoss& loss, TimePoint now, Decisions& out);
 
-  // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the worker's calls, abandoned ones
-  // included, and those that wait, unless the module has another instance; they are forgotten, answer them. The worker is
-  // leaving from then on.
+  // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the
+  // worker's calls, abandoned ones included, and those that wait, unless the module has another instance; they are
+  // forgotten, answer them. The worker is leaving from then on.
   std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out);
 
   // To be called at or after next_wakeup().
@@ -339,7 +344,7 @@ class Scheduler {
   struct Worker {
     WorkerId id{};
     WorkerPhase phase = WorkerPhase::starting;
-    Module* module = nullptr;      // set for good once it has one
+    Module* module = nullptr;  // set for good once it has one
     bool has_slot = false;
     std::vector<GivenCall> calls;  // in the order given, abandoned ones included
     std::uint64_t given = 0;
@@ -421,10 +426,10 @@ class Scheduler {
   std::unordered_map<ModuleId, Module> modules_;
   std::unordered_map<WorkerId, Worker> workers_;
   std::multimap<TimePoint, CallId> timers_;
-  std::deque<Module*> first_claims_;    // of modules that have no worker which takes calls, by their place
-  std::deque<Module*> further_claims_;  // of modules that want one more
+  std::deque<Module*> first_claims_;            // of modules that have no worker which takes calls, by their place
+  std::deque<Module*> further_claims_;          // of modules that want one more
   std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
-  std::vector<Module*> held_back_;      // modules whose calls wait only until their worker has started others
+  std::vector<Module*> held_back_;              // modules whose calls wait only until their worker has started others
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
   std::size_t slots_taken_ = 0;

@@ -65,7 +65,8 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   expect(call.worker != nullptr, "an answered call is on a worker");
   Worker& worker = *call.worker;
   Module& module = *call.module;
-  const auto given = std::find_if(worker.calls.begin(), worker.calls.end(), [&](const auto& at) { return at.id == id; });
+  const auto given =
+      std::find_if(worker.calls.begin(), worker.calls.end(), [&](const auto& at) { return at.id == id; });
   // Calls start in order.
   worker.started = std::max(worker.started, given->number);
   worker.calls.erase(given);

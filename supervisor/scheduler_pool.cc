@@ -20,6 +20,9 @@ constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
 // Between looks at whether so many are still wanted, which changes within seconds; an idle timeout may be 0.
 constexpr Duration kLeastTargetLook = milliseconds(100);
 
+// Where modules are never held off: after this, one that is to be kept warm and failed is tried again.
+constexpr Duration kWarmRetry = std::chrono::seconds(1);
+
 template <typename T>
 void take_out(std::deque<T>& queue, T what) {
   const auto place = std::find(queue.begin(), queue.end(), what);
@@ -55,7 +58,12 @@ bool Scheduler::wants_worker(const Module& module) const {
 // Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
   if (!wants_worker(module)) return drop_claim(module);
-  const auto until = module.hold_off.until(now);
+  auto until = module.hold_off.until(now);
+  // Nobody waits for it, so that nothing else would keep it from failing again and again.
+  const TimePoint not_before = module.hold_off.failed_at() + kWarmRetry;
+  if (!until && module.queue.empty() && options_.hold_off.longest_delay == Duration::zero() && not_before > now) {
+    until = not_before;
+  }
   // It failed while it waited; or since it was held off it has failed again, or shown that it is well.
   if (module.claim == Claim::held_off || (until && module.claim == Claim::waiting)) drop_claim(module);
   if (module.claim == Claim::none) {
@@ -108,7 +116,7 @@ void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
   check();
 }
 
-std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisions& out) {
+std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisions& out, Fault fault) {
   Module& module = module_of(id);
   expect(module.claim == Claim::fetching, "a source that could not be had was asked for");
   if (std::exchange(module.source_is_stale, false)) {
@@ -116,10 +124,11 @@ std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisio
     return {};
   }
   module.claim = Claim::none;
-  module.hold_off.failed(options_.hold_off, now);
   std::vector<CallId> ended;
   // If there are instances, they serve what waits.
   if (module.instances_that_take_calls() == 0) ended = end_queued_calls(module);
+  // What is claimed all the same would be asked for again at once.
+  if (fault == Fault::of_module || wants_worker(module)) module.hold_off.failed(options_.hold_off, now);
   update(module, now, out);
   check();
   return ended;
@@ -243,7 +252,8 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
     ++decision.candidates;
     const Duration idle_for = now - worker.idle_since;
     const Duration load_time = worker.module->load_time.value().value_or(kLeastLoadTime);
-    const double loss = static_cast<double>(std::max(load_time, kQuickLoad).count()) / static_cast<double>(idle_for.count() + 1);
+    const double loss =
+        static_cast<double>(std::max(load_time, kQuickLoad).count()) / static_cast<double>(idle_for.count() + 1);
     const bool is_less = loss < least_loss || (loss == least_loss && victim != nullptr && id < victim->id);
     if (victim != nullptr && !is_less) continue;
     victim = &worker;

@@ -127,7 +127,10 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                                                           kMaxFunctionBytes, request.function.size())));
   }
   const auto found = find_module(request);
-  if (!found) return refuse(found.error());
+  if (!found) {
+    client.let_others_go_first();  // the broker was asked
+    return refuse(found.error());
+  }
   KnownModule& module = **found;
   const std::size_t bytes = request.function.size() + request.payload.size();
   if (held_bytes_ + bytes > kMaxHeldBytes) {

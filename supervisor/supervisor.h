@@ -138,7 +138,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void ask_loader(KnownModule& module);
   void release_source(KnownModule& module);
   void release_unwanted_sources();
-  void source_failed(KnownModule& module, ipc::Error error);
+  void source_failed(KnownModule& module, const ipc::Error& error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
   // Whether it is another than was loaded last.
   bool note_content(KnownModule& module, const ModuleSource& source);
@@ -198,8 +198,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn turn_;
   Scheduler scheduler_;
   Workers workers_;
-  // Made, not carried out yet. Whoever handles an event carries them out before it returns: the next event may be the end
-  // of a worker that they are about.
+  // Made, not carried out yet. Whoever handles an event carries them out before it returns: the next event may be the
+  // end of a worker that they are about.
   Decisions decisions_;
   bool carrying_out_ = false;
 
@@ -218,6 +218,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;
+  LogBudget source_log_budget_;  // for modules that could not be loaded
 
   boost::asio::steady_timer timer_;
   std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early

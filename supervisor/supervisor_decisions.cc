@@ -52,7 +52,7 @@ void Supervisor::carry_out(const LoadModule& decision) {
   ++module.counts.cold_starts;
   const auto source = take_source(module);
   if (!source) {
-    module.last_failure = source.error();
+    remember_failure(module, source.error());
     for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_)) {
       finish(call, source.error());
     }

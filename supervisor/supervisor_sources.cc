@@ -16,6 +16,8 @@ using std::chrono::steady_clock;
 
 // Code from loaders, on its way to workers.
 constexpr std::size_t kMaxHeldSourceBytes = std::size_t{256} << 20;
+// What a caller is told to wait when that is reached: some modules are loaded meanwhile.
+constexpr std::chrono::milliseconds kRetryAfter{100};
 
 ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot load {}: {}", to_string(name), reason));
@@ -59,11 +61,19 @@ void Supervisor::release_unwanted_sources() {
   }
 }
 
-void Supervisor::source_failed(KnownModule& module, ipc::Error error) {
-  module.last_failure = error;
+void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
+  // That there is no room just now says nothing of the module.
+  const bool is_own_fault = error.code != ipc::ErrorCode::overloaded;
+  if (is_own_fault) remember_failure(module, error);
   const bool was_found = error.code != ipc::ErrorCode::not_found;
-  if (was_found) spdlog::warn("{}", ipc::printable(error.message, ipc::Newlines::escape));
-  for (CallId call : scheduler_.source_failed(module.id, steady_clock::now(), decisions_)) finish(call, error);
+  if (was_found && source_log_budget_.take(error.message.size(), steady_clock::now())) {
+    if (const std::size_t dropped = source_log_budget_.take_dropped(); dropped > 0) {
+      spdlog::warn("{} lines on modules that could not be loaded were dropped", dropped);
+    }
+    spdlog::warn("{}", ipc::printable(error.message, ipc::Newlines::escape));
+  }
+  const auto fault = is_own_fault ? Scheduler::Fault::of_module : Scheduler::Fault::of_others;
+  for (CallId call : scheduler_.source_failed(module.id, steady_clock::now(), decisions_, fault)) finish(call, error);
   // Names that stand for nothing are not worth remembering: whoever may call could make up any number of them.
   if (!was_found && scheduler_.forget(module.id)) modules_.forget(module.id);
 }
@@ -105,10 +115,12 @@ void Supervisor::ask_loader(KnownModule& module) {
   if (held_source_bytes_ < kMaxHeldSourceBytes && loaders_.ask(module.id, module.name, steady_clock::now())) {
     return turn_.ensure_end();
   }
-  ipc::Error error = load_failure(module.name, loaders_.empty() ? "there is no client to load it, and no file"
-                                                                : "too many modules are being loaded; try again later");
+  if (!loaders_.empty()) {
+    return source_failed(module, overloaded("too many modules are being loaded; try again later", kRetryAfter));
+  }
+  ipc::Error error = load_failure(module.name, "there is no client to load it, and no file");
   error.retryable = true;
-  source_failed(module, std::move(error));
+  source_failed(module, error);
 }
 
 void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) {
@@ -118,9 +130,7 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   const auto* code = std::get_if<ipc::SourceCode>(&outcome);
   if (code != nullptr && held_source_bytes_ + code->text.size() > kMaxHeldSourceBytes) {
     // More was asked for while there was room than there is room for.
-    ipc::Error error = load_failure(module.name, "too much code waits for workers; try again later");
-    error.retryable = true;
-    source_failed(module, std::move(error));
+    source_failed(module, overloaded("too much code waits for workers; try again later", kRetryAfter));
   } else if (code != nullptr) {
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();
@@ -144,7 +154,7 @@ void Supervisor::give_up_on_loaders(TimePoint now) {
     KnownModule& module = modules_.of(id);
     ipc::Error error = load_failure(module.name, "its loader did not answer in time (--loader-timeout)");
     error.retryable = true;
-    source_failed(module, std::move(error));
+    source_failed(module, error);
   }
 }
 

@@ -96,8 +96,9 @@ ipc::Stats Supervisor::stats() {
   std::vector<const KnownModule*> modules;
   for (const auto& [name, module] : modules_.all()) modules.push_back(module.get());
   if (modules.size() > ipc::kMaxModulesListed) {
-    std::nth_element(modules.begin(), modules.begin() + ipc::kMaxModulesListed, modules.end(),
-                     [](const auto* one, const auto* other) { return one->counts.usage.cpu > other->counts.usage.cpu; });
+    std::nth_element(
+        modules.begin(), modules.begin() + ipc::kMaxModulesListed, modules.end(),
+        [](const auto* one, const auto* other) { return one->counts.usage.cpu > other->counts.usage.cpu; });
   }
   for (const KnownModule* module : modules) {
     const ModuleView view = scheduler_.view(module->id, now);

@@ -82,7 +82,7 @@ void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
   KnownModule& module = *module_of(worker);
   spdlog::warn("{}: cannot be loaded: {}", to_string(module.name),
                ipc::printable(error.message, ipc::Newlines::escape));
-  module.last_failure = error;
+  remember_failure(module, error);
   for (CallId call : scheduler_.load_failed(worker, steady_clock::now(), decisions_)) finish(call, error);
   carry_out();
 }
@@ -97,6 +97,8 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     if (call.client != nullptr) answer(call, *result);
   } else {
     const auto& error = std::get<ipc::Error>(answered.outcome);
+    // Nobody but the supervisor cancels.
+    if (error.code == ipc::ErrorCode::cancelled && call.client != nullptr) return false;
     if (!is_workers_to_say(error.code, call.deadline, steady_clock::now())) return false;
     if (call.client != nullptr) answer(call, cleaned(error));
   }
@@ -165,13 +167,13 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   bool is_fault = is_fault_of_module(end);
   if (module != nullptr && failed_to_load(end)) {
     const ipc::Error error = load_error(shown, limits);
-    module->last_failure = error;
+    remember_failure(*module, error);
     is_fault = false;  // counted as a load that failed
     for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
   }
   std::string guilty_function;
   if (scheduler_.is_on(shown.guilty, worker)) guilty_function = calls_.at(shown.guilty).function;
-  if (module != nullptr && is_fault) module->last_failure = guilty_error(shown, limits);
+  if (module != nullptr && is_fault) remember_failure(*module, guilty_error(shown, limits));
   const WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .fault_of_module = is_fault};
   const std::vector<CallId> calls = scheduler_.calls_on(worker);
   for (const EndedCall& ended : scheduler_.worker_lost(worker, loss, now, decisions_)) {

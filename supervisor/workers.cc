@@ -41,6 +41,10 @@ constexpr std::uint64_t kIdlePhases = 16;
 // For what a call's use of memory is told by, which is not looked at more often than this.
 constexpr milliseconds kMemoryFresh{10};
 
+// An honest worker's load ends at its stretch budget, which counts CPU time; this is by the clock, for one that hides
+// that it does nothing.
+constexpr std::chrono::minutes kLongestLoad{2};
+
 // For a fresh look at memories, of which one takes some tenths of a millisecond: while it goes on nothing else is done.
 constexpr milliseconds kMemoryRefresh{3};
 // Who was looked at so lately is not looked at again.
@@ -108,6 +112,7 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   entry.process->send(request);
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
+  entry.load_sent_at = Clock::now();
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);
   entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
@@ -263,6 +268,12 @@ void Workers::note_idleness(Entry& entry, const StretchView& view, bool used_cpu
 }
 
 void Workers::look(Entry& entry, Clock::time_point now) {
+  if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
+    begin_end(entry, EndCause::protocol_violation, CallId{});
+    entry.detail = "it neither loaded its module nor said why it could not";
+    owner_.worker_stopping(entry.process->id());
+    return entry.process->kill();
+  }
   const StretchView view = entry.process->stretch();
   const bool is_idle = looks_idle(entry, view);
   if (is_idle && view.count == entry.idle_stretches && now < entry.idle_until) {

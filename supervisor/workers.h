@@ -105,6 +105,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Limits limits;                           // once it has a module
     StretchWatch watch{{}};
     enum class Load { none, sent, done } load = Load::none;
+    Clock::time_point load_sent_at{};
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
     std::uint64_t metered_in_turn = 0;

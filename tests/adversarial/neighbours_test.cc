@@ -104,7 +104,8 @@ TEST_CASE("a call is cancelled for which a worker drains that dies in the same m
     const auto first_in_line = calls.start({"waiting", "ping"});
     client.run_once(milliseconds(20));
     REQUIRE(workers_become(observer, [](const auto& all) {
-      return std::any_of(all.begin(), all.end(), [](const auto& one) { return one.state == ipc::WorkerState::draining; });
+      return std::any_of(all.begin(), all.end(),
+                         [](const auto& one) { return one.state == ipc::WorkerState::draining; });
     }));
     const auto second_in_line = calls.start({"dying", "hold"});
     client.run_once(milliseconds(10));

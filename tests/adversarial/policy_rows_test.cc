@@ -89,8 +89,7 @@ TEST_CASE("without any one row of the table something breaks, and with all of th
       const std::string complaint = Lacking(profile, row).complaint();
       CAPTURE(complaint);
       const bool names_the_call = contains(complaint, fmt::format("the system call {},", system_call));
-      CHECK((names_the_call || complaint == "no worker can be started" ||
-             complaint == "loops: nobody can say where"));
+      CHECK((names_the_call || complaint == "no worker can be started" || complaint == "loops: nobody can say where"));
     }
   }
 }

@@ -20,7 +20,8 @@ constexpr std::size_t kLanes = 4;
 constexpr std::size_t kStandby = 4;
 
 DaemonOptions daemon_options(std::vector<std::string> flags, std::vector<Module> modules) {
-  flags.insert(flags.begin(), {"--standby", std::to_string(kStandby), "--standby-max", std::to_string(kStandby), "--log-level", "error"});
+  flags.insert(flags.begin(), {"--standby", std::to_string(kStandby), "--standby-max", std::to_string(kStandby),
+                               "--log-level", "error"});
   DaemonOptions options = under_attack(std::move(flags));
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     options.modules.push_back({fmt::format("attacker{}", lane), options.modules.front().code});

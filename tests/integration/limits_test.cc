@@ -186,7 +186,9 @@ TEST_CASE("a call that is cancelled while it is on the CPU is answered at once, 
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
 }
 
-TEST_CASE("a cancelled call that stays on the CPU is stopped after the grace, whatever its stretch budget, and blocks nobody") {
+TEST_CASE(
+    "a cancelled call that stays on the CPU is stopped after the grace, whatever its stretch budget, and blocks "
+    "nobody") {
   for (const std::string function : {"spin", "spinLater"}) {
     CAPTURE(function);
     Daemon daemon({.modules = {{"spinner", R"js(

@@ -122,7 +122,8 @@ void Simulation::carry_out(const LoadModule& load) {
     if (id == load.module || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
     require(module.claim_is_first, "a module gets a further worker only when every module that claims one has one");
     // Who has no place yet has only just claimed.
-    require(other.place == 0 || (module.place != 0 && other.place >= module.place), "claims are served first come, first served");
+    require(other.place == 0 || (module.place != 0 && other.place >= module.place),
+            "claims are served first come, first served");
   }
   Worker& worker = found->second;
   worker.phase = WorkerPhase::loading;
@@ -220,7 +221,8 @@ void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) co
   require(kill.idle_for >= load_time(*victim.module) || victim.slice_end <= now_,
           "a worker that is idle for less time than it took to load is not evicted before its slice is over");
   const auto loss = [&](const Worker& worker) {
-    const auto load = std::max<Duration>(modules_.at(*worker.module).load_time.value().value_or(kLeastLoadTime), kQuickLoad);
+    const auto load =
+        std::max<Duration>(modules_.at(*worker.module).load_time.value().value_or(kLeastLoadTime), kQuickLoad);
     return static_cast<double>(load.count()) / static_cast<double>((now_ - worker.idle_since).count() + 1);
   };
   for (const auto& [id, other] : workers_) {
