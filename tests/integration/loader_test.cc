@@ -469,12 +469,12 @@ TEST_CASE("a loader's code that is asked for at a time is kept only as far as th
     pool.calls.start({.module = fmt::format("large{}", i), .function = "ping", .timeout = std::chrono::hours(1)});
   }
   pool.client.run_once(milliseconds(0));
-  pool.serve_until([&] { return pool.calls.count("load_failed") > 0; });
-  const std::size_t refused = pool.calls.count("load_failed");
+  pool.serve_until([&] { return pool.calls.count("overloaded") > 0; });
+  const std::size_t refused = pool.calls.count("overloaded");
   CHECK(refused <= 2);
   pool.calls.cancel(0);
   pool.serve_until([&] { return pool.calls.order().size() == pool.calls.size(); });
-  CHECK(pool.calls.count("result") == FullPool::kTooMany - pool.calls.count("load_failed"));
+  CHECK(pool.calls.count("result") == FullPool::kTooMany - pool.calls.count("overloaded"));
   pool.daemon.stop();
 }
 
