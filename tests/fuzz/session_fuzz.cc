@@ -209,7 +209,7 @@ class World {
     client_.reset(ends[0]);
     supervisor::Connection::Socket socket(io_);
     socket.assign(boost::asio::local::stream_protocol(), ends[1]);
-    owner_.session = std::make_shared<ClientSession>(ClientId{1}, turn_, std::move(socket), owner_);
+    owner_.session = std::make_shared<ClientSession>(supervisor::ClientId{1}, turn_, std::move(socket), owner_);
     session_ = owner_.session;
     owner_.session->start();
   }
