@@ -1,8 +1,17 @@
 #include "ipc/error.h"
 
 #include <array>
+#include <utility>
 
 namespace holdfast::ipc {
+
+Error make_error(ErrorCode code, std::string message, Executed executed) {
+  Error error;
+  error.code = code;
+  error.message = std::move(message);
+  error.executed = executed;
+  return error;
+}
 
 std::string_view to_string(ErrorCode code) {
   static constexpr std::array<std::string_view, kErrorCodeCount> kNames = {

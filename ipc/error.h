@@ -43,6 +43,8 @@ struct Error {
   std::chrono::milliseconds retry_after{0};
 };
 
+Error make_error(ErrorCode code, std::string message, Executed executed = Executed::no);
+
 // The code's name as users see it, in JSON, logs and docs: "deadline_exceeded".
 std::string_view to_string(ErrorCode code);
 std::string_view to_string(Executed executed);

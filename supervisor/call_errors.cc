@@ -12,14 +12,6 @@ using ipc::ErrorCode;
 using ipc::Executed;
 using std::chrono::milliseconds;
 
-Error make_error(ErrorCode code, std::string message, Executed executed) {
-  Error error;
-  error.code = code;
-  error.message = std::move(message);
-  error.executed = executed;
-  return error;
-}
-
 Error overloaded(std::string message, Duration retry_after) {
   Error error = make_error(ErrorCode::overloaded, std::move(message));
   error.retryable = true;

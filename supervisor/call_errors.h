@@ -1,6 +1,7 @@
 // The errors that the supervisor itself answers calls with, in the words that callers read.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,9 +12,11 @@
 
 namespace holdfast::supervisor {
 
-ipc::Error make_error(ipc::ErrorCode code, std::string message, ipc::Executed executed = ipc::Executed::no);
+// What a caller that met a limit is told to wait where nothing better is known: a few hundred calls are served
+// meanwhile.
+constexpr std::chrono::milliseconds kRetryAfter{100};
 
-ipc::Error overloaded(std::string message, Duration retry_after);
+ipc::Error overloaded(std::string message, Duration retry_after = kRetryAfter);
 
 // For a call that the scheduler refused. `options` are the scheduler's.
 ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options);

@@ -8,6 +8,7 @@
 
 #include "ipc/text.h"
 #include "ipc/units.h"
+#include "supervisor/call_errors.h"
 #include "supervisor/module_source.h"
 
 namespace holdfast::supervisor {
@@ -25,20 +26,6 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 // Answers to calls that were under way when it stopped reading may still come in. A client that lets this much gather
 // is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
 constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
-
-// What a client that met its own limits may wait before it tries again: some calls are served meanwhile.
-constexpr std::chrono::milliseconds kRetryAfter{100};
-
-ipc::Error too_many_calls() {
-  ipc::Error error;
-  error.code = ipc::ErrorCode::overloaded;
-  error.message =
-      "the client has as many calls open as it may have, and cannot be let wait, for it is to load a module; try again "
-      "later";
-  error.retryable = true;
-  error.retry_after = kRetryAfter;
-  return error;
-}
 
 constexpr std::size_t kMaxFileNameBytes = 255;
 constexpr std::size_t kMaxLoadFailureBytes = 1024;
@@ -82,7 +69,10 @@ void ClientSession::handle(const ipc::Frame& frame) {
   if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
     if (open_.contains(call->id))
       return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
-    if (over_call_limits()) return answer(call->id, too_many_calls());
+    if (over_call_limits())
+      return answer(call->id,
+                    overloaded("the client has as many calls open as it may have, and cannot be let wait, for it is to "
+                               "load a module; try again later"));
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);

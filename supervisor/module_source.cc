@@ -13,10 +13,7 @@ namespace holdfast::supervisor {
 namespace {
 
 ipc::Error unusable(const ModuleName& name, const std::string& reason) {
-  ipc::Error error;
-  error.code = ipc::ErrorCode::load_failed;
-  error.message = fmt::format("cannot read module {}: {}", to_string(name), reason);
-  return error;
+  return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot read module {}: {}", to_string(name), reason));
 }
 
 }  // namespace
@@ -42,11 +39,9 @@ bool ModuleSources::contains(const ModuleName& name) const {
 }
 
 ipc::Error ModuleSources::not_found(const ModuleName& name) const {
-  ipc::Error error;
-  error.code = ipc::ErrorCode::not_found;
-  error.message = fmt::format("there is no module {}: no file {}-{}.js in the modules directory", to_string(name),
-                              name.module, name.version);
-  return error;
+  return make_error(ipc::ErrorCode::not_found,
+                    fmt::format("there is no module {}: no file {}-{}.js in the modules directory", to_string(name),
+                                name.module, name.version));
 }
 
 tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name) const {

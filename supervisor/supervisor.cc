@@ -24,8 +24,6 @@ constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
 // To look through all modules takes some milliseconds; while nothing can be forgotten, it is not done for each call.
 constexpr std::chrono::seconds kForgetPause{1};
-// What a caller that met that is told to wait: a few hundred calls are served meanwhile.
-constexpr std::chrono::milliseconds kRetryAfter{100};
 
 // What came out of a call, in bytes: the texts of an error, for it has no payload.
 std::size_t bytes_of(const ipc::Error& error) {
@@ -135,9 +133,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   const std::size_t bytes = request.function.size() + request.payload.size();
   if (held_bytes_ + bytes > kMaxHeldBytes) {
     ++module.counts.refused;
-    refuse(
-        overloaded(fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_)),
-                   kRetryAfter));
+    refuse(overloaded(
+        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_))));
     return forget_if_unused(module);
   }
 
@@ -189,7 +186,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
   if (modules_.size() >= Modules::kMost) forget_idle_modules();
   if (modules_.size() >= Modules::kMost) {
-    return tl::unexpected(overloaded("the supervisor knows as many modules as it can", kRetryAfter));
+    return tl::unexpected(overloaded("the supervisor knows as many modules as it can"));
   }
   const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
   KnownModule& module = modules_.add(name, origin, settings_.of(name));

@@ -137,7 +137,6 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void fetch(KnownModule& module);
   void ask_loader(KnownModule& module);
   void release_source(KnownModule& module);
-  void release_unwanted_sources();
   void source_failed(KnownModule& module, const ipc::Error& error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
   // Whether it is another than was loaded last.

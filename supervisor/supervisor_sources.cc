@@ -16,8 +16,6 @@ using std::chrono::steady_clock;
 
 // Code from loaders, on its way to workers.
 constexpr std::size_t kMaxHeldSourceBytes = std::size_t{256} << 20;
-// What a caller is told to wait when that is reached: some modules are loaded meanwhile.
-constexpr std::chrono::milliseconds kRetryAfter{100};
 
 ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot load {}: {}", to_string(name), reason));
@@ -51,14 +49,6 @@ tl::expected<ModuleSource, ipc::Error> Supervisor::take_source(KnownModule& modu
 void Supervisor::release_source(KnownModule& module) {
   if (module.source) held_source_bytes_ -= module.source->text.size();
   module.source.reset();
-}
-
-// Nobody tells when the calls that a source was fetched for are gone: that is seen when the room is needed.
-void Supervisor::release_unwanted_sources() {
-  const TimePoint now = steady_clock::now();
-  for (const auto& [name, module] : modules_.all()) {
-    if (module->source && !scheduler_.view(module->id, now).claims_slot) release_source(*module);
-  }
 }
 
 void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
@@ -111,12 +101,11 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
 
 void Supervisor::ask_loader(KnownModule& module) {
   release_source(module);
-  if (held_source_bytes_ >= kMaxHeldSourceBytes) release_unwanted_sources();
   if (held_source_bytes_ < kMaxHeldSourceBytes && loaders_.ask(module.id, module.name, steady_clock::now())) {
     return turn_.ensure_end();
   }
   if (!loaders_.empty()) {
-    return source_failed(module, overloaded("too many modules are being loaded; try again later", kRetryAfter));
+    return source_failed(module, overloaded("too many modules are being loaded; try again later"));
   }
   ipc::Error error = load_failure(module.name, "there is no client to load it, and no file");
   error.retryable = true;
@@ -130,7 +119,7 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   const auto* code = std::get_if<ipc::SourceCode>(&outcome);
   if (code != nullptr && held_source_bytes_ + code->text.size() > kMaxHeldSourceBytes) {
     // More was asked for while there was room than there is room for.
-    source_failed(module, overloaded("too much code waits for workers; try again later", kRetryAfter));
+    source_failed(module, overloaded("too much code waits for workers; try again later"));
   } else if (code != nullptr) {
     module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
     held_source_bytes_ += module.source->text.size();

@@ -14,9 +14,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A module may make an error, a stack or a log line as long as it likes; nobody reads more than this.
-constexpr std::size_t kMaxMessageBytes = 8 << 10;
-constexpr std::size_t kMaxStackBytes = 16 << 10;
+// A module may make a log line as long as it likes; nobody reads more than this.
 constexpr std::size_t kMaxLogLineBytes = 8 << 10;
 // Log lines beyond this much unsent output are dropped: answers matter more.
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
@@ -31,14 +29,6 @@ constexpr double kMaxDelayMillis = 2147483647;
 // As Date.now() has it.
 double whole_millis(std::chrono::nanoseconds time) {
   return static_cast<double>(std::chrono::floor<std::chrono::milliseconds>(time).count());
-}
-
-ipc::Error error_of(ipc::ErrorCode code, ipc::Executed executed, std::string message) {
-  ipc::Error error;
-  error.code = code;
-  error.executed = executed;
-  error.message = std::move(message);
-  return error;
 }
 
 }  // namespace
@@ -79,7 +69,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(request.source).data(), v8::NewStringType::kNormal,
                                static_cast<int>(request.source.size()))
            .ToLocal(&text)) {
-    load_failed(error_of(ipc::ErrorCode::load_failed, ipc::Executed::no, "the module's source is too long for V8"));
+    load_failed(make_error(ipc::ErrorCode::load_failed, "the module's source is too long for V8"));
     return false;
   }
 
@@ -108,9 +98,9 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
     return false;
   }
   if (!exported->IsObject()) {
-    load_failed(error_of(ipc::ErrorCode::load_failed, ipc::Executed::no,
-                         fmt::format("module.exports must be an object whose properties are functions, but it is {}",
-                                     to_utf8(exported->TypeOf(isolate_), 32))));
+    load_failed(make_error(ipc::ErrorCode::load_failed,
+                           fmt::format("module.exports must be an object whose properties are functions, but it is {}",
+                                       to_utf8(exported->TypeOf(isolate_), 32))));
     return false;
   }
   exports_.Reset(isolate_, exported.As<v8::Object>());
@@ -120,7 +110,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
 
 void ModuleHost::load_threw(const v8::TryCatch& failure) {
   auto [message, stack] = describe(failure.Exception());
-  ipc::Error error = error_of(ipc::ErrorCode::load_failed, ipc::Executed::no, std::move(message));
+  ipc::Error error = make_error(ipc::ErrorCode::load_failed, std::move(message));
   // A syntax error has no stack: its place is all there is to say where.
   v8::Local<v8::Message> place = failure.Message();
   if (!place.IsEmpty()) {
@@ -143,9 +133,9 @@ void ModuleHost::load_failed(ipc::Error error) { encode(outbox_.buffer(), ipc::L
 void ModuleHost::start(const ipc::WorkerCall& call) {
   const auto now = steady_clock::now();
   if (call.deadline != steady_clock::time_point{} && call.deadline <= now) {
-    return answer_error(call.id, error_of(ipc::ErrorCode::deadline_exceeded, ipc::Executed::no,
-                                          "the call's time was over before its worker came to it: other calls of its "
-                                          "module took too long"));
+    return answer_error(call.id, make_error(ipc::ErrorCode::deadline_exceeded,
+                                            "the call's time was over before its worker came to it: other calls of its "
+                                            "module took too long"));
   }
   page_.last_started.store(call.id, std::memory_order_relaxed);
   const Stretch stretch(page_, call.id, now);
@@ -162,17 +152,17 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
   v8::Local<v8::Function> function;
   if (!find_function(call.function).ToLocal(&function)) {
     if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
-    return answer_error(call.id, error_of(ipc::ErrorCode::not_found, ipc::Executed::no,
-                                          fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
-                                                      module_, version_, call.function, exported_names())));
+    return answer_error(call.id, make_error(ipc::ErrorCode::not_found,
+                                            fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
+                                                        module_, version_, call.function, exported_names())));
   }
   std::vector<v8::Local<v8::Value>> arguments;
   if (!read_arguments(call, arguments)) {
     return answer_error(
         call.id,
-        error_of(ipc::ErrorCode::protocol_error, ipc::Executed::no,
-                 failure.HasCaught() ? "the payload is not JSON: " + describe(failure.Exception()).first
-                                     : "the payload of a call with positional arguments must be a JSON array"));
+        make_error(ipc::ErrorCode::protocol_error,
+                   failure.HasCaught() ? "the payload is not JSON: " + describe(failure.Exception()).first
+                                       : "the payload of a call with positional arguments must be a JSON array"));
   }
   arguments.push_back(make_context(call));
 
@@ -264,8 +254,7 @@ v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
 }
 
 void ModuleHost::spare(std::uint64_t id) {
-  answer_error(id,
-               error_of(ipc::ErrorCode::cancelled, ipc::Executed::no, "the call was cancelled before it was begun"));
+  answer_error(id, make_error(ipc::ErrorCode::cancelled, "the call was cancelled before it was begun"));
 }
 
 void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
@@ -327,118 +316,6 @@ void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> v
   } else {
     answer_exception(id, value);
   }
-}
-
-// --- answers -------------------------------------------------------------------------------------------------------
-
-void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
-  constexpr std::string_view kNull = "null";
-  if (value->IsUndefined()) {
-    open_.erase(id);
-    return ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(kNull), ipc::Encoding::json});
-  }
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::String> json;
-  if (!v8::JSON::Stringify(engine_.context(), value).ToLocal(&json)) return answer_unserializable(id, value, failure);
-  // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
-  // JSON text begins with a bare u.
-  const auto length = static_cast<std::size_t>(json->Utf8Length(isolate_));
-  if (length > max_payload_bytes_) {
-    return answer_error(id, error_of(ipc::ErrorCode::payload_too_large, ipc::Executed::yes,
-                                     fmt::format("the result has {} as JSON; at most {} are allowed",
-                                                 ipc::format_size(length), ipc::format_size(max_payload_bytes_))));
-  }
-  std::string text(length, '\0');
-  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
-  if (text == "undefined") return answer_unserializable(id, value, failure);
-  open_.erase(id);
-  ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(text), ipc::Encoding::json});
-}
-
-void ModuleHost::answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure) {
-  ipc::Error error = error_of(ipc::ErrorCode::not_serializable, ipc::Executed::yes, "");
-  // Unless something inside is found.
-  std::string what =
-      value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(isolate_), 32) : "an object";
-  error.detail = std::string("$");
-  std::string reason;
-  if (failure.HasCaught()) {
-    auto [message, stack] = describe(failure.Exception());
-    reason = " (" + message + ")";
-    error.stack = std::move(stack);
-    failure.Reset();
-    v8::Local<v8::Value> found;
-    if (engine_.runtime()
-            .find_unserializable.Get(isolate_)
-            ->Call(engine_.context(), v8::Undefined(isolate_), 1, &value)
-            .ToLocal(&found) &&
-        found->IsArray()) {
-      v8::Local<v8::Value> part;
-      if (found.As<v8::Array>()->Get(engine_.context(), 0).ToLocal(&part)) error.detail = to_utf8(part, 1024);
-      if (found.As<v8::Array>()->Get(engine_.context(), 1).ToLocal(&part)) what = to_utf8(part, 128);
-    }
-    failure.Reset();
-  }
-  error.message = fmt::format("the result cannot be expressed as JSON: {} is {}{}", error.detail, what, reason);
-  answer_error(id, std::move(error));
-}
-
-void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown) {
-  auto [message, stack] = describe(thrown);
-  ipc::Error error = error_of(ipc::ErrorCode::exception, ipc::Executed::yes, std::move(message));
-  error.stack = std::move(stack);
-  answer_error(id, std::move(error));
-}
-
-void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
-  open_.erase(id);
-  ipc::encode_worker_error(outbox_.buffer(), id, error);
-}
-
-void ModuleHost::answer_cancelled(std::uint64_t id) {
-  answer_error(id, error_of(ipc::ErrorCode::cancelled, ipc::Executed::maybe, "the call was cancelled"));
-}
-
-std::pair<std::string, std::string> ModuleHost::describe(v8::Local<v8::Value> thrown) {
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Value> described, message, stack;
-  if (!engine_.runtime()
-           .describe_error.Get(isolate_)
-           ->Call(context, v8::Undefined(isolate_), 1, &thrown)
-           .ToLocal(&described) ||
-      !described->IsArray() || !described.As<v8::Array>()->Get(context, 0).ToLocal(&message) ||
-      !described.As<v8::Array>()->Get(context, 1).ToLocal(&stack)) {
-    return {"an error that cannot be shown was thrown", ""};
-  }
-  return {to_utf8(message, kMaxMessageBytes), to_utf8(stack, kMaxStackBytes)};
-}
-
-std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {
-  if (value.IsEmpty() || !value->IsString()) return "";
-  std::string text(max_bytes, '\0');
-  int written = value.As<v8::String>()->WriteUtf8(isolate_, text.data(), static_cast<int>(max_bytes), nullptr,
-                                                  v8::String::NO_NULL_TERMINATION | v8::String::REPLACE_INVALID_UTF8);
-  text.resize(static_cast<std::size_t>(written));
-  return text;
-}
-
-std::string ModuleHost::exported_names() {
-  constexpr std::uint32_t kMaxNames = 10;
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Array> names;
-  if (!exports_.Get(isolate_)->GetOwnPropertyNames(context).ToLocal(&names) || names->Length() == 0) return "nothing";
-  std::string list;
-  for (std::uint32_t i = 0; i < names->Length(); ++i) {
-    if (i == kMaxNames) return list + fmt::format(" and {} more", names->Length() - kMaxNames);
-    v8::Local<v8::Value> name;
-    v8::Local<v8::String> text;
-    if (!names->Get(context, i).ToLocal(&name) || !name->ToString(context).ToLocal(&text)) continue;
-    if (!list.empty()) list += ", ";
-    list += to_utf8(text, 64);
-  }
-  return list;
 }
 
 // --- what runs between calls ---------------------------------------------------------------------------------------

@@ -62,10 +62,8 @@ class Lacking {
     if (!client_) return "no worker can be started";
     for (const char* function : kFunctions) {
       // Where workers keep ending before they begin a call, its time is what ends it.
-      const auto answer = call(*client_, {.module = "module",
-                                          .function = function,
-                                          .timeout = std::chrono::seconds(3),
-                                          .version = "1"});
+      const auto answer = call(
+          *client_, {.module = "module", .function = function, .timeout = std::chrono::seconds(3), .version = "1"});
       if (code_of(answer) != "result") return fmt::format("{}: {}", function, outcome(answer));
     }
     const auto stopped = call(*client_, {.module = "module", .function = "loops", .version = "1"});

@@ -1,0 +1,209 @@
+// What the zygotes and the workers say, and what is made of a worker's end.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <utility>
+
+#include "ipc/worker_status.h"
+#include "sandbox/seccomp_policy.h"
+#include "supervisor/workers.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+// Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
+constexpr std::chrono::milliseconds kExitPatience{250};
+
+// Workers cut their lines at 8 kB.
+constexpr std::size_t kMaxLogLineBytes = 16 << 10;
+
+}  // namespace
+
+// --- what the zygote says ------------------------------------------------------------------------------------------
+
+void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
+  if (!entries_.contains(worker)) return;
+  remove_entry(worker);
+  owner_.worker_fork_failed(worker, reason);
+}
+
+void Workers::worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end()) return;
+  found->second.wait_status = wait_status;
+  if (found->second.process) note_cpu_time(found->second, cpu_time);
+  finish_if_ended(worker, found->second);
+}
+
+void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end() || found->second.process) return;
+  const auto fail = [&](const std::string& reason) {
+    remove_entry(worker);
+    owner_.worker_fork_failed(worker, reason);
+  };
+  if (fds.size() != 3) return fail("the zygote sent no descriptors; is the limit of open files reached?");
+  auto page = PageMapping::map(fds[2]);
+  WorkerProcess::Socket socket(io_);
+  boost::system::error_code error;
+  socket.assign(boost::asio::local::stream_protocol(), fds[1].get(), error);
+  if (!error) (void)fds[1].release();
+  if (!page || error) return fail("the zygote sent an unusable page or socket");
+  found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
+                                                          std::move(*page), broker_, *this);
+  found->second.process->start();
+  if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
+  owner_.worker_forked(worker);
+}
+
+void Workers::zygote_replaced() {
+  empty_bytes_ = 0;
+  owner_.zygote_replaced();
+}
+
+void Workers::zygote_failed(const std::string& reason, bool fatal) {
+  turn_.ensure_end();  // when to try again is known now
+  owner_.zygote_failed(reason, fatal);
+}
+
+// What it said before is still in its socket and is heard until that closes.
+void Workers::worker_orphaned(WorkerId worker) {
+  const auto found = entries_.find(worker);
+  if (found == entries_.end() || !found->second.process || found->second.wait_status) return;
+  Entry& entry = found->second;
+  if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
+  entry.process->kill();
+  entry.settle_at = Clock::now();
+  wake_at(worker, entry, *entry.settle_at);
+  turn_.ensure_end();
+}
+
+// --- what workers say ----------------------------------------------------------------------------------------------
+
+void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
+  const WorkerId id = worker.id();
+  Entry& entry = entry_of(id);
+  const bool is_loaded = std::holds_alternative<ipc::Loaded>(message);
+  if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
+    if (entry.load != Entry::Load::done)
+      return worker_broke_protocol(worker, {"an answer before the module was loaded"});
+    const std::uint64_t call = answer->id;
+    if (!owner_.worker_answered(id, std::move(*answer))) {
+      worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
+    }
+  } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
+    if (worker.is_ready() || entry.load == Entry::Load::done)
+      return worker_broke_protocol(worker, {"ready out of place"});
+    worker.set_ready();
+    if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
+      empty_look_ = worker.look_at_memory(Clock::now());
+    }
+    owner_.worker_prepared(id);
+  } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
+    if (entry.load == Entry::Load::none) return worker_broke_protocol(worker, {"a log line before its module"});
+    if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
+    owner_.worker_logged(id, *line);
+  } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
+    if (entry.load != Entry::Load::sent) return worker_broke_protocol(worker, {"word of a load that is not under way"});
+    entry.load = Entry::Load::done;
+    if (is_loaded) {
+      entry.loaded_at = Clock::now();
+      return owner_.worker_loaded(id);
+    }
+    if (!entry.cause) begin_end(entry, EndCause::removed, CallId{});
+    give_time_to_end(entry, Clock::now());
+    owner_.worker_load_failed(id, std::move(failed->error));
+  } else {
+    const auto& stopped = std::get<ipc::Stopped>(message);
+    entry.said_reason = stopped.reason;
+    entry.said_call = CallId{stopped.call};
+    entry.stack = stopped.stack;
+    entry.detail = stopped.detail;
+    worker.kill();  // it is ending anyway
+  }
+}
+
+void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) {
+  Entry& entry = entry_of(worker.id());
+  if (!entry.cause) {
+    begin_end(entry, EndCause::protocol_violation, CallId{worker.stretch().running});
+    entry.detail = violation.message;
+  }
+  worker.kill();
+  worker.close();
+  worker_hung_up(worker);
+}
+
+void Workers::worker_hung_up(WorkerProcess& worker) {
+  Entry& entry = entry_of(worker.id());
+  if (entry.hung_up) return;
+  read_meter(entry);
+  entry.hung_up = true;
+  worker.kill();  // whatever it is still up to
+  entry.kill_at.reset();
+  entry.look_at.reset();
+  if (!entry.settle_at) entry.settle_at = Clock::now() + kExitPatience;
+  wake_at(worker.id(), entry, *entry.settle_at);
+  turn_.ensure_end();
+  finish_if_ended(worker.id(), entry);
+}
+
+// --- the end of a worker -------------------------------------------------------------------------------------------
+
+void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
+  const bool settled = entry.wait_status || (entry.settle_at && *entry.settle_at <= Clock::now());
+  if (!entry.hung_up || !settled || std::exchange(entry.ended, true)) return;
+  owner_.worker_ended(worker, explain(entry));
+  remove_entry(worker);
+}
+
+WorkerEnd Workers::explain(const Entry& entry) const {
+  WorkerEnd end;
+  end.started = entry.process->calls_started();
+  end.stack = entry.stack;
+  end.detail = entry.detail;
+  end.wait_status = entry.wait_status.value_or(0);
+  const StretchView at_end = entry.process->stretch();
+  if (entry.cause) {
+    end.cause = *entry.cause;
+    end.running = entry.guilty;
+    end.guilty = entry.said_call == CallId{} ? entry.guilty : entry.said_call;
+    end.while_loading = entry.guilty_loading;
+    return end;
+  }
+  end.running = CallId{at_end.running};
+  end.guilty = entry.said_call == CallId{} ? end.running : entry.said_call;
+  end.while_loading = entry.load == Entry::Load::sent && at_end.running == ipc::SharedPage::kLoading;
+  const auto refused = entry.process->refused_system_call();
+  const bool exited = WIFEXITED(end.wait_status);
+  const int status = WEXITSTATUS(end.wait_status);
+  if (exited && status == ipc::kLockFailedStatus && entry.load == Entry::Load::none) {
+    end.cause = EndCause::lock_failed;
+  } else if (entry.said_reason == ipc::StopReason::out_of_memory) {
+    end.cause = EndCause::out_of_memory;
+  } else if (entry.said_reason == ipc::StopReason::fatal) {
+    end.cause = EndCause::fatal;
+  } else if (refused && exited && status == ipc::kRefusedSystemCallStatus) {
+    end.cause = EndCause::sandbox_violation;
+    end.detail = sandbox::syscall_name(*refused);
+  } else if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGSYS) {
+    end.cause = EndCause::sandbox_violation;
+    end.detail = "of another architecture";
+  } else {
+    end.cause = EndCause::crashed;
+    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL && entry.worn_out) {
+      end.cause = EndCause::worn_out;  // the kernel's: RLIMIT_CPU
+      return end;
+    }
+    // A worker cannot send signals: this one came from outside, and no call is to blame.
+    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
+      end.from_outside = true;
+      end.guilty = end.running = CallId{};
+      end.while_loading = false;
+    }
+  }
+  return end;
+}
+
+}  // namespace holdfast::supervisor
