@@ -42,6 +42,17 @@ constexpr std::uint64_t kAccountHeadroom = std::uint64_t{32} << 20;
 // and does not use.
 constexpr std::uint64_t kAccountReserve = std::uint64_t{24} << 20;
 
+// A text of the program's own, for V8 to read where it is; so it takes no room on the heap, and none in any worker.
+class StaticText final : public v8::String::ExternalOneByteStringResource {
+ public:
+  explicit StaticText(std::string_view text) : text_(text) {}
+  const char* data() const override { return text_.data(); }
+  size_t length() const override { return text_.size(); }
+
+ private:
+  const std::string_view text_;
+};
+
 [[noreturn]] void runtime_failed(const char* what, v8::Isolate* isolate, v8::TryCatch& failure) {
   v8::String::Utf8Value text(isolate, failure.Exception());
   std::fprintf(stderr, "holdfast-worker: the runtime's %s failed: %s\n", what, *text ? *text : "?");
@@ -125,7 +136,9 @@ void Engine::evaluate_runtime() {
   v8::TryCatch failure(isolate_);
   for (const RuntimeSource& source : runtime_sources()) {
     v8::ScriptOrigin origin(isolate_, string(source.name));
-    v8::ScriptCompiler::Source script(string(source.text), origin);
+    // V8 owns it.
+    const auto text = v8::String::NewExternalOneByte(isolate_, new StaticText(source.text)).ToLocalChecked();
+    v8::ScriptCompiler::Source script(text, origin);
     v8::Local<v8::String> parameters[] = {string("host"), string("runtime")};
     v8::Local<v8::Value> arguments[] = {host, runtime};
     v8::Local<v8::Function> body;

@@ -1,0 +1,5 @@
+// Streams Standard.
+import * as streams from 'web-streams-polyfill';
+import { defineGlobals } from './globals.js';
+
+defineGlobals(streams);
