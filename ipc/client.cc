@@ -21,6 +21,9 @@ constexpr milliseconds kForever = std::chrono::hours(365 * 24);
 
 Clock::time_point after(milliseconds timeout) { return Clock::now() + std::min(timeout, kForever); }
 
+// Of a stream whose caller asks for no other.
+constexpr std::uint32_t kStreamWindowBytes = std::uint32_t{256} << 10;
+
 // Bounds what would wait for the other side to take something, connect(2) included (socket(7)).
 void set_send_timeout(const UniqueFd& socket, milliseconds timeout) {
   // A zero would mean none.
@@ -50,10 +53,12 @@ Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
                .detail = {}};
 }
 
+Result to_result(const ResultView& view) { return {std::string(as_text(view.payload)), view.encoding}; }
+
 Answer to_answer(AnswerView view) {
   Answer answer;
   if (auto* result = std::get_if<ResultView>(&view.outcome)) {
-    answer = Result{std::string(as_text(result->payload)), result->encoding};
+    answer = to_result(*result);
   } else {
     answer = tl::unexpected(std::move(std::get<Error>(view.outcome)));
   }
@@ -129,22 +134,30 @@ tl::expected<void, ConnectError> Client::exchange_hellos(const ClientOptions& op
   return {};
 }
 
-std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler) {
+std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, ChunkHandler on_chunk) {
   const std::uint64_t id = next_id_++;
   if (!connected()) {
-    answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
+    answered(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
     return id;
   }
   if (request.payload.size() > server_.max_payload_bytes) {
     // Sent, it could be more than a frame may have, and end the session with all its calls.
-    answered_.emplace_back(std::move(handler),
-                           tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
+    answered(std::move(handler),
+             tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
     return id;
   }
   CallRequest numbered = request;
   numbered.id = id;
+  OpenCall& open = open_[id];
+  open.on_answer = std::move(handler);
+  if (on_chunk) {
+    if (numbered.stream_window_bytes == 0) numbered.stream_window_bytes = kStreamWindowBytes;
+    open.window_bytes = std::min(numbered.stream_window_bytes, kMaxStreamWindowBytes);
+    open.on_chunk = std::make_shared<ChunkHandler>(std::move(on_chunk));
+  } else {
+    numbered.stream_window_bytes = 0;
+  }
   encode(out_, numbered);
-  open_.emplace(id, std::move(handler));
   return id;
 }
 
@@ -152,16 +165,16 @@ void Client::cancel(std::uint64_t id) {
   if (connected() && open_.contains(id)) encode(out_, CancelRequest{id});
 }
 
-Answer Client::call(const CallRequest& request) {
+Answer Client::call(const CallRequest& request, ChunkHandler on_chunk) {
   std::optional<Answer> answer;
-  start(request, [&](Answer arrived) { answer = std::move(arrived); });
+  start(request, [&](Answer arrived) { answer = std::move(arrived); }, std::move(on_chunk));
   while (!answer) run_once();
   return std::move(*answer);
 }
 
 std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   if (connected()) flush();
-  if (answered_.empty() && wanted_.empty() && connected() && wait_for_socket(timeout)) {
+  if (arrived_.empty() && wanted_.empty() && connected() && wait_for_socket(timeout)) {
     flush();
     if (connected()) receive();
   }
@@ -289,8 +302,14 @@ void Client::handle(ServerMessage message) {
   if (auto* answer = std::get_if<AnswerView>(&message)) {
     const auto open = open_.find(answer->id);
     if (open == open_.end()) return lose_connection(fmt::format("an answer to call {}, which is not open", answer->id));
-    answered_.emplace_back(std::move(open->second), to_answer(std::move(*answer)));
+    answered(std::move(open->second.on_answer), to_answer(std::move(*answer)));
     open_.erase(open);
+  } else if (auto* chunk = std::get_if<ChunkView>(&message)) {
+    const auto open = open_.find(chunk->call);
+    if (open == open_.end() || !open->second.on_chunk) {
+      return lose_connection(fmt::format("a chunk for call {}, which takes no stream", chunk->call));
+    }
+    arrived_.push_back(Chunk{chunk->call, open->second.on_chunk, to_result(chunk->value)});
   } else if (auto* hello = std::get_if<ServerHello>(&message)) {
     if (hello_received_) return lose_connection("a second hello");
     server_ = std::move(*hello);
@@ -311,12 +330,14 @@ void Client::handle(ServerMessage message) {
 }
 
 std::size_t Client::deliver() {
-  // Handlers may start calls, whose failure at once adds to the list.
-  auto answered = std::move(answered_);
-  answered_.clear();
-  for (auto& [handler, answer] : answered) handler(std::move(answer));
-  std::size_t count = answered.size();
-  // One by one: a handler that waits for a call may be waiting for one of the others.
+  // One by one: a handler that waits for a call may be waiting for one of the others. Handlers may also start calls,
+  // whose failure at once adds to the list; that is for the next time.
+  std::size_t count = 0;
+  for (std::size_t left = arrived_.size(); left > 0 && !arrived_.empty(); --left, ++count) {
+    auto what = std::move(arrived_.front());
+    arrived_.pop_front();
+    std::visit([this](auto arrived) { deliver(std::move(arrived)); }, std::move(what));
+  }
   for (; !wanted_.empty(); ++count) {
     const SourceWanted wanted = std::move(wanted_.front());
     wanted_.pop_front();
@@ -326,12 +347,38 @@ std::size_t Client::deliver() {
   return count;
 }
 
+void Client::answered(AnswerHandler handler, Answer answer) {
+  arrived_.push_back(Answered{std::move(handler), std::move(answer)});
+  ++answers_waiting_;
+}
+
+void Client::deliver(Answered answered) {
+  --answers_waiting_;
+  answered.handler(std::move(answered.answer));
+}
+
+void Client::deliver(Chunk chunk) {
+  const std::size_t bytes = chunk.value.payload.size();
+  (*chunk.handler)(std::move(chunk.value));
+  grant(chunk.call, bytes);
+}
+
+// Not for each chunk, of which there may be many small ones: whenever half of the window was taken.
+void Client::grant(std::uint64_t call, std::size_t taken_bytes) {
+  const auto open = open_.find(call);
+  if (open == open_.end() || !connected()) return;
+  OpenCall& stream = open->second;
+  stream.taken_bytes += chunk_cost(taken_bytes);
+  if (stream.taken_bytes < stream.window_bytes / 2) return;
+  encode(out_, StreamGrant{call, std::exchange(stream.taken_bytes, 0)});
+}
+
 void Client::lose_connection(std::string reason) {
   lost_because_ = std::move(reason);
   socket_.reset();
   out_ = OutputBuffer();
-  for (auto& [id, handler] : open_) {
-    answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
+  for (auto& [id, call] : open_) {
+    answered(std::move(call.on_answer), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
   }
   open_.clear();
   wanted_.clear();

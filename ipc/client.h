@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
@@ -55,6 +56,9 @@ class Answer : public tl::expected<Result, Error> {
 };
 using AnswerHandler = std::function<void(Answer)>;
 
+// Takes one value of the stream that a function returned.
+using ChunkHandler = std::function<void(Result)>;
+
 // What a loader gives for a module: its code, or why there is none.
 struct LoadedSource {
   std::string text;       // one JavaScript file in UTF-8
@@ -85,14 +89,20 @@ class Client {
   // What the supervisor said of itself and its limits.
   const ServerHello& server() const { return server_; }
 
-  // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored.
-  Answer call(const CallRequest& request);
+  // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored. For
+  // `on_chunk` see start().
+  Answer call(const CallRequest& request, ChunkHandler on_chunk = nullptr);
 
   // Starts a call and returns its id. `handler` is run exactly once, by run_once() or what waits (call(),
   // list_workers(), stats()), never from here; it must not throw. Never blocks: what the socket does not take at once
   // is kept, see unsent_bytes(). Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond
   // server().max_payload_bytes is not sent; its answer is `payload_too_large`.
-  std::uint64_t start(const CallRequest& request, AnswerHandler handler);
+  //
+  // With `on_chunk` the call takes a stream: it is run for each value that the function yields, in order, before
+  // `handler`, under the same rules. What it has taken is granted anew, so that a client which does not come to
+  // run_once() holds the function up; of the stream's values at most request.stream_window_bytes, 0: 256 KiB, and one
+  // chunk more wait here meanwhile. Without it, request.stream_window_bytes is ignored.
+  std::uint64_t start(const CallRequest& request, AnswerHandler handler, ChunkHandler on_chunk = nullptr);
 
   // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
   // answer that was on its way.
@@ -122,7 +132,7 @@ class Client {
   void give_source(std::uint64_t id, const LoadOutcome& outcome);
 
   // Calls whose handler is still to be run.
-  std::size_t open_calls() const { return open_.size() + answered_.size(); }
+  std::size_t open_calls() const { return open_.size() + answers_waiting_; }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
   // False once the connection is lost.
   bool connected() const { return static_cast<bool>(socket_); }
@@ -137,6 +147,22 @@ class Client {
   // Takes the client as an argument, for it may have been moved since.
   using Loader = std::function<void(Client&, std::uint64_t id, const ModuleName&)>;
 
+  struct OpenCall {
+    AnswerHandler on_answer;
+    std::shared_ptr<ChunkHandler> on_chunk;  // null: it takes no stream
+    std::uint32_t window_bytes = 0;
+    std::uint64_t taken_bytes = 0;  // by its handler, and not granted yet
+  };
+  struct Answered {
+    AnswerHandler handler;
+    Answer answer;
+  };
+  struct Chunk {
+    std::uint64_t call;
+    std::shared_ptr<ChunkHandler> handler;
+    Result value;
+  };
+
   explicit Client(UniqueFd socket);
 
   static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
@@ -148,7 +174,11 @@ class Client {
   // False if nothing had arrived.
   bool receive();
   std::size_t deliver();
+  void deliver(Answered answered);
+  void deliver(Chunk chunk);
   void handle(ServerMessage message);
+  void answered(AnswerHandler handler, Answer answer);
+  void grant(std::uint64_t call, std::size_t taken_bytes);
   tl::expected<void, Error> register_as(Loader loader, std::chrono::nanoseconds timeout);
   template <typename Request, typename Reply>
   tl::expected<Reply, Error> ask(Request request, Asked<Reply>& asked);
@@ -162,8 +192,9 @@ class Client {
   ServerHello server_;
   bool hello_received_ = false;
   std::uint64_t next_id_ = 1;
-  std::unordered_map<std::uint64_t, AnswerHandler> open_;
-  std::vector<std::pair<AnswerHandler, Answer>> answered_;  // not yet handed to their handlers
+  std::unordered_map<std::uint64_t, OpenCall> open_;
+  std::deque<std::variant<Answered, Chunk>> arrived_;  // not yet handed to their handlers
+  std::size_t answers_waiting_ = 0;                    // among them
   Asked<WorkerList> lists_;
   Asked<Stats> stats_;
   Asked<LoaderRegistered> registrations_;

@@ -53,6 +53,10 @@ tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader fr
   call.arguments = *arguments;
   call.timeout = read_timeout(from.getTimeoutNanos());
   call.idempotent = from.getIdempotent();
+  auto result = checked_enum<ResultEncoding>(from.getResultEncoding(), kResultEncodingCount, "result encoding");
+  if (!result) return tl::unexpected(result.error());
+  call.result_encoding = *result;
+  call.stream_window_bytes = std::min(from.getStreamWindowBytes(), kMaxStreamWindowBytes);
   return call;
 }
 
@@ -86,6 +90,11 @@ std::string_view to_string(WorkerState state) {
   static constexpr std::array<std::string_view, kWorkerStateCount> kNames = {"starting", "standby", "loading",
                                                                              "idle",     "busy",    "draining"};
   return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string_view to_string(Encoding encoding) {
+  static constexpr std::array<std::string_view, kEncodingCount> kNames = {"json", "bytes", "structured"};
+  return kNames[static_cast<std::size_t>(encoding)];
 }
 
 void write_error(wire::Error::Builder to, const Error& error) {
@@ -133,6 +142,18 @@ tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader fro
   return tl::unexpected(ProtocolViolation{"an answer of an unknown kind"});
 }
 
+void write_chunk(wire::Chunk::Builder to, const ChunkView& chunk) {
+  to.setCall(chunk.call);
+  to.setPayload(to_data(chunk.value.payload));
+  to.setEncoding(static_cast<wire::Encoding>(chunk.value.encoding));
+}
+
+tl::expected<ChunkView, ProtocolViolation> read_chunk(wire::Chunk::Reader from) {
+  auto encoding = checked_enum<Encoding>(from.getEncoding(), kEncodingCount, "encoding of a chunk");
+  if (!encoding) return tl::unexpected(encoding.error());
+  return ChunkView{from.getCall(), {view(from.getPayload()), *encoding}};
+}
+
 void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result) {
   to.setId(id);
   to.initResult().setPayload(to_data(result.payload));
@@ -161,6 +182,8 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
         if (!source) return tl::unexpected(source.error());
         return *source;
       }
+      case wire::ClientMessage::GRANT:
+        return StreamGrant{message.getGrant().getCall(), message.getGrant().getBytes()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -201,6 +224,11 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         if (!wanted) return tl::unexpected(wanted.error());
         return std::move(*wanted);
       }
+      case wire::ServerMessage::CHUNK: {
+        auto chunk = read_chunk(message.getChunk());
+        if (!chunk) return tl::unexpected(chunk.error());
+        return *chunk;
+      }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -228,11 +256,21 @@ void encode(OutputBuffer& out, const CallRequest& call) {
     to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
     to.setTimeoutNanos(static_cast<std::uint64_t>(call.timeout.count()));
     to.setIdempotent(call.idempotent);
+    to.setResultEncoding(static_cast<wire::ResultEncoding>(call.result_encoding));
+    to.setStreamWindowBytes(call.stream_window_bytes);
   });
 }
 
 void encode(OutputBuffer& out, const CancelRequest& cancel) {
   write_message<wire::ClientMessage>(out, 0, [&](auto root) { root.setCancel(cancel.id); });
+}
+
+void encode(OutputBuffer& out, const StreamGrant& grant) {
+  write_message<wire::ClientMessage>(out, 0, [&](auto root) {
+    auto to = root.initGrant();
+    to.setCall(grant.call);
+    to.setBytes(grant.bytes);
+  });
 }
 
 void encode(OutputBuffer& out, const ListWorkersRequest& list) {
@@ -295,6 +333,11 @@ void encode(OutputBuffer& out, const WorkerList& list) {
       items[i].setCpuNanos(as_nanos(info.cpu));
     }
   });
+}
+
+void encode(OutputBuffer& out, const ChunkView& chunk) {
+  write_message<wire::ServerMessage>(out, words_for(chunk.value.payload.size()),
+                                     [&](auto root) { write_chunk(root.initChunk(), chunk); });
 }
 
 void encode(OutputBuffer& out, const ProtocolViolation& violation) {

@@ -29,8 +29,16 @@ using Bytes = std::span<const std::byte>;
 inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-enum class Encoding : std::uint16_t { json };
+enum class Encoding : std::uint16_t { json, bytes, structured };
+std::string_view to_string(Encoding encoding);
+enum class ResultEncoding : std::uint16_t { automatic, json, bytes, structured };
 enum class ArgumentStyle : std::uint16_t { single, positional };
+
+// What of a stream may be on its way to a client that has granted nothing.
+constexpr std::uint32_t kMaxStreamWindowBytes = std::uint32_t{1} << 20;
+
+// What a chunk takes off a stream's window.
+constexpr std::uint64_t chunk_cost(std::size_t payload_bytes) { return payload_bytes + 128; }
 
 // --- client to supervisor ------------------------------------------------------------------------------------------
 
@@ -49,10 +57,17 @@ struct CallRequest {
   ArgumentStyle arguments = ArgumentStyle::single;
   std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default; never negative
   bool idempotent = false;
+  ResultEncoding result_encoding = ResultEncoding::automatic;
+  std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
 };
 
 struct CancelRequest {
   std::uint64_t id = 0;
+};
+
+struct StreamGrant {
+  std::uint64_t call = 0;
+  std::uint64_t bytes = 0;
 };
 
 struct ListWorkersRequest {
@@ -85,7 +100,7 @@ struct SourceReply {
 };
 
 using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest,
-                                   RegisterLoaderRequest, SourceReply>;
+                                   RegisterLoaderRequest, SourceReply, StreamGrant>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -96,6 +111,7 @@ void encode(OutputBuffer& out, const ListWorkersRequest& list);
 void encode(OutputBuffer& out, const StatsRequest& request);
 void encode(OutputBuffer& out, const RegisterLoaderRequest& request);
 void encode(OutputBuffer& out, const SourceReply& source);
+void encode(OutputBuffer& out, const StreamGrant& grant);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -111,6 +127,11 @@ struct ServerHello {
 struct ResultView {
   Bytes payload;
   Encoding encoding = Encoding::json;
+};
+
+struct ChunkView {
+  std::uint64_t call = 0;
+  ResultView value;
 };
 
 // What a call took; protocol.capnp says what each means. All 0 where it never got to a worker.
@@ -169,7 +190,7 @@ struct SourceWanted {
 constexpr std::size_t kMaxModulesListed = 16384;
 
 using ServerMessage =
-    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted>;
+    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted, ChunkView>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -182,5 +203,6 @@ void encode(OutputBuffer& out, const ProtocolViolation& violation);
 void encode(OutputBuffer& out, const Stats& stats);
 void encode(OutputBuffer& out, const LoaderRegistered& registered);
 void encode(OutputBuffer& out, const SourceWanted& wanted);
+void encode(OutputBuffer& out, const ChunkView& chunk);
 
 }  // namespace holdfast::ipc

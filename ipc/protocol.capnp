@@ -7,7 +7,8 @@
 # A session:
 #   1. The client sends `hello`. The supervisor answers `hello`, or `protocolError` and closes.
 #   2. The client sends any number of `call`, `cancel`, `listWorkers` and `stats`, without waiting for answers.
-#   3. The supervisor sends exactly one `answer` for each call, in any order.
+#   3. The supervisor sends exactly one `answer` for each call, in any order; before it, the call's `chunk`s, if the
+#      client takes a stream.
 #   4. Either side closes the socket. Calls of a client that left are cancelled.
 #
 # A client with the right to do so may load modules: after `registerLoader` the supervisor sends it `sourceWanted` for
@@ -41,6 +42,8 @@ struct ClientMessage {
     # Offers to load modules, from now until the session's end. Sent again, it sets another timeout.
     source @6 :Source;
     # In answer to `sourceWanted`.
+    grant @7 :Grant;
+    # More of a stream may come.
   }
 }
 
@@ -57,6 +60,8 @@ struct ServerMessage {
     # Once for each `registerLoader`.
     sourceWanted @6 :SourceWanted;
     # Only after `loaderRegistered.ok`.
+    chunk @7 :Chunk;
+    # Only for calls with a `streamWindowBytes`, and only before their answer.
   }
 }
 
@@ -85,6 +90,20 @@ enum Encoding {
   # How a payload's bytes are to be read. The supervisor never looks inside.
   json @0;
   # One JSON text (RFC 8259) in UTF-8. An empty payload stands for `null`.
+  bytes @1;
+  # As they are: the function gets a Uint8Array, and returns an ArrayBuffer or a view of one.
+  structured @2;
+  # What V8's ValueSerializer writes (HTML Standard, 2.7, StructuredSerialize): Map, Set, Date, BigInt, typed arrays,
+  # Error, cycles. In a file of Node.js: v8.serialize().
+}
+
+enum ResultEncoding {
+  # What a result is to be expressed in.
+  auto @0;
+  # An ArrayBuffer or a view of one as `bytes`; anything else as `structured` if the payload came so, else as `json`.
+  json @1;
+  bytes @2;
+  structured @3;
 }
 
 enum ArgumentStyle {
@@ -92,7 +111,7 @@ enum ArgumentStyle {
   single @0;
   # f(payload, context)
   positional @1;
-  # The payload is a JSON array: f(...payload, context)
+  # The payload is an array, as `json` or `structured`: f(...payload, context)
 }
 
 struct Call {
@@ -111,7 +130,31 @@ struct Call {
   # the supervisor allows is cut to that.
   idempotent @8 :Bool;
   # The caller says that running it twice does no harm: when its worker dies through no fault of the call, it is run
-  # again elsewhere within its deadline, at most as often as the operator allows (max_retries).
+  # again elsewhere within its deadline, at most as often as the operator allows (max_retries), unless some of its
+  # stream was sent already.
+  resultEncoding @9 :ResultEncoding;
+  # Of each chunk, too.
+  streamWindowBytes @10 :UInt32;
+  # The client takes a stream, and so much of it without having granted more: chunks are sent while what they cost is
+  # less than this and what was granted together, so that the last of them may go beyond. A chunk costs the bytes of
+  # its payload and 128 more. More than 1 MiB is cut to that. 0: a function that returns an async iterable is answered
+  # `notSerializable`.
+}
+
+struct Grant {
+  # The client has taken chunks of an open call, and will take as much again.
+  call @0 :UInt64;
+  # An id that is not open is ignored: its answer may have crossed this message.
+  bytes @1 :UInt64;
+  # What they cost. More than was sent and not granted since counts as that.
+}
+
+struct Chunk {
+  # One value of the async iterable that a function returned. The stream's end is the call's answer: what an async
+  # generator returned, or why it failed.
+  call @0 :UInt64;
+  payload @1 :Data;
+  encoding @2 :Encoding;
 }
 
 struct Answer {

@@ -51,7 +51,8 @@ tl::expected<To, ProtocolViolation> checked_enum(From value, std::uint16_t count
   return static_cast<To>(number);
 }
 
-constexpr std::uint16_t kEncodingCount = 1;
+constexpr std::uint16_t kEncodingCount = 3;
+constexpr std::uint16_t kResultEncodingCount = 4;
 constexpr std::uint16_t kArgumentStyleCount = 2;
 
 // Calls `decode(root)` on the frame's message. The traversal limit is a small multiple of the frame's own size, so
@@ -107,5 +108,7 @@ tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);
 void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result);
 // All but its usage, which only the supervisor's word counts for.
 tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader from);
+void write_chunk(wire::Chunk::Builder to, const ChunkView& chunk);
+tl::expected<ChunkView, ProtocolViolation> read_chunk(wire::Chunk::Reader from);
 
 }  // namespace holdfast::ipc

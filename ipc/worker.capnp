@@ -53,6 +53,7 @@ struct WorkerRequest {
     # The first message, sent once.
     call @1 :WorkerCall;
     cancel @2 :Cancel;
+    grant @3 :Protocol.Grant;
   }
 }
 
@@ -86,6 +87,8 @@ struct Load {
   # Whether eval, new Function and the like make code.
   tag @8 :UInt64;
   # Random, this worker's own. With a call's id it makes the requestId that functions and the log show.
+  lenientResults @9 :Bool;
+  # Whether what JSON would lose or change in a result is let pass.
 }
 
 struct WorkerCall {
@@ -97,6 +100,8 @@ struct WorkerCall {
   arguments @4 :Protocol.ArgumentStyle;
   deadlineNanos @5 :UInt64;
   # By CLOCK_MONOTONIC; 0: none. A worker that comes to the call later answers `deadlineExceeded` and does not run it.
+  resultEncoding @6 :Protocol.ResultEncoding;
+  streamWindowBytes @7 :UInt32;
 }
 
 struct WorkerMessage {
@@ -112,6 +117,8 @@ struct WorkerMessage {
     ready @5 :Void;
     # At most once, before `loaded`: the worker has done in advance what it could, and waits for its module. One that
     # finds its module waiting already does not say so.
+    chunk @6 :Protocol.Chunk;
+    # Only while the call's window is not used up.
   }
 }
 

@@ -108,7 +108,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
                            load.getMaxPayloadBytes(),
                            std::chrono::nanoseconds(load.getClockResolutionNanos()),
                            load.getAllowCodeFromStrings(),
-                           load.getTag()};
+                           load.getTag(),
+                           load.getLenientResults()};
       }
       case wire::WorkerRequest::CALL: {
         auto call = message.getCall();
@@ -117,12 +118,16 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
         auto arguments = checked_enum<ArgumentStyle>(call.getArguments(), kArgumentStyleCount, "argument style");
         if (!arguments) return tl::unexpected(arguments.error());
         if (call.getDeadlineNanos() > INT64_MAX) return tl::unexpected(ProtocolViolation{"a deadline beyond all time"});
+        auto result = checked_enum<ResultEncoding>(call.getResultEncoding(), kResultEncodingCount, "result encoding");
+        if (!result) return tl::unexpected(result.error());
         return WorkerCall{call.getId(),
                           view(call.getFunction()),
                           view(call.getPayload()),
                           *encoding,
                           *arguments,
-                          steady_clock::time_point(std::chrono::nanoseconds(call.getDeadlineNanos()))};
+                          steady_clock::time_point(std::chrono::nanoseconds(call.getDeadlineNanos())),
+                          *result,
+                          call.getStreamWindowBytes()};
       }
       case wire::WorkerRequest::CANCEL: {
         auto cancel = message.getCancel();
@@ -130,6 +135,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
         if (!reason) return tl::unexpected(reason.error());
         return WorkerCancel{cancel.getCall(), *reason};
       }
+      case wire::WorkerRequest::GRANT:
+        return StreamGrant{message.getGrant().getCall(), message.getGrant().getBytes()};
     }
     return unknown_kind();
   });
@@ -151,6 +158,7 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
     to.setClockResolutionNanos(static_cast<std::uint64_t>(load.clock_resolution.count()));
     to.setAllowCodeFromStrings(load.allow_code_from_strings);
     to.setTag(load.tag);
+    to.setLenientResults(load.lenient_results);
   });
 }
 
@@ -164,6 +172,8 @@ void encode(OutputBuffer& out, const WorkerCall& call) {
                                        to.setEncoding(static_cast<wire::Encoding>(call.encoding));
                                        to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
                                        to.setDeadlineNanos(nanos(call.deadline));
+                                       to.setResultEncoding(static_cast<wire::ResultEncoding>(call.result_encoding));
+                                       to.setStreamWindowBytes(call.stream_window_bytes);
                                      });
 }
 
@@ -172,6 +182,14 @@ void encode(OutputBuffer& out, const WorkerCancel& cancel) {
     auto to = root.initCancel();
     to.setCall(cancel.call);
     to.setReason(static_cast<wire::CancelReason>(cancel.reason));
+  });
+}
+
+void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant) {
+  write_message<wire::WorkerRequest>(out, 0, [&](auto root) {
+    auto to = root.initGrant();
+    to.setCall(grant.call);
+    to.setBytes(grant.bytes);
   });
 }
 
@@ -211,6 +229,11 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
         if (!reason) return tl::unexpected(reason.error());
         return Stopped{*reason, from.getCall(), view(from.getStack()), view(from.getDetail())};
       }
+      case wire::WorkerMessage::CHUNK: {
+        auto chunk = read_chunk(message.getChunk());
+        if (!chunk) return tl::unexpected(chunk.error());
+        return *chunk;
+      }
     }
     return unknown_kind();
   });
@@ -240,6 +263,11 @@ void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& err
     to.setId(call);
     write_error(to.initError(), error);
   });
+}
+
+void encode_worker_chunk(OutputBuffer& out, const ChunkView& chunk) {
+  write_message<wire::WorkerMessage>(out, words_for(chunk.value.payload.size()),
+                                     [&](auto root) { write_chunk(root.initChunk(), chunk); });
 }
 
 void encode(OutputBuffer& out, const LogLine& line) {

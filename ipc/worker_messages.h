@@ -60,6 +60,7 @@ struct LoadRequest {
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);  // more than 0
   bool allow_code_from_strings = false;
   std::uint64_t tag = 0;
+  bool lenient_results = false;
 };
 
 // What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
@@ -73,6 +74,8 @@ struct WorkerCall {
   Encoding encoding = Encoding::json;
   ArgumentStyle arguments = ArgumentStyle::single;
   std::chrono::steady_clock::time_point deadline{};  // the epoch: none
+  ResultEncoding result_encoding = ResultEncoding::automatic;
+  std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
 };
 
 // What a function may take after its call was cancelled, to clean up: enough for what does not wait for others, and
@@ -86,16 +89,17 @@ struct WorkerCancel {
   CancelReason reason = CancelReason::cancelled;
 };
 
-using WorkerRequest = std::variant<LoadRequest, WorkerCall, WorkerCancel>;
+using WorkerRequest = std::variant<LoadRequest, WorkerCall, WorkerCancel, StreamGrant>;
 
 tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame& frame);
 
 void encode(OutputBuffer& out, const LoadRequest& load);
 void encode(OutputBuffer& out, const WorkerCall& call);
 void encode(OutputBuffer& out, const WorkerCancel& cancel);
+void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant);
 
-// Whether the frame is a cancellation that encode() made. Far cheaper than to decode it, and wrong about nothing that
-// the same build sent; decode_worker_request() has the last word.
+// Whether the frame may be a cancellation that encode() made. Far cheaper than to decode it; of what the same build
+// sent, only grants look alike; decode_worker_request() has the last word.
 bool may_be_worker_cancel(const Frame& frame);
 
 struct WorkerReady {};
@@ -123,7 +127,7 @@ struct Stopped {
   std::string_view detail;
 };
 
-using WorkerMessage = std::variant<WorkerReady, Loaded, LoadFailed, AnswerView, LogLine, Stopped>;
+using WorkerMessage = std::variant<WorkerReady, Loaded, LoadFailed, AnswerView, LogLine, Stopped, ChunkView>;
 
 tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame);
 
@@ -132,6 +136,7 @@ void encode(OutputBuffer& out, const Loaded& loaded);
 void encode(OutputBuffer& out, const LoadFailed& failed);
 void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result);
 void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error);
+void encode_worker_chunk(OutputBuffer& out, const ChunkView& chunk);
 void encode(OutputBuffer& out, const LogLine& line);
 void encode(OutputBuffer& out, const Stopped& stopped);
 

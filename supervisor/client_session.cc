@@ -76,6 +76,8 @@ void ClientSession::handle(const ipc::Frame& frame) {
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
+  } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&*message)) {
+    if (const auto open = open_.find(grant->call); open != open_.end()) owner_.client_granted(open->second, grant->bytes);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     ipc::Stats stats = owner_.stats();
     stats.id = request->id;
@@ -158,6 +160,10 @@ void ClientSession::answer(std::uint64_t client_id, const ipc::Error& error, con
   if (!is_open()) return;
   ipc::encode_error(output(), client_id, error, usage);
   closed(client_id, bytes);
+}
+
+void ClientSession::stream(std::uint64_t client_id, const ipc::ResultView& value) {
+  if (is_open()) encode(output(), ipc::ChunkView{client_id, value});
 }
 
 void ClientSession::closed(std::uint64_t client_id, std::size_t bytes) {

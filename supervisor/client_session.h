@@ -34,6 +34,8 @@ class ClientSession final : public Connection {
     // A new call. The session has not noted it: the owner answers it at once, or calls opened().
     virtual void client_called(ClientSession& client, const ipc::CallRequest& call) = 0;
     virtual void client_cancelled(ClientSession& client, CallId call) = 0;
+    // It has taken so much of an open call's stream.
+    virtual void client_granted(CallId call, std::uint64_t bytes) = 0;
     virtual ipc::WorkerList list_workers() = 0;
     // The session sets the id, and cuts what would not fit into a frame.
     virtual ipc::Stats stats() = 0;
@@ -70,6 +72,9 @@ class ClientSession final : public Connection {
   // it never got to a worker.
   void answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage, std::size_t bytes);
   void answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage = {}, std::size_t bytes = 0);
+
+  // A value of an open call's stream.
+  void stream(std::uint64_t client_id, const ipc::ResultView& value);
 
   // Says whether the client may load modules.
   void answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error);

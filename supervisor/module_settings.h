@@ -28,6 +28,8 @@ struct ModuleSettings {
   // The longest that JavaScript may run without a break.
   std::chrono::nanoseconds stretch = std::chrono::seconds(1);
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
+  // What becomes of a result as JSON that JSON would lose or change a part of: it is refused, or sent as it comes.
+  bool lenient_results = false;
 
   bool operator==(const ModuleSettings&) const = default;
 };

@@ -81,7 +81,8 @@ tl::expected<double, std::string> parse_share(const std::string& text) {
 void add_module_settings(CLI::App& app, ModuleSettings& settings) {
   for (const SettingKey& key : setting_keys()) {
     if (key.flag.empty()) continue;
-    constexpr const char* kTypes[] = {"N", "DURATION", "SIZE"};  // as in SettingKey::kind
+    constexpr const char* kTypes[] = {"N", "DURATION", "SIZE", "WORD"};  // as in SettingKey::kind
+    static_assert(std::size(kTypes) == std::variant_size_v<decltype(key.kind)>);
     const auto set = [&key, &settings](const std::string& text) {
       if (auto done = set_from_text(key, text, settings); !done) {
         throw CLI::ValidationError(std::string(key.flag), done.error());

@@ -130,10 +130,10 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   std::vector<CallId> again;
   for (const GivenCall& given : worker.calls) {
     Call& call = call_of(given.id);
-    const bool was_started = given.number <= started;
+    const bool was_started = given.number <= started || call.streamed;
     // Told as overdue, and this is the end that it was left to: in a queue nothing would end it any more.
     const bool was_overdue = !call.timer_set || call.deadline <= now;
-    const bool may_run_again = !call.abandoned && !was_overdue && given.id != loss.guilty;
+    const bool may_run_again = !call.abandoned && !call.streamed && !was_overdue && given.id != loss.guilty;
     if (may_run_again && !was_started) {
       again.push_back(given.id);
     } else if (may_run_again && call.idempotent && call.retries < call.module->settings.max_retries) {

@@ -233,6 +233,9 @@ class Scheduler {
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
 
+  // Part of what the call came to was passed on: it has been started, and is not run again.
+  void call_streamed(CallId call);
+
   // The worker has started this many of the calls that it was given; a number that cannot be is bounded.
   void calls_started(WorkerId worker, std::uint64_t count, TimePoint now, Decisions& out);
 
@@ -311,6 +314,7 @@ class Scheduler {
     Worker* worker = nullptr;  // null: in its module's queue
     TimePoint deadline;
     bool idempotent = false;
+    bool streamed = false;  // in part, to its client
     bool abandoned = false;
     std::size_t retries = 0;
     std::multimap<TimePoint, CallId>::iterator timer;  // its deadline, or when its worker must have given it up

@@ -86,6 +86,8 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   check();
 }
 
+void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }
+
 void Scheduler::calls_started(WorkerId id, std::uint64_t count, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.module == nullptr) return;

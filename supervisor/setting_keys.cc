@@ -36,6 +36,8 @@ constexpr SettingKey kKeys[] = {
     // A call that has ended ten workers will end the next.
     {"max_retries", CountKind{&ModuleSettings::max_retries, 0, 10}, "--max-retries",
      "how often an idempotent call is run again after its process died through no fault of the call"},
+    {"results", WordKind{&ModuleSettings::lenient_results, "strict", "lenient"}, "--results",
+     "\"strict\" refuses results that JSON would change, as NaN or a Map; \"lenient\" sends what JSON.stringify makes"},
     {"min_warm", CountKind{&ModuleSettings::min_warm, 0, kMostInstances}, "", ""},
     {"weight", CountKind{&ModuleSettings::weight, 1, 1000}, "", ""},
 };
@@ -77,6 +79,14 @@ struct TextSetter {
     settings.*kind.member = *size;
     return {};
   }
+  tl::expected<void, std::string> operator()(const WordKind& kind) const {
+    if (text != kind.when_true && text != kind.when_false) {
+      return tl::unexpected(
+          fmt::format("\"{}\" is not known; expected \"{}\" or \"{}\"", text, kind.when_false, kind.when_true));
+    }
+    settings.*kind.member = text == kind.when_true;
+    return {};
+  }
 };
 
 }  // namespace
@@ -111,6 +121,9 @@ tl::expected<void, std::string> set_count(const CountKind& kind, std::int64_t nu
 std::string setting_text(const SettingKey& key, const ModuleSettings& settings) {
   if (const auto* count = std::get_if<CountKind>(&key.kind)) return fmt::to_string(settings.*count->member);
   if (const auto* size = std::get_if<SizeKind>(&key.kind)) return ipc::format_size(settings.*size->member);
+  if (const auto* word = std::get_if<WordKind>(&key.kind)) {
+    return std::string(settings.*word->member ? word->when_true : word->when_false);
+  }
   return ipc::format_duration(settings.*std::get<DurationKind>(key.kind).member);
 }
 

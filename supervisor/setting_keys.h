@@ -27,9 +27,16 @@ struct SizeKind {
   std::uint64_t least;
 };
 
+// One of two words.
+struct WordKind {
+  bool ModuleSettings::*member;
+  std::string_view when_false;
+  std::string_view when_true;
+};
+
 struct SettingKey {
   std::string_view name;  // in the settings file, "queue_limit"
-  std::variant<CountKind, DurationKind, SizeKind> kind;
+  std::variant<CountKind, DurationKind, SizeKind, WordKind> kind;
   std::string_view flag;     // on the command line, "--queue-limit"; empty: there is none
   std::string_view meaning;  // of the flag
 };
@@ -43,14 +50,14 @@ const SettingKey* find_setting_key(std::string_view name);
 // "max_instances, concurrency, ..."
 std::string setting_key_names();
 
-// Sets `key` from "200ms", "128MB" or, for a count, "7". The error says what is wrong with `text` and what is expected;
+// Sets `key` from "200ms", "128MB", "strict" or, for a count, "7". The error says what is wrong with `text` and what is expected;
 // `settings` is then as it was.
 tl::expected<void, std::string> set_from_text(const SettingKey& key, std::string_view text, ModuleSettings& settings);
 
 // The same for a count that came as a number.
 tl::expected<void, std::string> set_count(const CountKind& kind, std::int64_t number, ModuleSettings& settings);
 
-// As people write it: "7", "200ms", "128MB".
+// As people write it: "7", "200ms", "128MB", "strict".
 std::string setting_text(const SettingKey& key, const ModuleSettings& settings);
 
 void copy_setting(const SettingKey& key, const ModuleSettings& from, ModuleSettings& to);

@@ -46,6 +46,7 @@ std::string_view type_name(const toml::node& node) {
 std::string_view expected_type(const SettingKey& key) {
   if (std::holds_alternative<CountKind>(key.kind)) return "a whole number without quotes";
   if (std::holds_alternative<SizeKind>(key.kind)) return "a string with a unit, such as \"128MB\"";
+  if (std::holds_alternative<WordKind>(key.kind)) return "a string";
   return "a string with a unit, such as \"200ms\" or \"5s\"";
 }
 

@@ -163,6 +163,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                           .payload = std::string(ipc::as_text(request.payload)),
                           .encoding = request.encoding,
                           .arguments = request.arguments,
+                          .result_encoding = request.result_encoding,
+                          .stream_window_bytes = request.stream_window_bytes,
                           .deadline = arrived.deadline,
                           .waits_since = now});
   carry_out();
@@ -218,6 +220,14 @@ void Supervisor::client_cancelled(ClientSession&, CallId id) {
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
   carry_out();  // by the time of the next event, what is decided may be about a worker that is gone
+}
+
+void Supervisor::client_granted(CallId id, std::uint64_t bytes) {
+  Call& call = calls_.at(id);
+  const std::uint64_t granted = std::min(bytes, call.ungranted_bytes);
+  if (granted == 0 || call.worker == WorkerId{}) return;
+  call.ungranted_bytes -= granted;
+  workers_.grant(call.worker, id, granted);
 }
 
 void Supervisor::client_left(ClientSession& client) {
@@ -288,7 +298,7 @@ ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
   if (call.attempts == 0) return {};
   ipc::Usage usage = usage_so_far(call);
   usage.bytes_in = call.payload.size();
-  usage.bytes_out = bytes_out;
+  usage.bytes_out = call.streamed_bytes + bytes_out;
   usage.attempts = call.attempts;
 
   ipc::Usage& sum = call.module->counts.usage;

@@ -89,7 +89,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::string payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
-    TimePoint deadline;  // before it the call is to be answered
+    ipc::ResultEncoding result_encoding;
+    std::uint32_t stream_window_bytes;  // 0: its client takes no stream
+    TimePoint deadline;                 // before it the call is to be answered
     // To how many workers it was given; what it took with those that were lost, and since when it waits again.
     std::uint32_t attempts = 0;
     ipc::Usage spent;
@@ -100,6 +102,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     Duration share_before{};  // of the worker's meter
     LateLook late_look;       // when its worker was last found late to give the call up
     unsigned times_late = 0;
+    // Of its stream: what the client has not granted again yet, as chunk_cost() counts, and the payloads in all.
+    std::uint64_t ungranted_bytes = 0;
+    std::uint64_t streamed_bytes = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };
   struct Client {
@@ -113,6 +118,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // --- clients (supervisor.cc)
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
+  void client_granted(CallId call, std::uint64_t bytes) override;
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
   void forget_if_unused(KnownModule& module);
@@ -154,6 +160,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_loaded(WorkerId worker) override;
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
+  bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
   void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;

@@ -75,7 +75,8 @@ void Supervisor::carry_out(const LoadModule& decision) {
                  .memory_bytes = settings.memory_bytes,
                  .max_payload_bytes = ClientSession::kMaxPayloadBytes,
                  .clock_resolution = options_.clock_resolution,
-                 .allow_code_from_strings = options_.code_from_strings.covers(module.name)},
+                 .allow_code_from_strings = options_.code_from_strings.covers(module.name),
+                 .lenient_results = settings.lenient_results},
                 {settings.stretch, settings.memory_bytes});
 }
 
@@ -91,7 +92,9 @@ void Supervisor::carry_out(const DispatchCall& decision) {
                                   .payload = ipc::as_bytes(call.payload),
                                   .encoding = call.encoding,
                                   .arguments = call.arguments,
-                                  .deadline = call.deadline});
+                                  .deadline = call.deadline,
+                                  .result_encoding = call.result_encoding,
+                                  .stream_window_bytes = call.stream_window_bytes});
   call.share_before = workers_.meter(decision.worker).share();
 }
 

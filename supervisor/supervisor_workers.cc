@@ -109,6 +109,19 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   return true;
 }
 
+bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
+  const CallId id{chunk.call};
+  if (!scheduler_.is_on(id, worker)) return false;
+  Call& call = calls_.at(id);
+  const std::size_t bytes = chunk.value.payload.size();
+  if (bytes > ClientSession::kMaxPayloadBytes || call.ungranted_bytes >= call.stream_window_bytes) return false;
+  call.ungranted_bytes += ipc::chunk_cost(bytes);
+  call.streamed_bytes += bytes;
+  scheduler_.call_streamed(id);
+  if (call.client != nullptr) call.client->stream(call.client_id, chunk.value);
+  return true;
+}
+
 void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
   KnownModule& module = *module_of(worker);
   LogBudget& budget = module.log_budget;

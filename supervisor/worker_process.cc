@@ -80,6 +80,12 @@ void WorkerProcess::send_cancel(CallId call, ipc::CancelReason reason) {
   }
 }
 
+void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
+  if (const std::uint64_t number = calls_.number_of(call); number != 0) {
+    encode_worker_grant(output(), {number, bytes});
+  }
+}
+
 // What runs for a call that is answered already, or is a lie, runs for none.
 std::uint64_t WorkerProcess::running() const {
   using Page = ipc::SharedPage;
@@ -147,6 +153,8 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
                                           {fmt::format("an answer to call {}, which it does not have", answer->id)});
     }
     answer->id = static_cast<std::uint64_t>(call);
+  } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
+    chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
   } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {
     stopped->call = static_cast<std::uint64_t>(calls_.find(stopped->call));
   }

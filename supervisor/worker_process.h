@@ -66,6 +66,7 @@ class WorkerProcess final : public Connection {
   void send(ipc::WorkerCall call);
   // Does nothing if the call is not on the worker any more.
   void send_cancel(CallId call, ipc::CancelReason reason);
+  void send_grant(CallId call, std::uint64_t bytes);
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }

@@ -176,6 +176,10 @@ void Workers::cancel(WorkerId worker, CallId call, ipc::CancelReason reason) {
   entry_of(worker).process->send_cancel(call, reason);
 }
 
+void Workers::grant(WorkerId worker, CallId call, std::uint64_t bytes) {
+  entry_of(worker).process->send_grant(call, bytes);
+}
+
 bool Workers::is_running(WorkerId worker, CallId call) const {
   const WorkerProcess* found = process(worker);
   return found != nullptr && found->stretch().running == static_cast<std::uint64_t>(call);

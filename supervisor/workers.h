@@ -45,6 +45,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
     // False: no such call is on this worker, which is a violation of the protocol.
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
+    // A value of the stream that a call's function returned; false is a violation, too.
+    virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
@@ -70,6 +72,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // The call counts for the worker's meter from now on, until call_ended().
   void call(WorkerId worker, const ipc::WorkerCall& call);
   void call_ended(WorkerId worker);
+  // The worker may send so much more of the call's stream.
+  void grant(WorkerId worker, CallId call, std::uint64_t bytes);
   // The worker's meter, read in this turn; see UsageMeter. The worker exists.
   const UsageMeter& meter(WorkerId worker);
   // Looks at the memory of those processes first that were not looked at for longest, and at none that was less than a

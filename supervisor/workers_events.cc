@@ -92,6 +92,10 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (!owner_.worker_answered(id, std::move(*answer))) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
     }
+  } else if (const auto* chunk = std::get_if<ipc::ChunkView>(&message)) {
+    if (!owner_.worker_streamed(id, *chunk)) {
+      worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
+    }
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});

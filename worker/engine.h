@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,8 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> watch;
   v8::Global<v8::Function> describe_error;
   v8::Global<v8::Function> find_unserializable;
+  v8::Global<v8::Function> find_lossy;
+  v8::Global<v8::Function> stream;
   v8::Global<v8::Function> require;
 };
 
@@ -104,6 +107,9 @@ class Engine {
   // The one that the runtime's native functions (console, timers, settle) serve now; null between modules.
   void set_host(ModuleHost* host) { isolate_->SetData(kHostSlot, host); }
   static ModuleHost* host_of(v8::Isolate* isolate) { return static_cast<ModuleHost*>(isolate->GetData(kHostSlot)); }
+
+  // A Uint8Array with a copy of them; empty where the module's memory has no room for it. Throws nothing.
+  v8::MaybeLocal<v8::Uint8Array> new_bytes(std::span<const std::byte> bytes);
 
   // Interned, for names that are looked up often.
   v8::Local<v8::String> string(std::string_view text) const;

@@ -34,7 +34,11 @@ double whole_millis(std::chrono::nanoseconds time) {
 }  // namespace
 
 ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page)
-    : engine_(engine), isolate_(engine.isolate()), outbox_(outbox), page_(page) {
+    : engine_(engine),
+      isolate_(engine.isolate()),
+      outbox_(outbox),
+      page_(page),
+      payloads_(engine, [this](v8::Local<v8::Value> thrown) { return describe(thrown); }) {
   engine_.set_host(this);
   isolate_->SetPromiseRejectCallback(&ModuleHost::on_promise_reject);
   isolate_->AddMessageListener(&ModuleHost::on_uncaught);
@@ -51,6 +55,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   module_ = request.module;
   version_ = request.version;
   max_payload_bytes_ = request.max_payload_bytes;
+  payloads_.set_rules({request.max_payload_bytes, request.lenient_results});
   tag_ = request.tag;
   engine_.set_memory_limit(request.memory_bytes);
   engine_.clock().set_resolution(request.clock_resolution);
@@ -140,7 +145,10 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   page_.last_started.store(call.id, std::memory_order_relaxed);
   const Stretch stretch(page_, call.id, now);
   v8::HandleScope scope(isolate_);
-  open_.try_emplace(call.id);
+  OpenCall& open = open_.try_emplace(call.id).first->second;
+  open.wanted = {call.encoding, call.result_encoding};
+  open.takes_stream = call.stream_window_bytes > 0;
+  open.window_bytes = call.stream_window_bytes;
   set_current_call(call.id);
   invoke(call);
   run_microtasks();
@@ -157,12 +165,8 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
                                                         module_, version_, call.function, exported_names())));
   }
   std::vector<v8::Local<v8::Value>> arguments;
-  if (!read_arguments(call, arguments)) {
-    return answer_error(
-        call.id,
-        make_error(ipc::ErrorCode::protocol_error,
-                   failure.HasCaught() ? "the payload is not JSON: " + describe(failure.Exception()).first
-                                       : "the payload of a call with positional arguments must be a JSON array"));
+  if (auto read = payloads_.read(call, arguments); !read) {
+    return answer_error(call.id, make_error(ipc::ErrorCode::protocol_error, std::move(read.error())));
   }
   arguments.push_back(make_context(call));
 
@@ -205,32 +209,6 @@ v8::MaybeLocal<v8::Function> ModuleHost::find_function(std::string_view name) {
   return value.As<v8::Function>();
 }
 
-bool ModuleHost::read_arguments(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments) {
-  v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Value> payload = v8::Null(isolate_);
-  if (!call.payload.empty()) {
-    v8::Local<v8::String> text;
-    if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(call.payload).data(), v8::NewStringType::kNormal,
-                                 static_cast<int>(call.payload.size()))
-             .ToLocal(&text) ||
-        !v8::JSON::Parse(context, text).ToLocal(&payload)) {
-      return false;
-    }
-  }
-  if (call.arguments == ipc::ArgumentStyle::single) {
-    arguments.push_back(payload);
-    return true;
-  }
-  if (!payload->IsArray()) return false;
-  const auto array = payload.As<v8::Array>();
-  for (std::uint32_t i = 0; i < array->Length(); ++i) {
-    v8::Local<v8::Value> argument;
-    if (!array->Get(context, i).ToLocal(&argument)) return false;
-    arguments.push_back(argument);
-  }
-  return true;
-}
-
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
   const std::string id = ipc::request_id(tag_, call.id);
   const double deadline = call.deadline == TimePoint{} ? std::numeric_limits<double>::infinity()
@@ -260,7 +238,7 @@ void ModuleHost::spare(std::uint64_t id) {
 void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   const auto call = open_.find(id);
   if (call == open_.end() || call->second.cancelled) return;
-  if (call->second.signal.IsEmpty()) {
+  if (call->second.signal.IsEmpty() && call->second.stop.IsEmpty()) {
     answer_cancelled(id);
     cancelled_.emplace_back(id, reason);
     if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
@@ -274,14 +252,34 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   v8::HandleScope scope(isolate_);
   set_current_call(id);
   v8::TryCatch failure(isolate_);
-  v8::Local<v8::Value> parts[] = {call->second.signal.Get(isolate_),
-                                  v8::Integer::New(isolate_, static_cast<std::int32_t>(reason))};
-  if (engine_.runtime()
-          .abort_call.Get(isolate_)
-          ->Call(engine_.context(), v8::Undefined(isolate_), 2, parts)
-          .IsEmpty()) {
-    log_uncaught("an abort", failure.Exception());
+  v8::Local<v8::Function> stop = call->second.stop.Get(isolate_);
+  if (!call->second.signal.IsEmpty()) {
+    v8::Local<v8::Value> parts[] = {call->second.signal.Get(isolate_),
+                                    v8::Integer::New(isolate_, static_cast<std::int32_t>(reason))};
+    if (engine_.runtime()
+            .abort_call.Get(isolate_)
+            ->Call(engine_.context(), v8::Undefined(isolate_), 2, parts)
+            .IsEmpty()) {
+      log_uncaught("an abort", failure.Exception());
+      failure.Reset();
+    }
   }
+  if (!stop.IsEmpty()) (void)stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr);
+  run_microtasks();
+}
+
+void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
+  const auto call = open_.find(id);
+  if (call == open_.end()) return;
+  call->second.window_bytes += static_cast<std::int64_t>(bytes);
+  if (call->second.window_bytes <= 0 || call->second.resume.IsEmpty()) return;
+  const Stretch stretch(page_, id);
+  v8::HandleScope scope(isolate_);
+  set_current_call(id);
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Function> resume = call->second.resume.Get(isolate_);
+  call->second.resume.Reset();
+  (void)resume->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr);
   run_microtasks();
 }
 

@@ -21,6 +21,7 @@
 #include "ipc/worker_messages.h"
 #include "worker/engine.h"
 #include "worker/outbox.h"
+#include "worker/payloads.h"
 #include "worker/timers.h"
 
 namespace holdfast::worker {
@@ -47,6 +48,9 @@ class ModuleHost {
   // its signal, else once it has settled, after its signal was aborted, or by let_go().
   void cancel(std::uint64_t id, ipc::CancelReason reason);
 
+  // So much more of the call's stream may be sent.
+  void grant(std::uint64_t id, std::uint64_t bytes);
+
   // Answers the calls that were cancelled longer than ipc::kCancelGrace ago and have not settled.
   void let_go(std::chrono::steady_clock::time_point now);
 
@@ -64,6 +68,13 @@ class ModuleHost {
 
   // --- for the runtime's native functions ---
   void settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> value);
+  // The call's result comes in parts from now on. `stop` is run when no more are wanted.
+  void open_stream(std::uint64_t id, v8::Local<v8::Function> stop);
+  // What becomes of the value as a chunk of the call's stream, and whether there may be another.
+  enum class ChunkFate : std::int32_t { sent, sent_and_window_is_full, unwanted };
+  ChunkFate send_chunk(std::uint64_t id, v8::Local<v8::Value> value);
+  // `resume` is run once when there is room for another chunk.
+  void when_granted(std::uint64_t id, v8::Local<v8::Function> resume);
   void log(ipc::LogLevel level, std::string_view text);
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
@@ -79,8 +90,14 @@ class ModuleHost {
 
   // A call that was started and is not answered.
   struct OpenCall {
-    v8::Global<v8::Object> signal;  // empty: nobody took it
+    WantedEncoding wanted = {};
+    std::int64_t window_bytes = 0;  // of a stream that may be sent now; the last chunk may have gone beyond
+    bool takes_stream = false;
     bool cancelled = false;
+    v8::Global<v8::Object> signal;  // empty: nobody took it
+    // Once it streams.
+    v8::Global<v8::Function> stop;
+    v8::Global<v8::Function> resume;
   };
   struct TimerAction {
     v8::Global<v8::Function> callback;
@@ -98,14 +115,16 @@ class ModuleHost {
   void invoke(const ipc::WorkerCall& call);
   void set_current_call(std::uint64_t id);
   v8::MaybeLocal<v8::Function> find_function(std::string_view name);
-  bool read_arguments(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments);
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void run_microtasks();
   void report_unhandled_rejections();
   void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
-  void answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure);
+  // The value's [Symbol.asyncIterator]; empty: it has none, or it threw and that was the answer.
+  v8::MaybeLocal<v8::Function> async_iterator_of(std::uint64_t id, v8::Local<v8::Value> value);
+  void start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open);
+  void answer_unserializable(std::uint64_t id, NotExpressed reason);
   void answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown);
   void answer_error(std::uint64_t id, ipc::Error error);
   void answer_cancelled(std::uint64_t id);
@@ -124,6 +143,7 @@ class ModuleHost {
 
   std::string module_;
   std::string version_;
+  Payloads payloads_;
   std::uint64_t max_payload_bytes_ = 0;
   std::uint64_t tag_ = 0;
   v8::Global<v8::Object> exports_;

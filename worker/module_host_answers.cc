@@ -3,6 +3,7 @@
 
 #include "ipc/units.h"
 #include "worker/module_host.h"
+#include "worker/text.h"
 
 namespace holdfast::worker {
 namespace {
@@ -14,55 +15,89 @@ constexpr std::size_t kMaxStackBytes = 16 << 10;
 }  // namespace
 
 void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
-  constexpr std::string_view kNull = "null";
-  if (value->IsUndefined()) {
-    open_.erase(id);
-    return ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(kNull), ipc::Encoding::json});
+  const OpenCall& call = open_.at(id);
+  v8::Local<v8::Function> open;
+  if (value->IsObject() && call.stop.IsEmpty()) {
+    if (async_iterator_of(id, value).ToLocal(&open)) return start_stream(id, value, open);
+    if (!open_.contains(id)) return;
   }
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::String> json;
-  if (!v8::JSON::Stringify(engine_.context(), value).ToLocal(&json)) return answer_unserializable(id, value, failure);
-  // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
-  // JSON text begins with a bare u.
-  const auto length = static_cast<std::size_t>(json->Utf8Length(isolate_));
-  if (length > max_payload_bytes_) {
-    return answer_error(id, make_error(ipc::ErrorCode::payload_too_large,
-                                       fmt::format("the result has {} as JSON; at most {} are allowed",
-                                                   ipc::format_size(length), ipc::format_size(max_payload_bytes_)),
-                                       ipc::Executed::yes));
-  }
-  std::string text(length, '\0');
-  json->WriteUtf8(isolate_, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
-  if (text == "undefined") return answer_unserializable(id, value, failure);
+  const auto expressed = payloads_.express(value, call.wanted, [&](const ipc::ResultView& result) {
+    ipc::encode_worker_result(outbox_.buffer(), id, result);
+  });
+  if (!expressed) return answer_unserializable(id, std::move(expressed.error()));
   open_.erase(id);
-  ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(text), ipc::Encoding::json});
 }
 
-void ModuleHost::answer_unserializable(std::uint64_t id, v8::Local<v8::Value> value, v8::TryCatch& failure) {
-  ipc::Error error = make_error(ipc::ErrorCode::not_serializable, "", ipc::Executed::yes);
-  // Unless something inside is found.
-  std::string what =
-      value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(isolate_), 32) : "an object";
-  error.detail = std::string("$");
-  std::string reason;
-  if (failure.HasCaught()) {
-    auto [message, stack] = describe(failure.Exception());
-    reason = " (" + message + ")";
-    error.stack = std::move(stack);
-    failure.Reset();
-    v8::Local<v8::Value> found;
-    if (engine_.runtime()
-            .find_unserializable.Get(isolate_)
-            ->Call(engine_.context(), v8::Undefined(isolate_), 1, &value)
-            .ToLocal(&found) &&
-        found->IsArray()) {
-      v8::Local<v8::Value> part;
-      if (found.As<v8::Array>()->Get(engine_.context(), 0).ToLocal(&part)) error.detail = to_utf8(part, 1024);
-      if (found.As<v8::Array>()->Get(engine_.context(), 1).ToLocal(&part)) what = to_utf8(part, 128);
-    }
-    failure.Reset();
+v8::MaybeLocal<v8::Function> ModuleHost::async_iterator_of(std::uint64_t id, v8::Local<v8::Value> value) {
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> method;
+  if (!value.As<v8::Object>()
+           ->Get(engine_.context(), v8::Symbol::GetAsyncIterator(isolate_))
+           .ToLocal(&method)) {
+    answer_exception(id, failure.Exception());
+    return {};
   }
-  error.message = fmt::format("the result cannot be expressed as JSON: {} is {}{}", error.detail, what, reason);
+  if (!method->IsFunction()) return {};
+  return method.As<v8::Function>();
+}
+
+void ModuleHost::start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open) {
+  if (!open_.at(id).takes_stream) {
+    return answer_unserializable(id, {.path = "$",
+                                      .what = "an async iterable",
+                                      .why = "the function streams, and its caller takes no stream"});
+  }
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(id)), iterable, open};
+  if (engine_.runtime()
+          .stream.Get(isolate_)
+          ->Call(engine_.context(), v8::Undefined(isolate_), 3, parts)
+          .IsEmpty()) {
+    answer_exception(id, failure.Exception());
+  }
+}
+
+void ModuleHost::open_stream(std::uint64_t id, v8::Local<v8::Function> stop) {
+  if (const auto call = open_.find(id); call != open_.end()) call->second.stop.Reset(isolate_, stop);
+}
+
+ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Value> value) {
+  const auto call = open_.find(id);
+  if (call == open_.end() || call->second.cancelled) return ChunkFate::unwanted;
+  std::size_t bytes = 0;
+  const auto expressed = payloads_.express(value, call->second.wanted, [&](const ipc::ResultView& chunk) {
+    bytes = chunk.payload.size();
+    ipc::encode_worker_chunk(outbox_.buffer(), {id, chunk});
+  });
+  if (!expressed) {
+    answer_unserializable(id, std::move(expressed.error()));
+    return ChunkFate::unwanted;
+  }
+  call->second.window_bytes -= static_cast<std::int64_t>(ipc::chunk_cost(bytes));
+  return call->second.window_bytes > 0 ? ChunkFate::sent : ChunkFate::sent_and_window_is_full;
+}
+
+void ModuleHost::when_granted(std::uint64_t id, v8::Local<v8::Function> resume) {
+  if (const auto call = open_.find(id); call != open_.end()) call->second.resume.Reset(isolate_, resume);
+}
+
+void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
+  const bool was_streaming = !open_.at(id).stop.IsEmpty();
+  const std::string_view subject = was_streaming ? "a value of the stream" : "the result";
+  if (reason.path.empty()) {
+    return answer_error(id, make_error(ipc::ErrorCode::payload_too_large,
+                                       fmt::format("{} has {} as {}; at most {} are allowed", subject,
+                                                   ipc::format_size(reason.bytes), to_string(reason.encoding),
+                                                   ipc::format_size(max_payload_bytes_)),
+                                       ipc::Executed::yes));
+  }
+  ipc::Error error = make_error(ipc::ErrorCode::not_serializable,
+                                fmt::format("{} cannot be expressed as {}: {} is {}{}", subject,
+                                            to_string(reason.encoding), reason.path, reason.what,
+                                            reason.why.empty() ? "" : " (" + reason.why + ")"),
+                                ipc::Executed::yes);
+  error.detail = std::move(reason.path);
+  error.stack = std::move(reason.stack);
   answer_error(id, std::move(error));
 }
 
@@ -98,12 +133,7 @@ std::pair<std::string, std::string> ModuleHost::describe(v8::Local<v8::Value> th
 }
 
 std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {
-  if (value.IsEmpty() || !value->IsString()) return "";
-  std::string text(max_bytes, '\0');
-  int written = value.As<v8::String>()->WriteUtf8(isolate_, text.data(), static_cast<int>(max_bytes), nullptr,
-                                                  v8::String::NO_NULL_TERMINATION | v8::String::REPLACE_INVALID_UTF8);
-  text.resize(static_cast<std::size_t>(written));
-  return text;
+  return worker::to_utf8(isolate_, value, max_bytes);
 }
 
 std::string ModuleHost::exported_names() {

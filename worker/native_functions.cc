@@ -15,6 +15,22 @@ void settle(const Arguments& arguments) {
   Engine::host_of(arguments.GetIsolate())->settle(id, arguments[1]->IsTrue(), arguments[2]);
 }
 
+void open_stream(const Arguments& arguments) {
+  const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  Engine::host_of(arguments.GetIsolate())->open_stream(id, arguments[1].As<v8::Function>());
+}
+
+void send_chunk(const Arguments& arguments) {
+  const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  const auto fate = Engine::host_of(arguments.GetIsolate())->send_chunk(id, arguments[1]);
+  arguments.GetReturnValue().Set(static_cast<std::int32_t>(fate));
+}
+
+void when_granted(const Arguments& arguments) {
+  const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  Engine::host_of(arguments.GetIsolate())->when_granted(id, arguments[1].As<v8::Function>());
+}
+
 void log(const Arguments& arguments) {
   const auto level = static_cast<ipc::LogLevel>(arguments[0].As<v8::Int32>()->Value());
   v8::String::Utf8Value text(arguments.GetIsolate(), arguments[1]);
@@ -65,6 +81,9 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
     host->Set(context, v8::String::NewFromUtf8(isolate, name).ToLocalChecked(), function).Check();
   };
   install("settle", settle);
+  install("openStream", open_stream);
+  install("sendChunk", send_chunk);
+  install("whenGranted", when_granted);
   install("log", log);
   install("setTimer", set_timer);
   install("clearTimer", clear_timer);

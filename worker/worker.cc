@@ -144,6 +144,8 @@ void Worker::handle(const ipc::WorkerRequest& request) {
     host_->start(*call);
   } else if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&request)) {
     host_->cancel(cancel->call, cancel->reason);
+  } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&request)) {
+    host_->grant(grant->call, grant->bytes);
   } else {
     loaded_ = host_->load(std::get<ipc::LoadRequest>(request));
     if (!loaded_) {

@@ -8,9 +8,11 @@
 const { settle } = host;
 const { apply } = Reflect;
 const { stringify } = JSON;
-const { getPrototypeOf, keys } = Object;
+const { getPrototypeOf, hasOwn, keys } = Object;
 const { isArray } = Array;
 const ErrorPrototype = Error.prototype;
+const ObjectPrototype = Object.prototype;
+const ArrayPrototype = Array.prototype;
 const StringConstructor = String;
 const ErrorConstructor = Error;
 const stringIndexOf = String.prototype.indexOf;
@@ -107,6 +109,58 @@ function step(path, key, inArray) {
   if (inArray) return `${path}[${key}]`;
   return apply(regExpExec, isIdentifier, [key]) !== null ? `${path}.${key}` : `${path}[${stringify(key)}]`;
 }
+
+// What an object is that is no plain one, for a person.
+function describeInstance(prototype) {
+  let name;
+  try {
+    ({ name } = prototype.constructor);
+  } catch { /* it has none to tell */ }
+  return typeof name === 'string' && name !== '' ? `an instance of ${beginning(name)}` : 'no plain object';
+}
+
+// Where in a value the first part is that its JSON text has lost or changed, as [path, what it is]; undefined: there is
+// none. Only run after JSON.stringify took it, so that there are no cycles. A getter or a Proxy may show this other
+// things than it showed that; then the module has deceived nobody but its own caller, who gets JSON all the same.
+runtime.findLossy = (root) => {
+  // [what, path behind this value]
+  function visit(value) {
+    switch (typeof value) {
+      case 'string': case 'boolean': return undefined;
+      case 'number':
+        if (value - value !== 0) return [value !== value ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity', ''];
+        return value === 0 && 1 / value < 0 ? ['-0', ''] : undefined;
+      case 'object': break;
+      default: return [`a ${typeof value}`, ''];
+    }
+    if (value === null) return undefined;
+    const prototype = getPrototypeOf(value);
+    if (isArray(value)) {
+      if (prototype !== ArrayPrototype) return [describeInstance(prototype), ''];
+      for (let i = 0; i < value.length; i++) {
+        const item = value[i];
+        const found = item === undefined ? ['undefined', ''] : visit(item);
+        if (found !== undefined) return [found[0], step('', i, true) + found[1]];
+      }
+      return undefined;
+    }
+    if (prototype !== ObjectPrototype && prototype !== null) return [describeInstance(prototype), ''];
+    for (const key in value) {
+      if (!hasOwn(value, key)) continue;
+      const property = value[key];
+      if (property === undefined) continue;
+      const found = visit(property);
+      if (found !== undefined) return [found[0], step('', key, false) + found[1]];
+    }
+    return undefined;
+  }
+  try {
+    const found = visit(root);
+    return found === undefined ? undefined : [`$${found[1]}`, found[0]];
+  } catch {
+    return ['$', 'nested too deeply to be checked, or has properties that throw'];
+  }
+};
 
 // Where in a result the first value is that JSON.stringify refuses, as [path, what it is]; undefined if it found none
 // (a toJSON or a getter threw, say). Only run after JSON.stringify threw.

@@ -1,0 +1,177 @@
+#include "worker/payloads.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "worker/text.h"
+
+namespace holdfast::worker {
+namespace {
+
+constexpr std::size_t kMaxPathBytes = 1024;
+constexpr std::size_t kMaxWhatBytes = 128;
+
+ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wanted) {
+  switch (wanted.result) {
+    case ipc::ResultEncoding::json:
+      return ipc::Encoding::json;
+    case ipc::ResultEncoding::bytes:
+      return ipc::Encoding::bytes;
+    case ipc::ResultEncoding::structured:
+      return ipc::Encoding::structured;
+    case ipc::ResultEncoding::automatic:
+      break;
+  }
+  if (value->IsArrayBuffer() || value->IsArrayBufferView()) return ipc::Encoding::bytes;
+  return wanted.of_payload == ipc::Encoding::structured ? ipc::Encoding::structured : ipc::Encoding::json;
+}
+
+// What JSON.stringify makes of a number that JSON has no text for is another value.
+bool is_lossy_number(v8::Local<v8::Value> value) {
+  if (value->IsInt32() || !value->IsNumber()) return false;
+  const double number = value.As<v8::Number>()->Value();
+  return !std::isfinite(number) || (number == 0 && std::signbit(number));
+}
+
+}  // namespace
+
+// --- in ------------------------------------------------------------------------------------------------------------
+
+tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
+                                               std::vector<v8::Local<v8::Value>>& arguments) {
+  const auto payload = parse(call.payload, call.encoding);
+  if (!payload) return tl::unexpected(payload.error());
+  if (call.arguments == ipc::ArgumentStyle::single) {
+    arguments.push_back(*payload);
+    return {};
+  }
+  const auto no_array = [&] {
+    return tl::unexpected(fmt::format("the payload of a call with positional arguments must be an array, as {}",
+                                      call.encoding == ipc::Encoding::bytes ? "json or structured"
+                                                                            : to_string(call.encoding)));
+  };
+  if (!(*payload)->IsArray()) return no_array();
+  const auto array = payload->As<v8::Array>();
+  for (std::uint32_t i = 0; i < array->Length(); ++i) {
+    v8::Local<v8::Value> argument;
+    if (!array->Get(engine_.context(), i).ToLocal(&argument)) return no_array();
+    arguments.push_back(argument);
+  }
+  return {};
+}
+
+tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes payload, ipc::Encoding encoding) {
+  v8::Isolate* isolate = engine_.isolate();
+  v8::Local<v8::Value> value;
+  if (encoding == ipc::Encoding::bytes) {
+    v8::Local<v8::Uint8Array> bytes;
+    if (!engine_.new_bytes(payload).ToLocal(&bytes)) {
+      return tl::unexpected(std::string("the payload does not fit into the memory that the module has left"));
+    }
+    return bytes;
+  }
+  if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
+  v8::TryCatch failure(isolate);
+  v8::Local<v8::String> text;
+  if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
+                              static_cast<int>(payload.size()))
+          .ToLocal(&text) &&
+      v8::JSON::Parse(engine_.context(), text).ToLocal(&value)) {
+    return value;
+  }
+  return tl::unexpected("the payload is not JSON" +
+                        (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+}
+
+// --- out -----------------------------------------------------------------------------------------------------------
+
+tl::expected<void, NotExpressed> Payloads::express(v8::Local<v8::Value> value, const WantedEncoding& wanted,
+                                                   const Take& take) {
+  const ipc::Encoding encoding = encoding_for(value, wanted);
+  auto expressed = encoding == ipc::Encoding::bytes ? express_bytes(value, take) : express_json(value, take);
+  if (!expressed) expressed.error().encoding = encoding;
+  return expressed;
+}
+
+Payloads::Expressed Payloads::express_json(v8::Local<v8::Value> value, const Take& take) {
+  if (value->IsUndefined()) {
+    take({ipc::as_bytes("null"), ipc::Encoding::json});
+    return {};
+  }
+  v8::Isolate* isolate = engine_.isolate();
+  v8::TryCatch failure(isolate);
+  v8::Local<v8::String> json;
+  if (!v8::JSON::Stringify(engine_.context(), value).ToLocal(&json)) {
+    return tl::unexpected(unserializable(value, failure));
+  }
+  if (!rules_.lenient_results) {
+    NotExpressed lossy;
+    if (is_lossy_number(value) || value->IsObject()) {
+      if (find(engine_.runtime().find_lossy, value, lossy)) return tl::unexpected(std::move(lossy));
+    }
+  }
+  const auto length = static_cast<std::size_t>(json->Utf8Length(isolate));
+  if (length > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = length});
+  std::string text(length, '\0');
+  json->WriteUtf8(isolate, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
+  // JSON text begins with a bare u.
+  if (text == "undefined") return tl::unexpected(unserializable(value, failure));
+  take({ipc::as_bytes(text), ipc::Encoding::json});
+  return {};
+}
+
+Payloads::Expressed Payloads::express_bytes(v8::Local<v8::Value> value, const Take& take) {
+  const auto give = [&](const void* data, std::size_t bytes) -> Expressed {
+    if (bytes > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = bytes});
+    take({{static_cast<const std::byte*>(data), bytes}, ipc::Encoding::bytes});
+    return {};
+  };
+  if (value->IsUndefined()) return give(nullptr, 0);
+  if (value->IsArrayBuffer()) {
+    const auto store = value.As<v8::ArrayBuffer>()->GetBackingStore();
+    return give(store->Data(), store->ByteLength());
+  }
+  if (value->IsArrayBufferView()) {
+    const auto view = value.As<v8::ArrayBufferView>();
+    const std::size_t bytes = view->ByteLength();
+    const auto store = view->Buffer()->GetBackingStore();
+    if (bytes == 0 || view->ByteOffset() + bytes > store->ByteLength()) return give(nullptr, 0);
+    return give(static_cast<const std::byte*>(store->Data()) + view->ByteOffset(), bytes);
+  }
+  const std::string what = value->IsObject() ? "another object" : "a " + to_utf8(value->TypeOf(engine_.isolate()), 32);
+  return tl::unexpected(NotExpressed{.path = "$", .what = what, .why = "expected an ArrayBuffer or a view of one"});
+}
+
+NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure) {
+  NotExpressed found{.path = "$"};
+  // Unless something inside is found.
+  found.what = value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32)
+                                                         : "an object";
+  if (failure.HasCaught()) {
+    std::tie(found.why, found.stack) = describe_(failure.Exception());
+    failure.Reset();
+    find(engine_.runtime().find_unserializable, value, found);
+    failure.Reset();
+  }
+  return found;
+}
+
+bool Payloads::find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found) {
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Isolate* isolate = engine_.isolate();
+  v8::Local<v8::Value> place, part;
+  if (!finder.Get(isolate)->Call(context, v8::Undefined(isolate), 1, &value).ToLocal(&place) || !place->IsArray()) {
+    return false;
+  }
+  if (place.As<v8::Array>()->Get(context, 0).ToLocal(&part)) found.path = to_utf8(part, kMaxPathBytes);
+  if (place.As<v8::Array>()->Get(context, 1).ToLocal(&part)) found.what = to_utf8(part, kMaxWhatBytes);
+  return true;
+}
+
+std::string Payloads::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {
+  return worker::to_utf8(engine_.isolate(), value, max_bytes);
+}
+
+}  // namespace holdfast::worker

@@ -1,0 +1,52 @@
+// Results that come in parts: a function that returns an async iterable. Evaluated after context.js, in the same way and
+// under the same rule as calls.js.
+'use strict';
+
+const { settle, openStream, sendChunk, whenGranted } = host;
+const { isObject } = runtime.webIdl;
+const { apply } = Reflect;
+const PromiseConstructor = Promise;
+const TypeErrorConstructor = TypeError;
+
+// What sendChunk returns: whether there is room for more, or none before whenGranted() says so, or no use.
+const ROOM = 0, FULL = 1;
+
+// Sends what `open`, the iterable's [Symbol.asyncIterator], gives, one value after the other, for as long as the call
+// wants it. The end is the call's answer: what the iterator returned, or what it threw.
+runtime.stream = async (id, iterable, open) => {
+  let iterator, closing, wake;
+  // What a generator has in its `finally` is run, now or behind what it is waiting for. If that fails, nobody is told.
+  const close = async () => {
+    try {
+      const { return: finish } = iterator;
+      if (finish !== undefined && finish !== null) await apply(finish, iterator, []);
+    } catch { /* as said */ }
+  };
+  const stop = () => {
+    if (iterator === undefined || closing !== undefined) return;
+    closing = close();
+    if (wake !== undefined) wake();
+  };
+  try {
+    openStream(id, stop);
+    iterator = apply(open, iterable, []);
+    if (!isObject(iterator)) throw new TypeErrorConstructor('Result of the Symbol.asyncIterator method is not an object');
+    const { next } = iterator;
+    while (closing === undefined) {
+      const step = await apply(next, iterator, []);
+      if (!isObject(step)) throw new TypeErrorConstructor('Result of the next method is not an object');
+      if (step.done) {
+        settle(id, true, step.value);
+        return;
+      }
+      if (closing !== undefined) break;
+      const state = sendChunk(id, step.value);
+      if (state === FULL) await new PromiseConstructor((resolve) => { whenGranted(id, wake = resolve); });
+      else if (state !== ROOM) stop();
+    }
+    await closing;
+    settle(id, false);
+  } catch (reason) {
+    settle(id, false, reason);
+  }
+};
