@@ -31,9 +31,7 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
 v8::MaybeLocal<v8::Function> ModuleHost::async_iterator_of(std::uint64_t id, v8::Local<v8::Value> value) {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Value> method;
-  if (!value.As<v8::Object>()
-           ->Get(engine_.context(), v8::Symbol::GetAsyncIterator(isolate_))
-           .ToLocal(&method)) {
+  if (!value.As<v8::Object>()->Get(engine_.context(), v8::Symbol::GetAsyncIterator(isolate_)).ToLocal(&method)) {
     answer_exception(id, failure.Exception());
     return {};
   }
@@ -43,16 +41,12 @@ v8::MaybeLocal<v8::Function> ModuleHost::async_iterator_of(std::uint64_t id, v8:
 
 void ModuleHost::start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open) {
   if (!open_.at(id).takes_stream) {
-    return answer_unserializable(id, {.path = "$",
-                                      .what = "an async iterable",
-                                      .why = "the function streams, and its caller takes no stream"});
+    return answer_unserializable(
+        id, {.path = "$", .what = "an async iterable", .why = "the function streams, and its caller takes no stream"});
   }
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(id)), iterable, open};
-  if (engine_.runtime()
-          .stream.Get(isolate_)
-          ->Call(engine_.context(), v8::Undefined(isolate_), 3, parts)
-          .IsEmpty()) {
+  if (engine_.runtime().stream.Get(isolate_)->Call(engine_.context(), v8::Undefined(isolate_), 3, parts).IsEmpty()) {
     answer_exception(id, failure.Exception());
   }
 }
@@ -82,19 +76,20 @@ void ModuleHost::when_granted(std::uint64_t id, v8::Local<v8::Function> resume) 
 }
 
 void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
+  static constexpr std::string_view kFormats[] = {"JSON", "bytes", "a structured clone"};  // as in ipc::Encoding
+  const std::string_view format = kFormats[static_cast<std::size_t>(reason.encoding)];
   const bool was_streaming = !open_.at(id).stop.IsEmpty();
   const std::string_view subject = was_streaming ? "a value of the stream" : "the result";
   if (reason.path.empty()) {
-    return answer_error(id, make_error(ipc::ErrorCode::payload_too_large,
-                                       fmt::format("{} has {} as {}; at most {} are allowed", subject,
-                                                   ipc::format_size(reason.bytes), to_string(reason.encoding),
-                                                   ipc::format_size(max_payload_bytes_)),
-                                       ipc::Executed::yes));
+    return answer_error(
+        id, make_error(ipc::ErrorCode::payload_too_large,
+                       fmt::format("{} has {} as {}; at most {} are allowed", subject, ipc::format_size(reason.bytes),
+                                   format, ipc::format_size(max_payload_bytes_)),
+                       ipc::Executed::yes));
   }
   ipc::Error error = make_error(ipc::ErrorCode::not_serializable,
-                                fmt::format("{} cannot be expressed as {}: {} is {}{}", subject,
-                                            to_string(reason.encoding), reason.path, reason.what,
-                                            reason.why.empty() ? "" : " (" + reason.why + ")"),
+                                fmt::format("{} cannot be expressed as {}: {} is {}{}", subject, format, reason.path,
+                                            reason.what, reason.why.empty() ? "" : " (" + reason.why + ")"),
                                 ipc::Executed::yes);
   error.detail = std::move(reason.path);
   error.stack = std::move(reason.stack);

@@ -5,6 +5,7 @@
 
 #include "ipc/text.h"
 #include "ipc/units.h"
+#include "tools/cli/base64.h"
 #include "tools/cli/json_text.h"
 
 namespace holdfast::cli {
@@ -75,25 +76,46 @@ Output render_error(const ipc::Error& error, const ipc::Usage& usage, Format for
   return output;
 }
 
+ipc::Error not_json(const std::string& problem) {
+  return make_error(ipc::ErrorCode::protocol_error, fmt::format("the module's result is not valid JSON: {}", problem),
+                    ipc::Executed::yes);
+}
+
+// A payload as it stands in JSON; the error says why one that is said to be JSON is not.
+tl::expected<std::string, std::string> as_json(const ipc::Result& result) {
+  if (result.encoding != ipc::Encoding::json) return fmt::format("\"{}\"", to_base64(result.payload));
+  // An empty payload stands for null (protocol.capnp, Encoding).
+  const std::string_view payload = result.payload.empty() ? "null" : std::string_view(result.payload);
+  if (auto problem = json_problem(payload)) return tl::unexpected(std::move(*problem));
+  return json_for_output(payload);
+}
+
+// As text, bytes are what was asked for and nothing besides.
+bool is_raw(const ipc::Result& result, Format format) {
+  return format == Format::text && result.encoding != ipc::Encoding::json;
+}
+
 }  // namespace
 
 Output render(const ipc::Answer& answer, Format format) {
   if (!answer) return render_error(answer.error(), answer.usage, format);
-  // An empty payload stands for null (protocol.capnp, Encoding).
-  const std::string_view payload = answer->payload.empty() ? "null" : std::string_view(answer->payload);
-  if (auto problem = json_problem(payload)) {
-    return render_error(ipc::Error{.code = ipc::ErrorCode::protocol_error,
-                                   .message = fmt::format("the module's result is not valid JSON: {}", *problem),
-                                   .stack = {},
-                                   .executed = ipc::Executed::yes,
-                                   .detail = {}},
-                        answer.usage, format);
-  }
-  const std::string result = json_for_output(payload);
-  if (format == Format::text) return {result + "\n", {}, ExitCode::result};
-  return {fmt::format("{{\"ok\":true,\"result\":{},\"usage\":{}}}\n", result, to_output(as_json(answer.usage))),
+  if (is_raw(*answer, format)) return {answer->payload, {}, ExitCode::result};
+  const auto result = as_json(*answer);
+  if (!result) return render_error(not_json(result.error()), answer.usage, format);
+  if (format == Format::text) return {*result + "\n", {}, ExitCode::result};
+  return {fmt::format("{{\"ok\":true,\"encoding\":\"{}\",\"result\":{},\"usage\":{}}}\n", to_string(answer->encoding),
+                      *result, to_output(as_json(answer.usage))),
           {},
           ExitCode::result};
+}
+
+Output render(const ipc::Result& chunk, Format format) {
+  if (is_raw(chunk, format)) return {chunk.payload, {}, ExitCode::result};
+  const auto value = as_json(chunk);
+  if (!value) return render_error(not_json(value.error()), {}, format);
+  if (format == Format::text) return {*value + "\n", {}, ExitCode::result};
+  return {
+      fmt::format("{{\"encoding\":\"{}\",\"chunk\":{}}}\n", to_string(chunk.encoding), *value), {}, ExitCode::result};
 }
 
 std::string usage_line(const ipc::Usage& usage) {

@@ -12,6 +12,7 @@
 #include "ipc/module_name.h"
 #include "ipc/client.h"
 #include "ipc/text.h"
+#include "ipc/units.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/private_supervisor.h"
 #include "tools/cli/signal_watch.h"
@@ -33,8 +34,20 @@ int usage_error(const std::string& message) {
   return static_cast<int>(ExitCode::usage);
 }
 
-int finish(const ipc::Answer& answer, const CallOptions& options) {
-  const Output output = render(answer, options.format);
+// Bytes from a module are nothing for a terminal to act upon.
+bool may_be_shown(const ipc::Result& result, const CallOptions& options) {
+  if (result.encoding == ipc::Encoding::json || options.format == Format::json || ::isatty(STDOUT_FILENO) == 0) {
+    return true;
+  }
+  write_standard_error("bytes are not shown on a terminal; redirect standard output, or use --json\n");
+  return false;
+}
+
+int finish(const ipc::Answer& answer, const CallOptions& options, bool streamed = false) {
+  // What a stream's generator returned is mostly nothing.
+  const bool is_nothing = streamed && options.format == Format::text && answer && answer->payload == "null";
+  const Output output = is_nothing || (answer && !may_be_shown(*answer, options)) ? Output{{}, {}, ExitCode::result}
+                                                                                  : render(answer, options.format);
   write_standard_error(output.standard_error);
   if (options.show_usage) write_standard_error(usage_line(answer.usage));
   const bool written = write_standard_output(output.standard_output);
@@ -46,13 +59,16 @@ int finish(const ipc::ConnectError& error, const CallOptions& options) {
 }
 
 struct Arguments {
-  std::string json;
+  std::string payload;
   ipc::ArgumentStyle style;
 };
 
-// What the function is to be called with, checked to be JSON.
+// What the function is to be called with; what is said to be JSON is checked to be that.
 tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) {
   if (options.arguments) {
+    if (options.encoding != ipc::Encoding::json) {
+      return tl::unexpected(std::string("--args takes a JSON array; it cannot be given with another --encoding"));
+    }
     if (auto problem = json_problem(*options.arguments)) {
       return tl::unexpected(fmt::format("--args is not valid JSON: {}", *problem));
     }
@@ -62,17 +78,18 @@ tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) 
     return Arguments{*options.arguments, ipc::ArgumentStyle::positional};
   }
   std::string_view origin = "PAYLOAD";
-  std::string json = options.payload.value_or("null");
-  if (json == "-") {
+  const bool is_json = options.encoding == ipc::Encoding::json;
+  std::string payload = options.payload.value_or(is_json ? "null" : "");
+  if (payload == "-") {
     auto input = read_standard_input();
     if (!input) return tl::unexpected(input.error());
-    json = std::move(*input);
+    payload = std::move(*input);
     origin = "the payload on standard input";
   }
-  if (auto problem = json_problem(json)) {
+  if (auto problem = is_json ? json_problem(payload) : std::nullopt) {
     return tl::unexpected(fmt::format("{} is not valid JSON: {}", origin, *problem));
   }
-  return Arguments{std::move(json), ipc::ArgumentStyle::single};
+  return Arguments{std::move(payload), ipc::ArgumentStyle::single};
 }
 
 std::optional<std::string> function_problem(const std::string& function) {
@@ -97,7 +114,21 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
   std::optional<ipc::Answer> answer;
   std::optional<int> signal;
   auto give_up = Clock::time_point::max();
-  const auto id = client.start(request, [&](ipc::Answer arrived) { answer = std::move(arrived); });
+  std::uint64_t id = 0;
+  bool is_shown = true;
+  bool streamed = false;
+  bool is_read = true;
+  const auto show = [&](const ipc::Result& chunk) {
+    if (!std::exchange(streamed, true)) is_shown = may_be_shown(chunk, options);
+    if (!is_shown || !is_read) return;
+    const Output output = render(chunk, options.format);
+    write_standard_error(output.standard_error);
+    write_standard_output(output.standard_output);
+    is_read = standard_output_has_reader();
+    if (!is_read) client.cancel(id);
+  };
+  id = client.start(
+      request, [&](ipc::Answer arrived) { answer = std::move(arrived); }, show);
   for (client.run_once(milliseconds(0)); !answer; client.run_once(milliseconds(0))) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
     if (signal && left <= milliseconds(0)) break;
@@ -118,7 +149,8 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
                                        .executed = ipc::Executed::maybe,
                                        .detail = {}});
   }
-  const int code = finish(*answer, options);
+  if (!is_read) return static_cast<int>(ExitCode::result);  // nobody who would care
+  const int code = finish(*answer, options, streamed);
   return signal ? exit_code_for_signal(*signal) : code;
 }
 
@@ -126,10 +158,12 @@ ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& o
   return {.module = target.module,
           .version = target.version,
           .function = options.function,
-          .payload = ipc::as_bytes(arguments.json),
+          .payload = ipc::as_bytes(arguments.payload),
+          .encoding = options.encoding,
           .arguments = arguments.style,
           .timeout = options.timeout,
-          .idempotent = options.idempotent};
+          .idempotent = options.idempotent,
+          .result_encoding = options.result_encoding};
 }
 
 }  // namespace

@@ -13,7 +13,9 @@ namespace holdfast::cli {
 
 struct CallOptions {
   std::string function;
-  std::optional<std::string> payload;    // JSON text; "-": from standard input; nothing: null
+  std::optional<std::string> payload;  // as `encoding` says; "-": from standard input; nothing: null, or no bytes
+  ipc::Encoding encoding = ipc::Encoding::json;
+  ipc::ResultEncoding result_encoding = ipc::ResultEncoding::automatic;
   std::optional<std::string> arguments;  // a JSON array for positional arguments; then there is no payload
   std::chrono::nanoseconds timeout{0};   // 0: the supervisor's default
   bool idempotent = false;               // running it twice does no harm

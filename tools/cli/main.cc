@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <fmt/format.h>
 
 #include "ipc/module_name.h"
@@ -48,7 +49,8 @@ constexpr const char* kRunHelp = R"(Examples:
 constexpr const char* kInvokeHelp = R"(Examples:
   holdfast invoke calculator@v1.0.0 add '{"a":1,"b":2}'
   holdfast invoke calculator@v1.0.0 addAll --args '[1,2,3]'
-  holdfast invoke thumbnail@2 scale - --timeout 5s --json < image.json)";
+  holdfast invoke thumbnail@2 scale - --encoding bytes --timeout 5s < image.png > small.png
+A function that streams has each value printed as it comes, JSON in lines.)";
 
 constexpr const char* kPsHelp = R"(Columns, and keys with --json:
   pid              of the process, as the supervisor's host sees it
@@ -144,11 +146,38 @@ void add_json(CLI::App& command, Format& format, const char* what) {
       "--json", [&format] { format = Format::json; }, what);
 }
 
+// An option that takes one of these words.
+template <typename Value>
+void add_choice(CLI::App& command, const char* name, Value& value, const std::map<std::string, Value>& words,
+                const char* what) {
+  const auto is_known = [words](const std::string& text) -> std::string {
+    if (words.contains(text)) return "";
+    std::string known;
+    for (const auto& [word, meaning] : words) known += (known.empty() ? "" : ", ") + word;
+    return fmt::format("\"{}\" is not known; expected one of {}", text, known);
+  };
+  command
+      .add_option_function<std::string>(
+          name, [&value, words](const std::string& text) { value = words.at(text); }, what)
+      ->check(is_known)
+      ->type_name("ENCODING");
+}
+
 void add_call(CLI::App& command, CallOptions& call) {
   command.add_option("FUNC", call.function, "the exported function to call")->required()->type_name("");
   auto* payload =
       command.add_option("PAYLOAD", call.payload, "its argument as JSON; - reads standard input; none is null")
           ->type_name("");
+  add_choice(
+      command, "--encoding", call.encoding,
+      {{"json", ipc::Encoding::json}, {"bytes", ipc::Encoding::bytes}, {"structured", ipc::Encoding::structured}},
+      "what PAYLOAD is: json, bytes (a Uint8Array), or structured");
+  add_choice(command, "--result-encoding", call.result_encoding,
+             {{"auto", ipc::ResultEncoding::automatic},
+              {"json", ipc::ResultEncoding::json},
+              {"bytes", ipc::ResultEncoding::bytes},
+              {"structured", ipc::ResultEncoding::structured}},
+             "what the result is to be: json, bytes, structured, or auto: bytes for an ArrayBuffer or a view of one");
   command.add_option("--args", call.arguments, "positional arguments as a JSON array, in the place of PAYLOAD")
       ->type_name("JSON")
       ->excludes(payload);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -40,6 +41,12 @@ bool write_standard_output(std::string_view text) {
   if (error == 0 || error == EPIPE) return true;
   write_standard_error(fmt::format("error: cannot write to standard output: {}\n", std::strerror(error)));
   return false;
+}
+
+// poll(2): the write end of a pipe or socket without a reader is in error.
+bool standard_output_has_reader() {
+  pollfd output = {STDOUT_FILENO, 0, 0};
+  return ::poll(&output, 1, 0) < 0 || (output.revents & (POLLERR | POLLHUP)) == 0;
 }
 
 void write_standard_error(std::string_view text) { static_cast<void>(write_all(STDERR_FILENO, text)); }

@@ -15,6 +15,9 @@ tl::expected<std::string, std::string> read_standard_input();
 // other failure is told on standard error; false then.
 bool write_standard_output(std::string_view text);
 
+// Whether what is written to standard output can still be read by somebody.
+bool standard_output_has_reader();
+
 // To standard error. Nobody can be told if that fails.
 void write_standard_error(std::string_view text);
 
