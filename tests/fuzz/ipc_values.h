@@ -89,7 +89,15 @@ struct ZygoteReplyProtocol {
 struct WorkerRequestProtocol {
   static auto decode(const Frame& frame) { return decode_worker_request(frame); }
   static void encode(OutputBuffer& out, const WorkerRequest& message) {
-    std::visit([&](const auto& value) { ipc::encode(out, value); }, message);
+    std::visit(
+        [&]<typename Value>(const Value& value) {
+          if constexpr (std::is_same_v<Value, StreamGrant>) {
+            encode_worker_grant(out, value);
+          } else {
+            ipc::encode(out, value);
+          }
+        },
+        message);
   }
 };
 
@@ -98,7 +106,9 @@ struct WorkerProtocol {
   static void encode(OutputBuffer& out, const WorkerMessage& message) {
     std::visit(
         [&]<typename Value>(const Value& value) {
-          if constexpr (!std::is_same_v<Value, AnswerView>) {
+          if constexpr (std::is_same_v<Value, ChunkView>) {
+            encode_worker_chunk(out, value);
+          } else if constexpr (!std::is_same_v<Value, AnswerView>) {
             ipc::encode(out, value);
           } else if (auto* result = std::get_if<ResultView>(&value.outcome)) {
             encode_worker_result(out, value.id, *result);
@@ -157,9 +167,14 @@ inline std::string describe(const CallRequest& call) {
       .add("encoding", call.encoding)
       .add("arguments", call.arguments)
       .add("timeout", call.timeout.count())
-      .add("idempotent", call.idempotent);
+      .add("idempotent", call.idempotent)
+      .add("result", call.result_encoding)
+      .add("window", call.stream_window_bytes);
 }
 inline std::string describe(const CancelRequest& cancel) { return Description("cancel").add("id", cancel.id); }
+inline std::string describe(const StreamGrant& grant) {
+  return Description("grant").add("call", grant.call).add("bytes", grant.bytes);
+}
 inline std::string describe(const ListWorkersRequest& list) { return Description("list").add("id", list.id); }
 inline std::string describe(const StatsRequest& request) { return Description("stats").add("id", request.id); }
 inline std::string describe(const RegisterLoaderRequest& request) {
@@ -188,6 +203,9 @@ inline std::string describe(const ServerHello& hello) {
 }
 inline std::string describe(const ResultView& result) {
   return Description("result").add("payload", result.payload).add("encoding", result.encoding);
+}
+inline std::string describe(const ChunkView& chunk) {
+  return Description("chunk").add("call", chunk.call).add("value", describe(chunk.value));
 }
 inline std::string describe(const Error& error) {
   return Description("error")
@@ -318,7 +336,8 @@ inline std::string describe(const LoadRequest& load) {
       .add("payload", load.max_payload_bytes)
       .add("clock", load.clock_resolution.count())
       .add("code from strings", load.allow_code_from_strings)
-      .add("tag", load.tag);
+      .add("tag", load.tag)
+      .add("lenient", load.lenient_results);
 }
 inline std::string describe(const WorkerCall& call) {
   return Description("worker call")
@@ -327,7 +346,9 @@ inline std::string describe(const WorkerCall& call) {
       .add("payload", call.payload)
       .add("encoding", call.encoding)
       .add("arguments", call.arguments)
-      .add("deadline", call.deadline.time_since_epoch().count());
+      .add("deadline", call.deadline.time_since_epoch().count())
+      .add("result", call.result_encoding)
+      .add("window", call.stream_window_bytes);
 }
 inline std::string describe(const WorkerCancel& cancel) {
   return Description("worker cancel").add("call", cancel.call).add("reason", cancel.reason);

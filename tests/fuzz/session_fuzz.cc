@@ -111,6 +111,13 @@ class Owner final : public ClientSession::Owner {
     expect(false, "only a call that is open is cancelled");
   }
 
+  void client_granted(CallId call, std::uint64_t) override {
+    for (const auto& [client_id, held] : held_) {
+      if (held.call == call) return;
+    }
+    expect(false, "only a call that is open is granted more");
+  }
+
   ipc::WorkerList list_workers() override {
     expect(session != nullptr, "a client that left asks for nothing");
     ++lists;

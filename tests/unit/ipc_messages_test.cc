@@ -123,7 +123,11 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                .payload = as_bytes(text),
                                                                .arguments = ArgumentStyle::positional,
                                                                .timeout = std::chrono::nanoseconds(1'234'567'890'123),
-                                                               .idempotent = true}));
+                                                               .idempotent = true,
+                                                               .result_encoding = ResultEncoding::structured,
+                                                               .stream_window_bytes = kMaxStreamWindowBytes}));
+    check_round_trip<ServerProtocol>(ServerMessage(ChunkView{kMax64, {as_bytes(text), Encoding::structured}}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(ChunkView{kMax64 - 1, {as_bytes(text), Encoding::bytes}}));
     check_round_trip<ClientProtocol>(ClientMessage(SourceReply{kMax64, SourceCode{as_bytes(text), text}}));
     check_round_trip<ClientProtocol>(ClientMessage(SourceReply{2, SourceFailed{text}}));
     check_round_trip<ServerProtocol>(ServerMessage(LoaderRegistered{
@@ -147,6 +151,8 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
     check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
   }
   check_round_trip<ClientProtocol>(ClientMessage(CallRequest{}));
+  check_round_trip<ClientProtocol>(ClientMessage(StreamGrant{kMax64, kMax64 - 1}));
+  check_round_trip<WorkerRequestProtocol>(WorkerRequest(StreamGrant{kMax64, kMax64 - 1}));
   check_round_trip<ClientProtocol>(ClientMessage(CancelRequest{kMax64}));
   check_round_trip<ClientProtocol>(ClientMessage(ListWorkersRequest{kMax64}));
   check_round_trip<ServerProtocol>(ServerMessage(ServerHello{0xFFFF, "", kMax64, kMax64, 0xFFFFFFFF}));
@@ -205,6 +211,15 @@ TEST_CASE("every value of every enum arrives as it was sent") {
   }
   for (std::uint16_t reason = 0; reason < 2; ++reason) {
     check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCancel{.reason = static_cast<CancelReason>(reason)}));
+  }
+  for (std::uint16_t encoding = 0; encoding < 3; ++encoding) {
+    check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.encoding = static_cast<Encoding>(encoding)}));
+    check_round_trip<ServerProtocol>(ServerMessage(ChunkView{1, {{}, static_cast<Encoding>(encoding)}}));
+  }
+  for (std::uint16_t encoding = 0; encoding < 4; ++encoding) {
+    const auto result = static_cast<ResultEncoding>(encoding);
+    check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.result_encoding = result}));
+    check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCall{.result_encoding = result}));
   }
   for (std::uint16_t style = 0; style < 2; ++style) {
     check_round_trip<ClientProtocol>(ClientMessage(CallRequest{.arguments = static_cast<ArgumentStyle>(style)}));

@@ -193,6 +193,9 @@ class ScriptedOwner final : public ClientSession::Owner {
     cancelled.push_back(held.at(call).client_id);
     finish(call, ipc::ErrorCode::cancelled);
   }
+  void client_granted(CallId call, std::uint64_t bytes) override {
+    granted.emplace_back(held.at(call).client_id, bytes);
+  }
   ipc::WorkerList list_workers() override {
     ++lists;
     return list;
@@ -242,6 +245,7 @@ class ScriptedOwner final : public ClientSession::Owner {
   std::vector<std::string> given;  // sources
 
   std::vector<std::uint64_t> called, cancelled;  // by the client's ids
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> granted;
   std::map<CallId, Held> held;
   int lists = 0;
   int left = 0;
