@@ -2,6 +2,7 @@
 
 #include "worker/engine.h"
 #include "worker/module_host.h"
+#include "worker/native_encoding.h"
 
 namespace holdfast::worker {
 namespace {
@@ -72,6 +73,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);
+  install_encoding_functions(context, host);
 }
 
 }  // namespace holdfast::worker
