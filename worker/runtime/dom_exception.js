@@ -37,3 +37,4 @@ publish(DOMException, [
 ].map((name, index) => [`${name}_ERR`, index + 1]));
 
 runtime.DOMException = DOMException;
+runtime.isDOMException = ExceptionSlot.has;

@@ -1,0 +1,26 @@
+// The last file: all classes are there now. Objects of those that have internal slots and are not registered as
+// cloneable are refused by structuredClone, where they would come out as objects without anything.
+'use strict';
+
+const { forbid } = runtime.cloneable;
+const { getPrototypeOf, getOwnPropertyNames } = Object;
+
+// What has no slots, or is told apart by them (structured_clone.js).
+const known = new Set([
+  'Object', 'Function', 'Array', 'Number', 'Boolean', 'String', 'Symbol', 'BigInt', 'Date', 'Promise', 'RegExp', 'Map',
+  'Set', 'WeakMap', 'WeakSet', 'Proxy', 'ArrayBuffer', 'DataView', 'Error', 'AggregateError', 'EvalError', 'RangeError',
+  'ReferenceError', 'SyntaxError', 'TypeError', 'URIError', 'Int8Array', 'Uint8Array', 'Uint8ClampedArray',
+  'Int16Array', 'Uint16Array', 'Int32Array', 'Uint32Array', 'Float32Array', 'Float64Array', 'BigInt64Array',
+  'BigUint64Array',
+]);
+
+function forbidAllOf(holder) {
+  for (const name of getOwnPropertyNames(holder)) {
+    const { value } = Object.getOwnPropertyDescriptor(holder, name);
+    if (typeof value === 'function' && typeof value.prototype === 'object' && !known.has(name)) forbid(value.prototype);
+  }
+}
+forbidAllOf(globalThis);
+forbidAllOf(Intl);
+if (typeof WebAssembly === 'object') forbidAllOf(WebAssembly);
+for (const made of [[].values(), ''[Symbol.iterator](), 'a'.matchAll(/a/g)]) forbid(getPrototypeOf(made));

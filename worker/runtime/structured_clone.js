@@ -1,0 +1,284 @@
+// structuredClone (HTML Standard, 2.7 and 8.10). What the standard writes down as a record and makes values of
+// afterwards is copied in one go here: nobody sees the difference, because making the values runs no code of a module's.
+//
+// Other files register the classes of theirs that are serializable, with runtime.cloneable.
+'use strict';
+
+const {
+  kindOf, namedKeys, copyRegExp, copyWasmModule, shareBuffer, detachBuffer, isDetached,
+} = host;
+const { DOMException, isDOMException } = runtime;
+const { isObject, needArguments, toDictionary } = runtime.webIdl;
+const { keys, hasOwn, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+const { apply, deleteProperty } = Reflect;
+const { iterator, toStringTag } = Symbol;
+const ObjectConstructor = Object;
+const ObjectPrototype = Object.prototype;
+const ArrayPrototype = Array.prototype;
+const TypeErrorConstructor = TypeError;
+const DateConstructor = Date;
+const dateGetTime = Date.prototype.getTime;
+const booleanValueOf = Boolean.prototype.valueOf;
+const numberValueOf = Number.prototype.valueOf;
+const stringValueOf = String.prototype.valueOf;
+const bigintValueOf = BigInt.prototype.valueOf;
+const MapConstructor = Map;
+const mapGet = Map.prototype.get;
+const mapHas = Map.prototype.has;
+const mapSet = Map.prototype.set;
+const mapForEach = Map.prototype.forEach;
+const SetConstructor = Set;
+const setAdd = Set.prototype.add;
+const setForEach = Set.prototype.forEach;
+const ArrayBufferConstructor = ArrayBuffer;
+const Uint8ArrayConstructor = Uint8Array;
+const DataViewConstructor = DataView;
+const getter = (holder, name) => getOwnPropertyDescriptor(holder, name).get;
+const TypedArrayPrototype = getPrototypeOf(Uint8Array.prototype);
+const typedArraySet = TypedArrayPrototype.set;
+const typedArrayName = getter(TypedArrayPrototype, toStringTag);
+const typedArrayBuffer = getter(TypedArrayPrototype, 'buffer');
+const typedArrayOffset = getter(TypedArrayPrototype, 'byteOffset');
+const typedArrayLength = getter(TypedArrayPrototype, 'length');
+const viewBuffer = getter(DataView.prototype, 'buffer');
+const viewOffset = getter(DataView.prototype, 'byteOffset');
+const viewLength = getter(DataView.prototype, 'byteLength');
+const bufferLength = getter(ArrayBuffer.prototype, 'byteLength');
+
+const typedArrays = { __proto__: null };
+for (const type of [
+  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array,
+  Float64Array, BigInt64Array, BigUint64Array,
+]) typedArrays[type.name] = type;
+
+const errors = { __proto__: null };
+for (const type of [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError]) {
+  errors[type.name] = type;
+}
+
+// In the order of Kind in native_structured_clone.cc.
+const ORDINARY = 0, ARRAY = 1, DATE = 3, REGULAR_EXPRESSION = 4, BOOLEAN_OBJECT = 5, NUMBER_OBJECT = 6,
+  STRING_OBJECT = 7, BIGINT_OBJECT = 8, ARRAY_BUFFER = 9, TYPED_ARRAY = 10, DATA_VIEW = 11, MAP = 12, SET = 13,
+  ERROR = 14, WASM_MODULE = 15;
+
+// --- classes -------------------------------------------------------------------------------------------------------
+
+// By the prototype of a class: undefined if objects of it cannot be cloned, else how they are, as register() was told.
+const classes = new Map();
+
+runtime.cloneable = {
+  // `has` tells whether a value really is such an object; `copy(value, clone)` makes another one, where clone(part)
+  // gives the copy of any value in it. Neither may call what a module can replace.
+  register(prototype, has, copy) { classes.set(prototype, { __proto__: null, has, copy }); },
+  // Before any module exists: no object of these classes can be cloned, unless it is registered.
+  forbid(prototype) { if (!classes.has(prototype)) classes.set(prototype, undefined); },
+};
+
+const copyStack = (from, to) => {
+  const { stack } = from;
+  if (typeof stack === 'string') {
+    defineProperty(to, 'stack', { __proto__: null, value: stack, writable: true, enumerable: false, configurable: true });
+  } else {
+    deleteProperty(to, 'stack');
+  }
+};
+
+const exceptionMessage = getter(DOMException.prototype, 'message');
+const exceptionName = getter(DOMException.prototype, 'name');
+runtime.cloneable.register(DOMException.prototype, isDOMException, (exception) => {
+  const copy = new DOMException(apply(exceptionMessage, exception, []), apply(exceptionName, exception, []));
+  copyStack(exception, copy);
+  return copy;
+});
+// --- copying -------------------------------------------------------------------------------------------------------
+
+function refuse(what) {
+  throw new DOMException(`structuredClone: ${what} could not be cloned`, 'DataCloneError');
+}
+
+function describe(value) {
+  if (typeof value === 'function') return 'a function';
+  try {
+    const { name } = value.constructor;
+    if (typeof name === 'string' && name !== '' && name.length < 100) return `an object of class ${name}`;
+  } catch { /* a Proxy, or a getter of the module's */ }
+  return 'an object of this kind';
+}
+
+// The Standard's CreateDataProperty, on an object or array that has no such property yet.
+function put(holder, prototype, key, value) {
+  if (key in prototype) {
+    defineProperty(holder, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  } else {
+    holder[key] = value;
+  }
+}
+
+class Copier {
+  // From what was seen to what was made of it.
+  #memory = new MapConstructor();
+
+  remember(value, copy) {
+    apply(mapSet, this.#memory, [value, copy]);
+    return copy;
+  }
+  hasSeen(value) { return apply(mapHas, this.#memory, [value]); }
+
+  copy(value) {
+    if (typeof value === 'symbol') refuse('a symbol');
+    if (!isObject(value)) return value;
+    const seen = apply(mapGet, this.#memory, [value]);
+    if (seen !== undefined) return seen;
+    switch (kindOf(value)) {
+      case ORDINARY: return this.#copyOrdinary(value);
+      case ARRAY: return this.#copyArray(value);
+      case DATE: return this.remember(value, new DateConstructor(apply(dateGetTime, value, [])));
+      case REGULAR_EXPRESSION: return this.remember(value, copyRegExp(value));
+      case BOOLEAN_OBJECT: return this.remember(value, ObjectConstructor(apply(booleanValueOf, value, [])));
+      case NUMBER_OBJECT: return this.remember(value, ObjectConstructor(apply(numberValueOf, value, [])));
+      case STRING_OBJECT: return this.remember(value, ObjectConstructor(apply(stringValueOf, value, [])));
+      case BIGINT_OBJECT: return this.remember(value, ObjectConstructor(apply(bigintValueOf, value, [])));
+      case ARRAY_BUFFER: return this.#copyBuffer(value);
+      case TYPED_ARRAY: return this.#copyTypedArray(value);
+      case DATA_VIEW: return this.#copyDataView(value);
+      case MAP: return this.#copyMap(value);
+      case SET: return this.#copySet(value);
+      case ERROR: return this.#copyError(value);
+      case WASM_MODULE: return this.remember(value, copyWasmModule(value));
+      default: return refuse(describe(value));
+    }
+  }
+
+  #copyOrdinary(value) {
+    const prototype = getPrototypeOf(value);
+    if (prototype !== ObjectPrototype && prototype !== null) {
+      for (let at = prototype; at !== null && at !== ObjectPrototype && kindOf(at) === ORDINARY; at = getPrototypeOf(at)) {
+        if (!apply(mapHas, classes, [at])) continue;
+        const entry = apply(mapGet, classes, [at]);
+        if (entry === undefined || !entry.has(value)) refuse(describe(value));
+        return this.remember(value, entry.copy(value, (part) => this.copy(part)));
+      }
+    }
+    const copy = this.remember(value, {});
+    this.#copyProperties(value, copy, ObjectPrototype, keys(value), 0);
+    return copy;
+  }
+
+  #copyProperties(value, copy, prototype, names, from) {
+    for (let i = from; i < names.length; i++) {
+      const name = names[i];
+      // A getter before it may have deleted it.
+      if (hasOwn(value, name)) put(copy, prototype, name, this.copy(value[name]));
+    }
+  }
+
+  #copyArray(value) {
+    const copy = this.remember(value, []);
+    const { length } = value;
+    let dense = 0;
+    for (; dense < length && hasOwn(value, dense); dense++) put(copy, ArrayPrototype, dense, this.copy(value[dense]));
+    if (dense === length) {
+      const names = namedKeys(value);
+      if (names.length !== 0) this.#copyProperties(value, copy, ArrayPrototype, names, 0);
+      return copy;
+    }
+    copy.length = length;
+    const names = keys(value);
+    let rest = 0;
+    while (rest < names.length && +names[rest] < dense) rest++;
+    this.#copyProperties(value, copy, ArrayPrototype, names, rest);
+    return copy;
+  }
+
+  #copyBuffer(value) {
+    if (isDetached(value)) refuse('a detached ArrayBuffer');
+    const copy = new ArrayBufferConstructor(apply(bufferLength, value, []));
+    apply(typedArraySet, new Uint8ArrayConstructor(copy), [new Uint8ArrayConstructor(value)]);
+    return this.remember(value, copy);
+  }
+
+  #copyTypedArray(value) {
+    const Type = typedArrays[apply(typedArrayName, value, [])];
+    const buffer = this.copy(apply(typedArrayBuffer, value, []));
+    return this.remember(
+      value, new Type(buffer, apply(typedArrayOffset, value, []), apply(typedArrayLength, value, [])));
+  }
+
+  #copyDataView(value) {
+    const buffer = this.copy(apply(viewBuffer, value, []));
+    return this.remember(
+      value, new DataViewConstructor(buffer, apply(viewOffset, value, []), apply(viewLength, value, [])));
+  }
+
+  #copyMap(value) {
+    const copy = this.remember(value, new MapConstructor());
+    // What a getter in it adds does not count.
+    const entries = [];
+    apply(mapForEach, value, [(element, key) => {
+      put(entries, ArrayPrototype, entries.length, key);
+      put(entries, ArrayPrototype, entries.length, element);
+    }]);
+    for (let i = 0; i < entries.length; i += 2) {
+      apply(mapSet, copy, [this.copy(entries[i]), this.copy(entries[i + 1])]);
+    }
+    return copy;
+  }
+
+  #copySet(value) {
+    const copy = this.remember(value, new SetConstructor());
+    const elements = [];
+    apply(setForEach, value, [(element) => put(elements, ArrayPrototype, elements.length, element)]);
+    for (let i = 0; i < elements.length; i++) apply(setAdd, copy, [this.copy(elements[i])]);
+    return copy;
+  }
+
+  #copyError(value) {
+    const name = `${value.name}`;
+    const message = getOwnPropertyDescriptor(value, 'message');
+    const copy = this.remember(value, new (errors[name] ?? errors.Error)());
+    const define = (key, content) => defineProperty(
+      copy, key, { __proto__: null, value: content, writable: true, enumerable: false, configurable: true });
+    if (message !== undefined && hasOwn(message, 'value')) define('message', `${message.value}`);
+    copyStack(value, copy);
+    if (hasOwn(value, 'cause')) define('cause', this.copy(value.cause));
+    return copy;
+  }
+}
+
+// --- transfer ------------------------------------------------------------------------------------------------------
+
+function toSequence(value) {
+  const sequence = [];
+  if (value === undefined) return sequence;
+  if (!isObject(value) || typeof value[iterator] !== 'function') {
+    throw new TypeErrorConstructor('structuredClone: transfer must be an iterable');
+  }
+  for (const element of value) {
+    if (!isObject(element)) throw new TypeErrorConstructor('structuredClone: each value to transfer must be an object');
+    put(sequence, ArrayPrototype, sequence.length, element);
+  }
+  return sequence;
+}
+
+// In a function of an object, for it is no constructor.
+const { structuredClone } = {
+  structuredClone(value, options = undefined) {
+    needArguments(arguments.length, 1, 'structuredClone');
+    const transfer = toSequence(toDictionary(options, 'structuredClone').transfer);
+    const copier = new Copier();
+    for (let i = 0; i < transfer.length; i++) {
+      if (kindOf(transfer[i]) !== ARRAY_BUFFER) refuse(`${describe(transfer[i])}, which transfer names,`);
+      if (copier.hasSeen(transfer[i])) refuse('an ArrayBuffer that transfer names twice');
+      copier.remember(transfer[i], shareBuffer(transfer[i]));
+    }
+    const copy = copier.copy(value);
+    for (let i = 0; i < transfer.length; i++) {
+      if (!detachBuffer(transfer[i])) refuse('a detached ArrayBuffer');
+    }
+    return copy;
+  },
+};
+// Enumerable, as operations are (Web IDL, 3.7.7).
+defineProperty(globalThis, 'structuredClone', {
+  value: structuredClone, writable: true, enumerable: true, configurable: true,
+});
