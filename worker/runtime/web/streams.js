@@ -3,3 +3,5 @@ import * as streams from 'web-streams-polyfill';
 import { defineGlobals } from './globals.js';
 
 defineGlobals(streams);
+
+export const { ReadableStream, TransformStream, TransformStreamDefaultController, WritableStream } = streams;

@@ -4,3 +4,5 @@ import { URLPattern } from 'urlpattern-polyfill';
 import { defineGlobals } from './globals.js';
 
 defineGlobals({ URL, URLSearchParams, URLPattern });
+
+export { URL, URLSearchParams };
