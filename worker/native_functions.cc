@@ -72,6 +72,9 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);
+  host->Set(context, v8::String::NewFromUtf8Literal(isolate, "version"),
+            v8::String::NewFromUtf8Literal(isolate, HOLDFAST_VERSION))
+      .Check();
 }
 
 }  // namespace holdfast::worker

@@ -1,4 +1,4 @@
-// TextEncoder and TextDecoder for UTF-8 alone, where the runtime has none of its own yet.
+// TextEncoder and TextDecoder for UTF-8 alone, and atob, where the runtime has none of its own yet.
 if (globalThis.TextEncoder === undefined) {
   globalThis.TextEncoder = class TextEncoder {
     get encoding() { return 'utf-8'; }
@@ -64,4 +64,17 @@ if (globalThis.TextDecoder === undefined) {
     }
   };
   Object.defineProperty(globalThis, 'TextDecoder', { enumerable: false });
+}
+if (globalThis.atob === undefined) {
+  const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+  const atob = (text) => {
+    let bits = 0, count = 0, bytes = '';
+    for (const digit of `${text}`.replace(/[\t\n\f\r ]/g, '').replace(/={1,2}$/, '')) {
+      bits = bits << 6 | digits.indexOf(digit);
+      count += 6;
+      if (count >= 8) bytes += String.fromCharCode(bits >> (count -= 8) & 0xff);
+    }
+    return bytes;
+  };
+  Object.defineProperty(globalThis, 'atob', { value: atob, writable: true, configurable: true });
 }

@@ -1,8 +1,9 @@
 // Fetch Standard: Headers, Request, Response and FormData as Node.js has them. Of fetch(), what needs no network.
+// Before request.js, which needs its conversions when it is evaluated.
+import { Response, filterResponse, fromInnerResponse, makeResponse } from 'undici/lib/web/fetch/response.js';
+import { Request, getRequestState } from 'undici/lib/web/fetch/request.js';
 import { FormData } from 'undici/lib/web/fetch/formdata.js';
 import { Headers } from 'undici/lib/web/fetch/headers.js';
-import { Request, getRequestState } from 'undici/lib/web/fetch/request.js';
-import { Response, filterResponse, fromInnerResponse, makeResponse } from 'undici/lib/web/fetch/response.js';
 import { safelyExtractBody } from 'undici/lib/web/fetch/body.js';
 import { dataURLProcessor, serializeAMimeType } from 'undici/lib/web/fetch/data-url.js';
 import { defineGlobals } from './globals.js';
