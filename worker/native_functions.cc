@@ -95,6 +95,9 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("timeOrigin", time_origin);
   install_encoding_functions(context, host);
   install_structured_clone_functions(context, host);
+  host->Set(context, v8::String::NewFromUtf8Literal(isolate, "version"),
+            v8::String::NewFromUtf8Literal(isolate, HOLDFAST_VERSION))
+      .Check();
 }
 
 }  // namespace holdfast::worker

@@ -35,6 +35,24 @@ exports.library = async (payload) => {
   function* generate() { yield* sorted; }
   return { words, sorted: [...generate()], size: set.size, sum: bytes.reduce((a, b) => a + b, 0) };
 };
+exports.web = async () => {
+  const url = new URL('../b?c=d#e', 'https://example.org:8080/a/');
+  url.searchParams.append('f', 'g h');
+  const { host, pathname, search, href } = url;
+  const headers = new Headers({ 'Content-Type': 'application/json', Accept: '*/*' });
+  const request = new Request(href, { method: 'POST', headers, body: '{"a":1}' });
+  const { a } = await request.json();
+  const response = new Response(new Blob([`${host}${pathname}${search}`, new Uint8Array(2)]), { status: 201 });
+  const copy = response.clone();
+  const bytes = await response.arrayBuffer(), text = await copy.text();
+  const stream = new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode(text)); c.close(); } });
+  const whole = [];
+  for await (const chunk of stream.pipeThrough(new TransformStream())) whole.push(new TextDecoder().decode(chunk));
+  const form = new FormData();
+  form.append('a', new File([bytes], 'a.txt', { lastModified: 0 }));
+  const answer = Response.json({ a, whole, form: [...form].length, time: performance.now() });
+  return { headers: [...answer.headers], status: answer.status, text: await answer.text() };
+};
 )js";
 
 constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...payload });";
@@ -71,7 +89,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,

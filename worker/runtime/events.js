@@ -17,9 +17,9 @@ const setForEach = Set.prototype.forEach;
 const ERROR = 3;  // LogLevel in worker.capnp
 
 // HTML Standard, 8.1.4.6: what nobody catches.
-function report(error) {
+function report(error, where) {
   const { 0: message, 1: stack } = describeError(error);
-  log(ERROR, `uncaught in an event listener: ${message}\n${stack}`);
+  log(ERROR, `${where}: ${message}\n${stack}`);
 }
 
 // --- events --------------------------------------------------------------------------------------------------------
@@ -90,14 +90,19 @@ class Event {
   initEvent(type, bubbles = false, cancelable = false) {
     const state = EventSlot.of(this);
     needArguments(arguments.length, 1, 'initEvent');
-    type = `${type}`;
-    if (state.dispatched) return;
-    state.type = type;
-    state.bubbles = !!bubbles;
-    state.cancelable = !!cancelable;
-    state.stopped = state.stoppedAtOnce = state.canceled = state.isTrusted = false;
-    state.target = null;
+    initializeAgain(state, `${type}`, !!bubbles, !!cancelable);
   }
+}
+
+// False if the event is being dispatched, and stays as it is.
+function initializeAgain(state, type, bubbles, cancelable) {
+  if (state.dispatched) return false;
+  state.type = type;
+  state.bubbles = bubbles;
+  state.cancelable = cancelable;
+  state.stopped = state.stoppedAtOnce = state.canceled = state.isTrusted = false;
+  state.target = null;
+  return true;
 }
 
 // --- targets -------------------------------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ function invoke(object, target, event, state, capture) {
     try {
       call(listener, object, event);
     } catch (error) {
-      report(error);
+      report(error, 'uncaught in an event listener');
     }
     state.inPassiveListener = false;
   }]);
@@ -252,5 +257,8 @@ publish(Event, [
 publish(EventTarget);
 
 const cancelEvent = (event) => cancel(EventSlot.of(event));
+const initEvent = (event, type, bubbles, cancelable) => initializeAgain(EventSlot.of(event), type, bubbles, cancelable);
 
-runtime.events = { EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent };
+runtime.events = {
+  EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent, initEvent, report,
+};

@@ -1,6 +1,7 @@
-// What interfaces are on the global object (Web IDL, 3.7.1).
-export function defineGlobals(interfaces) {
-  for (const [name, value] of Object.entries(interfaces)) {
+// What interfaces and functions are on the global object (Web IDL, 3.7.1). The bundler may have given a class another name.
+export function defineGlobals(values) {
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(value, 'name', { value: name, writable: false, enumerable: false, configurable: true });
     Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
   }
 }

@@ -3,3 +3,7 @@ import * as streams from 'web-streams-polyfill';
 import { defineGlobals } from './globals.js';
 
 defineGlobals(streams);
+// The standard had it once.
+delete streams.WritableStreamDefaultController.prototype.abortReason;
+
+export const { ReadableStream, TransformStream, TransformStreamDefaultController, WritableStream } = streams;

@@ -1,0 +1,33 @@
+// What the packages of web/ need of newer editions of ECMAScript than V8 10.2 has, and modules may have too: well-formed
+// strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33). Evaluated before them, in the same way as calls.js.
+'use strict';
+
+const { apply, defineProperty } = Reflect;
+const { replace } = String.prototype;
+const { exec } = RegExp.prototype;
+const StringConstructor = String;
+const TypeErrorConstructor = TypeError;
+
+// With the flag "u" it matches surrogates that stand alone, and no others.
+const loneSurrogate = /\p{Surrogate}/u;
+const loneSurrogates = /\p{Surrogate}/gu;
+
+function textOf(value, name) {
+  if (value === undefined || value === null) {
+    throw new TypeErrorConstructor(`String.prototype.${name} called on null or undefined`);
+  }
+  return typeof value === 'string' ? value : StringConstructor(value);
+}
+
+const methods = {
+  isWellFormed() { return apply(exec, loneSurrogate, [textOf(this, 'isWellFormed')]) === null; },
+  toWellFormed() {
+    const text = textOf(this, 'toWellFormed');
+    return apply(exec, loneSurrogate, [text]) === null ? text : apply(replace, text, [loneSurrogates, '\ufffd']);
+  },
+};
+for (const name of ['isWellFormed', 'toWellFormed']) {
+  if (String.prototype[name] === undefined) {
+    defineProperty(String.prototype, name, { value: methods[name], writable: true, enumerable: false, configurable: true });
+  }
+}

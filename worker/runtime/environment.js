@@ -1,0 +1,65 @@
+// navigator, performance and reportError (HTML Standard, 8.10 and 8.1.4.6; High Resolution Time).
+'use strict';
+
+const { timeOrigin, version } = host;
+const { makeSlot, publish, needArguments } = runtime.webIdl;
+const { EventTarget, makeTarget, report } = runtime.events;
+const { create, defineProperty } = Object;
+const { now } = Date;
+const { max } = Math;
+const TypeErrorConstructor = TypeError;
+
+function defineGlobal(name, value) {
+  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+}
+
+// --- navigator -----------------------------------------------------------------------------------------------------
+
+const NavigatorSlot = makeSlot();
+
+class Navigator {
+  constructor() { throw new TypeErrorConstructor('Illegal constructor'); }
+  get userAgent() { return NavigatorSlot.of(this).userAgent; }
+}
+publish(Navigator);
+
+const navigator = create(Navigator.prototype);
+new NavigatorSlot(navigator, { __proto__: null, userAgent: `Holdfast/${version}` });
+defineGlobal('navigator', navigator);
+
+// --- performance ---------------------------------------------------------------------------------------------------
+
+const PerformanceSlot = makeSlot();
+
+// By the one clock that there is, in its steps. It may be set back, which the time since the module's start must not be.
+let latest = 0;
+function sinceStart() { return latest = max(latest, now() - timeOrigin()); }
+
+class Performance extends EventTarget {
+  constructor() { throw new TypeErrorConstructor('Illegal constructor'); }
+  now() {
+    PerformanceSlot.of(this);
+    return sinceStart();
+  }
+  get timeOrigin() {
+    PerformanceSlot.of(this);
+    return timeOrigin();
+  }
+  toJSON() {
+    PerformanceSlot.of(this);
+    return { timeOrigin: timeOrigin() };
+  }
+}
+publish(Performance);
+
+const performance = create(Performance.prototype);
+makeTarget(performance);
+new PerformanceSlot(performance, undefined);
+defineGlobal('performance', performance);
+
+// --- reportError ---------------------------------------------------------------------------------------------------
+
+defineGlobal('reportError', function reportError(error) {
+  needArguments(arguments.length, 1, 'reportError');
+  report(error, 'reported as uncaught');
+});

@@ -1,0 +1,2 @@
+// The modules of Node.js that only undici's network code uses, which nobody calls.
+module.exports = {};

@@ -1,0 +1,7 @@
+// node:stream: what undici asks of streams, in the words of the package that they are made of; and a base class for what
+// it has for the network.
+module.exports = {
+  isDisturbed: (stream) => stream._disturbed === true,
+  isErrored: (stream) => stream._state === 'errored',
+  Transform: class {},
+};

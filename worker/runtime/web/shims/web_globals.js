@@ -1,0 +1,7 @@
+// Injected like ecmascript_globals.js: the web platform's classes that the bundle itself uses.
+export { URL, URLSearchParams } from '../url.js';
+export { ReadableStream, TransformStream, WritableStream } from '../streams.js';
+export { Blob, File } from '../blob.js';
+
+// Nobody can have one; undici only asks whether a value is one.
+export class MessagePort {}
