@@ -1,5 +1,6 @@
 #include "worker/native_functions.h"
 
+#include "worker/crypto/crypto.h"
 #include "worker/engine.h"
 #include "worker/module_host.h"
 
@@ -72,6 +73,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);
+  install_crypto(isolate, context, host);
 }
 
 }  // namespace holdfast::worker
