@@ -9,6 +9,7 @@
 
 #include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -42,6 +43,10 @@ constexpr PolicyRow kPolicy[] = {
     // and those past 7 stand for the CPU clocks of other processes, which would let a worker watch its neighbours.
     {"clock_gettime", int_flags_within(0, 3), "time, and the CPU time of its own process and thread"},
     {"gettimeofday", kAnyArguments, "time, as Intl asks for it"},
+
+    {"getrandom", int_flags_within(2, GRND_NONBLOCK),
+     "seeds libcrypto's random number generators, when they are first used in a process and now and then again. "
+     "Without GRND_RANDOM, which may wait"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
     {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},

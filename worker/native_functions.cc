@@ -1,5 +1,6 @@
 #include "worker/native_functions.h"
 
+#include "worker/crypto/crypto.h"
 #include "worker/engine.h"
 #include "worker/module_host.h"
 #include "worker/native_encoding.h"
@@ -98,6 +99,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   host->Set(context, v8::String::NewFromUtf8Literal(isolate, "version"),
             v8::String::NewFromUtf8Literal(isolate, HOLDFAST_VERSION))
       .Check();
+  install_crypto(isolate, context, host);
 }
 
 }  // namespace holdfast::worker

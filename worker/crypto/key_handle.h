@@ -1,0 +1,31 @@
+// Asymmetric keys as JavaScript objects: only the runtime holds them, and only these functions look inside. The key is
+// freed when its object is collected.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "worker/crypto/library.h"
+
+namespace holdfast::worker::crypto {
+
+enum class KeyKind : std::uint32_t { rsa, p256, p384, p521, ed25519, x25519 };
+
+// libcrypto's names.
+const char* type_of(KeyKind kind);
+// Of the elliptic curves over prime fields only.
+const char* group_of(KeyKind kind);
+bool is_elliptic(KeyKind kind);
+
+KeyKind kind_at(const Arguments& arguments, int index);
+EVP_PKEY* key_at(const Arguments& arguments, int index);
+
+void return_key(const Arguments& arguments, Key key);
+
+// A number that the key has; null if it has none of that name.
+BigNumber number_of(const EVP_PKEY* key, const char* name);
+
+inline constexpr std::string_view kNotGenerated = "the key could not be generated";
+inline constexpr std::string_view kInvalidKey = "that is no valid key";
+
+}  // namespace holdfast::worker::crypto

@@ -1,0 +1,163 @@
+// CryptoKey (Web Cryptography API, 13) and JsonWebKey (15).
+'use strict';
+
+const { copyBytes, toBase64Url, fromBase64Url } = host.crypto;
+const { makeSlot, publish, isObject } = runtime.webIdl;
+const { fail, isBytes, keyConverter } = runtime.crypto;
+const { create, defineProperty, freeze } = Object;
+const TypeErrorConstructor = TypeError;
+const Uint8ArrayConstructor = Uint8Array;
+
+const KeySlot = makeSlot();
+
+// In the order that `usages` has.
+const usageNames = ['encrypt', 'decrypt', 'sign', 'verify', 'deriveKey', 'deriveBits', 'wrapKey', 'unwrapKey'];
+
+// What the module gets of an algorithm is its own: it may change that, and the key's stays what it is.
+function describe(algorithm) {
+  const { name, hash, length, modulusLength, publicExponent, namedCurve } = algorithm;
+  const shown = { name };
+  if (modulusLength !== undefined) shown.modulusLength = modulusLength;
+  if (publicExponent !== undefined) shown.publicExponent = new Uint8ArrayConstructor(copyBytes(publicExponent));
+  if (hash !== undefined) shown.hash = { name: hash };
+  if (length !== undefined) shown.length = length;
+  if (namedCurve !== undefined) shown.namedCurve = namedCurve;
+  return shown;
+}
+
+class CryptoKey {
+  constructor() { throw new TypeErrorConstructor('Illegal constructor'); }
+  get type() { return KeySlot.of(this).type; }
+  get extractable() { return KeySlot.of(this).extractable; }
+  get algorithm() {
+    const key = KeySlot.of(this);
+    return key.shownAlgorithm ??= describe(key.algorithm);
+  }
+  get usages() {
+    const key = KeySlot.of(this);
+    if (key.shownUsages === undefined) {
+      key.shownUsages = [];
+      eachUsage(key.usages, (name) => { appendTo(key.shownUsages, name); });
+    }
+    return key.shownUsages;
+  }
+}
+const CryptoKeyPrototype = CryptoKey.prototype;
+publish(CryptoKey);
+
+// Whatever setters a module may have given to arrays.
+function appendTo(array, value) {
+  defineProperty(array, array.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+}
+
+// Usages are a set of bits inside.
+const usageBits = { __proto__: null };
+for (let i = 0; i < usageNames.length; i++) usageBits[usageNames[i]] = 1 << i;
+freeze(usageBits);
+
+function eachUsage(bits, act) {
+  for (let i = 0; i < usageNames.length; i++) if ((bits & (1 << i)) !== 0) act(usageNames[i]);
+}
+
+function toUsages(value, where) {
+  if (!isObject(value)) throw new TypeErrorConstructor(`${where}: the usages must be a sequence`);
+  let bits = 0;
+  for (const each of value) {
+    const name = `${each}`;
+    if (usageBits[name] === undefined) throw new TypeErrorConstructor(`${where}: "${name}" is no usage of a key`);
+    bits |= usageBits[name];
+  }
+  return bits;
+}
+
+// A SyntaxError unless all of `bits` are among `allowed`.
+function onlyUsages(bits, allowed, name) {
+  if ((bits & ~allowed) !== 0) fail('SyntaxError', `a key for ${name} has no such usage`);
+}
+
+// `material` is an ArrayBuffer of a secret key's bytes, or what a native function gave for a pair's. `algorithm` has a
+// name, and of hash (a name), length, modulusLength, publicExponent and namedCurve what its kind of key has.
+function makeKey(type, algorithm, extractable, usages, material) {
+  const key = create(CryptoKeyPrototype);
+  new KeySlot(key, {
+    __proto__: null, type, algorithm, extractable, usages, material, shownAlgorithm: undefined, shownUsages: undefined,
+  });
+  return key;
+}
+
+keyConverter.convert = (value, what) => {
+  if (!KeySlot.has(value)) throw new TypeErrorConstructor(`${what} must be a CryptoKey`);
+  return KeySlot.of(value);
+};
+
+// --- JsonWebKey ----------------------------------------------------------------------------------------------------
+
+const jwkMembers = ['alg', 'crv', 'd', 'dp', 'dq', 'e', 'ext', 'k', 'key_ops', 'kty', 'n', 'oth', 'p', 'q', 'qi', 'use', 'x', 'y'];
+
+function toStrings(value, what) {
+  if (!isObject(value)) throw new TypeErrorConstructor(`${what} must be a sequence`);
+  const strings = { __proto__: null, length: 0 };
+  for (const each of value) strings[strings.length++] = `${each}`;
+  return strings;
+}
+
+function toJwk(value, where) {
+  const jwk = { __proto__: null };
+  for (let i = 0; i < jwkMembers.length; i++) {
+    const member = jwkMembers[i];
+    const given = value[member];
+    if (given === undefined) continue;
+    if (member === 'ext') jwk.ext = !!given;
+    else if (member === 'key_ops') jwk.key_ops = toStrings(given, `${where}: key_ops`);
+    else if (member === 'oth') jwk.oth = toStrings(given, `${where}: oth`);
+    else jwk[member] = `${given}`;
+  }
+  return jwk;
+}
+
+// What all kinds of keys have in common of the checks on the way in.
+function checkJwk(jwk, kty, use, extractable, usages) {
+  if (jwk.kty !== kty) fail('DataError', `the key's kty must be "${kty}"`);
+  if (usages !== 0 && jwk.use !== undefined && jwk.use !== use) fail('DataError', `the key's use must be "${use}"`);
+  if (jwk.key_ops !== undefined) {
+    const seen = { __proto__: null };
+    let bits = 0;
+    for (let i = 0; i < jwk.key_ops.length; i++) {
+      const name = jwk.key_ops[i];
+      if (seen[name]) fail('DataError', `the key's key_ops has "${name}" twice`);
+      seen[name] = true;
+      bits |= usageBits[name] ?? 0;
+    }
+    if ((usages & ~bits) !== 0) fail('DataError', "the key's key_ops does not have all the usages");
+  }
+  if (jwk.ext === false && extractable) fail('DataError', "the key's ext says that it is not extractable");
+}
+
+function checkAlg(jwk, alg) {
+  if (jwk.alg !== undefined && jwk.alg !== alg) fail('DataError', `the key's alg must be "${alg}"`);
+}
+
+// A member that holds bytes.
+function bytesOf(jwk, member) {
+  if (jwk[member] === undefined) fail('DataError', `the key has no ${member}`);
+  const bytes = fromBase64Url(jwk[member]);
+  if (typeof bytes === 'string') fail('DataError', `the key's ${member} ${bytes}`);
+  return bytes;
+}
+
+// `members`: pairs of name and value, of which bytes are written as text. Its prototype is for the caller to set.
+function makeJwk(key, members) {
+  const jwk = { __proto__: null };
+  for (let i = 0; i < members.length; i++) {
+    const { 0: name, 1: value } = members[i];
+    jwk[name] = isBytes(value) ? toBase64Url(value) : value;
+  }
+  jwk.key_ops = [];
+  eachUsage(key.usages, (name) => { appendTo(jwk.key_ops, name); });
+  jwk.ext = key.extractable;
+  return jwk;
+}
+
+runtime.crypto.keys = {
+  __proto__: null, KeySlot, usageBits, toUsages, onlyUsages, makeKey, toJwk, checkJwk, checkAlg, bytesOf, makeJwk,
+};
