@@ -143,4 +143,7 @@ runtime.require = (specifier) => {
 
 runtime.show = show;
 runtime.isError = isError;
+runtime.isOwnFrame = isOwnFrame;
+runtime.beginning = beginning;
 runtime.mostShown = mostShown;
+runtime.mostRead = mostRead;

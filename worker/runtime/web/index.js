@@ -2,3 +2,4 @@
 // the files beside this folder, in the same way: `host` and `runtime` are in reach.
 import './url.js';
 import './streams.js';
+import './console.js';
