@@ -75,6 +75,33 @@ void time_origin(const Arguments& arguments) {
   arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->time_origin());
 }
 
+void current_call(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(static_cast<double>(Engine::host_of(arguments.GetIsolate())->current_call()));
+}
+
+// [state, result] of a promise, the state as v8::Promise has it; undefined for anything else.
+void promise_details(const Arguments& arguments) {
+  if (!arguments[0]->IsPromise()) return;
+  v8::Isolate* isolate = arguments.GetIsolate();
+  const auto promise = arguments[0].As<v8::Promise>();
+  const auto state = promise->State();
+  v8::Local<v8::Value> details[] = {v8::Integer::New(isolate, state), v8::Undefined(isolate)};
+  if (state != v8::Promise::kPending) details[1] = promise->Result();
+  arguments.GetReturnValue().Set(v8::Array::New(isolate, details, 2));
+}
+
+// [entries, whether keys and values alternate in it] of an iterator of a Map or a Set, which stays where it is;
+// undefined for anything else.
+void preview_entries(const Arguments& arguments) {
+  if (!arguments[0]->IsMapIterator() && !arguments[0]->IsSetIterator()) return;
+  v8::Isolate* isolate = arguments.GetIsolate();
+  bool is_key_value = false;
+  v8::Local<v8::Array> entries;
+  if (!arguments[0].As<v8::Object>()->PreviewEntries(&is_key_value).ToLocal(&entries)) return;
+  v8::Local<v8::Value> preview[] = {entries, v8::Boolean::New(isolate, is_key_value)};
+  arguments.GetReturnValue().Set(v8::Array::New(isolate, preview, 2));
+}
+
 }  // namespace
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
@@ -100,6 +127,9 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
             v8::String::NewFromUtf8Literal(isolate, HOLDFAST_VERSION))
       .Check();
   install_crypto(isolate, context, host);
+  install("currentCall", current_call);
+  install("promiseDetails", promise_details);
+  install("previewEntries", preview_entries);
 }
 
 }  // namespace holdfast::worker

@@ -197,4 +197,7 @@ runtime.require = (specifier) => {
 
 runtime.show = show;
 runtime.isError = isError;
+runtime.isOwnFrame = isOwnFrame;
+runtime.beginning = beginning;
 runtime.mostShown = mostShown;
+runtime.mostRead = mostRead;

@@ -6,3 +6,4 @@ import './streams.js';
 import './text_streams.js';
 import './blob.js';
 import './fetch.js';
+import './console.js';
