@@ -41,7 +41,7 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
   std::uint64_t used_ = 0;
 };
 
-// What the runtime's JavaScript offers to the worker (worker/runtime/calls.js and context.js say what each does).
+// What the runtime's JavaScript offers to the worker (the files of worker/runtime say what each does).
 struct RuntimeFunctions {
   v8::Global<v8::Function> make_context;
   v8::Global<v8::Function> abort_call;
@@ -49,6 +49,10 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> describe_error;
   v8::Global<v8::Function> find_unserializable;
   v8::Global<v8::Function> require;
+  v8::Global<v8::Function> missing_module;
+  v8::Global<v8::Function> describe_load_failure;
+  v8::Global<v8::Function> prepare_stack_trace;
+  v8::Global<v8::Function> tell_uncaught;
 };
 
 // Adds to the context that modules will see.
@@ -105,11 +109,14 @@ class Engine {
   void set_host(ModuleHost* host) { isolate_->SetData(kHostSlot, host); }
   static ModuleHost* host_of(v8::Isolate* isolate) { return static_cast<ModuleHost*>(isolate->GetData(kHostSlot)); }
 
+  static Engine& of(v8::Isolate* isolate) { return *static_cast<Engine*>(isolate->GetData(kEngineSlot)); }
+
   // Interned, for names that are looked up often.
   v8::Local<v8::String> string(std::string_view text) const;
 
  private:
   static constexpr std::uint32_t kHostSlot = 0;
+  static constexpr std::uint32_t kEngineSlot = 1;
 
   void evaluate_runtime();
 
