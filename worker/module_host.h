@@ -85,7 +85,7 @@ class ModuleHost {
   std::optional<SourceMap::Place> original_place(v8::Local<v8::Value> script, double line, double column);
   std::string original_name(double line, double column);
   std::optional<std::string> original_line(v8::Local<v8::Value> source, double line);
-  // The module's text, for as long as it is being loaded, if the script of this name is it; or "".
+  // The module's text, if the script of this name is it, while it is being loaded or where it has a source map; or "".
   v8::Local<v8::String> source_text(v8::Local<v8::Value> script);
 
   // The same for the last words, which have little time: nothing, too, where it would take more than a moment.
@@ -177,9 +177,9 @@ class ModuleHost {
   std::uint64_t max_payload_bytes_ = 0;
   std::uint64_t tag_ = 0;
   std::string file_name_;
-  // While it is loaded: its text, and what a top level with `await` comes to.
+  // While it is loaded, and after that where there is a source map: its text, which V8 keeps anyway.
   v8::Global<v8::String> source_;
-  v8::Global<v8::Promise> evaluation_;
+  v8::Global<v8::Promise> evaluation_;  // what a top level comes to that awaits; empty: it did
   v8::Global<v8::Module> es_module_;
   TimePoint load_deadline_{};
   std::optional<SourceMap> source_map_;

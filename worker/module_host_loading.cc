@@ -143,7 +143,7 @@ ModuleHost::LoadState ModuleHost::follow_load(steady_clock::time_point now) {
 ModuleHost::LoadState ModuleHost::take_exports(v8::Local<v8::Value> exports) {
   v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(isolate_);
-  source_.Reset();
+  if (!source_map_) source_.Reset();
   if (!exports->IsObject()) {
     return load_failed(fmt::format("module.exports must be an object whose properties are functions, but it is {}",
                                    exports->IsNull() ? "null" : to_utf8(exports->TypeOf(isolate_), 32)));

@@ -214,13 +214,18 @@ const CallSite = (() => {
       'getEnclosingColumnNumber', 'getFunctionName', 'isAsync', 'isConstructor'].map((name) => [name, prototype[name]])) };
 })();
 
-// What the function was called where it was written: its name stands in front of where it begins.
-function originalFunctionName(name, line, column) {
-  if (line === null || column === null || name === null) return '';
-  // `name(` of methods and, by its keyword, `function name(`; `name=(` and `name=function(`.
-  for (const before of [-name.length, 9, -name.length - 1, 16, 10]) {
+// What the function was called where it was written. V8 tells where the function begins, which is not where its name is.
+function originalFunctionName(file, name, line, column) {
+  if (line === null || column === null || name === null || name === '') return '';
+  // `name=()=>0` and `name:function(){}`, `function name(){}`, `async function name(){}`, `name(){}`.
+  const places = [-name.length - 1, 9, 15, 0];
+  for (let i = 0; i < places.length; i++) {
+    const before = places[i];
     const found = originalName(line, column + before);
-    if (found !== '') return found;
+    if (found === '') continue;
+    const begin = column - 1 + before;
+    const code = lineOf(sourceText(file), line);
+    if (code !== undefined && apply(stringSlice, code, [begin, begin + name.length]) === name) return found;
   }
   return '';
 }
@@ -235,9 +240,9 @@ function frameText(site) {
   const shown = `${place[0]}:${place[1]}:${place[2]}`;
   const at = apply(stringLastIndexOf, text, [`${file}:${line}:${column}`]);
   if (at < 0) return text;
-  const name = originalFunctionName(apply(CallSite.getFunctionName, site, []),
+  const name = originalFunctionName(file, apply(CallSite.getFunctionName, site, []),
     apply(CallSite.getEnclosingLineNumber, site, []), apply(CallSite.getEnclosingColumnNumber, site, []));
-  if (name === '') return apply(stringSlice, text, [0, at]) + shown + (text[text.length - 1] === ')' ? ')' : '');
+  if (name === '') return apply(stringSlice, text, [0, at]) + shown + (apply(stringEndsWith, text, [')']) ? ')' : '');
   const kind = apply(CallSite.isAsync, site, []) ? 'async ' : apply(CallSite.isConstructor, site, []) ? 'new ' : '';
   return `${kind}${name} (${shown})`;
 }
