@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "worker/module_host.h"
+#include "worker/module_loader.h"
 #include "worker/native_functions.h"
 #include "worker/native_memory.h"
 #include "worker/runtime_source.h"
@@ -111,6 +112,8 @@ Engine::Engine(const EngineOptions& options)
   parameters.constraints.set_max_young_generation_size_in_bytes(kMaxYoungGenerationBytes);
   isolate_ = v8::Isolate::New(parameters);
   isolate_->Enter();
+  isolate_->SetData(kEngineSlot, this);
+  install_import_callbacks(isolate_);
   isolate_->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);
 
   v8::HandleScope scope(isolate_);
@@ -163,6 +166,10 @@ void Engine::evaluate_runtime() {
   take("findLossy", runtime_.find_lossy);
   take("stream", runtime_.stream);
   take("require", runtime_.require);
+  take("missingModule", runtime_.missing_module);
+  take("describeLoadFailure", runtime_.describe_load_failure);
+  take("prepareStackTrace", runtime_.prepare_stack_trace);
+  take("tellUncaught", runtime_.tell_uncaught);
 }
 
 void Engine::reseed() {

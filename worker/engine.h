@@ -42,7 +42,7 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
   std::uint64_t used_ = 0;
 };
 
-// What the runtime's JavaScript offers to the worker (worker/runtime/calls.js and context.js say what each does).
+// What the runtime's JavaScript offers to the worker (the files of worker/runtime say what each does).
 struct RuntimeFunctions {
   v8::Global<v8::Function> make_context;
   v8::Global<v8::Function> abort_call;
@@ -52,6 +52,10 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> find_lossy;
   v8::Global<v8::Function> stream;
   v8::Global<v8::Function> require;
+  v8::Global<v8::Function> missing_module;
+  v8::Global<v8::Function> describe_load_failure;
+  v8::Global<v8::Function> prepare_stack_trace;
+  v8::Global<v8::Function> tell_uncaught;
 };
 
 // Adds to the context that modules will see.
@@ -110,12 +114,14 @@ class Engine {
 
   // A Uint8Array with a copy of them; empty where the module's memory has no room for it. Throws nothing.
   v8::MaybeLocal<v8::Uint8Array> new_bytes(std::span<const std::byte> bytes);
+  static Engine& of(v8::Isolate* isolate) { return *static_cast<Engine*>(isolate->GetData(kEngineSlot)); }
 
   // Interned, for names that are looked up often.
   v8::Local<v8::String> string(std::string_view text) const;
 
  private:
   static constexpr std::uint32_t kHostSlot = 0;
+  static constexpr std::uint32_t kEngineSlot = 1;
 
   void evaluate_runtime();
 

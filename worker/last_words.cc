@@ -59,13 +59,24 @@ bool is_of_the_runtime(v8::Isolate* isolate, v8::Local<v8::String> script) {
   return *name != nullptr && std::string_view(*name).starts_with("holdfast:");
 }
 
+// By the module's source map; it runs no JavaScript, and takes no longer than the supervisor's patience allows.
+std::string place_of(v8::Isolate* isolate, v8::Local<v8::StackFrame> frame, const std::string& script) {
+  ModuleHost* host = Engine::host_of(isolate);
+  if (host != nullptr) {
+    if (const auto place = host->original_place_at_once(script, frame->GetLineNumber(), frame->GetColumn())) {
+      return place->source + ':' + std::to_string(place->line) + ':' + std::to_string(place->column);
+    }
+  }
+  return script + ':' + std::to_string(frame->GetLineNumber()) + ':' + std::to_string(frame->GetColumn());
+}
+
 std::string take_stack(v8::Isolate* isolate) {
   v8::HandleScope scope(isolate);
   v8::Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, kMaxFrames, v8::StackTrace::kDetailed);
   std::string text;
-  const auto append = [&](v8::Local<v8::String> part, const char* otherwise) {
+  const auto text_of = [&](v8::Local<v8::String> part, const char* otherwise) -> std::string {
     v8::String::Utf8Value utf8(isolate, part);
-    text += part.IsEmpty() || utf8.length() == 0 ? otherwise : *utf8;
+    return part.IsEmpty() || utf8.length() == 0 ? otherwise : *utf8;
   };
   for (int i = 0; i < trace->GetFrameCount() && text.size() < kMaxStackBytes; ++i) {
     v8::Local<v8::StackFrame> frame = trace->GetFrame(isolate, static_cast<std::uint32_t>(i));
@@ -73,10 +84,8 @@ std::string take_stack(v8::Isolate* isolate) {
     if (is_of_the_runtime(isolate, script)) continue;
     if (!text.empty()) text += '\n';
     text += "    at ";
-    append(frame->GetFunctionName(), "<anonymous>");
-    text += " (";
-    append(script, "<unknown>");
-    text += ':' + std::to_string(frame->GetLineNumber()) + ':' + std::to_string(frame->GetColumn()) + ')';
+    text += text_of(frame->GetFunctionName(), "<anonymous>");
+    text += " (" + place_of(isolate, frame, text_of(script, "<unknown>")) + ')';
   }
   text.resize(std::min(text.size(), kMaxStackBytes));
   return text;

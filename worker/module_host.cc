@@ -18,8 +18,6 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxLogLineBytes = 8 << 10;
 // Log lines beyond this much unsent output are dropped: answers matter more.
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
-// More unhandled rejections than this in one stretch say nothing new.
-constexpr std::size_t kMaxRejections = 16;
 // Of so many cancelled calls it is remembered that they were, for functions that look at their signal only then. Those
 // that wait for something meanwhile are as many as a worker has calls, and a few.
 constexpr std::size_t kMostCancelledRemembered = 1024;
@@ -46,92 +44,9 @@ ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page)
 
 ModuleHost::~ModuleHost() {
   isolate_->RemoveMessageListeners(&ModuleHost::on_uncaught);
+  isolate_->SetPrepareStackTraceCallback(nullptr);
   engine_.set_host(nullptr);
 }
-
-// --- loading -------------------------------------------------------------------------------------------------------
-
-bool ModuleHost::load(const ipc::LoadRequest& request) {
-  module_ = request.module;
-  version_ = request.version;
-  max_payload_bytes_ = request.max_payload_bytes;
-  payloads_.set_rules({request.max_payload_bytes, request.lenient_results});
-  tag_ = request.tag;
-  engine_.set_memory_limit(request.memory_bytes);
-  engine_.clock().set_resolution(request.clock_resolution);
-  time_origin_ = whole_millis(engine_.clock().now());
-
-  v8::HandleScope scope(isolate_);
-  engine_.set_code_from_strings_allowed(request.allow_code_from_strings);
-  v8::Local<v8::Context> context = engine_.context();
-  module_name_.Reset(isolate_, engine_.string(module_));
-  version_name_.Reset(isolate_, engine_.string(version_));
-
-  const Stretch stretch(page_, ipc::SharedPage::kLoading);
-  set_current_call(0);
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::String> text;
-  if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(request.source).data(), v8::NewStringType::kNormal,
-                               static_cast<int>(request.source.size()))
-           .ToLocal(&text)) {
-    load_failed(make_error(ipc::ErrorCode::load_failed, "the module's source is too long for V8"));
-    return false;
-  }
-
-  // The module function of CommonJS (https://nodejs.org/api/modules.html#the-module-wrapper), without what there is
-  // no file system for.
-  v8::Local<v8::Object> module = v8::Object::New(isolate_);
-  v8::Local<v8::Object> exports = v8::Object::New(isolate_);
-  v8::Local<v8::String> exports_key = engine_.string("exports");
-  module->Set(context, exports_key, exports).Check();
-  v8::Local<v8::String> parameters[] = {exports_key, engine_.string("require"), engine_.string("module")};
-  v8::Local<v8::Value> arguments[] = {exports, engine_.runtime().require.Get(isolate_), module};
-
-  v8::ScriptOrigin origin(isolate_, engine_.string(request.file_name));
-  v8::ScriptCompiler::Source source(text, origin);
-  v8::Local<v8::Function> body;
-  if (!v8::ScriptCompiler::CompileFunctionInContext(context, &source, 3, parameters, 0, nullptr).ToLocal(&body) ||
-      body->Call(context, exports, 3, arguments).IsEmpty()) {
-    load_threw(failure);
-    return false;
-  }
-  run_microtasks();
-
-  v8::Local<v8::Value> exported;
-  if (!module->Get(context, exports_key).ToLocal(&exported)) {
-    load_threw(failure);
-    return false;
-  }
-  if (!exported->IsObject()) {
-    load_failed(make_error(ipc::ErrorCode::load_failed,
-                           fmt::format("module.exports must be an object whose properties are functions, but it is {}",
-                                       to_utf8(exported->TypeOf(isolate_), 32))));
-    return false;
-  }
-  exports_.Reset(isolate_, exported.As<v8::Object>());
-  encode(outbox_.buffer(), ipc::Loaded{});
-  return true;
-}
-
-void ModuleHost::load_threw(const v8::TryCatch& failure) {
-  auto [message, stack] = describe(failure.Exception());
-  ipc::Error error = make_error(ipc::ErrorCode::load_failed, std::move(message));
-  // A syntax error has no stack: its place is all there is to say where.
-  v8::Local<v8::Message> place = failure.Message();
-  if (!place.IsEmpty()) {
-    v8::Local<v8::Context> context = engine_.context();
-    if (stack.empty()) {
-      stack = fmt::format("    at {}:{}:{}", to_utf8(place->GetScriptResourceName(), 256),
-                          place->GetLineNumber(context).FromMaybe(0), place->GetStartColumn(context).FromMaybe(-1) + 1);
-    }
-    v8::Local<v8::String> line;
-    if (place->GetSourceLine(context).ToLocal(&line)) error.detail = to_utf8(line, 256);
-  }
-  error.stack = std::move(stack);
-  load_failed(std::move(error));
-}
-
-void ModuleHost::load_failed(ipc::Error error) { encode(outbox_.buffer(), ipc::LoadFailed{std::move(error)}); }
 
 // --- calls ---------------------------------------------------------------------------------------------------------
 
@@ -157,8 +72,8 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 void ModuleHost::invoke(const ipc::WorkerCall& call) {
   v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(isolate_);
-  v8::Local<v8::Function> function;
-  if (!find_function(call.function).ToLocal(&function)) {
+  const auto exported = find_function(call.function);
+  if (!exported) {
     if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
     return answer_error(call.id, make_error(ipc::ErrorCode::not_found,
                                             fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
@@ -172,14 +87,15 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
 
   v8::Local<v8::Value> value;
   const bool returned =
-      function->Call(context, exports_.Get(isolate_), static_cast<int>(arguments.size()), arguments.data())
+      exported->function->Call(context, exported->receiver, static_cast<int>(arguments.size()), arguments.data())
           .ToLocal(&value);
   if (!returned) return answer_exception(call.id, failure.Exception());
   if (!value->IsObject()) return answer_value(call.id, value);
   if (value->IsPromise()) {
     // Marked now, so that a rejection is taken for an answer and not for one that nobody handles.
     value.As<v8::Promise>()->MarkAsHandled();
-    run_microtasks();
+    // What is rejected meanwhile is reported after the answer, if there is one by then.
+    isolate_->PerformMicrotaskCheckpoint();
     set_current_call(call.id);
     switch (value.As<v8::Promise>()->State()) {
       case v8::Promise::kFulfilled:
@@ -198,15 +114,24 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
 }
 
 // An own property of the exports that is a function: what every object inherits ("constructor", "toString") was not
-// exported by anybody.
-v8::MaybeLocal<v8::Function> ModuleHost::find_function(std::string_view name) {
+// exported by anybody. What is exported by name is called as such a function is, and not as a method of the module.
+std::optional<ModuleHost::Exported> ModuleHost::find_function(std::string_view name) {
   v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Object> exports = exports_.Get(isolate_);
   v8::Local<v8::String> key = engine_.string(name);
-  if (!exports->HasOwnProperty(context, key).FromMaybe(false)) return {};
-  v8::Local<v8::Value> value;
-  if (!exports->Get(context, key).ToLocal(&value) || !value->IsFunction()) return {};
-  return value.As<v8::Function>();
+  const auto find = [&](v8::Local<v8::Object> in) -> v8::MaybeLocal<v8::Function> {
+    if (!in->HasOwnProperty(context, key).FromMaybe(false)) return {};
+    v8::Local<v8::Value> value;
+    if (!in->Get(context, key).ToLocal(&value) || !value->IsFunction()) return {};
+    return value.As<v8::Function>();
+  };
+  v8::Local<v8::Object> exports = exports_.Get(isolate_);
+  v8::Local<v8::Function> function;
+  if (find(exports).ToLocal(&function)) {
+    return Exported{is_es_module_ ? v8::Undefined(isolate_).As<v8::Value>() : exports.As<v8::Value>(), function};
+  }
+  const auto by_default = default_export();
+  if (!by_default || !find(*by_default).ToLocal(&function)) return std::nullopt;
+  return Exported{*by_default, function};
 }
 
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
@@ -334,7 +259,8 @@ void ModuleHost::run_microtasks() {
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
-  const auto timer = timers_.next_due();
+  auto timer = timers_.next_due();
+  if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
   if (graces_.empty()) return timer;
   return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
 }
@@ -346,12 +272,12 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   const auto align = [this](steady_clock::time_point due) { return engine_.clock().step_after(due); };
   auto action = timers_.take_due(now, copy, align);
   if (!action) return false;
-  const Stretch stretch(page_, action->call);
+  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : action->call);
   v8::HandleScope scope(isolate_);
   set_current_call(action->call);
   v8::TryCatch failure(isolate_);
   if (action->callback.Get(isolate_)->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
-    log_uncaught("a timer", failure.Exception());
+    report_uncaught("a timer", failure.Exception());
   }
   run_microtasks();
   return true;
@@ -380,43 +306,6 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
 void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
   if (outbox_.unsent_bytes() > kMaxUnsentForLogs) return;
   encode(outbox_.buffer(), ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call()});
-}
-
-void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
-  const auto [message, stack] = describe(thrown);
-  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
-}
-
-void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
-  v8::Local<v8::Promise> promise = message.GetPromise();
-  v8::Isolate* isolate = promise->GetIsolate();
-  ModuleHost* host = Engine::host_of(isolate);
-  if (host == nullptr) return;
-  if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
-    if (host->rejections_.size() < kMaxRejections) {
-      host->rejections_.push_back({v8::Global<v8::Promise>(isolate, promise),
-                                   v8::Global<v8::Value>(isolate, message.GetValue()), host->current_call()});
-    }
-  } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
-    std::erase_if(host->rejections_, [&](const Rejection& rejection) { return rejection.promise == promise; });
-  }
-}
-
-// Of what a microtask throws, nobody else hears.
-void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown) {
-  ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
-  if (host == nullptr) return;
-  host->log_uncaught("a microtask", thrown);
-}
-
-void ModuleHost::report_unhandled_rejections() {
-  for (const Rejection& rejection : std::exchange(rejections_, {})) {
-    // A function's own promise is an answer, and marked as handled once it was returned.
-    if (rejection.promise.Get(isolate_)->HasHandler()) continue;
-    set_current_call(rejection.call);
-    const auto [message, stack] = describe(rejection.reason.Get(isolate_));
-    log(ipc::LogLevel::error, fmt::format("unhandled promise rejection: {}\n{}", message, stack));
-  }
 }
 
 }  // namespace holdfast::worker

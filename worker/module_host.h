@@ -22,6 +22,7 @@
 #include "worker/engine.h"
 #include "worker/outbox.h"
 #include "worker/payloads.h"
+#include "worker/source_map.h"
 #include "worker/timers.h"
 
 namespace holdfast::worker {
@@ -34,8 +35,14 @@ class ModuleHost {
   ModuleHost(const ModuleHost&) = delete;
   ModuleHost& operator=(const ModuleHost&) = delete;
 
-  // Compiles the module and runs its top level. Writes `loaded` or `loadFailed`; false means the latter.
-  bool load(const ipc::LoadRequest& request);
+  // Compiles the module and runs its top level. Once it is at its end, `loaded` or `loadFailed` is written.
+  enum class LoadState { pending, loaded, failed };
+  LoadState load(const ipc::LoadRequest& request);
+
+  // To be called after each turn while load() is pending: a top-level await has settled, or never will, or took too
+  // long.
+  LoadState follow_load(std::chrono::steady_clock::time_point now);
+  bool is_loading() const { return !evaluation_.IsEmpty(); }
 
   // Starts one call, after load() succeeded. Its answer is written now, or when its promise settles. A call whose
   // deadline has passed is not run, and answered `deadline_exceeded`.
@@ -84,6 +91,16 @@ class ModuleHost {
   double clock_at(double monotonic_millis) const;
   // What Date.now() said when the module was loaded.
   double time_origin() const { return time_origin_; }
+  std::string_view file_name() const { return file_name_; }
+  // What the module's source map says of a place in the script of this name; nothing: it has none, or that knows none.
+  std::optional<SourceMap::Place> original_place(v8::Local<v8::Value> script, double line, double column);
+  std::string original_name(double line, double column);
+  std::optional<std::string> original_line(v8::Local<v8::Value> source, double line);
+  // The module's text, if the script of this name is it, while it is being loaded or where it has a source map; or "".
+  v8::Local<v8::String> source_text(v8::Local<v8::Value> script);
+
+  // The same for the last words, which have little time: nothing, too, where it would take more than a moment.
+  std::optional<SourceMap::Place> original_place_at_once(std::string_view script, int line, int column);
 
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -109,16 +126,42 @@ class ModuleHost {
     std::uint64_t call;
   };
 
+  // Numbers of failures.js.
+  enum class Uncaught : std::int32_t { unhandled_rejection, rejection_handled, error };
+
+  static v8::MaybeLocal<v8::Value> prepare_stack_trace(v8::Local<v8::Context> context, v8::Local<v8::Value> error,
+                                                       v8::Local<v8::Array> sites);
   static void on_promise_reject(v8::PromiseRejectMessage message);
   static void on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value> thrown);
 
+  v8::Local<v8::String> take_source_map(const ipc::LoadRequest& request);
+  LoadState run_common_js(v8::Local<v8::Function> body, v8::Local<v8::String> file_name);
+  LoadState run_es_module(v8::Local<v8::Module> module);
+  LoadState take_exports(v8::Local<v8::Value> exports);
+  // Nothing: no module's text is this one's name.
+  bool is_module_file(v8::Local<v8::Value> script);
+
   void invoke(const ipc::WorkerCall& call);
   void set_current_call(std::uint64_t id);
-  v8::MaybeLocal<v8::Function> find_function(std::string_view name);
+  // What a function is called on, and the function.
+  struct Exported {
+    v8::Local<v8::Value> receiver;
+    v8::Local<v8::Function> function;
+  };
+  std::optional<Exported> find_function(std::string_view name);
+  std::optional<v8::Local<v8::Object>> default_export();
+  void append_names(v8::Local<v8::Object> exports, std::vector<std::string>& names, std::uint32_t& more);
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void run_microtasks();
   void report_unhandled_rejections();
+  void report_late_handlers();
+  void remember_unhandled(const v8::Local<v8::Promise>& promise);
+  // Whether a listener of the module's own took it.
+  bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise);
   void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
+  // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open.
+  void report_uncaught(const char* where, v8::Local<v8::Value> thrown);
+  void fail_call(std::uint64_t id, const std::string& message, const std::string& stack);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
   // The value's [Symbol.asyncIterator]; empty: it has none, or it threw and that was the answer.
@@ -128,8 +171,15 @@ class ModuleHost {
   void answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown);
   void answer_error(std::uint64_t id, ipc::Error error);
   void answer_cancelled(std::uint64_t id);
-  void load_failed(ipc::Error error);
-  void load_threw(const v8::TryCatch& failure);
+  LoadState load_failed(ipc::Error error);
+  LoadState load_failed(std::string message) {
+    return load_failed(make_error(ipc::ErrorCode::load_failed, std::move(message)));
+  }
+  LoadState load_threw(const v8::TryCatch& failure);
+  // `place` may be empty.
+  LoadState load_threw(v8::Local<v8::Value> thrown, v8::Local<v8::Message> place, const char* prefix = "");
+  LoadState load_threw_at(v8::Local<v8::Value> thrown, v8::Local<v8::Value> file, int line, int column,
+                          v8::Local<v8::Value> code, const char* prefix = "");
 
   // What was thrown as message and stack, in the words of calls.js.
   std::pair<std::string, std::string> describe(v8::Local<v8::Value> thrown);
@@ -146,7 +196,16 @@ class ModuleHost {
   Payloads payloads_;
   std::uint64_t max_payload_bytes_ = 0;
   std::uint64_t tag_ = 0;
+  std::string file_name_;
+  // While it is loaded, and after that where there is a source map: its text, which V8 keeps anyway.
+  v8::Global<v8::String> source_;
+  v8::Global<v8::Promise> evaluation_;  // what a top level comes to that awaits; empty: it did
+  v8::Global<v8::Module> es_module_;
+  TimePoint load_deadline_{};
+  std::optional<SourceMap> source_map_;
+
   v8::Global<v8::Object> exports_;
+  bool is_es_module_ = false;  // exports_ is a namespace
   v8::Global<v8::String> module_name_;
   v8::Global<v8::String> version_name_;
   double time_origin_ = 0;
@@ -157,6 +216,9 @@ class ModuleHost {
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<TimerAction> timers_;
   std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
+  // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
+  std::vector<v8::Global<v8::Promise>> reported_;
+  std::vector<v8::Global<v8::Promise>> handled_late_;
 };
 
 }  // namespace holdfast::worker

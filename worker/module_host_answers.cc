@@ -1,5 +1,8 @@
 // The module host's answers: what functions return and throw, as messages.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "ipc/units.h"
 #include "worker/module_host.h"
@@ -131,21 +134,36 @@ std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_byte
   return worker::to_utf8(isolate_, value, max_bytes);
 }
 
-std::string ModuleHost::exported_names() {
-  constexpr std::uint32_t kMaxNames = 10;
-  v8::TryCatch failure(isolate_);
+void ModuleHost::append_names(v8::Local<v8::Object> exports, std::vector<std::string>& names, std::uint32_t& more) {
+  constexpr std::size_t kMaxNames = 10;
   v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Array> names;
-  if (!exports_.Get(isolate_)->GetOwnPropertyNames(context).ToLocal(&names) || names->Length() == 0) return "nothing";
-  std::string list;
-  for (std::uint32_t i = 0; i < names->Length(); ++i) {
-    if (i == kMaxNames) return list + fmt::format(" and {} more", names->Length() - kMaxNames);
-    v8::Local<v8::Value> name;
+  v8::Local<v8::Array> keys;
+  if (!exports->GetOwnPropertyNames(context).ToLocal(&keys)) return;
+  for (std::uint32_t i = 0; i < keys->Length(); ++i) {
+    if (names.size() == kMaxNames) {
+      more += keys->Length() - i;
+      return;
+    }
+    v8::Local<v8::Value> key;
     v8::Local<v8::String> text;
-    if (!names->Get(context, i).ToLocal(&name) || !name->ToString(context).ToLocal(&text)) continue;
-    if (!list.empty()) list += ", ";
-    list += to_utf8(text, 64);
+    if (!keys->Get(context, i).ToLocal(&key) || !key->ToString(context).ToLocal(&text)) continue;
+    std::string name = to_utf8(text, 64);
+    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
   }
+}
+
+std::string ModuleHost::exported_names() {
+  v8::TryCatch failure(isolate_);
+  std::vector<std::string> names;
+  std::uint32_t more = 0;
+  append_names(exports_.Get(isolate_), names, more);
+  if (const auto by_default = default_export()) {
+    if (!(*by_default)->IsFunction()) std::erase(names, "default");
+    append_names(*by_default, names, more);
+  }
+  if (names.empty()) return "nothing";
+  std::string list = fmt::format("{}", fmt::join(names, ", "));
+  if (more > 0) list += fmt::format(" and {} more", more);
   return list;
 }
 

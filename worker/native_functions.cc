@@ -11,6 +11,16 @@ namespace {
 
 using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 
+// Short, or of a size that the module's own text has had.
+v8::Local<v8::String> v8_text(v8::Isolate* isolate, std::string_view text) {
+  v8::Local<v8::String> made;
+  if (!v8::String::NewFromUtf8(isolate, text.data(), v8::NewStringType::kNormal, static_cast<int>(text.size()))
+           .ToLocal(&made)) {
+    return v8::String::Empty(isolate);
+  }
+  return made;
+}
+
 // Only the runtime calls these, with as many arguments, and of the types, that it promises.
 
 void settle(const Arguments& arguments) {
@@ -102,6 +112,33 @@ void preview_entries(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, preview, 2));
 }
 
+void original_place(const Arguments& arguments) {
+  v8::Isolate* isolate = arguments.GetIsolate();
+  const auto place = Engine::host_of(isolate)->original_place(arguments[0], arguments[1].As<v8::Number>()->Value(),
+                                                              arguments[2].As<v8::Number>()->Value());
+  if (!place) return;
+  v8::Local<v8::Value> parts[] = {v8_text(isolate, place->source), v8::Integer::NewFromUnsigned(isolate, place->line),
+                                  v8::Integer::NewFromUnsigned(isolate, place->column)};
+  arguments.GetReturnValue().Set(v8::Array::New(isolate, parts, std::size(parts)));
+}
+
+void original_name(const Arguments& arguments) {
+  v8::Isolate* isolate = arguments.GetIsolate();
+  const std::string name = Engine::host_of(isolate)->original_name(arguments[0].As<v8::Number>()->Value(),
+                                                                   arguments[1].As<v8::Number>()->Value());
+  arguments.GetReturnValue().Set(v8_text(isolate, name));
+}
+
+void original_line(const Arguments& arguments) {
+  v8::Isolate* isolate = arguments.GetIsolate();
+  const auto line = Engine::host_of(isolate)->original_line(arguments[0], arguments[1].As<v8::Number>()->Value());
+  if (line) arguments.GetReturnValue().Set(v8_text(isolate, *line));
+}
+
+void source_text(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->source_text(arguments[0]));
+}
+
 }  // namespace
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
@@ -130,6 +167,10 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("currentCall", current_call);
   install("promiseDetails", promise_details);
   install("previewEntries", preview_entries);
+  install("originalPlace", original_place);
+  install("originalName", original_name);
+  install("originalLine", original_line);
+  install("sourceText", source_text);
 }
 
 }  // namespace holdfast::worker

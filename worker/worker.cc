@@ -53,6 +53,10 @@ void Worker::run() {
     handle_frames();
     run_due_timers();
     host_->run_pending_tasks();
+    if (host_->is_loading()) {
+      note_load(host_->follow_load(steady_clock::now()));
+      handle_frames();  // those that came meanwhile
+    }
     settle_memory();
     outbox_.send_some();
   }
@@ -109,10 +113,11 @@ void Worker::receive(int flags) {
 }
 
 // What was cancelled while it waited here is not begun. That is looked for where several frames wait at once, and again
-// after each slow step, which leaves time for cancellations to come in.
+// after each slow step, which leaves time for cancellations to come in. Calls that come with their module wait until it
+// is loaded.
 void Worker::handle_frames() {
   bool received = true;  // since that was looked for
-  for (;;) {
+  while (!host_->is_loading()) {
     const auto frame = in_.next();
     // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
     if (!frame) ::_exit(1);
@@ -147,13 +152,18 @@ void Worker::handle(const ipc::WorkerRequest& request) {
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&request)) {
     host_->grant(grant->call, grant->bytes);
   } else {
-    loaded_ = host_->load(std::get<ipc::LoadRequest>(request));
-    if (!loaded_) {
-      outbox_.send_all();
-      ::_exit(0);
-    }
-    outbox_.send_some();  // what loading took is not to count as what the first call takes
+    note_load(host_->load(std::get<ipc::LoadRequest>(request)));
   }
+}
+
+void Worker::note_load(ModuleHost::LoadState state) {
+  if (state == ModuleHost::LoadState::pending) return;
+  loaded_ = state == ModuleHost::LoadState::loaded;
+  if (!loaded_) {
+    outbox_.send_all();
+    ::_exit(0);
+  }
+  outbox_.send_some();  // what loading took is not to count as what the first call takes
 }
 
 }  // namespace holdfast::worker

@@ -34,6 +34,7 @@ class Worker {
   bool is_congested() const;
   void handle_frames();
   void handle(const ipc::WorkerRequest& request);
+  void note_load(ModuleHost::LoadState state);
   void find_cancelled();
 
   Engine& engine_;

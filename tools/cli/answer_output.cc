@@ -18,14 +18,14 @@ std::string shown(std::string_view text) {
   return ipc::printable(ipc::clean_utf8(text, kMaxMessageBytes), ipc::Newlines::keep);
 }
 
-// Every line indented, so that no line of a message can pass for one of ours.
+// Every line indented, so that no line of a message can pass for one of ours; a stack's frames are already.
 std::string indented(std::string_view lines) {
   std::string text;
   while (!lines.empty()) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
     std::string_view line = lines.substr(0, end);
     lines.remove_prefix(std::min(end + 1, lines.size()));
-    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (line.starts_with("    at ")) line.remove_prefix(4);
     if (!line.empty()) text += fmt::format("    {}\n", line);
   }
   return text;

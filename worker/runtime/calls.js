@@ -14,10 +14,7 @@ const ErrorPrototype = Error.prototype;
 const ObjectPrototype = Object.prototype;
 const ArrayPrototype = Array.prototype;
 const StringConstructor = String;
-const ErrorConstructor = Error;
-const stringIndexOf = String.prototype.indexOf;
 const stringSlice = String.prototype.slice;
-const stringStartsWith = String.prototype.startsWith;
 const SetConstructor = Set;
 const setHas = Set.prototype.has;
 const setAdd = Set.prototype.add;
@@ -67,43 +64,6 @@ function show(value) {
     return `a value of type ${typeof value} that cannot be shown`;
   }
 }
-
-// "at timer (holdfast:globals.js:1:2)", or "at holdfast:globals.js:1:2" where the function has no name.
-function isOwnFrame(line) {
-  return apply(stringIndexOf, line, ['(holdfast:']) >= 0 || apply(stringIndexOf, line, [' holdfast:']) >= 0;
-}
-
-// The stack without the runtime's own frames, on which nobody can act.
-function withoutOwnFrames(stack) {
-  let kept = '';
-  for (let begin = 0; begin < stack.length;) {
-    let end = apply(stringIndexOf, stack, ['\n', begin]);
-    if (end < 0) end = stack.length;
-    const line = apply(stringSlice, stack, [begin, end]);
-    if (!isOwnFrame(line)) kept += kept === '' ? line : `\n${line}`;
-    begin = end + 1;
-  }
-  return kept;
-}
-
-// [message, stack] of anything that was thrown. Never throws itself.
-runtime.describeError = (thrown) => {
-  try {
-    if (!isError(thrown)) return [`a value that is not an Error was thrown: ${show(thrown)}`, ''];
-    const name = beginning(`${thrown.name}`);
-    const text = beginning(`${thrown.message}`);
-    const message = text === '' ? name : `${name}: ${text}`;
-    let stack = thrown.stack;
-    if (typeof stack !== 'string' || stack.length > mostRead) stack = '';
-    // V8 puts the message in front of the frames.
-    const frames = apply(stringIndexOf, stack, ['\n    at ']);
-    if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
-    else if (apply(stringStartsWith, stack, [message])) stack = '';
-    return [message, withoutOwnFrames(beginning(stack))];
-  } catch {
-    return ['an error that cannot be shown was thrown: its own properties throw', ''];
-  }
-};
 
 function step(path, key, inArray) {
   if (inArray) return `${path}[${key}]`;
@@ -186,18 +146,8 @@ runtime.findUnserializable = (root) => {
   }
 };
 
-// The `require` of CommonJS modules.
-runtime.require = (specifier) => {
-  const error = new ErrorConstructor(
-    `Cannot find module '${show(specifier)}': a Holdfast module is one file. Bundle its dependencies into it, for ` +
-    'example with: npx esbuild entry.js --bundle --format=cjs --outfile=module-v1.js');
-  error.code = 'MODULE_NOT_FOUND';
-  throw error;
-};
-
 runtime.show = show;
 runtime.isError = isError;
-runtime.isOwnFrame = isOwnFrame;
 runtime.beginning = beginning;
 runtime.mostShown = mostShown;
 runtime.mostRead = mostRead;

@@ -1,0 +1,133 @@
+// The module host's uncaught failures: rejections that nobody handles, and errors that nobody can catch. They are
+// logged with the call that began what failed, and fail that call if it is still open: whatever it waits for may never
+// come.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/module_host.h"
+
+namespace holdfast::worker {
+namespace {
+
+// Of one stretch. What is beyond it fails no call and is not logged.
+constexpr std::size_t kMaxRejections = 1024;
+// More in one stretch say nothing new.
+constexpr std::size_t kMaxRejectionsLogged = 16;
+// Of so many reported rejections it is noticed that they were handled after all: the last ones.
+constexpr std::size_t kMaxReported = 64;
+
+}  // namespace
+
+void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+  const auto [message, stack] = describe(thrown);
+  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
+}
+
+void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+  const std::uint64_t call = current_call();
+  if (is_taken(Uncaught::error, thrown, v8::Undefined(isolate_))) return;
+  set_current_call(call);
+  const auto [message, stack] = describe(thrown);
+  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
+  fail_call(call, fmt::format("uncaught in {}: {}", where, message), stack);
+}
+
+void ModuleHost::fail_call(std::uint64_t id, const std::string& message, const std::string& stack) {
+  const auto call = open_.find(id);
+  if (call == open_.end()) return;
+  if (call->second.cancelled) return answer_cancelled(id);
+  ipc::Error error = make_error(ipc::ErrorCode::exception, message, ipc::Executed::yes);
+  error.stack = stack;
+  answer_error(id, std::move(error));
+}
+
+bool ModuleHost::is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise) {
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> arguments[] = {v8::Integer::New(isolate_, static_cast<std::int32_t>(what)), value, promise};
+  v8::Local<v8::Value> taken;
+  return engine_.runtime()
+             .tell_uncaught.Get(isolate_)
+             ->Call(engine_.context(), v8::Undefined(isolate_), 3, arguments)
+             .ToLocal(&taken) &&
+         taken->IsTrue();
+}
+
+void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
+  v8::Local<v8::Promise> promise = message.GetPromise();
+  v8::Isolate* isolate = promise->GetIsolate();
+  ModuleHost* host = Engine::host_of(isolate);
+  if (host == nullptr) return;
+  if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
+    if (host->rejections_.size() < kMaxRejections) {
+      host->rejections_.push_back({v8::Global<v8::Promise>(isolate, promise),
+                                   v8::Global<v8::Value>(isolate, message.GetValue()), host->current_call()});
+    }
+  } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
+    if (std::erase_if(host->rejections_, [&](const Rejection& rejection) { return rejection.promise == promise; }) >
+        0) {
+      return;
+    }
+    const auto reported = std::find_if(host->reported_.begin(), host->reported_.end(),
+                                       [&](const v8::Global<v8::Promise>& known) { return known == promise; });
+    if (reported == host->reported_.end()) return;
+    host->reported_.erase(reported);
+    host->handled_late_.emplace_back(isolate, promise);
+  }
+}
+
+// Of what a microtask throws, nobody else hears.
+void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown) {
+  ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
+  if (host == nullptr) return;
+  host->report_uncaught("a microtask", thrown);
+}
+
+// Listeners may reject promises in their turn: those are of the next stretch, lest this one never end.
+void ModuleHost::report_unhandled_rejections() {
+  if (!handled_late_.empty()) report_late_handlers();
+  if (rejections_.empty()) return;
+  v8::HandleScope scope(isolate_);
+  std::size_t logged = 0;
+  for (const Rejection& rejection : std::exchange(rejections_, {})) {
+    v8::Local<v8::Promise> promise = rejection.promise.Get(isolate_);
+    // A function's own promise is an answer, and marked as handled once it was returned.
+    if (promise->HasHandler()) continue;
+    set_current_call(rejection.call);
+    v8::Local<v8::Value> reason = rejection.reason.Get(isolate_);
+    const bool is_taken_by_listener = is_taken(Uncaught::unhandled_rejection, reason, promise);
+    remember_unhandled(promise);
+    if (is_taken_by_listener) continue;
+    set_current_call(rejection.call);
+    const bool fails_load = rejection.call == 0 && is_loading();
+    if (logged == kMaxRejectionsLogged && !fails_load && !open_.contains(rejection.call)) continue;
+    const auto [message, stack] = describe(reason);
+    if (logged < kMaxRejectionsLogged) {
+      ++logged;
+      log(ipc::LogLevel::error, fmt::format("unhandled promise rejection: {}\n{}", message, stack));
+    }
+    if (fails_load) {
+      load_threw(reason, {}, "unhandled promise rejection: ");
+    } else {
+      fail_call(rejection.call, "unhandled promise rejection: " + message, stack);
+    }
+  }
+}
+
+void ModuleHost::remember_unhandled(const v8::Local<v8::Promise>& promise) {
+  std::erase_if(reported_, [](const v8::Global<v8::Promise>& known) { return known.IsEmpty(); });
+  if (reported_.size() >= kMaxReported) reported_.erase(reported_.begin());
+  reported_.emplace_back(isolate_, promise).SetWeak();
+}
+
+void ModuleHost::report_late_handlers() {
+  v8::HandleScope scope(isolate_);
+  for (const auto& known : std::exchange(handled_late_, {})) {
+    v8::Local<v8::Promise> promise = known.Get(isolate_);
+    if (promise->State() != v8::Promise::kRejected) continue;
+    (void)is_taken(Uncaught::rejection_handled, promise->Result(), promise);
+  }
+}
+
+}  // namespace holdfast::worker

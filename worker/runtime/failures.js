@@ -1,0 +1,24 @@
+// What nobody caught, for those who listen on the global object (HTML Standard, 8.1.4.6 and 8.1.4.7). Evaluated after
+// modules.js, in the same way and under the same rule.
+'use strict';
+
+// Whoever has the events puts functions there: (promise, reason) of the first two, (error) of the third. The first and
+// the third return whether a listener said preventDefault().
+runtime.globalEvents = {
+  __proto__: null, unhandledRejection: undefined, rejectionHandled: undefined, error: undefined,
+};
+const { globalEvents } = runtime;
+
+// Numbers of Uncaught in module_host.h.
+const UNHANDLED_REJECTION = 0, REJECTION_HANDLED = 1;
+
+// Whether the module wants nothing else done about it. Never throws.
+runtime.tellUncaught = (what, value, promise) => {
+  try {
+    if (what === UNHANDLED_REJECTION) return globalEvents.unhandledRejection?.(promise, value) === true;
+    if (what === REJECTION_HANDLED) return globalEvents.rejectionHandled?.(promise, value) === true;
+    return globalEvents.error?.(value) === true;
+  } catch {
+    return false;
+  }
+};
