@@ -204,19 +204,6 @@ bool Engine::memory_is_used_up() {
          heap.used_heap_size() + array_buffers_.used() > memory_limit_ + part;
 }
 
-// Where its own allocator has nothing, V8 would end the process.
-v8::MaybeLocal<v8::Uint8Array> Engine::new_bytes(std::span<const std::byte> bytes) {
-  if (bytes.empty()) return v8::Uint8Array::New(v8::ArrayBuffer::New(isolate_, 0), 0, 0);
-  void* data = array_buffers_.AllocateUninitialized(bytes.size());
-  if (data == nullptr) return {};
-  std::memcpy(data, bytes.data(), bytes.size());
-  const auto free = [](void* memory, size_t length, void* allocator) {
-    static_cast<BoundedAllocator*>(allocator)->Free(memory, length);
-  };
-  auto store = v8::ArrayBuffer::NewBackingStore(data, bytes.size(), free, &array_buffers_);
-  return v8::Uint8Array::New(v8::ArrayBuffer::New(isolate_, std::move(store)), 0, bytes.size());
-}
-
 v8::Local<v8::String> Engine::string(std::string_view text) const {
   return v8::String::NewFromUtf8(isolate_, text.data(), v8::NewStringType::kInternalized, static_cast<int>(text.size()))
       .ToLocalChecked();

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -112,8 +111,6 @@ class Engine {
   void set_host(ModuleHost* host) { isolate_->SetData(kHostSlot, host); }
   static ModuleHost* host_of(v8::Isolate* isolate) { return static_cast<ModuleHost*>(isolate->GetData(kHostSlot)); }
 
-  // A Uint8Array with a copy of them; empty where the module's memory has no room for it. Throws nothing.
-  v8::MaybeLocal<v8::Uint8Array> new_bytes(std::span<const std::byte> bytes);
   static Engine& of(v8::Isolate* isolate) { return *static_cast<Engine*>(isolate->GetData(kEngineSlot)); }
 
   // Interned, for names that are looked up often.

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "worker/native_bytes.h"
 #include "worker/text.h"
 
 namespace holdfast::worker {
@@ -25,6 +26,10 @@ ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wan
   }
   if (value->IsArrayBuffer() || value->IsArrayBufferView()) return ipc::Encoding::bytes;
   return wanted.of_payload == ipc::Encoding::structured ? ipc::Encoding::structured : ipc::Encoding::json;
+}
+
+std::span<const std::uint8_t> as_octets(ipc::Bytes bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
 // What JSON.stringify makes of a number that JSON has no text for is another value.
@@ -64,15 +69,13 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
 tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes payload, ipc::Encoding encoding) {
   v8::Isolate* isolate = engine_.isolate();
   v8::Local<v8::Value> value;
+  v8::TryCatch failure(isolate);
   if (encoding == ipc::Encoding::bytes) {
     v8::Local<v8::Uint8Array> bytes;
-    if (!engine_.new_bytes(payload).ToLocal(&bytes)) {
-      return tl::unexpected(std::string("the payload does not fit into the memory that the module has left"));
-    }
-    return bytes;
+    if (make_uint8_array(isolate, as_octets(payload)).ToLocal(&bytes)) return bytes;
+    return tl::unexpected(std::string("the payload does not fit into the memory that the module has left"));
   }
   if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
-  v8::TryCatch failure(isolate);
   v8::Local<v8::String> text;
   if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
                               static_cast<int>(payload.size()))
@@ -123,22 +126,16 @@ Payloads::Expressed Payloads::express_json(v8::Local<v8::Value> value, const Tak
 }
 
 Payloads::Expressed Payloads::express_bytes(v8::Local<v8::Value> value, const Take& take) {
-  const auto give = [&](const void* data, std::size_t bytes) -> Expressed {
-    if (bytes > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = bytes});
-    take({{static_cast<const std::byte*>(data), bytes}, ipc::Encoding::bytes});
+  if (value->IsUndefined()) {
+    take({{}, ipc::Encoding::bytes});
     return {};
-  };
-  if (value->IsUndefined()) return give(nullptr, 0);
-  if (value->IsArrayBuffer()) {
-    const auto store = value.As<v8::ArrayBuffer>()->GetBackingStore();
-    return give(store->Data(), store->ByteLength());
   }
-  if (value->IsArrayBufferView()) {
-    const auto view = value.As<v8::ArrayBufferView>();
-    const std::size_t bytes = view->ByteLength();
-    const auto store = view->Buffer()->GetBackingStore();
-    if (bytes == 0 || view->ByteOffset() + bytes > store->ByteLength()) return give(nullptr, 0);
-    return give(static_cast<const std::byte*>(store->Data()) + view->ByteOffset(), bytes);
+  if (InputBytes::accepts(value)) {
+    const InputBytes input(value);
+    const auto bytes = std::as_bytes(input.bytes());
+    if (bytes.size() > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = bytes.size()});
+    take({bytes, ipc::Encoding::bytes});
+    return {};
   }
   const std::string what = value->IsObject() ? "another object" : "a " + to_utf8(value->TypeOf(engine_.isolate()), 32);
   return tl::unexpected(NotExpressed{.path = "$", .what = what, .why = "expected an ArrayBuffer or a view of one"});
