@@ -1,4 +1,5 @@
 // TextEncoder and TextDecoder for UTF-8 alone, and atob, where the runtime has none of its own yet.
+const { ArrayBuffer, Object, RangeError, String, TypeError, Uint8Array, encodeURIComponent, parseInt } = globalThis;
 if (globalThis.TextEncoder === undefined) {
   globalThis.TextEncoder = class TextEncoder {
     get encoding() { return 'utf-8'; }
