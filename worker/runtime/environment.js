@@ -32,8 +32,14 @@ defineGlobal('navigator', navigator);
 const PerformanceSlot = makeSlot();
 
 // By the one clock that there is, in its steps. It may be set back, which the time since the module's start must not be.
-let latest = 0;
-function sinceStart() { return latest = max(latest, now() - timeOrigin()); }
+let start, latest;
+function sinceStart() {
+  if (start !== timeOrigin()) {
+    start = timeOrigin();
+    latest = 0;
+  }
+  return latest = max(latest, now() - start);
+}
 
 class Performance extends EventTarget {
   constructor() { throw new TypeErrorConstructor('Illegal constructor'); }

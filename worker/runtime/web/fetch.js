@@ -32,4 +32,26 @@ async function fetch(input, init = undefined) {
   throw new TypeError('fetch failed: this module was given no network');
 }
 
+// What undici leaves open of the brand checks: it hands out iterators of anything that inherits from its prototypes, and
+// a request's `duplex` of any, too.
+for (const { prototype } of [FormData, Headers]) {
+  const { entries, forEach, has, keys, values } = prototype;
+  const check = (object) => Reflect.apply(has, object, ['x']);
+  const checked = {
+    entries() { return check(this), Reflect.apply(entries, this, []); },
+    forEach(callback) { return check(this), Reflect.apply(forEach, this, arguments); },
+    keys() { return check(this), Reflect.apply(keys, this, []); },
+    values() { return check(this), Reflect.apply(values, this, []); },
+  };
+  for (const name of Object.keys(checked)) {
+    Object.defineProperty(prototype, name, { value: checked[name] });
+  }
+  Object.defineProperty(prototype, Symbol.iterator, { value: checked.entries });
+}
+const methodOf = Object.getOwnPropertyDescriptor(Request.prototype, 'method').get;
+const checked = {
+  get duplex() { return Reflect.apply(methodOf, this, []) && 'half'; },
+};
+Object.defineProperty(Request.prototype, 'duplex', { get: Object.getOwnPropertyDescriptor(checked, 'duplex').get });
+
 defineGlobals({ FormData, Headers, Request, Response, fetch });

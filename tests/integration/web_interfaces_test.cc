@@ -1,0 +1,141 @@
+// What the interfaces of the web platform look like to a module: as Web IDL says (3.7), each of them.
+#include <doctest/doctest.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+
+namespace holdfast::test {
+namespace {
+
+// Interface: its parent, the length of its constructor, static operations, attributes ("=": it can be set) and
+// operations, each operation with its length. An iterable interface has "iterable" or "async".
+constexpr const char* kTable = R"js(
+const table = {
+  Blob: ['', 0, '', 'size type', 'slice/0 stream/0 text/0 arrayBuffer/0 bytes/0'],
+  ByteLengthQueuingStrategy: ['', 1, '', 'highWaterMark size', ''],
+  CountQueuingStrategy: ['', 1, '', 'highWaterMark size', ''],
+  CustomEvent: ['Event', 1, '', 'detail', 'initCustomEvent/1'],
+  ErrorEvent: ['Event', 1, '', 'message filename lineno colno error', ''],
+  File: ['Blob', 2, '', 'name lastModified', ''],
+  FormData: ['', 0, '', '', 'append/2 delete/1 get/1 getAll/1 has/1 set/2', 'iterable'],
+  Headers: ['', 0, '', '', 'append/2 delete/1 get/1 getSetCookie/0 has/1 set/2', 'iterable'],
+  Navigator: ['', 0, '', 'userAgent', ''],
+  Performance: ['EventTarget', 0, '', 'timeOrigin', 'now/0 toJSON/0'],
+  PromiseRejectionEvent: ['Event', 2, '', 'promise reason', ''],
+  ReadableByteStreamController: ['', 0, '', 'byobRequest desiredSize', 'close/0 enqueue/1 error/0'],
+  ReadableStream: ['', 0, 'from/1', 'locked', 'cancel/0 getReader/0 pipeThrough/1 pipeTo/1 tee/0 values/0', 'async'],
+  ReadableStreamBYOBReader: ['', 1, '', 'closed', 'cancel/0 read/1 releaseLock/0'],
+  ReadableStreamBYOBRequest: ['', 0, '', 'view', 'respond/1 respondWithNewView/1'],
+  ReadableStreamDefaultController: ['', 0, '', 'desiredSize', 'close/0 enqueue/0 error/0'],
+  ReadableStreamDefaultReader: ['', 1, '', 'closed', 'cancel/0 read/0 releaseLock/0'],
+  Request: ['', 1, '', 'method url headers destination referrer referrerPolicy mode credentials cache redirect ' +
+                       'integrity keepalive isReloadNavigation isHistoryNavigation signal duplex body bodyUsed',
+            'clone/0 arrayBuffer/0 blob/0 bytes/0 formData/0 json/0 text/0'],
+  Response: ['', 0, 'error/0 json/1 redirect/1', 'type url redirected status ok statusText headers body bodyUsed',
+             'clone/0 arrayBuffer/0 blob/0 bytes/0 formData/0 json/0 text/0'],
+  TextDecoderStream: ['', 0, '', 'encoding fatal ignoreBOM readable writable', ''],
+  TextEncoderStream: ['', 0, '', 'encoding readable writable', ''],
+  TransformStream: ['', 0, '', 'readable writable', ''],
+  TransformStreamDefaultController: ['', 0, '', 'desiredSize', 'enqueue/0 error/0 terminate/0'],
+  URL: ['', 1, 'canParse/1 parse/1', 'href= origin protocol= username= password= host= hostname= port= pathname= ' +
+                                     'search= searchParams hash=', 'toJSON/0 toString/0'],
+  URLPattern: ['', 0, '', 'protocol username password hostname port pathname search hash hasRegExpGroups',
+               'test/0 exec/0'],
+  URLSearchParams: ['', 0, '', 'size', 'append/2 delete/1 get/1 getAll/1 has/1 set/2 sort/0 toString/0', 'iterable'],
+  WritableStream: ['', 0, '', 'locked', 'abort/0 close/0 getWriter/0'],
+  WritableStreamDefaultController: ['', 0, '', 'signal', 'error/0'],
+  WritableStreamDefaultWriter: ['', 1, '', 'closed desiredSize ready', 'abort/0 close/0 releaseLock/0 write/0'],
+};
+const iterable = 'entries/0 forEach/1 keys/0 values/0';
+const words = (text) => text.split(' ').filter((word) => word !== '');
+)js";
+
+constexpr const char* kCheck = R"js(
+exports.f = async () => {
+  const wrong = [];
+  const check = (holds, ...what) => { if (!holds) wrong.push(what.join(' ')); };
+  // By exception or by rejection.
+  const failure = async (use) => { try { await use(); } catch (error) { return error; } };
+  const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn } = Object;
+
+  for (const [name, [parent, length, statics, attributes, operations, kind]] of Object.entries(table)) {
+    const global = getOwnPropertyDescriptor(globalThis, name);
+    check(global && global.writable && !global.enumerable && global.configurable, name, 'on the global object');
+    const type = globalThis[name], { prototype } = type;
+    check(type.name === name && type.length === length, name, 'name and length', type.name, type.length);
+    const { writable, enumerable, configurable } = getOwnPropertyDescriptor(type, 'prototype');
+    check(!writable && !enumerable && !configurable, name, 'prototype');
+    check(getPrototypeOf(type) === (parent === '' ? Function.prototype : globalThis[parent]), name, 'parent');
+    check(getPrototypeOf(prototype) === (parent === '' ? Object : globalThis[parent]).prototype, name, 'prototype of the prototype');
+    const constructor = getOwnPropertyDescriptor(prototype, 'constructor');
+    check(constructor.value === type && constructor.writable && !constructor.enumerable && constructor.configurable, name, 'constructor');
+    const tag = getOwnPropertyDescriptor(prototype, Symbol.toStringTag);
+    check(tag && tag.value === name && !tag.writable && !tag.enumerable && tag.configurable, name, 'tag');
+    check((await failure(() => type())) instanceof TypeError, name, 'without new');
+
+    for (const holder of [type, prototype]) {
+      for (const operation of words(holder === type ? statics : `${operations} ${kind === 'iterable' ? iterable : ''}`)) {
+        const [key, length] = operation.split('/');
+        const descriptor = getOwnPropertyDescriptor(holder, key);
+        check(descriptor && descriptor.writable && descriptor.enumerable && descriptor.configurable, name, key);
+        const { value } = descriptor;
+        check(value.name === key && value.length === Number(length), name, key, 'name and length', value.name, value.length);
+        if (holder === type) continue;
+        for (const other of [{}, Object.create(prototype), undefined]) {
+          const error = await failure(() => value.apply(other, Array(value.length).fill('x')));
+          check(error instanceof TypeError, name, key, 'of something else', error);
+        }
+      }
+    }
+    for (const attribute of words(attributes)) {
+      const key = attribute.replace('=', ''), canBeSet = attribute !== key;
+      const descriptor = getOwnPropertyDescriptor(prototype, key);
+      check(descriptor && descriptor.get && descriptor.enumerable && descriptor.configurable, name, key);
+      check(descriptor.get.name === `get ${key}` && (descriptor.set !== undefined) === canBeSet, name, key, 'accessors');
+      check(descriptor.set === undefined || descriptor.set.name === `set ${key}`, name, key, 'setter');
+      for (const other of [{}, Object.create(prototype), undefined]) {
+        const error = await failure(() => descriptor.get.call(other));
+        check(error instanceof TypeError, name, key, 'of something else', error);
+      }
+    }
+    if (kind === 'iterable') {
+      const iterator = getOwnPropertyDescriptor(prototype, Symbol.iterator);
+      check(iterator.value === prototype.entries && iterator.writable && !iterator.enumerable && iterator.configurable, name, 'iterator');
+      const of = getPrototypeOf(new type().entries());
+      check(of[Symbol.toStringTag] === `${name} Iterator`, name, 'tag of its iterators');
+      check(getPrototypeOf(getPrototypeOf([][Symbol.iterator]())) === getPrototypeOf(of), name, 'prototype of its iterators');
+    }
+    if (kind === 'async') check(prototype[Symbol.asyncIterator] === prototype.values, name, 'async iterator');
+    // Beyond the standards it has at most symbols, of the packages that it is made of.
+    const known = new Set([...words(`${statics} ${operations} ${iterable}`).map((word) => word.split('/')[0]),
+      ...words(attributes).map((word) => word.replace('=', '')), 'length', 'name', 'prototype', 'constructor']);
+    for (const key of [...Object.getOwnPropertyNames(type), ...Object.getOwnPropertyNames(prototype)]) {
+      // undici gives Request.prototype an undefined property of this name by mistake, which cannot be deleted.
+      if (!known.has(key) && !(name === 'Request' && key === 'attribute')) check(false, name, 'has', key);
+    }
+  }
+  for (const name of ['fetch', 'reportError', 'navigator', 'performance']) {
+    const { writable, enumerable, configurable, value } = getOwnPropertyDescriptor(globalThis, name);
+    check(writable && !enumerable && configurable, name);
+    if (typeof value === 'function') check(value.name === name && value.length === 1, name, 'name and length');
+  }
+  for (const create of [() => new Navigator(), () => new Performance(), () => new ReadableStreamDefaultController(),
+      () => new ReadableByteStreamController(), () => new ReadableStreamBYOBRequest(),
+      () => new WritableStreamDefaultController(), () => new TransformStreamDefaultController()]) {
+    check(String(await failure(create)) === 'TypeError: Illegal constructor', create);
+  }
+  return [wrong, Object.keys(table).length];
+};
+)js";
+
+TEST_CASE("each interface of the web platform has the members, names, lengths, tags and brands of the standards") {
+  for (const char* profile : {"jit", "strict"}) {
+    CAPTURE(profile);
+    Daemon daemon({.modules = {{"module", std::string(kTable) + kCheck}}, .flags = {"--profile", profile}});
+    ipc::Client client = daemon.connect();
+    CHECK(outcome(call(client, {"module", "f"})) == "[[],29]");
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::test
