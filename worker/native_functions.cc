@@ -2,6 +2,7 @@
 
 #include "worker/engine.h"
 #include "worker/module_host.h"
+#include "worker/native_compression.h"
 #include "worker/native_encoding.h"
 #include "worker/native_structured_clone.h"
 
@@ -74,6 +75,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);
+  install_compression_functions(context, host);
   install_encoding_functions(context, host);
   install_structured_clone_functions(context, host);
 }
