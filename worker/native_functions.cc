@@ -3,6 +3,7 @@
 #include "worker/crypto/crypto.h"
 #include "worker/engine.h"
 #include "worker/module_host.h"
+#include "worker/native_compression.h"
 #include "worker/native_encoding.h"
 #include "worker/native_structured_clone.h"
 
@@ -158,6 +159,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);
+  install_compression_functions(context, host);
   install_encoding_functions(context, host);
   install_structured_clone_functions(context, host);
   host->Set(context, v8::String::NewFromUtf8Literal(isolate, "version"),

@@ -92,32 +92,39 @@ function encodingOf(label) {
 
 // --- TextDecoder ---------------------------------------------------------------------------------------------------
 
+// What is kept of a stream are four numbers, while there is one.
+function makeDecoder(label, options, where) {
+  label = `${label}`;
+  const { fatal, ignoreBOM } = toDictionary(options, where);
+  const encoding = encodingOf(label);
+  if (encoding === undefined) {
+    throw new RangeErrorConstructor(`${where}: "${apply(stringSlice, label, [0, 100])}" is no encoding's label`);
+  }
+  return { __proto__: null, encoding, fatal: !!fatal, ignoreBOM: !!ignoreBOM, stream: undefined };
+}
+
+// Unless `more` is to follow, this is the end of the stream. A stream that failed is over.
+function decode(decoder, input, more) {
+  const { stream } = decoder;
+  decoder.stream = undefined;
+  for (let at = 0; at < 4; at++) decoderState[at] = stream === undefined ? 0 : stream[at];
+  const text = decodeText(decoder.encoding, decoder.fatal, decoder.ignoreBOM, more, input);
+  if (more) decoder.stream = [decoderState[0], decoderState[1], decoderState[2], decoderState[3]];
+  return text;
+}
+
 const DecoderSlot = makeSlot();
 
 class TextDecoder {
   constructor(label = 'utf-8', options = undefined) {
-    label = `${label}`;
-    const { fatal, ignoreBOM } = toDictionary(options, 'TextDecoder');
-    const encoding = encodingOf(label);
-    if (encoding === undefined) {
-      throw new RangeErrorConstructor(`TextDecoder: "${apply(stringSlice, label, [0, 100])}" is no encoding's label`);
-    }
-    // What is kept of a stream: four numbers, while there is one.
-    new DecoderSlot(this, { __proto__: null, encoding, fatal: !!fatal, ignoreBOM: !!ignoreBOM, stream: undefined });
+    new DecoderSlot(this, makeDecoder(label, options, 'TextDecoder'));
   }
   get encoding() { return names[DecoderSlot.of(this).encoding]; }
   get fatal() { return DecoderSlot.of(this).fatal; }
   get ignoreBOM() { return DecoderSlot.of(this).ignoreBOM; }
-  decode(input = undefined, options = undefined) {
+  decode(input = noBytes, options = undefined) {
     const decoder = DecoderSlot.of(this);
-    const more = !!toDictionary(options, 'TextDecoder.decode').stream;
-    const { stream } = decoder;
-    decoder.stream = undefined;
-    for (let at = 0; at < 4; at++) decoderState[at] = stream === undefined ? 0 : stream[at];
-    const text = decodeText(
-      decoder.encoding, decoder.fatal, decoder.ignoreBOM, more, input === undefined ? noBytes : input);
-    if (more) decoder.stream = [decoderState[0], decoderState[1], decoderState[2], decoderState[3]];
-    return text;
+    return decode(decoder, input, !!toDictionary(options, 'TextDecoder.decode').stream);
   }
 }
 publish(TextDecoder);
@@ -167,3 +174,6 @@ const operations = {
 for (const name of ['atob', 'btoa']) {
   defineProperty(globalThis, name, { value: operations[name], writable: true, enumerable: true, configurable: true });
 }
+
+// For encoding_streams.js.
+runtime.textEncoding = { noBytes, makeDecoder, decode, nameOf: (decoder) => names[decoder.encoding] };

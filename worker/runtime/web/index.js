@@ -3,7 +3,6 @@
 // of their surroundings: names that no module can change, and the little of Node.js that undici uses.
 import './url.js';
 import './streams.js';
-import './text_streams.js';
 import './blob.js';
 import './fetch.js';
 import './console.js';
