@@ -148,6 +148,14 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler) {
   return id;
 }
 
+std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, LogHandler logs) {
+  CallRequest with_logs = request;
+  with_logs.logs = true;
+  const std::uint64_t id = start(with_logs, std::move(handler));
+  if (open_.contains(id)) log_readers_.emplace(id, std::make_shared<LogReader>(LogReader{std::move(logs)}));
+  return id;
+}
+
 void Client::cancel(std::uint64_t id) {
   if (connected() && open_.contains(id)) encode(out_, CancelRequest{id});
 }
@@ -159,9 +167,17 @@ Answer Client::call(const CallRequest& request) {
   return std::move(*answer);
 }
 
+Answer Client::call(const CallRequest& request, LogHandler logs) {
+  std::optional<Answer> answer;
+  start(
+      request, [&](Answer arrived) { answer = std::move(arrived); }, std::move(logs));
+  while (!answer) run_once();
+  return std::move(*answer);
+}
+
 std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   if (connected()) flush();
-  if (answered_.empty() && wanted_.empty() && connected() && wait_for_socket(timeout)) {
+  if (answered_.empty() && wanted_.empty() && logged_.empty() && connected() && wait_for_socket(timeout)) {
     flush();
     if (connected()) receive();
   }
@@ -229,6 +245,31 @@ void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
   encode(out_, SourceReply{id, SourceNotFound{}});
 }
 
+tl::expected<std::uint64_t, Error> Client::subscribe_logs(const LogSubscription& subscription, LogHandler handler) {
+  // The id that ask() will give: lines come before the supervisor's word.
+  const std::uint64_t id = next_id_;
+  log_readers_.emplace(id, std::make_shared<LogReader>(LogReader{std::move(handler)}));
+  auto subscribed = ask(SubscribeLogsRequest{.id = 0,
+                                             .module = subscription.module,
+                                             .version = subscription.version,
+                                             .backlog = subscription.backlog,
+                                             .follow = subscription.follow},
+                        subscriptions_);
+  deliver_logs();
+  if (!subscribed || subscribed->error || !subscription.follow) log_readers_.erase(id);
+  if (!subscribed) return tl::unexpected(std::move(subscribed.error()));
+  if (subscribed->error) return tl::unexpected(std::move(*subscribed->error));
+  return id;
+}
+
+void Client::end_logs(std::uint64_t id) {
+  const auto found = log_readers_.find(id);
+  if (found == log_readers_.end() || open_.contains(id)) return;
+  found->second->ended = true;
+  log_readers_.erase(found);
+  if (connected()) encode(out_, EndLogsRequest{id});
+}
+
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
   // poll(2) takes an int, of which a negative one waits for ever.
@@ -290,6 +331,7 @@ void Client::handle(ServerMessage message) {
     const auto open = open_.find(answer->id);
     if (open == open_.end()) return lose_connection(fmt::format("an answer to call {}, which is not open", answer->id));
     answered_.emplace_back(std::move(open->second), to_answer(std::move(*answer)));
+    log_readers_.erase(answer->id);
     open_.erase(open);
   } else if (auto* hello = std::get_if<ServerHello>(&message)) {
     if (hello_received_) return lose_connection("a second hello");
@@ -305,17 +347,26 @@ void Client::handle(ServerMessage message) {
   } else if (auto* wanted = std::get_if<SourceWanted>(&message)) {
     if (!loader_) return lose_connection("a module's code was asked for, and no loader is registered");
     wanted_.push_back(std::move(*wanted));
+  } else if (auto* line = std::get_if<LogRecordMessage>(&message)) {
+    if (line->id == 0 || line->id >= next_id_) return lose_connection("a log line that was not asked for");
+    // One of a subscription that was ended may have been on its way.
+    const auto reader = log_readers_.find(line->id);
+    if (reader != log_readers_.end()) logged_.emplace_back(reader->second, std::move(line->record));
+  } else if (auto* subscribed = std::get_if<LogsSubscribed>(&message)) {
+    note_reply(std::move(*subscribed), subscriptions_, "a subscription that was");
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }
 }
 
 std::size_t Client::deliver() {
+  const std::size_t lines = logged_.size();
+  deliver_logs();  // a call's lines come before its answer
   // Handlers may start calls, whose failure at once adds to the list.
   auto answered = std::move(answered_);
   answered_.clear();
   for (auto& [handler, answer] : answered) handler(std::move(answer));
-  std::size_t count = answered.size();
+  std::size_t count = answered.size() + lines;
   // One by one: a handler that waits for a call may be waiting for one of the others.
   for (; !wanted_.empty(); ++count) {
     const SourceWanted wanted = std::move(wanted_.front());
@@ -326,6 +377,14 @@ std::size_t Client::deliver() {
   return count;
 }
 
+void Client::deliver_logs() {
+  while (!logged_.empty()) {
+    const auto [reader, record] = std::move(logged_.front());
+    logged_.pop_front();
+    if (!reader->ended) reader->handler(record);
+  }
+}
+
 void Client::lose_connection(std::string reason) {
   lost_because_ = std::move(reason);
   socket_.reset();
@@ -334,6 +393,7 @@ void Client::lose_connection(std::string reason) {
     answered_.emplace_back(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
   }
   open_.clear();
+  log_readers_.clear();
   wanted_.clear();
 }
 

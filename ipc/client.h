@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
@@ -69,6 +70,17 @@ using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
 // The same for who has the outcome later: give_source() takes it, with this id.
 using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
 
+// Runs for each line, and for each note that some are missing; must not throw.
+using LogHandler = std::function<void(const LogRecord&)>;
+
+// Whose lines, and which.
+struct LogSubscription {
+  std::string_view module = {};   // empty: of any
+  std::string_view version = {};  // empty: of any; only with a module
+  std::uint32_t backlog = 0;      // so many of the last lines
+  bool follow = false;            // and those that come later
+};
+
 class Client {
  public:
   // Connects and exchanges hellos; blocks for at most the hello's timeout.
@@ -88,11 +100,17 @@ class Client {
   // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored.
   Answer call(const CallRequest& request);
 
+  // The same for a call whose lines are wanted, too: `logs` is run for each as it comes, before the answer is there.
+  // permission_denied where this client may not read what modules log.
+  Answer call(const CallRequest& request, LogHandler logs);
+
   // Starts a call and returns its id. `handler` is run exactly once, by run_once() or what waits (call(),
   // list_workers(), stats()), never from here; it must not throw. Never blocks: what the socket does not take at once
   // is kept, see unsent_bytes(). Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond
   // server().max_payload_bytes is not sent; its answer is `payload_too_large`.
   std::uint64_t start(const CallRequest& request, AnswerHandler handler);
+  // With `logs` as call() has it; run wherever handlers are, and never after the call's own.
+  std::uint64_t start(const CallRequest& request, AnswerHandler handler, LogHandler logs);
 
   // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
   // answer that was on its way.
@@ -121,6 +139,13 @@ class Client {
   // blocks, as start(). Code beyond server().max_source_bytes is not sent; the supervisor is told so as a failure.
   void give_source(std::uint64_t id, const LoadOutcome& outcome);
 
+  // Reads what modules log. `handler` is run for the lines that there are before this returns; for those that follow
+  // later, wherever handlers of calls are. permission_denied if this client may not read them. Returns the
+  // subscription's id.
+  tl::expected<std::uint64_t, Error> subscribe_logs(const LogSubscription& subscription, LogHandler handler);
+  // No line of it is handed out any more.
+  void end_logs(std::uint64_t id);
+
   // Calls whose handler is still to be run.
   std::size_t open_calls() const { return open_.size() + answered_.size(); }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
@@ -137,6 +162,11 @@ class Client {
   // Takes the client as an argument, for it may have been moved since.
   using Loader = std::function<void(Client&, std::uint64_t id, const ModuleName&)>;
 
+  struct LogReader {
+    LogHandler handler;
+    bool ended = false;  // nothing more is wanted
+  };
+
   explicit Client(UniqueFd socket);
 
   static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
@@ -148,6 +178,7 @@ class Client {
   // False if nothing had arrived.
   bool receive();
   std::size_t deliver();
+  void deliver_logs();
   void handle(ServerMessage message);
   tl::expected<void, Error> register_as(Loader loader, std::chrono::nanoseconds timeout);
   template <typename Request, typename Reply>
@@ -163,10 +194,14 @@ class Client {
   bool hello_received_ = false;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, AnswerHandler> open_;
-  std::vector<std::pair<AnswerHandler, Answer>> answered_;  // not yet handed to their handlers
+  // Of calls and of subscriptions, whose ids are of one kind. Shared with lines that are not handed out yet.
+  std::unordered_map<std::uint64_t, std::shared_ptr<LogReader>> log_readers_;
+  std::deque<std::pair<std::shared_ptr<LogReader>, LogRecord>> logged_;  // not yet handed out
+  std::vector<std::pair<AnswerHandler, Answer>> answered_;               // not yet handed to their handlers
   Asked<WorkerList> lists_;
   Asked<Stats> stats_;
   Asked<LoaderRegistered> registrations_;
+  Asked<LogsSubscribed> subscriptions_;
   Loader loader_;
   std::deque<SourceWanted> wanted_;  // not yet handed to the loader
   std::string lost_because_;

@@ -53,6 +53,7 @@ tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader fr
   call.arguments = *arguments;
   call.timeout = read_timeout(from.getTimeoutNanos());
   call.idempotent = from.getIdempotent();
+  call.logs = from.getLogs();
   return call;
 }
 
@@ -161,6 +162,13 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
         if (!source) return tl::unexpected(source.error());
         return *source;
       }
+      case wire::ClientMessage::SUBSCRIBE_LOGS: {
+        auto request = read_subscribe_logs(message.getSubscribeLogs());
+        if (!request) return tl::unexpected(request.error());
+        return *request;
+      }
+      case wire::ClientMessage::END_LOGS:
+        return EndLogsRequest{message.getEndLogs()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -201,6 +209,16 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         if (!wanted) return tl::unexpected(wanted.error());
         return std::move(*wanted);
       }
+      case wire::ServerMessage::LOG_RECORD: {
+        auto record = read_log_record(message.getLogRecord());
+        if (!record) return tl::unexpected(record.error());
+        return std::move(*record);
+      }
+      case wire::ServerMessage::LOGS_SUBSCRIBED: {
+        auto subscribed = read_logs_subscribed(message.getLogsSubscribed());
+        if (!subscribed) return tl::unexpected(subscribed.error());
+        return std::move(*subscribed);
+      }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -228,6 +246,7 @@ void encode(OutputBuffer& out, const CallRequest& call) {
     to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
     to.setTimeoutNanos(static_cast<std::uint64_t>(call.timeout.count()));
     to.setIdempotent(call.idempotent);
+    to.setLogs(call.logs);
   });
 }
 

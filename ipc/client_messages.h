@@ -31,6 +31,8 @@ inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const ch
 
 enum class Encoding : std::uint16_t { json };
 enum class ArgumentStyle : std::uint16_t { single, positional };
+enum class LogLevel : std::uint16_t { debug, info, warning, error };
+std::string_view to_string(LogLevel level);
 
 // --- client to supervisor ------------------------------------------------------------------------------------------
 
@@ -49,6 +51,7 @@ struct CallRequest {
   ArgumentStyle arguments = ArgumentStyle::single;
   std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default; never negative
   bool idempotent = false;
+  bool logs = false;  // what it logs is to be sent, too
 };
 
 struct CancelRequest {
@@ -84,8 +87,20 @@ struct SourceReply {
   SourceOutcome outcome = {};
 };
 
+struct SubscribeLogsRequest {
+  std::uint64_t id = 0;
+  std::string_view module = {};   // empty: of any; else checked with name_problem()
+  std::string_view version = {};  // likewise; empty if `module` is
+  std::uint32_t backlog = 0;
+  bool follow = false;
+};
+
+struct EndLogsRequest {
+  std::uint64_t id = 0;
+};
+
 using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest,
-                                   RegisterLoaderRequest, SourceReply>;
+                                   RegisterLoaderRequest, SourceReply, SubscribeLogsRequest, EndLogsRequest>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -96,6 +111,8 @@ void encode(OutputBuffer& out, const ListWorkersRequest& list);
 void encode(OutputBuffer& out, const StatsRequest& request);
 void encode(OutputBuffer& out, const RegisterLoaderRequest& request);
 void encode(OutputBuffer& out, const SourceReply& source);
+void encode(OutputBuffer& out, const SubscribeLogsRequest& request);
+void encode(OutputBuffer& out, const EndLogsRequest& request);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -165,11 +182,36 @@ struct SourceWanted {
   ModuleName name = {};  // checked with name_problem()
 };
 
+// A line that a module logged, or a note that some are missing.
+struct LogRecord {
+  std::chrono::nanoseconds time{0};  // since 1970, UTC
+  LogLevel level = LogLevel::info;
+  std::string module;
+  std::string version;
+  std::string request_id;     // empty: logged in no call
+  std::string text;           // valid UTF-8, otherwise as the module wrote it
+  std::uint64_t dropped = 0;  // more than 0: a note that so many lines are missing here
+
+  bool operator==(const LogRecord&) const = default;
+};
+
+struct LogRecordMessage {
+  enum class For : std::uint16_t { subscription, call };
+  For purpose = For::subscription;
+  std::uint64_t id = 0;  // of the one or of the other
+  LogRecord record = {};
+};
+
+struct LogsSubscribed {
+  std::uint64_t id = 0;
+  std::optional<Error> error = {};  // nothing: it is
+};
+
 // Modules in one Stats message, so that it fits into a frame.
 constexpr std::size_t kMaxModulesListed = 16384;
 
-using ServerMessage =
-    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted>;
+using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered,
+                                   SourceWanted, LogRecordMessage, LogsSubscribed>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -182,5 +224,8 @@ void encode(OutputBuffer& out, const ProtocolViolation& violation);
 void encode(OutputBuffer& out, const Stats& stats);
 void encode(OutputBuffer& out, const LoaderRegistered& registered);
 void encode(OutputBuffer& out, const SourceWanted& wanted);
+void encode_log_record(OutputBuffer& out, LogRecordMessage::For purpose, std::uint64_t id, const LogRecord& record);
+void encode(OutputBuffer& out, const LogRecordMessage& message);
+void encode(OutputBuffer& out, const LogsSubscribed& subscribed);
 
 }  // namespace holdfast::ipc

@@ -14,8 +14,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A module may make a log line as long as it likes; nobody reads more than this.
-constexpr std::size_t kMaxLogLineBytes = 8 << 10;
+// A module may make a log line as long as it likes; nobody reads more than 8 kB. A little more shows that it is cut.
+constexpr std::size_t kMaxLogLineBytes = (8 << 10) + 4;
 // Log lines beyond this much unsent output are dropped: answers matter more.
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
 // More unhandled rejections than this in one stretch say nothing new.
@@ -65,6 +65,7 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   const Stretch stretch(page_, ipc::SharedPage::kLoading);
   set_current_call(0);
   v8::TryCatch failure(isolate_);
+  set_environment(request);
   v8::Local<v8::String> text;
   if (!v8::String::NewFromUtf8(isolate_, ipc::as_text(request.source).data(), v8::NewStringType::kNormal,
                                static_cast<int>(request.source.size()))
@@ -106,6 +107,23 @@ bool ModuleHost::load(const ipc::LoadRequest& request) {
   exports_.Reset(isolate_, exported.As<v8::Object>());
   encode(outbox_.buffer(), ipc::Loaded{});
   return true;
+}
+
+void ModuleHost::set_environment(const ipc::LoadRequest& request) {
+  if (request.environment.empty()) return;
+  std::vector<v8::Local<v8::Value>> parts;  // names and values take turns
+  for (const auto& [name, value] : request.environment) {
+    for (const std::string_view part : {name, value}) {
+      parts.push_back(
+          v8::String::NewFromUtf8(isolate_, part.data(), v8::NewStringType::kNormal, static_cast<int>(part.size()))
+              .ToLocalChecked());
+    }
+  }
+  v8::Local<v8::Value> list[] = {v8::Array::New(isolate_, parts.data(), parts.size())};
+  engine_.runtime()
+      .set_environment.Get(isolate_)
+      ->Call(engine_.context(), v8::Undefined(isolate_), 1, list)
+      .ToLocalChecked();
 }
 
 void ModuleHost::load_threw(const v8::TryCatch& failure) {
@@ -333,6 +351,7 @@ std::uint64_t ModuleHost::current_call() const {
 void ModuleHost::run_microtasks() {
   isolate_->PerformMicrotaskCheckpoint();
   report_unhandled_rejections();
+  tell_of_dropped_lines();
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
@@ -380,8 +399,18 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
 }
 
 void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
-  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) return;
-  encode(outbox_.buffer(), ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call()});
+  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) {
+    ++log_lines_dropped_;
+    return;
+  }
+  encode(outbox_.buffer(),
+         ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call(), std::exchange(log_lines_dropped_, 0)});
+}
+
+void ModuleHost::tell_of_dropped_lines() {
+  if (log_lines_dropped_ == 0) return;
+  encode(outbox_.buffer(), ipc::LogLine{ipc::LogLevel::warning, "", current_call(), log_lines_dropped_});
+  log_lines_dropped_ = 0;
 }
 
 void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {

@@ -99,9 +99,11 @@ class ModuleHost {
   void set_current_call(std::uint64_t id);
   v8::MaybeLocal<v8::Function> find_function(std::string_view name);
   bool read_arguments(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments);
+  void set_environment(const ipc::LoadRequest& request);
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void run_microtasks();
   void report_unhandled_rejections();
+  void tell_of_dropped_lines();
   void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
@@ -136,7 +138,8 @@ class ModuleHost {
   // Calls that were cancelled before anybody took their signal: the last ones.
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<TimerAction> timers_;
-  std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
+  std::uint64_t log_lines_dropped_ = 0;  // since one was sent
+  std::vector<Rejection> rejections_;    // of this stretch, without a handler so far
 };
 
 }  // namespace holdfast::worker

@@ -15,6 +15,7 @@ constexpr std::size_t kMaxStackBytes = 16 << 10;
 
 void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
   constexpr std::string_view kNull = "null";
+  tell_of_dropped_lines();
   if (value->IsUndefined()) {
     open_.erase(id);
     return ipc::encode_worker_result(outbox_.buffer(), id, {ipc::as_bytes(kNull), ipc::Encoding::json});
@@ -74,6 +75,7 @@ void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown)
 }
 
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
+  tell_of_dropped_lines();
   open_.erase(id);
   ipc::encode_worker_error(outbox_.buffer(), id, error);
 }

@@ -209,11 +209,11 @@ TEST_CASE("durations and sizes have units, and a number alone is a mistake that 
 }
 
 TEST_CASE("users who may load modules are named, numbered, or any") {
-  const LoaderPermission some = options({"--allow-loader", "root", "--allow-loader", "1234"}).loaders;
+  const AllowedUsers some = options({"--allow-loader", "root", "--allow-loader", "1234"}).loaders;
   CHECK(some.covers(0));
   CHECK(some.covers(1234));
   CHECK_FALSE(some.covers(1235));
-  const LoaderPermission any = options({"--allow-loader", "any"}).loaders;
+  const AllowedUsers any = options({"--allow-loader", "any"}).loaders;
   CHECK(any.covers(0));
   CHECK(any.covers(65534));
   for (const char* user : {"", "no such user", "-1", "4294967295", "99999999999", "1.5", "root\x1b[2J"}) {

@@ -13,6 +13,7 @@
 #include "ipc/client.h"
 #include "ipc/text.h"
 #include "tools/cli/json_text.h"
+#include "tools/cli/log_listing.h"
 #include "tools/cli/private_supervisor.h"
 #include "tools/cli/signal_watch.h"
 #include "tools/cli/standard_streams.h"
@@ -97,7 +98,9 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
   std::optional<ipc::Answer> answer;
   std::optional<int> signal;
   auto give_up = Clock::time_point::max();
-  const auto id = client.start(request, [&](ipc::Answer arrived) { answer = std::move(arrived); });
+  const auto take = [&](ipc::Answer arrived) { answer = std::move(arrived); };
+  const auto show = [](const ipc::LogRecord& record) { write_standard_error(log_of_call(record)); };
+  const auto id = options.show_logs ? client.start(request, take, show) : client.start(request, take);
   for (client.run_once(milliseconds(0)); !answer; client.run_once(milliseconds(0))) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
     if (signal && left <= milliseconds(0)) break;
@@ -144,6 +147,8 @@ int run_command(const RunOptions& options) {
   std::vector<std::string> flags = {
       "--log-level",
       "error",
+      "--module-log-level",
+      "off",
       "--standby",
       "0",
       "--max-workers",
@@ -154,7 +159,9 @@ int run_command(const RunOptions& options) {
   if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
   auto supervisor = PrivateSupervisor::start(flags);
   if (!supervisor) return finish(supervisor.error(), options.call);
-  return call(supervisor->client(), request_for(target, options.call, *arguments), options.call);
+  CallOptions with_logs = options.call;
+  with_logs.show_logs = true;
+  return call(supervisor->client(), request_for(target, options.call, *arguments), with_logs);
 }
 
 int invoke_command(const InvokeOptions& options) {
