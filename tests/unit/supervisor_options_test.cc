@@ -225,6 +225,23 @@ TEST_CASE("users who may load modules are named, numbered, or any") {
   }
 }
 
+TEST_CASE("the log's format and levels, and who may read what modules log, are set by flags") {
+  const Options plain = options({});
+  CHECK(plain.log_format == LogFormat::text);
+  CHECK_FALSE(plain.module_log_level);
+  CHECK_FALSE(plain.log_readers.covers(0));  // main() adds root and its own user
+  const Options set =
+      options({"--log-format", "json", "--module-log-level", "off", "--allow-logs", "root", "--allow-logs", "1234"});
+  CHECK(set.log_format == LogFormat::json);
+  CHECK(set.module_log_level == "off");
+  CHECK(set.log_readers.covers(0));
+  CHECK(set.log_readers.covers(1234));
+  CHECK_FALSE(set.log_readers.covers(1235));
+  CHECK(has(mistake({"--log-format", "xml"}), "--log-format"));
+  CHECK(has(mistake({"--module-log-level", "loud"}), "--module-log-level"));
+  CHECK(has(mistake({"--allow-logs", "no such user"}), "--allow-logs"));
+}
+
 TEST_CASE("the most standbys are at least those that are always kept") {
   CHECK(options({"--standby", "100"}).standby_max == 100);
   CHECK(options({"--standby", "3", "--standby-max", "3"}).standby_max == 3);
