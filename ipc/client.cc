@@ -134,7 +134,7 @@ tl::expected<void, ConnectError> Client::exchange_hellos(const ClientOptions& op
   return {};
 }
 
-std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, ChunkHandler on_chunk) {
+std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, CallReaders readers) {
   const std::uint64_t id = next_id_++;
   if (!connected()) {
     answered(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
@@ -150,10 +150,12 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
   numbered.id = id;
   OpenCall& open = open_[id];
   open.on_answer = std::move(handler);
-  if (on_chunk) {
+  numbered.logs = readers.on_log != nullptr;
+  if (readers.on_log) log_readers_.emplace(id, std::make_shared<LogReader>(LogReader{std::move(readers.on_log)}));
+  if (readers.on_chunk) {
     if (numbered.stream_window_bytes == 0) numbered.stream_window_bytes = kStreamWindowBytes;
     open.window_bytes = std::min(numbered.stream_window_bytes, kMaxStreamWindowBytes);
-    open.on_chunk = std::make_shared<ChunkHandler>(std::move(on_chunk));
+    open.on_chunk = std::make_shared<ChunkHandler>(std::move(readers.on_chunk));
   } else {
     numbered.stream_window_bytes = 0;
   }
@@ -165,9 +167,10 @@ void Client::cancel(std::uint64_t id) {
   if (connected() && open_.contains(id)) encode(out_, CancelRequest{id});
 }
 
-Answer Client::call(const CallRequest& request, ChunkHandler on_chunk) {
+Answer Client::call(const CallRequest& request, CallReaders readers) {
   std::optional<Answer> answer;
-  start(request, [&](Answer arrived) { answer = std::move(arrived); }, std::move(on_chunk));
+  start(
+      request, [&](Answer arrived) { answer = std::move(arrived); }, std::move(readers));
   while (!answer) run_once();
   return std::move(*answer);
 }
@@ -242,6 +245,30 @@ void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
   encode(out_, SourceReply{id, SourceNotFound{}});
 }
 
+tl::expected<std::uint64_t, Error> Client::subscribe_logs(const LogSubscription& subscription, LogHandler handler) {
+  // The id that ask() will give: lines come before the supervisor's word.
+  const std::uint64_t id = next_id_;
+  log_readers_.emplace(id, std::make_shared<LogReader>(LogReader{std::move(handler)}));
+  auto subscribed = ask(SubscribeLogsRequest{.id = 0,
+                                             .module = subscription.module,
+                                             .version = subscription.version,
+                                             .backlog = subscription.backlog,
+                                             .follow = subscription.follow},
+                        subscriptions_);
+  if (!subscribed || subscribed->error || !subscription.follow) log_readers_.erase(id);
+  if (!subscribed) return tl::unexpected(std::move(subscribed.error()));
+  if (subscribed->error) return tl::unexpected(std::move(*subscribed->error));
+  return id;
+}
+
+void Client::end_logs(std::uint64_t id) {
+  const auto found = log_readers_.find(id);
+  if (found == log_readers_.end() || open_.contains(id)) return;
+  found->second->ended = true;
+  log_readers_.erase(found);
+  if (connected()) encode(out_, EndLogsRequest{id});
+}
+
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
   // poll(2) takes an int, of which a negative one waits for ever.
@@ -303,6 +330,7 @@ void Client::handle(ServerMessage message) {
     const auto open = open_.find(answer->id);
     if (open == open_.end()) return lose_connection(fmt::format("an answer to call {}, which is not open", answer->id));
     answered(std::move(open->second.on_answer), to_answer(std::move(*answer)));
+    log_readers_.erase(answer->id);
     open_.erase(open);
   } else if (auto* chunk = std::get_if<ChunkView>(&message)) {
     const auto open = open_.find(chunk->call);
@@ -324,6 +352,13 @@ void Client::handle(ServerMessage message) {
   } else if (auto* wanted = std::get_if<SourceWanted>(&message)) {
     if (!loader_) return lose_connection("a module's code was asked for, and no loader is registered");
     wanted_.push_back(std::move(*wanted));
+  } else if (auto* line = std::get_if<LogRecordMessage>(&message)) {
+    if (line->id == 0 || line->id >= next_id_) return lose_connection("a log line that was not asked for");
+    // One of a subscription that was ended may have been on its way.
+    const auto reader = log_readers_.find(line->id);
+    if (reader != log_readers_.end()) arrived_.push_back(Logged{reader->second, std::move(line->record)});
+  } else if (auto* subscribed = std::get_if<LogsSubscribed>(&message)) {
+    note_reply(std::move(*subscribed), subscriptions_, "a subscription that was");
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }
@@ -373,6 +408,10 @@ void Client::grant(std::uint64_t call, std::size_t taken_bytes) {
   encode(out_, StreamGrant{call, std::exchange(stream.taken_bytes, 0)});
 }
 
+void Client::deliver(Logged logged) {
+  if (!logged.reader->ended) logged.reader->handler(logged.record);
+}
+
 void Client::lose_connection(std::string reason) {
   lost_because_ = std::move(reason);
   socket_.reset();
@@ -381,6 +420,7 @@ void Client::lose_connection(std::string reason) {
     answered(std::move(call.on_answer), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
   }
   open_.clear();
+  log_readers_.clear();
   wanted_.clear();
 }
 

@@ -59,6 +59,15 @@ using AnswerHandler = std::function<void(Answer)>;
 // Takes one value of the stream that a function returned.
 using ChunkHandler = std::function<void(Result)>;
 
+// Runs for each line, and for each note that some are missing; must not throw.
+using LogHandler = std::function<void(const LogRecord&)>;
+
+// Who hears of a call before its answer; either may be missing.
+struct CallReaders {
+  ChunkHandler on_chunk = nullptr;
+  LogHandler on_log = nullptr;
+};
+
 // What a loader gives for a module: its code, or why there is none.
 struct LoadedSource {
   std::string text;       // one JavaScript file in UTF-8
@@ -72,6 +81,15 @@ using LoadOutcome = std::variant<LoadedSource, NoSuchModule, LoadFailure>;
 using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
 // The same for who has the outcome later: give_source() takes it, with this id.
 using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
+
+
+// Whose lines, and which.
+struct LogSubscription {
+  std::string_view module = {};   // empty: of any
+  std::string_view version = {};  // empty: of any; only with a module
+  std::uint32_t backlog = 0;      // so many of the last lines
+  bool follow = false;            // and those that come later
+};
 
 class Client {
  public:
@@ -90,19 +108,24 @@ class Client {
   const ServerHello& server() const { return server_; }
 
   // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored. For
-  // `on_chunk` see start().
-  Answer call(const CallRequest& request, ChunkHandler on_chunk = nullptr);
+  // `readers` see start().
+  Answer call(const CallRequest& request, CallReaders readers = {});
 
   // Starts a call and returns its id. `handler` is run exactly once, by run_once() or what waits (call(),
   // list_workers(), stats()), never from here; it must not throw. Never blocks: what the socket does not take at once
   // is kept, see unsent_bytes(). Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond
   // server().max_payload_bytes is not sent; its answer is `payload_too_large`.
   //
-  // With `on_chunk` the call takes a stream: it is run for each value that the function yields, in order, before
-  // `handler`, under the same rules. What it has taken is granted anew, so that a client which does not come to
-  // run_once() holds the function up; of the stream's values at most request.stream_window_bytes, 0: 256 KiB, and one
-  // chunk more wait here meanwhile. Without it, request.stream_window_bytes is ignored.
-  std::uint64_t start(const CallRequest& request, AnswerHandler handler, ChunkHandler on_chunk = nullptr);
+  // With `readers.on_chunk` the call takes a stream: it is run for each value that the function yields, in order, under
+  // the same rules. What it has taken is granted anew, so that a client which does not come to run_once() holds the
+  // function up; of the stream's values at most request.stream_window_bytes, 0: 256 KiB, and one chunk more wait here
+  // meanwhile. Without it, request.stream_window_bytes is ignored.
+  //
+  // With `readers.on_log` the lines that the function logs are wanted, too: it is run for each. The answer is
+  // permission_denied where this client may not read what modules log; request.logs is ignored.
+  //
+  // Both are run before `handler`, and in the order in which chunks and lines came.
+  std::uint64_t start(const CallRequest& request, AnswerHandler handler, CallReaders readers = {});
 
   // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
   // answer that was on its way.
@@ -131,6 +154,13 @@ class Client {
   // blocks, as start(). Code beyond server().max_source_bytes is not sent; the supervisor is told so as a failure.
   void give_source(std::uint64_t id, const LoadOutcome& outcome);
 
+  // Reads what modules log. `handler` is run for the lines that there are before this returns; for those that follow
+  // later, wherever handlers of calls are. permission_denied if this client may not read them. Returns the
+  // subscription's id.
+  tl::expected<std::uint64_t, Error> subscribe_logs(const LogSubscription& subscription, LogHandler handler);
+  // No line of it is handed out any more.
+  void end_logs(std::uint64_t id);
+
   // Calls whose handler is still to be run.
   std::size_t open_calls() const { return open_.size() + answers_waiting_; }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
@@ -147,6 +177,10 @@ class Client {
   // Takes the client as an argument, for it may have been moved since.
   using Loader = std::function<void(Client&, std::uint64_t id, const ModuleName&)>;
 
+  struct LogReader {
+    LogHandler handler;
+    bool ended = false;  // nothing more is wanted
+  };
   struct OpenCall {
     AnswerHandler on_answer;
     std::shared_ptr<ChunkHandler> on_chunk;  // null: it takes no stream
@@ -162,6 +196,10 @@ class Client {
     std::shared_ptr<ChunkHandler> handler;
     Result value;
   };
+  struct Logged {
+    std::shared_ptr<LogReader> reader;
+    LogRecord record;
+  };
 
   explicit Client(UniqueFd socket);
 
@@ -176,6 +214,7 @@ class Client {
   std::size_t deliver();
   void deliver(Answered answered);
   void deliver(Chunk chunk);
+  void deliver(Logged logged);
   void handle(ServerMessage message);
   void answered(AnswerHandler handler, Answer answer);
   void grant(std::uint64_t call, std::size_t taken_bytes);
@@ -193,11 +232,14 @@ class Client {
   bool hello_received_ = false;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, OpenCall> open_;
-  std::deque<std::variant<Answered, Chunk>> arrived_;  // not yet handed to their handlers
-  std::size_t answers_waiting_ = 0;                    // among them
+  // Of calls and of subscriptions, whose ids are of one kind. Shared with lines that are not handed out yet.
+  std::unordered_map<std::uint64_t, std::shared_ptr<LogReader>> log_readers_;
+  std::deque<std::variant<Answered, Chunk, Logged>> arrived_;  // not yet handed to their handlers
+  std::size_t answers_waiting_ = 0;                            // among them
   Asked<WorkerList> lists_;
   Asked<Stats> stats_;
   Asked<LoaderRegistered> registrations_;
+  Asked<LogsSubscribed> subscriptions_;
   Loader loader_;
   std::deque<SourceWanted> wanted_;  // not yet handed to the loader
   std::string lost_because_;

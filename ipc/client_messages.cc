@@ -57,6 +57,7 @@ tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader fr
   if (!result) return tl::unexpected(result.error());
   call.result_encoding = *result;
   call.stream_window_bytes = std::min(from.getStreamWindowBytes(), kMaxStreamWindowBytes);
+  call.logs = from.getLogs();
   return call;
 }
 
@@ -184,6 +185,13 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
       }
       case wire::ClientMessage::GRANT:
         return StreamGrant{message.getGrant().getCall(), message.getGrant().getBytes()};
+      case wire::ClientMessage::SUBSCRIBE_LOGS: {
+        auto request = read_subscribe_logs(message.getSubscribeLogs());
+        if (!request) return tl::unexpected(request.error());
+        return *request;
+      }
+      case wire::ClientMessage::END_LOGS:
+        return EndLogsRequest{message.getEndLogs()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -229,6 +237,16 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         if (!chunk) return tl::unexpected(chunk.error());
         return *chunk;
       }
+      case wire::ServerMessage::LOG_RECORD: {
+        auto record = read_log_record(message.getLogRecord());
+        if (!record) return tl::unexpected(record.error());
+        return std::move(*record);
+      }
+      case wire::ServerMessage::LOGS_SUBSCRIBED: {
+        auto subscribed = read_logs_subscribed(message.getLogsSubscribed());
+        if (!subscribed) return tl::unexpected(subscribed.error());
+        return std::move(*subscribed);
+      }
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -258,6 +276,7 @@ void encode(OutputBuffer& out, const CallRequest& call) {
     to.setIdempotent(call.idempotent);
     to.setResultEncoding(static_cast<wire::ResultEncoding>(call.result_encoding));
     to.setStreamWindowBytes(call.stream_window_bytes);
+    to.setLogs(call.logs);
   });
 }
 

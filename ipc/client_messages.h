@@ -33,6 +33,8 @@ enum class Encoding : std::uint16_t { json, bytes, structured };
 std::string_view to_string(Encoding encoding);
 enum class ResultEncoding : std::uint16_t { automatic, json, bytes, structured };
 enum class ArgumentStyle : std::uint16_t { single, positional };
+enum class LogLevel : std::uint16_t { debug, info, warning, error };
+std::string_view to_string(LogLevel level);
 
 // What of a stream may be on its way to a client that has granted nothing.
 constexpr std::uint32_t kMaxStreamWindowBytes = std::uint32_t{1} << 20;
@@ -59,6 +61,7 @@ struct CallRequest {
   bool idempotent = false;
   ResultEncoding result_encoding = ResultEncoding::automatic;
   std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
+  bool logs = false;  // what it logs is to be sent, too
 };
 
 struct CancelRequest {
@@ -99,8 +102,21 @@ struct SourceReply {
   SourceOutcome outcome = {};
 };
 
+struct SubscribeLogsRequest {
+  std::uint64_t id = 0;
+  std::string_view module = {};   // empty: of any; else checked with name_problem()
+  std::string_view version = {};  // likewise; empty if `module` is
+  std::uint32_t backlog = 0;
+  bool follow = false;
+};
+
+struct EndLogsRequest {
+  std::uint64_t id = 0;
+};
+
 using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest,
-                                   RegisterLoaderRequest, SourceReply, StreamGrant>;
+                                   RegisterLoaderRequest, SourceReply, StreamGrant, SubscribeLogsRequest,
+                                   EndLogsRequest>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -112,6 +128,8 @@ void encode(OutputBuffer& out, const StatsRequest& request);
 void encode(OutputBuffer& out, const RegisterLoaderRequest& request);
 void encode(OutputBuffer& out, const SourceReply& source);
 void encode(OutputBuffer& out, const StreamGrant& grant);
+void encode(OutputBuffer& out, const SubscribeLogsRequest& request);
+void encode(OutputBuffer& out, const EndLogsRequest& request);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -186,11 +204,36 @@ struct SourceWanted {
   ModuleName name = {};  // checked with name_problem()
 };
 
+// A line that a module logged, or a note that some are missing.
+struct LogRecord {
+  std::chrono::nanoseconds time{0};  // since 1970, UTC
+  LogLevel level = LogLevel::info;
+  std::string module;
+  std::string version;
+  std::string request_id;     // empty: logged in no call
+  std::string text;           // valid UTF-8, otherwise as the module wrote it
+  std::uint64_t dropped = 0;  // more than 0: a note that so many lines are missing here
+
+  bool operator==(const LogRecord&) const = default;
+};
+
+struct LogRecordMessage {
+  enum class For : std::uint16_t { subscription, call };
+  For purpose = For::subscription;
+  std::uint64_t id = 0;  // of the one or of the other
+  LogRecord record = {};
+};
+
+struct LogsSubscribed {
+  std::uint64_t id = 0;
+  std::optional<Error> error = {};  // nothing: it is
+};
+
 // Modules in one Stats message, so that it fits into a frame.
 constexpr std::size_t kMaxModulesListed = 16384;
 
-using ServerMessage =
-    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted, ChunkView>;
+using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered,
+                                   SourceWanted, ChunkView, LogRecordMessage, LogsSubscribed>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -204,5 +247,8 @@ void encode(OutputBuffer& out, const Stats& stats);
 void encode(OutputBuffer& out, const LoaderRegistered& registered);
 void encode(OutputBuffer& out, const SourceWanted& wanted);
 void encode(OutputBuffer& out, const ChunkView& chunk);
+void encode_log_record(OutputBuffer& out, LogRecordMessage::For purpose, std::uint64_t id, const LogRecord& record);
+void encode(OutputBuffer& out, const LogRecordMessage& message);
+void encode(OutputBuffer& out, const LogsSubscribed& subscribed);
 
 }  // namespace holdfast::ipc

@@ -44,6 +44,11 @@ struct ClientMessage {
     # In answer to `sourceWanted`.
     grant @7 :Grant;
     # More of a stream may come.
+    subscribeLogs @8 :SubscribeLogs;
+    # Asks for what modules log.
+    endLogs @9 :UInt64;
+    # The id of a subscription that is no longer wanted. Lines of it may still be on their way. An id that is none is
+    # ignored.
   }
 }
 
@@ -62,6 +67,10 @@ struct ServerMessage {
     # Only after `loaderRegistered.ok`.
     chunk @7 :Chunk;
     # Only for calls with a `streamWindowBytes`, and only before their answer.
+    logRecord @8 :LogRecord;
+    # Only of subscriptions, and of calls that ask for it; of those always before their answer.
+    logsSubscribed @9 :LogsSubscribed;
+    # Once for each `subscribeLogs`, after the lines that it asks for of those that there were before.
   }
 }
 
@@ -139,6 +148,9 @@ struct Call {
   # less than this and what was granted together, so that the last of them may go beyond. A chunk costs the bytes of
   # its payload and 128 more. More than 1 MiB is cut to that. 0: a function that returns an async iterable is answered
   # `notSerializable`.
+  logs @11 :Bool;
+  # What the module logs in this call, until its answer, is sent to the client as `logRecord`. Who may not read logs
+  # is answered `permissionDenied`.
 }
 
 struct Grant {
@@ -411,4 +423,56 @@ struct Source {
     failed @4 :Text;
     # Why it cannot be given, for a person: calls of it are answered `loadFailed`.
   }
+}
+
+enum LogLevel {
+  # Of console's methods: debug and trace; log, info and the like; warn; error and assert.
+  debug @0;
+  info @1;
+  warning @2;
+  error @3;
+}
+
+struct SubscribeLogs {
+  id @0 :UInt64;
+  # Chosen by the client; must differ from every subscription of this session that has not ended. At most 16 there are
+  # at a time.
+  module @1 :Text;
+  version @2 :Text;
+  # Whose lines; each may be empty for any, the version only with a module.
+  backlog @3 :UInt32;
+  # How many of the last lines are sent at once. The supervisor keeps some thousand of all modules together.
+  follow @4 :Bool;
+  # Further lines are sent as they come, until `endLogs` or the session's end. Else `logsSubscribed` ends it.
+}
+
+struct LogsSubscribed {
+  id @0 :UInt64;
+  union {
+    ok @1 :Void;
+    error @2 :Error;
+    # `permissionDenied`: this client may not read what modules log.
+  }
+}
+
+struct LogRecord {
+  # One line that a module logged, or a note that some are missing.
+  union {
+    subscription @0 :UInt64;
+    # For which it is sent: a line may be sent several times.
+    call @1 :UInt64;
+    # The client's own, open call.
+  }
+  timeNanos @2 :UInt64;
+  # Since 1970-01-01T00:00:00Z.
+  level @3 :LogLevel;
+  module @4 :Text;
+  version @5 :Text;
+  requestId @6 :Text;
+  # `context.requestId` of the call in which it was logged; empty: in none.
+  text @7 :Text;
+  # As the module wrote it, in UTF-8: it may have line breaks and control characters. At most 8 kB; a longer one is cut
+  # and ends with an ellipsis.
+  dropped @8 :UInt64;
+  # 0 for a line. Else this is a note: so many lines are missing here, and `text` says why.
 }

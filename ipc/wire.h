@@ -54,6 +54,7 @@ tl::expected<To, ProtocolViolation> checked_enum(From value, std::uint16_t count
 constexpr std::uint16_t kEncodingCount = 3;
 constexpr std::uint16_t kResultEncodingCount = 4;
 constexpr std::uint16_t kArgumentStyleCount = 2;
+constexpr std::uint16_t kLogLevelCount = 4;
 
 // Calls `decode(root)` on the frame's message. The traversal limit is a small multiple of the frame's own size, so
 // that pointers which overlap cannot make a small frame expensive; nothing in the protocol nests deeper than 8.
@@ -102,6 +103,9 @@ inline std::size_t words_for(const Error& error) {
 tl::expected<SourceReply, ProtocolViolation> read_source(wire::Source::Reader from);
 tl::expected<LoaderRegistered, ProtocolViolation> read_loader_registered(wire::LoaderRegistered::Reader from);
 tl::expected<SourceWanted, ProtocolViolation> read_source_wanted(wire::SourceWanted::Reader from);
+tl::expected<SubscribeLogsRequest, ProtocolViolation> read_subscribe_logs(wire::SubscribeLogs::Reader from);
+tl::expected<LogRecordMessage, ProtocolViolation> read_log_record(wire::LogRecord::Reader from);
+tl::expected<LogsSubscribed, ProtocolViolation> read_logs_subscribed(wire::LogsSubscribed::Reader from);
 tl::expected<Stats, ProtocolViolation> read_stats(wire::Stats::Reader from);
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);

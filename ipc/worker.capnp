@@ -89,6 +89,13 @@ struct Load {
   # Random, this worker's own. With a call's id it makes the requestId that functions and the log show.
   lenientResults @9 :Bool;
   # Whether what JSON would lose or change in a result is let pass.
+  environment @10 :List(Variable);
+  # What the operator set for the module: context.env and process.env.
+}
+
+struct Variable {
+  name @0 :Text;
+  value @1 :Text;
 }
 
 struct WorkerCall {
@@ -122,18 +129,14 @@ struct WorkerMessage {
   }
 }
 
-enum LogLevel {
-  debug @0;
-  info @1;
-  warning @2;
-  error @3;
-}
-
 struct LogLine {
-  level @0 :LogLevel;
+  level @0 :Protocol.LogLevel;
   text @1 :Text;
   call @2 :UInt64;
   # 0: none is known.
+  dropped @3 :UInt64;
+  # So many lines before this one were not sent: more was unsent than the worker holds for the log. Without a text, it
+  # stands for them alone.
 }
 
 struct Stopped {

@@ -10,8 +10,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint16_t kLogLevelCount = 4;
 constexpr std::uint16_t kStopReasonCount = 3;
+// A list may be written with no byte for an element.
+constexpr unsigned kMaxVariables = 65536;
 constexpr std::uint16_t kCancelReasonCount = 2;
 
 template <class... Ts>
@@ -100,6 +101,13 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
         if (load.getClockResolutionNanos() == 0 || load.getClockResolutionNanos() > INT64_MAX) {
           return tl::unexpected(ProtocolViolation{"a clock without steps"});
         }
+        if (load.getEnvironment().size() > kMaxVariables) {
+          return tl::unexpected(ProtocolViolation{"an environment of too many variables"});
+        }
+        std::vector<std::pair<std::string_view, std::string_view>> environment;
+        for (auto variable : load.getEnvironment()) {
+          environment.emplace_back(view(variable.getName()), view(variable.getValue()));
+        }
         return LoadRequest{view(load.getModule()),
                            view(load.getVersion()),
                            view(load.getFileName()),
@@ -109,7 +117,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
                            std::chrono::nanoseconds(load.getClockResolutionNanos()),
                            load.getAllowCodeFromStrings(),
                            load.getTag(),
-                           load.getLenientResults()};
+                           load.getLenientResults(),
+                           std::move(environment)};
       }
       case wire::WorkerRequest::CALL: {
         auto call = message.getCall();
@@ -145,8 +154,12 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
 std::string request_id(std::uint64_t tag, std::uint64_t call) { return fmt::format("{:016x}-{}", tag, call); }
 
 void encode(OutputBuffer& out, const LoadRequest& load) {
-  const std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
-                            words_for(load.file_name.size()) + words_for(load.source.size());
+  constexpr std::size_t kFixedWordsEach = 4;
+  std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
+                      words_for(load.file_name.size()) + words_for(load.source.size());
+  for (const auto& [name, value] : load.environment) {
+    words += kFixedWordsEach + words_for(name.size()) + words_for(value.size());
+  }
   write_message<wire::WorkerRequest>(out, words, [&](auto root) {
     auto to = root.initLoad();
     set_text(load.module, [&](unsigned size) { return to.initModule(size); });
@@ -159,6 +172,13 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
     to.setAllowCodeFromStrings(load.allow_code_from_strings);
     to.setTag(load.tag);
     to.setLenientResults(load.lenient_results);
+    if (load.environment.empty()) return;
+    auto variables = to.initEnvironment(static_cast<unsigned>(load.environment.size()));
+    for (unsigned i = 0; i < variables.size(); ++i) {
+      const auto& [name, value] = load.environment[i];
+      set_text(name, [&](unsigned size) { return variables[i].initName(size); });
+      set_text(value, [&](unsigned size) { return variables[i].initValue(size); });
+    }
   });
 }
 
@@ -221,7 +241,8 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
       case wire::WorkerMessage::LOG: {
         auto level = checked_enum<LogLevel>(message.getLog().getLevel(), kLogLevelCount, "log level");
         if (!level) return tl::unexpected(level.error());
-        return LogLine{*level, view(message.getLog().getText()), message.getLog().getCall()};
+        return LogLine{*level, view(message.getLog().getText()), message.getLog().getCall(),
+                       message.getLog().getDropped()};
       }
       case wire::WorkerMessage::STOPPED: {
         auto from = message.getStopped();
@@ -276,6 +297,7 @@ void encode(OutputBuffer& out, const LogLine& line) {
     to.setLevel(static_cast<wire::LogLevel>(line.level));
     set_text(line.text, [&](unsigned size) { return to.initText(size); });
     to.setCall(line.call);
+    to.setDropped(line.dropped);
   });
 }
 

@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "ipc/client_messages.h"
 #include "ipc/frame.h"
@@ -61,6 +63,7 @@ struct LoadRequest {
   bool allow_code_from_strings = false;
   std::uint64_t tag = 0;
   bool lenient_results = false;
+  std::vector<std::pair<std::string_view, std::string_view>> environment = {};  // names and values
 };
 
 // What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
@@ -110,12 +113,11 @@ struct LoadFailed {
   Error error;
 };
 
-enum class LogLevel : std::uint16_t { debug, info, warning, error };
-
 struct LogLine {
   LogLevel level = LogLevel::info;
   std::string_view text;
   std::uint64_t call = 0;
+  std::uint64_t dropped = 0;
 };
 
 enum class StopReason : std::uint16_t { soft_stop, out_of_memory, fatal };

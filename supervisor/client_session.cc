@@ -27,6 +27,11 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 // is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
 constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
 
+// Log lines are not sent to a client that has left so much unread: calls matter more.
+constexpr std::size_t kMaxUnsentForLogs = std::size_t{512} << 10;
+// As protocol.capnp says.
+constexpr std::size_t kMaxSubscriptions = 16;
+
 constexpr std::size_t kMaxFileNameBytes = 255;
 constexpr std::size_t kMaxLoadFailureBytes = 1024;
 
@@ -88,6 +93,10 @@ void ClientSession::handle(const ipc::Frame& frame) {
     owner_.loader_registered(*this, loader->id, loader->timeout);
   } else if (const auto* source = std::get_if<ipc::SourceReply>(&*message)) {
     handle_source(*source);
+  } else if (const auto* logs = std::get_if<ipc::SubscribeLogsRequest>(&*message)) {
+    handle_subscription(*logs);
+  } else if (const auto* ended = std::get_if<ipc::EndLogsRequest>(&*message)) {
+    followed_.erase(ended->id);
   } else {
     ipc::WorkerList list = owner_.list_workers();
     list.id = std::get<ipc::ListWorkersRequest>(*message).id;
@@ -205,10 +214,73 @@ void ClientSession::handle_source(const ipc::SourceReply& source) {
   owner_.source_given(*this, source.id, source.outcome);
 }
 
+// --- logs ----------------------------------------------------------------------------------------------------------
+
+void ClientSession::handle_subscription(const ipc::SubscribeLogsRequest& request) {
+  if (followed_.contains(request.id))
+    return cut_off(fmt::format("subscription id {} is used by a subscription that has not ended", request.id));
+  if (followed_.size() >= kMaxSubscriptions)
+    return cut_off(fmt::format("more than {} subscriptions to logs at a time", kMaxSubscriptions));
+  owner_.logs_wanted(*this, request);
+  let_others_go_first();
+}
+
+void ClientSession::answer_subscription(std::uint64_t id, const std::optional<ipc::Error>& error) {
+  if (is_open()) encode(output(), ipc::LogsSubscribed{id, error});
+}
+
+void ClientSession::follow_logs(std::uint64_t id, LogFilter filter) {
+  followed_.emplace(id, Following{.filter = std::move(filter)});
+}
+
+void ClientSession::show_line(std::uint64_t id, const ipc::LogRecord& record) {
+  if (is_open()) encode_log_record(output(), ipc::LogRecordMessage::For::subscription, id, record);
+}
+
+bool ClientSession::reads_too_slowly_for_logs() const { return unsent_bytes() > kMaxUnsentForLogs; }
+
+void ClientSession::show_line(const ipc::LogRecord& record) {
+  if (!is_open()) return;
+  const bool is_slow = reads_too_slowly_for_logs();
+  if (!is_slow) tell_of_dropped_lines();
+  for (auto& [id, following] : followed_) {
+    if (!following.filter.covers(record)) continue;
+    if (is_slow) {
+      // A note that others are missing stands for as many.
+      following.dropped += std::max<std::uint64_t>(record.dropped, 1);
+      lines_were_dropped_ = true;
+    } else {
+      show_line(id, record);
+    }
+  }
+}
+
+bool ClientSession::show_line_of_call(std::uint64_t client_id, const ipc::LogRecord& record) {
+  if (reads_too_slowly_for_logs()) return false;
+  if (is_open()) encode_log_record(output(), ipc::LogRecordMessage::For::call, client_id, record);
+  return true;
+}
+
+void ClientSession::tell_of_dropped_lines() {
+  if (!std::exchange(lines_were_dropped_, false)) return;
+  for (auto& [id, following] : followed_) {
+    if (following.dropped == 0) continue;
+    show_line(id,
+              {.time = std::chrono::system_clock::now().time_since_epoch(),
+               .level = ipc::LogLevel::warning,
+               .module = following.filter.module,
+               .version = following.filter.version,
+               .request_id = {},
+               .text = fmt::format("{} log lines dropped: they were not read as fast as they came", following.dropped),
+               .dropped = std::exchange(following.dropped, 0)});
+  }
+}
+
 // --- back-pressure -------------------------------------------------------------------------------------------------
 
 void ClientSession::on_sent() {
   others_go_first_ = false;
+  if (lines_were_dropped_ && unsent_bytes() == 0) tell_of_dropped_lines();
   if (unsent_bytes() > kCutOffUnsentBytes) {
     spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
     close();

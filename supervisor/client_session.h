@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 #include "ipc/module_name.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
+#include "supervisor/module_log.h"
 
 namespace holdfast::supervisor {
 
@@ -45,6 +47,9 @@ class ClientSession final : public Connection {
     // Once for each want_source() that was not given up. Code is of a size that a module may have and has a file's
     // name; texts are clean. Views die with this call.
     virtual void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) = 0;
+    // The client wants to read what modules log. The owner shows it the lines that there are, follows them for it, and
+    // answers by answer_subscription().
+    virtual void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) = 0;
     // It left, or was cut off. Its open calls are still noted.
     virtual void client_left(ClientSession& client) = 0;
   };
@@ -85,6 +90,18 @@ class ClientSession final : public Connection {
   // Its time ran out: the answer, if it comes, is ignored.
   void give_up_source(std::uint64_t id) { wanted_.erase(id); }
 
+  // Says whether the client may read what modules log.
+  void answer_subscription(std::uint64_t id, const std::optional<ipc::Error>& error);
+  // From now on show_line() is for this subscription, too, as far as the filter covers the line.
+  void follow_logs(std::uint64_t id, LogFilter filter);
+  // Sends a line for one subscription, whatever there is to send already.
+  void show_line(std::uint64_t id, const ipc::LogRecord& record);
+  // Sends a line for each subscription that is followed and covers it. To a client that reads too slowly it is not
+  // sent, but noted as dropped, of which the client hears once it reads again.
+  void show_line(const ipc::LogRecord& record);
+  // Sends a line of an open call. False if the client reads too slowly: then nothing is done.
+  bool show_line_of_call(std::uint64_t client_id, const ipc::LogRecord& record);
+
   // Who connected, as the supervisor's user namespace sees it: a user that has no number there is the overflow user,
   // 65534 (user_namespaces(7)). Nothing if the kernel did not say.
   std::optional<uid_t> peer_uid() const { return peer_uid_; }
@@ -108,6 +125,15 @@ class ClientSession final : public Connection {
   void handle_source(const ipc::SourceReply& source);
   void closed(std::uint64_t client_id, std::size_t bytes);
 
+  struct Following {
+    LogFilter filter;
+    std::uint64_t dropped = 0;  // lines since it was last told
+  };
+
+  void handle_subscription(const ipc::SubscribeLogsRequest& request);
+  bool reads_too_slowly_for_logs() const;
+  void tell_of_dropped_lines();
+
   const ClientId id_;
   Owner& owner_;
   std::string name_;
@@ -116,6 +142,8 @@ class ClientSession final : public Connection {
   std::unordered_map<std::uint64_t, CallId> open_;             // by the client's own id
   std::size_t held_bytes_ = 0;                                 // what is kept for open calls
   std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // sources that were asked for and not given
+  std::map<std::uint64_t, Following> followed_;                // subscriptions, by the client's own id
+  bool lines_were_dropped_ = false;
   std::optional<uid_t> peer_uid_;
 };
 

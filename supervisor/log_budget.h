@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace holdfast::supervisor {
@@ -17,6 +18,9 @@ class LogBudget {
   static constexpr double kBurstBytes = 256 << 10;
   // What a line costs besides its text: the time, the level, the module's name.
   static constexpr std::size_t kLineBytes = 64;
+
+  // Of the lines that a worker says were lost; so that no sum overflows.
+  static constexpr std::uint64_t kMostBelieved = std::uint64_t{1} << 53;
 
   // Whether a line with `bytes` of text may be logged now. Refused lines are counted.
   bool take(std::size_t bytes, TimePoint now) {
@@ -34,6 +38,11 @@ class LogBudget {
     return true;
   }
 
+  // Lines that were lost before they could be refused; how many is not ours to count.
+  void note_dropped(std::uint64_t lines) {
+    dropped_ += std::min<std::uint64_t>(lines, kMostBelieved - std::min(dropped_, kMostBelieved));
+  }
+
   // Whether many lines were refused since this was last so.
   bool is_flooded() {
     if (dropped_ < flooded_at_) return false;
@@ -42,19 +51,19 @@ class LogBudget {
   }
 
   // How many lines were refused since this was last asked.
-  std::size_t take_dropped() {
+  std::uint64_t take_dropped() {
     flooded_at_ = kFlood;
     return std::exchange(dropped_, 0);
   }
 
  private:
   // Taking in so many lines takes the supervisor a few milliseconds.
-  static constexpr std::size_t kFlood = 10'000;
+  static constexpr std::uint64_t kFlood = 10'000;
 
   double left_ = kBurstBytes;
   TimePoint last_{};
-  std::size_t dropped_ = 0;
-  std::size_t flooded_at_ = kFlood;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t flooded_at_ = kFlood;
 };
 
 }  // namespace holdfast::supervisor

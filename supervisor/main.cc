@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "supervisor/broker.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
+#include "supervisor/log_output.h"
 #include "supervisor/module_watch.h"
 #include "supervisor/options.h"
 #include "supervisor/settings_file.h"
@@ -33,13 +33,6 @@ namespace {
 namespace asio = boost::asio;
 using namespace holdfast;
 using namespace holdfast::supervisor;
-
-void set_up_log(const std::string& level) {
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("holdfastd", std::make_shared<spdlog::sinks::stderr_sink_st>()));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
 
 // Half of what is available, at each worker's limit: most use far less, and the host has other work to do.
 std::size_t default_max_workers(std::uint64_t memory_bytes) {
@@ -133,6 +126,10 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.code_from_strings = options.code_from_strings;
   result.longest_timeout = options.longest_timeout;
   result.loaders = options.loaders;
+  result.log_readers = options.log_readers;
+  // Whoever started the supervisor sees its log anyway, and root sees everything.
+  result.log_readers.add(::geteuid());
+  result.log_readers.add(0);
   result.loader_timeout = options.loader_timeout;
   result.standby_memory_bytes =
       static_cast<std::uint64_t>(static_cast<double>(available_memory()) * options.standby_memory_share);
@@ -184,7 +181,7 @@ int main(int argc, char** argv) {
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);
   close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
-  set_up_log(options.log_level);
+  set_up_log(options.log_format, options.log_level, options.module_log_level.value_or(options.log_level));
   const std::size_t descriptors = raise_descriptor_limit();
 
   const SchedulerOptions options_of_scheduler = scheduler_options(options);

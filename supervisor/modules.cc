@@ -13,6 +13,11 @@ KnownModule* Modules::find(const ModuleName& name) {
   return found == by_name_.end() ? nullptr : found->second.get();
 }
 
+KnownModule* Modules::find(ModuleId id) {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
 KnownModule& Modules::of(ModuleId id) {
   const auto found = by_id_.find(id);
   expect(found != by_id_.end(), "a module is known");

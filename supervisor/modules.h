@@ -45,7 +45,8 @@ struct KnownModule {
   // What its last failure was, for callers that are refused while it is held off.
   std::optional<ipc::Error> last_failure;
   ModuleCounts counts;
-  LogBudget log_budget;  // a module that crashes has no more than one that lives
+  LogBudget log_budget;                // a module that crashes has no more than one that lives
+  bool dropped_is_to_be_told = false;  // is among those of which the supervisor will tell so
 };
 
 class Modules {
@@ -55,6 +56,7 @@ class Modules {
 
   // Null if it is not known. Pointers are good until forget().
   KnownModule* find(const ModuleName& name);
+  KnownModule* find(ModuleId id);
   KnownModule& of(ModuleId id);
   const KnownModule& of(ModuleId id) const;
 

@@ -103,6 +103,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   std::vector<std::string> module_files;
   std::vector<std::string> allow_eval;
   std::vector<std::string> allow_loader;
+  std::vector<std::string> allow_logs;
 
   CLI::App app("holdfastd: runs untrusted JavaScript functions, each module in a locked process of its own.");
   app.set_version_flag("--version", std::string("holdfastd ") + HOLDFAST_VERSION);
@@ -170,6 +171,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
                  "let this local user register as a loader of module code: a user's name, a uid, or any; may be "
                  "repeated (default: nobody)")
       ->type_name("USER");
+  app.add_option("--allow-logs", allow_logs,
+                 "let this local user read what modules log (holdfast logs): a user's name, a uid, or any; may be "
+                 "repeated (default: root and holdfastd's own user)")
+      ->type_name("USER");
   add(app, "--loader-timeout", options.loader_timeout, duration, "5s", "DURATION",
       "what a loader has to answer with a module's code");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
@@ -215,6 +220,15 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
+  app.add_option("--module-log-level", options.module_log_level,
+                 "the same of what modules log (default: that of --log-level)")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+  app.add_option("--log-format", options.log_format, "text, or json: an object on each line")
+      ->type_name("FORMAT")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LogFormat>{{"text", LogFormat::text}, {"json", LogFormat::json}}))
+      ->default_str("text");
   app.add_option("--worker", options.worker_program, "the holdfast-worker program")->type_name("PATH");
   app.add_option("--ready-fd", options.ready_fd,
                  "write a newline to this descriptor once clients are accepted, and close it")
@@ -255,6 +269,9 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     }
     for (const std::string& text : allow_loader) {
       if (auto added = options.loaders.add(text); !added) throw CLI::ValidationError("--allow-loader", added.error());
+    }
+    for (const std::string& text : allow_logs) {
+      if (auto added = options.log_readers.add(text); !added) throw CLI::ValidationError("--allow-logs", added.error());
     }
     if (options.modules.empty() && options.module_files.empty()) {
       throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");

@@ -13,8 +13,9 @@
 #include <sys/types.h>
 
 #include "sandbox/seccomp_policy.h"
+#include "supervisor/allowed_users.h"
 #include "supervisor/code_from_strings.h"
-#include "supervisor/loader_permission.h"
+#include "supervisor/log_output.h"
 #include "supervisor/module_settings.h"
 #include "supervisor/module_source.h"
 #include "supervisor/zygotes.h"
@@ -38,7 +39,8 @@ struct Options {
   double standby_memory_share = 0.05;  // of the machine's memory, which standbys may take; 0 to 1
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);  // that a call may ask for
   std::chrono::nanoseconds hold_off = std::chrono::seconds(30);      // the longest; 0: modules are never held off
-  LoaderPermission loaders;
+  AllowedUsers loaders;
+  AllowedUsers log_readers;                                           // besides holdfastd's own user and root
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);  // for a loader's answer
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);
   Isolation isolation = Isolation::fork;
@@ -49,6 +51,8 @@ struct Options {
   bool restrict_speculation = true;
   std::vector<std::string> allow_missing;
   std::string log_level = "info";
+  std::optional<std::string> module_log_level;  // none: the same
+  LogFormat log_format = LogFormat::text;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
   CodeFromStringsPermission code_from_strings;
   std::filesystem::path worker_program;

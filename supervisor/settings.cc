@@ -18,6 +18,8 @@ constexpr std::ptrdiff_t kMaxDotsOfLine = 32;
 
 constexpr std::string_view kTables = "[defaults], [module.NAME] or [module.\"NAME@VERSION\"]";
 
+constexpr std::string_view kEnvironmentKey = "env";
+
 std::string shown(std::string_view text) {
   constexpr std::size_t kMaxShownBytes = 200;
   return ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape);
@@ -137,9 +139,15 @@ class Settings::Reader {
       }
     }
     check_warm();
+    check_environments();
   }
 
-  void read_defaults(const toml::table& table) { read_table(table, "defaults", false).apply_to(settings_.defaults_); }
+  void read_defaults(const toml::table& table) {
+    Differences differences = read_table(table, "defaults", false);
+    differences.apply_to(settings_.defaults_);
+    settings_.default_environment_ = std::move(differences.environment);
+    note_environment(table, "defaults", {});
+  }
 
   void read_module(const toml::key& key, const toml::node& node) {
     const std::string name(key.str());
@@ -160,6 +168,7 @@ class Settings::Reader {
                                          misplaced ? "the name of a module: " + std::string(kTables) : "a table"));
     }
     Differences differences = read_table(*table, where, is_version);
+    note_environment(*table, where, is_version ? *version : ModuleName{name, ""});
     if (is_version) {
       settings_.versions_[*version] = std::move(differences);
       if (const toml::node* warm = table->get("min_warm"))
@@ -174,12 +183,16 @@ class Settings::Reader {
     for (const auto& [name, node] : table) {
       const SettingKey* key = find_setting_key(name.str());
       const std::string path = fmt::format("{}.{}", where, shown(name.str()));
+      if (name.str() == kEnvironmentKey) {
+        read_environment(name, node, path, differences.environment);
+        continue;
+      }
       if (key == nullptr) {
         fail(line(name),
              node.is_table()
                  ? fmt::format("{}: unknown table; a name with a dot or a version is quoted: [module.\"NAME@VERSION\"]",
                                path)
-                 : fmt::format("{}: unknown key; expected one of {}", path, setting_key_names()));
+                 : fmt::format("{}: unknown key; expected one of {}, {}", path, setting_key_names(), kEnvironmentKey));
         continue;
       }
       if (key->name == "min_warm" && !is_version) {
@@ -197,6 +210,45 @@ class Settings::Reader {
     return differences;
   }
 
+  void read_environment(const toml::key& key, const toml::node& node, const std::string& path,
+                        Environment& environment) {
+    const toml::table* table = node.as_table();
+    if (table == nullptr) {
+      return fail(line(key),
+                  fmt::format("{}: is {}; expected a table such as {{ NAME = \"value\" }}", path, type_name(node)));
+    }
+    for (const auto& [name, value] : *table) {
+      const std::string variable = fmt::format("{}.{}", path, shown(name.str()));
+      if (const auto problem = variable_name_problem(name.str())) {
+        fail(line(name), fmt::format("{}: {}", variable, *problem));
+      } else if (!value.is_string()) {
+        fail(line(name), fmt::format("{}: is {}; expected a string", variable, type_name(value)));
+      } else if (value.as_string()->get().find('\0') != std::string::npos) {
+        fail(line(name), fmt::format("{}: has a NUL character; expected none", variable));
+      } else {
+        environment.emplace(name.str(), value.as_string()->get());
+      }
+    }
+  }
+
+  void note_environment(const toml::table& table, const std::string& where, ModuleName name) {
+    if (const toml::node* node = table.get(kEnvironmentKey)) {
+      environments_.push_back({std::move(name), where, node->source().begin.line});
+    }
+  }
+
+  // Once all tables are known, for they add up.
+  void check_environments() {
+    for (const Place& place : environments_) {
+      const std::size_t bytes = size_bytes(settings_.environment_of(place.name));
+      if (bytes <= kMostEnvironmentBytes) continue;
+      fail(place.line,
+           fmt::format("{}.{}: names and values have {} together, with those of less exact tables; at most "
+                       "{} are allowed",
+                       place.where, kEnvironmentKey, ipc::format_size(bytes), ipc::format_size(kMostEnvironmentBytes)));
+    }
+  }
+
   static tl::expected<void, std::string> read_value(const SettingKey& key, const toml::node& node,
                                                     ModuleSettings& values) {
     const auto* count = std::get_if<CountKind>(&key.kind);
@@ -212,7 +264,7 @@ class Settings::Reader {
   // Once all tables are known: the bound may stand in another one.
   void check_warm() {
     if (!max_instances_are_known_) return;
-    for (const Warm& warm : warm_) {
+    for (const Place& warm : warm_) {
       const ModuleSettings settings = settings_.of(warm.name);
       if (settings.min_warm <= settings.max_instances) continue;
       fail(warm.line, fmt::format("{}.min_warm: {} is more than its max_instances, {}", warm.where, settings.min_warm,
@@ -222,7 +274,8 @@ class Settings::Reader {
 
   static std::size_t line(const toml::key& key) { return key.source().begin.line; }
 
-  struct Warm {
+  // Of a key.
+  struct Place {
     ModuleName name;
     std::string where;
     std::size_t line;
@@ -231,7 +284,7 @@ class Settings::Reader {
   const std::string_view text_;
   Settings settings_;
   std::vector<Error> errors_;
-  std::vector<Warm> warm_;
+  std::vector<Place> warm_, environments_;
   bool max_instances_are_known_ = true;
 };
 
@@ -252,6 +305,17 @@ ModuleSettings Settings::of(const ModuleName& name) const {
   if (const auto module = modules_.find(name.module); module != modules_.end()) module->second.apply_to(settings);
   if (const auto version = versions_.find(name); version != versions_.end()) version->second.apply_to(settings);
   return settings;
+}
+
+Environment Settings::environment_of(const ModuleName& name) const {
+  Environment environment;
+  const auto add = [&](const Environment& more) {
+    for (const auto& [variable, value] : more) environment.insert_or_assign(variable, value);
+  };
+  add(default_environment_);
+  if (const auto module = modules_.find(name.module); module != modules_.end()) add(module->second.environment);
+  if (const auto version = versions_.find(name); version != versions_.end()) add(version->second.environment);
+  return environment;
 }
 
 std::vector<std::pair<ModuleName, ModuleSettings>> Settings::warm() const {

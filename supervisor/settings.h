@@ -7,6 +7,7 @@
 //   max_instances = 4
 //   [module."calculator@v1.0.0"]      # this version
 //   min_warm = 2
+//   env = { REGION = "eu" }           # what it reads as process.env
 //
 // Pure: text goes in, a value or what is wrong with the text comes out.
 #pragma once
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "ipc/module_name.h"
+#include "supervisor/environment.h"
 #include "supervisor/module_settings.h"
 
 namespace holdfast::supervisor {
@@ -47,6 +49,9 @@ class Settings {
   // The more exact table wins, key by key: flags < [defaults] < [module.NAME] < [module."NAME@VERSION"].
   ModuleSettings of(const ModuleName& name) const;
 
+  // The variables of all its tables, the more exact one's values where several set one.
+  Environment environment_of(const ModuleName& name) const;
+
   // The modules of which some workers are kept at all times, by name.
   std::vector<std::pair<ModuleName, ModuleSettings>> warm() const;
 
@@ -68,12 +73,14 @@ class Settings {
     static constexpr std::size_t kMaxKeys = 16;
     ModuleSettings values;
     std::bitset<kMaxKeys> set;  // by the place in setting_keys()
+    Environment environment;
     void apply_to(ModuleSettings& settings) const;
     bool operator==(const Differences&) const = default;
   };
 
   std::string file_;
   ModuleSettings defaults_;
+  Environment default_environment_;
   std::map<std::string, Differences, std::less<>> modules_;
   std::map<ModuleName, Differences> versions_;
 };

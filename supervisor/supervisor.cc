@@ -63,13 +63,16 @@ std::optional<std::string> Supervisor::apply(Settings settings) {
                        ipc::format_size(settings.largest_memory()),
                        ipc::format_size(options_.workers.largest_memory_bytes));
   }
-  settings_ = std::move(settings);
+  const Settings former = std::exchange(settings_, std::move(settings));
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {
     const ModuleSettings before = std::exchange(module->settings, settings_.of(name));
+    // Its environment and its limits are a worker's for life.
+    const bool has_new_environment = former.environment_of(name) != settings_.environment_of(name);
+    if (has_new_environment) scheduler_.retire_all(module->id, now, decisions_);
     if (module->settings == before) continue;
     scheduler_.configure(module->id, module->settings, now, decisions_);
-    // Its limits are a worker's for life.
+    if (has_new_environment) continue;
     if (module->settings.stretch != before.stretch || module->settings.memory_bytes != before.memory_bytes) {
       scheduler_.retire_all(module->id, now, decisions_);
     }
@@ -124,6 +127,9 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
                                                           kMaxFunctionBytes, request.function.size())));
   }
+  if (request.logs) {
+    if (const auto refusal = refusal_to_read_logs(client)) return refuse(*refusal);
+  }
   const auto found = find_module(request);
   if (!found) {
     client.let_others_go_first();  // the broker was asked
@@ -166,7 +172,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                           .result_encoding = request.result_encoding,
                           .stream_window_bytes = request.stream_window_bytes,
                           .deadline = arrived.deadline,
-                          .waits_since = now});
+                          .waits_since = now,
+                          .wants_logs = request.logs});
   carry_out();
 }
 
@@ -235,6 +242,7 @@ void Supervisor::client_left(ClientSession& client) {
   if (found == clients_.end()) return;
   const Client gone = std::move(found->second);
   clients_.erase(found);
+  log_readers_.erase(&client);
   for (const auto& [client_id, call] : client.open_calls()) {
     Call& left = calls_.at(call);
     left.client = nullptr;
@@ -315,6 +323,7 @@ void Supervisor::answer(Call& call, const ipc::ResultView& result) {
   const ipc::Usage usage = take_usage(call, result.payload.size());
   ++call.module->counts.results;
   if (call.client == nullptr) return;
+  tell_caller_of_dropped(call);
   call.client->answer(call.client_id, result, usage, call.held_bytes());
   call.client = nullptr;
 }
@@ -323,6 +332,7 @@ void Supervisor::answer(Call& call, const ipc::Error& error) {
   const ipc::Usage usage = take_usage(call, bytes_of(error));
   ++call.module->counts.errors[static_cast<std::size_t>(error.code)];
   if (call.client == nullptr) return;
+  tell_caller_of_dropped(call);
   call.client->answer(call.client_id, error, usage, call.held_bytes());
   call.client = nullptr;
 }
@@ -376,6 +386,7 @@ void Supervisor::arm_timer() {
   consider(shutdown_at_);
   consider(loaders_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
+  if (!dropped_to_tell_.empty()) consider(dropped_to_tell_.front().first);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
   timer_.expires_at(*next);
@@ -392,6 +403,7 @@ void Supervisor::on_timer() {
   scheduler_.tick(now, decisions_);
   carry_out();
   cut_off_the_silent(now);
+  tell_of_dropped(now);
   if (shutdown_at_ && *shutdown_at_ <= now) finish_shutdown();
 }
 
@@ -414,6 +426,7 @@ void Supervisor::end(std::string reason) {
     if (call.client == nullptr) continue;
     answer(call, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   }
+  log_readers_.clear();
   const auto clients = std::exchange(clients_, {});
   for (const auto& [session, client] : clients) session->close();
   stop(std::move(reason));

@@ -13,11 +13,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "supervisor/allowed_users.h"
 #include "supervisor/client_session.h"
 #include "supervisor/code_from_strings.h"
 #include "supervisor/ids.h"
-#include "supervisor/loader_permission.h"
 #include "supervisor/loaders.h"
+#include "supervisor/module_log.h"
 #include "supervisor/module_source.h"
 #include "supervisor/modules.h"
 #include "supervisor/scheduler.h"
@@ -36,7 +37,8 @@ struct SupervisorOptions {
   std::size_t max_clients = 10'000;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
   CodeFromStringsPermission code_from_strings;
-  LoaderPermission loaders;
+  AllowedUsers loaders;
+  AllowedUsers log_readers;
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);
   // What all standbys together may take; 0: any amount.
   std::uint64_t standby_memory_bytes = 0;
@@ -100,7 +102,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     WorkerId worker{};
     TimePoint given_at{};
     Duration share_before{};  // of the worker's meter
-    LateLook late_look;       // when its worker was last found late to give the call up
+    bool wants_logs;
+    std::uint64_t lines_dropped = 0;  // that its client was to have and that it was not told of
+    LateLook late_look;               // when its worker was last found late to give the call up
     unsigned times_late = 0;
     // Of its stream: what the client has not granted again yet, as chunk_cost() counts, and the payloads in all.
     std::uint64_t ungranted_bytes = 0;
@@ -111,6 +115,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
     bool refusal_was_logged = false;  // as a loader
+    bool logs_refusal_was_logged = false;
   };
 
   void keep_warm();
@@ -137,6 +142,18 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   ipc::Stats stats() override;
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
+  // --- what modules log (supervisor_logs.cc)
+  void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override;
+  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
+  std::optional<ipc::Error> refusal_to_read_logs(ClientSession& client);
+  ipc::LogRecord record_of(const KnownModule& module, ipc::LogLevel level) const;
+  void publish(ipc::LogRecord record);
+  void show_to_caller(Call& call, const ipc::LogRecord& record);
+  void tell_caller_of_dropped(Call& call);
+  void lines_were_dropped(KnownModule& module);
+  void tell_of_dropped(KnownModule& module);
+  void tell_of_dropped(TimePoint now);
+
   // --- module sources (supervisor_sources.cc)
   void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
   void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
@@ -161,7 +178,6 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
-  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
   void worker_stopping(WorkerId worker) override;
@@ -224,6 +240,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;
+  ModuleLog log_;
+  std::set<ClientSession*> log_readers_;  // that have asked for what modules will log
+  // Modules of which lines were dropped, and when that is to be told.
+  std::deque<std::pair<TimePoint, ModuleId>> dropped_to_tell_;
   LogBudget source_log_budget_;  // for modules that could not be loaded
 
   boost::asio::steady_timer timer_;

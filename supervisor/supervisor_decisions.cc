@@ -67,6 +67,7 @@ void Supervisor::carry_out(const LoadModule& decision) {
   }
   spdlog::debug("{}: loading {}", to_string(module.name), source->file_name);
   const ModuleSettings& settings = module.settings;
+  const Environment environment = settings_.environment_of(module.name);
   workers_.load(decision.worker,
                 {.module = module.name.module,
                  .version = module.name.version,
@@ -76,7 +77,8 @@ void Supervisor::carry_out(const LoadModule& decision) {
                  .max_payload_bytes = ClientSession::kMaxPayloadBytes,
                  .clock_resolution = options_.clock_resolution,
                  .allow_code_from_strings = options_.code_from_strings.covers(module.name),
-                 .lenient_results = settings.lenient_results},
+                 .lenient_results = settings.lenient_results,
+                 .environment = {environment.begin(), environment.end()}},
                 {settings.stretch, settings.memory_bytes});
 }
 

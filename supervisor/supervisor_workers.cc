@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "ipc/text.h"
-#include "ipc/units.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/supervisor.h"
 
@@ -13,10 +12,6 @@ namespace holdfast::supervisor {
 namespace {
 
 using std::chrono::steady_clock;
-
-// Lines beyond a module's budget are dropped, but even that takes the time of others: a worker that floods is not read
-// from for this long, now and then.
-constexpr std::chrono::milliseconds kLogPause{10};
 
 }  // namespace
 
@@ -122,28 +117,6 @@ bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
   return true;
 }
 
-void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
-  KnownModule& module = *module_of(worker);
-  LogBudget& budget = module.log_budget;
-  const TimePoint now = steady_clock::now();
-  if (!budget.take(line.text.size(), now)) {
-    if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
-    return;
-  }
-  const std::string name = to_string(module.name);
-  if (const std::size_t dropped = budget.take_dropped(); dropped > 0) {
-    spdlog::warn("{}: {} log lines dropped: the module logs more than {}/s", name, dropped,
-                 ipc::format_size(static_cast<std::uint64_t>(LogBudget::kBytesPerSecond)));
-  }
-  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                   spdlog::level::err};
-  constexpr std::size_t kMaxLineBytes = 8 << 10;
-  const std::string text = ipc::printable(ipc::clean_utf8(line.text, kMaxLineBytes), ipc::Newlines::escape);
-  const std::string call =
-      line.call == 0 ? "" : fmt::format(" call {}", workers_.process(worker)->request_id(line.call));
-  spdlog::log(kLevels[static_cast<std::size_t>(line.level)], "{}{}: {}", name, call, text);
-}
-
 void Supervisor::worker_used(WorkerId worker, Duration cpu_time) {
   if (KnownModule* module = module_of(worker)) module->counts.usage.cpu += cpu_time;
 }
@@ -177,6 +150,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   // The worker's word on which call it was in counts only if it has that call.
   if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
   KnownModule* module = module_of(worker);
+  if (module != nullptr) tell_of_dropped(*module);
   bool is_fault = is_fault_of_module(end);
   if (module != nullptr && failed_to_load(end)) {
     const ipc::Error error = load_error(shown, limits);

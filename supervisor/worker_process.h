@@ -68,6 +68,9 @@ class WorkerProcess final : public Connection {
   void send_cancel(CallId call, ipc::CancelReason reason);
   void send_grant(CallId call, std::uint64_t bytes);
 
+  // The call that the worker knows by this number, which may be any; CallId{}: it has none.
+  CallId call_with_number(std::uint64_t number) const { return calls_.find(number); }
+
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
 

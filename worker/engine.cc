@@ -158,6 +158,7 @@ void Engine::evaluate_runtime() {
     }
     into.Reset(isolate_, value.As<v8::Function>());
   };
+  take("setEnvironment", runtime_.set_environment);
   take("makeContext", runtime_.make_context);
   take("abortCall", runtime_.abort_call);
   take("watch", runtime_.watch);

@@ -43,6 +43,7 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
 
 // What the runtime's JavaScript offers to the worker (the files of worker/runtime say what each does).
 struct RuntimeFunctions {
+  v8::Global<v8::Function> set_environment;
   v8::Global<v8::Function> make_context;
   v8::Global<v8::Function> abort_call;
   v8::Global<v8::Function> watch;

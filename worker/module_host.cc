@@ -14,8 +14,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A module may make a log line as long as it likes; nobody reads more than this.
-constexpr std::size_t kMaxLogLineBytes = 8 << 10;
+// A module may make a log line as long as it likes; nobody reads more than 8 kB. A little more shows that it is cut.
+constexpr std::size_t kMaxLogLineBytes = (8 << 10) + 4;
 // Log lines beyond this much unsent output are dropped: answers matter more.
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
 // Of so many cancelled calls it is remembered that they were, for functions that look at their signal only then. Those
@@ -256,6 +256,7 @@ std::uint64_t ModuleHost::current_call() const {
 void ModuleHost::run_microtasks() {
   isolate_->PerformMicrotaskCheckpoint();
   report_unhandled_rejections();
+  tell_of_dropped_lines();
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
@@ -304,8 +305,18 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
 }
 
 void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
-  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) return;
-  encode(outbox_.buffer(), ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call()});
+  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) {
+    ++log_lines_dropped_;
+    return;
+  }
+  encode(outbox_.buffer(),
+         ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call(), std::exchange(log_lines_dropped_, 0)});
+}
+
+void ModuleHost::tell_of_dropped_lines() {
+  if (log_lines_dropped_ == 0) return;
+  encode(outbox_.buffer(), ipc::LogLine{ipc::LogLevel::warning, "", current_call(), log_lines_dropped_});
+  log_lines_dropped_ = 0;
 }
 
 }  // namespace holdfast::worker

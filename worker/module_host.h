@@ -152,6 +152,8 @@ class ModuleHost {
   std::optional<v8::Local<v8::Object>> default_export();
   void append_names(v8::Local<v8::Object> exports, std::vector<std::string>& names, std::uint32_t& more);
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
+  void set_environment(const ipc::LoadRequest& request);
+  void tell_of_dropped_lines();
   void run_microtasks();
   void report_unhandled_rejections();
   void report_late_handlers();
@@ -219,6 +221,7 @@ class ModuleHost {
   // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
   std::vector<v8::Global<v8::Promise>> reported_;
   std::vector<v8::Global<v8::Promise>> handled_late_;
+  std::uint64_t log_lines_dropped_ = 0;  // since one was sent
 };
 
 }  // namespace holdfast::worker

@@ -18,6 +18,7 @@ constexpr std::size_t kMaxStackBytes = 16 << 10;
 }  // namespace
 
 void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
+  tell_of_dropped_lines();
   const OpenCall& call = open_.at(id);
   v8::Local<v8::Function> open;
   if (value->IsObject() && call.stop.IsEmpty()) {
@@ -107,6 +108,7 @@ void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown)
 }
 
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
+  tell_of_dropped_lines();
   open_.erase(id);
   ipc::encode_worker_error(outbox_.buffer(), id, error);
 }

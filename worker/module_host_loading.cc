@@ -50,6 +50,7 @@ ModuleHost::LoadState ModuleHost::load(const ipc::LoadRequest& request) {
 
   const Stretch stretch(page_, ipc::SharedPage::kLoading);
   set_current_call(0);
+  set_environment(request);
   v8::Local<v8::String> text = take_source_map(request);
   if (text.IsEmpty()) return load_failed("the module's source is too long for V8");
   source_.Reset(isolate_, text);
@@ -269,6 +270,23 @@ std::optional<SourceMap::Place> ModuleHost::original_place_at_once(std::string_v
 v8::Local<v8::String> ModuleHost::source_text(v8::Local<v8::Value> script) {
   if (source_.IsEmpty() || !is_module_file(script)) return v8::String::Empty(isolate_);
   return source_.Get(isolate_);
+}
+
+void ModuleHost::set_environment(const ipc::LoadRequest& request) {
+  if (request.environment.empty()) return;
+  std::vector<v8::Local<v8::Value>> parts;  // names and values take turns
+  for (const auto& [name, value] : request.environment) {
+    for (const std::string_view part : {name, value}) {
+      parts.push_back(
+          v8::String::NewFromUtf8(isolate_, part.data(), v8::NewStringType::kNormal, static_cast<int>(part.size()))
+              .ToLocalChecked());
+    }
+  }
+  v8::Local<v8::Value> list[] = {v8::Array::New(isolate_, parts.data(), parts.size())};
+  engine_.runtime()
+      .set_environment.Get(isolate_)
+      ->Call(engine_.context(), v8::Undefined(isolate_), 1, list)
+      .ToLocalChecked();
 }
 
 }  // namespace holdfast::worker

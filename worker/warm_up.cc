@@ -9,8 +9,8 @@ namespace holdfast::worker {
 namespace {
 
 // Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays. Must not touch Math.random: its state is made at first
-// use, and all children would share it.
+// first use), regular expressions, collections, typed arrays, the console. Must not touch Math.random: its state is
+// made at first use, and all children would share it.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -20,6 +20,10 @@ exports.plain = () => 1;
 exports.patient = (payload, { signal }) => new Promise((resolve, reject) => {
   signal.addEventListener('abort', () => reject(signal.reason), { once: true });
 });
+exports.log = () => {
+  console.log('text', 1);
+  console.log('%s', 'formatted', { a: [1, 'two'], map: new Map([[1, new Set()]]) }, new Error('shown'));
+};
 exports.cyclic = () => { const a = {}; a.a = a; return a; };
 exports.library = async (payload) => {
   const text = `${new Date(0).toISOString()} ${new Date(0).toString()} ${(1234.5).toLocaleString('en-US')}`;
@@ -89,7 +93,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "web", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,

@@ -169,7 +169,8 @@ inline std::string describe(const CallRequest& call) {
       .add("timeout", call.timeout.count())
       .add("idempotent", call.idempotent)
       .add("result", call.result_encoding)
-      .add("window", call.stream_window_bytes);
+      .add("window", call.stream_window_bytes)
+      .add("logs", call.logs);
 }
 inline std::string describe(const CancelRequest& cancel) { return Description("cancel").add("id", cancel.id); }
 inline std::string describe(const StreamGrant& grant) {
@@ -190,6 +191,34 @@ inline std::string describe(const SourceReply& source) {
   } else {
     text.add("found", false);
   }
+  return text;
+}
+inline std::string describe(const SubscribeLogsRequest& request) {
+  return Description("subscribe logs")
+      .add("id", request.id)
+      .add("module", request.module)
+      .add("version", request.version)
+      .add("backlog", request.backlog)
+      .add("follow", request.follow);
+}
+inline std::string describe(const EndLogsRequest& request) { return Description("end logs").add("id", request.id); }
+inline std::string describe(const LogRecordMessage& message) {
+  const LogRecord& record = message.record;
+  return Description("log record")
+      .add("for", message.purpose)
+      .add("id", message.id)
+      .add("time", record.time.count())
+      .add("level", record.level)
+      .add("module", record.module)
+      .add("version", record.version)
+      .add("request", record.request_id)
+      .add("text", record.text)
+      .add("dropped", record.dropped);
+}
+inline std::string describe(const LogsSubscribed& subscribed) {
+  Description text("logs subscribed");
+  text.add("id", subscribed.id);
+  if (subscribed.error) text.add("error", subscribed.error->message);
   return text;
 }
 inline std::string describe(const ServerHello& hello) {
@@ -327,8 +356,8 @@ inline std::string describe(const WorkerExited& exited) {
 }
 inline std::string describe(const ZygoteFailed& failed) { return Description("failed").add("reason", failed.reason); }
 inline std::string describe(const LoadRequest& load) {
-  return Description("load")
-      .add("module", load.module)
+  Description text("load");
+  text.add("module", load.module)
       .add("version", load.version)
       .add("file", load.file_name)
       .add("source", load.source)
@@ -338,6 +367,8 @@ inline std::string describe(const LoadRequest& load) {
       .add("code from strings", load.allow_code_from_strings)
       .add("tag", load.tag)
       .add("lenient", load.lenient_results);
+  for (const auto& [name, value] : load.environment) text.add("variable", name).add("value", value);
+  return text;
 }
 inline std::string describe(const WorkerCall& call) {
   return Description("worker call")
@@ -359,7 +390,11 @@ inline std::string describe(const LoadFailed& failed) {
   return Description("load failed").add("error", describe(failed.error));
 }
 inline std::string describe(const LogLine& line) {
-  return Description("log").add("level", line.level).add("text", line.text).add("call", line.call);
+  return Description("log")
+      .add("level", line.level)
+      .add("text", line.text)
+      .add("call", line.call)
+      .add("dropped", line.dropped);
 }
 inline std::string describe(const Stopped& stopped) {
   return Description("stopped")

@@ -134,6 +134,15 @@ class Owner final : public ClientSession::Owner {
     return all;
   }
 
+  void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
+    check(client);
+    const ipc::LogRecord record{.text = std::string(100, 'x')};
+    client.show_line(request.id, record);
+    if (request.follow) client.follow_logs(request.id, {std::string(request.module), std::string(request.version)});
+    client.answer_subscription(request.id, std::nullopt);
+    client.show_line(record);
+  }
+
   void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds) override {
     check(client);
     ++registrations;

@@ -41,7 +41,7 @@ TEST_CASE("what a module writes to its console is in the log, with level, module
   CHECK(contains(log, "info talker@v1 call " + id + ": an info line"));
   CHECK(contains(log, "warning talker@v1 call " + id + ": a warning"));
   CHECK(contains(log, "error talker@v1 call " + id + ": an error TypeError: inside"));
-  CHECK(contains(log, R"({"a":[1]} undefined null 7 Symbol(s))"));
+  CHECK(contains(log, "{ a: [ 1 ] } undefined null 7n Symbol(s)"));
   daemon.stop();
 }
 

@@ -496,6 +496,9 @@ std::vector<std::string> valid_messages() {
   add(testing::ClientProtocol{}, ClientMessage(SourceReply{1, SourceFailed{"reason"}}));
   add(testing::ServerProtocol{}, ServerMessage(LoaderRegistered{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(SourceWanted{1, {"m", "v1"}}));
+  add(testing::ClientProtocol{}, ClientMessage(SubscribeLogsRequest{1, "m", "v1", 2, true}));
+  add(testing::ServerProtocol{}, ServerMessage(LogRecordMessage{.record = {.module = "m", .text = "text"}}));
+  add(testing::ServerProtocol{}, ServerMessage(LogsSubscribed{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(ServerHello{1, "0.1.0", 1, 2, 3, 4}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}, Usage{.attempts = 1}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));
@@ -503,7 +506,8 @@ std::vector<std::string> valid_messages() {
   add(testing::ServerProtocol{},
       ServerMessage(Stats{1, {ModuleStats{.module = "m", .errors = {{ErrorCode::exception, 1}}}}, {}}));
   add(testing::WorkerRequestProtocol{},
-      WorkerRequest(LoadRequest{"m", "v", "m.js", as_bytes("source"), 1, 2, std::chrono::nanoseconds(1), true, 3}));
+      WorkerRequest(LoadRequest{
+          "m", "v", "m.js", as_bytes("source"), 1, 2, std::chrono::nanoseconds(1), true, 3, {{"KEY", "value"}}}));
   add(testing::WorkerRequestProtocol{}, WorkerRequest(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("{}")}));
   add(testing::WorkerProtocol{}, WorkerMessage(LogLine{LogLevel::info, "text", 1}));
   add(testing::WorkerProtocol{}, WorkerMessage(Stopped{StopReason::fatal, 1, "stack", "detail"}));

@@ -125,7 +125,8 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                .timeout = std::chrono::nanoseconds(1'234'567'890'123),
                                                                .idempotent = true,
                                                                .result_encoding = ResultEncoding::structured,
-                                                               .stream_window_bytes = kMaxStreamWindowBytes}));
+                                                               .stream_window_bytes = kMaxStreamWindowBytes,
+                                                               .logs = true}));
     check_round_trip<ServerProtocol>(ServerMessage(ChunkView{kMax64, {as_bytes(text), Encoding::structured}}));
     check_round_trip<WorkerProtocol>(WorkerMessage(ChunkView{kMax64 - 1, {as_bytes(text), Encoding::bytes}}));
     check_round_trip<ClientProtocol>(ClientMessage(SourceReply{kMax64, SourceCode{as_bytes(text), text}}));
@@ -148,6 +149,19 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                  {WorkerInfo{}, WorkerInfo{-1, text, text, WorkerState::busy, 4, 5, 6,
                                                            std::chrono::hours(1), std::chrono::seconds(7)}}}));
     check_round_trip<ServerProtocol>(ServerMessage(stats_with(text)));
+    for (const auto purpose : {LogRecordMessage::For::subscription, LogRecordMessage::For::call}) {
+      check_round_trip<ServerProtocol>(ServerMessage(LogRecordMessage{purpose,
+                                                                      kMax64,
+                                                                      {.time = std::chrono::nanoseconds(1),
+                                                                       .level = LogLevel::warning,
+                                                                       .module = text,
+                                                                       .version = text,
+                                                                       .request_id = text,
+                                                                       .text = text,
+                                                                       .dropped = 5}}));
+    }
+    check_round_trip<ServerProtocol>(
+        ServerMessage(LogsSubscribed{3, Error{.code = ErrorCode::permission_denied, .message = text}}));
     check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
   }
   check_round_trip<ClientProtocol>(ClientMessage(CallRequest{}));
@@ -164,6 +178,11 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ServerProtocol>(ServerMessage(LoaderRegistered{kMax64}));
   check_round_trip<ServerProtocol>(ServerMessage(SourceWanted{kMax64, {std::string(64, 'm'), "v1.0.0"}}));
   check_round_trip<ServerProtocol>(ServerMessage(Stats{}));
+  check_round_trip<ClientProtocol>(ClientMessage(SubscribeLogsRequest{kMax64, "", "", 0xFFFFFFFF, true}));
+  check_round_trip<ClientProtocol>(ClientMessage(SubscribeLogsRequest{1, "m", std::string_view("v1.0.0"), 0, false}));
+  check_round_trip<ClientProtocol>(ClientMessage(EndLogsRequest{kMax64}));
+  check_round_trip<ServerProtocol>(ServerMessage(LogRecordMessage{}));
+  check_round_trip<ServerProtocol>(ServerMessage(LogsSubscribed{kMax64}));
 }
 
 TEST_CASE("every message between supervisor, zygote and worker arrives as it was sent, whatever its contents") {
@@ -171,8 +190,16 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     CAPTURE(text.size());
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForkFailed{kMax64, text}));
     check_round_trip<ZygoteReplyProtocol>(ZygoteReply(ZygoteFailed{text}));
-    check_round_trip<WorkerRequestProtocol>(WorkerRequest(LoadRequest{
-        text, text, text, as_bytes(text), kMax64, kMax64 - 1, std::chrono::nanoseconds(kMax64 / 2), true, kMax64 - 2}));
+    check_round_trip<WorkerRequestProtocol>(WorkerRequest(LoadRequest{text,
+                                                                      text,
+                                                                      text,
+                                                                      as_bytes(text),
+                                                                      kMax64,
+                                                                      kMax64 - 1,
+                                                                      std::chrono::nanoseconds(kMax64 / 2),
+                                                                      true,
+                                                                      kMax64 - 2,
+                                                                      {{text, text}, {"", text}}}));
     check_round_trip<WorkerRequestProtocol>(
         WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional,
                                  std::chrono::steady_clock::time_point::max()}));
@@ -180,7 +207,7 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     check_round_trip<WorkerProtocol>(WorkerMessage(AnswerView{kMax64, ResultView{as_bytes(text)}}));
     check_round_trip<WorkerProtocol>(
         WorkerMessage(AnswerView{1, Error{.message = text, .stack = text, .detail = text}}));
-    check_round_trip<WorkerProtocol>(WorkerMessage(LogLine{LogLevel::error, text, kMax64}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(LogLine{LogLevel::error, text, kMax64, kMax64 - 1}));
     check_round_trip<WorkerProtocol>(WorkerMessage(Stopped{StopReason::soft_stop, kMax64, text, text}));
   }
   check_round_trip<ZygoteRequestProtocol>(ForkRequest{kMax64});

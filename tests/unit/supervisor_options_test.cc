@@ -209,11 +209,11 @@ TEST_CASE("durations and sizes have units, and a number alone is a mistake that 
 }
 
 TEST_CASE("users who may load modules are named, numbered, or any") {
-  const LoaderPermission some = options({"--allow-loader", "root", "--allow-loader", "1234"}).loaders;
+  const AllowedUsers some = options({"--allow-loader", "root", "--allow-loader", "1234"}).loaders;
   CHECK(some.covers(0));
   CHECK(some.covers(1234));
   CHECK_FALSE(some.covers(1235));
-  const LoaderPermission any = options({"--allow-loader", "any"}).loaders;
+  const AllowedUsers any = options({"--allow-loader", "any"}).loaders;
   CHECK(any.covers(0));
   CHECK(any.covers(65534));
   for (const char* user : {"", "no such user", "-1", "4294967295", "99999999999", "1.5", "root\x1b[2J"}) {
@@ -223,6 +223,23 @@ TEST_CASE("users who may load modules are named, numbered, or any") {
     CHECK(has(text, "expected a user's name, a uid, or any"));
     CHECK_FALSE(has(text, "\x1b"));
   }
+}
+
+TEST_CASE("the log's format and levels, and who may read what modules log, are set by flags") {
+  const Options plain = options({});
+  CHECK(plain.log_format == LogFormat::text);
+  CHECK_FALSE(plain.module_log_level);
+  CHECK_FALSE(plain.log_readers.covers(0));  // main() adds root and its own user
+  const Options set =
+      options({"--log-format", "json", "--module-log-level", "off", "--allow-logs", "root", "--allow-logs", "1234"});
+  CHECK(set.log_format == LogFormat::json);
+  CHECK(set.module_log_level == "off");
+  CHECK(set.log_readers.covers(0));
+  CHECK(set.log_readers.covers(1234));
+  CHECK_FALSE(set.log_readers.covers(1235));
+  CHECK(has(mistake({"--log-format", "xml"}), "--log-format"));
+  CHECK(has(mistake({"--module-log-level", "loud"}), "--module-log-level"));
+  CHECK(has(mistake({"--allow-logs", "no such user"}), "--allow-logs"));
 }
 
 TEST_CASE("the most standbys are at least those that are always kept") {

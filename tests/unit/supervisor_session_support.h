@@ -110,7 +110,8 @@ class ScriptedClient {
   }
 
   // What was received since this was last asked, a word or two for each: "hello", "answer 7 ok", "answer 7 cancelled",
-  // "workers 3", "stats 4 of 2", "loader 5 registered", "wanted 6 m@v1", "protocol error: …", "end".
+  // "workers 3", "stats 4 of 2", "loader 5 registered", "wanted 6 m@v1", "line 8 TEXT", "logs 8 subscribed", "protocol
+  // error: …", "end".
   std::vector<std::string> news() {
     receive();
     std::vector<std::string> all;
@@ -156,6 +157,13 @@ class ScriptedClient {
     }
     if (const auto* wanted = std::get_if<ipc::SourceWanted>(&message)) {
       return "wanted " + std::to_string(wanted->id) + " " + to_string(wanted->name);
+    }
+    if (const auto* line = std::get_if<ipc::LogRecordMessage>(&message)) {
+      const bool of_call = line->purpose == ipc::LogRecordMessage::For::call;
+      return (of_call ? "line of call " : "line ") + std::to_string(line->id) + " " + line->record.text;
+    }
+    if (const auto* subscribed = std::get_if<ipc::LogsSubscribed>(&message)) {
+      return "logs " + std::to_string(subscribed->id) + (subscribed->error ? " refused" : " subscribed");
     }
     if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) {
       return "protocol error: " + violation->message;
@@ -210,6 +218,14 @@ class ScriptedOwner final : public ClientSession::Owner {
     CHECK(session.get() == &client);
     given.push_back(ipc::testing::describe(ipc::SourceReply{id, outcome}));
   }
+  void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
+    CHECK(session.get() == &client);
+    for (const auto& record : past_lines) client.show_line(request.id, record);
+    if (request.follow) {
+      client.follow_logs(request.id, {std::string(request.module), std::string(request.version)});
+    }
+    client.answer_subscription(request.id, logs_error);
+  }
   // As the supervisor does: nothing holds the session any longer.
   void client_left(ClientSession& client) override {
     CHECK(session.get() == &client);
@@ -242,6 +258,8 @@ class ScriptedOwner final : public ClientSession::Owner {
   ipc::Stats statistics;
   std::optional<ipc::Error> loader_error;  // with which registrations are answered
   std::optional<std::chrono::nanoseconds> loader_timeout;
+  std::optional<ipc::Error> logs_error;  // with which subscriptions are answered
+  std::vector<ipc::LogRecord> past_lines;
   std::vector<std::string> given;  // sources
 
   std::vector<std::uint64_t> called, cancelled;  // by the client's ids

@@ -14,6 +14,7 @@
 #include "ipc/text.h"
 #include "ipc/units.h"
 #include "tools/cli/json_text.h"
+#include "tools/cli/log_listing.h"
 #include "tools/cli/private_supervisor.h"
 #include "tools/cli/signal_watch.h"
 #include "tools/cli/standard_streams.h"
@@ -127,8 +128,12 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
     is_read = standard_output_has_reader();
     if (!is_read) client.cancel(id);
   };
+  ipc::CallReaders readers{.on_chunk = show};
+  if (options.show_logs) {
+    readers.on_log = [](const ipc::LogRecord& record) { write_standard_error(log_of_call(record)); };
+  }
   id = client.start(
-      request, [&](ipc::Answer arrived) { answer = std::move(arrived); }, show);
+      request, [&](ipc::Answer arrived) { answer = std::move(arrived); }, std::move(readers));
   for (client.run_once(milliseconds(0)); !answer; client.run_once(milliseconds(0))) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
     if (signal && left <= milliseconds(0)) break;
@@ -178,6 +183,8 @@ int run_command(const RunOptions& options) {
   std::vector<std::string> flags = {
       "--log-level",
       "error",
+      "--module-log-level",
+      "off",
       "--standby",
       "0",
       "--max-workers",
@@ -188,7 +195,9 @@ int run_command(const RunOptions& options) {
   if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
   auto supervisor = PrivateSupervisor::start(flags);
   if (!supervisor) return finish(supervisor.error(), options.call);
-  return call(supervisor->client(), request_for(target, options.call, *arguments), options.call);
+  CallOptions with_logs = options.call;
+  with_logs.show_logs = true;
+  return call(supervisor->client(), request_for(target, options.call, *arguments), with_logs);
 }
 
 int invoke_command(const InvokeOptions& options) {

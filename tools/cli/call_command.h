@@ -19,6 +19,7 @@ struct CallOptions {
   std::optional<std::string> arguments;  // a JSON array for positional arguments; then there is no payload
   std::chrono::nanoseconds timeout{0};   // 0: the supervisor's default
   bool idempotent = false;               // running it twice does no harm
+  bool show_logs = false;                // what the module logs in it, on standard error as it comes
   bool show_usage = false;               // on standard error
   Format format = Format::text;
 };

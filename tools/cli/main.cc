@@ -16,6 +16,7 @@
 #include "tools/cli/call_command.h"
 #include "tools/cli/doctor/doctor_command.h"
 #include "tools/cli/load_command.h"
+#include "tools/cli/logs_command.h"
 #include "tools/cli/ps_command.h"
 #include "tools/cli/standard_streams.h"
 #include "tools/cli/stats_command.h"
@@ -81,6 +82,18 @@ Columns, of each module that was called since holdfastd was started, most CPU ti
   IN / OUT    payloads, and results or errors
   HELD_OFF    for how long a module that keeps dying is not tried again, and why
 The last line is of the supervisor itself.)";
+
+constexpr const char* kLogsHelp = R"(Examples:
+  holdfast logs
+  holdfast logs -f calculator
+  holdfast logs -n 20 calculator@v1.0.0 --json
+
+A line has its time, level, module, version and the call's id (context.requestId), then the text;
+further lines of a text are indented. Keys with --json:
+  time, level, module, version, requestId, message
+  dropped          only in notes: so many lines are missing here
+holdfastd keeps the last 1000 lines of all modules together. Who may read them is the operator's to
+say; to others it is permission_denied, and the exit code 3.)";
 
 constexpr const char* kLoadHelp = R"(Examples:
   holdfast load functions/
@@ -225,6 +238,8 @@ CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
   add_call(*invoke, options.call);
   invoke->add_flag("--idempotent", options.call.idempotent,
                    "running it twice does no harm: when its worker dies through no fault of the call, run it again");
+  invoke->add_flag("--logs", options.call.show_logs,
+                   "print on standard error what the module logs in this call, as it comes");
   add_socket(*invoke, options.socket);
   invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
   return invoke;
@@ -247,18 +262,36 @@ CLI::Validator valid_filter() {
           ""};
 }
 
-CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
-  CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
-  stats
-      ->add_option_function<std::string>(
+void add_filter(CLI::App& command, ModuleFilter& filter) {
+  command
+      .add_option_function<std::string>(
           "MODULE[@VERSION]",
-          [&options](const std::string& text) {
-            options.filter.module = text.substr(0, text.find('@'));
-            if (const auto name = ipc::parse_module_name(text)) options.filter.version = name->version;
+          [&filter](const std::string& text) {
+            filter.module = text.substr(0, text.find('@'));
+            if (const auto name = ipc::parse_module_name(text)) filter.version = name->version;
           },
           "only this module; without a version each of its versions")
       ->check(valid_filter())
       ->type_name("");
+}
+
+CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
+  CLI::App* logs = app.add_subcommand("logs", "show what the modules of a running holdfastd log");
+  add_filter(*logs, options.filter);
+  logs->add_flag("-f,--follow", options.follow, "go on with the lines that come, until interrupted");
+  logs->add_option("-n,--lines", options.lines, "of the last lines, show so many")
+      ->check(CLI::Range(0U, 1'000'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  add_socket(*logs, options.socket);
+  add_json(*logs, options.format, "print a JSON object on each line");
+  logs->footer(kLogsHelp);
+  return logs;
+}
+
+CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
+  CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
+  add_filter(*stats, options.filter);
   add_socket(*stats, options.socket);
   add_json(*stats, options.format, "print one JSON object with all counts; durations in seconds, sizes in bytes");
   stats->footer(kStatsHelp);
@@ -358,6 +391,7 @@ int run_program(int argc, char** argv) {
   std::string ps_socket = ipc::default_socket_path();
   Format ps_format = Format::text;
   StatsOptions stats_options{.socket = ipc::default_socket_path(), .filter = {}};
+  LogsOptions logs_options{.socket = ipc::default_socket_path(), .filter = {}};
   LoadOptions load_options{.folder = {}, .socket = ipc::default_socket_path()};
   BenchOptions bench_options;
   DoctorOptions doctor_options;
@@ -371,6 +405,7 @@ int run_program(int argc, char** argv) {
   const CLI::App* invoke = add_invoke(app, invoke_options);
   const CLI::App* ps = add_ps(app, ps_socket, ps_format);
   const CLI::App* stats = add_stats(app, stats_options);
+  const CLI::App* logs = add_logs(app, logs_options);
   const CLI::App* load = add_load(app, load_options);
   const CLI::App* doctor = add_doctor(app, doctor_options);
   add_bench(app, bench_options);
@@ -383,6 +418,7 @@ int run_program(int argc, char** argv) {
   if (invoke->parsed()) return invoke_command(invoke_options);
   if (ps->parsed()) return ps_command(ps_socket, ps_format);
   if (stats->parsed()) return stats_command(stats_options);
+  if (logs->parsed()) return logs_command(logs_options);
   if (load->parsed()) return load_command(load_options);
   if (doctor->parsed()) return doctor_command(doctor_options);
   return bench_command(bench_options);

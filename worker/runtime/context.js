@@ -4,7 +4,9 @@
 const { takeSignal, clockAt } = host;
 const { DOMException } = runtime;
 const { makeSignal, abort } = runtime.signals;
-const { freeze } = Object;
+const { freeze, defineProperty } = Object;
+const { defineProperty: reflectDefineProperty } = Reflect;
+const TypeErrorConstructor = TypeError;
 const { max } = Math;
 const { now } = Date;
 
@@ -18,6 +20,43 @@ function reasonFor(cancelReason) {
 }
 
 const makeRest = () => ({ __proto__: null, signal: undefined, deadline: undefined });
+
+// What the operator set for the module: the same for all calls, and as process.env has it at the beginning.
+let environment = freeze({});
+
+runtime.setEnvironment = (list) => {
+  const all = {};
+  for (let i = 0; i < list.length; i += 2) {
+    const descriptor = { __proto__: null, value: list[i + 1], writable: true, enumerable: true, configurable: true };
+    defineProperty(all, list[i], descriptor);
+    defineProperty(processEnvironment, list[i], descriptor);
+  }
+  environment = freeze(all);
+};
+
+// `process`, of which there is nothing else: code that asks for NODE_ENV and the like runs unchanged. As in Node, every
+// value becomes a string.
+const processEnvironment = {};
+defineProperty(globalThis, 'process', {
+  value: {
+    env: new Proxy(processEnvironment, {
+      __proto__: null,
+      defineProperty(target, name, descriptor) {
+        if (typeof name === 'symbol') throw new TypeErrorConstructor('process.env: a variable\'s name must be a string');
+        if (!('value' in descriptor) || descriptor.writable !== true && descriptor.writable !== undefined) {
+          throw new TypeErrorConstructor('process.env: a variable has a value, and can be changed');
+        }
+        const value = `${descriptor.value}`;
+        return reflectDefineProperty(target, name,
+          { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+      },
+      preventExtensions() { return false; },
+    }),
+  },
+  writable: true,
+  enumerable: false,
+  configurable: true,
+});
 
 // Most functions look at none of what its prototype has, which is therefore made when it is asked for.
 class Context {
@@ -54,6 +93,8 @@ class Context {
     const made = this.#made ??= makeRest();
     return made.deadline ??= clockAt(this.#deadline);
   }
+
+  get env() { return environment; }
 
   // In milliseconds; at least 0. By the one clock that there is: a second one, with steps of its own, would divide the
   // steps of the first.

@@ -1,4 +1,4 @@
-#include "supervisor/loader_permission.h"
+#include "supervisor/allowed_users.h"
 
 #include <fmt/format.h>
 #include <pwd.h>
@@ -12,7 +12,7 @@
 
 namespace holdfast::supervisor {
 
-tl::expected<void, std::string> LoaderPermission::add(std::string_view text) {
+tl::expected<void, std::string> AllowedUsers::add(std::string_view text) {
   const auto fail = [&](std::string_view why) {
     constexpr std::size_t kMaxShownBytes = 200;
     return tl::unexpected(fmt::format("\"{}\" {}; expected a user's name, a uid, or any",

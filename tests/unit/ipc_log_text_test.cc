@@ -1,0 +1,58 @@
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "ipc/log_text.h"
+
+namespace holdfast::ipc {
+namespace {
+
+using nlohmann::json;
+
+TEST_CASE("a time is in UTC, with milliseconds") {
+  CHECK(utc_time(std::chrono::nanoseconds(0)) == "1970-01-01T00:00:00.000Z");
+  CHECK(utc_time(std::chrono::seconds(1769860800) + std::chrono::milliseconds(42)) == "2026-01-31T12:00:00.042Z");
+}
+
+TEST_CASE("any bytes become a JSON string of one printable line that says the same") {
+  for (const std::string& text :
+       {std::string("plain"), std::string("\"quoted\" \\ back"), std::string("a\nb\tc\r"), std::string("\0\x1b[2J", 5),
+        std::string("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+        std::string("\x7f\xc2\x9b"
+                    "31m\xc2\xa0"),
+        std::string()}) {
+    CAPTURE(text);
+    const std::string shown = json_string(text);
+    CHECK(json::parse(shown).get<std::string>() == text);
+    for (const char c : shown) CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
+    CHECK(shown.find("\xc2\x9b") == std::string::npos);
+  }
+  CHECK(json::parse(json_string("a\xff"
+                                "b"))
+            .get<std::string>() ==
+        "a\xef\xbf\xbd"
+        "b");
+}
+
+TEST_CASE("a record as JSON has what is known of it, and no more") {
+  LogRecord record{.time = std::chrono::seconds(1),
+                   .level = LogLevel::warning,
+                   .module = "m",
+                   .version = "v1",
+                   .request_id = "abc-1",
+                   .text = "a \"line\"\nof two"};
+  CHECK(json::parse(as_json(record)) == json{{"time", "1970-01-01T00:00:01.000Z"},
+                                             {"level", "warning"},
+                                             {"module", "m"},
+                                             {"version", "v1"},
+                                             {"requestId", "abc-1"},
+                                             {"message", "a \"line\"\nof two"}});
+  record.request_id.clear();
+  record.dropped = 7;
+  CHECK_FALSE(json::parse(as_json(record)).contains("requestId"));
+  CHECK(json::parse(as_json(record))["dropped"] == 7);
+}
+
+}  // namespace
+}  // namespace holdfast::ipc

@@ -1,0 +1,56 @@
+#include "tools/cli/logs_command.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "ipc/client.h"
+#include "tools/cli/log_listing.h"
+#include "tools/cli/signal_watch.h"
+#include "tools/cli/standard_streams.h"
+#include "tools/cli/tell_failure.h"
+
+namespace holdfast::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Until a signal comes or the reader of standard output leaves (true), or the connection is lost.
+bool follow(ipc::Client& client, SignalWatch& signals) {
+  while (client.connected()) {
+    client.run_once(milliseconds(0));
+    if (!client.connected()) break;
+    pollfd wanted[] = {{client.fd(), static_cast<short>(POLLIN | (client.unsent_bytes() > 0 ? POLLOUT : 0)), 0},
+                       {signals.fd(), POLLIN, 0},
+                       {STDOUT_FILENO, 0, 0}};
+    ::poll(wanted, 3, -1);
+    if (signals.take() || (wanted[2].revents & (POLLERR | POLLHUP)) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int logs_command(const LogsOptions& options) {
+  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  if (!client) return tell_failure(as_error(client.error()));
+  SignalWatch signals;
+  bool written = true;
+  const auto show = [&](const ipc::LogRecord& record) {
+    written =
+        written && write_standard_output(options.format == Format::json ? log_as_json(record) : log_as_text(record));
+  };
+  const auto subscribed = client->subscribe_logs({.module = options.filter.module,
+                                                  .version = options.filter.version,
+                                                  .backlog = options.lines,
+                                                  .follow = options.follow},
+                                                 show);
+  if (!subscribed) return tell_failure(subscribed.error());
+  if (!options.follow || follow(*client, signals)) {
+    return static_cast<int>(written ? ExitCode::result : ExitCode::stopped);
+  }
+  // It tells why the connection was lost.
+  const auto workers = client->list_workers();
+  return workers ? static_cast<int>(ExitCode::stopped) : tell_failure(workers.error());
+}
+
+}  // namespace holdfast::cli
