@@ -88,13 +88,17 @@ bool Broker::drop_late_answers() {
 }
 
 tl::expected<UniqueFd, int> Broker::ask_for_file(BrokerRequest& request) {
+  return ask_for_module_file(request).map([](ModuleFile&& opened) { return std::move(opened.file); });
+}
+
+tl::expected<ModuleFile, int> Broker::ask_for_module_file(BrokerRequest& request) {
   BrokerAnswer answer;
   auto packet = ask(request, {}, answer);
   if (!packet) return tl::unexpected(late_answers_ > 0 ? EAGAIN : EPIPE);
   if (answer.error != 0) return tl::unexpected(answer.error);
   // Without one, there was no descriptor left to take it.
-  if (packet->fds.empty()) return tl::unexpected(EMFILE);
-  return std::move(packet->fds.front());
+  if (packet->fds.empty() && std::popcount(answer.endings) < 2) return tl::unexpected(EMFILE);
+  return ModuleFile{packet->fds.empty() ? UniqueFd() : std::move(packet->fds.front()), answer.endings};
 }
 
 UniqueFd Broker::start_zygote(const UniqueFd& control, std::optional<std::uint64_t> single_worker) {
@@ -110,10 +114,10 @@ UniqueFd Broker::start_zygote(const UniqueFd& control, std::optional<std::uint64
   return ours;
 }
 
-tl::expected<UniqueFd, int> Broker::open_module(const ipc::ModuleName& name) {
+tl::expected<ModuleFile, int> Broker::open_module(const ipc::ModuleName& name) {
   BrokerRequest request{BrokerRequest::Kind::open_module};
   if (!request.set_name(name)) return tl::unexpected(ENOENT);
-  return ask_for_file(request);
+  return ask_for_module_file(request);
 }
 
 tl::expected<UniqueFd, int> Broker::open_settings() {

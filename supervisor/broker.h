@@ -18,6 +18,7 @@
 #include "ipc/module_name.h"
 #include "ipc/packet.h"
 #include "ipc/unique_fd.h"
+#include "supervisor/module_file.h"
 
 namespace holdfast::supervisor {
 
@@ -30,8 +31,8 @@ class Broker {
     std::filesystem::path program;       // holdfast-worker
     std::vector<std::string> arguments;  // for it, besides those that differ from one start to the next
     std::size_t max_programs = 16;       // at a time; a start beyond it fails
-    std::function<tl::expected<UniqueFd, int>(const ipc::ModuleName&)> open_module;  // else an errno value
-    std::function<tl::expected<UniqueFd, int>()> open_settings;                      // the same; none: there are none
+    std::function<tl::expected<ModuleFile, int>(const ipc::ModuleName&)> open_module;  // else an errno value
+    std::function<tl::expected<UniqueFd, int>()> open_settings;                        // the same; none: there are none
     std::function<void()> remove_socket;
   };
 
@@ -51,7 +52,7 @@ class Broker {
 
   // As Duties::open_module. EAGAIN: the broker takes too long, as with a file system that hangs; until it has answered,
   // whatever it is asked fails so at once.
-  tl::expected<UniqueFd, int> open_module(const ipc::ModuleName& name);
+  tl::expected<ModuleFile, int> open_module(const ipc::ModuleName& name);
 
   // As Duties::open_settings: the file that is in its place now. Fails as open_module() does.
   tl::expected<UniqueFd, int> open_settings();
@@ -76,6 +77,7 @@ class Broker {
   Broker(UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
   std::optional<ipc::Packet> ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
   tl::expected<UniqueFd, int> ask_for_file(BrokerRequest& request);
+  tl::expected<ModuleFile, int> ask_for_module_file(BrokerRequest& request);
   bool happens(short events, int millis) const;
   std::optional<ipc::Packet> receive(BrokerAnswer& answer);
 

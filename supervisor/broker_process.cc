@@ -201,7 +201,10 @@ UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& 
     return UniqueFd();
   }
   auto opened = duties_.open_module(name);
-  if (opened) return std::move(*opened);
+  if (opened) {
+    answer.endings = opened->endings;
+    return std::move(opened->file);
+  }
   answer.error = opened.error();
   return UniqueFd();
 }

@@ -40,6 +40,7 @@ struct BrokerAnswer {
   std::uint64_t serial = 0;  // of the request that it answers
   int error = 0;             // an errno value
   pid_t pid = 0;             // of look_at
+  unsigned endings = 1;      // of open_module: as ModuleFile has them; with several, no file is attached
 };
 static_assert(std::is_trivially_copyable_v<BrokerRequest> && std::is_trivially_copyable_v<BrokerAnswer>);
 

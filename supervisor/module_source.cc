@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -16,21 +19,43 @@ ipc::Error unusable(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot read module {}: {}", to_string(name), reason));
 }
 
-}  // namespace
-
-std::filesystem::path ModuleSources::path_of(const ModuleName& name) const {
-  if (const auto file = files_.find(name); file != files_.end()) return file->second;
-  if (directory_.empty()) return {};
-  return directory_ / (name.module + "-" + name.version + ".js");
+// Of descriptors, or of the broker: that says nothing of the file.
+bool is_shortage(const tl::expected<ModuleFile, int>& opened) {
+  return !opened && (opened.error() == EMFILE || opened.error() == ENFILE || opened.error() == EPIPE);
 }
 
-tl::expected<UniqueFd, int> ModuleSources::open(const ModuleName& name) const {
-  const auto path = path_of(name);
-  if (path.empty()) return tl::unexpected(ENOENT);
-  // Not blocking, lest a named pipe in the directory hold the opener up.
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return tl::unexpected(errno);
-  return file;
+}  // namespace
+
+std::vector<std::filesystem::path> ModuleSources::paths_of(const ModuleName& name) const {
+  if (const auto file = files_.find(name); file != files_.end()) return {file->second};
+  std::vector<std::filesystem::path> paths;
+  if (directory_.empty()) return paths;
+  for (const auto ending : kModuleFileEndings) paths.push_back(directory_ / module_file_name(name, ending));
+  return paths;
+}
+
+bool ModuleSources::has_file_among(const ModuleName& name, const std::set<std::string>& paths) const {
+  const auto all = paths_of(name);
+  return std::ranges::any_of(all, [&](const auto& path) { return paths.contains(path.lexically_normal().string()); });
+}
+
+tl::expected<ModuleFile, int> ModuleSources::open(const ModuleName& name) const {
+  tl::expected<ModuleFile, int> found = tl::unexpected(ENOENT);
+  unsigned endings = 0, ending = 1;
+  for (const auto& path : paths_of(name)) {
+    // Not blocking, lest a named pipe in the directory hold the opener up.
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const int error = file ? 0 : errno;
+    if (error != ENOENT) endings |= ending;
+    if (file) {
+      found = ModuleFile(std::move(file), ending);
+    } else if (error != ENOENT && endings == ending) {
+      found = tl::unexpected(error);
+    }
+    ending <<= 1;
+  }
+  if (std::popcount(endings) > 1 && !is_shortage(found)) return ModuleFile(UniqueFd(), endings);
+  return found;
 }
 
 bool ModuleSources::contains(const ModuleName& name) const {
@@ -40,8 +65,8 @@ bool ModuleSources::contains(const ModuleName& name) const {
 
 ipc::Error ModuleSources::not_found(const ModuleName& name) const {
   return make_error(ipc::ErrorCode::not_found,
-                    fmt::format("there is no module {}: no file {}-{}.js in the modules directory", to_string(name),
-                                name.module, name.version));
+                    fmt::format("there is no module {}: no file {}-{}.js (or .mjs, .cjs) in the modules directory",
+                                to_string(name), name.module, name.version));
 }
 
 tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name) const {
@@ -50,15 +75,25 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
   if (!opened) {
     ipc::Error error = unusable(name, std::strerror(opened.error()));
     // Not the file's fault.
-    if (opened.error() == EMFILE || opened.error() == ENFILE || opened.error() == EPIPE) {
+    if (is_shortage(opened)) {
       error.code = ipc::ErrorCode::unavailable;
       error.retryable = true;
     }
     return tl::unexpected(std::move(error));
   }
-  auto text = file_text(*opened, kMaxSourceBytes);
+  const auto paths = paths_of(name);
+  const auto file_name = [&](std::size_t i) { return paths[i].filename().string(); };
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if ((opened->endings >> i & 1) != 0) names.push_back(file_name(i));
+  }
+  if (names.size() != 1) {
+    return tl::unexpected(unusable(
+        name, fmt::format("there are {}, and one version has one file: remove the others", fmt::join(names, " and "))));
+  }
+  auto text = file_text(opened->file, kMaxSourceBytes);
   if (!text) return tl::unexpected(unusable(name, text.error()));
-  return ModuleSource{path_of(name).filename().string(), std::move(*text)};
+  return ModuleSource{names.front(), std::move(*text)};
 }
 
 }  // namespace holdfast::supervisor

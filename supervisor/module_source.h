@@ -1,16 +1,20 @@
-// Where modules come from: files of a directory, named MODULE-VERSION.js, and single files that the operator named.
+// Where modules come from: files of a directory, named MODULE-VERSION.js (or .mjs, .cjs), and single files that the
+// operator named.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "ipc/error.h"
 #include "ipc/module_name.h"
 #include "ipc/unique_fd.h"
+#include "supervisor/module_file.h"
 
 namespace holdfast::supervisor {
 
@@ -33,14 +37,14 @@ class ModuleSources {
   void add_file(ModuleName name, std::filesystem::path file) { files_[std::move(name)] = std::move(file); }
 
   // Opens the file of `name` for reading; else an errno value, ENOENT if there is none.
-  using Open = std::function<tl::expected<UniqueFd, int>(const ModuleName&)>;
-  tl::expected<UniqueFd, int> open(const ModuleName& name) const;
+  using Open = std::function<tl::expected<ModuleFile, int>(const ModuleName&)>;
+  tl::expected<ModuleFile, int> open(const ModuleName& name) const;
   // From now on files are opened by `open`: this process may no longer do that itself.
   void set_open(Open open) { open_ = std::move(open); }
 
-  // The path of the file that is `name`'s if it is there, as ModuleWatch tells of it; empty: none can be. More than one
-  // name may have the same file: "a-b" in version "c" and "a" in version "b-c".
-  std::string file_of(const ModuleName& name) const { return path_of(name).lexically_normal().string(); }
+  // Whether one of these paths, as ModuleWatch tells them, is that of a file that is `name`'s if it is there. More than
+  // one name may have the same file: "a-b" in version "c" and "a" in version "b-c".
+  bool has_file_among(const ModuleName& name, const std::set<std::string>& paths) const;
 
   // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
   bool contains(const ModuleName& name) const;
@@ -52,8 +56,9 @@ class ModuleSources {
   tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const;
 
  private:
-  std::filesystem::path path_of(const ModuleName& name) const;
-  tl::expected<UniqueFd, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
+  // One for each ending; where the operator named a file, that one alone.
+  std::vector<std::filesystem::path> paths_of(const ModuleName& name) const;
+  tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;

@@ -116,7 +116,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->capture_default_str();
   add(app, "--socket-mode", options.socket_mode, parse_mode, "0600", "MODE",
       "who may connect: the socket file's permissions, octal");
-  app.add_option("--modules", options.modules, "where modules are: files named MODULE-VERSION.js")
+  app.add_option("--modules", options.modules, "where modules are: files named MODULE-VERSION.js (.mjs, .cjs)")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory);
   app.add_option("--module", module_files, "a single module: MODULE@VERSION=FILE; may be repeated")

@@ -163,11 +163,11 @@ bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
 
 void Supervisor::module_files_changed(const std::set<std::string>& files) {
   for (const auto& [name, module] : modules_.all()) {
-    if (files.contains(sources_.file_of(name))) check_content(*module);
+    if (sources_.has_file_among(name, files)) check_content(*module);
   }
   const auto warm = settings_.warm();
   const auto has_come = [&](const auto& entry) {
-    return files.contains(sources_.file_of(entry.first)) && modules_.find(entry.first) == nullptr;
+    return sources_.has_file_among(entry.first, files) && modules_.find(entry.first) == nullptr;
   };
   if (std::any_of(warm.begin(), warm.end(), has_come)) keep_warm();
   carry_out();

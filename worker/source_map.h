@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast::worker {
@@ -25,6 +26,8 @@ std::optional<InlineSourceMap> find_inline_source_map(std::string_view source);
 class SourceMap {
  public:
   explicit SourceMap(std::string base64) : text_(std::move(base64)) {}
+  SourceMap(const SourceMap&) = delete;  // parts of text_ are known by their place
+  SourceMap& operator=(const SourceMap&) = delete;
 
   struct Place {
     std::string source;

@@ -154,11 +154,6 @@ TEST_CASE("exports that are no object are load_failed") {
       load_error("Object.defineProperty(module, 'exports', { get() { throw new Error('mine'); } });").message, "mine"));
 }
 
-TEST_CASE("the syntax of ES modules is load_failed") {
-  CHECK(contains(load_error("export const f = () => 1;").message, "SyntaxError"));
-  CHECK(contains(load_error("import fs from 'fs';").message, "SyntaxError"));
-}
-
 TEST_CASE("source that is not UTF-8 or holds NUL bytes fails or loads, and hurts nobody") {
   CHECK(contains(load_error("\xFF\xFE\x00\x01").message, "SyntaxError"));
   CHECK(contains(load_error(std::string("exports.f = \0;", 14)).message, "SyntaxError"));

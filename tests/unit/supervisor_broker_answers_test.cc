@@ -33,10 +33,10 @@ std::unique_ptr<Broker> start() {
 }
 
 // The text of a file that was opened, or what errno says of the failure.
-std::string outcome(const tl::expected<UniqueFd, int>& opened) {
+std::string outcome(const tl::expected<ModuleFile, int>& opened) {
   if (!opened) return strerrorname_np(opened.error());
   char text[64];
-  const ssize_t count = ::pread(opened->get(), text, sizeof text, 0);
+  const ssize_t count = ::pread(opened->file.get(), text, sizeof text, 0);
   return std::string(text, count < 0 ? 0 : static_cast<std::size_t>(count));
 }
 

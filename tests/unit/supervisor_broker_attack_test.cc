@@ -56,7 +56,7 @@ struct BrokerOfFolder {
 
   std::string read(const std::string& module) const {
     auto file = broker->open_module({module, "v1"});
-    return file ? content_of(*file) : "errno " + std::to_string(file.error());
+    return file ? content_of(file->file) : "errno " + std::to_string(file.error());
   }
 
   TemporaryFolder folder;

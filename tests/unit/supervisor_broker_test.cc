@@ -60,8 +60,24 @@ TEST_CASE("the broker opens the files of modules, and tells why it cannot") {
   const auto broker = start({.open_module = [&](const ModuleName& name) { return sources.open(name); }});
   const auto file = broker->open_module({"sum", "v1"});
   REQUIRE(file.has_value());
-  CHECK(contents(*file) == "the source");
+  CHECK(contents(file->file) == "the source");
   CHECK(broker->open_module({"sum", "v2"}).error() == ENOENT);
+}
+
+TEST_CASE("the broker tells which ending a module's file has, and opens none of several") {
+  const TemporaryFolder folder;
+  folder.write("sum-v1.mjs", "the source");
+  const ModuleSources sources(folder.path());
+  const auto broker = start({.open_module = [&](const ModuleName& name) { return sources.open(name); }});
+  const auto file = broker->open_module({"sum", "v1"});
+  REQUIRE(file.has_value());
+  CHECK(kModuleFileEndings[static_cast<std::size_t>(std::countr_zero(file->endings))] == ".mjs");
+  CHECK(contents(file->file) == "the source");
+  folder.write("sum-v1.js", "another");
+  const auto several = broker->open_module({"sum", "v1"});
+  REQUIRE(several.has_value());
+  CHECK(several->is_one_of_several());
+  CHECK_FALSE(several->file);
 }
 
 TEST_CASE("the broker opens the settings file that is in its place now, and no other") {

@@ -34,6 +34,29 @@ TEST_CASE("a module is the file of the folder that has its name and version") {
   CHECK(source->file_name == "sum-v1.js");
 }
 
+TEST_CASE("a module's file may also end in .mjs or .cjs, which its name keeps") {
+  TemporaryFolder folder;
+  folder.write("sum-v1.mjs", "export const add = 1;");
+  folder.write("old-v1.cjs", "exports.add = 1;");
+  const ModuleSources sources(folder.path());
+  CHECK(sources.read(kSum)->file_name == "sum-v1.mjs");
+  CHECK(sources.read({"old", "v1"})->file_name == "old-v1.cjs");
+  CHECK(sources.has_file_among(kSum, {(folder / "sum-v1.cjs").string()}));
+}
+
+TEST_CASE("a version of which there are two files cannot be loaded, and the error names both") {
+  TemporaryFolder folder;
+  folder.write("sum-v1.js", "");
+  folder.write("sum-v1.cjs", "");
+  const ModuleSources sources(folder.path());
+  CHECK(sources.contains(kSum));
+  CHECK(problem(sources, kSum) ==
+        "load_failed: cannot read module sum@v1: there are sum-v1.js and sum-v1.cjs, and one version has one file: "
+        "remove the others");
+  std::filesystem::remove(folder / "sum-v1.js");
+  CHECK(sources.read(kSum)->file_name == "sum-v1.cjs");
+}
+
 TEST_CASE("a module's text is read as it is, whatever bytes it has") {
   TemporaryFolder folder;
   std::string bytes;

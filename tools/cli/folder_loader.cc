@@ -16,14 +16,26 @@ namespace holdfast::cli {
 
 ipc::LoadOutcome load_from_folder(const std::filesystem::path& folder, const ipc::ModuleName& name,
                                   std::uint64_t max_bytes) {
-  ipc::LoadedSource source{.text = {}, .file_name = fmt::format("{}-{}.js", name.module, name.version)};
+  ipc::LoadedSource source;
   const auto failed = [&](const std::string& why) {
     return ipc::LoadFailure{fmt::format("cannot read {}: {}", source.file_name, why)};
   };
-  // Not blocking, lest a named pipe hold everything up.
-  const UniqueFd file(::open((folder / source.file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file && errno == ENOENT) return ipc::NoSuchModule{};
-  if (!file) return failed(std::strerror(errno));
+  UniqueFd file;
+  for (const char* ending : {".js", ".mjs", ".cjs"}) {
+    std::string file_name = fmt::format("{}-{}{}", name.module, name.version, ending);
+    // Not blocking, lest a named pipe hold everything up.
+    UniqueFd opened(::open((folder / file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const int error = opened ? 0 : errno;
+    if (error == ENOENT) continue;
+    if (file) {
+      return ipc::LoadFailure{fmt::format("there are {} and {}, and one version has one file: remove the other",
+                                          source.file_name, file_name)};
+    }
+    source.file_name = std::move(file_name);
+    if (error != 0) return failed(std::strerror(error));
+    file = std::move(opened);
+  }
+  if (!file) return ipc::NoSuchModule{};
   struct stat status;
   if (!file_status(file, status)) return failed(std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return failed("it is not a regular file");
