@@ -35,6 +35,15 @@ exports.library = async (payload) => {
   function* generate() { yield* sorted; }
   return { words, sorted: [...generate()], size: set.size, sum: bytes.reduce((a, b) => a + b, 0) };
 };
+exports.hashes = async () => {
+  const bytes = new Uint8Array(100);
+  const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
+  const signature = await crypto.subtle.sign('HMAC', key, bytes);
+  await crypto.subtle.verify('HMAC', key, signature, bytes);
+  await crypto.subtle.digest('SHA-256', bytes);
+  crypto.getRandomValues(bytes);
+  return crypto.randomUUID();
+};
 )js";
 
 constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...payload });";
@@ -71,7 +80,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "hashes", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,
