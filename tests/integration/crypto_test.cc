@@ -447,7 +447,7 @@ TEST_CASE("a module that changes everything that it can reach gets no key that i
       const stolen = new Set();
       const steal = function (value) { stolen.add(this); stolen.add(value); };
       key.usages.push('wrapKey'); key.algorithm.name = 'AES-KW'; key.algorithm.length = 1;
-      const { encrypt, digest, exportKey } = subtle;
+      const { encrypt, exportKey } = subtle, iv = pattern(12), data = pattern(5);
       const call = Function.prototype.call.bind(Function.prototype.call);
       for (const prototype of [Array.prototype, Object.prototype, ArrayBuffer.prototype, Uint8Array.prototype, String.prototype, CryptoKey.prototype]) {
         for (const member of ['handle', 'material', 'usages', 'extractable', 'algorithm', 'slice', 'length', 'set', 'get', 'then', 'shownUsages', 0, 1, 2]) {
@@ -458,7 +458,7 @@ TEST_CASE("a module that changes everything that it can reach gets no key that i
       Reflect.apply = Object.create = JSON.stringify = JSON.parse = steal;
       let refused = '';
       try { await call(exportKey, subtle, 'raw', key); } catch (error) { refused = error.name; }
-      const bytes = await call(encrypt, subtle, { name: 'AES-GCM', iv: pattern(12) }, key, pattern(5));
+      const bytes = await call(encrypt, subtle, { name: 'AES-GCM', iv }, key, data);
       // What is the runtime's own inherits from nothing, nor does what it keeps of a key.
       let handed = 0;
       for (const value of stolen) if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null && value !== Object.prototype) handed++;
