@@ -49,7 +49,10 @@ constexpr PolicyRow kPolicy[] = {
      "Without GRND_RANDOM, which may wait"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
-    {"getpid", kAnyArguments, "V8's garbage collector names the process in the trace line that it keeps of each cycle"},
+    {"getpid", kAnyArguments,
+     "V8's garbage collector names the process in the trace line that it keeps of each cycle; libcrypto looks whether "
+     "it "
+     "was forked before it gives random numbers"},
     {"exit_group", kAnyArguments, "the end of the process"},
 
     // Up to here: Profile::strict. From here on, Profile::jit only.

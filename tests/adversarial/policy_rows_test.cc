@@ -28,11 +28,13 @@ exports.usesLargeTexts = () => 'ÄÖÜé'.repeat(50000).normalize('NFKD').toLoca
 exports.segments = () => [...new Intl.Segmenter('th', { granularity: 'word' }).segment('สวัสดีครับ'.repeat(200))].length;
 exports.readsTheTime = () => Date.now() > 1e12;
 exports.formatsTheTime = () => new Intl.DateTimeFormat('en').format().length;
+exports.drawsRandomBytes = () => crypto.getRandomValues(new Uint8Array(16)).length;
 exports.waits = () => new Promise((resolve) => setTimeout(resolve, 5));
 exports.loops = function loops() { for (;;); };
 )js";
-constexpr const char* kFunctions[] = {"collectsGarbage", "isOptimised",  "usesLargeBuffers", "usesLargeTexts",
-                                      "segments",        "readsTheTime", "formatsTheTime",   "waits"};
+constexpr const char* kFunctions[] = {"collectsGarbage", "isOptimised",      "usesLargeBuffers",
+                                      "usesLargeTexts",  "segments",         "readsTheTime",
+                                      "formatsTheTime",  "drawsRandomBytes", "waits"};
 
 // A supervisor whose workers lack one row, or none.
 class Lacking {

@@ -16,6 +16,7 @@
 #include "tests/soak/load.h"
 #include "tests/soak/process_acts.h"
 #include "tests/soak/quiet.h"
+#include "tests/soak/stall_watch.h"
 #include "tests/soak/vandals.h"
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
@@ -89,6 +90,7 @@ class Chaos {
     };
     run_.report.note(is_calm ? "a calm round" : "a round");
     load.resume();
+    std::thread stalls = in_thread("the watch for stalls", stall_watch_);
     std::thread vandals = in_thread("a client that misbehaves", vandals_);
     std::optional<std::thread> acts;
     if (!is_calm) acts.emplace(in_thread("an act", acts_));
@@ -97,6 +99,7 @@ class Chaos {
     if (acts) acts->join();
     vandals.join();
     load.pause();
+    stalls.join();
   }
 
   void note_state(const Measured& measured, std::size_t round, Clock::duration since, const Baseline& baseline) {
@@ -156,6 +159,7 @@ class Chaos {
     add("longest wait, ms", in_millis(ledger_.worst_wait()));
     add("most workers for one call", ledger_.most_attempts());
     add("connections lost", load.reconnected());
+    add("stalls of the machine", stall_watch_.stalls());
     add("holdfastd's memory by rounds, bytes", supervisor_bytes_);
     add("broker's memory by rounds, bytes", broker_bytes_);
     add("latency by rounds, of before", latency_ratios_);
@@ -171,6 +175,7 @@ class Chaos {
   std::optional<test::Daemon> daemon_;
   std::atomic<unsigned> disturbances_ = kNothing;
   Ledger ledger_;
+  StallWatch stall_watch_{disturbances_};
   ProcessActs acts_;
   Vandals vandals_;
   std::vector<std::uint64_t> supervisor_bytes_;

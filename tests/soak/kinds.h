@@ -22,6 +22,7 @@ enum Disturbance : unsigned {
   kNothing = 0,
   kProcessesDied = 1,    // killed or stopped
   kResourcesRanOut = 2,  // descriptors, processes or memory that holdfastd's own processes need
+  kMachineStalled = 4,   // by what else runs on it
 };
 
 struct Kind {

@@ -145,16 +145,19 @@ function bytesOf(jwk, member) {
   return bytes;
 }
 
-// `members`: pairs of name and value, of which bytes are written as text. Its prototype is for the caller to set.
+// `members`: pairs of name and value, of which bytes are written as text. In the order of a dictionary (Web IDL, 3.2.17);
+// its prototype is for the caller to set.
 function makeJwk(key, members) {
-  const jwk = { __proto__: null };
+  const given = { __proto__: null, key_ops: [], ext: key.extractable };
   for (let i = 0; i < members.length; i++) {
     const { 0: name, 1: value } = members[i];
-    jwk[name] = isBytes(value) ? toBase64Url(value) : value;
+    given[name] = isBytes(value) ? toBase64Url(value) : value;
   }
-  jwk.key_ops = [];
-  eachUsage(key.usages, (name) => { appendTo(jwk.key_ops, name); });
-  jwk.ext = key.extractable;
+  eachUsage(key.usages, (name) => { appendTo(given.key_ops, name); });
+  const jwk = { __proto__: null };
+  for (let i = 0; i < jwkMembers.length; i++) {
+    if (given[jwkMembers[i]] !== undefined) jwk[jwkMembers[i]] = given[jwkMembers[i]];
+  }
   return jwk;
 }
 
