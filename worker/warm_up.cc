@@ -9,8 +9,8 @@ namespace holdfast::worker {
 namespace {
 
 // Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays. Must not touch Math.random: its state is made at first
-// use, and all children would share it.
+// first use), regular expressions, collections, typed arrays, text as bytes, copies. Must not touch Math.random: its
+// state is made at first use, and all children would share it.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -34,6 +34,13 @@ exports.library = async (payload) => {
   for (const [key, value] of map) set.add(key + value);
   function* generate() { yield* sorted; }
   return { words, sorted: [...generate()], size: set.size, sum: bytes.reduce((a, b) => a + b, 0) };
+};
+exports.platform = async (payload) => {
+  const encoder = new TextEncoder(), decoder = new TextDecoder(), bytes = encoder.encode('ascii');
+  encoder.encodeInto('caf\xe9', bytes);
+  const text = decoder.decode(bytes) + decoder.decode(encoder.encode('\u20ac'), { stream: true }) + decoder.decode();
+  try { structuredClone(() => {}); } catch { /* as meant */ }
+  return structuredClone({ text: atob(btoa(text.slice(0, 4))), payload, list: [1, new Map([[1, new Set([bytes])]]), new Date(0)] });
 };
 )js";
 
@@ -71,7 +78,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "platform", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,
