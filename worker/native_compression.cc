@@ -59,7 +59,10 @@ class ByteStream {
     zlib_.zalloc = allocate;
     zlib_.zfree = release;
   }
-  ~ByteStream() { close(); }
+  ~ByteStream() {
+    object_.Reset();
+    close();
+  }
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
@@ -79,14 +82,10 @@ class ByteStream {
   void live_with(v8::Local<v8::Object> object) {
     object->SetAlignedPointerInInternalField(0, this);
     object_.Reset(isolate_, object);
-    // After the collection, for V8 must not be called in the middle of it.
+    // At once, in the middle of the collection: what waits for the memory asked for it, and a callback for afterwards
+    // would come too late. Nothing here makes V8 do anything.
     object_.SetWeak(
-        this,
-        [](const v8::WeakCallbackInfo<ByteStream>& info) {
-          info.GetParameter()->object_.Reset();
-          info.SetSecondPassCallback(
-              [](const v8::WeakCallbackInfo<ByteStream>& second) { delete second.GetParameter(); });
-        },
+        this, [](const v8::WeakCallbackInfo<ByteStream>& info) { delete info.GetParameter(); },
         v8::WeakCallbackType::kParameter);
   }
 

@@ -9,8 +9,8 @@ namespace holdfast::worker {
 namespace {
 
 // Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays, the console. Must not touch Math.random: its state is
-// made at first use, and all children would share it.
+// first use), regular expressions, collections, typed arrays, the console, text as bytes, copies. Must not touch
+// Math.random: its state is made at first use, and all children would share it.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -66,6 +66,13 @@ exports.hashes = async () => {
   crypto.getRandomValues(bytes);
   return crypto.randomUUID();
 };
+exports.platform = async (payload) => {
+  const encoder = new TextEncoder(), decoder = new TextDecoder(), bytes = encoder.encode('ascii');
+  encoder.encodeInto('caf\xe9', bytes);
+  const text = decoder.decode(bytes) + decoder.decode(encoder.encode('\u20ac'), { stream: true }) + decoder.decode();
+  try { structuredClone(() => {}); } catch { /* as meant */ }
+  return structuredClone({ text: atob(btoa(text.slice(0, 4))), payload, list: [1, new Map([[1, new Set([bytes])]]), new Date(0)] });
+};
 )js";
 
 constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...payload });";
@@ -102,7 +109,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "hashes", "web", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "hashes", "platform", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,

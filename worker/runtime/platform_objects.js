@@ -17,10 +17,12 @@ const known = new Set([
 function forbidAllOf(holder) {
   for (const name of getOwnPropertyNames(holder)) {
     const { value } = Object.getOwnPropertyDescriptor(holder, name);
-    if (typeof value === 'function' && typeof value.prototype === 'object' && !known.has(name)) forbid(value.prototype);
+    if (typeof value === 'function' && typeof value.prototype === 'object' && !known.has(name)) {
+      forbid(value.prototype, name);
+    }
   }
 }
 forbidAllOf(globalThis);
 forbidAllOf(Intl);
 if (typeof WebAssembly === 'object') forbidAllOf(WebAssembly);
-for (const made of [[].values(), ''[Symbol.iterator](), 'a'.matchAll(/a/g)]) forbid(getPrototypeOf(made));
+for (const made of [[].values(), ''[Symbol.iterator](), 'a'.matchAll(/a/g)]) forbid(getPrototypeOf(made), 'Iterator');

@@ -63,15 +63,19 @@ const ORDINARY = 0, ARRAY = 1, DATE = 3, REGULAR_EXPRESSION = 4, BOOLEAN_OBJECT 
 
 // --- classes -------------------------------------------------------------------------------------------------------
 
-// By the prototype of a class: undefined if objects of it cannot be cloned, else how they are, as register() was told.
+// By the prototype of a class. There is no `copy` if objects of it cannot be cloned.
 const classes = new Map();
 
 runtime.cloneable = {
   // `has` tells whether a value really is such an object; `copy(value, clone)` makes another one, where clone(part)
   // gives the copy of any value in it. Neither may call what a module can replace.
-  register(prototype, has, copy) { classes.set(prototype, { __proto__: null, has, copy }); },
-  // Before any module exists: no object of these classes can be cloned, unless it is registered.
-  forbid(prototype) { if (!classes.has(prototype)) classes.set(prototype, undefined); },
+  register(Interface, has, copy) {
+    classes.set(Interface.prototype, { __proto__: null, name: Interface.name, has, copy });
+  },
+  // Before any module exists: no object with this prototype can be cloned, unless its class is registered.
+  forbid(prototype, name) {
+    if (!classes.has(prototype)) classes.set(prototype, { __proto__: null, name, has: undefined, copy: undefined });
+  },
 };
 
 const copyStack = (from, to) => {
@@ -85,7 +89,7 @@ const copyStack = (from, to) => {
 
 const exceptionMessage = getter(DOMException.prototype, 'message');
 const exceptionName = getter(DOMException.prototype, 'name');
-runtime.cloneable.register(DOMException.prototype, isDOMException, (exception) => {
+runtime.cloneable.register(DOMException, isDOMException, (exception) => {
   const copy = new DOMException(apply(exceptionMessage, exception, []), apply(exceptionName, exception, []));
   copyStack(exception, copy);
   return copy;
@@ -96,14 +100,7 @@ function refuse(what) {
   throw new DOMException(`structuredClone: ${what} could not be cloned`, 'DataCloneError');
 }
 
-function describe(value) {
-  if (typeof value === 'function') return 'a function';
-  try {
-    const { name } = value.constructor;
-    if (typeof name === 'string' && name !== '' && name.length < 100) return `an object of class ${name}`;
-  } catch { /* a Proxy, or a getter of the module's */ }
-  return 'an object of this kind';
-}
+const describe = (value) => typeof value === 'function' ? 'a function' : 'an object of this kind';
 
 // The Standard's CreateDataProperty, on an object or array that has no such property yet.
 function put(holder, prototype, key, value) {
@@ -153,9 +150,9 @@ class Copier {
     const prototype = getPrototypeOf(value);
     if (prototype !== ObjectPrototype && prototype !== null) {
       for (let at = prototype; at !== null && at !== ObjectPrototype && kindOf(at) === ORDINARY; at = getPrototypeOf(at)) {
-        if (!apply(mapHas, classes, [at])) continue;
         const entry = apply(mapGet, classes, [at]);
-        if (entry === undefined || !entry.has(value)) refuse(describe(value));
+        if (entry === undefined) continue;
+        if (entry.copy === undefined || !entry.has(value)) refuse(`an object of class ${entry.name}`);
         return this.remember(value, entry.copy(value, (part) => this.copy(part)));
       }
     }
