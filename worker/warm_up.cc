@@ -9,8 +9,8 @@ namespace holdfast::worker {
 namespace {
 
 // Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays. Must not touch Math.random: its state is made at first
-// use, and all children would share it.
+// first use), regular expressions, collections, typed arrays, the console. Must not touch Math.random: its state is
+// made at first use, and all children would share it.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -20,6 +20,10 @@ exports.plain = () => 1;
 exports.patient = (payload, { signal }) => new Promise((resolve, reject) => {
   signal.addEventListener('abort', () => reject(signal.reason), { once: true });
 });
+exports.log = () => {
+  console.log('text', 1);
+  console.log('%s', 'formatted', { a: [1, 'two'], map: new Map([[1, new Set()]]) }, new Error('shown'));
+};
 exports.cyclic = () => { const a = {}; a.a = a; return a; };
 exports.library = async (payload) => {
   const text = `${new Date(0).toISOString()} ${new Date(0).toString()} ${(1234.5).toLocaleString('en-US')}`;
@@ -35,14 +39,23 @@ exports.library = async (payload) => {
   function* generate() { yield* sorted; }
   return { words, sorted: [...generate()], size: set.size, sum: bytes.reduce((a, b) => a + b, 0) };
 };
-exports.hashes = async () => {
-  const bytes = new Uint8Array(100);
-  const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
-  const signature = await crypto.subtle.sign('HMAC', key, bytes);
-  await crypto.subtle.verify('HMAC', key, signature, bytes);
-  await crypto.subtle.digest('SHA-256', bytes);
-  crypto.getRandomValues(bytes);
-  return crypto.randomUUID();
+exports.web = async () => {
+  const url = new URL('../b?c=d#e', 'https://example.org:8080/a/');
+  url.searchParams.append('f', 'g h');
+  const { host, pathname, search, href } = url;
+  const headers = new Headers({ 'Content-Type': 'application/json', Accept: '*/*' });
+  const request = new Request(href, { method: 'POST', headers, body: '{"a":1}' });
+  const { a } = await request.json();
+  const response = new Response(new Blob([`${host}${pathname}${search}`, new Uint8Array(2)]), { status: 201 });
+  const copy = response.clone();
+  const bytes = await response.arrayBuffer(), text = await copy.text();
+  const stream = new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode(text)); c.close(); } });
+  const whole = [];
+  for await (const chunk of stream.pipeThrough(new TransformStream())) whole.push(new TextDecoder().decode(chunk));
+  const form = new FormData();
+  form.append('a', new File([bytes], 'a.txt', { lastModified: 0 }));
+  const answer = Response.json({ a, whole, form: [...form].length, time: performance.now() });
+  return { headers: [...answer.headers], status: answer.status, text: await answer.text() };
 };
 )js";
 
@@ -80,7 +93,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "cyclic", "library", "hashes", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,
