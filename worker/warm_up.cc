@@ -57,15 +57,6 @@ exports.web = async () => {
   const answer = Response.json({ a, whole, form: [...form].length, time: performance.now() });
   return { headers: [...answer.headers], status: answer.status, text: await answer.text() };
 };
-exports.hashes = async () => {
-  const bytes = new Uint8Array(100);
-  const key = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
-  const signature = await crypto.subtle.sign('HMAC', key, bytes);
-  await crypto.subtle.verify('HMAC', key, signature, bytes);
-  await crypto.subtle.digest('SHA-256', bytes);
-  crypto.getRandomValues(bytes);
-  return crypto.randomUUID();
-};
 exports.platform = async (payload) => {
   const encoder = new TextEncoder(), decoder = new TextDecoder(), bytes = encoder.encode('ascii');
   encoder.encodeInto('caf\xe9', bytes);
@@ -109,7 +100,7 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "hashes", "platform", "web", "missing"}) {
+      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,

@@ -2,8 +2,8 @@
 // own making in their encodings, and what it signed, encrypted and agreed on with them. Bytes are base64url.
 // Newlines within are for readers only: to be removed before parsing.
 //
-// What is signed and encrypted is the 50 bytes (7 i + 1) mod 256; RSA-PSS has salts of 20 bytes, ECDSA SHA-384, RSA-OAEP
-// the first four of these bytes for its label; `secret` is what the key and `otherPublic` agree on.
+// What is signed and encrypted is the 50 bytes (7 i + 1) mod 256; RSA-PSS has salts of 20 bytes, ECDSA SHA-384,
+// RSA-OAEP the first four of these bytes for its label; `secret` is what the key and `otherPublic` agree on.
 #pragma once
 
 namespace holdfast::test {

@@ -6,6 +6,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>
+#include <openssl/rand.h>
 
 namespace holdfast::worker::crypto {
 namespace {
@@ -40,6 +41,21 @@ T* needed(T* pointer, const char* name) {
   return pointer;
 }
 
+// What modules commonly use, so that what libcrypto makes at its first use is made, and shared by all workers. Its
+// generators take a seed of their own in each of them all the same.
+void rehearse() {
+  std::array<std::uint8_t, kMaxDigestBytes> result{};
+  std::size_t size = 0;
+  const bool done =
+      EVP_Digest(result.data(), result.size(), result.data(), nullptr, digest_of(Digest::sha256), nullptr) == 1 &&
+      EVP_MAC_init(hmac_with(Digest::sha256), result.data(), result.size(), nullptr) == 1 &&
+      EVP_MAC_update(hmac_with(Digest::sha256), result.data(), result.size()) == 1 &&
+      EVP_MAC_final(hmac_with(Digest::sha256), result.data(), &size, result.size()) == 1 &&
+      RAND_bytes_ex(nullptr, result.data(), result.size(), 0) == 1 &&
+      RAND_priv_bytes_ex(nullptr, result.data(), result.size(), 0) == 1;
+  needed(done ? &library : nullptr, "random numbers");
+}
+
 }  // namespace
 
 void set_up_library() {
@@ -62,6 +78,7 @@ void set_up_library() {
   }
   library.hkdf = needed(EVP_KDF_fetch(nullptr, "HKDF", nullptr), "HKDF");
   library.pbkdf2 = needed(EVP_KDF_fetch(nullptr, "PBKDF2", nullptr), "PBKDF2");
+  rehearse();
 }
 
 Digest digest_at(const Arguments& arguments, int index) {
