@@ -17,6 +17,8 @@ bool all_blocks(std::span<const std::uint8_t> bytes, Fold is_good) {
   return is_good(bytes);
 }
 
+constexpr std::uint64_t kHighBits = 0x8080808080808080;
+
 constexpr bool is_lead_surrogate(char16_t unit) { return (unit & 0xFC00) == 0xD800; }
 constexpr bool is_trail_surrogate(char16_t unit) { return (unit & 0xFC00) == 0xDC00; }
 
@@ -26,7 +28,7 @@ std::size_t ascii_prefix(std::span<const std::uint8_t> bytes) {
   for (; bytes.size() - at >= 8; at += 8) {
     std::uint64_t word;
     std::memcpy(&word, bytes.data() + at, sizeof word);
-    if ((word & 0x8080808080808080) != 0) break;
+    if ((word & kHighBits) != 0) break;
   }
   while (at < bytes.size() && bytes[at] < 0x80) ++at;
   return at;
@@ -93,6 +95,49 @@ bool is_valid_utf8(std::span<const std::uint8_t> bytes) {
     at += sequence.length;
   }
   return true;
+}
+
+DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_errors, char16_t* into) {
+  const std::uint8_t *at = bytes.data(), *const end = at + bytes.size();
+  char16_t* out = into;
+  bool is_valid = true;
+  const auto is_continuation = [](std::uint8_t byte) { return (byte & 0xC0) == 0x80; };
+  while (at < end) {
+    if (*at < 0x80) {
+      for (std::uint64_t word; end - at >= 8; at += 8, out += 8) {
+        std::memcpy(&word, at, sizeof word);
+        if ((word & kHighBits) != 0) break;
+        for (int i = 0; i < 8; ++i) out[i] = at[i];
+      }
+      while (at < end && *at < 0x80) *out++ = *at++;
+      continue;
+    }
+    // What is common is told here, the rest by first_utf8_sequence().
+    if (*at >= 0xC2 && *at <= 0xDF && end - at >= 2 && is_continuation(at[1])) {
+      *out++ = static_cast<char16_t>((at[0] & 0x1F) << 6 | (at[1] & 0x3F));
+      at += 2;
+      continue;
+    }
+    if (*at >= 0xE1 && *at <= 0xEF && *at != 0xED && end - at >= 3 && is_continuation(at[1]) &&
+        is_continuation(at[2])) {
+      *out++ = static_cast<char16_t>((at[0] & 0x0F) << 12 | (at[1] & 0x3F) << 6 | (at[2] & 0x3F));
+      at += 3;
+      continue;
+    }
+    const Utf8Sequence sequence = first_utf8_sequence({at, end});
+    at += sequence.length;
+    if (sequence.kind != Utf8Sequence::Kind::complete) {
+      is_valid = false;
+      if (stops_at_errors) break;
+      *out++ = kReplacementCharacter;
+    } else if (sequence.code_point >= 0x10000) {
+      *out++ = static_cast<char16_t>(0xD7C0 + (sequence.code_point >> 10));
+      *out++ = static_cast<char16_t>(0xDC00 | (sequence.code_point & 0x3FF));
+    } else {
+      *out++ = static_cast<char16_t>(sequence.code_point);
+    }
+  }
+  return {static_cast<std::size_t>(out - into), is_valid};
 }
 
 std::size_t utf8_length(std::span<const char16_t> units) {

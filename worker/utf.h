@@ -27,6 +27,15 @@ Utf8Sequence first_utf8_sequence(std::span<const std::uint8_t> bytes);
 // How many bytes at the end begin a sequence that further bytes may complete.
 std::size_t incomplete_utf8_tail(std::span<const std::uint8_t> bytes);
 
+struct DecodedUtf8 {
+  std::size_t units;
+  bool is_valid;
+};
+
+// Writes at most as many code units as there are bytes. Where `stops_at_errors`, what comes after the first is not
+// read.
+DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_errors, char16_t* into);
+
 bool is_valid_utf8(std::span<const std::uint8_t> bytes);
 
 // How many bytes the code units have in UTF-8. A lone surrogate is the replacement character.

@@ -179,14 +179,20 @@ TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, w
 TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
   evaluates(R"js(
       const texts = ['ascii ', 'caf\xe9 ', '\u6f22\u5b57', '\ud83d\ude00x'].map((part) => part.repeat(300000));
+      // Too large to be decoded by the same code.
+      const huge = '\u6f22\u5b57'.repeat(1000000), wrong = new TextEncoder().encode(huge);
+      wrong[4500000] = 0xff;
+      const repaired = new TextDecoder().decode(wrong);
       const both = texts.map((text) => new TextDecoder('utf-8', { fatal: true }).decode(new TextEncoder().encode(text)) === text);
       const decoder = new TextDecoder();
       const bytes = new TextEncoder().encode(texts[3]);
       let text = '';
       for (let at = 0; at < bytes.length; at += 9973) text += decoder.decode(bytes.subarray(at, at + 9973), { stream: true });
-      return [both, text + decoder.decode() === texts[3], atob(btoa(texts[1])) === texts[1]];
+      return [both, text + decoder.decode() === texts[3], atob(btoa(texts[1])) === texts[1],
+              new TextDecoder('utf-8', { fatal: true }).decode(new TextEncoder().encode(huge)) === huge, thrown(() => new TextDecoder('utf-8', { fatal: true }).decode(wrong)),
+              points(repaired.slice(1499999, 1500004)), repaired.length];
   )js",
-            "[[true,true,true,true],true,true]");
+            R"([[true,true,true,true],true,true,true,"TypeError","5b57 fffd fffd fffd 5b57",2000002])");
 }
 
 // --- as Web IDL has them -------------------------------------------------------------------------------------------
