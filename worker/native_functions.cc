@@ -83,6 +83,20 @@ void preview_entries(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, preview, 2));
 }
 
+// The names of all properties of an array or a typed array that are no index; undefined for anything else.
+void non_index_names(const Arguments& arguments) {
+  if (!arguments[0]->IsArray() && !arguments[0]->IsTypedArray()) return;
+  v8::Local<v8::Context> context = arguments.GetIsolate()->GetCurrentContext();
+  v8::Local<v8::Array> names;
+  if (arguments[0]
+          .As<v8::Object>()
+          ->GetPropertyNames(context, v8::KeyCollectionMode::kOwnOnly, v8::PropertyFilter::SKIP_SYMBOLS,
+                             v8::IndexFilter::kSkipIndices, v8::KeyConversionMode::kConvertToString)
+          .ToLocal(&names)) {
+    arguments.GetReturnValue().Set(names);
+  }
+}
+
 }  // namespace
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
@@ -102,6 +116,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("currentCall", current_call);
   install("promiseDetails", promise_details);
   install("previewEntries", preview_entries);
+  install("nonIndexNames", non_index_names);
 }
 
 }  // namespace holdfast::worker
