@@ -140,6 +140,20 @@ void source_text(const Arguments& arguments) {
   arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->source_text(arguments[0]));
 }
 
+// The names of all properties of an array or a typed array that are no index; undefined for anything else.
+void non_index_names(const Arguments& arguments) {
+  if (!arguments[0]->IsArray() && !arguments[0]->IsTypedArray()) return;
+  v8::Local<v8::Context> context = arguments.GetIsolate()->GetCurrentContext();
+  v8::Local<v8::Array> names;
+  if (arguments[0]
+          .As<v8::Object>()
+          ->GetPropertyNames(context, v8::KeyCollectionMode::kOwnOnly, v8::PropertyFilter::SKIP_SYMBOLS,
+                             v8::IndexFilter::kSkipIndices, v8::KeyConversionMode::kConvertToString)
+          .ToLocal(&names)) {
+    arguments.GetReturnValue().Set(names);
+  }
+}
+
 }  // namespace
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
@@ -173,6 +187,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("originalName", original_name);
   install("originalLine", original_line);
   install("sourceText", source_text);
+  install("nonIndexNames", non_index_names);
 }
 
 }  // namespace holdfast::worker

@@ -22,7 +22,10 @@ exports.patient = (payload, { signal }) => new Promise((resolve, reject) => {
 });
 exports.log = () => {
   console.log('text', 1);
-  console.log('%s', 'formatted', { a: [1, 'two'], map: new Map([[1, new Set()]]) }, new Error('shown'));
+  // As often as it takes V8 to allocate the feedback of all that formatting runs through.
+  for (let i = 0; i < 20; i++) {
+    console.log('%s', 'formatted', { a: [i, 'two'], map: new Map([[1, new Set()]]) }, new Error('shown'));
+  }
 };
 exports.cyclic = () => { const a = {}; a.a = a; return a; };
 exports.library = async (payload) => {

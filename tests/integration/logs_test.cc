@@ -1,5 +1,6 @@
 // What modules log, as it reaches operators and callers.
 #include <chrono>
+#include <filesystem>
 #include <signal.h>
 #include <string>
 #include <vector>
@@ -161,6 +162,8 @@ TEST_CASE("users that the operator did not name read no logs, neither of modules
     std::vector<std::string> flags = {"--socket-mode", "0666"};
     if (allowed) flags.insert(flags.end(), {"--allow-logs", "nobody"});
     Daemon daemon({.modules = {kTalker}, .flags = flags});
+    std::filesystem::permissions(daemon.folder()->path(), std::filesystem::perms::others_exec,
+                                 std::filesystem::perm_options::add);
     const auto as_stranger = [&](std::vector<std::string> words) {
       words.insert(words.begin(), command_program());
       words.insert(words.end(), {"--socket", daemon.socket_path()});

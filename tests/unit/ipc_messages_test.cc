@@ -199,6 +199,7 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
                                                                       std::chrono::nanoseconds(kMax64 / 2),
                                                                       true,
                                                                       kMax64 - 2,
+                                                                      true,
                                                                       {{text, text}, {"", text}}}));
     check_round_trip<WorkerRequestProtocol>(
         WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional,

@@ -3,7 +3,7 @@
 // Whatever a module logs, its console does not throw: a value that cannot be formatted is named as such. The exceptions
 // are those that the standard asks for: a label that cannot be made a string, and what is not an array in the place of
 // console.table's properties.
-import { format, inspect } from 'node-inspect-extracted';
+import { format, inspect } from './inspect.js';
 import { renderTable } from './console_table.js';
 
 const { log, currentCall, promiseDetails, previewEntries } = host;

@@ -1,7 +1,6 @@
 // console.table's text, in the form that Node gives it.
-import util from 'node-inspect-extracted';
+import { getStringWidth, inspect } from './inspect.js';
 
-const { getStringWidth, inspect } = util;
 const { isArray } = Array;
 const { keys } = Object;
 const { apply } = Reflect;
