@@ -1,6 +1,5 @@
 // The module host's answers: what functions return and throw, as messages.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -164,7 +163,11 @@ std::string ModuleHost::exported_names() {
     append_names(*by_default, names, more);
   }
   if (names.empty()) return "nothing";
-  std::string list = fmt::format("{}", fmt::join(names, ", "));
+  std::string list;
+  for (const std::string& name : names) {
+    if (!list.empty()) list += ", ";
+    list += name;
+  }
   if (more > 0) list += fmt::format(" and {} more", more);
   return list;
 }

@@ -68,11 +68,10 @@ TEST_CASE("a stack shows the original files, lines, columns and names") {
 TEST_CASE("a module sees its own stacks as the author wrote it, and Error.prepareStackTrace is asked first") {
   Daemon daemon({.modules = {{"app", kBundle}}});
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"app", "stack"})) == R"("Error: x\n    at stack (src/app.ts:10:28)")
-  ");
-      Daemon own(
-          {.modules = {{"app", "Error.prepareStackTrace = (error, sites) => `${error.message} ${sites.length > 0}`;" +
-                                   std::string(kBundle)}}});
+  CHECK(outcome(call(client, {"app", "stack"})) == R"js("Error: x\n    at stack (src/app.ts:10:28)")js");
+  Daemon own(
+      {.modules = {{"app", "Error.prepareStackTrace = (error, sites) => `${error.message} ${sites.length > 0}`;" +
+                               std::string(kBundle)}}});
   ipc::Client other = own.connect();
   CHECK(outcome(call(other, {"app", "stack"})) == "\"x true\"");
 }
