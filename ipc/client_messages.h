@@ -208,11 +208,11 @@ struct SourceWanted {
 struct LogRecord {
   std::chrono::nanoseconds time{0};  // since 1970, UTC
   LogLevel level = LogLevel::info;
-  std::string module;
-  std::string version;
-  std::string request_id;     // empty: logged in no call
-  std::string text;           // valid UTF-8, otherwise as the module wrote it
-  std::uint64_t dropped = 0;  // more than 0: a note that so many lines are missing here
+  std::string module = {};
+  std::string version = {};
+  std::string request_id = {};  // empty: logged in no call
+  std::string text = {};        // valid UTF-8, otherwise as the module wrote it
+  std::uint64_t dropped = 0;    // more than 0: a note that so many lines are missing here
 
   bool operator==(const LogRecord&) const = default;
 };
