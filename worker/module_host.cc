@@ -267,8 +267,8 @@ std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
 }
 
 bool ModuleHost::run_due_timer(steady_clock::time_point now) {
-  const auto copy = [this](const TimerAction& action) {
-    return TimerAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
+  const auto copy = [this](const LaterAction& action) {
+    return LaterAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
   };
   const auto align = [this](steady_clock::time_point due) { return engine_.clock().step_after(due); };
   auto action = timers_.take_due(now, copy, align);
@@ -282,6 +282,26 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   }
   run_microtasks();
   return true;
+}
+
+void ModuleHost::enqueue_microtask(v8::Local<v8::Function> callback) {
+  microtasks_.push_back({v8::Global<v8::Function>(isolate_, callback), current_call()});
+  isolate_->EnqueueMicrotask(&ModuleHost::run_microtask, isolate_);
+}
+
+void ModuleHost::run_microtask(void* isolate) {
+  ModuleHost* const current = Engine::host_of(static_cast<v8::Isolate*>(isolate));
+  if (current == nullptr || current->microtasks_.empty()) return;  // of a module that is gone
+  ModuleHost& host = *current;
+  v8::HandleScope scope(host.isolate_);
+  const LaterAction action = std::move(host.microtasks_.front());
+  host.microtasks_.pop_front();
+  host.set_current_call(action.call);
+  v8::TryCatch failure(host.isolate_);
+  v8::Local<v8::Context> context = host.engine_.context();
+  if (action.callback.Get(host.isolate_)->Call(context, v8::Undefined(host.isolate_), 0, nullptr).IsEmpty()) {
+    host.report_uncaught("a microtask", failure.Exception());
+  }
 }
 
 void ModuleHost::run_pending_tasks() {
@@ -301,7 +321,7 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
   const auto now = steady_clock::now();
   return timers_.set(delay == 0 ? now : engine_.clock().step_after(now + duration),
                      repeat ? std::optional<steady_clock::duration>(duration) : std::nullopt,
-                     TimerAction{v8::Global<v8::Function>(isolate_, callback), current_call()});
+                     LaterAction{v8::Global<v8::Function>(isolate_, callback), current_call()});
 }
 
 void ModuleHost::log(ipc::LogLevel level, std::string_view text) {

@@ -85,6 +85,7 @@ class ModuleHost {
   void log(ipc::LogLevel level, std::string_view text);
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
+  void enqueue_microtask(v8::Local<v8::Function> callback);
   // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
   std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
   // What Date.now() will say at this time of CLOCK_MONOTONIC; infinity for itself.
@@ -116,7 +117,8 @@ class ModuleHost {
     v8::Global<v8::Function> stop;
     v8::Global<v8::Function> resume;
   };
-  struct TimerAction {
+  // What is called later, and for which call.
+  struct LaterAction {
     v8::Global<v8::Function> callback;
     std::uint64_t call;
   };
@@ -132,6 +134,7 @@ class ModuleHost {
   static v8::MaybeLocal<v8::Value> prepare_stack_trace(v8::Local<v8::Context> context, v8::Local<v8::Value> error,
                                                        v8::Local<v8::Array> sites);
   static void on_promise_reject(v8::PromiseRejectMessage message);
+  static void run_microtask(void* isolate);
   static void on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value> thrown);
 
   v8::Local<v8::String> take_source_map(const ipc::LoadRequest& request);
@@ -216,7 +219,9 @@ class ModuleHost {
   std::deque<std::pair<TimePoint, std::uint64_t>> graces_;
   // Calls that were cancelled before anybody took their signal: the last ones.
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
-  Timers<TimerAction> timers_;
+  Timers<LaterAction> timers_;
+  // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
+  std::deque<LaterAction> microtasks_;
   std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
   // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
   std::vector<v8::Global<v8::Promise>> reported_;

@@ -68,7 +68,7 @@ void clear_timer(const Arguments& arguments) {
 }
 
 void enqueue_microtask(const Arguments& arguments) {
-  arguments.GetIsolate()->EnqueueMicrotask(arguments[0].As<v8::Function>());
+  Engine::host_of(arguments.GetIsolate())->enqueue_microtask(arguments[0].As<v8::Function>());
 }
 
 void take_signal(const Arguments& arguments) {

@@ -165,9 +165,9 @@ TEST_CASE("what a namespace or a default export does when it is looked at ends i
         "export default new Proxy({}, { getOwnPropertyDescriptor() { throw new Error('mine'); } });",
         "export default { get f() { throw new Error('mine'); } };", "export default Object.create({ f() {} });",
         "await 0; export { f }; Object.prototype.f = 1; let f = new Proxy(class {}, {});",
-        "export default new Proxy(function () {}, {}); export { default as f };",
+        "const d = new Proxy(function () {}, {}); export { d as default, d as f };",
         "export const then = (resolve) => resolve({ f: () => 1 });"}) {
-    CAPTURE(code);
+    CAPTURE(std::string(code));
     Daemon daemon({.modules = {{"odd", code}, {"fine", "export const f = () => 1;"}}});
     ipc::Client client = daemon.connect();
     for (const char* function : {"f", "default", "then", "constructor"}) {
