@@ -169,6 +169,8 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     } else if (ended.state == EndedCall::State::not_started) {
       // Its time ran out before it was begun.
       finish(ended.call, overdue_in_queue(0, std::nullopt));
+    } else if (calls_.at(ended.call).deadline <= now) {
+      finish(ended.call, overdue_while_waiting());
     } else {
       finish(ended.call, bystander_error(shown, limits, guilty_function));
     }

@@ -39,9 +39,10 @@ Logged logged_by(const std::string& body) {
     ipc::Client client = daemon.connect();
     Logged& logged = all.emplace_back();
     const CallTo to{"talker", "f"};
-    const ipc::Answer answer = client.call(to.request(), [&](const ipc::LogRecord& line) {
-      logged.lines.push_back({line.level, std::regex_replace(line.text, kDuration, "0ms")});
-    });
+    const ipc::Answer answer =
+        client.call(to.request(), {.on_log = [&](const ipc::LogRecord& line) {
+                      logged.lines.push_back({line.level, std::regex_replace(line.text, kDuration, "0ms")});
+                    }});
     logged.outcome = outcome(answer);
     daemon.stop();
   }
@@ -180,7 +181,7 @@ TEST_CASE("a group that a call leaves open does not indent the lines of others")
   CHECK(code_of(call(client, {"talker", "open"})) == "exception");
   std::string text;
   const CallTo to{"talker", "next"};
-  client.call(to.request(), [&](const ipc::LogRecord& line) { text = line.text; });
+  client.call(to.request(), {.on_log = [&](const ipc::LogRecord& line) { text = line.text; }});
   CHECK(text == "next");
 }
 

@@ -80,17 +80,16 @@ TEST_CASE("a caller that asks for them gets the lines of its call in order, befo
   Texts mine, others;
   const CallTo steps{"talker", "steps"}, say{"talker", "say", R"("other")"};
   bool answered = false;
-  client.start(
-      say.request(), [](const ipc::Answer&) {}, [&](const ipc::LogRecord& line) { others.push_back(line.text); });
-  client.start(
-      steps.request(), [&](const ipc::Answer&) { answered = true; },
-      [&](const ipc::LogRecord& line) {
-        CHECK_FALSE(answered);
-        CHECK(line.module == "talker");
-        CHECK(line.version == "v1");
-        CHECK_FALSE(line.request_id.empty());
-        mine.push_back(line.text);
-      });
+  client.start(say.request(), [](const ipc::Answer&) {},
+               {.on_log = [&](const ipc::LogRecord& line) { others.push_back(line.text); }});
+  client.start(steps.request(), [&](const ipc::Answer&) { answered = true; },
+               {.on_log = [&](const ipc::LogRecord& line) {
+                 CHECK_FALSE(answered);
+                 CHECK(line.module == "talker");
+                 CHECK(line.version == "v1");
+                 CHECK_FALSE(line.request_id.empty());
+                 mine.push_back(line.text);
+               }});
   while (client.open_calls() > 0) client.run_once();
   CHECK(mine == Texts{"one", "two"});
   CHECK(others == Texts{"other"});
@@ -143,7 +142,7 @@ TEST_CASE(
   const auto count = [&](const ipc::LogRecord& line) {
     (line.dropped > 0 ? dropped : lines) += line.dropped > 0 ? line.dropped : 1;
   };
-  CHECK(outcome(client.call(flood.request(), count)) == "null");
+  CHECK(outcome(client.call(flood.request(), {.on_log = count})) == "null");
   CHECK(lines > 100);
   CHECK(lines < 1000);
   CHECK(lines + dropped == kCount);

@@ -45,10 +45,10 @@ Streamed stream(ipc::Client& client, const CallTo& to, std::uint32_t window_byte
   Streamed streamed;
   ipc::CallRequest request = to.request();
   request.stream_window_bytes = window_bytes;
-  streamed.answer = client.call(request, [&](ipc::Result chunk) {
-    streamed.chunks.push_back(chunk.payload);
-    streamed.encodings.push_back(chunk.encoding);
-  });
+  streamed.answer = client.call(request, {.on_chunk = [&](ipc::Result chunk) {
+                                  streamed.chunks.push_back(chunk.payload);
+                                  streamed.encodings.push_back(chunk.encoding);
+                                }});
   return streamed;
 }
 
@@ -135,8 +135,8 @@ TEST_CASE("a caller that takes nothing holds the generator up once its window is
   ipc::CallRequest request = endless.request();
   request.stream_window_bytes = 100'000;
   std::size_t taken = 0;
-  const auto id = reader.start(
-      request, [&](ipc::Answer arrived) { answer = std::move(arrived); }, [&](ipc::Result) { ++taken; });
+  const auto id = reader.start(request, [&](ipc::Answer arrived) { answer = std::move(arrived); },
+                               {.on_chunk = [&](ipc::Result) { ++taken; }});
   reader.run_once(std::chrono::milliseconds(0));  // sends it
   // Chunks of 10130 bytes: the tenth fills the window.
   const auto made = [&] { return outcome(call(other, {"streams", "made"})); };
@@ -161,9 +161,8 @@ TEST_CASE("a cancelled stream ends: its signal is aborted and its finally is run
     std::optional<ipc::Answer> answer;
     const CallTo to{"streams", function, "10"};
     std::uint64_t id = 0;
-    id = client.start(
-        to.request(), [&](ipc::Answer arrived) { answer = std::move(arrived); },
-        [&](ipc::Result) { client.cancel(id); });
+    id = client.start(to.request(), [&](ipc::Answer arrived) { answer = std::move(arrived); },
+                      {.on_chunk = [&](ipc::Result) { client.cancel(id); }});
     while (!answer) client.run_once();
     CHECK(code_of(*answer) == "cancelled");
     ++expected;
@@ -178,8 +177,7 @@ TEST_CASE("a stream whose client leaves ends too, and one that never settles hol
     ipc::Client client = daemon.connect();
     const CallTo to{"streams", function, "10"};
     bool begun = false;
-    client.start(
-        to.request(), [](ipc::Answer) {}, [&](ipc::Result) { begun = true; });
+    client.start(to.request(), [](ipc::Answer) {}, {.on_chunk = [&](ipc::Result) { begun = true; }});
     while (!begun) client.run_once();
   }
   CHECK(eventually([&] { return worker_of(other, "streams").calls_in_flight == 0; }));
@@ -202,9 +200,8 @@ TEST_CASE("a stream that was begun is not begun again when its worker dies, even
   to.idempotent = true;
   std::optional<ipc::Answer> answer;
   Texts chunks;
-  client.start(
-      to.request(), [&](ipc::Answer arrived) { answer = std::move(arrived); },
-      [&](ipc::Result chunk) { chunks.push_back(chunk.payload); });
+  client.start(to.request(), [&](ipc::Answer arrived) { answer = std::move(arrived); },
+               {.on_chunk = [&](ipc::Result chunk) { chunks.push_back(chunk.payload); }});
   while (chunks.empty()) client.run_once();
   REQUIRE(::kill(worker_of(other, "streams").pid, SIGKILL) == 0);
   while (!answer) client.run_once();
@@ -219,11 +216,10 @@ TEST_CASE("many streams and calls share one connection") {
   std::size_t answered = 0;
   for (std::size_t i = 0; i < taken.size(); ++i) {
     const CallTo to{"streams", "count", "500"};
-    client.start(
-        to.request(), [&](ipc::Answer answer) { answered += outcome(answer) == "\"end\""; },
-        [&taken, i](ipc::Result chunk) {
-          if (chunk.payload == std::to_string(taken[i] + 1)) ++taken[i];
-        });
+    client.start(to.request(), [&](ipc::Answer answer) { answered += outcome(answer) == "\"end\""; },
+                 {.on_chunk = [&taken, i](ipc::Result chunk) {
+                   if (chunk.payload == std::to_string(taken[i] + 1)) ++taken[i];
+                 }});
   }
   CHECK(outcome(call(client, {"streams", "cleaned"})) == "0");
   while (client.open_calls() > 0) client.run_once();
