@@ -102,8 +102,9 @@ enum Encoding {
   bytes @1;
   # As they are: the function gets a Uint8Array, and returns an ArrayBuffer or a view of one.
   structured @2;
-  # What V8's ValueSerializer writes (HTML Standard, 2.7, StructuredSerialize): Map, Set, Date, BigInt, typed arrays,
-  # Error, cycles. In a file of Node.js: v8.serialize().
+  # What V8's ValueSerializer writes (HTML Standard, 2.7, StructuredSerialize), its header first: Map, Set, Date, BigInt,
+  # typed arrays, Error, cycles. In Node.js: v8.Serializer and v8.Deserializer. (v8.serialize() writes typed arrays in a
+  # way of its own, which is refused.)
 }
 
 enum ResultEncoding {

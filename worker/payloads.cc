@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "worker/native_bytes.h"
+#include "worker/structured_clone.h"
 #include "worker/text.h"
 
 namespace holdfast::worker {
@@ -52,9 +53,9 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
     return {};
   }
   const auto no_array = [&] {
-    return tl::unexpected(fmt::format("the payload of a call with positional arguments must be an array, as {}",
-                                      call.encoding == ipc::Encoding::bytes ? "json or structured"
-                                                                            : to_string(call.encoding)));
+    return tl::unexpected(
+        fmt::format("the payload of a call with positional arguments must be an array, as {}",
+                    call.encoding == ipc::Encoding::bytes ? "json or structured" : to_string(call.encoding)));
   };
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
@@ -76,6 +77,11 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
     return tl::unexpected(std::string("the payload does not fit into the memory that the module has left"));
   }
   if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
+  if (encoding == ipc::Encoding::structured) {
+    if (deserialize_value(engine_.context(), as_octets(payload)).ToLocal(&value)) return value;
+    return tl::unexpected("the payload is not structured" +
+                          (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+  }
   v8::Local<v8::String> text;
   if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
                               static_cast<int>(payload.size()))
@@ -92,7 +98,9 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
 tl::expected<void, NotExpressed> Payloads::express(v8::Local<v8::Value> value, const WantedEncoding& wanted,
                                                    const Take& take) {
   const ipc::Encoding encoding = encoding_for(value, wanted);
-  auto expressed = encoding == ipc::Encoding::bytes ? express_bytes(value, take) : express_json(value, take);
+  auto expressed = encoding == ipc::Encoding::json    ? express_json(value, take)
+                   : encoding == ipc::Encoding::bytes ? express_bytes(value, take)
+                                                      : express_structured(value, take);
   if (!expressed) expressed.error().encoding = encoding;
   return expressed;
 }
@@ -141,11 +149,26 @@ Payloads::Expressed Payloads::express_bytes(v8::Local<v8::Value> value, const Ta
   return tl::unexpected(NotExpressed{.path = "$", .what = what, .why = "expected an ArrayBuffer or a view of one"});
 }
 
+Payloads::Expressed Payloads::express_structured(v8::Local<v8::Value> value, const Take& take) {
+  v8::TryCatch failure(engine_.isolate());
+  const auto serialized = serialize_value(engine_.context(), value, rules_.max_bytes);
+  if (serialized) {
+    take({std::as_bytes(serialized->bytes()), ipc::Encoding::structured});
+    return {};
+  }
+  if (serialized.error() == SerializeFailure::too_large) {
+    return tl::unexpected(NotExpressed{.bytes = rules_.max_bytes + 1});
+  }
+  NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
+  std::tie(reason.why, reason.stack) = describe_(failure.Exception());
+  return tl::unexpected(std::move(reason));
+}
+
 NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure) {
   NotExpressed found{.path = "$"};
   // Unless something inside is found.
-  found.what = value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32)
-                                                         : "an object";
+  found.what =
+      value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32) : "an object";
   if (failure.HasCaught()) {
     std::tie(found.why, found.stack) = describe_(failure.Exception());
     failure.Reset();

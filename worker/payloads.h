@@ -1,5 +1,5 @@
-// Payloads as JavaScript values, and values as payloads, in each of the encodings. The bytes that come in and the values
-// that go out are hostile.
+// Payloads as JavaScript values, and values as payloads, in each of the encodings. The bytes that come in and the
+// values that go out are hostile.
 #pragma once
 
 #include <v8.h>
@@ -49,7 +49,8 @@ class Payloads {
   // Appends the arguments that the call's payload stands for; the error says for a person why it stands for none.
   tl::expected<void, std::string> read(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments);
 
-  // Gives the value as a payload to `take`, which must not enter JavaScript: the payload may be the module's own memory.
+  // Gives the value as a payload to `take`, which must not enter JavaScript: the payload may be the module's own
+  // memory.
   tl::expected<void, NotExpressed> express(v8::Local<v8::Value> value, const WantedEncoding& wanted, const Take& take);
 
  private:
@@ -58,6 +59,7 @@ class Payloads {
   tl::expected<v8::Local<v8::Value>, std::string> parse(ipc::Bytes payload, ipc::Encoding encoding);
   Expressed express_json(v8::Local<v8::Value> value, const Take& take);
   Expressed express_bytes(v8::Local<v8::Value> value, const Take& take);
+  Expressed express_structured(v8::Local<v8::Value> value, const Take& take);
   NotExpressed unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure);
   bool find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found);
   std::string to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes);

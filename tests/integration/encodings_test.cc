@@ -69,6 +69,66 @@ TEST_CASE("the caller may say what the result is to be") {
   CHECK(outcome(call_with(client, {"bytes", "text"}, Encoding::bytes)) == "\"text\"");
 }
 
+const Module kStructured{"structured", R"js(
+    exports.same = (payload) => payload;
+    exports.kinds = (payload) => Object.entries(payload).map(([key, value]) => `${key} ${Object.prototype.toString.call(value)}`);
+    exports.all = () => {
+      const cyclic = { list: [] };
+      cyclic.list.push(cyclic);
+      return { map: new Map([[1, new Set(['a'])]]), date: new Date(0), big: 12345678901234567890n, nan: NaN, zero: -0, hole: [1, , 3],
+               regexp: /x/g, bytes: new Uint8Array([1, 2]), view: new DataView(new ArrayBuffer(3)), error: new RangeError('r'), cyclic, undef: undefined };
+    };
+    exports.check = ({ map, date, big, nan, zero, hole, regexp, bytes, view, error, cyclic, ...rest }) => [
+      map.get(1).has('a'), date.getTime(), big === 12345678901234567890n, Number.isNaN(nan), Object.is(zero, -0), 1 in hole,
+      String(regexp), bytes[1], view.byteLength, error instanceof RangeError && error.message, cyclic.list[0] === cyclic, 'undef' in rest,
+    ];
+    exports.functions = () => ({ a: [() => 1] });
+    exports.large = (size) => 'x'.repeat(size);
+    exports.sum = (a, b, context) => [a.size + b.size, context.function];
+    exports.pair = () => [new Set([1]), new Set([1, 2])];
+)js"};
+
+TEST_CASE("structured values keep what JSON has no word for, there and back") {
+  for (const char* profile : {"jit", "strict"}) {
+    CAPTURE(profile);
+    Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
+    ipc::Client client = daemon.connect();
+    const ipc::Answer all = call_with(client, {"structured", "all"}, Encoding::json, ResultEncoding::structured);
+    REQUIRE(all.has_value());
+    CHECK(all->encoding == Encoding::structured);
+    CHECK(outcome(call_with(client, {"structured", "check", all->payload}, Encoding::structured,
+                            ResultEncoding::json)) == R"([true,0,true,true,true,false,"/x/g",2,3,"r",true,true])");
+    // What came structured goes structured.
+    const ipc::Answer same = call_with(client, {"structured", "same", all->payload}, Encoding::structured);
+    REQUIRE(same.has_value());
+    CHECK(same->encoding == Encoding::structured);
+    CHECK(outcome(call_with(client, {"structured", "check", same->payload}, Encoding::structured,
+                            ResultEncoding::json)) == R"([true,0,true,true,true,false,"/x/g",2,3,"r",true,true])");
+    const ipc::Answer pair = call_with(client, {"structured", "pair"}, Encoding::json, ResultEncoding::structured);
+    REQUIRE(pair.has_value());
+    CallTo sum{"structured", "sum", pair->payload};
+    sum.arguments = ipc::ArgumentStyle::positional;
+    CHECK(outcome(call_with(client, sum, Encoding::structured, ResultEncoding::json)) == R"([3,"sum"])");
+  }
+}
+
+TEST_CASE("what cannot be cloned, is too large, or is no structured payload, is told") {
+  Daemon daemon({.modules = {kStructured}});
+  ipc::Client client = daemon.connect();
+  const ipc::Error functions =
+      error_of(call_with(client, {"structured", "functions"}, Encoding::json, ResultEncoding::structured));
+  CHECK(functions.code == ipc::ErrorCode::not_serializable);
+  CHECK(contains(functions.message, "could not be cloned"));
+  CHECK(code_of(call_with(client, {"structured", "large", std::to_string(client.server().max_payload_bytes + 1)},
+                          Encoding::json, ResultEncoding::structured)) == "payload_too_large");
+  for (const std::string& payload : {std::string("garbage"), std::string("\xFF\x0D"), std::string("\xFF\x0D_0", 4)}) {
+    const ipc::Error error = error_of(call_with(client, {"structured", "same", payload}, Encoding::structured));
+    CHECK(error.code == ipc::ErrorCode::protocol_error);
+    CHECK(contains(error.message, "the payload is not structured"));
+  }
+  CHECK(outcome(call_with(client, {"structured", "same", ""}, Encoding::structured, ResultEncoding::json)) == "null");
+}
+
 TEST_CASE("positional arguments cannot come as bytes") {
   Daemon daemon({.modules = {kBytes}});
   ipc::Client client = daemon.connect();
