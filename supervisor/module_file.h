@@ -21,6 +21,7 @@ inline std::string module_file_name(const ipc::ModuleName& name, std::string_vie
 
 // A module's file, opened for reading. With several, which of them is meant nobody knows, and none is opened.
 struct ModuleFile {
+  ModuleFile() = default;
   // Implicit, for a file of which there can be only one.
   ModuleFile(UniqueFd opened) : file(std::move(opened)) {}
   ModuleFile(UniqueFd opened, unsigned found_endings) : file(std::move(opened)), endings(found_endings) {}
