@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -88,8 +87,10 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
     if ((opened->endings >> i & 1) != 0) names.push_back(file_name(i));
   }
   if (names.size() != 1) {
-    return tl::unexpected(unusable(
-        name, fmt::format("there are {}, and one version has one file: remove the others", fmt::join(names, " and "))));
+    std::string list;
+    for (const std::string& file : names) list += (list.empty() ? "" : " and ") + file;
+    return tl::unexpected(
+        unusable(name, fmt::format("there are {}, and one version has one file: remove the others", list)));
   }
   auto text = file_text(opened->file, kMaxSourceBytes);
   if (!text) return tl::unexpected(unusable(name, text.error()));

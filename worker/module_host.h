@@ -164,9 +164,10 @@ class ModuleHost {
   // Whether a listener of the module's own took it.
   bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise);
   void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
-  // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open.
+  // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open once this
+  // turn's microtasks have run.
   void report_uncaught(const char* where, v8::Local<v8::Value> thrown);
-  void fail_call(std::uint64_t id, const std::string& message, const std::string& stack);
+  void fail_call(std::uint64_t id, ipc::Error error);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
   // The value's [Symbol.asyncIterator]; empty: it has none, or it threw and that was the answer.
@@ -222,6 +223,8 @@ class ModuleHost {
   Timers<LaterAction> timers_;
   // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
   std::deque<LaterAction> microtasks_;
+  // Calls that are to fail at this stretch's end, if they are still open.
+  std::vector<std::pair<std::uint64_t, ipc::Error>> uncaught_;
   std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
   // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
   std::vector<v8::Global<v8::Promise>> reported_;

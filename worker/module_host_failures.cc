@@ -18,6 +18,12 @@ constexpr std::size_t kMaxRejectionsLogged = 16;
 // Of so many reported rejections it is noticed that they were handled after all: the last ones.
 constexpr std::size_t kMaxReported = 64;
 
+ipc::Error exception(std::string message, std::string stack) {
+  ipc::Error error = make_error(ipc::ErrorCode::exception, std::move(message), ipc::Executed::yes);
+  error.stack = std::move(stack);
+  return error;
+}
+
 }  // namespace
 
 void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
@@ -31,15 +37,15 @@ void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown)
   set_current_call(call);
   const auto [message, stack] = describe(thrown);
   log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
-  fail_call(call, fmt::format("uncaught in {}: {}", where, message), stack);
+  const auto is_its = [call](const auto& failure) { return failure.first == call; };
+  if (!open_.contains(call) || std::ranges::any_of(uncaught_, is_its)) return;
+  uncaught_.emplace_back(call, exception(fmt::format("uncaught in {}: {}", where, message), stack));
 }
 
-void ModuleHost::fail_call(std::uint64_t id, const std::string& message, const std::string& stack) {
+void ModuleHost::fail_call(std::uint64_t id, ipc::Error error) {
   const auto call = open_.find(id);
   if (call == open_.end()) return;
   if (call->second.cancelled) return answer_cancelled(id);
-  ipc::Error error = make_error(ipc::ErrorCode::exception, message, ipc::Executed::yes);
-  error.stack = stack;
   answer_error(id, std::move(error));
 }
 
@@ -86,6 +92,7 @@ void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown
 
 // Listeners may reject promises in their turn: those are of the next stretch, lest this one never end.
 void ModuleHost::report_unhandled_rejections() {
+  for (auto& [call, error] : std::exchange(uncaught_, {})) fail_call(call, std::move(error));
   if (!handled_late_.empty()) report_late_handlers();
   if (rejections_.empty()) return;
   v8::HandleScope scope(isolate_);
@@ -110,7 +117,7 @@ void ModuleHost::report_unhandled_rejections() {
     if (fails_load) {
       load_threw(reason, {}, "unhandled promise rejection: ");
     } else {
-      fail_call(rejection.call, "unhandled promise rejection: " + message, stack);
+      fail_call(rejection.call, exception("unhandled promise rejection: " + message, stack));
     }
   }
 }

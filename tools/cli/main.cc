@@ -300,7 +300,9 @@ CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
 
 CLI::App* add_load(CLI::App& app, LoadOptions& options) {
   CLI::App* load = app.add_subcommand("load", "give a running holdfastd the modules of a folder, until interrupted");
-  load->add_option("DIR", options.folder, "the folder, with files MODULE-VERSION.js (.mjs, .cjs)")->required()->type_name("");
+  load->add_option("DIR", options.folder, "the folder, with files MODULE-VERSION.js (.mjs, .cjs)")
+      ->required()
+      ->type_name("");
   load->add_option_function<std::string>(
           "--timeout", [&options](const std::string& text) { options.timeout = *ipc::parse_duration(text); },
           "how long the supervisor may wait for a module's file; else its default")

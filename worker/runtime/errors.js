@@ -200,14 +200,18 @@ runtime.describeLoadFailure = (thrown, file, line, column, code) => {
 
 const CallSite = (() => {
   ErrorConstructor.prepareStackTrace = (error, sites) => sites;
-  const { prototype } = { prototype: getPrototypeOf(new ErrorConstructor().stack[0]) };
+  const prototype = getPrototypeOf(new ErrorConstructor().stack[0]);
   delete ErrorConstructor.prepareStackTrace;
-  return { __proto__: null, ...Object.fromEntries(
-    ['toString', 'getScriptNameOrSourceURL', 'getLineNumber', 'getColumnNumber', 'getEnclosingLineNumber',
-      'getEnclosingColumnNumber', 'getFunctionName', 'isAsync', 'isConstructor'].map((name) => [name, prototype[name]])) };
+  const methods = { __proto__: null };
+  for (const name of [
+    'toString', 'getScriptNameOrSourceURL', 'getLineNumber', 'getColumnNumber', 'getEnclosingLineNumber',
+    'getEnclosingColumnNumber', 'getFunctionName', 'isAsync', 'isConstructor',
+  ]) methods[name] = prototype[name];
+  return methods;
 })();
 
-// What the function was called where it was written. V8 tells where the function begins, which is not where its name is.
+// What the function was called where it was written. V8 tells where the function begins, which is not where its name
+// is.
 function originalFunctionName(file, name, line, column) {
   if (line === null || column === null || name === null || name === '') return '';
   // `name=()=>0` and `name:function(){}`, `function name(){}`, `async function name(){}`, `name(){}`.
