@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/answer_output.h"
+#include "tools/cli/base64.h"
 
 using namespace holdfast;
 using namespace holdfast::cli;
@@ -44,8 +45,30 @@ TEST_CASE("with --json a result is the object's result") {
   const Output output = render(answer, Format::json);
   CHECK(output.standard_output.find('\n') == output.standard_output.size() - 1);
   CHECK(nlohmann::json::parse(output.standard_output) ==
-        nlohmann::json{{"ok", true}, {"result", {1, 2}}, {"usage", nlohmann::json::parse(kUsageJson)}});
+        nlohmann::json{
+            {"ok", true}, {"encoding", "json"}, {"result", {1, 2}}, {"usage", nlohmann::json::parse(kUsageJson)}});
   CHECK(output.exit_code == ExitCode::result);
+}
+
+TEST_CASE("bytes are written as they are, and stand in JSON as base64") {
+  const ipc::Answer bytes = ipc::Result{std::string("\0\xFF\n", 3), ipc::Encoding::bytes};
+  CHECK(render(bytes, Format::text).standard_output == std::string("\0\xFF\n", 3));
+  const auto object = nlohmann::json::parse(render(bytes, Format::json).standard_output);
+  CHECK(object["encoding"] == "bytes");
+  CHECK(object["result"] == "AP8K");
+  for (const auto& [text, base64] :
+       {std::pair{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}}) {
+    CHECK(to_base64(text) == base64);  // RFC 4648, 10
+  }
+}
+
+TEST_CASE("a chunk is a line of its own") {
+  CHECK(render(ipc::Result{"[1]"}, Format::text).standard_output == "[1]\n");
+  CHECK(render(ipc::Result{"[1]"}, Format::json).standard_output == "{\"encoding\":\"json\",\"chunk\":[1]}\n");
+  CHECK(render(ipc::Result{"A", ipc::Encoding::bytes}, Format::text).standard_output == "A");
+  CHECK(render(ipc::Result{"A", ipc::Encoding::structured}, Format::json).standard_output ==
+        "{\"encoding\":\"structured\",\"chunk\":\"QQ==\"}\n");
+  CHECK(render(ipc::Result{"nonsense"}, Format::text).exit_code == ExitCode::stopped);
 }
 
 TEST_CASE("a result that is not JSON cannot forge output") {

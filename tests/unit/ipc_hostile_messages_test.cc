@@ -248,8 +248,14 @@ TEST_CASE("the first number beyond each enum is a protocol violation") {
   executed.initRoot<wire::WorkerMessage>().initLoadFailed().setExecuted(static_cast<wire::Executed>(3));
   CHECK(is_violation(outcome<testing::WorkerProtocol>(executed)));
   capnp::MallocMessageBuilder encoding;
-  encoding.initRoot<wire::ClientMessage>().initCall().setEncoding(static_cast<wire::Encoding>(1));
+  encoding.initRoot<wire::ClientMessage>().initCall().setEncoding(static_cast<wire::Encoding>(3));
   CHECK(is_violation(outcome<testing::ClientProtocol>(encoding)));
+  capnp::MallocMessageBuilder result;
+  result.initRoot<wire::ClientMessage>().initCall().setResultEncoding(static_cast<wire::ResultEncoding>(4));
+  CHECK(is_violation(outcome<testing::ClientProtocol>(result)));
+  capnp::MallocMessageBuilder chunk;
+  chunk.initRoot<wire::WorkerMessage>().initChunk().setEncoding(static_cast<wire::Encoding>(3));
+  CHECK(is_violation(outcome<testing::WorkerProtocol>(chunk)));
   capnp::MallocMessageBuilder arguments;
   arguments.initRoot<wire::ClientMessage>().initCall().setArguments(static_cast<wire::ArgumentStyle>(2));
   CHECK(is_violation(outcome<testing::ClientProtocol>(arguments)));

@@ -394,7 +394,8 @@ TEST_CASE("error codes, execution states and worker states have the schema's num
 }
 
 TEST_CASE("enums without names in C++ have the schema's numbers") {
-  CHECK(names_in_schema<wire::Encoding>() == std::vector<std::string>{"json"});
+  CHECK(names_in_schema<wire::Encoding>() == std::vector<std::string>{"json", "bytes", "structured"});
+  CHECK(names_in_schema<wire::ResultEncoding>() == std::vector<std::string>{"auto", "json", "bytes", "structured"});
   CHECK(names_in_schema<wire::ArgumentStyle>() == std::vector<std::string>{"single", "positional"});
   CHECK(names_in_schema<wire::LogLevel>() == std::vector<std::string>{"debug", "info", "warning", "error"});
   CHECK(names_in_schema<wire::StopReason>() == std::vector<std::string>{"soft_stop", "out_of_memory", "fatal"});
