@@ -194,7 +194,7 @@ TEST_CASE("no global leads to the host, and there is no shared memory") {
 
 TEST_CASE("a function gets its payload and a context, and this is its module's exports") {
   const auto answer = evaluated(R"js(
-      return { payload, context, keys: Object.keys(context), own: this === undefined };
+      return { payload, context: { ...context }, keys: Object.keys(context), own: this === undefined };
   )js");
   const json parsed = json::parse(answer);
   CHECK(parsed.at("payload") == json{{"given", true}});
