@@ -50,7 +50,6 @@ defineProperty(globalThis, 'process', {
         return reflectDefineProperty(target, name,
           { __proto__: null, value, writable: true, enumerable: true, configurable: true });
       },
-      preventExtensions() { return false; },
     }),
   },
   writable: true,
