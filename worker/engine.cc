@@ -182,7 +182,12 @@ void Engine::reseed() {
   v8::V8::SetFlagsFromString(flag);
 }
 
-void Engine::collect_garbage() { isolate_->LowMemoryNotification(); }
+void Engine::collect_garbage() {
+  isolate_->LowMemoryNotification();
+  v8::HeapStatistics heap;
+  isolate_->GetHeapStatistics(&heap);
+  runtime_heap_bytes_ = heap.used_heap_size();
+}
 
 void Engine::set_memory_limit(std::uint64_t bytes) {
   memory_limit_ = bytes;
@@ -198,11 +203,12 @@ bool Engine::memory_is_used_up() {
   constexpr std::uint64_t kHopelessPart = 16;
   v8::HeapStatistics heap;
   isolate_->GetHeapStatistics(&heap);
-  array_buffers_.set_heap_bytes(heap.used_heap_size());
+  const std::uint64_t used =
+      heap.used_heap_size() - std::min<std::uint64_t>(heap.used_heap_size(), runtime_heap_bytes_);
+  array_buffers_.set_heap_bytes(used);
   const std::uint64_t part = memory_limit_ / kHopelessPart;
   // Buffers alone may come close: past the limit, they are refused.
-  return heap.used_heap_size() >= memory_limit_ - part ||
-         heap.used_heap_size() + array_buffers_.used() > memory_limit_ + part;
+  return used >= memory_limit_ - part || used + array_buffers_.used() > memory_limit_ + part;
 }
 
 v8::Local<v8::String> Engine::string(std::string_view text) const {

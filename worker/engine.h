@@ -83,7 +83,7 @@ class Engine {
   // Math.random().
   void reseed();
 
-  // Throws away what warming up left on the heap, so that children share clean pages.
+  // Throws away what warming up left on the heap, so that children share clean pages. What is left is the runtime's.
   void collect_garbage();
 
   // What V8 itself lets the heap come to before it asks for more.
@@ -129,6 +129,7 @@ class Engine {
   v8::Global<v8::Context> context_;
   RuntimeFunctions runtime_;
   const std::uint64_t heap_limit_;
+  std::uint64_t runtime_heap_bytes_ = 0;  // the runtime's own part of the heap, which is on no module's account
   std::uint64_t memory_limit_ = UINT64_MAX;
 };
 
