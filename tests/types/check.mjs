@@ -1,8 +1,8 @@
 // Checks tools/types against the compiler and against a real worker:
 //
-//   node check.mjs TOOLS_TYPES TYPESCRIPT HOLDFAST HOLDFASTD
+//   node check.mjs TOOLS_TYPES GUIDE TYPESCRIPT HOLDFAST HOLDFASTD
 //
-// the folder of the declarations, that of the typescript package, and the programs.
+// the folder of the declarations, docs/modules.md, the folder of the typescript package, and the programs.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { after } from 'node:test';
 
-const [declarations, typescript, holdfast, holdfastd] = process.argv.slice(2).map((path) => resolve(path));
+const [declarations, guide, typescript, holdfast, holdfastd] = process.argv.slice(2).map((path) => resolve(path));
 const ts = createRequire(import.meta.url)(typescript);
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -168,6 +168,14 @@ test('the strict profile has all of it but WebAssembly', async () => {
       await once(daemon, 'exit');
     }
   }
+});
+
+test('the guide names each global that is no part of ECMAScript', () => {
+  const text = readFileSync(guide, 'utf8');
+  const said = declared();
+  const ours = Object.keys(JSON.parse(run(join(here, 'inventory.js'), 'list'))).filter((name) => said[name]?.ours && !name.includes('.'));
+  assert.ok(ours.length > 50);
+  assert.deepEqual(ours.filter((name) => !text.includes(`\`${name}\``)), []);
 });
 
 test('a context has what is declared of it', () => {
