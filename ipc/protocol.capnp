@@ -200,7 +200,7 @@ struct Usage {
   bytesIn @5 :UInt64;
   # The payload.
   bytesOut @6 :UInt64;
-  # The result, or the error's texts.
+  # The result or the error's texts, and the chunks before it.
   attempts @7 :UInt32;
   # To how many workers it was given.
   cold @8 :Bool;

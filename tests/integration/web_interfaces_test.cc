@@ -114,10 +114,13 @@ exports.f = async () => {
       if (!known.has(key) && !(name === 'Request' && key === 'attribute')) check(false, name, 'has', key);
     }
   }
-  for (const name of ['fetch', 'reportError', 'navigator', 'performance']) {
+  for (const name of ['fetch', 'reportError', 'navigator', 'performance', 'atob', 'btoa', 'queueMicrotask', 'structuredClone',
+      'setTimeout', 'setInterval', 'clearTimeout', 'clearInterval']) {
     const { writable, enumerable, configurable, value } = getOwnPropertyDescriptor(globalThis, name);
-    check(writable && !enumerable && configurable, name);
-    if (typeof value === 'function') check(value.name === name && value.length === 1, name, 'name and length');
+    check(writable && enumerable === (typeof value === 'function') && configurable, name);
+    if (typeof value !== 'function') continue;
+    check(value.name === name && value.length === (name.startsWith('clear') ? 0 : 1), name, 'name and length');
+    check(!hasOwn(value, 'prototype'), name, 'is a constructor');
   }
   for (const create of [() => new Navigator(), () => new Performance(), () => new ReadableStreamDefaultController(),
       () => new ReadableByteStreamController(), () => new ReadableStreamBYOBRequest(),

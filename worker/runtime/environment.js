@@ -10,7 +10,8 @@ const { max } = Math;
 const TypeErrorConstructor = TypeError;
 
 function defineGlobal(name, value) {
-  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  // Operations can be enumerated (Web IDL, 3.7.7).
+  defineProperty(globalThis, name, { value, writable: true, enumerable: typeof value === 'function', configurable: true });
 }
 
 // --- navigator -----------------------------------------------------------------------------------------------------
@@ -65,7 +66,10 @@ defineGlobal('performance', performance);
 
 // --- reportError ---------------------------------------------------------------------------------------------------
 
-defineGlobal('reportError', function reportError(error) {
-  needArguments(arguments.length, 1, 'reportError');
-  report(error, 'reported as uncaught');
-});
+const { reportError } = {
+  reportError(error) {
+    needArguments(arguments.length, 1, 'reportError');
+    report(error, 'reported as uncaught');
+  },
+};
+defineGlobal('reportError', reportError);

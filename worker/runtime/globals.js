@@ -9,13 +9,14 @@ const { apply } = Reflect;
 const TypeErrorConstructor = TypeError;
 
 function defineGlobal(name, value) {
-  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  // Operations can be enumerated (Web IDL, 3.7.7).
+  defineProperty(globalThis, name, { value, writable: true, enumerable: typeof value === 'function', configurable: true });
 }
 
 // --- timers (HTML Standard, 8.6) -----------------------------------------------------------------------------------
 
 function timer(name, repeat) {
-  return (callback, delay, ...values) => {
+  return (callback, delay = 0, ...values) => {
     if (typeof callback !== 'function') {
       throw new TypeErrorConstructor(`${name}: the callback must be a function, but it is ${show(callback)}`);
     }
@@ -29,17 +30,25 @@ defineProperty(setTimeout, 'name', { value: 'setTimeout', configurable: true });
 defineProperty(setInterval, 'name', { value: 'setInterval', configurable: true });
 defineGlobal('setTimeout', setTimeout);
 defineGlobal('setInterval', setInterval);
-defineGlobal('clearTimeout', function clearTimeout(id) { clearTimer(+id); });
-defineGlobal('clearInterval', function clearInterval(id) { clearTimer(+id); });
+// Methods, as what follows: functions of the platform are no constructors.
+const { clearTimeout, clearInterval } = {
+  clearTimeout(id = 0) { clearTimer(+id); },
+  clearInterval(id = 0) { clearTimer(+id); },
+};
+defineGlobal('clearTimeout', clearTimeout);
+defineGlobal('clearInterval', clearInterval);
 
 // --- queueMicrotask (HTML Standard, 8.7) ---------------------------------------------------------------------------
 
-defineGlobal('queueMicrotask', function queueMicrotask(callback) {
-  if (typeof callback !== 'function') {
-    throw new TypeErrorConstructor(`queueMicrotask: the callback must be a function, but it is ${show(callback)}`);
-  }
-  enqueueMicrotask(callback);
-});
+const { queueMicrotask } = {
+  queueMicrotask(callback) {
+    if (typeof callback !== 'function') {
+      throw new TypeErrorConstructor(`queueMicrotask: the callback must be a function, but it is ${show(callback)}`);
+    }
+    enqueueMicrotask(callback);
+  },
+};
+defineGlobal('queueMicrotask', queueMicrotask);
 
 // --- self ----------------------------------------------------------------------------------------------------------
 

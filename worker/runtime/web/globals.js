@@ -1,7 +1,9 @@
-// What interfaces and functions are on the global object (Web IDL, 3.7.1). The bundler may have given a class another name.
+// What interfaces and functions are on the global object (Web IDL, 3.7.1 and 3.7.7): the functions, which have no
+// prototype, can be enumerated. The bundler may have given a class another name.
 export function defineGlobals(values) {
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(value, 'name', { value: name, writable: false, enumerable: false, configurable: true });
-    Object.defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+    const enumerable = !Object.hasOwn(value, 'prototype');
+    Object.defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
   }
 }
