@@ -142,8 +142,7 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
   }
   if (request.payload.size() > server_.max_payload_bytes) {
     // Sent, it could be more than a frame may have, and end the session with all its calls.
-    answered(std::move(handler),
-             tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
+    answered(std::move(handler), tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
     return id;
   }
   CallRequest numbered = request;

@@ -82,7 +82,6 @@ using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
 // The same for who has the outcome later: give_source() takes it, with this id.
 using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
 
-
 // Whose lines, and which.
 struct LogSubscription {
   std::string_view module = {};   // empty: of any

@@ -61,7 +61,7 @@ struct CallRequest {
   bool idempotent = false;
   ResultEncoding result_encoding = ResultEncoding::automatic;
   std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
-  bool logs = false;  // what it logs is to be sent, too
+  bool logs = false;                      // what it logs is to be sent, too
 };
 
 struct CancelRequest {
@@ -114,9 +114,9 @@ struct EndLogsRequest {
   std::uint64_t id = 0;
 };
 
-using ClientMessage = std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest,
-                                   RegisterLoaderRequest, SourceReply, StreamGrant, SubscribeLogsRequest,
-                                   EndLogsRequest>;
+using ClientMessage =
+    std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest, RegisterLoaderRequest,
+                 SourceReply, StreamGrant, SubscribeLogsRequest, EndLogsRequest>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 

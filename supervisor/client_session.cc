@@ -82,7 +82,8 @@ void ClientSession::handle(const ipc::Frame& frame) {
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&*message)) {
-    if (const auto open = open_.find(grant->call); open != open_.end()) owner_.client_granted(open->second, grant->bytes);
+    if (const auto open = open_.find(grant->call); open != open_.end())
+      owner_.client_granted(open->second, grant->bytes);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     ipc::Stats stats = owner_.stats();
     stats.id = request->id;

@@ -50,8 +50,8 @@ const SettingKey* find_setting_key(std::string_view name);
 // "max_instances, concurrency, ..."
 std::string setting_key_names();
 
-// Sets `key` from "200ms", "128MB", "strict" or, for a count, "7". The error says what is wrong with `text` and what is expected;
-// `settings` is then as it was.
+// Sets `key` from "200ms", "128MB", "strict" or, for a count, "7". The error says what is wrong with `text` and what is
+// expected; `settings` is then as it was.
 tl::expected<void, std::string> set_from_text(const SettingKey& key, std::string_view text, ModuleSettings& settings);
 
 // The same for a count that came as a number.

@@ -103,7 +103,8 @@ void warm_up(Engine& engine) {
     std::uint64_t id = 0;
     // Twice: V8 allocates a function's feedback only once it has run.
     for (int round = 0; round < 2; ++round) {
-      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web", "missing"}) {
+      for (const char* function :
+           {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,
