@@ -189,7 +189,8 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
       failure.Reset();
     }
   }
-  if (!stop.IsEmpty()) (void)stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr);
+  // Neither throws, but where the process is being ended.
+  if (!stop.IsEmpty() && stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
   run_microtasks();
 }
 
@@ -204,7 +205,7 @@ void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> resume = call->second.resume.Get(isolate_);
   call->second.resume.Reset();
-  (void)resume->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr);
+  if (resume->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
   run_microtasks();
 }
 
