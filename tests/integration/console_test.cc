@@ -17,7 +17,9 @@ struct Line {
   bool operator==(const Line&) const = default;
 };
 
-[[maybe_unused]] doctest::String toString(const Line& line) { return (std::string(to_string(line.level)) + ": " + line.text).c_str(); }
+[[maybe_unused]] doctest::String toString(const Line& line) {
+  return (std::string(to_string(line.level)) + ": " + line.text).c_str();
+}
 
 constexpr auto kDebug = ipc::LogLevel::debug;
 constexpr auto kInfo = ipc::LogLevel::info;
