@@ -159,7 +159,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "the longest time that a call may ask for; more is cut to this");
   add(app, "--hold-off", options.hold_off, duration, "30s", "DURATION",
       "the longest that a module which keeps failing is left alone, beginning with 100ms; 0s: it is not");
-  add(app, "--slice", options.slice, duration, "100ms", "DURATION",
+  add(app, "--slice", options.slice, duration, "200ms", "DURATION",
       "how long a busy module keeps its place while others wait for one");
   add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",
       "the steps of every clock that a module can read");

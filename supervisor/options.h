@@ -32,7 +32,7 @@ struct Options {
   std::optional<std::size_t> max_clients;  // none: from the limit of open files
   std::filesystem::path config;            // the settings file; empty: there is none
   ModuleSettings module_defaults;          // for modules of which the settings file says nothing else
-  std::chrono::nanoseconds slice = std::chrono::milliseconds(100);  // a busy module keeps its place while others wait
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);  // a busy module keeps its place while others wait
   std::size_t client_queue_limit = 1024;                            // calls of one client that may wait
   std::size_t total_queue_limit = 100'000;                          // calls that may wait, of all modules
   std::size_t standby_max = 64;                                     // at least `standby`

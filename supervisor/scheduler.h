@@ -64,7 +64,7 @@ struct SchedulerOptions {
   std::size_t client_queue_limit = 1024;
   std::size_t total_queue_limit = 100'000;
   // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
-  Duration slice = std::chrono::milliseconds(100);
+  Duration slice = std::chrono::milliseconds(200);
   // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
   // time that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not
   // stuck.

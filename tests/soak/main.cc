@@ -101,7 +101,7 @@ void raise_descriptor_limit() {
 struct Options {
   std::uint64_t seed = std::random_device()();
   std::chrono::nanoseconds duration{0};
-  std::chrono::nanoseconds slice = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);
   std::size_t modules = 1000;
   std::size_t workers = 0;
   std::size_t calls = 2000;
@@ -181,7 +181,7 @@ int run(int argc, char** argv) {
   add_duration(many_modules, options, "5m");
   add_common(many_modules, options);
   CLI::App& fairness = *app.add_subcommand("fairness", "one that calls now and then, among modules that are flooded");
-  add_duration(fairness, "--slice", options.slice, "100ms", "holdfastd's");
+  add_duration(fairness, "--slice", options.slice, "200ms", "holdfastd's");
   add_duration(fairness, options, "10s");
   add_common(fairness, options);
   CLI::App& batch = *app.add_subcommand("batch", "many calls to one module, which gets more processes");

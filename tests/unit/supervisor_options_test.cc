@@ -112,7 +112,7 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK(defaults.module_defaults.idle_timeout == 1min);
   CHECK(defaults.module_defaults == ModuleSettings{});
   CHECK(defaults.config.empty());
-  CHECK(defaults.slice == 100ms);
+  CHECK(defaults.slice == 200ms);
   CHECK(defaults.client_queue_limit == 1024);
   CHECK(defaults.total_queue_limit == 100'000);
   CHECK(defaults.standby_max == 64);
