@@ -77,7 +77,7 @@ class Chaos {
 
  private:
   void play_round(Load& load, Clock::duration length, bool is_calm) {
-    disturbances_ = kNothing;
+    disturbances_ = acts_.left_somebody_stopped() ? kProcessesDied : kNothing;
     std::atomic<bool> stop = false;
     const auto in_thread = [&](const char* who, auto& performer) {
       return std::thread([&, who] {

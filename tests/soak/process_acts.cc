@@ -98,7 +98,13 @@ void ProcessActs::stop_one(const std::string& what, const std::vector<pid_t>& am
   told(what, pid);
   send_signal(process, SIGSTOP);
   const std::size_t longest = what == "stop the broker" ? kLongestBrokerStopMillis : kLongestStopMillis;
-  if (!for_good) stopped_.push_back({std::move(process), Clock::now() + milliseconds(between(random_, 50, longest))});
+  if (for_good) return stopped_for_good_.push_back(std::move(process));
+  stopped_.push_back({std::move(process), Clock::now() + milliseconds(between(random_, 50, longest))});
+}
+
+bool ProcessActs::left_somebody_stopped() {
+  std::erase_if(stopped_for_good_, [](const UniqueFd& process) { return !send_signal(process, 0); });
+  return !stopped_for_good_.empty();
 }
 
 void ProcessActs::rob(const std::string& what, const std::vector<pid_t>& among, const Resource& resource) {

@@ -26,6 +26,9 @@ class ProcessActs {
   // stopped, as somebody could leave them.
   void perform(const std::atomic<bool>& stop);
 
+  // Whether one that was stopped for good is still there: a standby may be, until a call finds it.
+  bool left_somebody_stopped();
+
   const std::map<std::string, std::uint64_t>& counts() const { return counts_; }
 
  private:
@@ -46,6 +49,7 @@ class ProcessActs {
   std::atomic<unsigned>& disturbances_;
   Random random_;
   std::vector<Stopped> stopped_;
+  std::vector<UniqueFd> stopped_for_good_;
   std::map<std::string, std::uint64_t> counts_;
 };
 
