@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tests/integration/both_profiles.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -38,15 +39,8 @@ constexpr const char* kHelpers = R"js(
     const text = (bytes) => new TextDecoder().decode(bytes);
 )js";
 
-// What `code`, the body of an async function, returns, as JSON; in each way to run JavaScript.
 void evaluates(const std::string& code, const std::string& wanted) {
-  for (const std::string profile : {"jit", "strict"}) {
-    CAPTURE(profile);
-    Daemon daemon({.modules = {{"module", std::string(kHelpers) + "exports.f = async () => {" + code + "};"}},
-                   .flags = {"--profile", profile, "--stretch", "20s"}});
-    ipc::Client client = daemon.connect();
-    CHECK(outcome(call(client, {"module", "f"})) == wanted);
-  }
+  CHECK(evaluated_in_both_profiles(code, kHelpers) == wanted);
 }
 
 TEST_CASE("each format comes back as it was, whole and byte by byte") {

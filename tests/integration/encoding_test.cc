@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/integration/both_profiles.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -19,15 +20,8 @@ constexpr const char* kHelpers = R"js(
     const encode = (text) => Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16)).join(' ');
 )js";
 
-// What `code`, the body of an async function, returns, as JSON; in each way to run JavaScript.
 void evaluates(const std::string& code, const std::string& wanted) {
-  for (const std::string profile : {"jit", "strict"}) {
-    CAPTURE(profile);
-    Daemon daemon({.modules = {{"module", std::string(kHelpers) + "exports.f = async () => {" + code + "};"}},
-                   .flags = {"--profile", profile, "--stretch", "20s"}});
-    ipc::Client client = daemon.connect();
-    CHECK(outcome(call(client, {"module", "f"})) == wanted);
-  }
+  CHECK(evaluated_in_both_profiles(code, kHelpers) == wanted);
 }
 
 // --- encodings -----------------------------------------------------------------------------------------------------
