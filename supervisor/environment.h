@@ -3,9 +3,7 @@
 
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 
 namespace holdfast::supervisor {
 
@@ -14,10 +12,10 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 // Of all names and values together; a frame holds it many times over.
 constexpr std::size_t kMostEnvironmentBytes = std::size_t{64} << 10;
 
-std::size_t size_bytes(const Environment& environment);
-
-// Nothing if a variable may have this name: a letter or an underscore, then letters, digits and underscores, at most
-// 128 of them. Else what is wrong with it.
-std::optional<std::string> variable_name_problem(std::string_view name);
+inline std::size_t size_bytes(const Environment& environment) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : environment) bytes += name.size() + value.size();
+  return bytes;
+}
 
 }  // namespace holdfast::supervisor

@@ -7,6 +7,7 @@
 
 #include "ipc/text.h"
 #include "ipc/units.h"
+#include "ipc/variable_name.h"
 #include "supervisor/setting_keys.h"
 
 namespace holdfast::supervisor {
@@ -219,7 +220,7 @@ class Settings::Reader {
     }
     for (const auto& [name, value] : *table) {
       const std::string variable = fmt::format("{}.{}", path, shown(name.str()));
-      if (const auto problem = variable_name_problem(name.str())) {
+      if (const auto problem = ipc::variable_name_problem(name.str())) {
         fail(line(name), fmt::format("{}: {}", variable, *problem));
       } else if (!value.is_string()) {
         fail(line(name), fmt::format("{}: is {}; expected a string", variable, type_name(value)));

@@ -143,6 +143,36 @@ TEST_CASE("the payload - is read from standard input") {
   CHECK(done.output == "42\n");
 }
 
+TEST_CASE("holdfast run --env sets variables, and takes over those that are named without a value") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("environment.js", "exports.show = (_, { env }) => env;");
+  const Finished done =
+      holdfast({"run", file, "show", "--env", "GIVEN=\"a\\b\" = \t\x7f\xc3\xa9", "-e", "TAKEN", "-e", "EMPTY="},
+               {.environment = {"TAKEN=over", "OTHER=not"}});
+  CHECK(json::parse(done.output) == json{{"EMPTY", ""}, {"GIVEN", "\"a\\b\" = \t\x7f\xc3\xa9"}, {"TAKEN", "over"}});
+  for (const char* wrong : {"1A=2", "=2", "NOT_THERE", "A=\xff"}) {
+    CAPTURE(wrong);
+    const Finished refused = holdfast({"run", file, "show", "--env", wrong});
+    CHECK(refused.status == 2);
+    CHECK(contains(refused.errors, "--env: "));
+  }
+}
+
+TEST_CASE("holdfast run runs modules as holdfastd with the flags of these names does") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("kinds.js", R"js(
+      exports.webAssembly = () => typeof WebAssembly;
+      exports.map = () => new Map();
+      exports.evaluate = () => eval('1 + 1');
+  )js");
+  CHECK(holdfast({"run", file, "webAssembly"}).output == "\"object\"\n");
+  CHECK(holdfast({"run", file, "webAssembly", "--profile", "strict"}).output == "\"undefined\"\n");
+  CHECK(contains(holdfast({"run", file, "map"}).errors, "not_serializable"));
+  CHECK(holdfast({"run", file, "map", "--results", "lenient"}).output == "{}\n");
+  CHECK(contains(holdfast({"run", file, "evaluate"}).errors, "eval"));
+  CHECK(holdfast({"run", file, "evaluate", "--allow-eval"}).output == "2\n");
+}
+
 TEST_CASE("a missing payload is null") {
   const TemporaryFolder folder;
   const auto file = folder.write("echo.js", "exports.echo = (payload) => ({ payload });");

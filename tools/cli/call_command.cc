@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "ipc/module_name.h"
@@ -16,6 +17,7 @@
 #include "tools/cli/json_text.h"
 #include "tools/cli/log_listing.h"
 #include "tools/cli/private_supervisor.h"
+#include "tools/cli/run_settings.h"
 #include "tools/cli/signal_watch.h"
 #include "tools/cli/standard_streams.h"
 
@@ -171,6 +173,17 @@ ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& o
           .result_encoding = options.result_encoding};
 }
 
+// A file that is nowhere but in memory, with this text.
+UniqueFd memory_file(const std::string& text) {
+  UniqueFd file(::memfd_create("holdfast-run", MFD_CLOEXEC));
+  for (std::size_t done = 0; file && done < text.size();) {
+    const ssize_t written = ::write(file.get(), text.data() + done, text.size() - done);
+    if (written < 0) return UniqueFd();
+    done += static_cast<std::size_t>(written);
+  }
+  return file;
+}
+
 }  // namespace
 
 int run_command(const RunOptions& options) {
@@ -191,6 +204,15 @@ int run_command(const RunOptions& options) {
       "1",
       "--module",
       fmt::format("{}@{}={}", target.module, target.version, std::filesystem::absolute(options.file).string())};
+  flags.insert(flags.end(), {"--profile", options.profile, "--results", options.results});
+  if (options.allow_eval) flags.insert(flags.end(), {"--allow-eval", target.module});
+  UniqueFd settings;
+  if (!options.environment.empty()) {
+    settings = memory_file(settings_with_environment(options.environment));
+    if (!settings) return usage_error(fmt::format("cannot hold --env in memory: {}", std::strerror(errno)));
+    // As this process has it, for holdfastd inherits nothing but its socket.
+    flags.insert(flags.end(), {"--config", fmt::format("/proc/{}/fd/{}", ::getpid(), settings.get())});
+  }
   if (options.memory) flags.insert(flags.end(), {"--memory", *options.memory});
   if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
   auto supervisor = PrivateSupervisor::start(flags);

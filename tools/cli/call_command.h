@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,10 @@ struct RunOptions {
   std::string file;
   std::optional<std::string> memory;  // as holdfastd takes them; checked already
   std::optional<std::string> stretch;
+  std::string profile = "jit";
+  std::string results = "strict";
+  std::map<std::string, std::string> environment;
+  bool allow_eval = false;
   CallOptions call;
 };
 

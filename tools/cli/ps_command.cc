@@ -7,13 +7,13 @@
 
 namespace holdfast::cli {
 
-int ps_command(const std::string& socket, Format format) {
-  auto client = ipc::Client::connect(socket, {.name = "holdfast " HOLDFAST_VERSION});
+int ps_command(const PsOptions& options) {
+  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
   if (!client) return tell_failure(as_error(client.error()));
   const auto list = client->list_workers();
   if (!list) return tell_failure(list.error());
-  const bool written =
-      write_standard_output(format == Format::json ? listing_as_json(list->workers) : listing_as_table(list->workers));
+  const bool written = write_standard_output(options.format == Format::json ? listing_as_json(list->workers)
+                                                                            : listing_as_table(list->workers));
   return static_cast<int>(written ? ExitCode::result : ExitCode::stopped);
 }
 

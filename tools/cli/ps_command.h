@@ -7,7 +7,12 @@
 
 namespace holdfast::cli {
 
+struct PsOptions {
+  std::string socket;
+  Format format = Format::text;
+};
+
 // Prints the list and returns the program's exit code.
-int ps_command(const std::string& socket, Format format);
+int ps_command(const PsOptions& options);
 
 }  // namespace holdfast::cli

@@ -1,4 +1,4 @@
-#include "supervisor/environment.h"
+#include "ipc/variable_name.h"
 
 #include <fmt/format.h>
 
@@ -6,13 +6,7 @@
 
 #include "ipc/text.h"
 
-namespace holdfast::supervisor {
-
-std::size_t size_bytes(const Environment& environment) {
-  std::size_t bytes = 0;
-  for (const auto& [name, value] : environment) bytes += name.size() + value.size();
-  return bytes;
-}
+namespace holdfast::ipc {
 
 std::optional<std::string> variable_name_problem(std::string_view name) {
   constexpr std::size_t kMostNameBytes = 128;
@@ -23,7 +17,7 @@ std::optional<std::string> variable_name_problem(std::string_view name) {
     return std::nullopt;
   }
   return fmt::format("\"{}\" is no name of a variable; expected 1 to {} of A-Z a-z 0-9 _, not beginning with a digit",
-                     ipc::printable(ipc::clean_utf8(name, 200), ipc::Newlines::escape), kMostNameBytes);
+                     printable(clean_utf8(name, 200), Newlines::escape), kMostNameBytes);
 }
 
-}  // namespace holdfast::supervisor
+}  // namespace holdfast::ipc

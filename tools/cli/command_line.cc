@@ -1,0 +1,371 @@
+#include "tools/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "ipc/module_name.h"
+#include "ipc/socket_path.h"
+#include "ipc/text.h"
+#include "ipc/units.h"
+#include "ipc/variable_name.h"
+#include "tools/cli/exit_code.h"
+#include "tools/cli/help.h"
+
+namespace holdfast::cli {
+namespace {
+
+CLI::Validator valid_duration() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_duration(text);
+            if (!parsed) return parsed.error();
+            return parsed->count() > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+          },
+          ""};
+}
+
+CLI::Validator valid_size() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_size(text);
+            if (!parsed) return parsed.error();
+            return *parsed > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+          },
+          ""};
+}
+
+CLI::Validator valid_target() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_module_name(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""};
+}
+
+// The format that `command --json` asks for.
+void add_json(CLI::App& command, Format& format, const char* what) {
+  command.add_flag_callback(
+      "--json", [&format] { format = Format::json; }, what);
+}
+
+// An option that takes one of these words.
+template <typename Value>
+void add_choice(CLI::App& command, const char* name, Value& value, const std::map<std::string, Value>& words,
+                const char* what) {
+  const auto is_known = [words](const std::string& text) -> std::string {
+    if (words.contains(text)) return "";
+    std::string known;
+    for (const auto& [word, meaning] : words) known += (known.empty() ? "" : ", ") + word;
+    return fmt::format("\"{}\" is not known; expected one of {}", text, known);
+  };
+  command
+      .add_option_function<std::string>(
+          name, [&value, words](const std::string& text) { value = words.at(text); }, what)
+      ->check(is_known)
+      ->type_name("ENCODING");
+}
+
+void add_call(CLI::App& command, CallOptions& call) {
+  command.add_option("FUNC", call.function, "the exported function to call")->required()->type_name("");
+  auto* payload =
+      command.add_option("PAYLOAD", call.payload, "its argument as JSON; - reads standard input; none is null")
+          ->type_name("");
+  add_choice(
+      command, "--encoding", call.encoding,
+      {{"json", ipc::Encoding::json}, {"bytes", ipc::Encoding::bytes}, {"structured", ipc::Encoding::structured}},
+      "what PAYLOAD is: json, bytes (a Uint8Array), or structured");
+  add_choice(command, "--result-encoding", call.result_encoding,
+             {{"auto", ipc::ResultEncoding::automatic},
+              {"json", ipc::ResultEncoding::json},
+              {"bytes", ipc::ResultEncoding::bytes},
+              {"structured", ipc::ResultEncoding::structured}},
+             "what the result is to be: json, bytes, structured, or auto: bytes for an ArrayBuffer or a view of one");
+  command.add_option("--args", call.arguments, "positional arguments as a JSON array, in the place of PAYLOAD")
+      ->type_name("JSON")
+      ->excludes(payload);
+  command
+      .add_option_function<std::string>(
+          "--timeout", [&call](const std::string& text) { call.timeout = *ipc::parse_duration(text); },
+          "how long the call may take, such as 500ms or 5s; else the supervisor's default")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  command.add_flag("--usage", call.show_usage, "print on standard error what the call took: time, CPU time, memory");
+  add_json(command, call.format, "print one JSON object, result or error and usage, on standard output");
+}
+
+// A flag that is given on to holdfastd.
+CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, std::vector<std::string> words,
+                      const char* what) {
+  return command.add_option(name, into, what)
+      ->check(CLI::IsMember(std::move(words)))
+      ->type_name("")
+      ->capture_default_str();
+}
+
+// How holdfastd isolates its workers.
+std::array<CLI::Option*, 3> add_kinds(CLI::App& command, std::string& profile, std::string& isolation,
+                                      std::string& speculation) {
+  constexpr const char* kWhat = "of the private supervisors, as holdfastd's flag of this name";
+  return {add_word(command, "--profile", profile, {"jit", "strict"}, kWhat),
+          add_word(command, "--isolation", isolation, {"fork", "exec"}, kWhat),
+          add_word(command, "--speculation", speculation, {"restricted", "free"}, kWhat)};
+}
+
+struct Variable {
+  std::string name;
+  std::optional<std::string> value;
+};
+
+// Of KEY=VALUE; or of KEY, for one that this program has itself.
+Variable variable_of(const std::string& text) {
+  const std::size_t end = text.find('=');
+  Variable variable{.name = text.substr(0, end), .value = {}};
+  if (end != std::string::npos) {
+    variable.value = text.substr(end + 1);
+  } else if (const char* inherited = std::getenv(text.c_str())) {
+    variable.value = inherited;
+  }
+  return variable;
+}
+
+CLI::Validator valid_variable() {
+  return {[](std::string& text) {
+            const auto [name, value] = variable_of(text);
+            if (const auto problem = ipc::variable_name_problem(name)) return *problem;
+            if (!value) return fmt::format("this program has no variable {}; expected {}=VALUE", name, name);
+            const bool is_utf8 = ipc::clean_utf8(*value, value->size()) == *value;
+            return is_utf8 ? std::string() : fmt::format("the value of {} is not UTF-8", name);
+          },
+          ""};
+}
+
+void add_socket(CLI::App& command, std::string& socket) {
+  command.add_option("--socket", socket, "the supervisor's socket; HOLDFAST_SOCKET sets another default")
+      ->type_name("PATH")
+      ->capture_default_str();
+}
+
+CLI::App* add_run(CLI::App& app, RunOptions& options) {
+  CLI::App* run =
+      app.add_subcommand("run", "call a function of a JavaScript file; needs no daemon, leaves nothing behind");
+  run->add_option("FILE", options.file, "the module's file")->required()->type_name("");
+  add_call(*run, options.call);
+  run->add_option("--memory", options.memory, "the module's memory limit, such as 64MB")
+      ->check(valid_size())
+      ->type_name("SIZE");
+  run->add_option("--stretch", options.stretch,
+                  "how long one uninterrupted stretch of JavaScript may run, such as 50ms")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  add_word(*run, "--profile", options.profile, {"jit", "strict"},
+           "how JavaScript is run, as holdfastd's flag of this name");
+  add_word(*run, "--results", options.results, {"strict", "lenient"},
+           "what JSON would lose of a result is an error, or lost; as holdfastd's flag of this name");
+  run->add_option_function<std::vector<std::string>>(
+         "-e,--env",
+         [&options](const std::vector<std::string>& all) {
+           for (const auto& text : all) {
+             const auto [name, value] = variable_of(text);
+             options.environment[name] = value.value();
+           }
+         },
+         "a variable of context.env; without a value, as it is in this environment; may be repeated")
+      ->check(valid_variable())
+      ->type_name("KEY[=VALUE]")
+      ->allow_extra_args(false);
+  run->add_flag("--allow-eval", options.allow_eval, "let the module make code from strings (eval, new Function)");
+  run->footer(fmt::format("{}\n\n{}", kRunHelp, kExitCodes));
+  return run;
+}
+
+CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
+  CLI::App* invoke = app.add_subcommand("invoke", "call a function through a running holdfastd");
+  invoke
+      ->add_option_function<std::string>(
+          "MODULE@VERSION", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
+          "the module, such as calculator@v1.0.0")
+      ->required()
+      ->check(valid_target())
+      ->type_name("");
+  add_call(*invoke, options.call);
+  invoke->add_flag("--idempotent", options.call.idempotent,
+                   "running it twice does no harm: when its worker dies through no fault of the call, run it again");
+  invoke->add_flag("--logs", options.call.show_logs,
+                   "print on standard error what the module logs in this call, as it comes");
+  add_socket(*invoke, options.socket);
+  invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
+  return invoke;
+}
+
+CLI::App* add_ps(CLI::App& app, PsOptions& options) {
+  CLI::App* ps = app.add_subcommand("ps", "list the worker processes of a running holdfastd");
+  add_socket(*ps, options.socket);
+  add_json(*ps, options.format, "print a JSON array");
+  ps->footer(kPsHelp);
+  return ps;
+}
+
+CLI::Validator valid_filter() {
+  return {[](std::string& text) {
+            if (text.find('@') == std::string::npos) return ipc::name_problem(text, "module").value_or("");
+            const auto parsed = ipc::parse_module_name(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""};
+}
+
+void add_filter(CLI::App& command, ModuleFilter& filter) {
+  command
+      .add_option_function<std::string>(
+          "MODULE[@VERSION]",
+          [&filter](const std::string& text) {
+            filter.module = text.substr(0, text.find('@'));
+            if (const auto name = ipc::parse_module_name(text)) filter.version = name->version;
+          },
+          "only this module; without a version each of its versions")
+      ->check(valid_filter())
+      ->type_name("");
+}
+
+CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
+  CLI::App* logs = app.add_subcommand("logs", "show what the modules of a running holdfastd log");
+  add_filter(*logs, options.filter);
+  logs->add_flag("-f,--follow", options.follow, "go on with the lines that come, until interrupted");
+  logs->add_option("-n,--lines", options.lines, "of the last lines, show so many")
+      ->check(CLI::Range(0U, 1'000'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  add_socket(*logs, options.socket);
+  add_json(*logs, options.format, "print a JSON object on each line");
+  logs->footer(kLogsHelp);
+  return logs;
+}
+
+CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
+  CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
+  add_filter(*stats, options.filter);
+  add_socket(*stats, options.socket);
+  add_json(*stats, options.format, "print one JSON object with all counts; durations in seconds, sizes in bytes");
+  stats->footer(kStatsHelp);
+  return stats;
+}
+
+CLI::App* add_load(CLI::App& app, LoadOptions& options) {
+  CLI::App* load = app.add_subcommand("load", "give a running holdfastd the modules of a folder, until interrupted");
+  load->add_option("DIR", options.folder, "the folder, with files MODULE-VERSION.js (.mjs, .cjs)")
+      ->required()
+      ->type_name("");
+  load->add_option_function<std::string>(
+          "--timeout", [&options](const std::string& text) { options.timeout = *ipc::parse_duration(text); },
+          "how long the supervisor may wait for a module's file; else its default")
+      ->check(valid_duration())
+      ->type_name("DURATION");
+  load->add_flag("-v,--verbose", options.verbose, "print on standard error each module that is asked for");
+  add_socket(*load, options.socket);
+  load->footer(kLoadHelp);
+  return load;
+}
+
+CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
+  CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
+  bench->add_option("--calls", options.calls, "hot calls, in all rounds together")
+      ->check(CLI::Range(1U, 100'000'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--rounds", options.rounds, "rounds in which hot calls and the floor take turns")
+      ->check(CLI::Range(1U, 10'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--cold-calls", options.cold_calls, "cold calls of each kind")
+      ->check(CLI::Range(1U, 500U).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--seconds", options.seconds, "for each number of calls in flight")
+      ->check(CLI::Range(0.01, 3600.0).description(""))
+      ->type_name("S")
+      ->capture_default_str();
+  auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor, without cold calls")
+                     ->type_name("PATH");
+  auto* target =
+      bench
+          ->add_option_function<std::string>(
+              "--target", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
+              "its module whose add({a, b}) is called")
+          ->check(valid_target())
+          ->type_name("MODULE@VERSION");
+  socket->needs(target);
+  target->needs(socket);
+  for (CLI::Option* option : add_kinds(*bench, options.profile, options.isolation, options.speculation)) {
+    option->excludes(socket);
+  }
+  bench->add_option("--worker", options.worker, "another worker program for them")->type_name("PATH")->excludes(socket);
+  add_json(*bench, options.format, "print one JSON object with every figure, durations in nanoseconds");
+  bench->footer(kBenchHelp);
+  return bench;
+}
+
+CLI::App* add_doctor(CLI::App& app, DoctorOptions& options) {
+  CLI::App* doctor = app.add_subcommand("doctor", "tell which layers of the sandbox are in place on this host");
+  add_kinds(*doctor, options.profile, options.isolation, options.speculation);
+  doctor->add_option("--allow-missing", options.allow_missing, "a layer that may be missing; may be repeated")
+      ->type_name("LAYER");
+  add_json(*doctor, options.format, "print a JSON array");
+  doctor->footer(kDoctorHelp);
+  return doctor;
+}
+
+std::string failure_message(const CLI::App* app, const CLI::Error& error) {
+  const auto commands = app->get_subcommands();
+  const auto unknown = app->remaining();
+  std::string what = error.what();
+  if (commands.empty() && !unknown.empty()) what = fmt::format("there is no command \"{}\"", unknown.front());
+  return fmt::format("error: {}\n`{} --help` tells more.\n",
+                     ipc::printable(ipc::clean_utf8(what, 4096), ipc::Newlines::escape),
+                     commands.empty() ? "holdfast" : "holdfast " + commands.front()->get_name());
+}
+
+}  // namespace
+
+tl::expected<Command, int> parse_command_line(int argc, char** argv) {
+  const std::string socket = ipc::default_socket_path();
+  RunOptions run_options;
+  InvokeOptions invoke_options{.target = {}, .socket = socket, .call = {}};
+  PsOptions ps_options{.socket = socket};
+  StatsOptions stats_options{.socket = socket, .filter = {}};
+  LogsOptions logs_options{.socket = socket, .filter = {}};
+  LoadOptions load_options{.folder = {}, .socket = socket};
+  BenchOptions bench_options;
+  DoctorOptions doctor_options;
+
+  CLI::App app("Call functions of untrusted JavaScript modules, each locked in a process of its own.", "holdfast");
+  app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(failure_message);
+  app.footer(fmt::format("{}\n\n{}", kExamples, kExitCodes));
+  const CLI::App* run = add_run(app, run_options);
+  const CLI::App* invoke = add_invoke(app, invoke_options);
+  const CLI::App* ps = add_ps(app, ps_options);
+  const CLI::App* stats = add_stats(app, stats_options);
+  const CLI::App* logs = add_logs(app, logs_options);
+  const CLI::App* load = add_load(app, load_options);
+  const CLI::App* doctor = add_doctor(app, doctor_options);
+  add_bench(app, bench_options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return tl::unexpected(app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage));
+  }
+  if (run->parsed()) return run_options;
+  if (invoke->parsed()) return invoke_options;
+  if (ps->parsed()) return ps_options;
+  if (stats->parsed()) return stats_options;
+  if (logs->parsed()) return logs_options;
+  if (load->parsed()) return load_options;
+  if (doctor->parsed()) return doctor_options;
+  return bench_options;
+}
+
+}  // namespace holdfast::cli
