@@ -179,12 +179,19 @@ TEST_CASE("--profile strict runs modules without making code, and says that ther
       exports.sum = () => { let sum = 0; for (let i = 0; i < 1e5; i++) sum += i; return sum; };
       exports.matches = () => /(\d+)-\1/.test('12-12');
       exports.wasm = () => typeof WebAssembly;
-  )js"}},
+      exports.compile = (bytes) => new WebAssembly.Module(new Uint8Array(bytes));
+  )js"},
+                             {"needs", "const compiled = WebAssembly.compile(new Uint8Array(8));"}},
                  .flags = {"--profile", "strict"}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "sum"})) == "4999950000");
   CHECK(outcome(call(client, {"module", "matches"})) == "true");
   CHECK(outcome(call(client, {"module", "wasm"})) == "\"undefined\"");
+  constexpr const char* kReason = "ReferenceError: WebAssembly is not defined: modules run in the strict profile here, ";
+  CHECK(contains(error_of(call(client, {"module", "compile", "[]"})).message, kReason));
+  const ipc::Error at_load = error_of(call(client, {"needs", "compiled"}));
+  CHECK(at_load.code == ipc::ErrorCode::load_failed);
+  CHECK(contains(at_load.message, kReason));
   daemon.stop();
 }
 

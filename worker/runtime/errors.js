@@ -125,6 +125,12 @@ function partsOf(error, message, indent, state) {
   return [frames, inner === '' ? '' : ` {${inner}\n${indent}}`];
 }
 
+// A module may look whether there is WebAssembly, and do without; one that does not look is told why there is none.
+const withoutWebAssembly = typeof WebAssembly === 'object' ? undefined : 'ReferenceError: WebAssembly is not defined';
+const withReason = (message) => message === withoutWebAssembly
+  ? `${message}: modules run in the strict profile here, which has none`
+  : message;
+
 // [message, stack] of anything that was thrown. Never throws itself.
 const describeError = (thrown) => {
   try {
@@ -137,7 +143,7 @@ const describeError = (thrown) => {
       parts = [framesOf(thrown, message), ''];  // an array of errors that throws, say
     }
     const { 0: frames, 1: inner } = parts;
-    return [message, frames === '' && inner !== '' ? apply(stringSlice, inner, [1]) : frames + inner];
+    return [withReason(message), frames === '' && inner !== '' ? apply(stringSlice, inner, [1]) : frames + inner];
   } catch {
     return ['an error that cannot be shown was thrown: its own properties throw', ''];
   }
