@@ -254,7 +254,7 @@ class Bench {
 };
 
 // One module at a time, one worker ready beside it.
-inline constexpr SchedulerOptions kOneWorker = {.max_workers = 1, .standby = 1};
+inline constexpr SchedulerOptions kOneWorker = {.max_workers = 1, .standby = 1, .slice = 100ms};
 inline constexpr SchedulerOptions kTwoWorkers = {.max_workers = 2, .standby = 1};
 
 // A bench whose worker 1 has loaded module a for call 1; worker 2 is on standby.

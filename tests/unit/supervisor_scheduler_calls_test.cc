@@ -250,7 +250,7 @@ TEST_CASE("a call that is abandoned in the queue is gone, and a module without c
   bench.arrives(3, 'c');
   CHECK(bench.abandon(2) == "queued");
   CHECK_FALSE(bench.is_queued(2));
-  bench.pass(200ms);  // the slice
+  bench.pass(100ms);  // the slice
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 c, call c3 on w2, fork w3");
 }
 
@@ -260,7 +260,7 @@ TEST_CASE("a module keeps its place among those that wait when one of its calls 
   bench.arrives(3, 'c');
   bench.arrives(4, 'b');
   CHECK(bench.abandon(2) == "queued");
-  bench.pass(200ms);  // the slice
+  bench.pass(100ms);  // the slice
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
 }
 
@@ -270,7 +270,7 @@ TEST_CASE("a module that stopped waiting and is called again has the place that 
   bench.arrives(3, 'c');
   bench.abandon(2);
   bench.arrives(4, 'b');
-  bench.pass(200ms);  // the slice
+  bench.pass(100ms);  // the slice
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
 }
 

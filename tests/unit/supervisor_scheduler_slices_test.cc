@@ -263,7 +263,7 @@ TEST_CASE("a module has at most max_instances workers, and at most as many as th
 }
 
 TEST_CASE("a module gets a further worker only after those that have none") {
-  Bench bench = growing(1s, {.max_workers = 2, .standby = 1, .cores = 4});
+  Bench bench = growing(1s, {.max_workers = 2, .standby = 1, .cores = 4, .slice = 100ms});
   bench.arrives(10, 'b');
   bench.forked(3);
   bench.loaded(2);
