@@ -324,4 +324,15 @@ struct SessionFixture {
   }
 };
 
+// The session's end after a violation: what came before it, the text, the end of the stream, and the owner told once.
+inline void check_cut_off(SessionFixture& session, const std::string& text,
+                          const std::vector<std::string>& before = {}) {
+  std::vector<std::string> expected = before;
+  expected.push_back("protocol error: " + text);
+  expected.push_back("end");
+  CHECK(session.client.news() == expected);
+  CHECK(session.owner.left == 1);
+  CHECK(session.watched.expired());
+}
+
 }  // namespace holdfast::supervisor::testing
