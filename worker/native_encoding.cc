@@ -261,6 +261,25 @@ void encode_text(const Arguments& arguments) {
   }
 }
 
+void tell_well_formed(const Arguments& arguments) {
+  const auto text = arguments[0].As<v8::String>();
+  bool is_well_formed = true;
+  if (!text->IsOneByte()) {
+    for_each_part(arguments.GetIsolate(), text, [&](std::span<const char16_t> units, bool is_last) {
+      const std::size_t whole = well_formed_prefix(units);
+      const bool ends_in_lead = whole + 1 == units.size() && (units.back() & 0xFC00) == 0xD800;
+      is_well_formed = whole == units.size() || (ends_in_lead && !is_last);
+      return is_well_formed ? whole : 0;
+    });
+  }
+  arguments.GetReturnValue().Set(is_well_formed);
+}
+
+// Strings are too short for it to exceed an int.
+void count_utf8_bytes(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(arguments[0].As<v8::String>()->Utf8Length(arguments.GetIsolate()));
+}
+
 // A part that is ASCII is copied as it is, which takes a tenth of the time.
 EncodedUtf8 encode_one_byte_into(v8::Isolate* isolate, v8::Local<v8::String> text, std::span<std::uint8_t> into) {
   std::array<std::uint8_t, kPart> units;
@@ -358,6 +377,8 @@ void install_encoding_functions(v8::Local<v8::Context> context, v8::Local<v8::Ob
   install_native(context, host, "decodeText", decode_part);
   install_native(context, host, "encodeText", encode_text);
   install_native(context, host, "encodeTextInto", encode_text_into);
+  install_native(context, host, "utf8Length", count_utf8_bytes);
+  install_native(context, host, "isWellFormed", tell_well_formed);
   install_native(context, host, "decodeBase64", atob);
   install_native(context, host, "encodeBase64", btoa);
 }

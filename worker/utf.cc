@@ -154,6 +154,20 @@ std::size_t utf8_length(std::span<const char16_t> units) {
   return length;
 }
 
+std::size_t well_formed_prefix(std::span<const char16_t> units) {
+  std::size_t at = 0;
+  while (at < units.size()) {
+    if ((units[at] & 0xF800) != 0xD800) {
+      ++at;
+    } else if (is_lead_surrogate(units[at]) && at + 1 < units.size() && is_trail_surrogate(units[at + 1])) {
+      at += 2;
+    } else {
+      break;
+    }
+  }
+  return at;
+}
+
 EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last) {
   std::size_t at = 0;
   std::uint8_t* out = into.data();

@@ -296,9 +296,23 @@ TEST_CASE("a body is what its stream has, whatever a module lets promises be res
         delete Object.prototype.then;
         locked.push(response.body.locked);
       }
-      return [texts, spoilt, locked];
+      const late = new Response(new ReadableStream({
+        start(controller) { controller.enqueue(new Uint8Array([104])); },
+        pull(controller) { controller.error(new RangeError('late')); },
+      }));
+      const many = new Response(new ReadableStream({
+        start(controller) { for (let i = 0; i < 30000; i++) controller.enqueue(new Uint8Array(2)); controller.close(); },
+      }));
+      let count = 0;
+      const slow = new Response(new ReadableStream({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve));
+          count++ < 3 ? controller.enqueue(new Uint8Array([96 + count])) : controller.close();
+        },
+      }));
+      return [texts, spoilt, locked, await thrown(() => late.text()), (await many.bytes()).length, await slow.text()];
   )js") ==
-      R"js([["hi","text","h","blob","hi"],[],[[true,true],true,[true,true],true,[true,true],true,[true,true],true,[true,true],true]])js");
+      R"js([["hi","text","h","blob","hi"],[],[[true,true],true,[true,true],true,[true,true],true,[true,true],true,[true,true],true],"RangeError: late",60000,"abc"])js");
 }
 
 TEST_CASE("a response has a status that may be, and the ready ones are as they should be") {

@@ -2,62 +2,94 @@
 // resolved with is asked for a `then`, which a module may have put on Object.prototype. Evaluated before undici's body.js,
 // which takes this function in the place of undici's own.
 import util from 'undici/lib/web/fetch/util.js';
-import { ReadableStream, WritableStream } from './streams.js';
+import { bytesOfBlob } from './blob.js';
+import { ReadableStream, ReadableStreamDefaultController } from './streams.js';
 import { errorOf, isErrored } from './shims/stream.js';
 import { isUint8Array } from './shims/util_types.js';
 
 const { apply } = Reflect;
+const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf } = Object;
 const { then } = Promise.prototype;
 const { push } = Array.prototype;
-const { getReader, pipeTo } = ReadableStream.prototype;
+const { getReader } = ReadableStream.prototype;
 const { encode } = TextEncoder.prototype;
+const typedArrayPrototype = getPrototypeOf(Uint8Array.prototype);
+const { set } = typedArrayPrototype;
+const lengthOf = getOwnPropertyDescriptor(typedArrayPrototype, 'length').get;
 const encoder = new TextEncoder();
 const ignore = () => {};
 
-const readerOf = (stream) => apply(getReader, stream, []);
+// Streams Standard, [[PullSteps]], which takes a read request of the package's own form.
+const pullSteps = getOwnPropertySymbols(ReadableStreamDefaultController.prototype)
+  .find(({ description }) => description === '[[PullSteps]]');
 
-// What a body was made of is at hand, and its stream is still whole: nobody else will read that any more.
-function takeSource({ source, stream }) {
-  apply(then, readerOf(stream).cancel(), [ignore, ignore]);
-  return Buffer.from(typeof source === 'string' ? apply(encode, encoder, [source]) : source);
+// The bytes of what a body was made of, where nothing can have changed them; undefined of a stream or a form.
+function sourceBytes({ source }) {
+  if (typeof source === 'string') return apply(encode, encoder, [source]);
+  return isUint8Array(source) ? source : bytesOfBlob(source);
 }
 
-// A pipe reads without promises of chunks. Afterwards the stream is as one that was read by a reader is: locked.
-function pipeToEnd(stream, succeed, fail) {
+function joined(chunks, size) {
+  const whole = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (let index = 0; index < chunks.length; index++) {
+    apply(set, whole, [chunks[index], at]);
+    at += apply(lengthOf, chunks[index], []);
+  }
+  return whole;
+}
+
+// Streams Standard, 4.3.3, "read all bytes" of a stream that has a reader.
+function readAllBytes(stream, succeed, fail) {
   const chunks = [];
-  let size = 0;
-  const sink = new WritableStream({
-    __proto__: null,
-    write(chunk) {
-      if (!isUint8Array(chunk)) throw new TypeError('Received non-Uint8Array chunk');
-      apply(push, chunks, [chunk]);
-      size += chunk.length;
-    },
-  });
-  const finish = (act) => {
-    try {
-      readerOf(stream);
-      act();
-    } catch (error) {
-      fail(error);
-    }
+  let size = 0, wantsMore, isPulling = false;
+  const pull = () => {
+    isPulling = true;
+    // What is queued comes at once; a loop, because there may be more of it than calls fit on the stack.
+    do {
+      wantsMore = false;
+      if (stream._state === 'readable') {
+        stream._readableStreamController[pullSteps](request);
+      } else if (isErrored(stream)) {
+        fail(errorOf(stream));
+      } else {
+        request._closeSteps();
+      }
+    } while (wantsMore);
+    isPulling = false;
   };
-  apply(then, apply(pipeTo, stream, [sink, { __proto__: null, preventCancel: true }]), [
-    () => finish(() => succeed(Buffer.concat(chunks, size))), (error) => finish(() => fail(error)),
-  ]);
+  const request = {
+    __proto__: null,
+    _chunkSteps(chunk) {
+      if (!isUint8Array(chunk)) return fail(new TypeError('Received non-Uint8Array chunk'));
+      apply(push, chunks, [chunk]);
+      size += apply(lengthOf, chunk, []);
+      wantsMore = true;
+      if (!isPulling) pull();
+    },
+    _closeSteps() {
+      try {
+        succeed(joined(chunks, size));
+      } catch (error) {
+        fail(error);
+      }
+    },
+    _errorSteps: fail,
+  };
+  stream._disturbed = true;
+  pull();
 }
 
 util.fullyReadBody = (body, succeed, fail) => {
-  const { source, stream } = body;
+  const { stream } = body;
+  if (isErrored(stream)) return fail(errorOf(stream));
   try {
-    if (typeof source === 'string' || isUint8Array(source)) {
-      succeed(takeSource(body));
-    } else if (isErrored(stream)) {
-      fail(errorOf(stream));
-    } else {
-      if (stream.locked) throw new TypeError('the stream is locked');
-      pipeToEnd(stream, succeed, fail);
-    }
+    const bytes = sourceBytes(body);
+    const reader = apply(getReader, stream, []);
+    if (bytes === undefined) return readAllBytes(stream, succeed, fail);
+    // Nobody else can read the stream any more.
+    apply(then, reader.cancel(), [ignore, ignore]);
+    succeed(Buffer.from(bytes));
   } catch (error) {
     fail(error);
   }
