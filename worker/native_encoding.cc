@@ -261,6 +261,61 @@ void encode_text(const Arguments& arguments) {
   }
 }
 
+void tell_well_formed(const Arguments& arguments) {
+  const auto text = arguments[0].As<v8::String>();
+  bool is_well_formed = true;
+  if (!text->IsOneByte()) {
+    for_each_part(arguments.GetIsolate(), text, [&](std::span<const char16_t> units, bool is_last) {
+      const std::size_t whole = well_formed_prefix(units);
+      const bool ends_in_lead = whole + 1 == units.size() && (units.back() & 0xFC00) == 0xD800;
+      is_well_formed = whole == units.size() || (ends_in_lead && !is_last);
+      return is_well_formed ? whole : 0;
+    });
+  }
+  arguments.GetReturnValue().Set(is_well_formed);
+}
+
+// Strings are too short for it to exceed an int.
+void count_utf8_bytes(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(arguments[0].As<v8::String>()->Utf8Length(arguments.GetIsolate()));
+}
+
+// A part that is ASCII is copied as it is, which takes a tenth of the time.
+EncodedUtf8 encode_one_byte_into(v8::Isolate* isolate, v8::Local<v8::String> text, std::span<std::uint8_t> into) {
+  std::array<std::uint8_t, kPart> units;
+  EncodedUtf8 all{};
+  const int length = text->Length();
+  for (int at = 0; at < length;) {
+    const int count = std::min(kPart, length - at);
+    text->WriteOneByte(isolate, units.data(), at, count, v8::String::NO_NULL_TERMINATION);
+    const Bytes part = Bytes(units).first(static_cast<std::size_t>(count));
+    const std::span<std::uint8_t> room = into.subspan(all.bytes_written);
+    EncodedUtf8 encoded{};
+    if (is_ascii(part)) {
+      encoded.units_read = encoded.bytes_written = std::min(part.size(), room.size());
+      std::copy_n(part.begin(), encoded.units_read, room.begin());
+    } else {
+      encoded = encode_latin1_as_utf8(part, room);
+    }
+    all.units_read += encoded.units_read;
+    all.bytes_written += encoded.bytes_written;
+    if (encoded.units_read < part.size()) break;
+    at += count;
+  }
+  return all;
+}
+
+EncodedUtf8 encode_two_byte_into(v8::Isolate* isolate, v8::Local<v8::String> text, std::span<std::uint8_t> into) {
+  EncodedUtf8 all{};
+  for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
+    const EncodedUtf8 part = encode_utf8(units, into.subspan(all.bytes_written), is_last);
+    all.units_read += part.units_read;
+    all.bytes_written += part.bytes_written;
+    return part.units_read;
+  });
+  return all;
+}
+
 void encode_text_into(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
   const auto text = arguments[0].As<v8::String>();
@@ -270,16 +325,10 @@ void encode_text_into(const Arguments& arguments) {
   if (array->ByteLength() != 0) {
     into = {static_cast<std::uint8_t*>(store->Data()) + array->ByteOffset(), array->ByteLength()};
   }
-  std::size_t read = 0, written = 0;
-  for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
-    const EncodedUtf8 part = encode_utf8(units, into.subspan(written), is_last);
-    read += part.units_read;
-    written += part.bytes_written;
-    return part.units_read;
-  });
+  const EncodedUtf8 all = (text->IsOneByte() ? encode_one_byte_into : encode_two_byte_into)(isolate, text, into);
   // Strings are too short for either number to be larger.
-  state_cells[0] = static_cast<std::uint32_t>(read);
-  state_cells[1] = static_cast<std::uint32_t>(written);
+  state_cells[0] = static_cast<std::uint32_t>(all.units_read);
+  state_cells[1] = static_cast<std::uint32_t>(all.bytes_written);
 }
 
 // --- Base64 --------------------------------------------------------------------------------------------------------
@@ -328,6 +377,8 @@ void install_encoding_functions(v8::Local<v8::Context> context, v8::Local<v8::Ob
   install_native(context, host, "decodeText", decode_part);
   install_native(context, host, "encodeText", encode_text);
   install_native(context, host, "encodeTextInto", encode_text_into);
+  install_native(context, host, "utf8Length", count_utf8_bytes);
+  install_native(context, host, "isWellFormed", tell_well_formed);
   install_native(context, host, "decodeBase64", atob);
   install_native(context, host, "encodeBase64", btoa);
 }

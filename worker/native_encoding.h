@@ -10,7 +10,8 @@ namespace holdfast::worker {
 // BufferSource, or for an error where those are fatal.
 // encodeText(string) -> Uint8Array; encodeTextInto(string, array) puts what was read and written into the first two
 // numbers of decoderState. decodeBase64(string) -> string or undefined; encodeBase64(string) -> string or undefined:
-// where there is a character that may not be.
+// where there is a character that may not be. utf8Length(string) -> how many bytes encodeText would give;
+// isWellFormed(string) -> whether no surrogate stands alone.
 void install_encoding_functions(v8::Local<v8::Context> context, v8::Local<v8::Object> host);
 
 }  // namespace holdfast::worker

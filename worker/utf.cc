@@ -154,6 +154,20 @@ std::size_t utf8_length(std::span<const char16_t> units) {
   return length;
 }
 
+std::size_t well_formed_prefix(std::span<const char16_t> units) {
+  std::size_t at = 0;
+  while (at < units.size()) {
+    if ((units[at] & 0xF800) != 0xD800) {
+      ++at;
+    } else if (is_lead_surrogate(units[at]) && at + 1 < units.size() && is_trail_surrogate(units[at + 1])) {
+      at += 2;
+    } else {
+      break;
+    }
+  }
+  return at;
+}
+
 EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last) {
   std::size_t at = 0;
   std::uint8_t* out = into.data();
@@ -201,22 +215,40 @@ EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t>
 }
 
 EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span<std::uint8_t> into) {
-  std::size_t at = 0, written = 0;
-  while (at < units.size() && written < into.size()) {
-    if (units[at] < 0x80) {
-      const std::size_t room = std::min(units.size() - at, into.size() - written);
-      const std::size_t run = ascii_prefix(units.subspan(at, room));
-      std::memcpy(into.data() + written, units.data() + at, run);
-      at += run;
-      written += run;
+  constexpr std::size_t kBlock = 8;
+  const std::uint8_t *in = units.data(), *const in_end = in + units.size();
+  std::uint8_t *out = into.data(), *const out_end = out + into.size();
+  // Blocks that are not the last, each with room for two bytes of every character and of the one behind it: of what is
+  // ASCII the second byte is written all the same, and written over by what comes next.
+  while (in_end - in > static_cast<std::ptrdiff_t>(kBlock) &&
+         out_end - out >= 2 * static_cast<std::ptrdiff_t>(kBlock + 1)) {
+    std::uint64_t word;
+    std::memcpy(&word, in, sizeof word);
+    if ((word & kHighBits) == 0) {
+      std::memcpy(out, in, kBlock);
+      out += kBlock;
+      in += kBlock;
       continue;
     }
-    if (into.size() - written < 2) break;
-    into[written++] = static_cast<std::uint8_t>(0xC0 | units[at] >> 6);
-    into[written++] = static_cast<std::uint8_t>(0x80 | (units[at] & 0x3F));
-    ++at;
+    for (std::size_t at = 0; at < kBlock; ++at) {
+      const std::uint8_t unit = *in++;
+      const std::uint8_t is_long = unit >> 7;
+      out[0] = is_long != 0 ? static_cast<std::uint8_t>(0xC0 | unit >> 6) : unit;
+      out[1] = static_cast<std::uint8_t>(0x80 | (unit & 0x3F));
+      out += 1 + is_long;
+    }
   }
-  return {at, written};
+  for (; in != in_end; ++in) {
+    if (*in < 0x80) {
+      if (out == out_end) break;
+      *out++ = *in;
+    } else {
+      if (out_end - out < 2) break;
+      *out++ = static_cast<std::uint8_t>(0xC0 | *in >> 6);
+      *out++ = static_cast<std::uint8_t>(0x80 | (*in & 0x3F));
+    }
+  }
+  return {static_cast<std::size_t>(in - units.data()), static_cast<std::size_t>(out - into.data())};
 }
 
 }  // namespace holdfast::worker

@@ -41,6 +41,9 @@ bool is_valid_utf8(std::span<const std::uint8_t> bytes);
 // How many bytes the code units have in UTF-8. A lone surrogate is the replacement character.
 std::size_t utf8_length(std::span<const char16_t> units);
 
+// How many code units at the beginning are whole characters: up to the first surrogate without its other half.
+std::size_t well_formed_prefix(std::span<const char16_t> units);
+
 struct EncodedUtf8 {
   std::size_t units_read;
   std::size_t bytes_written;

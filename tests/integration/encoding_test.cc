@@ -170,6 +170,42 @@ TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, w
       R"js([1,1,"97,0,0"],[2,4,"97,226,130,172"],[0,0,"0,0,0"],[2,4,"240,159,152,128"],[1,3,"239,191,189"],[1,2,"195,169,0"],[0,0,""]])js");
 }
 
+TEST_CASE("a text goes into a buffer as far as whole characters have room, and nothing behind them is touched") {
+  evaluates(R"js(
+      const encoder = new TextEncoder(), wrong = [];
+      const units = ['x', '\xe9', '\u20ac', '\ud83d\ude00'];
+      const tried = (text, characters, size) => {
+        const bytes = new Uint8Array(size + 4).fill(0xee);
+        const { read, written } = encoder.encodeInto(text, bytes.subarray(2, size + 2));
+        const expected = new Uint8Array(size + 4).fill(0xee);
+        let length = 0, at = 2;
+        for (const character of characters) {
+          const encoded = encoder.encode(character);
+          if (at + encoded.length > size + 2) break;
+          expected.set(encoded, at);
+          at += encoded.length;
+          length += character.length;
+        }
+        if (read !== length || written !== at - 2 || bytes.join() !== expected.join()) wrong.push([text, size, read, written]);
+      };
+      let state = 1;
+      const drawn = (most) => (state = (state * 1103515245 + 12345) % 2147483648) % 1000003 % most;
+      for (let length = 0; length < 40; length++) {
+        for (const kinds of [1, 2, 3, 4]) {
+          const characters = Array.from({ length }, () => units[drawn(3) === 0 ? drawn(kinds) : 0]), text = characters.join('');
+          const whole = encoder.encode(text).length;
+          for (let size = Math.max(0, whole - 20); size < whole + 3; size++) tried(text, characters, size);
+        }
+      }
+      for (const unit of units) {
+        const characters = Array.from({ length: 9000 }, () => unit), whole = encoder.encode(characters.join('')).length;
+        for (const size of [0, 1, 4095, 4096, 4097, 8192, whole - 1, whole, whole + 1]) tried(characters.join(''), characters, size);
+      }
+      return wrong;
+  )js",
+            "[]");
+}
+
 TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
   evaluates(R"js(
       const texts = ['ascii ', 'caf\xe9 ', '\u6f22\u5b57', '\ud83d\ude00x'].map((part) => part.repeat(300000));

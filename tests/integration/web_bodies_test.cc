@@ -2,6 +2,10 @@
 // Fetch Standard have them.
 #include <doctest/doctest.h>
 
+#include <set>
+#include <sstream>
+#include <string>
+
 #include "tests/integration/both_profiles.h"
 
 namespace holdfast::test {
@@ -139,6 +143,27 @@ TEST_CASE("a form goes through a body and comes back: names, values, files, and 
       R"js(["a \"quoted\"\r\nname","file","empty"],"line\r\nends","a\"\n.bin","a/b",[13,10,45,45,0,255]])js");
 }
 
+TEST_CASE(
+    "no two workers draw the same boundaries, and a module that puts its own in the place of crypto draws them still") {
+  const std::string code = R"js(
+      const types = () => [1, 2, 3].map(() => new Response(new FormData()).headers.get('content-type').split('boundary=')[1]);
+      exports.f = () => {
+        const before = types();
+        globalThis.crypto = { getRandomValues() { throw new Error('not mine'); } };
+        Crypto.prototype.getRandomValues = () => 1;
+        Math.random = () => 0;
+        return [...before, ...types()].join();
+      };)js";
+  Daemon daemon({.modules = {{"one", code}, {"other", code}}});
+  ipc::Client client = daemon.connect();
+  std::set<std::string> boundaries;
+  for (const char* module : {"one", "other"}) {
+    std::istringstream drawn(outcome(call(client, {module, "f"})));
+    for (std::string boundary; std::getline(drawn, boundary, ',');) boundaries.insert(boundary);
+  }
+  CHECK(boundaries.size() == 12);
+}
+
 TEST_CASE("a body that is no form, or a broken one, is a TypeError") {
   CHECK(evaluated_in_both_profiles(R"js(
       const read = (body, type) => new Response(body, { headers: { 'content-type': type } }).formData();
@@ -224,6 +249,72 @@ TEST_CASE("a body is read once; its copies are read apart") {
       R"js([false,"once",true,"TypeError","TypeError","once",false,["TypeError","TypeError"],"hi","hi","RangeError: broken","TypeError","TypeError"])js");
 }
 
+TEST_CASE("the copy of a body has chunks of its own, and fails, ends and is cancelled with it") {
+  CHECK(
+      evaluated_in_both_profiles(R"js(
+      const cancelled = [];
+      const streamOf = (...chunks) => new ReadableStream({
+        start(controller) { for (const chunk of chunks) controller.enqueue(chunk); },
+        pull(controller) { controller.close(); },
+        cancel(reason) { cancelled.push(reason); },
+      });
+      const read = async (body) => { const seen = []; for await (const chunk of body) seen.push(chunk); return seen; };
+      const view = new Uint16Array(new Uint16Array([7, 8, 9]).buffer, 2, 1), first = new Response(streamOf(view, 'text')), second = first.clone();
+      const [[mine], [copy, text]] = await Promise.all([read(first.body), read(second.body)]);
+      view[0] = 1;
+      const third = new Response(streamOf(new Uint8Array([1]), () => {}, 'more', 'and more')), fourth = third.clone();
+      const refused = [await nameOf(() => read(third.body)), await nameOf(() => read(fourth.body)), cancelled.splice(0).map(({ name }) => name)];
+      const fifth = new Response(streamOf(new Uint8Array([104])).pipeThrough(new TransformStream())), sixth = fifth.clone();
+      await Promise.all([sixth.body.cancel('b'), fifth.text()]);
+      const seventh = new Request('http://x/', { method: 'POST', duplex: 'half', body: streamOf(new Uint8Array([104, 105])) }), eighth = seventh.clone();
+      await Promise.all([seventh.body.cancel('one'), eighth.body.cancel('two')]);
+      const bytes = new Response(new ReadableStream({ type: 'bytes', start(controller) { controller.enqueue(new Uint8Array([111, 107])); controller.close(); } }));
+      const reader = bytes.clone().body.getReader({ mode: 'byob' });
+      return [mine === view, copy === view, copy instanceof Uint16Array, [...copy], text, refused, cancelled,
+              [...(await reader.read(new Uint8Array(5))).value], await bytes.text()];
+  )js") ==
+      R"js([true,false,true,[8],"text",["DataCloneError","DataCloneError",["DataCloneError"]],[["one","two"]],[111,107],"ok"])js");
+}
+
+TEST_CASE("a body is what its stream has, whatever a module lets promises be resolved with") {
+  CHECK(
+      evaluated_in_both_profiles(R"js(
+      const streamed = () => new Response(new ReadableStream({
+        start(controller) { controller.enqueue(new Uint8Array([104, 105])); controller.close(); },
+      }));
+      const responses = [streamed(), new Response('text'), new Response(new Uint8Array([104])), new Response(new Blob(['blob'])), streamed()];
+      const spoilt = [], texts = [], locked = [];
+      for (const response of responses) {
+        Object.prototype.then = function (resolve) {
+          delete Object.prototype.then;
+          spoilt.push(Object.keys(this).join());
+          resolve({ done: true, value: undefined });
+        };
+        const text = response.text();
+        locked.push([response.bodyUsed, response.body.locked]);
+        texts.push(await text);
+        delete Object.prototype.then;
+        locked.push(response.body.locked);
+      }
+      const late = new Response(new ReadableStream({
+        start(controller) { controller.enqueue(new Uint8Array([104])); },
+        pull(controller) { controller.error(new RangeError('late')); },
+      }));
+      const many = new Response(new ReadableStream({
+        start(controller) { for (let i = 0; i < 30000; i++) controller.enqueue(new Uint8Array(2)); controller.close(); },
+      }));
+      let count = 0;
+      const slow = new Response(new ReadableStream({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve));
+          count++ < 3 ? controller.enqueue(new Uint8Array([96 + count])) : controller.close();
+        },
+      }));
+      return [texts, spoilt, locked, await thrown(() => late.text()), (await many.bytes()).length, await slow.text()];
+  )js") ==
+      R"js([["hi","text","h","blob","hi"],[],[[true,true],true,[true,true],true,[true,true],true,[true,true],true,[true,true],true],"RangeError: late",60000,"abc"])js");
+}
+
 TEST_CASE("a response has a status that may be, and the ready ones are as they should be") {
   CHECK(
       evaluated_in_both_profiles(R"js(
@@ -277,6 +368,23 @@ TEST_CASE("fetch is rejected with an error that says that there is no network; d
       R"js(["TypeError: fetch failed: this module was given no network","TypeError: fetch failed: this module was given no network",)js"
       R"js(["TypeError","TypeError","TypeError","TypeError","TypeError"],"RangeError: stop",true,)js"
       R"js([200,"OK","basic","text/plain;charset=x","hi"],"a b"])js");
+}
+
+TEST_CASE("a fetch that was aborted cancels its request's body, and what is still to be read of an answer fails") {
+  CHECK(
+      evaluated_in_both_profiles(R"js(
+      const controller = new AbortController(), cancelled = [];
+      const [whole, read, copied] = await Promise.all([1, 2, 3].map(() => fetch('data:,abc', { signal: controller.signal })));
+      const copy = copied.clone(), text = await read.text();
+      controller.abort(new RangeError('stop'));
+      const body = new ReadableStream({ cancel(reason) { cancelled.push(reason.message); } });
+      const sent = fetch('http://x/', { method: 'POST', duplex: 'half', body, signal: controller.signal });
+      const atOnce = cancelled.length;
+      return [await thrown(() => sent), atOnce, cancelled, text, await thrown(() => whole.text()), await thrown(() => whole.text()),
+              await thrown(() => copied.text()), await thrown(() => copy.text()),
+              await (await fetch(new Request('data:,abc', { signal: controller.signal }), { signal: null })).text()];
+  )js") ==
+      R"js(["RangeError: stop",1,["stop"],"abc","RangeError: stop","RangeError: stop","RangeError: stop","RangeError: stop","abc"])js");
 }
 
 }  // namespace

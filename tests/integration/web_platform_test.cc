@@ -256,9 +256,13 @@ TEST_CASE("navigator names the program") {
 
 TEST_CASE("strings can be asked for lone surrogates, and made without") {
   CHECK(evaluated_in_both_profiles(R"js(
+      const long = ('x'.repeat(4095) + '\u{1F499}').repeat(3);
+      const cut = [long, long + '\ud83d', long + '\udc99', long + '\u{1F499}', long.slice(1), long.slice(0, 4096), 'x'.repeat(4096) + '\udc99\u{1F499}'];
       return [['a\ud800b', '\udc00\ud800', '\u{1F499}', ''].map((text) => [text.isWellFormed(), text.toWellFormed()]),
+              cut.map((text) => text.isWellFormed()), cut.map((text) => [...text.toWellFormed()].filter((c) => c === '\ufffd').length),
               String.prototype.toWellFormed.call(12), await namesOf([() => String.prototype.isWellFormed.call(null)]), Object.keys(String.prototype)];
-  )js") == R"js([[[false,"a�b"],[false,"��"],[true,"💙"],[true,""]],"12",["TypeError"],[]])js");
+  )js") == R"js([[[false,"a�b"],[false,"��"],[true,"💙"],[true,""]],)js"
+           R"js([true,false,false,true,true,false,false],[0,1,1,0,0,1,1],"12",["TypeError"],[]])js");
 }
 
 // --- hostile -------------------------------------------------------------------------------------------------------

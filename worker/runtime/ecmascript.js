@@ -2,14 +2,13 @@
 // strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33). Evaluated before them, in the same way as calls.js.
 'use strict';
 
+const { isWellFormed } = host;
 const { apply, defineProperty } = Reflect;
 const { replace } = String.prototype;
-const { exec } = RegExp.prototype;
 const StringConstructor = String;
 const TypeErrorConstructor = TypeError;
 
 // With the flag "u" it matches surrogates that stand alone, and no others.
-const loneSurrogate = /\p{Surrogate}/u;
 const loneSurrogates = /\p{Surrogate}/gu;
 
 function textOf(value, name) {
@@ -20,10 +19,10 @@ function textOf(value, name) {
 }
 
 const methods = {
-  isWellFormed() { return apply(exec, loneSurrogate, [textOf(this, 'isWellFormed')]) === null; },
+  isWellFormed() { return isWellFormed(textOf(this, 'isWellFormed')); },
   toWellFormed() {
     const text = textOf(this, 'toWellFormed');
-    return apply(exec, loneSurrogate, [text]) === null ? text : apply(replace, text, [loneSurrogates, '\ufffd']);
+    return isWellFormed(text) ? text : apply(replace, text, [loneSurrogates, '\ufffd']);
   },
 };
 for (const name of ['isWellFormed', 'toWellFormed']) {

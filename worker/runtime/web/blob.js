@@ -234,4 +234,7 @@ class File extends Blob {
 publish(Blob);
 publish(File);
 
-export { Blob, File };
+// Bytes of nobody else's; undefined of what is no blob.
+function bytesOfBlob(value) { return BlobSlot.has(value) ? wholeOf(BlobSlot.of(value)) : undefined; }
+
+export { Blob, File, bytesOfBlob };

@@ -1,4 +1,7 @@
 // Fetch Standard: Headers, Request, Response and FormData as Node.js has them. Of fetch(), what needs no network.
+// First what undici's files take from each other when they are evaluated.
+import './body_reading.js';
+import './body_cloning.js';
 // Before request.js, which needs its conversions when it is evaluated.
 import { Response, filterResponse, fromInnerResponse, makeResponse } from 'undici/lib/web/fetch/response.js';
 import { Request, getRequestState } from 'undici/lib/web/fetch/request.js';
@@ -7,17 +10,44 @@ import { Headers } from 'undici/lib/web/fetch/headers.js';
 import { safelyExtractBody } from 'undici/lib/web/fetch/body.js';
 import { dataURLProcessor, serializeAMimeType } from 'undici/lib/web/fetch/data-url.js';
 import { defineGlobals } from './globals.js';
+import { ReadableStream } from './streams.js';
 
 const { needArguments } = runtime.webIdl;
+const { apply } = Reflect;
+const { then } = Promise.prototype;
+const { cancel } = ReadableStream.prototype;
+const { addEventListener } = EventTarget.prototype;
+const { set: weakMapSet } = WeakMap.prototype;
+const ignore = () => {};
+
+// What is still to be read of an answer ends with the request's signal, which lives as long as the request.
+const requests = new WeakMap();
+
+function streamOf(bytes, request) {
+  const { signal } = request;
+  let controller;
+  const stream = new ReadableStream({
+    __proto__: null,
+    type: 'bytes',
+    start(given) {
+      controller = given;
+      if (bytes.length !== 0) controller.enqueue(new Uint8Array(bytes));
+      controller.close();
+    },
+  });
+  apply(weakMapSet, requests, [stream, request]);
+  apply(addEventListener, signal, ['abort', () => controller.error(signal.reason)]);
+  return stream;
+}
 
 // Fetch Standard, 4.3 (scheme fetch): a data: URL carries its own answer.
-function answerOf(url) {
+function answerOf(url, request) {
   const data = dataURLProcessor(url);
   if (data === 'failure') throw new TypeError('fetch failed: the data: URL cannot be read');
   return fromInnerResponse(filterResponse(makeResponse({
     statusText: 'OK',
     headersList: [['content-type', { name: 'Content-Type', value: serializeAMimeType(data.mimeType) }]],
-    body: safelyExtractBody(data.body)[0],
+    body: safelyExtractBody(streamOf(data.body, request))[0],
     urlList: [url],
   }), 'basic'), 'immutable');
 }
@@ -26,9 +56,13 @@ async function fetch(input, init = undefined) {
   needArguments(arguments.length, 1, 'fetch');
   const request = new Request(input, init);
   const { signal } = request;
-  if (signal.aborted) throw signal.reason;
-  const url = getRequestState(request).urlList[0];
-  if (url.protocol === 'data:') return answerOf(url);
+  const { urlList: [url], body } = getRequestState(request);
+  if (signal.aborted) {
+    const { reason } = signal;
+    if (body !== null) apply(then, apply(cancel, body.stream, [reason]), [ignore, ignore]);
+    throw reason;
+  }
+  if (url.protocol === 'data:') return answerOf(url, request);
   throw new TypeError('fetch failed: this module was given no network');
 }
 

@@ -6,4 +6,6 @@ defineGlobals(streams);
 // The standard had it once.
 delete streams.WritableStreamDefaultController.prototype.abortReason;
 
-export const { ReadableStream, TransformStream, TransformStreamDefaultController, WritableStream } = streams;
+export const {
+  ReadableStream, ReadableStreamDefaultController, TransformStream, TransformStreamDefaultController, WritableStream,
+} = streams;

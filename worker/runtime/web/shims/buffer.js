@@ -1,4 +1,5 @@
 // The part of Node's Buffer that undici's classes of the Fetch Standard use.
+const { utf8Length } = host;
 const { atob } = globalThis;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -37,23 +38,7 @@ export class Buffer extends Uint8Array {
   static #over(bytes) { return new Buffer(bytes.buffer, bytes.byteOffset, bytes.byteLength); }
   static allocUnsafe(length) { return new Buffer(length); }
   static isBuffer(value) { return value instanceof Buffer; }
-  static byteLength(text) {
-    let length = 0;
-    for (let at = 0; at < text.length; at++) {
-      const unit = text.charCodeAt(at);
-      if (unit < 0x80) {
-        length += 1;
-      } else if (unit < 0x800) {
-        length += 2;
-      } else if (unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00) {
-        length += 4;
-        at++;
-      } else {
-        length += 3;
-      }
-    }
-    return length;
-  }
+  static byteLength(text) { return utf8Length(text); }
   static concat(parts, length) {
     const whole = new Buffer(length);
     let at = 0;

@@ -3,5 +3,6 @@
 module.exports = {
   isDisturbed: (stream) => stream._disturbed === true,
   isErrored: (stream) => stream._state === 'errored',
+  errorOf: (stream) => stream._storedError,
   Transform: class {},
 };
