@@ -88,7 +88,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   if (encoding == ipc::Encoding::structured) {
     if (deserialize_value(engine_.context(), as_octets(payload)).ToLocal(&value)) return value;
     return tl::unexpected("the payload is not structured" +
-                          (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+                          (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
   }
   v8::Local<v8::String> text;
   if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
@@ -98,7 +98,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
     return value;
   }
   return tl::unexpected("the payload is not JSON" +
-                        (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+                        (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
 }
 
 // --- out -----------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ Payloads::Expressed Payloads::express_structured(v8::Local<v8::Value> value, con
     return tl::unexpected(NotExpressed{.bytes = rules_.max_bytes + 1});
   }
   NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
-  std::tie(reason.why, reason.stack) = describe_(failure.Exception());
+  std::tie(reason.why, reason.stack) = describe(failure);
   return tl::unexpected(std::move(reason));
 }
 
@@ -178,12 +178,19 @@ NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& 
   found.what =
       value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32) : "an object";
   if (failure.HasCaught()) {
-    std::tie(found.why, found.stack) = describe_(failure.Exception());
-    failure.Reset();
+    std::tie(found.why, found.stack) = describe(failure);
     find(engine_.runtime().find_unserializable, value, found);
     failure.Reset();
   }
   return found;
+}
+
+// What was thrown again in C++ (v8::TryCatch::ReThrow) would be thrown once more in the JavaScript that describes it,
+// if it were not taken back before.
+std::pair<std::string, std::string> Payloads::describe(v8::TryCatch& failure) {
+  v8::Local<v8::Value> thrown = failure.Exception();
+  failure.Reset();
+  return describe_(thrown);
 }
 
 bool Payloads::find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found) {
