@@ -1,15 +1,14 @@
 // node:crypto: the random part of the boundary between the parts of a form. Drawn when a form is written, and never
 // earlier: what the zygote drew would be the same in each worker.
-const { getRandomValues } = globalThis.crypto ?? {};
-const { random } = Math;
+const { crypto } = globalThis;
+const { getRandomValues } = crypto;
 
 const pairOfWords = 2;
 const twoToThe32 = 2 ** 32;
 
 module.exports = {
   randomInt(most) {
-    if (getRandomValues === undefined) return Math.floor(random() * most);
-    const words = Reflect.apply(getRandomValues, globalThis.crypto, [new Uint32Array(pairOfWords)]);
+    const words = Reflect.apply(getRandomValues, crypto, [new Uint32Array(pairOfWords)]);
     return (words[0] * twoToThe32 + words[1]) % most;
   },
 };
