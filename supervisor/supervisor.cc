@@ -234,7 +234,19 @@ void Supervisor::client_granted(CallId id, std::uint64_t bytes) {
   const std::uint64_t granted = std::min(bytes, call.ungranted_bytes);
   if (granted == 0 || call.worker == WorkerId{}) return;
   call.ungranted_bytes -= granted;
-  workers_.grant(call.worker, id, granted);
+  call.withheld_bytes += granted;
+  pass_grants_on(id, call);
+}
+
+// A client may grant byte by byte, and a worker that is busy reads nothing meanwhile: it is told when it is held up and
+// may go on, and by half windows before that.
+void Supervisor::pass_grants_on(CallId id, Call& call) {
+  const std::uint64_t window = call.stream_window_bytes;
+  if (call.withheld_bytes == 0 || call.ungranted_bytes >= window) return;
+  const bool is_held_up = call.ungranted_bytes + call.withheld_bytes >= window;
+  if (is_held_up || call.withheld_bytes >= window / 2) {
+    workers_.grant(call.worker, id, std::exchange(call.withheld_bytes, 0));
+  }
 }
 
 void Supervisor::client_left(ClientSession& client) {

@@ -106,8 +106,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t lines_dropped = 0;  // that its client was to have and that it was not told of
     LateLook late_look;               // when its worker was last found late to give the call up
     unsigned times_late = 0;
-    // Of its stream: what the client has not granted again yet, as chunk_cost() counts, and the payloads in all.
+    // Of its stream: what the client has not granted again yet, as chunk_cost() counts; what it has, but its worker was
+    // not told; and the payloads in all.
     std::uint64_t ungranted_bytes = 0;
+    std::uint64_t withheld_bytes = 0;
     std::uint64_t streamed_bytes = 0;
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };
@@ -124,6 +126,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
   void client_granted(CallId call, std::uint64_t bytes) override;
+  void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
   void forget_if_unused(KnownModule& module);

@@ -109,11 +109,13 @@ bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
   if (!scheduler_.is_on(id, worker)) return false;
   Call& call = calls_.at(id);
   const std::size_t bytes = chunk.value.payload.size();
-  if (bytes > ClientSession::kMaxPayloadBytes || call.ungranted_bytes >= call.stream_window_bytes) return false;
+  const bool has_room = call.ungranted_bytes + call.withheld_bytes < call.stream_window_bytes;
+  if (bytes > ClientSession::kMaxPayloadBytes || !has_room) return false;
   call.ungranted_bytes += ipc::chunk_cost(bytes);
   call.streamed_bytes += bytes;
   scheduler_.call_streamed(id);
   if (call.client != nullptr) call.client->stream(call.client_id, chunk.value);
+  pass_grants_on(id, call);
   return true;
 }
 

@@ -141,7 +141,7 @@ class ModuleHost {
   LoadState run_common_js(v8::Local<v8::Function> body, v8::Local<v8::String> file_name);
   LoadState run_es_module(v8::Local<v8::Module> module);
   LoadState take_exports(v8::Local<v8::Value> exports);
-  // Nothing: no module's text is this one's name.
+  // Whether a script of this name is the module's text.
   bool is_module_file(v8::Local<v8::Value> script);
 
   void invoke(const ipc::WorkerCall& call);
@@ -163,7 +163,8 @@ class ModuleHost {
   void remember_unhandled(const v8::Local<v8::Promise>& promise);
   // Whether a listener of the module's own took it.
   bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise);
-  void log_uncaught(const char* where, v8::Local<v8::Value> thrown);
+  // Returns what describe() says of it.
+  std::pair<std::string, std::string> log_uncaught(const char* where, v8::Local<v8::Value> thrown);
   // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open once this
   // turn's microtasks have run.
   void report_uncaught(const char* where, v8::Local<v8::Value> thrown);

@@ -26,17 +26,17 @@ ipc::Error exception(std::string message, std::string stack) {
 
 }  // namespace
 
-void ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
-  const auto [message, stack] = describe(thrown);
-  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
+std::pair<std::string, std::string> ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+  auto described = describe(thrown);
+  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, described.first, described.second));
+  return described;
 }
 
 void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown) {
   const std::uint64_t call = current_call();
   if (is_taken(Uncaught::error, thrown, v8::Undefined(isolate_))) return;
   set_current_call(call);
-  const auto [message, stack] = describe(thrown);
-  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, message, stack));
+  const auto [message, stack] = log_uncaught(where, thrown);
   const auto is_its = [call](const auto& failure) { return failure.first == call; };
   if (!open_.contains(call) || std::ranges::any_of(uncaught_, is_its)) return;
   uncaught_.emplace_back(call, exception(fmt::format("uncaught in {}: {}", where, message), stack));

@@ -95,7 +95,7 @@ ModuleHost::LoadState ModuleHost::run_common_js(v8::Local<v8::Function> body, v8
 ModuleHost::LoadState ModuleHost::run_es_module(v8::Local<v8::Module> module) {
   v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(isolate_);
-  if (const auto import = first_static_import(isolate_, context, module)) {
+  if (const auto import = first_static_import(context, module)) {
     v8::Local<v8::Value> error;
     if (!missing_module(engine_, import->specifier, ImportedBy::static_import).ToLocal(&error)) {
       return load_threw(failure);

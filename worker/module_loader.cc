@@ -124,8 +124,7 @@ tl::expected<CompiledModule, CompileFailure> compile_module(Engine& engine, v8::
   return tl::unexpected(failure);
 }
 
-std::optional<StaticImport> first_static_import(v8::Isolate*, v8::Local<v8::Context> context,
-                                                v8::Local<v8::Module> module) {
+std::optional<StaticImport> first_static_import(v8::Local<v8::Context> context, v8::Local<v8::Module> module) {
   v8::Local<v8::FixedArray> requests = module->GetModuleRequests();
   std::optional<StaticImport> first;
   int least_offset = 0;

@@ -35,8 +35,7 @@ struct StaticImport {
   int line = 0;    // from 1 on
   int column = 0;  // the same
 };
-std::optional<StaticImport> first_static_import(v8::Isolate* isolate, v8::Local<v8::Context> context,
-                                                v8::Local<v8::Module> module);
+std::optional<StaticImport> first_static_import(v8::Local<v8::Context> context, v8::Local<v8::Module> module);
 
 // Numbers of `missingModule` in runtime/modules.js.
 enum class ImportedBy : std::int32_t { require_call, static_import, import_call };

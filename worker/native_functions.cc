@@ -3,6 +3,7 @@
 #include "worker/crypto/crypto.h"
 #include "worker/engine.h"
 #include "worker/module_host.h"
+#include "worker/native_bytes.h"
 #include "worker/native_compression.h"
 #include "worker/native_encoding.h"
 #include "worker/native_structured_clone.h"
@@ -158,9 +159,7 @@ void non_index_names(const Arguments& arguments) {
 
 void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
   const auto install = [&](const char* name, v8::FunctionCallback callback) {
-    v8::Local<v8::Function> function =
-        v8::Function::New(context, callback, {}, 0, v8::ConstructorBehavior::kThrow).ToLocalChecked();
-    host->Set(context, v8::String::NewFromUtf8(isolate, name).ToLocalChecked(), function).Check();
+    install_native(context, host, name, callback);
   };
   install("settle", settle);
   install("openStream", open_stream);

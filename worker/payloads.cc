@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxWhatBytes = 128;
 
+// Positional arguments. A few more would fit on V8's stack (worker/engine.cc), but an array's length says nothing of
+// the size of its payload: four thousand million holes have 15 bytes.
+constexpr std::uint32_t kMostArguments = 65536;
+
 ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wanted) {
   switch (wanted.result) {
     case ipc::ResultEncoding::json:
@@ -59,6 +63,10 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
   };
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
+  if (array->Length() > kMostArguments) {
+    return tl::unexpected(
+        fmt::format("a call has at most {} positional arguments, and not {}", kMostArguments, array->Length()));
+  }
   for (std::uint32_t i = 0; i < array->Length(); ++i) {
     v8::Local<v8::Value> argument;
     if (!array->Get(engine_.context(), i).ToLocal(&argument)) return no_array();
@@ -80,7 +88,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   if (encoding == ipc::Encoding::structured) {
     if (deserialize_value(engine_.context(), as_octets(payload)).ToLocal(&value)) return value;
     return tl::unexpected("the payload is not structured" +
-                          (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+                          (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
   }
   v8::Local<v8::String> text;
   if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
@@ -90,7 +98,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
     return value;
   }
   return tl::unexpected("the payload is not JSON" +
-                        (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+                        (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
 }
 
 // --- out -----------------------------------------------------------------------------------------------------------
@@ -160,7 +168,7 @@ Payloads::Expressed Payloads::express_structured(v8::Local<v8::Value> value, con
     return tl::unexpected(NotExpressed{.bytes = rules_.max_bytes + 1});
   }
   NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
-  std::tie(reason.why, reason.stack) = describe_(failure.Exception());
+  std::tie(reason.why, reason.stack) = describe(failure);
   return tl::unexpected(std::move(reason));
 }
 
@@ -170,12 +178,19 @@ NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& 
   found.what =
       value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32) : "an object";
   if (failure.HasCaught()) {
-    std::tie(found.why, found.stack) = describe_(failure.Exception());
-    failure.Reset();
+    std::tie(found.why, found.stack) = describe(failure);
     find(engine_.runtime().find_unserializable, value, found);
     failure.Reset();
   }
   return found;
+}
+
+// What was thrown again in C++ (v8::TryCatch::ReThrow) would be thrown once more in the JavaScript that describes it,
+// if it were not taken back before.
+std::pair<std::string, std::string> Payloads::describe(v8::TryCatch& failure) {
+  v8::Local<v8::Value> thrown = failure.Exception();
+  failure.Reset();
+  return describe_(thrown);
 }
 
 bool Payloads::find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found) {

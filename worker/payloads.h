@@ -60,6 +60,8 @@ class Payloads {
   Expressed express_json(v8::Local<v8::Value> value, const Take& take);
   Expressed express_bytes(v8::Local<v8::Value> value, const Take& take);
   Expressed express_structured(v8::Local<v8::Value> value, const Take& take);
+  // The same of what was caught, which is forgotten.
+  std::pair<std::string, std::string> describe(v8::TryCatch& failure);
   NotExpressed unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure);
   bool find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found);
   std::string to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes);

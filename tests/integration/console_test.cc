@@ -200,6 +200,8 @@ TEST_CASE("nothing that a module logs throws into its call, and no line is longe
       console.log('z'.repeat(2 ** 28)); console.log('%s', 'z'.repeat(2 ** 28), 'y'.repeat(1e6));
       console.log(Array(1e6).fill('\u20ac'.repeat(1000)));
       console.log(new Uint8Array(3e7)); console.log(new ArrayBuffer(1e6)); console.log('%s %j', new Float64Array(1e6));
+      console.dir({}, { get depth() { throw 1; } });
+      Error.prepareStackTrace = () => { throw 1; }; console.trace('here'); delete Error.prepareStackTrace;
       const error = new Error('e'); Object.defineProperty(error, 'stack', { get() { throw 1; } }); console.log(error);
       Array.prototype.push = () => { throw 1; }; Map.prototype.get = () => { throw 2; };
       String.prototype.indexOf = () => { throw 3; }; Reflect.apply = () => { throw 4; };
@@ -207,7 +209,7 @@ TEST_CASE("nothing that a module logs throws into its call, and no line is longe
       return 'done';
   )js");
   CHECK(logged.outcome == R"("done")");
-  CHECK(logged.lines.size() == 19);
+  CHECK(logged.lines.size() == 21);
   for (const Line& line : logged.lines) CHECK(line.text.size() <= 8 << 10);
 }
 

@@ -466,6 +466,24 @@ TEST_CASE("a module that changes everything that it can reach gets no key that i
   )js") == R"({"refused":"InvalidAccessError","handed":0,"size":21})");
 }
 
+TEST_CASE("setters and getters that a module gives to arrays do not come between a key and its numbers") {
+  CHECK(evaluated(R"js(
+      const algorithm = { name: 'RSA-PSS', hash: 'SHA-256' };
+      const generated = { ...algorithm, modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) };
+      const pair = await subtle.generateKey(generated, true, ['sign', 'verify']);
+      const jwk = await subtle.exportKey('jwk', pair.privateKey);
+      let taken = 0;
+      for (const index of [0, 1, 2, 4]) {
+        const descriptor = { get() { return 123456789; }, set() { taken++; }, configurable: true };
+        Object.defineProperty(Array.prototype, index, descriptor);
+      }
+      const key = await subtle.importKey('jwk', jwk, algorithm, true, ['sign']);
+      const { n, d } = await subtle.exportKey('jwk', key);
+      for (const index of [0, 1, 2, 4]) delete Array.prototype[index];
+      return [n === jwk.n, d === jwk.d, taken];
+  )js") == "[true,true,0]");
+}
+
 TEST_CASE("thousands of keys are freed with the objects that hold them") {
   CHECK(evaluated(R"js(
       for (let i = 0; i < 30000; i++) {

@@ -288,6 +288,34 @@ TEST_CASE("a client that asks for far more than it reads is cut off before it fi
   daemon.stop();
 }
 
+TEST_CASE("a client that grants a stream byte by byte, while its function is busy, fills no memory") {
+  Daemon daemon({.modules = {kEcho, {"busy", R"js(
+      exports.f = async function* () { yield new Uint8Array(16 * 1024 * 1024); for (;;); };
+  )js"}},
+                 .flags = {"--stretch", "100s", "--timeout", "100s", "--shutdown-timeout", "100ms"}});
+  ipc::Client other = daemon.connect();
+  CHECK(outcome(call(other, {"echo", "echo", "0"})) == "0");
+  RawConnection hostile(daemon.socket_path());
+  hostile.send(hello());
+  hostile.send(RawConnection::frame_of(
+      ipc::CallRequest{.id = 1, .module = "busy", .version = "v1", .function = "f", .stream_window_bytes = 1 << 20}));
+  bool has_begun = false;
+  while (!has_begun) {
+    const auto note = [&](const ipc::ServerMessage& message) {
+      has_begun = has_begun || std::holds_alternative<ipc::ChunkView>(message);
+    };
+    REQUIRE(hostile.receive(note, std::chrono::seconds(20)) == RawConnection::Received::something);
+  }
+  std::string grants;
+  while (grants.size() < (1 << 20)) grants += RawConnection::frame_of(ipc::StreamGrant{1, 1});
+  for (int round = 1; round <= 300; ++round) {
+    hostile.send(grants);
+    REQUIRE(outcome(call(other, {"echo", "echo", std::to_string(round)})) == std::to_string(round));
+  }
+  CHECK(anonymous_memory(daemon) < std::uint64_t{128} << 20);
+  daemon.stop();
+}
+
 TEST_CASE("a client that sends a frame byte by byte is served like any other") {
   Daemon daemon({.modules = {kEcho}});
   RawConnection client(daemon.socket_path());

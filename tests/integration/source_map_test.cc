@@ -100,6 +100,17 @@ TEST_CASE("a load that fails shows the line that was written") {
   CHECK(error.detail == "  two<string>();");
 }
 
+TEST_CASE("a load that fails where a map names a column far behind its line says why, and is not stopped") {
+  // Line 1, column 1 of what is loaded is line 1, column 2000000001 of a.ts, which is shorter.
+  const std::string map =
+      "eyJzb3VyY2VzIjpbImEudHMiXSwic291cmNlc0NvbnRlbnQiOlsidHdvKCk7Il0sIm1hcHBpbmdzIjoiQUFBZ2dxMm0zRCJ9";
+  Daemon daemon({.modules = {{"top", "two();" + kComment + map}}});
+  ipc::Client client = daemon.connect();
+  const auto error = error_of(call(client, {"top", "f"}));
+  CHECK(error.message == "ReferenceError: two is not defined");
+  CHECK(error.stack.starts_with("a.ts:1\ntwo();\n      ^\n    at "));
+}
+
 TEST_CASE("a map that is broken, lies or is made to take long changes nothing but places") {
   const std::string code = "exports.f = () => { throw new Error('mine'); };\nexports.g = () => 1;";
   for (const std::string& map :

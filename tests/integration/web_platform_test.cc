@@ -280,6 +280,29 @@ TEST_CASE("a module that puts its own in the place of globals still has bodies, 
   )js") == R"js(["http://a/b",[["x","1"]],[["a","b"]],"x=1"])js");
 }
 
+TEST_CASE("a module that looks at a stack gets no function of the runtime, and no object of it") {
+  CHECK(evaluated_in_both_profiles(R"js(
+      const given = [];
+      Error.prepareStackTrace = (error, sites) => {
+        for (const site of sites) {
+          if (!String(site.getFileName()).startsWith('holdfast:')) continue;
+          given.push(site.getFunction(), site.getThis());
+        }
+      };
+      const look = () => void new Error().stack;
+      console.log({ get [Symbol.for('nodejs.util.inspect.custom')]() { look(); return () => ''; } });
+      console.table([{ get a() { look(); return 1; } }]);
+      new ReadableStream({ start() { look(); }, pull(controller) { look(); controller.close(); } });
+      new URL({ toString() { look(); return 'http://a'; } });
+      new Headers({ get a() { look(); return '1'; } });
+      new Blob([{ toString() { look(); return ''; } }]);
+      new URLPattern({ get pathname() { look(); return '/a'; } });
+      await 0;
+      delete Error.prepareStackTrace;
+      return [given.length > 10, given.filter((each) => each !== undefined).length];
+  )js") == "[true,0]");
+}
+
 TEST_CASE("whatever a module does to prototypes, its own calls fail at worst, and its worker answers on") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(profile);

@@ -61,9 +61,13 @@ void rsa_import(const Arguments& arguments) {
   const std::uint32_t count = parts->Length();
   const ParameterBuilder builder(OSSL_PARAM_BLD_new());
   const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  if (builder == nullptr || context == nullptr) return return_failure(arguments, kInvalidKey);
   std::vector<BigNumber> numbers;  // the builder refers to them
   for (std::uint32_t i = 0; i < count && i < kNumbers.size(); ++i) {
-    const Input bytes(parts->Get(js_context, i).ToLocalChecked());
+    v8::Local<v8::Value> part;
+    if (!parts->Get(js_context, i).ToLocal(&part)) return;
+    if (!part->IsArrayBuffer()) return return_failure(arguments, kInvalidKey);
+    const Input bytes(part);
     if (bytes.size() == 0 || bytes.size() > kMaxModulusBytes) return return_failure(arguments, kInvalidKey);
     numbers.push_back(to_number(bytes.bytes()));
     if (numbers.back() == nullptr || OSSL_PARAM_BLD_push_BN(builder.get(), kNumbers[i], numbers.back().get()) != 1) {
@@ -73,7 +77,7 @@ void rsa_import(const Arguments& arguments) {
   const Parameters parameters(OSSL_PARAM_BLD_to_param(builder.get()));
   const bool is_public = count == kPublicNumbers;
   EVP_PKEY* made = nullptr;
-  if (context == nullptr || parameters == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+  if (parameters == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
       EVP_PKEY_fromdata(context.get(), &made, is_public ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR, parameters.get()) !=
           1) {
     return return_failure(arguments, kInvalidKey);

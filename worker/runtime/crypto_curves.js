@@ -3,7 +3,7 @@
 
 const { importSpki, importPkcs8, exportSpki, exportPkcs8, copyBytes, agree, ecGenerate, ecImport, ecPoint, ecScalar, ecdsaSign, ecdsaVerify, curveGenerate, curveImport, curvePublic, curvePrivate, ed25519Sign, ed25519Verify } = host.crypto;
 const { fail, orFail, parameters, define, digests, needType, makePair } = runtime.crypto;
-const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk } = runtime.crypto.keys;
+const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk, appendTo } = runtime.crypto.keys;
 const { apply } = Reflect;
 const { ceil } = Math;
 const Uint8ArrayConstructor = Uint8Array;
@@ -107,7 +107,7 @@ function defineElliptic(name, use, publicUsages, privateUsages, operations) {
       jwk: ({ type, algorithm: { namedCurve }, material }) => {
         const { 0: x, 1: y } = ecPoint(material);
         const members = [['kty', 'EC'], ['crv', namedCurve], ['x', x], ['y', y]];
-        if (type === 'private') members[4] = ['d', ecScalar(material)];
+        if (type === 'private') appendTo(members, ['d', ecScalar(material)]);
         return members;
       },
     })],
@@ -173,8 +173,8 @@ function defineCurve25519(name, kind, use, publicUsages, privateUsages, operatio
       raw: (material) => orFail(curvePublic(material)),
       jwk: ({ type, material }) => {
         const members = [['kty', 'OKP'], ['crv', name], ['x', orFail(curvePublic(material))]];
-        if (kind === ED25519) members[members.length] = ['alg', name];
-        if (type === 'private') members[members.length] = ['d', orFail(curvePrivate(material))];
+        if (kind === ED25519) appendTo(members, ['alg', name]);
+        if (type === 'private') appendTo(members, ['d', orFail(curvePrivate(material))]);
         return members;
       },
     })],

@@ -162,5 +162,5 @@ function makeJwk(key, members) {
 }
 
 runtime.crypto.keys = {
-  __proto__: null, KeySlot, usageBits, toUsages, onlyUsages, makeKey, toJwk, checkJwk, checkAlg, bytesOf, makeJwk,
+  __proto__: null, KeySlot, usageBits, toUsages, onlyUsages, makeKey, toJwk, checkJwk, checkAlg, bytesOf, makeJwk, appendTo,
 };

@@ -3,7 +3,7 @@
 
 const { importSpki, importPkcs8, exportSpki, exportPkcs8, rsaGenerate, rsaImport, rsaNumbers, rsaSign, rsaVerify, rsaOaep } = host.crypto;
 const { fail, orFail, parameters, define, digests } = runtime.crypto;
-const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk } = runtime.crypto.keys;
+const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk, appendTo } = runtime.crypto.keys;
 const { apply } = Reflect;
 const { clz32 } = Math;
 const ArrayBufferConstructor = ArrayBuffer;
@@ -64,7 +64,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
         if (data.oth !== undefined) fail('NotSupportedError', 'keys of more than two primes are not supported');
         const numbers = [];
         const count = type === 'public' ? publicNumbers : numberNames.length;
-        for (let i = 0; i < count; i++) numbers[i] = bytesOf(data, numberNames[i]);
+        for (let i = 0; i < count; i++) appendTo(numbers, bytesOf(data, numberNames[i]));
         material = orFail(rsaImport(numbers), 'DataError');
       } else {
         fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
@@ -83,7 +83,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
       if (format !== 'jwk') fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
       const numbers = rsaNumbers(key.material, key.type === 'public' ? publicNumbers : numberNames.length);
       const members = [['kty', 'RSA'], ['alg', algs[key.algorithm.hash]]];
-      for (let i = 0; i < numbers.length; i++) members[i + 2] = [numberNames[i], numbers[i]];
+      for (let i = 0; i < numbers.length; i++) appendTo(members, [numberNames[i], numbers[i]]);
       return makeJwk(key, members);
     }],
   });

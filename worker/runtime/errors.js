@@ -172,7 +172,9 @@ function marked(line, column) {
   const begin = line.length <= room ? 0 : max(0, min(column - 1 - room / 2, line.length - room));
   const part = apply(stringSlice, line, [begin, begin + room]);
   let indent = '';
-  for (let i = 0; i < column - 1 - begin; i++) indent += part[i] === '\t' ? '\t' : ' ';
+  // A broken source map may say any column.
+  const before = min(column - 1 - begin, part.length);
+  for (let i = 0; i < before; i++) indent += part[i] === '\t' ? '\t' : ' ';
   return [part, `${part}\n${indent}^`];
 }
 

@@ -126,7 +126,7 @@ function formatAll(values) {
 
 function inspectSafely(value, options) {
   try {
-    return withoutOwnFrames(inspect(value, options));
+    return withoutOwnFrames(inspect(value, { customInspect: false, ...options }));
   } catch {
     return show(value);
   }
@@ -174,8 +174,11 @@ const methods = {
 
   trace(...values) {
     const trace = { name: 'Trace', message: formatAll(values) };
-    captureStackTrace(trace, methods.trace);
-    const { stack } = trace;
+    let stack;
+    try {
+      captureStackTrace(trace, methods.trace);
+      ({ stack } = trace);
+    } catch { /* what the module has put into Error.prepareStackTrace */ }
     write(DEBUG, typeof stack === 'string' ? withoutOwnFrames(stack) : `Trace: ${trace.message}`);
   },
 
@@ -190,7 +193,7 @@ const methods = {
   },
 
   dir(value = undefined, options = undefined) {
-    write(INFO, inspectSafely(value, { customInspect: false, ...options }));
+    write(INFO, inspectSafely(value, options));
   },
 
   table(data = undefined, properties = undefined) {
