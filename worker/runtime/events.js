@@ -3,7 +3,7 @@
 'use strict';
 
 const { log, placeOf, timeOrigin } = host;
-const { describeError, DOMException, globalEvents } = runtime;
+const { beginning, describeError, isError, DOMException, globalEvents } = runtime;
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
 const { create, defineProperty, freeze, getOwnPropertyDescriptor } = Object;
 const { apply } = Reflect;
@@ -20,6 +20,9 @@ const ERROR = 3;  // LogLevel in worker.capnp
 // HTML Standard, 8.1.4.6 (report an exception): what nobody catches. `place` is what host.placeOf(error) says.
 function report(error, where, place) {
   if (globalEvents.error?.(error, place) === true) return;
+  if (isObject(error) && !isError(error)) {
+    return log(ERROR, `${where}: a value that is not an Error was thrown: ${beginning(runtime.inspectSafely(error))}`);
+  }
   const { 0: message, 1: stack } = describeError(error);
   log(ERROR, `${where}: ${message}\n${stack}`);
 }
