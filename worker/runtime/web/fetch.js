@@ -1,4 +1,5 @@
 // Fetch Standard: Headers, Request, Response and FormData as Node.js has them. Of fetch(), what needs no network.
+import './fetch_before.js';
 // Before request.js, which needs its conversions when it is evaluated.
 import { Response, filterResponse, fromInnerResponse, makeResponse } from 'undici/lib/web/fetch/response.js';
 import { Request, getRequestState } from 'undici/lib/web/fetch/request.js';
@@ -31,6 +32,9 @@ async function fetch(input, init = undefined) {
   if (url.protocol === 'data:') return answerOf(url);
   throw new TypeError('fetch failed: this module was given no network');
 }
+
+// A property that undici gives it by mistake.
+delete Request.prototype.attribute;
 
 // What undici leaves open of the brand checks: it hands out iterators of anything that inherits from its prototypes, and
 // a request's `duplex` of any, too.
