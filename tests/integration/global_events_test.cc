@@ -205,6 +205,21 @@ TEST_CASE("listeners for failures that fail in their turn are logged, and leave 
   CHECK(rejections >= 100);
 }
 
+TEST_CASE("what listeners for failures reject is reported though no call comes any more") {
+  Daemon daemon({.modules = {{"m", R"js(
+      let heard = 0;
+      addEventListener('unhandledrejection', (event) => {
+        event.preventDefault();
+        console.log(`heard ${++heard}`);
+        if (heard < 5) Promise.reject(heard);
+      });
+      exports.f = () => { Promise.reject(0); };
+  )js"}}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"m", "f"})) == "null");
+  CHECK(daemon.logged("heard 5"));
+}
+
 TEST_CASE("a listener takes a rejection at a top level that awaits, too") {
   Daemon daemon({.modules = {{"m", R"js(
       let heard;
