@@ -6,6 +6,27 @@ using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
+namespace {
+
+// What may pass between the readings of two clocks, as a rule.
+constexpr nanoseconds kReadingError = std::chrono::microseconds(20);
+
+// By how much the system's clock is ahead of the steady one; too little, if anything, so that a step comes too late.
+// The process may leave the CPU between the readings.
+nanoseconds ahead_now() {
+  nanoseconds ahead{};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto before = steady_clock::now();
+    const nanoseconds wall = system_clock::now().time_since_epoch();
+    const auto after = steady_clock::now();
+    ahead = wall - after.time_since_epoch();
+    if (after - before <= kReadingError) break;
+  }
+  return ahead;
+}
+
+}  // namespace
+
 nanoseconds CoarseClock::now() const {
   const nanoseconds exact = system_clock::now().time_since_epoch();
   return exact - exact % resolution_;
@@ -17,10 +38,9 @@ nanoseconds CoarseClock::at(steady_clock::time_point time) const {
 }
 
 steady_clock::time_point CoarseClock::step_after(steady_clock::time_point due) const {
-  // Read in this order, so that the difference comes out too small, if anything, and the step too late.
-  const nanoseconds wall = system_clock::now().time_since_epoch();
-  const nanoseconds ahead = wall - steady_clock::now().time_since_epoch();
-  const nanoseconds exact = due.time_since_epoch() + ahead;
+  const nanoseconds ahead = ahead_now();
+  if (ahead < ahead_ || ahead > ahead_ + kReadingError) ahead_ = ahead;
+  const nanoseconds exact = due.time_since_epoch() + ahead_;
   const nanoseconds past = exact % resolution_;
   return past == nanoseconds(0) ? due : due + (resolution_ - past);
 }

@@ -18,12 +18,15 @@ class CoarseClock {
   std::chrono::nanoseconds at(std::chrono::steady_clock::time_point time) const;
 
   // The earliest time, not before `due`, at which now() has just made a step: who is woken then learns nothing of the
-  // time in between. Never early, if the system's clock is not set meanwhile.
+  // time in between. Never early, if the system's clock is not set meanwhile; nor does a later time that is asked for
+  // afterwards come to an earlier step then, so that timers keep their order.
   std::chrono::steady_clock::time_point step_after(std::chrono::steady_clock::time_point due) const;
 
  private:
   // What browsers settled on without cross-origin isolation (W3C High Resolution Time, "coarsen time").
   std::chrono::nanoseconds resolution_ = std::chrono::microseconds(100);
+  // By how much the system's clock is ahead of the steady one, by the least of its latest readings.
+  mutable std::chrono::nanoseconds ahead_{0};
 };
 
 }  // namespace holdfast::worker

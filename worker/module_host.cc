@@ -256,11 +256,15 @@ std::uint64_t ModuleHost::current_call() const {
 
 void ModuleHost::run_microtasks() {
   isolate_->PerformMicrotaskCheckpoint();
-  report_unhandled_rejections();
+  if (has_unreported_failures()) {
+    report_unhandled_rejections();
+    isolate_->PerformMicrotaskCheckpoint();  // of listeners that await something
+  }
   tell_of_dropped_lines();
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
+  if (has_unreported_failures()) return TimePoint{};
   auto timer = timers_.next_due();
   if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
   if (graces_.empty()) return timer;
@@ -278,8 +282,9 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   v8::HandleScope scope(isolate_);
   set_current_call(action->call);
   v8::TryCatch failure(isolate_);
-  if (action->callback.Get(isolate_)->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
-    report_uncaught("a timer", failure.Exception());
+  v8::Local<v8::Context> context = engine_.context();
+  if (action->callback.Get(isolate_)->Call(context, context->Global(), 0, nullptr).IsEmpty()) {
+    report_uncaught("a timer", failure.Exception(), failure.Message());
   }
   run_microtasks();
   return true;
@@ -301,8 +306,15 @@ void ModuleHost::run_microtask(void* isolate) {
   v8::TryCatch failure(host.isolate_);
   v8::Local<v8::Context> context = host.engine_.context();
   if (action.callback.Get(host.isolate_)->Call(context, v8::Undefined(host.isolate_), 0, nullptr).IsEmpty()) {
-    host.report_uncaught("a microtask", failure.Exception());
+    host.report_uncaught("a microtask", failure.Exception(), failure.Message());
   }
+}
+
+void ModuleHost::report_left_failures() {
+  if (!has_unreported_failures()) return;
+  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : ipc::SharedPage::kBackground);
+  v8::HandleScope scope(isolate_);
+  run_microtasks();
 }
 
 void ModuleHost::run_pending_tasks() {

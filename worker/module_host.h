@@ -64,10 +64,14 @@ class ModuleHost {
   // Runs the first timer that was due at `now`; false if there is none.
   bool run_due_timer(std::chrono::steady_clock::time_point now);
 
+  // Reports the failures of a module's own listeners for failures. They have a turn of their own, so that listeners
+  // that fail again and again leave turns to the module's calls.
+  void report_left_failures();
+
   // Runs what V8 has put off: finalizers, above all.
   void run_pending_tasks();
 
-  // When run_due_timer() or let_go() has something to do; nothing: only after a further event.
+  // When run_due_timer(), let_go() or report_left_failures() has something to do; nothing: only after a further event.
   std::optional<std::chrono::steady_clock::time_point> next_timer() const;
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.
@@ -127,6 +131,10 @@ class ModuleHost {
     v8::Global<v8::Value> reason;
     std::uint64_t call;
   };
+  struct ReportedPromise {
+    v8::Global<v8::Promise> promise;
+    std::uint64_t call;  // which rejected it
+  };
 
   // Numbers of failures.js.
   enum class Uncaught : std::int32_t { unhandled_rejection, rejection_handled, error };
@@ -160,14 +168,15 @@ class ModuleHost {
   void run_microtasks();
   void report_unhandled_rejections();
   void report_late_handlers();
-  void remember_unhandled(const v8::Local<v8::Promise>& promise);
+  void remember_unhandled(const v8::Local<v8::Promise>& promise, std::uint64_t call);
   // Whether a listener of the module's own took it.
-  bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise);
+  bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> subject);
+  bool has_unreported_failures() const;
   // Returns what describe() says of it.
   std::pair<std::string, std::string> log_uncaught(const char* where, v8::Local<v8::Value> thrown);
   // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open once this
   // turn's microtasks have run.
-  void report_uncaught(const char* where, v8::Local<v8::Value> thrown);
+  void report_uncaught(const char* where, v8::Local<v8::Value> thrown, v8::Local<v8::Message> place);
   void fail_call(std::uint64_t id, ipc::Error error);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
@@ -228,8 +237,8 @@ class ModuleHost {
   std::vector<std::pair<std::uint64_t, ipc::Error>> uncaught_;
   std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
   // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
-  std::vector<v8::Global<v8::Promise>> reported_;
-  std::vector<v8::Global<v8::Promise>> handled_late_;
+  std::vector<ReportedPromise> reported_;
+  std::vector<ReportedPromise> handled_late_;
   std::uint64_t log_lines_dropped_ = 0;  // since one was sent
 };
 

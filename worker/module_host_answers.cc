@@ -59,10 +59,10 @@ void ModuleHost::open_stream(std::uint64_t id, v8::Local<v8::Function> stop) {
 }
 
 ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Value> value) {
-  const auto call = open_.find(id);
-  if (call == open_.end() || call->second.cancelled) return ChunkFate::unwanted;
+  const auto wanted = open_.find(id);
+  if (wanted == open_.end() || wanted->second.cancelled) return ChunkFate::unwanted;
   std::size_t bytes = 0;
-  const auto expressed = payloads_.express(value, call->second.wanted, [&](const ipc::ResultView& chunk) {
+  const auto expressed = payloads_.express(value, wanted->second.wanted, [&](const ipc::ResultView& chunk) {
     bytes = chunk.payload.size();
     ipc::encode_worker_chunk(outbox_.buffer(), {id, chunk});
   });
@@ -70,6 +70,9 @@ ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Val
     answer_unserializable(id, std::move(expressed.error()));
     return ChunkFate::unwanted;
   }
+  // Anew: to express a value may run the module's code.
+  const auto call = open_.find(id);
+  if (call == open_.end()) return ChunkFate::unwanted;
   call->second.window_bytes -= static_cast<std::int64_t>(ipc::chunk_cost(bytes));
   return call->second.window_bytes > 0 ? ChunkFate::sent : ChunkFate::sent_and_window_is_full;
 }
@@ -86,8 +89,8 @@ void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
   if (reason.path.empty()) {
     return answer_error(
         id, make_error(ipc::ErrorCode::payload_too_large,
-                       fmt::format("{} has {} as {}; at most {} are allowed", subject, ipc::format_size(reason.bytes),
-                                   format, ipc::format_size(max_payload_bytes_)),
+                       fmt::format("{} has {} bytes as {}; at most {} are allowed", subject, reason.bytes, format,
+                                   max_payload_bytes_),
                        ipc::Executed::yes));
   }
   ipc::Error error = make_error(ipc::ErrorCode::not_serializable,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/error_place.h"
 #include "worker/module_host.h"
 
 namespace holdfast::worker {
@@ -32,9 +33,9 @@ std::pair<std::string, std::string> ModuleHost::log_uncaught(const char* where, 
   return described;
 }
 
-void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown, v8::Local<v8::Message> place) {
   const std::uint64_t call = current_call();
-  if (is_taken(Uncaught::error, thrown, v8::Undefined(isolate_))) return;
+  if (is_taken(Uncaught::error, thrown, place_of(isolate_, place))) return;
   set_current_call(call);
   const auto [message, stack] = log_uncaught(where, thrown);
   const auto is_its = [call](const auto& failure) { return failure.first == call; };
@@ -49,9 +50,9 @@ void ModuleHost::fail_call(std::uint64_t id, ipc::Error error) {
   answer_error(id, std::move(error));
 }
 
-bool ModuleHost::is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> promise) {
+bool ModuleHost::is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> subject) {
   v8::TryCatch failure(isolate_);
-  v8::Local<v8::Value> arguments[] = {v8::Integer::New(isolate_, static_cast<std::int32_t>(what)), value, promise};
+  v8::Local<v8::Value> arguments[] = {v8::Integer::New(isolate_, static_cast<std::int32_t>(what)), value, subject};
   v8::Local<v8::Value> taken;
   return engine_.runtime()
              .tell_uncaught.Get(isolate_)
@@ -76,18 +77,18 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
       return;
     }
     const auto reported = std::find_if(host->reported_.begin(), host->reported_.end(),
-                                       [&](const v8::Global<v8::Promise>& known) { return known == promise; });
+                                       [&](const ReportedPromise& known) { return known.promise == promise; });
     if (reported == host->reported_.end()) return;
+    host->handled_late_.push_back({v8::Global<v8::Promise>(isolate, promise), reported->call});
     host->reported_.erase(reported);
-    host->handled_late_.emplace_back(isolate, promise);
   }
 }
 
 // Of what a microtask throws, nobody else hears.
-void ModuleHost::on_uncaught(v8::Local<v8::Message>, v8::Local<v8::Value> thrown) {
+void ModuleHost::on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value> thrown) {
   ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
   if (host == nullptr) return;
-  host->report_uncaught("a microtask", thrown);
+  host->report_uncaught("a microtask", thrown, message);
 }
 
 // Listeners may reject promises in their turn: those are of the next stretch, lest this one never end.
@@ -104,7 +105,7 @@ void ModuleHost::report_unhandled_rejections() {
     set_current_call(rejection.call);
     v8::Local<v8::Value> reason = rejection.reason.Get(isolate_);
     const bool is_taken_by_listener = is_taken(Uncaught::unhandled_rejection, reason, promise);
-    remember_unhandled(promise);
+    remember_unhandled(promise, rejection.call);
     if (is_taken_by_listener) continue;
     set_current_call(rejection.call);
     const bool fails_load = rejection.call == 0 && is_loading();
@@ -122,17 +123,23 @@ void ModuleHost::report_unhandled_rejections() {
   }
 }
 
-void ModuleHost::remember_unhandled(const v8::Local<v8::Promise>& promise) {
-  std::erase_if(reported_, [](const v8::Global<v8::Promise>& known) { return known.IsEmpty(); });
+bool ModuleHost::has_unreported_failures() const {
+  return !uncaught_.empty() || !rejections_.empty() || !handled_late_.empty();
+}
+
+void ModuleHost::remember_unhandled(const v8::Local<v8::Promise>& promise, std::uint64_t call) {
+  std::erase_if(reported_, [](const ReportedPromise& known) { return known.promise.IsEmpty(); });
   if (reported_.size() >= kMaxReported) reported_.erase(reported_.begin());
-  reported_.emplace_back(isolate_, promise).SetWeak();
+  reported_.push_back({v8::Global<v8::Promise>(isolate_, promise), call});
+  reported_.back().promise.SetWeak();
 }
 
 void ModuleHost::report_late_handlers() {
   v8::HandleScope scope(isolate_);
   for (const auto& known : std::exchange(handled_late_, {})) {
-    v8::Local<v8::Promise> promise = known.Get(isolate_);
+    v8::Local<v8::Promise> promise = known.promise.Get(isolate_);
     if (promise->State() != v8::Promise::kRejected) continue;
+    set_current_call(known.call);
     (void)is_taken(Uncaught::rejection_handled, promise->Result(), promise);
   }
 }

@@ -2,6 +2,7 @@
 
 #include "worker/crypto/crypto.h"
 #include "worker/engine.h"
+#include "worker/error_place.h"
 #include "worker/module_host.h"
 #include "worker/native_bytes.h"
 #include "worker/native_compression.h"
@@ -141,6 +142,13 @@ void source_text(const Arguments& arguments) {
   arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->source_text(arguments[0]));
 }
 
+// Of a value that is reported by reportError(), or else of one that was caught.
+void place_of(const Arguments& arguments) {
+  v8::Isolate* isolate = arguments.GetIsolate();
+  arguments.GetReturnValue().Set(arguments[1]->IsTrue() ? place_of_reported(isolate, arguments[0])
+                                                        : place_of_caught(isolate, arguments[0]));
+}
+
 // The names of all properties of an array or a typed array that are no index; undefined for anything else.
 void non_index_names(const Arguments& arguments) {
   if (!arguments[0]->IsArray() && !arguments[0]->IsTypedArray()) return;
@@ -187,6 +195,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("originalLine", original_line);
   install("sourceText", source_text);
   install("nonIndexNames", non_index_names);
+  install("placeOf", static_cast<v8::FunctionCallback>(place_of));
 }
 
 }  // namespace holdfast::worker

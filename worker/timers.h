@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -17,11 +18,11 @@ class Timers {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // The id is never 0, and never that of another timer that is still set.
+  // The id is positive as a signed 32-bit number, too, and never that of another timer that is still set.
   std::uint32_t set(TimePoint due, std::optional<Duration> repeat, Action action) {
     do {
-      ++last_id_;
-    } while (last_id_ == 0 || by_id_.contains(last_id_));
+      last_id_ = last_id_ == kMaxId ? 1 : last_id_ + 1;
+    } while (by_id_.contains(last_id_));
     insert(last_id_, due, Timer{repeat, std::move(action)});
     return last_id_;
   }
@@ -58,6 +59,8 @@ class Timers {
   std::size_t size() const { return by_id_.size(); }
 
  private:
+  static constexpr std::uint32_t kMaxId = std::numeric_limits<std::int32_t>::max();
+
   struct Timer {
     std::optional<Duration> repeat;
     Action action;

@@ -68,6 +68,7 @@ void Worker::run_due_timers() {
   const auto next = host_->next_timer();
   if (!next || *next > now) return;
   host_->let_go(now);
+  host_->report_left_failures();
   outbox_.send_some();  // what is answered stays answered, whatever the timers come to
   while (host_->run_due_timer(now)) end_step();
 }

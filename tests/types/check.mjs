@@ -111,7 +111,6 @@ const NOT_THERE = {
 };
 // There, and not declared.
 const NOT_DECLARED = [
-  [/^Request\.prototype\.attribute$/, 'undici has it by mistake'],
   [/^Intl\.v8BreakIterator$/, 'of V8 alone'],
   [/^Atomics\.waitAsync$/, 'is for SharedArrayBuffers, of which there are none'],
   [/^Date\.prototype\.([gs]etYear|toGMTString)$/, 'deprecated: Annex B of ECMAScript'],

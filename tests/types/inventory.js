@@ -34,8 +34,17 @@ function inventory(object, prefix, found) {
   return found;
 }
 
+// What can be named without its object: the global object's own properties, and what it inherits.
+function globals() {
+  const all = {};
+  for (let at = globalThis; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const name of Object.getOwnPropertyNames(at)) if (name !== 'constructor') all[name] = globalThis[name];
+  }
+  return all;
+}
+
 exports.list = () => ({
-  ...inventory(globalThis, '', {}),
+  ...inventory(globals(), '', {}),
   ...inventory(typeof WebAssembly === 'object' ? WebAssembly : {}, 'WebAssembly.', {}),
 });
 exports.context = (payload, context) => members(context, Object.prototype);

@@ -53,6 +53,7 @@ export async function platform(): Promise<Record<string, unknown>> {
     if (error instanceof Error) refused = error.name;
   }
 
+  addEventListener('unhandledrejection', ({ promise }) => promise.catch(() => {}), { once: true });
   const timer: number = setTimeout((value: string) => reportError(value), 1000, 'never');
   clearTimeout(timer);
 

@@ -4,10 +4,10 @@
 'use strict';
 
 const { fillRandom, randomUuid, toUtf8, fromUtf8 } = host.crypto;
-const { makeSlot, publish, isObject, needArguments } = runtime.webIdl;
+const { makeSlot, publish, publishAttribute, isObject, needArguments } = runtime.webIdl;
 const { fail, orFail, isBytes, toBytes, toText, toIdentifier, keyConverter, registry, supports, normalize } = runtime.crypto;
 const { KeySlot, usageBits, toUsages, makeKey, toJwk } = runtime.crypto.keys;
-const { create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys, setPrototypeOf } = Object;
+const { create, getOwnPropertyDescriptor, getPrototypeOf, keys, setPrototypeOf } = Object;
 const { apply } = Reflect;
 const { isView } = ArrayBuffer;
 const { parse, stringify } = JSON;
@@ -296,6 +296,4 @@ publish(Crypto);
 
 const crypto = create(Crypto.prototype);
 new CryptoSlot(crypto, true);
-function getCrypto() { return crypto; }
-defineProperty(getCrypto, 'name', { value: 'get crypto', configurable: true });
-defineProperty(globalThis, 'crypto', { get: getCrypto, set: undefined, enumerable: true, configurable: true });
+publishAttribute('crypto', () => crypto);

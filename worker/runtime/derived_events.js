@@ -3,7 +3,7 @@
 'use strict';
 
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
-const { initEvent } = runtime.events;
+const { initEvent, makeTrusted } = runtime.events;
 const { Event } = globalThis;
 const { apply } = Reflect;
 const { toWellFormed } = String.prototype;
@@ -69,6 +69,27 @@ class PromiseRejectionEvent extends Event {
   get reason() { return RejectionSlot.of(this).reason; }
 }
 
+const ErrorEventPrototype = ErrorEvent.prototype;
+const PromiseRejectionEventPrototype = PromiseRejectionEvent.prototype;
+
+// `details` has the attributes of an ErrorEvent, and belongs to the event from now on.
+function makeErrorEvent(details) {
+  const event = makeTrusted(ErrorEventPrototype, 'error', true);
+  new ErrorSlot(event, details);
+  return event;
+}
+
+function makeRejectionEvent(type, cancelable, promise, reason) {
+  const event = makeTrusted(PromiseRejectionEventPrototype, type, cancelable);
+  new RejectionSlot(event, { __proto__: null, promise, reason });
+  return event;
+}
+
+// The attributes of an ErrorEvent; undefined for any other value.
+const errorDetails = (event) => ErrorSlot.has(event) ? ErrorSlot.of(event) : undefined;
+
 publish(CustomEvent);
 publish(ErrorEvent);
 publish(PromiseRejectionEvent);
+
+runtime.derivedEvents = { makeErrorEvent, makeRejectionEvent, errorDetails };

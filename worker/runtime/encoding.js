@@ -4,8 +4,8 @@
 
 const { decodeText, decoderState, encodeText, encodeTextInto, decodeBase64, encodeBase64 } = host;
 const { DOMException } = runtime;
-const { makeSlot, publish, needArguments, toDictionary } = runtime.webIdl;
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
+const { makeSlot, publish, checkGlobal, publishOperations, needArguments, toDictionary } = runtime.webIdl;
+const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
 const { apply } = Reflect;
 const { toStringTag } = Symbol;
 const TypeErrorConstructor = TypeError;
@@ -158,22 +158,21 @@ publish(TextEncoder);
 // Methods of an object, for these are no constructors.
 const operations = {
   atob(data) {
+    checkGlobal(this);
     needArguments(arguments.length, 1, 'atob');
     const decoded = decodeBase64(`${data}`);
     if (decoded !== undefined) return decoded;
     throw new DOMException('atob: the string is not correctly encoded Base64', 'InvalidCharacterError');
   },
   btoa(data) {
+    checkGlobal(this);
     needArguments(arguments.length, 1, 'btoa');
     const encoded = encodeBase64(`${data}`);
     if (encoded !== undefined) return encoded;
     throw new DOMException('btoa: the string has characters beyond U+00FF', 'InvalidCharacterError');
   },
 };
-// Enumerable, as operations are (Web IDL, 3.7.7).
-for (const name of ['atob', 'btoa']) {
-  defineProperty(globalThis, name, { value: operations[name], writable: true, enumerable: true, configurable: true });
-}
+publishOperations(operations);
 
 // For encoding_streams.js.
 runtime.textEncoding = { noBytes, makeDecoder, decode, nameOf: (decoder) => names[decoder.encoding] };

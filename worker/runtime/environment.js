@@ -1,18 +1,15 @@
 // navigator, performance and reportError (HTML Standard, 8.10 and 8.1.4.6; High Resolution Time).
 'use strict';
 
-const { timeOrigin, version } = host;
-const { makeSlot, publish, needArguments } = runtime.webIdl;
+const { placeOf, timeOrigin, version } = host;
+const {
+  makeSlot, publish, checkGlobal, publishOperations, publishAttribute, publishReplaceable, needArguments,
+} = runtime.webIdl;
 const { EventTarget, makeTarget, report } = runtime.events;
-const { create, defineProperty } = Object;
+const { create } = Object;
 const { now } = Date;
 const { max } = Math;
 const TypeErrorConstructor = TypeError;
-
-function defineGlobal(name, value) {
-  // Operations can be enumerated (Web IDL, 3.7.7).
-  defineProperty(globalThis, name, { value, writable: true, enumerable: typeof value === 'function', configurable: true });
-}
 
 // --- navigator -----------------------------------------------------------------------------------------------------
 
@@ -26,7 +23,7 @@ publish(Navigator);
 
 const navigator = create(Navigator.prototype);
 new NavigatorSlot(navigator, { __proto__: null, userAgent: `Holdfast/${version}` });
-defineGlobal('navigator', navigator);
+publishAttribute('navigator', () => navigator);
 
 // --- performance ---------------------------------------------------------------------------------------------------
 
@@ -62,14 +59,14 @@ publish(Performance);
 const performance = create(Performance.prototype);
 makeTarget(performance);
 new PerformanceSlot(performance, undefined);
-defineGlobal('performance', performance);
+publishReplaceable('performance', () => performance);
 
 // --- reportError ---------------------------------------------------------------------------------------------------
 
-const { reportError } = {
+publishOperations({
   reportError(error) {
+    checkGlobal(this);
     needArguments(arguments.length, 1, 'reportError');
-    report(error, 'reported as uncaught');
+    report(error, 'reported as uncaught', placeOf(error, true));
   },
-};
-defineGlobal('reportError', reportError);
+});

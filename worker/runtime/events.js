@@ -2,13 +2,14 @@
 // event's path is its target alone.
 'use strict';
 
-const { log, timeOrigin } = host;
-const { describeError, DOMException } = runtime;
+const { log, placeOf, timeOrigin } = host;
+const { beginning, describeError, isError, DOMException, globalEvents } = runtime;
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
 const { create, defineProperty, freeze, getOwnPropertyDescriptor } = Object;
 const { apply } = Reflect;
 const { now } = Date;
 const TypeErrorConstructor = TypeError;
+const globalObject = globalThis;
 const SetConstructor = Set;
 const setAdd = Set.prototype.add;
 const setDelete = Set.prototype.delete;
@@ -16,8 +17,12 @@ const setForEach = Set.prototype.forEach;
 
 const ERROR = 3;  // LogLevel in worker.capnp
 
-// HTML Standard, 8.1.4.6: what nobody catches.
-function report(error, where) {
+// HTML Standard, 8.1.4.6 (report an exception): what nobody catches. `place` is what host.placeOf(error) says.
+function report(error, where, place) {
+  if (globalEvents.error?.(error, place) === true) return;
+  if (isObject(error) && !isError(error)) {
+    return log(ERROR, `${where}: a value that is not an Error was thrown: ${beginning(runtime.inspectSafely(error))}`);
+  }
   const { 0: message, 1: stack } = describeError(error);
   log(ERROR, `${where}: ${message}\n${stack}`);
 }
@@ -177,7 +182,7 @@ function invoke(object, target, event, state, capture) {
     try {
       call(listener, object, event);
     } catch (error) {
-      report(error, 'uncaught in an event listener');
+      report(error, 'uncaught in an event listener', placeOf(error, false));
     }
     state.inPassiveListener = false;
   }]);
@@ -198,12 +203,15 @@ function dispatch(object, event) {
 
 const EventPrototype = Event.prototype;
 
-// Fires an event of the platform's own at an object that is a target.
-function fire(object, type) {
-  const event = create(EventPrototype);
-  initialize(event, type, false, false, false, true);
-  dispatch(object, event);
+// An event of the platform's own, of a class that may give it further slots.
+function makeTrusted(prototype, type, cancelable) {
+  const event = create(prototype);
+  initialize(event, type, false, cancelable, false, true);
+  return event;
 }
+
+// Fires one at an object that is a target.
+function fire(object, type) { dispatch(object, makeTrusted(EventPrototype, type, false)); }
 
 function toCallback(callback, where) {
   if (callback === undefined || callback === null) return null;
@@ -215,10 +223,11 @@ function toCapture(options) {
   return isObject(options) ? !!options.capture : !!options;
 }
 
+// Called on nothing, a method is called on the global object (Web IDL, 3.7.7), which is a target, too.
 class EventTarget {
   constructor() { makeTarget(this); }
   addEventListener(type, callback, options = undefined) {
-    const target = TargetSlot.of(this);
+    const target = TargetSlot.of(this ?? globalObject);
     needArguments(arguments.length, 2, 'addEventListener');
     type = `${type}`;
     callback = toCallback(callback, 'addEventListener');
@@ -233,7 +242,7 @@ class EventTarget {
     addListener(target, type, callback, capture, once, passive, signal);
   }
   removeEventListener(type, callback, options = undefined) {
-    const target = TargetSlot.of(this);
+    const target = TargetSlot.of(this ?? globalObject);
     needArguments(arguments.length, 2, 'removeEventListener');
     type = `${type}`;
     callback = toCallback(callback, 'removeEventListener');
@@ -241,13 +250,14 @@ class EventTarget {
     if (listener !== undefined) removeListener(target, listener);
   }
   dispatchEvent(event) {
-    TargetSlot.of(this);
+    const object = this ?? globalObject;
+    TargetSlot.of(object);
     needArguments(arguments.length, 1, 'dispatchEvent');
     if (!EventSlot.has(event)) throw new TypeErrorConstructor('dispatchEvent: the event must be an Event');
     const state = EventSlot.of(event);
     if (state.dispatched) throw new DOMException('the event is being dispatched already', 'InvalidStateError');
     state.isTrusted = false;
-    return dispatch(this, event);
+    return dispatch(object, event);
   }
 }
 
@@ -260,5 +270,6 @@ const cancelEvent = (event) => cancel(EventSlot.of(event));
 const initEvent = (event, type, bubbles, cancelable) => initializeAgain(EventSlot.of(event), type, bubbles, cancelable);
 
 runtime.events = {
-  EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent, initEvent, report,
+  EventTarget, makeTarget, addListener, removeListener, hasListener, makeTrusted, dispatch, fire, cancelEvent, initEvent,
+  report,
 };

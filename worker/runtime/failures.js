@@ -2,7 +2,7 @@
 // modules.js, in the same way and under the same rule.
 'use strict';
 
-// Whoever has the events puts functions there: (promise, reason) of the first two, (error) of the third. The first and
+// global_events.js puts functions there: (promise, reason) of the first two, (error, place) of the third. The first and
 // the third return whether a listener said preventDefault().
 runtime.globalEvents = {
   __proto__: null, unhandledRejection: undefined, rejectionHandled: undefined, error: undefined,
@@ -12,12 +12,12 @@ const { globalEvents } = runtime;
 // Numbers of Uncaught in module_host.h.
 const UNHANDLED_REJECTION = 0, REJECTION_HANDLED = 1;
 
-// Whether the module wants nothing else done about it. Never throws.
-runtime.tellUncaught = (what, value, promise) => {
+// Whether the module wants nothing else done about it. `subject` is the promise, or the place of an error. Never throws.
+runtime.tellUncaught = (what, value, subject) => {
   try {
-    if (what === UNHANDLED_REJECTION) return globalEvents.unhandledRejection?.(promise, value) === true;
-    if (what === REJECTION_HANDLED) return globalEvents.rejectionHandled?.(promise, value) === true;
-    return globalEvents.error?.(value) === true;
+    if (what === UNHANDLED_REJECTION) return globalEvents.unhandledRejection?.(subject, value) === true;
+    if (what === REJECTION_HANDLED) return globalEvents.rejectionHandled?.(subject, value) === true;
+    return globalEvents.error?.(value, subject) === true;
   } catch {
     return false;
   }

@@ -1,55 +1,49 @@
-// The globals that modules see beyond ECMAScript: timers, queueMicrotask. Evaluated after calls.js, in the
-// same way and under the same rule: nothing that a module may change is looked up later.
+// The globals that modules see beyond ECMAScript: timers, queueMicrotask, self. Evaluated after web_idl.js, in the same
+// way and under the same rule: nothing that a module may change is looked up later.
 'use strict';
 
 const { setTimer, clearTimer, enqueueMicrotask } = host;
 const { show } = runtime;
-const { defineProperty } = Object;
+const { checkGlobal, publishOperations, publishReplaceable } = runtime.webIdl;
 const { apply } = Reflect;
 const TypeErrorConstructor = TypeError;
+const globalObject = globalThis;
 
-function defineGlobal(name, value) {
-  // Operations can be enumerated (Web IDL, 3.7.7).
-  defineProperty(globalThis, name, { value, writable: true, enumerable: typeof value === 'function', configurable: true });
+function checkCallback(callback, name) {
+  if (typeof callback === 'function') return;
+  throw new TypeErrorConstructor(`${name}: the callback must be a function, but it is ${show(callback)}`);
 }
 
-// --- timers (HTML Standard, 8.6) -----------------------------------------------------------------------------------
-
-function timer(name, repeat) {
-  return (callback, delay = 0, ...values) => {
-    if (typeof callback !== 'function') {
-      throw new TypeErrorConstructor(`${name}: the callback must be a function, but it is ${show(callback)}`);
-    }
-    return setTimer(values.length === 0 ? callback : () => apply(callback, undefined, values), +delay, repeat);
-  };
+// HTML Standard, 8.6. The delay is Web IDL's `long`; a callback is called on the global object.
+function set(callback, delay, values, repeat) {
+  return setTimer(values.length === 0 ? callback : () => apply(callback, globalObject, values), delay | 0, repeat);
 }
 
-const setTimeout = timer('setTimeout', false);
-const setInterval = timer('setInterval', true);
-defineProperty(setTimeout, 'name', { value: 'setTimeout', configurable: true });
-defineProperty(setInterval, 'name', { value: 'setInterval', configurable: true });
-defineGlobal('setTimeout', setTimeout);
-defineGlobal('setInterval', setInterval);
-// Methods, as what follows: functions of the platform are no constructors.
-const { clearTimeout, clearInterval } = {
-  clearTimeout(id = 0) { clearTimer(+id); },
-  clearInterval(id = 0) { clearTimer(+id); },
-};
-defineGlobal('clearTimeout', clearTimeout);
-defineGlobal('clearInterval', clearInterval);
-
-// --- queueMicrotask (HTML Standard, 8.7) ---------------------------------------------------------------------------
-
-const { queueMicrotask } = {
+publishOperations({
+  setTimeout(callback, delay = 0, ...values) {
+    checkGlobal(this);
+    checkCallback(callback, 'setTimeout');
+    return set(callback, delay, values, false);
+  },
+  setInterval(callback, delay = 0, ...values) {
+    checkGlobal(this);
+    checkCallback(callback, 'setInterval');
+    return set(callback, delay, values, true);
+  },
+  clearTimeout(id = 0) {
+    checkGlobal(this);
+    clearTimer(id | 0);
+  },
+  clearInterval(id = 0) {
+    checkGlobal(this);
+    clearTimer(id | 0);
+  },
+  // HTML Standard, 8.7.
   queueMicrotask(callback) {
-    if (typeof callback !== 'function') {
-      throw new TypeErrorConstructor(`queueMicrotask: the callback must be a function, but it is ${show(callback)}`);
-    }
+    checkGlobal(this);
+    checkCallback(callback, 'queueMicrotask');
     enqueueMicrotask(callback);
   },
-};
-defineGlobal('queueMicrotask', queueMicrotask);
+});
 
-// --- self ----------------------------------------------------------------------------------------------------------
-
-defineGlobal('self', globalThis);
+publishReplaceable('self', () => globalObject);

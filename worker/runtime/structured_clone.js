@@ -8,7 +8,7 @@ const {
   kindOf, namedKeys, copyRegExp, copyWasmModule, shareBuffer, detachBuffer, isDetached,
 } = host;
 const { DOMException, isDOMException } = runtime;
-const { isObject, needArguments, toDictionary } = runtime.webIdl;
+const { checkGlobal, publishOperations, isObject, needArguments, toDictionary } = runtime.webIdl;
 const { keys, hasOwn, defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Object;
 const { apply, deleteProperty } = Reflect;
 const { iterator, toStringTag } = Symbol;
@@ -257,9 +257,9 @@ function toSequence(value) {
   return sequence;
 }
 
-// In a function of an object, for it is no constructor.
-const { structuredClone } = {
+publishOperations({
   structuredClone(value, options = undefined) {
+    checkGlobal(this);
     needArguments(arguments.length, 1, 'structuredClone');
     const transfer = toSequence(toDictionary(options, 'structuredClone').transfer);
     const copier = new Copier();
@@ -274,8 +274,4 @@ const { structuredClone } = {
     }
     return copy;
   },
-};
-// Enumerable, as operations are (Web IDL, 3.7.7).
-defineProperty(globalThis, 'structuredClone', {
-  value: structuredClone, writable: true, enumerable: true, configurable: true,
 });

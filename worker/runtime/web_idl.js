@@ -1,12 +1,13 @@
 // What the classes of the web platform have in common (Web IDL, https://webidl.spec.whatwg.org): internal slots with
-// their brand checks, conversions, and what the properties of an interface are like. Evaluated after globals.js, in the
-// same way and under the same rule as calls.js; so are the files after it.
+// their brand checks, conversions, and what the properties of an interface and of the global object are like. Evaluated
+// after failures.js, in the same way and under the same rule as calls.js; so are the files after it.
 'use strict';
 
 const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
 const { ownKeys } = Reflect;
 const { toStringTag } = Symbol;
 const TypeErrorConstructor = TypeError;
+const globalObject = globalThis;
 
 // An internal slot: a private field that can be given to an object of any class, and that no module can reach. A
 // private field of the public class would need its constructor, whose `super` a module can replace.
@@ -46,6 +47,44 @@ function publish(Interface, constants = []) {
   defineProperty(globalThis, name, { value: Interface, writable: true, configurable: true });
 }
 
+// What is called on nothing is called on the global object (Web IDL, 3.7.6 and 3.7.7); its own members, on nothing else.
+function checkGlobal(object) {
+  if (object !== globalObject && object !== undefined && object !== null) {
+    throw new TypeErrorConstructor('Illegal invocation');
+  }
+}
+
+// Makes the methods of an object operations of the global object, which can be enumerated. They begin with checkGlobal.
+function publishOperations(methods) {
+  for (const name of ownKeys(methods)) {
+    defineProperty(globalObject, name, { value: methods[name], writable: true, enumerable: true, configurable: true });
+  }
+}
+
+// An attribute of the global object; without `write` it is read-only.
+function publishAttribute(name, read, write = undefined) {
+  const accessors = {
+    get [name]() {
+      checkGlobal(this);
+      return read();
+    },
+    set [name](value) {
+      checkGlobal(this);
+      write(value);
+    },
+  };
+  const { get, set } = getOwnPropertyDescriptor(accessors, name);
+  const setter = write === undefined ? undefined : set;
+  defineProperty(globalObject, name, { get, set: setter, enumerable: true, configurable: true });
+}
+
+// One that becomes an ordinary property when it is set (Web IDL, 3.3.16, [Replaceable]).
+function publishReplaceable(name, read) {
+  publishAttribute(name, read, (value) => {
+    defineProperty(globalObject, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  });
+}
+
 function isObject(value) { return (typeof value === 'object' && value !== null) || typeof value === 'function'; }
 
 function needArguments(given, needed, where) {
@@ -64,4 +103,7 @@ function toDictionary(value, where) {
   return value;
 }
 
-runtime.webIdl = { makeSlot, publish, isObject, needArguments, toDictionary };
+runtime.webIdl = {
+  makeSlot, publish, checkGlobal, publishOperations, publishAttribute, publishReplaceable, isObject, needArguments,
+  toDictionary,
+};

@@ -11,6 +11,8 @@ interface Console {
   group(...data: unknown[]): void;
   groupCollapsed(...data: unknown[]): void;
   groupEnd(): void;
+  /** Ends the groups. What was written stays in the log. */
+  clear(): void;
   info(...data: unknown[]): void;
   log(...data: unknown[]): void;
   table(data?: unknown, properties?: string[]): void;

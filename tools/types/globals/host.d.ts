@@ -16,8 +16,26 @@ interface StructuredSerializeOptions {
 }
 declare function structuredClone<T>(value: T, options?: StructuredSerializeOptions): T;
 
-/** Logs an error as what nothing has caught. */
+/** Fires `error` at the global object; logs the error as what nothing has caught, unless a listener says preventDefault(). */
 declare function reportError(error: unknown): void;
+
+// The global object is an EventTarget. What is fired there may be taken: after preventDefault() it is not logged, and
+// fails no call.
+interface GlobalEventMap {
+  error: ErrorEvent;
+  unhandledrejection: PromiseRejectionEvent;
+  rejectionhandled: PromiseRejectionEvent;
+}
+declare function addEventListener<Type extends keyof GlobalEventMap>(type: Type, listener: (event: GlobalEventMap[Type]) => void, options?: AddEventListenerOptions | boolean): void;
+declare function addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
+declare function removeEventListener<Type extends keyof GlobalEventMap>(type: Type, listener: (event: GlobalEventMap[Type]) => void, options?: EventListenerOptions | boolean): void;
+declare function removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: EventListenerOptions | boolean): void;
+declare function dispatchEvent(event: Event): boolean;
+
+/** Returns true where it has dealt with the error. */
+declare var onerror: ((message: string | Event, file?: string, line?: number, column?: number, error?: unknown) => any) | null;
+declare var onunhandledrejection: ((event: PromiseRejectionEvent) => any) | null;
+declare var onrejectionhandled: ((event: PromiseRejectionEvent) => any) | null;
 
 interface Navigator {
   /** `Holdfast/` and the version. */

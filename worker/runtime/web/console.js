@@ -132,6 +132,9 @@ function inspectSafely(value, options) {
   }
 }
 
+// For values that are shown without running their getters.
+runtime.inspectSafely = inspectSafely;
+
 // --- counts and timers ---------------------------------------------------------------------------------------------
 
 const counts = new MapConstructor();
@@ -228,6 +231,8 @@ const methods = {
     indent(2);
   },
   groupEnd() { indent(-2); },
+  // What was written stays: the log belongs to the operator.
+  clear() { indent(-indentationOf(currentCall())); },
 
   time(label = undefined) {
     label = labelText(label);

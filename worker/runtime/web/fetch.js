@@ -1,5 +1,6 @@
 // Fetch Standard: Headers, Request, Response and FormData as Node.js has them. Of fetch(), what needs no network.
-// First what undici's files take from each other when they are evaluated.
+import './fetch_before.js';
+// What undici's files take from each other when they are evaluated.
 import './body_reading.js';
 import './body_cloning.js';
 // Before request.js, which needs its conversions when it is evaluated.
@@ -65,6 +66,9 @@ async function fetch(input, init = undefined) {
   if (url.protocol === 'data:') return answerOf(url, request);
   throw new TypeError('fetch failed: this module was given no network');
 }
+
+// A property that undici gives it by mistake.
+delete Request.prototype.attribute;
 
 // What undici leaves open of the brand checks: it hands out iterators of anything that inherits from its prototypes, and
 // a request's `duplex` of any, too.
