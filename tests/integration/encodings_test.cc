@@ -152,7 +152,7 @@ TEST_CASE("megabytes go through whole, and what is too large is told from both s
   CHECK(code_of(call_with(client, {"bytes", "make", std::to_string(most)}, Encoding::json)) == "result");
   const ipc::Error error = error_of(call_with(client, {"bytes", "make", std::to_string(most + 1)}, Encoding::json));
   CHECK(error.code == ipc::ErrorCode::payload_too_large);
-  CHECK(error.message == "the result has 16MB as bytes; at most 16MB are allowed");
+  CHECK(error.message == "the result has 16777217 bytes as bytes; at most 16777216 are allowed");
 }
 
 TEST_CASE("bytes for which the module has no memory left are told, and kill nobody") {
