@@ -165,6 +165,9 @@ void Engine::evaluate_runtime() {
   take("describeError", runtime_.describe_error);
   take("findUnserializable", runtime_.find_unserializable);
   take("findLossy", runtime_.find_lossy);
+  take("checkStructured", runtime_.check_structured);
+  take("splitStructured", runtime_.split_structured);
+  take("restoreErrors", runtime_.restore_errors);
   take("stream", runtime_.stream);
   take("require", runtime_.require);
   take("missingModule", runtime_.missing_module);

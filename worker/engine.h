@@ -50,6 +50,9 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> describe_error;
   v8::Global<v8::Function> find_unserializable;
   v8::Global<v8::Function> find_lossy;
+  v8::Global<v8::Function> check_structured;
+  v8::Global<v8::Function> split_structured;
+  v8::Global<v8::Function> restore_errors;
   v8::Global<v8::Function> stream;
   v8::Global<v8::Function> require;
   v8::Global<v8::Function> missing_module;
