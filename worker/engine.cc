@@ -174,6 +174,7 @@ void Engine::evaluate_runtime() {
   take("describeLoadFailure", runtime_.describe_load_failure);
   take("prepareStackTrace", runtime_.prepare_stack_trace);
   take("tellUncaught", runtime_.tell_uncaught);
+  take("runTask", runtime_.run_task);
 }
 
 void Engine::reseed() {

@@ -59,6 +59,7 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> describe_load_failure;
   v8::Global<v8::Function> prepare_stack_trace;
   v8::Global<v8::Function> tell_uncaught;
+  v8::Global<v8::Function> run_task;
 };
 
 // Adds to the context that modules will see.

@@ -198,12 +198,15 @@ function dispatch(object, event) {
 
 const EventPrototype = Event.prototype;
 
-// Fires an event of the platform's own at an object that is a target.
-function fire(object, type) {
-  const event = create(EventPrototype);
-  initialize(event, type, false, false, false, true);
-  dispatch(object, event);
+// An event of the platform's own, of a class that may give it further slots.
+function makeTrusted(prototype, type, cancelable) {
+  const event = create(prototype);
+  initialize(event, type, false, cancelable, false, true);
+  return event;
 }
+
+// Fires one at an object that is a target.
+function fire(object, type) { dispatch(object, makeTrusted(EventPrototype, type, false)); }
 
 function toCallback(callback, where) {
   if (callback === undefined || callback === null) return null;
@@ -260,5 +263,6 @@ const cancelEvent = (event) => cancel(EventSlot.of(event));
 const initEvent = (event, type, bubbles, cancelable) => initializeAgain(EventSlot.of(event), type, bubbles, cancelable);
 
 runtime.events = {
-  EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent, initEvent, report,
+  EventTarget, makeTarget, addListener, removeListener, hasListener, makeTrusted, dispatch, fire, cancelEvent, initEvent,
+  report,
 };
