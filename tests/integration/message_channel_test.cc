@@ -303,6 +303,15 @@ const Module kLoops{"loops", R"js(
       port1.postMessage(null);
       return new Promise(() => {});
     };
+    const shared = new MessageChannel();
+    let posted = false;
+    exports.post = () => { shared.port1.postMessage(null); posted = true; return new Promise(() => {}); };
+    exports.posted = () => posted;
+    // Starts the port that has what another call posted, and is answered after that was delivered.
+    exports.open = () => {
+      shared.port2.onmessage = async () => { throw new RangeError('in a message'); };
+      return new Promise((resolve) => { shared.port1.onmessage = () => resolve('opened'); shared.port2.postMessage(null); });
+    };
     exports.answered = () => {
       const { port1, port2 } = new MessageChannel();
       return new Promise((resolve) => {
@@ -343,6 +352,11 @@ TEST_CASE("a message's listener has the limit of a stretch, and its failures are
   CHECK_MESSAGE(contains(spun.stack, "spinning"), spun.stack);
   CHECK(outcome(call(client, {"loops", "failing"})) ==
         "exception: unhandled promise rejection: RangeError: in a message");
+  Calls calls(client);
+  calls.start({"loops", "post"});
+  REQUIRE(eventually([&] { return outcome(call(client, {"loops", "posted"})) == "true"; }));
+  CHECK(outcome(call(client, {"loops", "open"})) == "\"opened\"");
+  CHECK(outcome(calls.wait_for(0)) == "exception: unhandled promise rejection: RangeError: in a message");
 }
 
 TEST_CASE("a top-level await may wait for a message, and one that waits for none never settles") {
