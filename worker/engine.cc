@@ -165,12 +165,16 @@ void Engine::evaluate_runtime() {
   take("describeError", runtime_.describe_error);
   take("findUnserializable", runtime_.find_unserializable);
   take("findLossy", runtime_.find_lossy);
+  take("checkStructured", runtime_.check_structured);
+  take("splitStructured", runtime_.split_structured);
+  take("restoreErrors", runtime_.restore_errors);
   take("stream", runtime_.stream);
   take("require", runtime_.require);
   take("missingModule", runtime_.missing_module);
   take("describeLoadFailure", runtime_.describe_load_failure);
   take("prepareStackTrace", runtime_.prepare_stack_trace);
   take("tellUncaught", runtime_.tell_uncaught);
+  take("runTask", runtime_.run_task);
 }
 
 void Engine::reseed() {

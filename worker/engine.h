@@ -50,12 +50,16 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> describe_error;
   v8::Global<v8::Function> find_unserializable;
   v8::Global<v8::Function> find_lossy;
+  v8::Global<v8::Function> check_structured;
+  v8::Global<v8::Function> split_structured;
+  v8::Global<v8::Function> restore_errors;
   v8::Global<v8::Function> stream;
   v8::Global<v8::Function> require;
   v8::Global<v8::Function> missing_module;
   v8::Global<v8::Function> describe_load_failure;
   v8::Global<v8::Function> prepare_stack_trace;
   v8::Global<v8::Function> tell_uncaught;
+  v8::Global<v8::Function> run_task;
 };
 
 // Adds to the context that modules will see.

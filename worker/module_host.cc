@@ -264,7 +264,7 @@ void ModuleHost::run_microtasks() {
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
-  if (has_unreported_failures()) return TimePoint{};
+  if (has_unreported_failures() || !tasks_.empty()) return TimePoint{};  // at once
   auto timer = timers_.next_due();
   if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
   if (graces_.empty()) return timer;
@@ -285,6 +285,22 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   v8::Local<v8::Context> context = engine_.context();
   if (action->callback.Get(isolate_)->Call(context, context->Global(), 0, nullptr).IsEmpty()) {
     report_uncaught("a timer", failure.Exception(), failure.Message());
+  }
+  run_microtasks();
+  return true;
+}
+
+bool ModuleHost::run_task() {
+  if (tasks_.empty()) return false;
+  const std::uint64_t call = tasks_.front();
+  tasks_.pop_front();
+  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : call);
+  v8::HandleScope scope(isolate_);
+  set_current_call(call);
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Function> run = engine_.runtime().run_task.Get(isolate_);
+  if (run->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
+    report_uncaught("a message", failure.Exception(), failure.Message());
   }
   run_microtasks();
   return true;

@@ -68,10 +68,17 @@ class ModuleHost {
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
 
+  // Tasks that wait for a turn: messages of channels.
+  std::size_t queued_tasks() const { return tasks_.size(); }
+
+  // Runs the first of them; false if there is none.
+  bool run_task();
+
   // Runs what V8 has put off: finalizers, above all.
   void run_pending_tasks();
 
-  // When run_due_timer(), let_go() or report_left_failures() has something to do; nothing: only after a further event.
+  // When run_due_timer(), run_task(), let_go() or report_left_failures() has something to do; nothing: only after a
+  // further event.
   std::optional<std::chrono::steady_clock::time_point> next_timer() const;
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.
@@ -90,6 +97,8 @@ class ModuleHost {
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
   void enqueue_microtask(v8::Local<v8::Function> callback);
+  // The runtime has one more task, for this call.
+  void queue_task(std::uint64_t call) { tasks_.push_back(call); }
   // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
   std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
   // What Date.now() will say at this time of CLOCK_MONOTONIC; infinity for itself.
@@ -231,6 +240,8 @@ class ModuleHost {
   // Calls that were cancelled before anybody took their signal: the last ones.
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<LaterAction> timers_;
+  // For which calls the runtime has tasks, in their order; what they are stays with it, on V8's heap.
+  std::deque<std::uint64_t> tasks_;
   // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
   std::deque<LaterAction> microtasks_;
   // Calls that are to fail at this stretch's end, if they are still open.

@@ -133,7 +133,7 @@ ModuleHost::LoadState ModuleHost::follow_load(steady_clock::time_point now) {
     case v8::Promise::kPending:
       break;
   }
-  if (timers_.size() == 0) {
+  if (timers_.size() == 0 && tasks_.empty()) {
     return load_failed(
         "the module's top-level await never settles: there is no timer, and nothing else, that it could wait for");
   }

@@ -69,6 +69,11 @@ void clear_timer(const Arguments& arguments) {
   }
 }
 
+void queue_task(const Arguments& arguments) {
+  const auto call = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
+  Engine::host_of(arguments.GetIsolate())->queue_task(call);
+}
+
 void enqueue_microtask(const Arguments& arguments) {
   Engine::host_of(arguments.GetIsolate())->enqueue_microtask(arguments[0].As<v8::Function>());
 }
@@ -177,6 +182,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("setTimer", set_timer);
   install("clearTimer", clear_timer);
   install("enqueueMicrotask", enqueue_microtask);
+  install("queueTask", queue_task);
   install("takeSignal", take_signal);
   install("clockAt", clock_at);
   install("timeOrigin", time_origin);

@@ -96,7 +96,7 @@ void detach_buffer(const Arguments& arguments) {
   const auto buffer = arguments[0].As<v8::ArrayBuffer>();
   if (buffer->WasDetached()) return arguments.GetReturnValue().Set(false);
   if (!buffer->IsDetachable()) {
-    return throw_type_error(arguments.GetIsolate(), "structuredClone: this ArrayBuffer cannot be transferred");
+    return throw_type_error(arguments.GetIsolate(), "this ArrayBuffer cannot be transferred");
   }
   buffer->Detach();
   arguments.GetReturnValue().Set(true);

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "worker/native_bytes.h"
-#include "worker/structured_clone.h"
 #include "worker/text.h"
 
 namespace holdfast::worker {
@@ -86,7 +85,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   }
   if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
   if (encoding == ipc::Encoding::structured) {
-    if (deserialize_value(engine_.context(), as_octets(payload)).ToLocal(&value)) return value;
+    if (parse_structured(as_octets(payload)).ToLocal(&value)) return value;
     return tl::unexpected("the payload is not structured" +
                           (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
   }
@@ -99,6 +98,18 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   }
   return tl::unexpected("the payload is not JSON" +
                         (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
+}
+
+v8::MaybeLocal<v8::Value> Payloads::parse_structured(std::span<const std::uint8_t> payload) {
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Isolate* isolate = engine_.isolate();
+  v8::Local<v8::Value> value, details, restored;
+  if (!deserialize_value(context, payload, &details).ToLocal(&value)) return {};
+  if (details.IsEmpty()) return value;
+  if (!call_runtime(engine_.runtime().restore_errors, details).ToLocal(&restored)) return {};
+  if (restored->IsTrue()) return value;
+  throw_type_error(isolate, "what is behind the value tells nothing of its errors");
+  return {};
 }
 
 // --- out -----------------------------------------------------------------------------------------------------------
@@ -158,18 +169,48 @@ Payloads::Expressed Payloads::express_bytes(v8::Local<v8::Value> value, const Ta
 }
 
 Payloads::Expressed Payloads::express_structured(v8::Local<v8::Value> value, const Take& take) {
+  v8::Local<v8::Context> context = engine_.context();
+  v8::Isolate* isolate = engine_.isolate();
+  v8::TryCatch failure(isolate);
+  const auto serialized = serialize_value(context, value, rules_.max_bytes);
+  if (!serialized) {
+    auto reason = not_serialized(serialized.error(), failure);
+    if (!reason.path.empty()) find(engine_.runtime().check_structured, value, reason);
+    return tl::unexpected(std::move(reason));
+  }
+  bool is_whole = true;
+  if (value->IsObject()) {
+    v8::Local<v8::Value> checked;
+    NotExpressed lossy;
+    if (!call_runtime(engine_.runtime().check_structured, value).ToLocal(&checked)) failure.Reset();
+    if (!checked.IsEmpty() && take_finding(checked, lossy)) return tl::unexpected(std::move(lossy));
+    is_whole = checked.IsEmpty() || !checked->IsTrue();
+  }
+  if (!is_whole) return express_with_details(value, take);
+  take({std::as_bytes(serialized->bytes()), ipc::Encoding::structured});
+  return {};
+}
+
+Payloads::Expressed Payloads::express_with_details(v8::Local<v8::Value> value, const Take& take) {
+  v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(engine_.isolate());
-  const auto serialized = serialize_value(engine_.context(), value, rules_.max_bytes);
-  if (serialized) {
-    take({std::as_bytes(serialized->bytes()), ipc::Encoding::structured});
-    return {};
+  v8::Local<v8::Value> parts, plain, details;
+  if (!call_runtime(engine_.runtime().split_structured, value).ToLocal(&parts) ||
+      !parts.As<v8::Array>()->Get(context, 0).ToLocal(&plain) ||
+      !parts.As<v8::Array>()->Get(context, 1).ToLocal(&details)) {
+    return tl::unexpected(not_serialized(SerializeFailure::threw, failure));
   }
-  if (serialized.error() == SerializeFailure::too_large) {
-    return tl::unexpected(NotExpressed{.bytes = rules_.max_bytes + 1});
-  }
+  const auto serialized = serialize_value(context, plain, rules_.max_bytes, details);
+  if (!serialized) return tl::unexpected(not_serialized(serialized.error(), failure));
+  take({std::as_bytes(serialized->bytes()), ipc::Encoding::structured});
+  return {};
+}
+
+NotExpressed Payloads::not_serialized(SerializeFailure why, v8::TryCatch& failure) {
+  if (why == SerializeFailure::too_large) return {.bytes = rules_.max_bytes + 1};
   NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
   std::tie(reason.why, reason.stack) = describe(failure);
-  return tl::unexpected(std::move(reason));
+  return reason;
 }
 
 NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure) {
@@ -194,15 +235,22 @@ std::pair<std::string, std::string> Payloads::describe(v8::TryCatch& failure) {
 }
 
 bool Payloads::find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found) {
+  v8::Local<v8::Value> place;
+  return call_runtime(finder, value).ToLocal(&place) && take_finding(place, found);
+}
+
+bool Payloads::take_finding(v8::Local<v8::Value> place, NotExpressed& found) {
   v8::Local<v8::Context> context = engine_.context();
-  v8::Isolate* isolate = engine_.isolate();
-  v8::Local<v8::Value> place, part;
-  if (!finder.Get(isolate)->Call(context, v8::Undefined(isolate), 1, &value).ToLocal(&place) || !place->IsArray()) {
-    return false;
-  }
+  v8::Local<v8::Value> part;
+  if (!place->IsArray()) return false;
   if (place.As<v8::Array>()->Get(context, 0).ToLocal(&part)) found.path = to_utf8(part, kMaxPathBytes);
   if (place.As<v8::Array>()->Get(context, 1).ToLocal(&part)) found.what = to_utf8(part, kMaxWhatBytes);
   return true;
+}
+
+v8::MaybeLocal<v8::Value> Payloads::call_runtime(const v8::Global<v8::Function>& function, v8::Local<v8::Value> value) {
+  v8::Isolate* isolate = engine_.isolate();
+  return function.Get(isolate)->Call(engine_.context(), v8::Undefined(isolate), 1, &value);
 }
 
 std::string Payloads::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {

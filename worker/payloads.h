@@ -5,12 +5,14 @@
 #include <v8.h>
 
 #include <functional>
+#include <span>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
 
 #include "ipc/worker_messages.h"
 #include "worker/engine.h"
+#include "worker/structured_clone.h"
 
 namespace holdfast::worker {
 
@@ -57,13 +59,20 @@ class Payloads {
   using Expressed = tl::expected<void, NotExpressed>;
 
   tl::expected<v8::Local<v8::Value>, std::string> parse(ipc::Bytes payload, ipc::Encoding encoding);
+  v8::MaybeLocal<v8::Value> parse_structured(std::span<const std::uint8_t> payload);
   Expressed express_json(v8::Local<v8::Value> value, const Take& take);
   Expressed express_bytes(v8::Local<v8::Value> value, const Take& take);
   Expressed express_structured(v8::Local<v8::Value> value, const Take& take);
   // The same of what was caught, which is forgotten.
   std::pair<std::string, std::string> describe(v8::TryCatch& failure);
+  Expressed express_with_details(v8::Local<v8::Value> value, const Take& take);
+  // Takes what was thrown out of `failure`.
+  NotExpressed not_serialized(SerializeFailure why, v8::TryCatch& failure);
   NotExpressed unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure);
+  // Whether the runtime's function returned [path, what], which go into `found`.
   bool find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found);
+  bool take_finding(v8::Local<v8::Value> place, NotExpressed& found);
+  v8::MaybeLocal<v8::Value> call_runtime(const v8::Global<v8::Function>& function, v8::Local<v8::Value> value);
   std::string to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes);
 
   Engine& engine_;

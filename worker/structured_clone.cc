@@ -115,13 +115,15 @@ SerializedValue::SerializedValue(SerializedValue&& other) noexcept
       capacity_(other.capacity_) {}
 
 tl::expected<SerializedValue, SerializeFailure> serialize_value(v8::Local<v8::Context> context,
-                                                                v8::Local<v8::Value> value, std::size_t max_bytes) {
+                                                                v8::Local<v8::Value> value, std::size_t max_bytes,
+                                                                v8::Local<v8::Value> further) {
   v8::Isolate* isolate = context->GetIsolate();
   Writer writer(isolate, max_bytes);
   v8::ValueSerializer serializer(isolate, &writer);
   v8::TryCatch failure(isolate);
   serializer.WriteHeader();
-  const bool written = serializer.WriteValue(context, value).FromMaybe(false);
+  const bool written = serializer.WriteValue(context, value).FromMaybe(false) &&
+                       (further.IsEmpty() || serializer.WriteValue(context, further).FromMaybe(false));
   const std::size_t size = serializer.Release().second;
   if (writer.is_too_large() || (written && size > max_bytes)) {
     failure.Reset();  // V8 tells of memory that it was refused
@@ -135,16 +137,21 @@ tl::expected<SerializedValue, SerializeFailure> serialize_value(v8::Local<v8::Co
   return writer.take(size);
 }
 
-v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std::span<const std::uint8_t> bytes) {
+v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std::span<const std::uint8_t> bytes,
+                                            v8::Local<v8::Value>* further) {
   v8::Isolate* isolate = context->GetIsolate();
   v8::TryCatch failure(isolate);
   Reader reader;
   v8::ValueDeserializer deserializer(isolate, bytes.data(), bytes.size(), &reader);
   v8::Local<v8::Value> value;
-  const bool has_read =
-      deserializer.ReadHeader(context).FromMaybe(false) && deserializer.ReadValue(context).ToLocal(&value);
-  const void* more = nullptr;
-  if (has_read && !deserializer.ReadRawBytes(1, &more)) return value;
+  const auto is_at_end = [&] {
+    const void* position = nullptr;
+    return deserializer.ReadRawBytes(0, &position) && position == bytes.data() + bytes.size();
+  };
+  if (deserializer.ReadHeader(context).FromMaybe(false) && deserializer.ReadValue(context).ToLocal(&value)) {
+    if (is_at_end()) return value;
+    if (further != nullptr && deserializer.ReadValue(context).ToLocal(further) && is_at_end()) return value;
+  }
   if (!failure.HasCaught()) {
     throw_data_clone_error(isolate, v8::String::NewFromUtf8Literal(isolate, "the bytes are no structured value"));
   }

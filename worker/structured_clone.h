@@ -2,6 +2,9 @@
 // v8.Deserializer speak, but for the array buffer views of their Default- variants). It keeps Map, Set, Date, RegExp,
 // BigInt, boxed primitives, errors (name, message, stack), array buffers, their views, and cycles.
 //
+// Behind a value there may be a second one, with references to objects in the first: what the format has no place for.
+// Node.js reads the first and leaves the second.
+//
 // There are no host objects, shared buffers, transferred buffers and WebAssembly objects, in either direction.
 #pragma once
 
@@ -39,12 +42,16 @@ enum class SerializeFailure {
   too_large,  // for max_bytes; nothing is pending
 };
 
-// Runs the getters of what it writes. `max_bytes` bounds what it takes of memory, too, but for a factor of four.
+// Runs the getters of what it writes. `further` goes behind the value, unless it is empty. `max_bytes` bounds what it
+// takes of memory, too, but for a factor of four.
 tl::expected<SerializedValue, SerializeFailure> serialize_value(v8::Local<v8::Context> context,
-                                                                v8::Local<v8::Value> value, std::size_t max_bytes);
+                                                                v8::Local<v8::Value> value, std::size_t max_bytes,
+                                                                v8::Local<v8::Value> further = {});
 
-// The bytes may be anything. What is no value, or more than one, throws an Error. Runs no code of a module's. A value
+// The bytes may be anything. What is no value throws an Error; so does what has more behind it, unless that is one more
+// value and `further` is there to take it. Runs no code of a module's. A value
 // may take many times the room of its bytes, as with JSON: the module's limit is what bounds it.
-v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std::span<const std::uint8_t> bytes);
+v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std::span<const std::uint8_t> bytes,
+                                            v8::Local<v8::Value>* further = nullptr);
 
 }  // namespace holdfast::worker

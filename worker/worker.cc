@@ -52,6 +52,7 @@ void Worker::run() {
     step_began_ = steady_clock::now();
     handle_frames();
     run_due_timers();
+    run_tasks();
     host_->run_pending_tasks();
     if (host_->is_loading()) {
       note_load(host_->follow_load(steady_clock::now()));
@@ -71,6 +72,19 @@ void Worker::run_due_timers() {
   host_->report_left_failures();
   outbox_.send_some();  // what is answered stays answered, whatever the timers come to
   while (host_->run_due_timer(now)) end_step();
+}
+
+// Those that are queued now, or as many as one slow step may take: the rest waits until the socket was looked at, and
+// what these queue does so, too.
+void Worker::run_tasks() {
+  std::size_t left = host_->queued_tasks();
+  if (left == 0) return;
+  outbox_.send_some();  // as above
+  const auto began = step_began_;
+  for (; left > 0 && step_began_ - began <= kSlowStep; --left) {
+    host_->run_task();
+    end_step();
+  }
 }
 
 bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBytes; }

@@ -30,6 +30,7 @@ class Worker {
   void wait_for_work();
   void receive(int flags);
   void run_due_timers();
+  void run_tasks();
   bool end_step();
   bool is_congested() const;
   void handle_frames();

@@ -83,6 +83,22 @@ const Module kStructured{"structured", R"js(
       String(regexp), bytes[1], view.byteLength, error instanceof RangeError && error.message, cyclic.list[0] === cyclic, 'undef' in rest,
     ];
     exports.functions = () => ({ a: [() => 1] });
+    exports.hopeless = (name) => ({
+      blob: () => ({ a: [1, { b: new Blob(['x']) }] }), key: async () => [await crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])],
+      port: () => new MessageChannel().port1, exception: () => ({ 'the error': new DOMException('x', 'AbortError') }), url: () => new Map([['k', new URL('http://a/')]]),
+      mapKey: () => new Map([[1, 2], [Symbol('s'), 3]]), set: () => new Set([1, Promise.resolve()]), cause: () => new Error('e', { cause: { f() {} } }),
+      errors: () => new AggregateError([new Error('e', { cause: new Headers() })]), detached: () => { const bytes = new Uint8Array(8); structuredClone(0, { transfer: [bytes.buffer] }); return { bytes }; },
+      proxy: () => [, new Proxy({}, {})], sparse: () => { const a = []; a[4e9] = new Event('x'); return a; }, named: () => Object.assign([1], { more: new Event('x') }),
+      subclass: () => new (class Own extends EventTarget {})(), getter: () => ({ get a() { throw new RangeError('own'); } }),
+    })[name]();
+    // Errors with what V8's format keeps of them, and with what goes behind the value.
+    exports.causes = () => { const shared = { at: new Date(1) }; return [new TypeError('t', { cause: new RangeError('r', { cause: shared }) }), shared, Object.assign(new Error('bare'), { cause: 1 })]; };
+    exports.cycle = () => { const error = new Error('own'); error.cause = { error, list: [new RangeError('r', { cause: error })] }; return new Map([['error', error], ['list', error.cause.list]]); };
+    exports.aggregate = () => { const shared = new TypeError('t', { cause: 7 }), error = new AggregateError([shared, 'text'], 'many', { cause: shared }); error.errors.push(error); return { shared, error }; };
+    const show = (error) => [Object.getPrototypeOf(error).constructor.name, error.message, Object.keys(error).length, error.stack.split('\n')[0]];
+    exports.showCauses = ([error, shared, bare]) => [show(error), show(error.cause), error.cause.cause === shared, shared.at.getTime(), bare.cause];
+    exports.showCycle = (map) => { const error = map.get('error'), { cause } = error; return [show(error), cause.error === error, cause.list === map.get('list'), cause.list[0].cause === error]; };
+    exports.showAggregate = ({ shared, error }) => [error instanceof AggregateError, show(error), error.cause === shared, error.errors[0] === shared, error.errors[1], error.errors[2] === error, shared.cause];
     exports.large = (size) => 'x'.repeat(size);
     exports.sum = (a, b, context) => [a.size + b.size, context.function];
     exports.pair = () => [new Set([1]), new Set([1, 2])];
@@ -112,14 +128,93 @@ TEST_CASE("structured values keep what JSON has no word for, there and back") {
   }
 }
 
+TEST_CASE("errors keep their causes, and those of an AggregateError, whatever leads back to them") {
+  for (const char* profile : {"jit", "strict"}) {
+    CAPTURE(profile);
+    Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
+    ipc::Client client = daemon.connect();
+    const auto shown = [&](const std::string& made, const std::string& show) {
+      const ipc::Answer first = call_with(client, {"structured", made}, Encoding::json, ResultEncoding::structured);
+      REQUIRE(first.has_value());
+      // There and back: what was read is written as it was.
+      const ipc::Answer again = call_with(client, {"structured", "same", first->payload}, Encoding::structured);
+      REQUIRE(again.has_value());
+      return outcome(
+          call_with(client, {"structured", show, again->payload}, Encoding::structured, ResultEncoding::json));
+    };
+    CHECK(shown("causes", "showCauses") ==
+          R"([["TypeError","t",0,"TypeError: t"],["RangeError","r",0,"RangeError: r"],true,1,1])");
+    CHECK(shown("cycle", "showCycle") == R"([["Error","own",0,"Error: own"],true,true,true])");
+    CHECK(shown("aggregate", "showAggregate") ==
+          R"([true,["AggregateError","many",0,"AggregateError: many"],true,true,"text",true,7])");
+  }
+}
+
+TEST_CASE("what a structured value cannot carry is told with its path, and never becomes an empty object") {
+  for (const char* profile : {"jit", "strict"}) {
+    CAPTURE(profile);
+    Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
+    ipc::Client client = daemon.connect();
+    const std::vector<std::pair<std::string, std::string>> hopeless = {
+        {"blob", "$.a[1].b is an instance of Blob"},
+        {"key", "$[0] is an instance of CryptoKey"},
+        {"port", "$ is an instance of MessagePort"},
+        {"exception", "$[\"the error\"] is an instance of DOMException"},
+        {"url", "$.get(\"k\") is an instance of URL"},
+        {"mapKey", "$.keys()[1] is a symbol"},
+        {"set", "$.values()[1] is an instance of Promise"},
+        {"cause", "$.cause.f is a function"},
+        {"errors", "$.errors[0].cause is an instance of Headers"},
+        {"detached", "$.bytes is a view of a detached ArrayBuffer"},
+        {"sparse", "$[4000000000] is an instance of Event"},
+        {"named", "$.more is an instance of Event"},
+        {"subclass", "$ is an instance of EventTarget"},
+        {"getter", "$ is nested too deeply to be checked, or has properties that throw (RangeError: own)"},
+    };
+    for (const auto& [name, wanted] : hopeless) {
+      CAPTURE(name);
+      const ipc::Error error = error_of(
+          call_with(client, {"structured", "hopeless", '"' + name + '"'}, Encoding::json, ResultEncoding::structured));
+      CHECK(error.code == ipc::ErrorCode::not_serializable);
+      CHECK_MESSAGE(contains(error.message, "the result cannot be expressed as a structured clone: " + wanted),
+                    error.message);
+      CHECK(error.detail == wanted.substr(0, wanted.find(" is ")));
+    }
+    const ipc::Error proxy = error_of(
+        call_with(client, {"structured", "hopeless", "\"proxy\""}, Encoding::json, ResultEncoding::structured));
+    CHECK_MESSAGE(contains(proxy.message, "(DataCloneError: "), proxy.message);
+  }
+}
+
+TEST_CASE("what stands behind a structured value and is nothing of its errors is refused") {
+  Daemon daemon({.modules = {kStructured}});
+  ipc::Client client = daemon.connect();
+  // A value, 0, and behind it: nothing that can be read; a number; arrays of a number, of an error alone, of one and a
+  // number, of one and an object of no meaning; a third value.
+  const std::string value("\xFF\x0DI\0", 4), error("rm\"\1x.", 6), object("o{\0", 3);
+  const auto array = [](const std::string& elements, char count) {
+    return std::string("A") + count + elements + "$" + std::string(1, '\0') + count;
+  };
+  const std::string good = value + array(error + object, 2);
+  for (const std::string& payload : {value + "!", value + "I" + '\2', value + array("I\2", 1), value + array(error, 1),
+                                     value + array(error + "I\2", 2), value + array(object + error, 2), good + "_",
+                                     value + std::string("a\xFF\xFF\xFF\xFF\x0F@\0\xFF\xFF\xFF\xFF\x0F", 13)}) {
+    CAPTURE(payload);
+    const ipc::Error refused = error_of(call_with(client, {"structured", "same", payload}, Encoding::structured));
+    CHECK(refused.code == ipc::ErrorCode::protocol_error);
+    CHECK_MESSAGE(contains(refused.message, "the payload is not structured: "), refused.message);
+    CHECK(!contains(refused.message, "cannot be shown"));
+  }
+  CHECK(outcome(call_with(client, {"structured", "same", good}, Encoding::structured, ResultEncoding::json)) == "0");
+}
+
 TEST_CASE("what cannot be cloned, is too large, or is no structured payload, is told") {
   Daemon daemon({.modules = {kStructured}});
   ipc::Client client = daemon.connect();
   const ipc::Error functions =
       error_of(call_with(client, {"structured", "functions"}, Encoding::json, ResultEncoding::structured));
   CHECK(functions.code == ipc::ErrorCode::not_serializable);
-  CHECK(contains(functions.message, "(DataCloneError: "));
-  CHECK(contains(functions.message, "could not be cloned"));
+  CHECK(contains(functions.message, "$.a[0] is a function (DataCloneError: () => 1 could not be cloned.)"));
   CHECK(code_of(call_with(client, {"structured", "large", std::to_string(client.server().max_payload_bytes + 1)},
                           Encoding::json, ResultEncoding::structured)) == "payload_too_large");
   for (const std::string& payload : {std::string("garbage"), std::string("\xFF\x0D"), std::string("\xFF\x0D_0", 4)}) {

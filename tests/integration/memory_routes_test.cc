@@ -137,6 +137,9 @@ TEST_CASE("promises, timers and microtasks without end are out_of_memory") {
       {"rejections", "while (true) all.push(Promise.reject(new Error('x')));"},
       {"microtasks", "const f = () => { queueMicrotask(f); queueMicrotask(f); }; f(); await new Promise(() => {});"},
       {"timers", "while (true) setTimeout(() => {}, 100000);"},
+      {"messages", "const c = new MessageChannel(); c.port2.start(); while (true) c.port1.postMessage(all);"},
+      {"unreadMessages", "const c = new MessageChannel(); all.push(c); while (true) c.port1.postMessage({ a: 1 });"},
+      {"channels", "while (true) all.push(new MessageChannel());"},
       {"asyncGenerator", "async function* g() { while (true) yield 1; } for await (const x of g()) all.push({ x });"},
   });
 }

@@ -44,6 +44,12 @@ std::string evaluated(const std::string& expression) {
 }
 
 std::vector<RealModule> made_real_modules() {
+  const std::vector<RealCall> react = {
+      {"html", R"({"title":"A & B","items":[{"name":"<one>","count":1},{"name":"two","count":2}]})"},
+      {"markup", R"({"title":"A","items":[{"name":"one","count":1}]})"},
+      {"page", R"({"title":"T","slow":[["first",60],["second",1]]})"},
+      {"failing", R"("it")"},
+      {"html", R"({"title":"no items"})"}};
   return {
       {"acorn",
        "acorn.cjs",
@@ -121,13 +127,9 @@ std::vector<RealModule> made_real_modules() {
         {"tags", R"("a <%b%> <%#c%>d<%/c%>")"},
         {"rows", "2000"},
         {"render", R"({"template":"{{#open}}","view":{}})"}}},
-      {"react",
-       "react.mjs",
-       {{"html", R"({"title":"A & B","items":[{"name":"<one>","count":1},{"name":"two","count":2}]})"},
-        {"markup", R"({"title":"A","items":[{"name":"one","count":1}]})"},
-        {"page", R"({"title":"T","slow":[["first",60],["second",1]]})"},
-        {"failing", R"("it")"},
-        {"html", R"({"title":"no items"})"}}},
+      {"react", "react.mjs", react},
+      // What React has for browsers, which waits for messages where the other one waits for timers.
+      {"react-browser", "react-browser.mjs", react},
       {"uuid",
        "uuid.mjs",
        {{"random", "200"},

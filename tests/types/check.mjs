@@ -59,7 +59,7 @@ test('the module does in a worker what its types say', () => {
   assert.equal(run(file, 'letters', '"ab"'), '"a"\n"b"\n');
   assert.deepEqual(json('webAssembly'), []);
   assert.deepEqual(json('platform'), { seen: 'heard', text: 'to and fro', verified: true, file: ['name.txt', 8],
-    refused: 'TypeError', pattern: '7', parsed: 0, last: 2, wellFormed: false, copy: 0, agent: true, now: true, status: 'b',
+    refused: 'TypeError', pattern: '7', parsed: 0, last: 2, wellFormed: false, copy: 0, message: [5, true], agent: true, now: true, status: 'b',
     reason: 20 });
   const digest = execFileSync(holdfast, ['run', file, 'digest', '--encoding', 'bytes', 'abc'], { stdio: ['ignore', 'pipe', 'ignore'] });
   assert.equal(digest.toString('hex'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');

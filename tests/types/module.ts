@@ -54,6 +54,11 @@ export async function platform(): Promise<Record<string, unknown>> {
   }
 
   addEventListener('unhandledrejection', ({ promise }) => promise.catch(() => {}), { once: true });
+  const channel = new MessageChannel(), carried = new MessageChannel();
+  const received = new Promise<MessageEvent<Map<string, number>>>((resolve) => { channel.port2.onmessage = resolve; });
+  channel.port1.postMessage(new Map([['a', 5]]), [carried.port1]);
+  const { data, ports } = await received;
+
   const timer: number = setTimeout((value: string) => reportError(value), 1000, 'never');
   clearTimeout(timer);
 
@@ -68,6 +73,7 @@ export async function platform(): Promise<Record<string, unknown>> {
     last: [1, 2, 3].findLast((value) => value < 3),
     wellFormed: '\ud800'.isWellFormed(),
     copy: structuredClone(new Map([[1, new Date(0)]])).get(1)?.getTime(),
+    message: [data.get('a'), ports[0] instanceof MessagePort],
     agent: navigator.userAgent.startsWith('Holdfast/'),
     now: performance.now() >= 0 && globalThis === self,
     status: Response.json({}, { status: 201, headers: { 'x-a': 'b' } }).headers.get('x-a'),

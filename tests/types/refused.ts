@@ -18,8 +18,8 @@ export function globals(): void {
   process.exit(1);
   // @ts-expect-error: one file to a module
   require('fs');
-  // @ts-expect-error: no messages between realms
-  new MessageChannel();
+  // @ts-expect-error: no other realms
+  new BroadcastChannel('name');
   // @ts-expect-error: of browsers
   setImmediate(() => {});
   // @ts-expect-error: there are no blob: URLs
@@ -59,8 +59,14 @@ export function uses(context: Context): void {
   new CompressionStream('brotli');
   // @ts-expect-error: not an algorithm here
   crypto.subtle.digest('MD5', new Uint8Array(1));
-  // @ts-expect-error: only ArrayBuffers are transferred
+  // @ts-expect-error: streams are not transferred
   structuredClone(1, { transfer: [new ReadableStream()] });
+  // @ts-expect-error: nor here
+  new MessageChannel().port1.postMessage(1, [new ReadableStream()]);
+  // @ts-expect-error: ports are made by channels
+  new MessagePort();
+  // @ts-expect-error: no window, and no worker, can be a source
+  new MessageEvent('message', { source: globalThis });
   void [region, left];
 }
 

@@ -7,6 +7,7 @@
 /// <reference path="globals/host.d.ts" />
 /// <reference path="globals/console.d.ts" />
 /// <reference path="globals/events.d.ts" />
+/// <reference path="globals/messages.d.ts" />
 /// <reference path="globals/url.d.ts" />
 /// <reference path="globals/encoding.d.ts" />
 /// <reference path="globals/streams.d.ts" />

@@ -147,6 +147,8 @@ runtime.findUnserializable = (root) => {
 };
 
 runtime.show = show;
+runtime.step = step;
+runtime.describeInstance = describeInstance;
 runtime.isError = isError;
 runtime.beginning = beginning;
 runtime.mostShown = mostShown;

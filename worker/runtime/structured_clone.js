@@ -1,7 +1,8 @@
 // structuredClone (HTML Standard, 2.7 and 8.10). What the standard writes down as a record and makes values of
 // afterwards is copied in one go here: nobody sees the difference, because making the values runs no code of a module's.
 //
-// Other files register the classes of theirs that are serializable, with runtime.cloneable.
+// Other files register the classes of theirs that are serializable, with runtime.cloneable, or transferable, with
+// runtime.transferable.
 'use strict';
 
 const {
@@ -57,7 +58,7 @@ for (const type of [Error, EvalError, RangeError, ReferenceError, SyntaxError, T
 }
 
 // In the order of Kind in native_structured_clone.cc.
-const ORDINARY = 0, ARRAY = 1, DATE = 3, REGULAR_EXPRESSION = 4, BOOLEAN_OBJECT = 5, NUMBER_OBJECT = 6,
+const ORDINARY = 0, ARRAY = 1, UNCLONEABLE = 2, DATE = 3, REGULAR_EXPRESSION = 4, BOOLEAN_OBJECT = 5, NUMBER_OBJECT = 6,
   STRING_OBJECT = 7, BIGINT_OBJECT = 8, ARRAY_BUFFER = 9, TYPED_ARRAY = 10, DATA_VIEW = 11, MAP = 12, SET = 13,
   ERROR = 14, WASM_MODULE = 15;
 
@@ -78,10 +79,25 @@ runtime.cloneable = {
   },
 };
 
+const transferables = [];
+
+runtime.transferable = {
+  // `has` tells whether a value really is such an object; isDetached(value) whether it was transferred already;
+  // receive(value) makes an object that transfer(value, received) can make the value's successor, and arrive(received)
+  // is told that the module has got that.
+  register(has, isDetached, receive, transfer, arrive) {
+    transferables.push({ __proto__: null, has, isDetached, receive, transfer, arrive });
+  },
+};
+
+function defineHidden(holder, key, value) {
+  defineProperty(holder, key, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
+}
+
 const copyStack = (from, to) => {
   const { stack } = from;
   if (typeof stack === 'string') {
-    defineProperty(to, 'stack', { __proto__: null, value: stack, writable: true, enumerable: false, configurable: true });
+    defineHidden(to, 'stack', stack);
   } else {
     deleteProperty(to, 'stack');
   }
@@ -96,10 +112,6 @@ runtime.cloneable.register(DOMException, isDOMException, (exception) => {
 });
 // --- copying -------------------------------------------------------------------------------------------------------
 
-function refuse(what) {
-  throw new DOMException(`structuredClone: ${what} could not be cloned`, 'DataCloneError');
-}
-
 const describe = (value) => typeof value === 'function' ? 'a function' : 'an object of this kind';
 
 // The Standard's CreateDataProperty, on an object or array that has no such property yet.
@@ -111,9 +123,26 @@ function put(holder, prototype, key, value) {
   }
 }
 
+// The entry in `classes` of an ordinary object; undefined: it is none of the platform's.
+function classOf(value) {
+  const prototype = getPrototypeOf(value);
+  if (prototype === ObjectPrototype || prototype === null) return undefined;
+  for (let at = prototype; at !== null && at !== ObjectPrototype && kindOf(at) === ORDINARY; at = getPrototypeOf(at)) {
+    const entry = apply(mapGet, classes, [at]);
+    if (entry !== undefined) return entry;
+  }
+  return undefined;
+}
+
+// Copies for `where`, a function's name in messages.
 class Copier {
   // From what was seen to what was made of it.
   #memory = new MapConstructor();
+  #where;
+
+  constructor(where) { this.#where = where; }
+
+  refuse(what) { throw new DOMException(`${this.#where}: ${what} could not be cloned`, 'DataCloneError'); }
 
   remember(value, copy) {
     apply(mapSet, this.#memory, [value, copy]);
@@ -122,13 +151,24 @@ class Copier {
   hasSeen(value) { return apply(mapHas, this.#memory, [value]); }
 
   copy(value) {
-    if (typeof value === 'symbol') refuse('a symbol');
+    if (typeof value === 'symbol') this.refuse('a symbol');
     if (!isObject(value)) return value;
     const seen = apply(mapGet, this.#memory, [value]);
     if (seen !== undefined) return seen;
-    switch (kindOf(value)) {
+    const kind = kindOf(value);
+    switch (kind) {
       case ORDINARY: return this.#copyOrdinary(value);
       case ARRAY: return this.#copyArray(value);
+      case MAP: return this.#copyMap(value);
+      case SET: return this.#copySet(value);
+      case ERROR: return this.#copyError(value);
+      default: return this.copyWhole(value, kind);
+    }
+  }
+
+  // What has no parts of its own, but for a view's buffer.
+  copyWhole(value, kind) {
+    switch (kind) {
       case DATE: return this.remember(value, new DateConstructor(apply(dateGetTime, value, [])));
       case REGULAR_EXPRESSION: return this.remember(value, copyRegExp(value));
       case BOOLEAN_OBJECT: return this.remember(value, ObjectConstructor(apply(booleanValueOf, value, [])));
@@ -138,23 +178,16 @@ class Copier {
       case ARRAY_BUFFER: return this.#copyBuffer(value);
       case TYPED_ARRAY: return this.#copyTypedArray(value);
       case DATA_VIEW: return this.#copyDataView(value);
-      case MAP: return this.#copyMap(value);
-      case SET: return this.#copySet(value);
-      case ERROR: return this.#copyError(value);
       case WASM_MODULE: return this.remember(value, copyWasmModule(value));
-      default: return refuse(describe(value));
+      default: return this.refuse(describe(value));
     }
   }
 
   #copyOrdinary(value) {
-    const prototype = getPrototypeOf(value);
-    if (prototype !== ObjectPrototype && prototype !== null) {
-      for (let at = prototype; at !== null && at !== ObjectPrototype && kindOf(at) === ORDINARY; at = getPrototypeOf(at)) {
-        const entry = apply(mapGet, classes, [at]);
-        if (entry === undefined) continue;
-        if (entry.copy === undefined || !entry.has(value)) refuse(`an object of class ${entry.name}`);
-        return this.remember(value, entry.copy(value, (part) => this.copy(part)));
-      }
+    const entry = classOf(value);
+    if (entry !== undefined) {
+      if (entry.copy === undefined || !entry.has(value)) this.refuse(`an object of class ${entry.name}`);
+      return this.remember(value, entry.copy(value, (part) => this.copy(part)));
     }
     const copy = this.remember(value, {});
     this.#copyProperties(value, copy, ObjectPrototype, keys(value), 0);
@@ -188,7 +221,7 @@ class Copier {
   }
 
   #copyBuffer(value) {
-    if (isDetached(value)) refuse('a detached ArrayBuffer');
+    if (isDetached(value)) this.refuse('a detached ArrayBuffer');
     const copy = new ArrayBufferConstructor(apply(bufferLength, value, []));
     apply(typedArraySet, new Uint8ArrayConstructor(copy), [new Uint8ArrayConstructor(value)]);
     return this.remember(value, copy);
@@ -233,45 +266,82 @@ class Copier {
     const name = `${value.name}`;
     const message = getOwnPropertyDescriptor(value, 'message');
     const copy = this.remember(value, new (errors[name] ?? errors.Error)());
-    const define = (key, content) => defineProperty(
-      copy, key, { __proto__: null, value: content, writable: true, enumerable: false, configurable: true });
-    if (message !== undefined && hasOwn(message, 'value')) define('message', `${message.value}`);
+    if (message !== undefined && hasOwn(message, 'value')) defineHidden(copy, 'message', `${message.value}`);
     copyStack(value, copy);
-    if (hasOwn(value, 'cause')) define('cause', this.copy(value.cause));
+    this.copyDetails(value, copy, name);
     return copy;
+  }
+
+  // What the standard does not have an error keep.
+  copyDetails(error, copy, name) {
+    if (hasOwn(error, 'cause')) defineHidden(copy, 'cause', this.copy(error.cause));
   }
 }
 
+runtime.copying = {
+  Copier, put, classOf,
+  kinds: {
+    __proto__: null, ORDINARY, UNCLONEABLE, ARRAY_BUFFER, TYPED_ARRAY, DATA_VIEW, MAP, SET, ERROR, WASM_MODULE,
+  },
+};
+
 // --- transfer ------------------------------------------------------------------------------------------------------
 
-function toSequence(value) {
+const methodOf = (value) => isObject(value) ? value[iterator] : undefined;
+
+// Web IDL's sequence<object>, called `what` in messages; an empty one if the value is undefined.
+function toObjects(value, what, method = methodOf(value)) {
   const sequence = [];
   if (value === undefined) return sequence;
-  if (!isObject(value) || typeof value[iterator] !== 'function') {
-    throw new TypeErrorConstructor('structuredClone: transfer must be an iterable');
-  }
-  for (const element of value) {
-    if (!isObject(element)) throw new TypeErrorConstructor('structuredClone: each value to transfer must be an object');
+  if (typeof method !== 'function') throw new TypeErrorConstructor(`${what} must be an iterable`);
+  for (const element of { __proto__: null, [iterator]: () => apply(method, value, []) }) {
+    if (!isObject(element)) throw new TypeErrorConstructor(`${what} must have objects alone`);
     put(sequence, ArrayPrototype, sequence.length, element);
   }
   return sequence;
 }
 
+function transferableOf(value) {
+  for (let i = 0; i < transferables.length; i++) if (transferables[i].has(value)) return transferables[i];
+  return undefined;
+}
+
+// StructuredSerializeWithTransfer and StructuredDeserializeWithTransfer: the copy, and what came of each object of
+// `transfer`, an array that is the caller's own.
+function cloneWithTransfer(value, transfer, where) {
+  const copier = new Copier(where);
+  const entries = [], received = [];
+  for (let i = 0; i < transfer.length; i++) {
+    const object = transfer[i];
+    const isBuffer = kindOf(object) === ARRAY_BUFFER;
+    const entry = isBuffer ? undefined : transferableOf(object);
+    if (!isBuffer && entry === undefined) copier.refuse(`${describe(object)}, which transfer names,`);
+    if (copier.hasSeen(object)) copier.refuse('an object that transfer names twice');
+    put(entries, ArrayPrototype, i, entry);
+    put(received, ArrayPrototype, i, copier.remember(object, isBuffer ? shareBuffer(object) : entry.receive(object)));
+  }
+  const copy = copier.copy(value);
+  for (let i = 0; i < transfer.length; i++) {
+    if (entries[i] === undefined) {
+      if (!detachBuffer(transfer[i])) copier.refuse('a detached ArrayBuffer');
+    } else {
+      if (entries[i].isDetached(transfer[i])) copier.refuse('an object that was transferred before');
+      entries[i].transfer(transfer[i], received[i]);
+    }
+  }
+  return { __proto__: null, copy, received };
+}
+
+runtime.copying.toObjects = toObjects;
+runtime.copying.cloneWithTransfer = cloneWithTransfer;
+
 publishOperations({
   structuredClone(value, options = undefined) {
     checkGlobal(this);
     needArguments(arguments.length, 1, 'structuredClone');
-    const transfer = toSequence(toDictionary(options, 'structuredClone').transfer);
-    const copier = new Copier();
-    for (let i = 0; i < transfer.length; i++) {
-      if (kindOf(transfer[i]) !== ARRAY_BUFFER) refuse(`${describe(transfer[i])}, which transfer names,`);
-      if (copier.hasSeen(transfer[i])) refuse('an ArrayBuffer that transfer names twice');
-      copier.remember(transfer[i], shareBuffer(transfer[i]));
-    }
-    const copy = copier.copy(value);
-    for (let i = 0; i < transfer.length; i++) {
-      if (!detachBuffer(transfer[i])) refuse('a detached ArrayBuffer');
-    }
+    const transfer = toObjects(toDictionary(options, 'structuredClone').transfer, 'structuredClone: transfer');
+    const { copy, received } = cloneWithTransfer(value, transfer, 'structuredClone');
+    for (let i = 0; i < received.length; i++) transferableOf(received[i])?.arrive(received[i]);
     return copy;
   },
 });

@@ -11,8 +11,8 @@ declare function clearInterval(id?: number): void;
 declare function queueMicrotask(callback: () => void): void;
 
 interface StructuredSerializeOptions {
-  /** ArrayBuffers, and nothing else. */
-  transfer?: ArrayBuffer[];
+  /** ArrayBuffers and MessagePorts, and nothing else. */
+  transfer?: Iterable<Transferable>;
 }
 declare function structuredClone<T>(value: T, options?: StructuredSerializeOptions): T;
 

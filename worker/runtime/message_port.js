@@ -1,0 +1,248 @@
+// MessageChannel and MessagePort (HTML Standard, 9.4; https://html.spec.whatwg.org/#channel-messaging). Both ports of a
+// channel are in one process: a message is copied when it is posted, and waits as the copy. Evaluated after
+// structured_clone.js.
+'use strict';
+
+const { queueTask, currentCall } = host;
+const { DOMException } = runtime;
+const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
+const { EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent } = runtime.events;
+const { put, toObjects, cloneWithTransfer } = runtime.copying;
+const { create, freeze } = Object;
+const { apply } = Reflect;
+const { iterator } = Symbol;
+const ArrayPrototype = Array.prototype;
+const TypeErrorConstructor = TypeError;
+const WeakRefConstructor = WeakRef;
+const deref = WeakRef.prototype.deref;
+const registryRegister = FinalizationRegistry.prototype.register;
+
+// --- tasks ---------------------------------------------------------------------------------------------------------
+
+// What the worker is to do in turns of their own, in order: it knows how many, and for which call each; here is what.
+let firstTask, lastTask;
+
+// If the worker cannot take it, this throws, and nothing has changed.
+function queue(call, end, run) {
+  const task = { __proto__: null, end, run, next: undefined };
+  queueTask(call);
+  if (lastTask === undefined) firstTask = task; else lastTask.next = task;
+  lastTask = task;
+}
+
+runtime.runTask = () => {
+  const task = firstTask;
+  if (task === undefined) return;
+  firstTask = task.next;
+  if (firstTask === undefined) lastTask = undefined;
+  task.run(task.end);
+};
+
+// --- ends of channels ----------------------------------------------------------------------------------------------
+
+// One end of a channel is what stays when a port is transferred: what is entangled with the other end, and the messages
+// that have come and were not delivered. `weak` refers to the port that has it, and `strong` does, too, while somebody
+// listens there: the other end keeps this one, and so it keeps a port that would hear of a message. `inTransit` is true
+// from the transfer of a port to the delivery of the message that brings it.
+function makeEnd(port) {
+  return {
+    __proto__: null, other: undefined, weak: new WeakRefConstructor(port), strong: undefined, enabled: false,
+    inTransit: false, isCloseDue: false, first: undefined, last: undefined,
+  };
+}
+
+const portOf = (end) => end.strong ?? apply(deref, end.weak, []);
+
+function enqueue(end, data, ports) {
+  const message = { __proto__: null, data, ports, call: currentCall(), next: undefined };
+  if (end.enabled) queue(message.call, end, deliver);
+  if (end.last === undefined) end.first = message; else end.last.next = message;
+  end.last = message;
+}
+
+// Each message of a port whose message queue is enabled has a task, which delivers the first there is by then.
+function enable(end) {
+  if (end.enabled) return;
+  end.enabled = true;
+  for (let message = end.first; message !== undefined; message = message.next) queue(message.call, end, deliver);
+}
+
+function deliver(end) {
+  const message = end.first;
+  if (!end.enabled || message === undefined) return;
+  end.first = message.next;
+  if (end.first === undefined) end.last = undefined;
+  const { data, ports } = message;
+  for (let i = 0; i < ports.length; i++) arrive(PortSlot.of(ports[i]).end);
+  const port = portOf(end);
+  if (port !== undefined) runtime.messages.fire(port, data, ports);
+}
+
+// The end's new port is in the hands of the module.
+function arrive(end) {
+  end.inTransit = false;
+  if (!end.isCloseDue) return;
+  end.isCloseDue = false;
+  queue(currentCall(), end, tellClosed);
+}
+
+// The standard fires `close` at once. Where the ports are of two agents that cannot be, and messages that are on their
+// way come first: so it is here.
+function disentangle(end) {
+  const { other } = end;
+  if (other === undefined) return;
+  end.other = other.other = undefined;
+  queue(currentCall(), other, tellClosed);
+}
+
+function tellClosed(end) {
+  if (end.inTransit) {
+    end.isCloseDue = true;
+    return;
+  }
+  const port = portOf(end);
+  if (port !== undefined) fire(port, 'close');
+}
+
+// A port that is gone was closed. What it is told by must not keep anything: an end keeps its port while that listens.
+const portsInUse = new FinalizationRegistry((ticket) => {
+  const end = apply(deref, ticket, []);
+  if (end !== undefined && portOf(end) === undefined) disentangle(end);
+});
+
+// --- ports ---------------------------------------------------------------------------------------------------------
+
+const PortSlot = makeSlot();
+
+// Without an end: it is to be given one, or was transferred. A port that was closed keeps its own.
+function makePort() {
+  const port = create(MessagePortPrototype);
+  const state = {
+    __proto__: null, target: makeTarget(port), end: undefined, isDetached: false,
+    handlers: { __proto__: null, message: undefined, messageerror: undefined, close: undefined },
+  };
+  state.target.changed = () => { if (state.end !== undefined) hold(port, state); };
+  new PortSlot(port, state);
+  return port;
+}
+
+function hold(port, { target, end }) {
+  end.strong = hasListener(target, 'message') || hasListener(target, 'messageerror') ? port : undefined;
+}
+
+function give(port, end) {
+  const state = PortSlot.of(port);
+  state.end = end;
+  hold(port, state);
+  apply(registryRegister, portsInUse, [port, new WeakRefConstructor(end)]);
+}
+
+runtime.transferable.register(
+  PortSlot.has,
+  (port) => PortSlot.of(port).isDetached,
+  makePort,
+  (port, received) => {
+    const state = PortSlot.of(port), { end } = state;
+    state.isDetached = true;
+    state.end = undefined;
+    end.enabled = false;
+    end.inTransit = true;
+    end.weak = new WeakRefConstructor(received);
+    give(received, end);
+  },
+  (received) => arrive(PortSlot.of(received).end),
+);
+
+// An event handler (HTML Standard, 8.1.8.1): in the order of listeners it has the place of the first that was set.
+const handlerOf = (port, type) => PortSlot.of(port).handlers[type]?.value ?? null;
+
+function setHandler(port, type, value) {
+  const { target, handlers } = PortSlot.of(port);
+  const old = handlers[type];
+  if (!isObject(value)) {
+    handlers[type] = undefined;
+    if (old !== undefined) removeListener(target, old.listener);
+  } else if (old !== undefined) {
+    old.value = value;
+  } else {
+    const handler = handlers[type] = { __proto__: null, value, listener: undefined };
+    handler.listener = addListener(target, type, (event) => {
+      if (typeof handler.value === 'function' && apply(handler.value, port, [event]) === false) cancelEvent(event);
+    }, false, false, false, undefined);
+  }
+}
+
+// The second argument of postMessage() is a sequence, or a dictionary with one (Web IDL, 3.6: overloads).
+function toTransfer(value, where) {
+  const method = isObject(value) ? value[iterator] : undefined;
+  if (method !== undefined && method !== null) return toObjects(value, `${where}: transfer`, method);
+  return toObjects(toDictionary(value, where).transfer, `${where}: transfer`);
+}
+
+function includes(objects, object) {
+  for (let i = 0; i < objects.length; i++) if (objects[i] === object) return true;
+  return false;
+}
+
+class MessagePort extends EventTarget {
+  constructor() { throw new TypeErrorConstructor('Illegal constructor'); }
+  postMessage(message, options = undefined) {
+    const state = PortSlot.of(this);
+    needArguments(arguments.length, 1, 'postMessage');
+    const transfer = toTransfer(options, 'postMessage');
+    const target = state.end?.other;
+    if (includes(transfer, this)) {
+      throw new DOMException('postMessage: a port cannot be transferred by itself', 'DataCloneError');
+    }
+    // A port that is sent to itself is lost, with the message.
+    const isDoomed = target !== undefined && includes(transfer, portOf(target));
+    const { copy, received } = cloneWithTransfer(message, transfer, 'postMessage');
+    if (target === undefined || isDoomed) return;
+    const ports = [];
+    for (let i = 0; i < received.length; i++) {
+      if (PortSlot.has(received[i])) put(ports, ArrayPrototype, ports.length, received[i]);
+    }
+    enqueue(target, copy, freeze(ports));
+  }
+  start() {
+    const { end } = PortSlot.of(this);
+    if (end !== undefined) enable(end);
+  }
+  close() {
+    const state = PortSlot.of(this);
+    state.isDetached = true;
+    if (state.end !== undefined) disentangle(state.end);
+  }
+  get onmessage() { return handlerOf(this, 'message'); }
+  set onmessage(handler) {
+    setHandler(this, 'message', handler);
+    const { end } = PortSlot.of(this);
+    if (end !== undefined) enable(end);
+  }
+  get onmessageerror() { return handlerOf(this, 'messageerror'); }
+  set onmessageerror(handler) { setHandler(this, 'messageerror', handler); }
+  get onclose() { return handlerOf(this, 'close'); }
+  set onclose(handler) { setHandler(this, 'close', handler); }
+}
+const MessagePortPrototype = MessagePort.prototype;
+
+const ChannelSlot = makeSlot();
+
+class MessageChannel {
+  constructor() {
+    const port1 = makePort(), port2 = makePort();
+    const end1 = makeEnd(port1), end2 = makeEnd(port2);
+    end1.other = end2;
+    end2.other = end1;
+    give(port1, end1);
+    give(port2, end2);
+    new ChannelSlot(this, { __proto__: null, port1, port2 });
+  }
+  get port1() { return ChannelSlot.of(this).port1; }
+  get port2() { return ChannelSlot.of(this).port2; }
+}
+
+publish(MessagePort);
+publish(MessageChannel);
+
+runtime.messages = { isPort: PortSlot.has, fire: undefined };
