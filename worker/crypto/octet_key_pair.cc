@@ -132,9 +132,8 @@ void eddsa_verify(const Arguments& arguments) {
       EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, key_at(arguments, 0), nullptr) != 1) {
     return return_failure(arguments, "the signature could not be checked");
   }
-  const bool holds =
-      !has_small_order(key_at(arguments, 0), signature.bytes()) &&
-      EVP_DigestVerify(context.get(), signature.data(), signature.size(), data.data(), data.size()) == 1;
+  const bool holds = !has_small_order(key_at(arguments, 0), signature.bytes()) &&
+                     EVP_DigestVerify(context.get(), signature.data(), signature.size(), data.data(), data.size()) == 1;
   if (!holds) forget_failure();
   arguments.GetReturnValue().Set(holds);
 }
