@@ -74,6 +74,9 @@ exports.crypto = async () => {
   const aes = await subtle.generateKey({ name: 'AES-GCM', length: 256 }, true, usages);
   const sealed = await subtle.encrypt({ name: 'AES-GCM', iv }, aes, data);
   const opened = await subtle.decrypt({ name: 'AES-GCM', iv }, await subtle.importKey('jwk', await subtle.exportKey('jwk', aes), 'AES-GCM', false, usages), sealed);
+  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const { privateKey, publicKey } = await subtle.generateKey(ecdsa, true, ['sign', 'verify']);
+  await subtle.verify(ecdsa, publicKey, await subtle.sign(ecdsa, privateKey, data), data);
   return { holds, text: new TextDecoder().decode(opened), id: crypto.randomUUID(), hex: [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('') };
 };
 exports.platform = async (payload) => {
