@@ -4,13 +4,19 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <malloc.h>
 #include <new>
+
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
 
 // The sanitizer has a malloc of its own.
 void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return std::calloc(bytes == 0 ? 1 : bytes, 1); }
+
+void holdfast::worker::use_up_free_blocks() {}
+void holdfast::worker::give_back_free_pages() {}
 
 #else
 
@@ -66,6 +72,25 @@ int posix_memalign(void** into, std::size_t alignment, std::size_t size) {
 }  // extern "C"
 
 void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return __libc_calloc(bytes == 0 ? 1 : bytes, 1); }
+
+// From the largest to the smallest size of a block, as glibc cuts larger ones where it finds none that fits: what
+// comes from beyond the last block in use shows that there is none left.
+void holdfast::worker::use_up_free_blocks() {
+  constexpr std::size_t kSizeStep = 16;
+  constexpr std::size_t kSmallest = 24;
+  const char* const rest = static_cast<const char*>(::sbrk(0)) - ::mallinfo2().keepcost;
+  for (std::size_t size = kMappedBytes + kSmallest; size >= kSmallest; size -= kSizeStep) {
+    for (;;) {
+      void* block = __libc_malloc(size);
+      if (block == nullptr) break;
+      if (std::less<>{}(static_cast<const char*>(block), rest)) continue;
+      std::free(block);
+      break;
+    }
+  }
+}
+
+void holdfast::worker::give_back_free_pages() { ::malloc_trim(0); }
 
 #endif
 

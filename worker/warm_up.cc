@@ -9,8 +9,8 @@ namespace holdfast::worker {
 namespace {
 
 // Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays, the console, text as bytes, copies. Must not touch
-// Math.random: its state is made at first use, and all children would share it.
+// first use), regular expressions, collections, typed arrays, the console, text as bytes, copies, cryptography. Must
+// not touch Math.random: its state is made at first use, and all children would share it.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -22,10 +22,15 @@ exports.patient = (payload, { signal }) => new Promise((resolve, reject) => {
 });
 exports.log = () => {
   console.log('text', 1);
-  // As often as it takes V8 to allocate the feedback of all that formatting runs through.
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 2; i++) {
     console.log('%s', 'formatted', { a: [i, 'two'], map: new Map([[1, new Set()]]) }, new Error('shown'));
   }
+};
+// What V8 compiles while it runs: the compiler's own pages are then there for all.
+exports.hot = () => {
+  let sum = 0;
+  for (let i = 0; i < 20000; i++) sum += Math.imul(i, 3) % 7;
+  return sum;
 };
 exports.cyclic = () => { const a = {}; a.a = a; return a; };
 exports.library = async (payload) => {
@@ -59,6 +64,20 @@ exports.web = async () => {
   form.append('a', new File([bytes], 'a.txt', { lastModified: 0 }));
   const answer = Response.json({ a, whole, form: [...form].length, time: performance.now() });
   return { headers: [...answer.headers], status: answer.status, text: await answer.text() };
+};
+exports.crypto = async () => {
+  const { subtle } = crypto, iv = crypto.getRandomValues(new Uint8Array(12)), data = new TextEncoder().encode('text');
+  const usages = ['encrypt', 'decrypt'], hmac = { name: 'HMAC', hash: 'SHA-256' };
+  const bytes = new Uint8Array(await subtle.digest('SHA-256', data));
+  const key = await subtle.importKey('raw', bytes, hmac, false, ['sign', 'verify']);
+  const holds = await subtle.verify('HMAC', key, await subtle.sign(hmac, key, data), data);
+  const aes = await subtle.generateKey({ name: 'AES-GCM', length: 256 }, true, usages);
+  const sealed = await subtle.encrypt({ name: 'AES-GCM', iv }, aes, data);
+  const opened = await subtle.decrypt({ name: 'AES-GCM', iv }, await subtle.importKey('jwk', await subtle.exportKey('jwk', aes), 'AES-GCM', false, usages), sealed);
+  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const { privateKey, publicKey } = await subtle.generateKey(ecdsa, true, ['sign', 'verify']);
+  await subtle.verify(ecdsa, publicKey, await subtle.sign(ecdsa, privateKey, data), data);
+  return { holds, text: new TextDecoder().decode(opened), id: crypto.randomUUID(), hex: [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('') };
 };
 exports.platform = async (payload) => {
   const encoder = new TextEncoder(), decoder = new TextDecoder(), bytes = encoder.encode('ascii');
@@ -101,10 +120,11 @@ void warm_up(Engine& engine) {
                .memory_bytes = UINT64_MAX,
                .max_payload_bytes = 1 << 20});
     std::uint64_t id = 0;
-    // Twice: V8 allocates a function's feedback only once it has run.
-    for (int round = 0; round < 2; ++round) {
-      for (const char* function :
-           {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web", "missing"}) {
+    // As often as it takes V8 to allocate the feedback of what runs, which each worker would otherwise do for itself.
+    constexpr int kRounds = 12;
+    for (int round = 0; round < kRounds; ++round) {
+      for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web",
+                                   "crypto", "hot", "missing"}) {
         host.start({.id = ++id, .function = function, .payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})")});
       }
       host.start({.id = ++id,

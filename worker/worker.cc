@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "worker/last_words.h"
+#include "worker/native_memory.h"
 #include "worker/warm_up.h"
 
 namespace holdfast::worker {
@@ -40,6 +42,7 @@ void Worker::prepare() {
     rehearse(engine_);
     encode(outbox_.buffer(), ipc::WorkerReady{});
     outbox_.send_some();
+    give_back_free_pages();
   }
   host_.emplace(engine_, outbox_, page_);
 }
@@ -60,6 +63,9 @@ void Worker::run() {
     }
     settle_memory();
     outbox_.send_some();
+    // What compiling took, which is done at first, or took long. Nobody waits for it now.
+    const bool is_early = std::has_single_bit(++turns_);
+    if (std::exchange(was_slow_, false) || is_early) give_back_free_pages();
   }
 }
 
@@ -95,6 +101,7 @@ bool Worker::end_step() {
   const auto now = steady_clock::now();
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
+  was_slow_ = was_slow_ || was_slow;
   if (was_slow || outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
   return was_slow;
 }

@@ -45,6 +45,8 @@ class Worker {
   ipc::SharedPage& page_;
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
+  std::uint64_t turns_ = 0;
+  bool was_slow_ = false;                 // a step of this turn
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
 };

@@ -25,6 +25,7 @@
 #include "sandbox/process_state.h"
 #include "worker/lock_down.h"
 #include "worker/last_words.h"
+#include "worker/native_memory.h"
 #include "worker/page_allocator.h"
 #include "worker/warm_up.h"
 
@@ -262,6 +263,7 @@ void run_zygote(const ZygoteOptions& start_options) {
     lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
                                               : sandbox::compile(sandbox::policy(options.profile)));
 
+  use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown).serve();
   ::_exit(0);

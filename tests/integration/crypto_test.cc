@@ -1,5 +1,5 @@
-// The Web Cryptography API in locked workers: vectors of the standards, keys that another implementation made, the
-// rules on keys and parameters, and modules that try to get between a check and its use.
+// The Web Cryptography API in locked workers: vectors of the standards, the rules on keys and parameters, and modules
+// that try to get between a check and its use. Keys on their way in and out are in crypto_keys_test.cc.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/integration/crypto_vectors.h"
+#include "tests/integration/crypto_module.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -15,23 +15,6 @@ namespace holdfast::test {
 namespace {
 
 using nlohmann::json;
-
-constexpr const char* kPrologue = R"js(
-    const { subtle } = crypto;
-    const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-    const unhex = (text) => new Uint8Array((text.match(/../g) ?? []).map((digits) => parseInt(digits, 16)));
-    const ascii = (text) => new Uint8Array([...text].map((character) => character.charCodeAt(0)));
-    const pattern = (count) => new Uint8Array(count).map((_, i) => i * 7 + 1);
-    const nameOf = async (use) => { try { await use(); return 'nothing'; } catch (error) { return error.name; } };
-    const names = async (...uses) => { const all = []; for (const use of uses) all.push(await nameOf(use)); return all.join(); };
-)js";
-
-std::string evaluated(const std::string& code, const char* profile = "jit", const char* payload = "null") {
-  Daemon daemon({.modules = {{"module", kPrologue + ("exports.f = async (payload) => {" + code + "};")}},
-                 .flags = {"--profile", profile, "--stretch", "20s"}});
-  ipc::Client client = daemon.connect();
-  return outcome(call(client, {"module", "f", payload}));
-}
 
 // --- vectors -------------------------------------------------------------------------------------------------------
 
@@ -124,182 +107,55 @@ TEST_CASE("Ed25519 and X25519 give what the vectors of RFC 8032 and RFC 7748 say
       R"("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"])");
 }
 
-// --- keys ----------------------------------------------------------------------------------------------------------
-
-TEST_CASE("keys that another implementation made can be used, and are written as it wrote them, in both profiles") {
-  std::string keys = kKeysOfNode;
-  std::erase(keys, '\n');
+TEST_CASE("Ed448 and X448 give what the vectors of RFC 8032 and RFC 7748 say, in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(profile);
-    CHECK(evaluated(R"js(
-        const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-        const bytes = (text) => {
-          const all = [];
-          let gathered = 0, bits = 0;
-          for (const character of text) {
-            gathered = (gathered << 6 | alphabet.indexOf(character)) & 0xffff;
-            if ((bits += 6) >= 8) all.push(gathered >> (bits -= 8) & 255);
-          }
-          return new Uint8Array(all);
-        };
-        const data = pattern(50), wrong = [];
-        let count = 0;
-        for (const item of payload) {
-          const { algorithm } = item, { name } = algorithm;
-          const is = (holds, what) => { count++; if (!holds) wrong.push(`${name} ${algorithm.namedCurve}: ${what}`); };
-          const use = { 'RSA-PSS': { name, saltLength: 20 }, ECDSA: { name, hash: 'SHA-384' }, 'RSA-OAEP': { name, label: pattern(4) } }[name] ?? name;
-          const [ofPublic, ofPrivate] = item.signature ? [['verify'], ['sign']] : item.cipher ? [['encrypt'], ['decrypt']] : [[], ['deriveBits']];
-          const both = async (type, usages, bytesFormat) => {
-            const first = await subtle.importKey(bytesFormat, bytes(item[bytesFormat]), algorithm, true, usages);
-            const second = await subtle.importKey('jwk', await subtle.exportKey('jwk', first), algorithm, true, usages);
-            const keys = [first, second];
-            if (type === 'public' && !name.startsWith('RSA')) keys.push(await subtle.importKey('raw', await subtle.exportKey('raw', second), algorithm, true, usages));
-            for (const key of keys) is(key.type === type && hex(await subtle.exportKey(bytesFormat, key)) === hex(bytes(item[bytesFormat])), bytesFormat);
-            return keys;
-          };
-          const publics = await both('public', ofPublic, 'spki'), privates = await both('private', ofPrivate, 'pkcs8');
-          if (item.signature) {
-            const signatures = [bytes(item.signature)];
-            for (const key of privates) signatures.push(await subtle.sign(use, key, data));
-            for (const key of publics) {
-              for (const signature of signatures) {
-                is(await subtle.verify(use, key, signature, data), 'verifies');
-                is(!await subtle.verify(use, key, signature, pattern(51)), 'other data');
-                const broken = new Uint8Array(signature).slice(); broken[3] ^= 4;
-                is(!await subtle.verify(use, key, broken, data), 'broken');
-                is(!await subtle.verify(use, key, broken.subarray(1), data), 'short');
-              }
-            }
-          }
-          if (item.cipher) {
-            for (const key of privates) {
-              is(hex(await subtle.decrypt(use, key, bytes(item.cipher))) === hex(data), 'decrypts');
-              for (const other of publics) is(hex(await subtle.decrypt(use, key, await subtle.encrypt(use, other, data))) === hex(data), 'encrypts');
-              is(await nameOf(() => subtle.decrypt({ name, label: pattern(5) }, key, bytes(item.cipher))) === 'OperationError', 'label');
-            }
-          }
-          if (item.secret) {
-            const other = await subtle.importKey('spki', bytes(item.otherPublic), algorithm, true, []);
-            for (const key of privates) {
-              is(hex(await subtle.deriveBits({ name, public: other }, key, null)) === hex(bytes(item.secret)), 'agrees');
-              const few = hex(await subtle.deriveBits({ name, public: other }, key, 12));
-              is(few === hex(bytes(item.secret)).slice(0, 3) + '0', 'twelve bits');
-            }
-          }
-        }
-        return [wrong, count > 100];
+    CHECK(
+        evaluated(R"js(
+        const base64url = (bytes) => bytes.length === 0 ? '' : btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+        const jwk = (crv, d, x) => ({ kty: 'OKP', crv, d: base64url(unhex(d)), x: base64url(unhex(x)) });
+        const ed = jwk('Ed448', '6c82a562cb808d10d632be89c8513ebf6c929f34ddfa8c9f63c9960ef6e348a3528c8a3fcc2f044e39a3fc5b94492f8f032e7549a20098f95b', '5fd7449b59b461fd2ce787ec616ad46a1da1342485a70e1f8a0ea75d80e96778edf124769b46c7061bd6783df1e50f6cd1fa1abeafe8256180');
+        const signing = await subtle.importKey('jwk', ed, 'Ed448', false, ['sign']), { d, ...shown } = ed, verifying = await subtle.importKey('jwk', shown, 'Ed448', true, ['verify']);
+        const x = jwk('X448', '9a8f4925d1519f5775cf46b04b5800d4ee9ee8bae8bc5565d498c28dd9c9baf574a9419744897391006382a6f127ab1d9ac2d8c0a598726b', '9b08f7cc31b7e3e67d22d5aea121074a273bd2b83de09c63faa73d2c22c5d9bbc836647241d953d40c5b12da88120d53177f80e532c41fa0');
+        const agreeing = await subtle.importKey('jwk', x, 'X448', false, ['deriveBits']);
+        const other = await subtle.importKey('raw', unhex('3eb7a829b0cd20f5bcfc0b599b6feccf6da4627107bdb0d4f345b43027d8b972fc3e34fb4232a13ca706dcb57aec3dae07bdc1c67bf33609'), 'X448', true, []);
+        const nothing = new Uint8Array(), signature = await subtle.sign({ name: 'ed448', context: nothing }, signing, nothing);
+        return [
+          hex(signature), hex(await subtle.deriveBits({ name: 'X448', public: other }, agreeing, null)), (await subtle.exportKey('jwk', verifying)).alg,
+          await subtle.verify('Ed448', verifying, signature, nothing), await subtle.verify('Ed448', verifying, signature, new Uint8Array(1)), await subtle.verify('Ed448', verifying, signature.slice(1), nothing),
+          await names(() => subtle.sign({ name: 'Ed448', context: new Uint8Array(1) }, signing, nothing), () => subtle.importKey('raw', new Uint8Array(56), 'Ed448', true, ['verify']),
+                      () => subtle.importKey('raw', new Uint8Array(57), 'X448', true, []), () => subtle.importKey('jwk', { ...ed, x: base64url(new Uint8Array(57)) }, 'Ed448', true, ['sign'])),
+        ];
     )js",
-                    profile, keys.c_str()) == "[[],true]");
+                  profile) ==
+        R"(["533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281f2fd7a22ddd47d7828c59bd0a21bfd3980ff0d2028d4b18a)"
+        R"(9df63e006c5d1c2d345b925d8dc00b4104852db99ac5c7cdda8530a113a0f4dbb61149f05a7363268c71d95808ff2e652600",)"
+        R"("07fff4181ac6cc95ec1c16a94a0f74d12da232ce40a77552281d282bb60c0b56fd2464c335543936521c24403085d59a449a5037514a879d","Ed448",true,false,false,)"
+        R"("OperationError,DataError,DataError,DataError"])");
   }
 }
 
-TEST_CASE("keys made here are of the kind that was asked for, say so, and are no two the same") {
-  CHECK(
-      evaluated(R"js(
-      const rsa = { modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' };
-      const shown = [];
-      for (const [algorithm, usages] of [
-        [{ name: 'aes-gcm', length: 192 }, ['decrypt', 'encrypt', 'decrypt']], [{ name: 'HMAC', hash: 'SHA-512' }, ['verify', 'sign']],
-        [{ name: 'RSA-OAEP', ...rsa }, ['decrypt', 'encrypt']], [{ name: 'ECDSA', namedCurve: 'P-521' }, ['sign', 'verify']], [{ name: 'X25519' }, ['deriveKey']],
-      ]) {
-        const seen = new Set();
-        for (let round = 0; round < 2; round++) {
-          const made = await subtle.generateKey(algorithm, true, usages);
-          const keys = made.type ? [made] : [made.publicKey, made.privateKey];
-          seen.add(JSON.stringify(await subtle.exportKey('jwk', keys.at(-1))));
-          if (round === 0) for (const { type, extractable, algorithm, usages } of keys) shown.push([type, extractable, JSON.stringify(algorithm), usages.join()].join(' '));
-        }
-        if (seen.size !== 2) shown.push('the same twice');
-      }
-      return shown;
-  )js") ==
-      json::array(
-          {R"(secret true {"name":"AES-GCM","length":192} encrypt,decrypt)",
-           R"(secret true {"name":"HMAC","hash":{"name":"SHA-512"},"length":1024} sign,verify)",
-           R"(public true {"name":"RSA-OAEP","modulusLength":1024,"publicExponent":{"0":1,"1":0,"2":1},"hash":{"name":"SHA-256"}} encrypt)",
-           R"(private true {"name":"RSA-OAEP","modulusLength":1024,"publicExponent":{"0":1,"1":0,"2":1},"hash":{"name":"SHA-256"}} decrypt)",
-           R"(public true {"name":"ECDSA","namedCurve":"P-521"} verify)",
-           R"(private true {"name":"ECDSA","namedCurve":"P-521"} sign)", R"(public true {"name":"X25519"} )",
-           R"(private true {"name":"X25519"} deriveKey)"})
-          .dump());
-}
-
-TEST_CASE("a key is wrapped and unwrapped in every format, and derived from another") {
+TEST_CASE("no signature holds that a point of small order is in, be it the key or the signature's first half") {
   CHECK(evaluated(R"js(
-      // A module's changes to what JSON is made of do not show in it.
-      Array.prototype.toJSON = Object.prototype.toJSON = () => 'changed';
-      const gcm = { name: 'AES-GCM', iv: new Uint8Array(12) };
-      const wrapping = await subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['wrapKey', 'unwrapKey']);
-      const { privateKey } = await subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
+      const point = (size, ...bytes) => { const point = new Uint8Array(size); point.set(bytes); return point; };
+      const join = (...parts) => new Uint8Array(parts.flatMap((part) => [...part]));
+      const holds = async (name, key, signature, data) => subtle.verify(name, key.type ? key : await subtle.importKey('raw', key, name, true, ['verify']), signature, data);
       const results = [];
-      for (const format of ['jwk', 'pkcs8']) {
-        const wrapped = await subtle.wrapKey(format, privateKey, wrapping, gcm);
-        const key = await subtle.unwrapKey(format, wrapped, wrapping, gcm, { name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
-        results.push(hex(await subtle.exportKey('pkcs8', key)) === hex(await subtle.exportKey('pkcs8', privateKey)));
-      }
-      const one = await subtle.generateKey({ name: 'X25519' }, false, ['deriveKey']), two = await subtle.generateKey({ name: 'X25519' }, false, ['deriveKey']);
-      const derive = (mine, theirs) => subtle.deriveKey({ name: 'X25519', public: theirs.publicKey }, mine.privateKey, { name: 'AES-KW', length: 256 }, true, ['wrapKey']);
-      results.push(hex(await subtle.exportKey('raw', await derive(one, two))) === hex(await subtle.exportKey('raw', await derive(two, one))));
-      delete Array.prototype.toJSON; delete Object.prototype.toJSON;
+      // With the neutral point for a key, S = 0 and R the neutral point fit any message.
+      for (const [name, size] of [['Ed25519', 32], ['Ed448', 57]]) results.push(await holds(name, point(size, 1), point(2 * size, 1), ascii('anything')));
+      // The neutral point for R, and S = h a, which the owner of the key can make.
+      const number = (bytes) => [...bytes].reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
+      const bytes = (number) => point(32, ...Array.from({ length: 32 }, (_, i) => Number(number >> BigInt(8 * i) & 255n)));
+      const order = 2n ** 252n + 27742317777372353535851937790883648493n, sha512 = async (data) => new Uint8Array(await subtle.digest('SHA-512', data));
+      const pair = await subtle.generateKey('Ed25519', true, ['sign', 'verify']), data = ascii('text');
+      const a = (await sha512(new Uint8Array(await subtle.exportKey('pkcs8', pair.privateKey)).slice(-32))).slice(0, 32);
+      a[0] &= 248; a[31] = a[31] & 63 | 64;
+      const sign = async (R, r) => join(R, bytes((r + number(await sha512(join(R, new Uint8Array(await subtle.exportKey('raw', pair.publicKey)), data))) * number(a)) % order));
+      results.push(await holds('Ed25519', pair.publicKey, await sign(point(32, 1), 0n), data));
+      // The same with R = B, the base point, which has a large order.
+      results.push(await holds('Ed25519', pair.publicKey, await sign(new Uint8Array(32).fill(0x66).fill(0x58, 0, 1), 1n), data));
       return results;
-  )js") == "[true,true,true]");
-}
-
-TEST_CASE("keys whose parts do not belong together are refused with a DataError") {
-  CHECK(evaluated(R"js(
-      const rsa = { name: 'RSA-PSS', hash: 'SHA-256' }, ec = { name: 'ECDSA', namedCurve: 'P-256' };
-      const make = async (algorithm) => (await subtle.exportKey('jwk', (await subtle.generateKey(algorithm, true, ['sign', 'verify'])).privateKey));
-      const rsaKeys = [], ecKeys = [], edKeys = [];
-      for (let i = 0; i < 2; i++) {
-        rsaKeys.push(await make({ ...rsa, modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) }));
-        ecKeys.push(await make(ec));
-        edKeys.push(await make({ name: 'Ed25519' }));
-      }
-      const importing = (jwk, algorithm) => () => subtle.importKey('jwk', jwk, algorithm, true, jwk.d === undefined ? ['verify'] : ['sign']);
-      const swapped = ([one, two], member) => ({ ...one, [member]: two[member] });
-      const { d, key_ops, ...ecPublic } = ecKeys[0];
-      return [
-        await names(importing(rsaKeys[0], rsa), importing(ecKeys[0], ec), importing(edKeys[0], 'Ed25519'), importing(ecPublic, ec)),
-        await names(...['n', 'd', 'p', 'q', 'dp', 'dq', 'qi'].map((member) => importing(swapped(rsaKeys, member), rsa))),
-        await names(...['x', 'y', 'd'].map((member) => importing(swapped(ecKeys, member), ec))),
-        await names(...['x', 'd'].map((member) => importing(swapped(edKeys, member), 'Ed25519'))),
-        await names(importing({ ...rsaKeys[0], e: 'AA' }, rsa), importing({ ...rsaKeys[0], e: 'AQ' }, rsa), importing({ ...rsaKeys[0], p: undefined }, rsa),
-                    importing({ ...rsaKeys[0], qi: 'A' }, rsa), importing({ ...rsaKeys[0], dp: rsaKeys[0].dp + '==' }, rsa), importing({ ...rsaKeys[0], n: 'A'.repeat(4000) }, rsa)),
-        await names(importing({ ...ecPublic, y: ecPublic.x }, ec), importing({ ...ecPublic, x: 'AAAA' }, ec), importing({ ...ecPublic, crv: 'P-384' }, ec)),
-        await names(...[0, 1, 33, 64, 65, 66, 200].map((size) => () => subtle.importKey('raw', new Uint8Array(size).fill(4), ec, true, ['verify']))),
-      ];
-  )js") == json::array({"nothing,nothing,nothing,nothing",
-                        "DataError,DataError,DataError,DataError,DataError,DataError,DataError",
-                        "DataError,DataError,DataError", "DataError,DataError",
-                        "DataError,DataError,DataError,DataError,DataError,DataError", "DataError,DataError,DataError",
-                        "DataError,DataError,DataError,DataError,DataError,DataError,DataError"})
-               .dump());
-}
-
-TEST_CASE("encoded keys that are cut short, changed, or of another kind are refused with a DataError") {
-  CHECK(evaluated(R"js(
-      const algorithms = [{ name: 'ECDSA', namedCurve: 'P-256' }, { name: 'Ed25519' }, { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-1', modulusLength: 512, publicExponent: new Uint8Array([3]) }];
-      const seen = new Set();
-      for (const algorithm of algorithms) {
-        const { publicKey, privateKey } = await subtle.generateKey(algorithm, true, ['sign', 'verify']);
-        for (const [format, key, usages] of [['spki', publicKey, ['verify']], ['pkcs8', privateKey, ['sign']]]) {
-          const encoded = new Uint8Array(await subtle.exportKey(format, key));
-          for (let size = 0; size < encoded.length; size++) seen.add(await nameOf(() => subtle.importKey(format, encoded.slice(0, size), algorithm, true, usages)));
-          seen.add(await nameOf(() => subtle.importKey(format, new Uint8Array([...encoded, 0]), algorithm, true, usages)));
-          seen.add(await nameOf(() => subtle.importKey(format, new Uint8Array(1 << 20), algorithm, true, usages)));
-          for (const other of algorithms) if (other !== algorithm) seen.add(await nameOf(() => subtle.importKey(format, encoded, other, true, usages)));
-          // Whatever a changed bit makes of it, it is a key or it is none.
-          const changed = new Set();
-          for (let i = 0; i < encoded.length; i++) {
-            const broken = encoded.slice(); broken[i] ^= 1 << i % 8;
-            changed.add(await nameOf(() => subtle.importKey(format, broken, algorithm, true, usages)));
-          }
-          changed.delete('nothing');
-          for (const name of changed) seen.add(name);
-        }
-      }
-      return [...seen];
-  )js") == R"(["DataError"])");
+  )js") == "[false,false,false,true]");
 }
 
 // --- rules ---------------------------------------------------------------------------------------------------------
@@ -379,7 +235,7 @@ TEST_CASE("each worker draws random numbers of its own, from the first on, in bo
     std::vector<Module> modules;
     constexpr int kWorkers = 4;
     for (int i = 0; i < kWorkers; ++i) {
-      modules.push_back({"module" + std::to_string(i), kPrologue + std::string(R"js(exports.f = () => {
+      modules.push_back({"module" + std::to_string(i), kCryptoPrologue + std::string(R"js(exports.f = () => {
           const wide = crypto.getRandomValues(new BigUint64Array(2)), empty = crypto.getRandomValues(new Uint8Array());
           if (empty.length !== 0) throw new Error('not empty');
           const window = new Uint8Array(64);
@@ -495,7 +351,7 @@ TEST_CASE("thousands of keys are freed with the objects that hold them") {
 }
 
 TEST_CASE("results that do not fit into the module's memory are refused, and others are not") {
-  Daemon daemon({.modules = {{"module", kPrologue + std::string(R"js(exports.f = async () => {
+  Daemon daemon({.modules = {{"module", kCryptoPrologue + std::string(R"js(exports.f = async () => {
       const data = new Uint8Array(20 << 20);
       const key = await subtle.generateKey({ name: 'AES-CTR', length: 128 }, false, ['encrypt']);
       const kept = [];
@@ -515,7 +371,7 @@ TEST_CASE("results that do not fit into the module's memory are refused, and oth
 }
 
 TEST_CASE("a key derivation without end is stopped as any loop is, and the next call is served") {
-  Daemon daemon({.modules = {{"module", kPrologue + std::string(R"js(
+  Daemon daemon({.modules = {{"module", kCryptoPrologue + std::string(R"js(
       exports.forever = async () => {
         const base = await subtle.importKey('raw', pattern(9), 'PBKDF2', false, ['deriveBits']);
         return subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-512', salt: pattern(9), iterations: 2 ** 32 - 1 }, base, 512);

@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kHelpers = R"js(
     const clone = structuredClone;
     const failure = (use) => { try { use(); return 'nothing'; } catch (error) { return error.name; } };
+    const failureOf = async (use) => { try { await use(); return 'nothing'; } catch (error) { return error.name; } };
     const tag = (value) => Object.prototype.toString.call(value).slice(8, -1);
 )js";
 
@@ -121,6 +122,30 @@ TEST_CASE("what no copy can be made of is a DataCloneError, wherever it is") {
       return [wrong, failure(() => clone(deep)), message];
   )js",
             R"([[],"RangeError","structuredClone: an object of class URL could not be cloned"])");
+}
+
+TEST_CASE("blobs, files and keys are cloned as what they are, and nothing that only looks like one") {
+  evaluates(
+      R"js(
+      const blob = new Blob(['caf\xe9', new Uint8Array([1, 2])], { type: 'Text/X' }), file = new File([blob, '!'], 'a.txt', { type: 'a/b', lastModified: 7 });
+      const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify']);
+      const raw = new Uint8Array(16), aes = await crypto.subtle.importKey('raw', raw, 'AES-CBC', true, ['encrypt', 'decrypt']);
+      aes.algorithm.name = 'changed'; aes.usages.length = 0;
+      const copy = clone({ blob, again: blob, file, pair, map: new Map([[aes, aes]]) });
+      const [[key, same]] = copy.map, { publicKey, privateKey } = copy.pair, iv = new Uint8Array(16);
+      const signature = await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, privateKey, raw);
+      const text = await crypto.subtle.decrypt({ name: 'AES-CBC', iv }, key, await crypto.subtle.encrypt({ name: 'AES-CBC', iv }, aes, raw));
+      class Named extends File {}
+      return [
+        [tag(copy.blob), copy.blob !== blob, copy.again === copy.blob, copy.blob.size, copy.blob.type, await copy.blob.text() === await blob.text()],
+        [tag(copy.file), copy.file instanceof Blob, copy.file.name, copy.file.type, copy.file.lastModified, await copy.file.slice(-1).text(), clone(new Named([], 'n')).constructor === File],
+        [tag(key), key !== aes, key === same, key.type, key.extractable, key.usages.join(), JSON.stringify(key.algorithm), text.byteLength, (await crypto.subtle.exportKey('raw', key)).byteLength],
+        [privateKey.type, privateKey.extractable, privateKey.usages.join(), publicKey.type, await crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, pair.publicKey, signature, raw)],
+        [await failureOf(() => crypto.subtle.exportKey('pkcs8', privateKey)), ...[Blob, File, CryptoKey].map(({ prototype }) => failure(() => clone(Object.create(prototype))))],
+      ];
+  )js",
+      R"([["Blob",true,true,7,"text/x",true],["File",true,"a.txt","a/b",7,"!",true],["CryptoKey",true,true,"secret",true,"encrypt,decrypt","{\"name\":\"AES-CBC\",)"
+      R"(\"length\":128}",16,16],["private",false,"sign","public",true],["InvalidAccessError","DataCloneError","DataCloneError","DataCloneError"]])");
 }
 
 TEST_CASE("buffers that are transferred are the copy's alone") {

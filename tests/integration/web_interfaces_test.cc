@@ -214,7 +214,7 @@ TEST_CASE("each interface of the web platform has the members, names, lengths, t
     CAPTURE(profile);
     Daemon daemon({.modules = {{"module", std::string(kTable) + kCheck}}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
-    CHECK(outcome(call(client, {"module", "f"})) == "[[],41]");
+    CHECK(outcome(call(client, {"module", "f"})) == "[[],44]");
   }
 }
 

@@ -15,7 +15,7 @@ void install_crypto(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Lo
   v8::Local<v8::Object> functions = v8::Object::New(isolate);
   for (const auto family :
        {byte_functions(), random_functions(), digest_functions(), aes_functions(), derivation_functions(),
-        key_functions(), rsa_functions(), elliptic_functions(), curve25519_functions()}) {
+        key_functions(), rsa_functions(), elliptic_functions(), octet_key_pair_functions()}) {
     for (const NativeFunction& function : family) {
       functions
           ->Set(context, v8::String::NewFromUtf8(isolate, function.name).ToLocalChecked(),

@@ -110,6 +110,10 @@ const char* type_of(KeyKind kind) {
       return "ED25519";
     case KeyKind::x25519:
       return "X25519";
+    case KeyKind::ed448:
+      return "ED448";
+    case KeyKind::x448:
+      return "X448";
     case KeyKind::p256:
     case KeyKind::p384:
     case KeyKind::p521:
@@ -135,7 +139,7 @@ bool is_elliptic(KeyKind kind) { return kind == KeyKind::p256 || kind == KeyKind
 
 KeyKind kind_at(const Arguments& arguments, int index) {
   const std::uint32_t number = uint32_at(arguments, index);
-  if (number > static_cast<std::uint32_t>(KeyKind::x25519)) std::abort();
+  if (number > static_cast<std::uint32_t>(KeyKind::x448)) std::abort();
   return static_cast<KeyKind>(number);
 }
 

@@ -9,7 +9,7 @@
 
 namespace holdfast::worker::crypto {
 
-enum class KeyKind : std::uint32_t { rsa, p256, p384, p521, ed25519, x25519 };
+enum class KeyKind : std::uint32_t { rsa, p256, p384, p521, ed25519, x25519, ed448, x448 };
 
 // libcrypto's names.
 const char* type_of(KeyKind kind);

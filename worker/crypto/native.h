@@ -78,7 +78,7 @@ std::span<const NativeFunction> derivation_functions();
 std::span<const NativeFunction> key_functions();
 std::span<const NativeFunction> rsa_functions();
 std::span<const NativeFunction> elliptic_functions();
-std::span<const NativeFunction> curve25519_functions();
+std::span<const NativeFunction> octet_key_pair_functions();
 
 // Once, before any function is called.
 void install_output(v8::Isolate* isolate, v8::Local<v8::Context> context);

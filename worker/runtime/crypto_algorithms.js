@@ -85,6 +85,7 @@ const parameters = {
   rsaOaep: [['label', toBytes, false]],
   curve: [['namedCurve', toText, true]],
   agreement: [['public', toKey, true]],
+  ed448: [['context', toBytes, false]],
 };
 
 // --- the registry and normalization (18.4) -------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-// The algorithms over elliptic curves: ECDSA and ECDH (Web Cryptography API, 23 and 24), Ed25519 and X25519 (25, 26).
+// The algorithms over elliptic curves: ECDSA and ECDH (Web Cryptography API, 23 and 24), Ed25519 and X25519 (25, 26),
+// Ed448 and X448 (Secure Curves in the Web Cryptography API, https://wicg.github.io/webcrypto-secure-curves/).
 'use strict';
 
-const { importSpki, importPkcs8, exportSpki, exportPkcs8, copyBytes, agree, ecGenerate, ecImport, ecPoint, ecScalar, ecdsaSign, ecdsaVerify, curveGenerate, curveImport, curvePublic, curvePrivate, ed25519Sign, ed25519Verify } = host.crypto;
+const { importSpki, importPkcs8, exportSpki, exportPkcs8, copyBytes, agree, ecGenerate, ecImport, ecPoint, ecScalar, ecdsaSign, ecdsaVerify, curveGenerate, curveImport, curvePublic, curvePrivate, eddsaSign, eddsaVerify } = host.crypto;
 const { fail, orFail, parameters, define, digests, needType, makePair } = runtime.crypto;
 const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk, appendTo } = runtime.crypto.keys;
 const { apply } = Reflect;
@@ -12,6 +13,7 @@ const bufferSlice = ArrayBuffer.prototype.slice;
 const typedArraySet = Object.getPrototypeOf(Uint8Array.prototype).set;
 const { sign, verify, deriveKey, deriveBits } = usageBits;
 
+const empty = new ArrayBuffer(0);
 const sizeOf = (buffer) => apply(byteLengthOf, buffer, []);
 
 // By name: the number that the native functions know the curve by, the bytes of its field, and the one hash that JSON
@@ -22,7 +24,7 @@ const curves = {
   'P-384': { __proto__: null, kind: 2, bytes: 48, alg: 'ES384' },
   'P-521': { __proto__: null, kind: 3, bytes: 66, alg: 'ES512' },
 };
-const ED25519 = 4, X25519 = 5;
+const ED25519 = 4, X25519 = 5, ED448 = 6, X448 = 7;
 
 function curveOf(name) {
   return curves[name] ?? fail('NotSupportedError', `there is no curve "${name}"`);
@@ -146,9 +148,9 @@ const deriver = (name) => ({ public: other }, key, length) => {
 
 defineElliptic('ECDH', 'enc', 0, deriveKey | deriveBits, { deriveBits: [parameters.agreement, deriver('ECDH')] });
 
-// --- Ed25519 and X25519 --------------------------------------------------------------------------------------------
+// --- Ed25519, Ed448, X25519 and X448 --------------------------------------------------------------------------------
 
-function defineCurve25519(name, kind, use, publicUsages, privateUsages, operations) {
+function defineOctetKeyPair(name, kind, use, publicUsages, privateUsages, operations) {
   define(name, {
     ...operations,
     generateKey: [parameters.none, (algorithm, extractable, usage) => {
@@ -163,7 +165,7 @@ function defineCurve25519(name, kind, use, publicUsages, privateUsages, operatio
           if (jwk.crv !== name) fail('DataError', `the key's crv must be "${name}"`);
           checkJwk(jwk, 'OKP', use, extractable, usage);
           // The second was its name before there was the first (RFC 9864).
-          if (kind === ED25519 && jwk.alg !== 'EdDSA') checkAlg(jwk, name);
+          if (use === 'sig' && jwk.alg !== 'EdDSA') checkAlg(jwk, name);
           return curveImport(kind, bytesOf(jwk, 'x'), jwk.d === undefined ? null : bytesOf(jwk, 'd'));
         },
       }, format, data, usage);
@@ -173,7 +175,7 @@ function defineCurve25519(name, kind, use, publicUsages, privateUsages, operatio
       raw: (material) => orFail(curvePublic(material)),
       jwk: ({ type, material }) => {
         const members = [['kty', 'OKP'], ['crv', name], ['x', orFail(curvePublic(material))]];
-        if (kind === ED25519) appendTo(members, ['alg', name]);
+        if (use === 'sig') appendTo(members, ['alg', name]);
         if (type === 'private') appendTo(members, ['d', orFail(curvePrivate(material))]);
         return members;
       },
@@ -181,17 +183,30 @@ function defineCurve25519(name, kind, use, publicUsages, privateUsages, operatio
   });
 }
 
-defineCurve25519('Ed25519', ED25519, 'sig', verify, sign, {
-  sign: [parameters.none, (algorithm, key, data) => {
-    needType(key, 'private', 'sign');
-    return orFail(ed25519Sign(key.material, data));
-  }],
-  verify: [parameters.none, (algorithm, key, signature, data) => {
-    needType(key, 'public', 'verify');
-    return orFail(ed25519Verify(key.material, data, signature));
-  }],
-});
+// Ed448 may be given a context, and libcrypto takes none but the empty one.
+function needNoContext({ context = empty }) {
+  if (sizeOf(context) !== 0) fail('OperationError', 'Ed448: the context must be empty');
+}
 
-defineCurve25519('X25519', X25519, 'enc', 0, deriveKey | deriveBits, {
-  deriveBits: [parameters.agreement, deriver('X25519')],
-});
+function defineSignature(name, kind, signatureParameters) {
+  defineOctetKeyPair(name, kind, 'sig', verify, sign, {
+    sign: [signatureParameters, (algorithm, key, data) => {
+      needType(key, 'private', 'sign');
+      needNoContext(algorithm);
+      return orFail(eddsaSign(key.material, data));
+    }],
+    verify: [signatureParameters, (algorithm, key, signature, data) => {
+      needType(key, 'public', 'verify');
+      needNoContext(algorithm);
+      return orFail(eddsaVerify(key.material, data, signature));
+    }],
+  });
+}
+defineSignature('Ed25519', ED25519, parameters.none);
+defineSignature('Ed448', ED448, parameters.ed448);
+
+for (const [name, kind] of [['X25519', X25519], ['X448', X448]]) {
+  defineOctetKeyPair(name, kind, 'enc', 0, deriveKey | deriveBits, {
+    deriveBits: [parameters.agreement, deriver(name)],
+  });
+}

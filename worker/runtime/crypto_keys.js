@@ -85,6 +85,12 @@ function makeKey(type, algorithm, extractable, usages, material) {
   return key;
 }
 
+// The material is shared: nothing changes it, and no module gets it but as a copy.
+runtime.cloneable.register(CryptoKey, KeySlot.has, (value) => {
+  const { type, algorithm, extractable, usages, material } = KeySlot.of(value);
+  return makeKey(type, algorithm, extractable, usages, material);
+});
+
 keyConverter.convert = (value, what) => {
   if (!KeySlot.has(value)) throw new TypeErrorConstructor(`${what} must be a CryptoKey`);
   return KeySlot.of(value);

@@ -62,7 +62,9 @@ interface AesGcmParams { name: 'AES-GCM'; iv: BufferSource; additionalData?: Buf
 interface RsaOaepParams { name: 'RSA-OAEP'; label?: BufferSource }
 interface RsaPssParams { name: 'RSA-PSS'; saltLength: number }
 interface EcdsaParams { name: 'ECDSA'; hash: HashAlgorithmIdentifier }
-interface EcdhKeyDeriveParams { name: 'ECDH' | 'X25519'; public: CryptoKey }
+/** A context must be empty. */
+interface Ed448Params { name: 'Ed448'; context?: BufferSource }
+interface EcdhKeyDeriveParams { name: 'ECDH' | 'X25519' | 'X448'; public: CryptoKey }
 interface HkdfParams { name: 'HKDF'; hash: HashAlgorithmIdentifier; info: BufferSource; salt: BufferSource }
 interface Pbkdf2Params { name: 'PBKDF2'; hash: HashAlgorithmIdentifier; iterations: number; salt: BufferSource }
 interface AesKeyGenParams { name: 'AES-CBC' | 'AES-CTR' | 'AES-GCM' | 'AES-KW'; length: number }
@@ -72,11 +74,12 @@ interface RsaHashedImportParams { name: 'RSASSA-PKCS1-v1_5' | 'RSA-PSS' | 'RSA-O
 interface RsaHashedKeyGenParams extends RsaHashedImportParams { modulusLength: number; publicExponent: Uint8Array }
 
 type CipherParams = AesCbcParams | AesCtrParams | AesGcmParams | RsaOaepParams | 'RSA-OAEP';
-type SignatureParams = RsaPssParams | EcdsaParams | { name: 'HMAC' | 'RSASSA-PKCS1-v1_5' | 'Ed25519' } | 'HMAC' | 'RSASSA-PKCS1-v1_5' | 'Ed25519';
+type SignatureParams = RsaPssParams | EcdsaParams | Ed448Params | { name: 'HMAC' | 'RSASSA-PKCS1-v1_5' | 'Ed25519' } | 'HMAC' | 'RSASSA-PKCS1-v1_5' | 'Ed25519' | 'Ed448';
 type DeriveParams = EcdhKeyDeriveParams | HkdfParams | Pbkdf2Params;
 type ImportParams = AesKeyName | { name: AesKeyName | OtherKeyName } | OtherKeyName | HmacKeyGenParams | EcKeyGenParams | RsaHashedImportParams;
 type AesKeyName = 'AES-CBC' | 'AES-CTR' | 'AES-GCM' | 'AES-KW';
-type OtherKeyName = 'HKDF' | 'PBKDF2' | 'Ed25519' | 'X25519';
+type OctetKeyPairName = 'Ed25519' | 'Ed448' | 'X25519' | 'X448';
+type OtherKeyName = 'HKDF' | 'PBKDF2' | OctetKeyPairName;
 
 /** An operation runs when it is asked for, and counts as JavaScript without a break. */
 interface SubtleCrypto {
@@ -85,7 +88,7 @@ interface SubtleCrypto {
   sign(algorithm: SignatureParams, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
   verify(algorithm: SignatureParams, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
   digest(algorithm: HashAlgorithmIdentifier, data: BufferSource): Promise<ArrayBuffer>;
-  generateKey(algorithm: RsaHashedKeyGenParams | EcKeyGenParams | { name: 'Ed25519' | 'X25519' } | 'Ed25519' | 'X25519', extractable: boolean, usages: Iterable<KeyUsage>): Promise<CryptoKeyPair>;
+  generateKey(algorithm: RsaHashedKeyGenParams | EcKeyGenParams | { name: OctetKeyPairName } | OctetKeyPairName, extractable: boolean, usages: Iterable<KeyUsage>): Promise<CryptoKeyPair>;
   generateKey(algorithm: AesKeyGenParams | HmacKeyGenParams, extractable: boolean, usages: Iterable<KeyUsage>): Promise<CryptoKey>;
   deriveKey(algorithm: DeriveParams, baseKey: CryptoKey, derivedKey: AesKeyGenParams | HmacKeyGenParams | { name: 'HKDF' | 'PBKDF2' } | 'HKDF' | 'PBKDF2', extractable: boolean, usages: Iterable<KeyUsage>): Promise<CryptoKey>;
   deriveBits(algorithm: DeriveParams, baseKey: CryptoKey, length?: number | null): Promise<ArrayBuffer>;

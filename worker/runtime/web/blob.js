@@ -2,6 +2,7 @@
 import { ReadableStream } from './streams.js';
 
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
+const { cloneable } = runtime;
 const { apply } = Reflect;
 const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
 const { isView } = ArrayBuffer;
@@ -231,8 +232,19 @@ class File extends Blob {
   get lastModified() { return FileSlot.of(this).lastModified; }
 }
 
+const FilePrototype = File.prototype;
+
 publish(Blob);
 publish(File);
+
+// Their bytes are shared, as those of slices are.
+cloneable.register(Blob, BlobSlot.has, (blob) => makeBlob(BlobSlot.of(blob)));
+cloneable.register(File, FileSlot.has, (file) => {
+  const copy = Object.create(FilePrototype);
+  new BlobSlot(copy, BlobSlot.of(file));
+  new FileSlot(copy, FileSlot.of(file));
+  return copy;
+});
 
 // Bytes of nobody else's; undefined of what is no blob.
 function bytesOfBlob(value) { return BlobSlot.has(value) ? wholeOf(BlobSlot.of(value)) : undefined; }

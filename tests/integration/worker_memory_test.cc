@@ -1,0 +1,66 @@
+// What a worker holds alone, of which there may be thousands: all else it shares with the zygote.
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+
+namespace holdfast::test {
+namespace {
+
+constexpr int kCalls = 100;
+constexpr std::uint64_t kMostBytes = 1 << 20;
+
+const Module kOrdinaryModules[] = {
+    {"sum",
+     "exports.f = async ({ n }) => { let sum = 0; for (let i = 0; i < 100; i++) sum += i * n; return { sum }; };"},
+    {"log", "exports.f = async ({ n }) => { console.log('line', n, { a: [n, 'x'] }); return { n }; };"},
+    {"text", R"js(
+        exports.f = async ({ n }) => {
+          const words = `the quick brown fox ${n}`.split(' ').map((word) => word[0].toUpperCase() + word.slice(1));
+          return { text: words.join(' ').replace(/o/g, '0'), date: new Date(n).toISOString(), copy: structuredClone(words) };
+        };
+    )js"},
+    {"digest", R"js(
+        const encoder = new TextEncoder();
+        exports.f = async ({ n }) => {
+          const digest = await crypto.subtle.digest('SHA-256', encoder.encode(`text ${n}`));
+          return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+        };
+    )js"},
+    {"sign", R"js(
+        const encoder = new TextEncoder(), hmac = { name: 'HMAC', hash: 'SHA-256' };
+        exports.f = async ({ n }) => {
+          const key = await crypto.subtle.importKey('raw', encoder.encode('key'), hmac, false, ['sign', 'verify']);
+          const data = encoder.encode(`text ${n}`);
+          return crypto.subtle.verify('HMAC', key, await crypto.subtle.sign('HMAC', key, data), data);
+        };
+    )js"},
+};
+
+TEST_CASE("a worker holds less than 1 MB alone after 100 calls of an ordinary module, in both profiles") {
+  if (::geteuid() != 0) return;  // the kernel tells it to root alone
+  for (const char* profile : {"jit", "strict"}) {
+    for (const Module& module : kOrdinaryModules) {
+      CAPTURE(profile);
+      CAPTURE(module.name);
+      Daemon daemon({.modules = {module}, .flags = {"--profile", profile}});
+      ipc::Client client = daemon.connect();
+      for (int i = 0; i < kCalls; ++i) {
+        REQUIRE(call(client, {module.name, "f", "{\"n\":" + std::to_string(i) + "}"}).has_value());
+      }
+      for (const ipc::WorkerInfo& worker : workers(client)) {
+        if (worker.module != module.name) continue;
+        CHECK(worker.memory_bytes > 0);
+        CHECK(worker.memory_bytes < kMostBytes);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::test
