@@ -6,6 +6,7 @@ const { fail, orFail, parameters, define, digests, needType, makePair } = runtim
 const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk } = runtime.crypto.keys;
 const { apply } = Reflect;
 const { ceil } = Math;
+const { setPrototypeOf } = Object;
 const Uint8ArrayConstructor = Uint8Array;
 const byteLengthOf = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, 'byteLength').get;
 const bufferSlice = ArrayBuffer.prototype.slice;
@@ -106,7 +107,7 @@ function defineElliptic(name, use, publicUsages, privateUsages, operations) {
       },
       jwk: ({ type, algorithm: { namedCurve }, material }) => {
         const { 0: x, 1: y } = ecPoint(material);
-        const members = [['kty', 'EC'], ['crv', namedCurve], ['x', x], ['y', y]];
+        const members = setPrototypeOf([['kty', 'EC'], ['crv', namedCurve], ['x', x], ['y', y]], null);
         if (type === 'private') members[4] = ['d', ecScalar(material)];
         return members;
       },
@@ -172,7 +173,7 @@ function defineCurve25519(name, kind, use, publicUsages, privateUsages, operatio
     exportKey: [parameters.none, (format, key) => exportPair(name, format, key, {
       raw: (material) => orFail(curvePublic(material)),
       jwk: ({ type, material }) => {
-        const members = [['kty', 'OKP'], ['crv', name], ['x', orFail(curvePublic(material))]];
+        const members = setPrototypeOf([['kty', 'OKP'], ['crv', name], ['x', orFail(curvePublic(material))]], null);
         if (kind === ED25519) members[members.length] = ['alg', name];
         if (type === 'private') members[members.length] = ['d', orFail(curvePrivate(material))];
         return members;

@@ -6,6 +6,7 @@ const { fail, orFail, parameters, define, digests } = runtime.crypto;
 const { usageBits, onlyUsages, makeKey, checkJwk, checkAlg, bytesOf, makeJwk } = runtime.crypto.keys;
 const { apply } = Reflect;
 const { clz32 } = Math;
+const { setPrototypeOf } = Object;
 const ArrayBufferConstructor = ArrayBuffer;
 const Uint8ArrayConstructor = Uint8Array;
 const byteLengthOf = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, 'byteLength').get;
@@ -62,7 +63,8 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
         checkJwk(data, 'RSA', use, extractable, usage);
         checkAlg(data, algs[hash]);
         if (data.oth !== undefined) fail('NotSupportedError', 'keys of more than two primes are not supported');
-        const numbers = [];
+        // Assigned to, and read by native code: no setter or getter of a module's may be in reach.
+        const numbers = setPrototypeOf([], null);
         const count = type === 'public' ? publicNumbers : numberNames.length;
         for (let i = 0; i < count; i++) numbers[i] = bytesOf(data, numberNames[i]);
         material = orFail(rsaImport(numbers), 'DataError');
@@ -82,7 +84,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
       }
       if (format !== 'jwk') fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
       const numbers = rsaNumbers(key.material, key.type === 'public' ? publicNumbers : numberNames.length);
-      const members = [['kty', 'RSA'], ['alg', algs[key.algorithm.hash]]];
+      const members = setPrototypeOf([['kty', 'RSA'], ['alg', algs[key.algorithm.hash]]], null);
       for (let i = 0; i < numbers.length; i++) members[i + 2] = [numberNames[i], numbers[i]];
       return makeJwk(key, members);
     }],

@@ -252,7 +252,9 @@ function toSequence(value) {
   }
   for (const element of value) {
     if (!isObject(element)) throw new TypeErrorConstructor('structuredClone: each value to transfer must be an object');
-    put(sequence, ArrayPrototype, sequence.length, element);
+    // Not put(): native functions take what is read from here, and a Proxy behind arrays could show something else.
+    const at = sequence.length;
+    defineProperty(sequence, at, { __proto__: null, value: element, writable: true, enumerable: true, configurable: true });
   }
   return sequence;
 }
