@@ -189,5 +189,43 @@ TEST_CASE("no second ArrayBuffer is to be had of a WebAssembly memory, which out
   ring.finish();
 }
 
+TEST_CASE("call sites and callers give none of the functions that classes of packages are made of") {
+  const char* const code = R"js(
+      exports.f = () => {
+        const found = [];
+        let spots = 0;
+        const look = function look() {
+          spots++;
+          Error.prepareStackTrace = (error, sites) => sites;
+          const sites = new Error().stack;
+          delete Error.prepareStackTrace;
+          for (const site of sites) {
+            if (!String(site.getFileName()).startsWith('holdfast:')) continue;
+            if (site.getFunction() !== undefined || site.getThis() !== undefined) found.push(`site ${site.getFunctionName()}`);
+          }
+          for (let f = look, depth = 0; f && depth < 20; depth++) {
+            let caller = null;
+            try { ({ caller } = f); } catch { /* of strict functions there is none */ }
+            if (caller && /web_platform|_controlled|webidl|reflectCall/.test(Function.prototype.toString.call(caller))) found.push(`caller ${caller.name}`);
+            f = caller;
+          }
+        };
+        const o = { get highWaterMark() { look(); return 1; }, get method() { look(); return 'POST'; }, get type() { look(); return ''; },
+                    get pathname() { look(); return '/'; }, [Symbol.for('nodejs.util.inspect.custom')]() { look(); return 'shown'; } };
+        new ReadableStream({ start() { look(); } }, o);
+        new Request('http://example.org', o);
+        new Blob(['x'], o);
+        new URLPattern(o);
+        new Headers({ get a() { look(); return 'x'; } });
+        new URL({ toString() { look(); return 'http://example.org/'; } });
+        console.log(o);
+        return [spots >= 7, found];
+      };
+  )js";
+  Ring ring(code);
+  CHECK(ring.outcome_of("f") == "[true,[]]");
+  ring.finish();
+}
+
 }  // namespace
 }  // namespace holdfast::test
