@@ -79,8 +79,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
   if (encoding == ipc::Encoding::structured) {
     if (deserialize_value(engine_.context(), as_octets(payload)).ToLocal(&value)) return value;
-    return tl::unexpected("the payload is not structured" +
-                          (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+    return tl::unexpected("the payload is not structured" + reason(failure));
   }
   v8::Local<v8::String> text;
   if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
@@ -89,8 +88,15 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
       v8::JSON::Parse(engine_.context(), text).ToLocal(&value)) {
     return value;
   }
-  return tl::unexpected("the payload is not JSON" +
-                        (failure.HasCaught() ? ": " + describe_(failure.Exception()).first : std::string()));
+  return tl::unexpected("the payload is not JSON" + reason(failure));
+}
+
+// What native code has thrown outside of all JavaScript would be thrown once more in what describes it.
+std::string Payloads::reason(v8::TryCatch& failure) {
+  if (!failure.HasCaught()) return "";
+  v8::Local<v8::Value> thrown = failure.Exception();
+  failure.Reset();
+  return ": " + describe_(thrown).first;
 }
 
 // --- out -----------------------------------------------------------------------------------------------------------
@@ -160,7 +166,9 @@ Payloads::Expressed Payloads::express_structured(v8::Local<v8::Value> value, con
     return tl::unexpected(NotExpressed{.bytes = rules_.max_bytes + 1});
   }
   NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
-  std::tie(reason.why, reason.stack) = describe_(failure.Exception());
+  v8::Local<v8::Value> thrown = failure.Exception();
+  failure.Reset();  // as in reason()
+  std::tie(reason.why, reason.stack) = describe_(thrown);
   return tl::unexpected(std::move(reason));
 }
 

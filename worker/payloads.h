@@ -57,6 +57,8 @@ class Payloads {
   using Expressed = tl::expected<void, NotExpressed>;
 
   tl::expected<v8::Local<v8::Value>, std::string> parse(ipc::Bytes payload, ipc::Encoding encoding);
+  // ": ", and the message of what was caught, which is given up.
+  std::string reason(v8::TryCatch& failure);
   Expressed express_json(v8::Local<v8::Value> value, const Take& take);
   Expressed express_bytes(v8::Local<v8::Value> value, const Take& take);
   Expressed express_structured(v8::Local<v8::Value> value, const Take& take);
