@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxWhatBytes = 128;
+// V8 passes no more (Code::kMaxArguments). A structured array may say that it is longer than memory is.
+constexpr std::uint32_t kMaxArguments = 65534;
 
 ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wanted) {
   switch (wanted.result) {
@@ -59,6 +61,11 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
   };
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
+  if (array->Length() > kMaxArguments) {
+    return tl::unexpected(
+        fmt::format("the payload of a call with positional arguments has {} of them; at most {} are possible",
+                    array->Length(), kMaxArguments));
+  }
   for (std::uint32_t i = 0; i < array->Length(); ++i) {
     v8::Local<v8::Value> argument;
     if (!array->Get(engine_.context(), i).ToLocal(&argument)) return no_array();
