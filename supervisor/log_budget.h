@@ -32,29 +32,29 @@ class LogBudget {
     const auto cost = static_cast<double>(bytes + kLineBytes);
     if (left_ < cost) {
       ++dropped_;
+      ++refused_;
       return false;
     }
     left_ -= cost;
     return true;
   }
 
-  // Lines that were lost before they could be refused; how many is not ours to count.
+  // Lines that were lost before they could be refused; how many is not ours to count. To be told of them takes the time
+  // of one that is refused.
   void note_dropped(std::uint64_t lines) {
+    ++refused_;
     dropped_ += std::min<std::uint64_t>(lines, kMostBelieved - std::min(dropped_, kMostBelieved));
   }
 
-  // Whether many lines were refused since this was last so.
+  // Whether much was refused since this was last so, whatever a worker says of how many lines it lost.
   bool is_flooded() {
-    if (dropped_ < flooded_at_) return false;
-    flooded_at_ = dropped_ + kFlood;
+    if (refused_ < kFlood) return false;
+    refused_ = 0;
     return true;
   }
 
   // How many lines were refused since this was last asked.
-  std::uint64_t take_dropped() {
-    flooded_at_ = kFlood;
-    return std::exchange(dropped_, 0);
-  }
+  std::uint64_t take_dropped() { return std::exchange(dropped_, 0); }
 
  private:
   // Taking in so many lines takes the supervisor a few milliseconds.
@@ -63,7 +63,7 @@ class LogBudget {
   double left_ = kBurstBytes;
   TimePoint last_{};
   std::uint64_t dropped_ = 0;
-  std::uint64_t flooded_at_ = kFlood;
+  std::uint64_t refused_ = 0;
 };
 
 }  // namespace holdfast::supervisor

@@ -71,7 +71,10 @@ void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
           std::min(caller->lines_dropped, LogBudget::kMostBelieved) + std::min(line.dropped, LogBudget::kMostBelieved);
     }
     lines_were_dropped(module);
-    if (line.text.empty()) return;
+    if (line.text.empty()) {
+      if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
+      return;
+    }
   }
   if (!budget.take(line.text.size(), now)) {
     if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);

@@ -93,6 +93,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
     }
   } else if (const auto* chunk = std::get_if<ipc::ChunkView>(&message)) {
+    if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
     if (!owner_.worker_streamed(id, *chunk)) {
       worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
     }

@@ -78,6 +78,10 @@ void copy_regexp(const Arguments& arguments) {
   }
 }
 
+void throw_not_transferable(v8::Isolate* isolate) {
+  throw_type_error(isolate, "structuredClone: this ArrayBuffer cannot be transferred");
+}
+
 void copy_wasm_module(const Arguments& arguments) {
   v8::Local<v8::WasmModuleObject> copy;
   if (v8::WasmModuleObject::FromCompiledModule(arguments.GetIsolate(),
@@ -87,17 +91,20 @@ void copy_wasm_module(const Arguments& arguments) {
   }
 }
 
+// Refuses what cannot be detached afterwards: a getter may see the copy before that.
 void share_buffer(const Arguments& arguments) {
-  const auto store = arguments[0].As<v8::ArrayBuffer>()->GetBackingStore();
+  if (!arguments[0]->IsArrayBuffer()) return;
+  const auto buffer = arguments[0].As<v8::ArrayBuffer>();
+  if (!buffer->IsDetachable()) return throw_not_transferable(arguments.GetIsolate());
+  const auto store = buffer->GetBackingStore();
   arguments.GetReturnValue().Set(v8::ArrayBuffer::New(arguments.GetIsolate(), store));
 }
 
 void detach_buffer(const Arguments& arguments) {
+  if (!arguments[0]->IsArrayBuffer()) return;
   const auto buffer = arguments[0].As<v8::ArrayBuffer>();
   if (buffer->WasDetached()) return arguments.GetReturnValue().Set(false);
-  if (!buffer->IsDetachable()) {
-    return throw_type_error(arguments.GetIsolate(), "this ArrayBuffer cannot be transferred");
-  }
+  if (!buffer->IsDetachable()) return throw_not_transferable(arguments.GetIsolate());
   buffer->Detach();
   arguments.GetReturnValue().Set(true);
 }

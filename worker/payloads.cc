@@ -12,10 +12,8 @@ namespace {
 
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxWhatBytes = 128;
-
-// Positional arguments. A few more would fit on V8's stack (worker/engine.cc), but an array's length says nothing of
-// the size of its payload: four thousand million holes have 15 bytes.
-constexpr std::uint32_t kMostArguments = 65536;
+// V8 passes no more (Code::kMaxArguments). A structured array may say that it is longer than memory is.
+constexpr std::uint32_t kMaxArguments = 65534;
 
 ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wanted) {
   switch (wanted.result) {
@@ -62,9 +60,10 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
   };
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
-  if (array->Length() > kMostArguments) {
+  if (array->Length() > kMaxArguments) {
     return tl::unexpected(
-        fmt::format("a call has at most {} positional arguments, and not {}", kMostArguments, array->Length()));
+        fmt::format("the payload of a call with positional arguments has {} of them; at most {} are possible",
+                    array->Length(), kMaxArguments));
   }
   for (std::uint32_t i = 0; i < array->Length(); ++i) {
     v8::Local<v8::Value> argument;

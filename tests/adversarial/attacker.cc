@@ -159,7 +159,13 @@ exports.large = (size) => 'x'.repeat(size);
 
 // Sends these bytes to the supervisor, and answers 'sent' in the regular way.
 exports.send = (list, context) => { sendAll(bytesOf(list, context)); return 'sent'; };
-// The same, and no answer.
+// The same with so many zeros behind, which a list need not spell out; and no answer.
+exports.sendWithZeros = ([list, zeros], context) => {
+  sendAll(bytesOf(list, context));
+  sendAll(new ArrayBuffer(zeros));
+  return new Promise(() => {});
+};
+// The bytes alone, and no answer.
 exports.sendAndHold = (list, context) => { sendAll(bytesOf(list, context)); return new Promise(() => {}); };
 // The same, over and over.
 exports.sendForEver = (list, context) => { const bytes = bytesOf(list, context); while (true) sendAll(bytes); };

@@ -121,14 +121,13 @@ TEST_CASE("payloads that are nested or wide without an end end their own call al
       ring.check_unharmed();
     }
   }
-  for (const std::size_t count : {1000, 60'000, 200'000, 3'000'000}) {
+  for (const std::size_t count : {1000, 60'000, 200'000, 8'000'000}) {
     CAPTURE(count);
     const std::string came = outcome(call(ring.client(), {.module = "hostile",
                                                           .function = "count",
                                                           .payload = "[" + repeated("0,", count - 1) + "0]",
                                                           .arguments = ipc::ArgumentStyle::positional}));
-    CHECK_MESSAGE((came == std::to_string(count + 1) || came.starts_with("exception: RangeError")),
-                  came.substr(0, 300));
+    CHECK_MESSAGE((came == std::to_string(count + 1) || came.starts_with("protocol_error: ")), came.substr(0, 300));
     ring.check_unharmed();
   }
   ring.finish();

@@ -232,6 +232,47 @@ TEST_CASE("exports that lie, throw or loop are only their own module's trouble")
   ring.finish();
 }
 
+TEST_CASE("ES modules that lie, throw or never come to their end are only their own trouble") {
+  Ring ring("", {"--stretch", "200ms"});
+  const struct {
+    const char* code;
+    const char* function;
+    const char* beginning;
+  } cases[] = {
+      {"export function then(resolve) { resolve('hijacked'); } export const f = () => 1;", "f", "1"},
+      {"export function then(resolve) { return typeof resolve; }", "then", "\"object\""},
+      {"export default new Proxy({}, { get: (t, key) => () => 'got', has: () => true, ownKeys() { throw new "
+       "Error('keys'); }, "
+       "getOwnPropertyDescriptor: () => ({ configurable: true, value: 1 }) });",
+       "anything", "\"got\""},
+      {"export default new Proxy({}, { getOwnPropertyDescriptor() { throw new Error('trap'); } }); export const g = 1;",
+       "f", "exception: Error: trap"},
+      {"export default { get f() { throw new Error('get'); } };", "f", "exception: Error: get"},
+      {"export let f = () => { f = () => 'rebound'; return 'first'; };", "f", "\"first\""},
+      {"const f = () => 'own'; export { f as constructor, f as __proto__ };", "__proto__", "\"own\""},
+      {"export const f = () => 1;", "constructor", "not_found: "},
+      {"export const f = () => 1; await new Promise(() => {});", "f",
+       "load_failed: the module's top-level await never"},
+      {"export const f = () => 1; for (;;) await null;", "f", "load_failed: "},
+      {"export const f = () => 1; await { then(resolve) { resolve({ then(inner) { inner(1); } }); } };", "f", "1"},
+      {"export const f = () => 1; await { then() { throw new Error('then'); } };", "f", "load_failed: Error: then"},
+      {"Object.defineProperty(Promise.prototype, 'then', { get() { throw new Error('no'); } }); export const f = () => "
+       "1; await 0;",
+       "f", "1"},
+      {"Object.prototype.then = function (resolve) { resolve(5); }; export const f = () => 1; await 0;", "f", "1"},
+      {"export const f = () => 1; await 0; throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 1; } });",
+       "f", "load_failed: "},
+  };
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    CAPTURE(std::string(cases[i].code));
+    const std::string name = fmt::format("m{}", i);
+    ring.daemon().add_module({name, cases[i].code});
+    const std::string came = outcome(call(ring.client(), {name, cases[i].function}));
+    CHECK_MESSAGE(came.starts_with(cases[i].beginning), "it came to: ", came.substr(0, 300));
+  }
+  ring.finish();
+}
+
 TEST_CASE("a function that changes its context, or what contexts inherit, leaves later calls with a right one") {
   Ring ring(R"js(
       let first;

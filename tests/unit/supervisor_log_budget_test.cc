@@ -58,6 +58,23 @@ TEST_CASE("empty lines are lines: a flood of them is refused too") {
   CHECK(lines_at(budget, 0, kStart) < 10'000);
 }
 
+TEST_CASE("whatever a worker says of how many lines it lost, it floods as often as it says so") {
+  LogBudget budget;
+  int floods = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    budget.note_dropped(UINT64_MAX);
+    if (budget.is_flooded()) ++floods;
+  }
+  CHECK(floods == 10);
+  CHECK(budget.take_dropped() == LogBudget::kMostBelieved);
+  lines_at(budget, 1000, kStart);
+  for (int i = 0; i < 100'000; ++i) {
+    budget.take(1000, kStart);
+    if (budget.is_flooded()) ++floods;
+  }
+  CHECK(floods == 20);
+}
+
 TEST_CASE("refused lines are counted until they are asked for") {
   LogBudget budget;
   const std::size_t lines = lines_at(budget, 1000, kStart);  // and one that was refused

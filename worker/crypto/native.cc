@@ -24,6 +24,9 @@ Input::Input(v8::Local<v8::Value> value) {
     bytes_ = {static_cast<const std::uint8_t*>(buffer->Data()), buffer->ByteLength()};
     return;
   }
+  // The runtime promises that it is one or the other; were it wrong, to read something else would be the end of all
+  // type safety.
+  if (!value->IsArrayBufferView()) return;
   const auto view = value.As<v8::ArrayBufferView>();
   const std::size_t size = view->ByteLength();
   if (!view->HasBuffer() && size <= on_heap_.size()) {
@@ -67,6 +70,8 @@ void return_failure(const Arguments& arguments, std::string_view reason) {
 
 void forget_failure() { ERR_clear_error(); }
 
-std::uint32_t uint32_at(const Arguments& arguments, int index) { return arguments[index].As<v8::Uint32>()->Value(); }
+std::uint32_t uint32_at(const Arguments& arguments, int index) {
+  return arguments[index]->IsUint32() ? arguments[index].As<v8::Uint32>()->Value() : 0;
+}
 
 }  // namespace holdfast::worker::crypto

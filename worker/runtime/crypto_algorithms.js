@@ -5,7 +5,7 @@
 const { isArrayBuffer, copyBytes } = host.crypto;
 const { DOMException } = runtime;
 const { isObject } = runtime.webIdl;
-const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
+const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn } = Object;
 const { apply } = Reflect;
 const { isView } = ArrayBuffer;
 const { trunc } = Math;
@@ -25,7 +25,8 @@ function orFail(result, name = 'OperationError') {
 // --- conversions (Web IDL, 3.2) ------------------------------------------------------------------------------------
 
 // Each takes a value and its name for a message. What a converter with `then` gave is only complete when all members
-// were read, and `then` was called with it.
+// were read, and `then` was called with it. Only its own `then` is: a module could give one to all functions, and so
+// have native functions called with values of other types than they are promised.
 
 const isBytes = (value) => isView(value) || isArrayBuffer(value);
 
@@ -142,8 +143,8 @@ function normalize(algorithm, operation) {
     }
   }
   for (let i = 0; i < members.length; i++) {
-    const { 0: member, 1: { then } } = members[i];
-    if (then !== undefined && normalized[member] !== undefined) normalized[member] = then(normalized[member]);
+    const { 0: member, 1: convert } = members[i];
+    if (hasOwn(convert, 'then') && normalized[member] !== undefined) normalized[member] = convert.then(normalized[member]);
   }
   return normalized;
 }

@@ -287,6 +287,11 @@ runtime.copying = {
 
 // --- transfer ------------------------------------------------------------------------------------------------------
 
+// Not put(): native functions take what is read from here, and a Proxy behind arrays could show something else.
+function append(array, value) {
+  defineProperty(array, array.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+}
+
 const methodOf = (value) => isObject(value) ? value[iterator] : undefined;
 
 // Web IDL's sequence<object>, called `what` in messages; an empty one if the value is undefined.
@@ -296,7 +301,7 @@ function toObjects(value, what, method = methodOf(value)) {
   if (typeof method !== 'function') throw new TypeErrorConstructor(`${what} must be an iterable`);
   for (const element of { __proto__: null, [iterator]: () => apply(method, value, []) }) {
     if (!isObject(element)) throw new TypeErrorConstructor(`${what} must have objects alone`);
-    put(sequence, ArrayPrototype, sequence.length, element);
+    append(sequence, element);
   }
   return sequence;
 }
@@ -317,8 +322,8 @@ function cloneWithTransfer(value, transfer, where) {
     const entry = isBuffer ? undefined : transferableOf(object);
     if (!isBuffer && entry === undefined) copier.refuse(`${describe(object)}, which transfer names,`);
     if (copier.hasSeen(object)) copier.refuse('an object that transfer names twice');
-    put(entries, ArrayPrototype, i, entry);
-    put(received, ArrayPrototype, i, copier.remember(object, isBuffer ? shareBuffer(object) : entry.receive(object)));
+    append(entries, entry);
+    append(received, copier.remember(object, isBuffer ? shareBuffer(object) : entry.receive(object)));
   }
   const copy = copier.copy(value);
   for (let i = 0; i < transfer.length; i++) {
