@@ -79,6 +79,11 @@ Error overdue_in_queue(std::uint32_t attempts, const std::optional<Error>& last_
                     "more workers (--max-workers)");
 }
 
+Error overdue_in_load() {
+  return make_error(ErrorCode::deadline_exceeded,
+                    "the call's time was over before its module was loaded; allow it more time");
+}
+
 Error overdue_while_waiting() {
   return make_error(ErrorCode::deadline_exceeded,
                     "the call's time was over; its function was not on the CPU but waited for something",

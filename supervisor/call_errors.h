@@ -24,6 +24,8 @@ ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const S
 ipc::Error shutting_down(ipc::Executed executed);
 // `attempts`: to how many workers the call was given, all of which ended before they began it.
 ipc::Error overdue_in_queue(std::uint32_t attempts, const std::optional<ipc::Error>& last_failure);
+// A worker that has loaded its module begins no call whose time is over.
+ipc::Error overdue_in_load();
 ipc::Error overdue_while_waiting();
 ipc::Error cancelled_by_client(ipc::Executed executed);
 

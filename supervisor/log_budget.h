@@ -9,33 +9,35 @@
 
 namespace holdfast::supervisor {
 
-// A token bucket over bytes. Pure.
+struct LogLimits {
+  std::uint64_t bytes_per_second = 64 << 10;
+  std::uint64_t burst_bytes = 256 << 10;
+};
+
+// A bucket of bytes that leaks. Pure.
 class LogBudget {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  static constexpr double kBytesPerSecond = 64 << 10;
-  static constexpr double kBurstBytes = 256 << 10;
   // What a line costs besides its text: the time, the level, the module's name.
   static constexpr std::size_t kLineBytes = 64;
 
   // Of the lines that a worker says were lost; so that no sum overflows.
   static constexpr std::uint64_t kMostBelieved = std::uint64_t{1} << 53;
 
-  // Whether a line with `bytes` of text may be logged now. Refused lines are counted.
-  bool take(std::size_t bytes, TimePoint now) {
-    if (last_ != TimePoint{}) {
-      const std::chrono::duration<double> passed = now - last_;
-      left_ = std::min(kBurstBytes, left_ + passed.count() * kBytesPerSecond);
-    }
+  // Whether a line with `bytes` of text may be logged now. Refused lines are counted. The limits may be others each
+  // time.
+  bool take(std::size_t bytes, TimePoint now, const LogLimits& limits = {}) {
+    const std::chrono::duration<double> passed = now - last_;
+    used_ = std::max(0.0, used_ - passed.count() * static_cast<double>(limits.bytes_per_second));
     last_ = now;
     const auto cost = static_cast<double>(bytes + kLineBytes);
-    if (left_ < cost) {
+    if (used_ + cost > static_cast<double>(limits.burst_bytes)) {
       ++dropped_;
       ++refused_;
       return false;
     }
-    left_ -= cost;
+    used_ += cost;
     return true;
   }
 
@@ -60,7 +62,7 @@ class LogBudget {
   // Taking in so many lines takes the supervisor a few milliseconds.
   static constexpr std::uint64_t kFlood = 10'000;
 
-  double left_ = kBurstBytes;
+  double used_ = 0;
   TimePoint last_{};
   std::uint64_t dropped_ = 0;
   std::uint64_t refused_ = 0;

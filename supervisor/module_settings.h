@@ -30,6 +30,9 @@ struct ModuleSettings {
   std::uint64_t memory_bytes = std::uint64_t{128} << 20;
   // What becomes of a result as JSON that JSON would lose or change a part of: it is refused, or sent as it comes.
   bool lenient_results = false;
+  // What the lines that it logs may take in a second, and at once (supervisor/log_budget.h); the rest is dropped.
+  std::uint64_t log_rate_bytes = 64 << 10;
+  std::uint64_t log_burst_bytes = 256 << 10;
 
   bool operator==(const ModuleSettings&) const = default;
 };

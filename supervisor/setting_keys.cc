@@ -38,6 +38,9 @@ constexpr SettingKey kKeys[] = {
      "how often an idempotent call is run again after its process died through no fault of the call"},
     {"results", WordKind{&ModuleSettings::lenient_results, "strict", "lenient"}, "--results",
      "\"strict\" refuses results that JSON would change, as NaN or a Map; \"lenient\" sends what JSON.stringify makes"},
+    {"log_rate", SizeKind{&ModuleSettings::log_rate_bytes, 0}, "--log-rate",
+     "what a module may log in a second; the rest is dropped, and told to be"},
+    {"log_burst", SizeKind{&ModuleSettings::log_burst_bytes, 0}, "--log-burst", "what it may log at once"},
     {"min_warm", CountKind{&ModuleSettings::min_warm, 0, kMostInstances}, "", ""},
     {"weight", CountKind{&ModuleSettings::weight, 1, 1000}, "", ""},
 };

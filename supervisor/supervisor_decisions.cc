@@ -128,7 +128,8 @@ void Supervisor::carry_out(const CallOverdue& decision) {
   if (workers_.is_running(*decision.worker, decision.call)) {
     return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
   }
-  answer(calls_.at(decision.call), overdue_while_waiting());
+  const bool is_loaded = workers_.loaded_at(*decision.worker).has_value();
+  answer(calls_.at(decision.call), is_loaded ? overdue_while_waiting() : overdue_in_load());
   abandon(decision.call, ipc::CancelReason::deadline_exceeded);
 }
 

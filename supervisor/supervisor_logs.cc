@@ -21,9 +21,9 @@ constexpr std::chrono::milliseconds kLogPause{10};
 constexpr std::chrono::seconds kDroppedPause{1};
 constexpr std::size_t kMaxLineBytes = 8 << 10;
 
-std::string dropped_lines(std::uint64_t count) {
+std::string dropped_lines(std::uint64_t count, const ModuleSettings& settings) {
   return fmt::format("{} log {} dropped: the module logs more than {}/s", count, count == 1 ? "line" : "lines",
-                     ipc::format_size(static_cast<std::uint64_t>(LogBudget::kBytesPerSecond)));
+                     ipc::format_size(settings.log_rate_bytes));
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
       return;
     }
   }
-  if (!budget.take(line.text.size(), now)) {
+  if (!budget.take(line.text.size(), now, {module.settings.log_rate_bytes, module.settings.log_burst_bytes})) {
     if (budget.is_flooded()) workers_.hold(worker, now + kLogPause);
     if (caller != nullptr) ++caller->lines_dropped;
     return lines_were_dropped(module);
@@ -132,7 +132,7 @@ void Supervisor::tell_of_dropped(KnownModule& module) {
   ipc::LogRecord note = record_of(module, ipc::LogLevel::warning);
   note.dropped = module.log_budget.take_dropped();
   if (note.dropped == 0) return;
-  note.text = dropped_lines(note.dropped);
+  note.text = dropped_lines(note.dropped, module.settings);
   publish(std::move(note));
 }
 

@@ -426,12 +426,16 @@ struct FullPool {
     calls.start({.module = "holder", .function = "hold", .timeout = std::chrono::hours(1)});
     serve_until([&] { return stats_of(client, "holder").instances == 1; });
   }
+  // Modules of this size take their time to load, one after the other.
   void serve_until(const std::function<bool()>& condition) {
-    REQUIRE(eventually([&] {
-      loader.run_once(milliseconds(1));
-      client.run_once(milliseconds(0));
-      return condition();
-    }));
+    constexpr std::chrono::minutes kGuard{2};
+    REQUIRE(eventually(
+        [&] {
+          loader.run_once(milliseconds(1));
+          client.run_once(milliseconds(0));
+          return condition();
+        },
+        kGuard));
   }
   static constexpr std::size_t kLarge = std::size_t{15} << 20;
   static constexpr std::size_t kTooMany = 18;  // of them

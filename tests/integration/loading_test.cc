@@ -178,6 +178,21 @@ TEST_CASE("a file that is no regular file, too large or unreadable is load_faile
   daemon.stop();
 }
 
+TEST_CASE("a call whose time is over before its module is loaded is told so, and its function is not run") {
+  Daemon daemon({.modules = {{"slow", R"js(
+      let runs = 0;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      export const run = () => ++runs;
+  )js"}}});
+  ipc::Client client = daemon.connect();
+  const ipc::Error error =
+      error_of(call(client, {.module = "slow", .function = "run", .timeout = std::chrono::milliseconds(50)}));
+  CHECK(error.code == ipc::ErrorCode::deadline_exceeded);
+  CHECK(error.executed == ipc::Executed::no);
+  CHECK(contains(error.message, "before its module was loaded"));
+  CHECK(outcome(call(client, {"slow", "run"})) == "1");
+}
+
 TEST_CASE("calls that waited while their module failed to load are all answered load_failed") {
   Daemon daemon(
       {.modules = {{"broken", "let end = Date.now() + 50; while (Date.now() < end) {} throw new Error('no');"}}});

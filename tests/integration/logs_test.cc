@@ -155,6 +155,32 @@ TEST_CASE(
   CHECK(told + seen == kCount);
 }
 
+TEST_CASE("a module has the log that its settings give it: more, less, or none") {
+  const std::string code =
+      "exports.talk = (count) => { for (let i = 0; i < count; i++) console.log('x'.repeat(1000)); };";
+  const TemporaryFolder folder;
+  const auto settings = folder.write("settings.toml",
+                                     "[module.much]\nlog_burst = \"100MB\"\n"
+                                     "[module.little]\nlog_rate = \"1KB\"\nlog_burst = \"20KB\"\n"
+                                     "[module.none]\nlog_rate = \"0B\"\nlog_burst = \"0B\"\n");
+  Daemon daemon({.modules = {{"much", code}, {"little", code}, {"none", code}}, .flags = {"--config", settings}});
+  ipc::Client client = daemon.connect();
+  const auto lines_of = [&](const std::string& module) {
+    std::size_t lines = 0;
+    const CallTo talk{module, "talk", "400"};
+    const auto count = [&](const ipc::LogRecord& line) { lines += line.dropped == 0 ? 1 : 0; };
+    CHECK(outcome(client.call(talk.request(), {.on_log = count})) == "null");
+    return lines;
+  };
+  // A reader may miss some that come too quickly for it.
+  CHECK(lines_of("much") > 350);
+  const std::size_t little = lines_of("little");
+  CHECK(little >= 18);
+  CHECK(little < 100);
+  CHECK(lines_of("none") == 0);
+  CHECK(daemon.logged("log lines dropped: the module logs more than 1kB/s"));
+}
+
 TEST_CASE("users that the operator did not name read no logs, neither of modules nor of their own calls") {
   if (::geteuid() != 0) return;  // it takes another user to be refused
   for (const bool allowed : {false, true}) {

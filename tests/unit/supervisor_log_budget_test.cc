@@ -19,8 +19,19 @@ std::size_t lines_at(LogBudget& budget, std::size_t bytes, LogBudget::TimePoint 
 TEST_CASE("a worker may log a burst at once, and no more") {
   LogBudget budget;
   const std::size_t lines = lines_at(budget, 1000, kStart);
-  CHECK(lines * 1000 <= LogBudget::kBurstBytes);
-  CHECK(lines * 1100 > LogBudget::kBurstBytes);
+  CHECK(lines * 1000 <= LogLimits().burst_bytes);
+  CHECK(lines * 1100 > LogLimits().burst_bytes);
+}
+
+TEST_CASE("limits hold from the line on with which they are given") {
+  LogBudget budget;
+  CHECK(budget.take(900, kStart, {1000, 1000}));
+  CHECK_FALSE(budget.take(900, kStart, {1000, 1000}));
+  CHECK(budget.take(900, kStart, {1000, 2000}));
+  CHECK_FALSE(budget.take(900, kStart + 100ms, {1000, 1000}));
+  CHECK(budget.take(900, kStart + 100ms, {100'000, 1000}) == false);
+  CHECK(budget.take(900, kStart + 200ms, {100'000, 1000}));
+  CHECK_FALSE(budget.take(0, kStart + 24h, {0, 0}));
 }
 
 TEST_CASE("what was used up comes back with the time") {
@@ -28,8 +39,8 @@ TEST_CASE("what was used up comes back with the time") {
   lines_at(budget, 1000, kStart);
   const std::size_t lines = lines_at(budget, 1000, kStart + 1s);
   CHECK(lines > 0);
-  CHECK(lines * 1000 <= LogBudget::kBytesPerSecond + 1000);
-  CHECK(lines * 1100 > LogBudget::kBytesPerSecond - 1100);
+  CHECK(lines * 1000 <= LogLimits().bytes_per_second + 1000);
+  CHECK(lines * 1100 > LogLimits().bytes_per_second - 1100);
 }
 
 TEST_CASE("silence saves up no more than one burst") {
