@@ -1,6 +1,6 @@
 // How long a module can wait, what share of the slots it gets, and what switching costs: docs/architecture.md,
 // "Fairness". A world that breaks a bound is told by its seed; it can be run alone:
-//   HOLDFAST_SEED=17 build/tests/unit/unit_tests --test-case='*fair*'
+//   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*fair*'
 #include "tests/unit/supervisor_fairness_simulation.h"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // Runs the simulation with many seeds: a million steps. A seed that fails is printed with the end of its history; it
 // can be run alone:
-//   HOLDFAST_SEED=17 build/tests/unit/unit_tests --test-case='*every schedule*'
+//   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*every schedule*'
 // and so can a hundred times as many:
-//   HOLDFAST_SEEDS=20000 build/tests/unit/unit_tests --test-case='*every schedule*'
+//   HOLDFAST_SEEDS=20000 build/tests/unit/simulation_tests --test-case='*every schedule*'
 #include "tests/unit/supervisor_scheduler_simulation.h"
 
 #include <algorithm>
@@ -56,7 +56,7 @@ std::string tell(std::uint64_t seed, const BrokenRule& broken) {
   std::string text = "HOLDFAST_SEED=" + std::to_string(seed) + " breaks the rule: " + broken.rule + "\n";
   for (const std::string& line : broken.history) text += line + "\n";
   text +=
-      "again: HOLDFAST_SEED=" + std::to_string(seed) + " build/tests/unit/unit_tests --test-case='*every schedule*'\n";
+      "again: HOLDFAST_SEED=" + std::to_string(seed) + " build/tests/unit/simulation_tests --test-case='*every schedule*'\n";
   return text;
 }
 
