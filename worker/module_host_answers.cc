@@ -87,11 +87,10 @@ void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
   const bool was_streaming = !open_.at(id).stop.IsEmpty();
   const std::string_view subject = was_streaming ? "a value of the stream" : "the result";
   if (reason.path.empty()) {
-    return answer_error(
-        id, make_error(ipc::ErrorCode::payload_too_large,
-                       fmt::format("{} has {} bytes as {}; at most {} are allowed", subject, reason.bytes, format,
-                                   max_payload_bytes_),
-                       ipc::Executed::yes));
+    return answer_error(id, make_error(ipc::ErrorCode::payload_too_large,
+                                       fmt::format("{} has {} bytes as {}; at most {} are allowed", subject,
+                                                   reason.bytes, format, max_payload_bytes_),
+                                       ipc::Executed::yes));
   }
   ipc::Error error = make_error(ipc::ErrorCode::not_serializable,
                                 fmt::format("{} cannot be expressed as {}: {} is {}{}", subject, format, reason.path,

@@ -162,7 +162,9 @@ TEST_CASE("positional arguments that are an array of four thousand million holes
                                    .payload = ipc::as_bytes(kSparse),
                                    .encoding = ipc::Encoding::structured,
                                    .arguments = ipc::ArgumentStyle::positional});
-  CHECK(outcome(answer) == "protocol_error: the payload of a call with positional arguments has 4294967295 of them; at most 65534 are possible");
+  CHECK(outcome(answer) ==
+        "protocol_error: the payload of a call with positional arguments has 4294967295 of them; at most 65534 are "
+        "possible");
   CHECK(worker_of(client, "count").pid == before);
 }
 

@@ -187,7 +187,8 @@ TEST_CASE("--profile strict runs modules without making code, and says that ther
   CHECK(outcome(call(client, {"module", "sum"})) == "4999950000");
   CHECK(outcome(call(client, {"module", "matches"})) == "true");
   CHECK(outcome(call(client, {"module", "wasm"})) == "\"undefined\"");
-  constexpr const char* kReason = "ReferenceError: WebAssembly is not defined: modules run in the strict profile here, ";
+  constexpr const char* kReason =
+      "ReferenceError: WebAssembly is not defined: modules run in the strict profile here, ";
   CHECK(contains(error_of(call(client, {"module", "compile", "[]"})).message, kReason));
   const ipc::Error at_load = error_of(call(client, {"needs", "compiled"}));
   CHECK(at_load.code == ipc::ErrorCode::load_failed);

@@ -1,6 +1,4 @@
 // What a client's session does about clients that break the protocol, or take more than they give.
-#include <numeric>
-
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -16,16 +14,11 @@ using testing::call;
 using testing::cancel;
 using testing::check_cut_off;
 using testing::hello;
+using testing::Ids;
+using testing::ids_from_1_to;
+using testing::Lines;
 using testing::list_workers;
 using testing::SessionFixture;
-using Lines = std::vector<std::string>;
-using Ids = std::vector<std::uint64_t>;
-
-Ids ids_from_1_to(std::uint64_t last) {
-  Ids ids(last);
-  std::iota(ids.begin(), ids.end(), 1);
-  return ids;
-}
 
 // --- violations ----------------------------------------------------------------------------------------------------
 

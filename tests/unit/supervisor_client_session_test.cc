@@ -1,6 +1,4 @@
 // A client's session, from its hello to its end, over a real socket.
-#include <numeric>
-
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -17,17 +15,12 @@ using testing::cancel;
 using testing::check_cut_off;
 using testing::encoded;
 using testing::hello;
+using testing::Ids;
+using testing::ids_from_1_to;
+using testing::Lines;
 using testing::list_workers;
 using testing::SessionFixture;
 using testing::stats;
-using Lines = std::vector<std::string>;
-using Ids = std::vector<std::uint64_t>;
-
-Ids ids_from_1_to(std::uint64_t last) {
-  Ids ids(last);
-  std::iota(ids.begin(), ids.end(), 1);
-  return ids;
-}
 
 // --- hello ---------------------------------------------------------------------------------------------------------
 

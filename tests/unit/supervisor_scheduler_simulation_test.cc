@@ -55,8 +55,8 @@ class SeedOnAbort {
 std::string tell(std::uint64_t seed, const BrokenRule& broken) {
   std::string text = "HOLDFAST_SEED=" + std::to_string(seed) + " breaks the rule: " + broken.rule + "\n";
   for (const std::string& line : broken.history) text += line + "\n";
-  text +=
-      "again: HOLDFAST_SEED=" + std::to_string(seed) + " build/tests/unit/simulation_tests --test-case='*every schedule*'\n";
+  text += "again: HOLDFAST_SEED=" + std::to_string(seed) +
+          " build/tests/unit/simulation_tests --test-case='*every schedule*'\n";
   return text;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -324,10 +325,18 @@ struct SessionFixture {
   }
 };
 
+using Lines = std::vector<std::string>;
+using Ids = std::vector<std::uint64_t>;
+
+inline Ids ids_from_1_to(std::uint64_t last) {
+  Ids ids(last);
+  std::iota(ids.begin(), ids.end(), 1);
+  return ids;
+}
+
 // The session's end after a violation: what came before it, the text, the end of the stream, and the owner told once.
-inline void check_cut_off(SessionFixture& session, const std::string& text,
-                          const std::vector<std::string>& before = {}) {
-  std::vector<std::string> expected = before;
+inline void check_cut_off(SessionFixture& session, const std::string& text, const Lines& before = {}) {
+  Lines expected = before;
   expected.push_back("protocol error: " + text);
   expected.push_back("end");
   CHECK(session.client.news() == expected);
