@@ -18,6 +18,7 @@ const stringRepeat = String.prototype.repeat;
 const stringReplaceAll = String.prototype.replaceAll;
 const stringSlice = String.prototype.slice;
 const stringStartsWith = String.prototype.startsWith;
+const stringTrimStart = String.prototype.trimStart;
 const regExpExec = RegExp.prototype.exec;
 const toNumber = Number;
 
@@ -32,16 +33,19 @@ function isOwnFrame(line) {
   return apply(stringIndexOf, line, ['(holdfast:']) >= 0 || apply(stringIndexOf, line, [' holdfast:']) >= 0;
 }
 
-function withoutOwnFrames(stack) {
-  let kept = '';
-  for (let begin = 0; begin < stack.length;) {
-    let end = apply(stringIndexOf, stack, ['\n', begin]);
-    if (end < 0) end = stack.length;
-    const line = apply(stringSlice, stack, [begin, end]);
-    if (!isOwnFrame(line)) kept += kept === '' ? line : `\n${line}`;
+// A text that has a headline keeps it, whatever it says.
+function withoutOwnFrames(text, hasHeadline) {
+  if (apply(stringIndexOf, text, ['holdfast:']) < 0) return text;
+  let kept;
+  for (let begin = 0; begin <= text.length;) {
+    let end = apply(stringIndexOf, text, ['\n', begin]);
+    if (end < 0) end = text.length;
+    const line = apply(stringSlice, text, [begin, end]);
+    const isFrame = (begin > 0 || !hasHeadline) && apply(stringStartsWith, apply(stringTrimStart, line, []), ['at ']);
+    if (!isFrame || !isOwnFrame(line)) kept = kept === undefined ? line : `${kept}\n${line}`;
     begin = end + 1;
   }
-  return kept;
+  return kept ?? '';
 }
 
 // --- errors as text -------------------------------------------------------------------------------------------------
@@ -67,7 +71,7 @@ function framesOf(error, message) {
     if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
     else if (apply(stringStartsWith, stack, [message])) return '';
   }
-  return withoutOwnFrames(beginning(stack));
+  return withoutOwnFrames(beginning(stack), false);
 }
 
 // An own property as [its name as Node.js shows it, its value].
@@ -149,7 +153,7 @@ const describeError = (thrown) => {
   }
 };
 runtime.describeError = describeError;
-runtime.isOwnFrame = isOwnFrame;
+runtime.withoutOwnFrames = withoutOwnFrames;
 
 // --- loads that fail ------------------------------------------------------------------------------------------------
 

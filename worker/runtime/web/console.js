@@ -7,7 +7,7 @@ import { format, inspect } from './inspect.js';
 import { renderTable } from './console_table.js';
 
 const { log, currentCall, promiseDetails, previewEntries } = host;
-const { mostShown, mostRead, beginning, isOwnFrame, show } = runtime;
+const { mostShown, mostRead, beginning, withoutOwnFrames, show } = runtime;
 const { apply } = Reflect;
 const { create, defineProperty, getPrototypeOf } = Object;
 const { captureStackTrace } = Error;
@@ -17,8 +17,6 @@ const numberToFixed = Number.prototype.toFixed;
 const stringIndexOf = String.prototype.indexOf;
 const stringRepeat = String.prototype.repeat;
 const stringSlice = String.prototype.slice;
-const stringStartsWith = String.prototype.startsWith;
-const stringTrimStart = String.prototype.trimStart;
 const MapConstructor = Map;
 const { get: mapGet, set: mapSet, has: mapHas, delete: mapDelete, keys: mapKeys } = Map.prototype;
 const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size').get;
@@ -73,21 +71,6 @@ function write(level, text) {
   log(level, text);
 }
 
-// Without the frames of stacks that are the runtime's own, on which nobody can act.
-function withoutOwnFrames(text) {
-  if (apply(stringIndexOf, text, ['holdfast:']) < 0) return text;
-  let kept = '';
-  for (let begin = 0; begin <= text.length;) {
-    let end = apply(stringIndexOf, text, ['\n', begin]);
-    if (end < 0) end = text.length;
-    const line = apply(stringSlice, text, [begin, end]);
-    const isFrame = begin > 0 && apply(stringStartsWith, apply(stringTrimStart, line, []), ['at ']);
-    if (!isFrame || !isOwnFrame(line)) kept += begin === 0 ? line : `\n${line}`;
-    begin = end + 1;
-  }
-  return kept;
-}
-
 // A text far longer than anybody is shown is cut before it is joined to others.
 function cutTexts(values) {
   for (let i = 0; i < values.length; i++) {
@@ -116,7 +99,7 @@ function formatAll(values) {
   if (simple !== undefined) return simple;
   try {
     const text = apply(format, undefined, values);
-    return withoutOwnFrames(text.length > mostRead ? beginning(text) : text);
+    return withoutOwnFrames(text.length > mostRead ? beginning(text) : text, true);
   } catch {
     let text = '';
     for (let i = 0; i < values.length && text.length < mostShown; i++) text += `${i === 0 ? '' : ' '}${show(values[i])}`;
@@ -126,7 +109,7 @@ function formatAll(values) {
 
 function inspectSafely(value, options) {
   try {
-    return withoutOwnFrames(inspect(value, { customInspect: false, ...options }));
+    return withoutOwnFrames(inspect(value, { customInspect: false, ...options }), true);
   } catch {
     return show(value);
   }
@@ -182,7 +165,7 @@ const methods = {
       captureStackTrace(trace, methods.trace);
       ({ stack } = trace);
     } catch { /* what the module has put into Error.prepareStackTrace */ }
-    write(DEBUG, typeof stack === 'string' ? withoutOwnFrames(stack) : `Trace: ${trace.message}`);
+    write(DEBUG, typeof stack === 'string' ? withoutOwnFrames(stack, true) : `Trace: ${trace.message}`);
   },
 
   assert(condition = false, ...values) {
