@@ -33,9 +33,10 @@ struct Options {
   std::filesystem::path config;            // the settings file; empty: there is none
   ModuleSettings module_defaults;          // for modules of which the settings file says nothing else
   std::chrono::nanoseconds slice = std::chrono::milliseconds(200);  // a busy module keeps its place while others wait
-  std::size_t client_queue_limit = 1024;                            // calls of one client that may wait
-  std::size_t total_queue_limit = 100'000;                          // calls that may wait, of all modules
-  std::size_t standby_max = 64;                                     // at least `standby`
+  std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);  // 0: the supervisor always sleeps at once
+  std::size_t client_queue_limit = 1024;                               // calls of one client that may wait
+  std::size_t total_queue_limit = 100'000;                             // calls that may wait, of all modules
+  std::size_t standby_max = 64;                                        // at least `standby`
   double standby_memory_share = 0.05;  // of the machine's memory, which standbys may take; 0 to 1
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);  // that a call may ask for
   std::chrono::nanoseconds hold_off = std::chrono::seconds(30);      // the longest; 0: modules are never held off

@@ -75,6 +75,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // then answered `unavailable` too. A second call does the latter at once.
   void begin_shutdown();
 
+  bool has_open_calls() const { return scheduler_.open_calls() > 0; }
+
  private:
   // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used when
   // the last of them came.

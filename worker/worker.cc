@@ -21,9 +21,13 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Answers are sent when a turn ends; before that when this much has gathered, or when a step of the turn took this
-// long.
+// Answers are sent when a turn ends. Before that when this much has gathered, or when the calls since the last were
+// sent took this long, and twice as long each further time: while the worker goes on, the supervisor and the clients
+// work on what it sent.
 constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
+constexpr std::chrono::microseconds kSendAfter{10};
+
+// After a step that took this long, word of cancellations may have come in.
 constexpr milliseconds kSlowStep{1};
 
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
@@ -52,7 +56,8 @@ void Worker::run() {
   for (;;) {
     wait_for_work();
     if (soft_stop_requested()) ::_exit(0);  // it came between two stretches: there is no place to tell of
-    step_began_ = steady_clock::now();
+    sent_at_ = step_began_ = steady_clock::now();
+    send_after_ = kSendAfter;
     handle_frames();
     run_due_timers();
     run_tasks();
@@ -102,7 +107,12 @@ bool Worker::end_step() {
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
   was_slow_ = was_slow_ || was_slow;
-  if (was_slow || outbox_.unsent_bytes() >= kSendAtBytes) outbox_.send_some();
+  const bool is_long_unsent = now - sent_at_ >= send_after_ && in_.buffered_bytes() > 0;
+  if (was_slow || is_long_unsent || outbox_.unsent_bytes() >= kSendAtBytes) {
+    outbox_.send_some();
+    sent_at_ = now;
+    send_after_ *= 2;
+  }
   return was_slow;
 }
 

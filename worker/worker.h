@@ -49,6 +49,9 @@ class Worker {
   bool was_slow_ = false;                 // a step of this turn
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
+  // Within a turn: when answers were last sent, and after what time those that have gathered since are.
+  std::chrono::steady_clock::time_point sent_at_;
+  std::chrono::steady_clock::duration send_after_{};
 };
 
 }  // namespace holdfast::worker

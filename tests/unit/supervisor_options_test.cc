@@ -113,6 +113,7 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK(defaults.module_defaults == ModuleSettings{});
   CHECK(defaults.config.empty());
   CHECK(defaults.slice == 200ms);
+  CHECK(defaults.busy_poll == 50us);
   CHECK(defaults.client_queue_limit == 1024);
   CHECK(defaults.total_queue_limit == 100'000);
   CHECK(defaults.standby_max == 64);
@@ -156,6 +157,8 @@ TEST_CASE("each option sets what it says") {
   CHECK(options({"--max-retries", "0"}).module_defaults.max_retries == 0);
   CHECK(options({"--config", folder.write("s.toml", "").string()}).config == folder / "s.toml");
   CHECK(options({"--slice", "1ms"}).slice == 1ms);
+  CHECK(options({"--busy-poll", "0s"}).busy_poll == 0s);
+  CHECK(options({"--busy-poll", "1ms"}).busy_poll == 1ms);
   CHECK(options({"--client-queue-limit", "3"}).client_queue_limit == 3);
   CHECK(options({"--total-queue-limit", "4"}).total_queue_limit == 4);
   CHECK(options({"--standby-max", "5"}).standby_max == 5);
@@ -294,6 +297,7 @@ TEST_CASE("numbers must be numbers within what makes sense") {
       {"--standby-max", {"-1", "10001", "0", "x", ""}},
       {"--standby-memory", {"5", "%", "-1%", "101%", "nan%", "five%", "5 %", ""}},
       {"--slice", {"0", "999us", "1", ""}},
+      {"--busy-poll", {"50", "-1us", "1001us", ""}},
       {"--loader-timeout", {"0", "-1s", "5", ""}},
       {"--client-fd", {"x", "-1", "1.5", "99999999999", ""}},
       {"--ready-fd", {"x", "-1", "1.5", "99999999999", ""}},
@@ -352,6 +356,7 @@ TEST_CASE("the help names every option, and asking for it is no mistake") {
                                "--concurrency",
                                "--max-retries",
                                "--slice",
+                               "--busy-poll",
                                "--config",
                                "--standby-max",
                                "--standby-memory",
