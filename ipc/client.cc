@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 namespace holdfast::ipc {
 namespace {
@@ -68,7 +70,10 @@ Answer to_answer(AnswerView view) {
 
 }  // namespace
 
-Client::Client(UniqueFd socket) : socket_(std::move(socket)) {}
+// On a single core it would keep those from working whom it waits for.
+Client::Client(UniqueFd socket, std::chrono::microseconds busy_poll)
+    : socket_(std::move(socket)),
+      busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
@@ -103,7 +108,7 @@ tl::expected<Client, ConnectError> Client::adopt(UniqueFd socket, ClientOptions 
 
 tl::expected<Client, ConnectError> Client::begin_session(UniqueFd socket, const ClientOptions& options,
                                                          Clock::time_point deadline) {
-  Client client(std::move(socket));
+  Client client(std::move(socket), options.busy_poll);
   if (auto done = client.exchange_hellos(options, deadline); !done) return tl::unexpected(done.error());
   return client;
 }
@@ -176,11 +181,27 @@ Answer Client::call(const CallRequest& request, CallReaders readers) {
 
 std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   if (connected()) flush();
-  if (arrived_.empty() && wanted_.empty() && connected() && wait_for_socket(timeout)) {
+  if (arrived_.empty() && wanted_.empty() && connected() && !look_for_answers(timeout) && wait_for_socket(timeout)) {
     flush();
     if (connected()) receive();
   }
   return deliver();
+}
+
+// Whether something came. Not where several answers are waited for: those that come during a sleep are read together.
+// Others may need the core, the worker that is waited for above all.
+bool Client::look_for_answers(std::optional<milliseconds> timeout) {
+  if (!busy_poll_.pays() || !out_.empty() || open_.size() != 1) return false;
+  const auto began = Clock::now();
+  const auto longest = timeout ? std::min<Clock::duration>(busy_poll_.longest(), *timeout) : busy_poll_.longest();
+  for (auto elapsed = Clock::duration::zero(); elapsed < longest; elapsed = Clock::now() - began) {
+    if (receive()) {
+      busy_poll_.found(Clock::now() - began);
+      return true;
+    }
+    ::sched_yield();
+  }
+  return false;
 }
 
 template <typename Request, typename Reply>
@@ -273,7 +294,9 @@ bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   // poll(2) takes an int, of which a negative one waits for ever.
   constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
   const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
+  const auto began = Clock::now();
   const int count = ::poll(&wanted, 1, wait);
+  if (wait != 0) busy_poll_.slept(Clock::now() - began);
   return count > 0;  // an interrupted wait counts as one in which nothing happened
 }
 

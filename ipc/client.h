@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "ipc/busy_poll.h"
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
 #include "ipc/frame.h"
@@ -40,6 +41,9 @@ struct ConnectError {
 struct ClientOptions {
   std::string name = "holdfast-client";           // for the supervisor's log
   std::chrono::milliseconds hello_timeout{5000};  // for the supervisor's hello
+  // How long run_once(), and what waits by it, looks for answers before it sleeps, as long as they come so soon; 0: it
+  // sleeps at once. Never for longer than the time that it is given.
+  std::chrono::microseconds busy_poll{50};
 };
 
 struct Result {
@@ -200,12 +204,13 @@ class Client {
     LogRecord record;
   };
 
-  explicit Client(UniqueFd socket);
+  Client(UniqueFd socket, std::chrono::microseconds busy_poll);
 
   static tl::expected<Client, ConnectError> begin_session(UniqueFd socket, const ClientOptions& options,
                                                           std::chrono::steady_clock::time_point deadline);
   tl::expected<void, ConnectError> exchange_hellos(const ClientOptions& options,
                                                    std::chrono::steady_clock::time_point deadline);
+  bool look_for_answers(std::optional<std::chrono::milliseconds> timeout);
   bool wait_for_socket(std::optional<std::chrono::milliseconds> timeout);
   void flush();
   // False if nothing had arrived.
@@ -225,6 +230,7 @@ class Client {
   void lose_connection(std::string reason);
 
   UniqueFd socket_;
+  BusyPoll busy_poll_;
   FrameReader in_;
   OutputBuffer out_;
   ServerHello server_;

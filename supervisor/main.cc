@@ -19,7 +19,7 @@
 #include "ipc/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker.h"
-#include "supervisor/busy_poll.h"
+#include "supervisor/event_loop.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
 #include "supervisor/log_output.h"
@@ -325,8 +325,7 @@ int main(int argc, char** argv) {
     announce_ready(options.ready_fd);
   });
   // On a single core it would keep those from working whom it waits for.
-  const auto busy_poll = options_of_scheduler.cores > 1 ? options.busy_poll : BusyPoll::Duration::zero();
-  run(io, BusyPoll(busy_poll),
-      [&] { return supervisor.has_open_calls() ? BusyPoll::For::answers : BusyPoll::For::calls; });
+  const auto busy_poll = options_of_scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
+  run(io, busy_poll, [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
   return status;
 }

@@ -1,0 +1,62 @@
+// How to wait for what comes soon. To put a process to sleep and to wake it takes tens of microseconds on many
+// machines, of virtual ones above all: more than a worker takes for a small call. So where what is waited for lately
+// came so soon that it paid, it is looked for again and again for a while before the process sleeps, as sockets do
+// with SO_BUSY_POLL (socket(7)), and a hypervisor does for a processor that has halted.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace holdfast::ipc {
+
+// Decides from how long the last waits took. Pure: the caller looks, sleeps and has the clock.
+class BusyPoll {
+ public:
+  using Duration = std::chrono::steady_clock::duration;
+
+  // `longest` is how long one wait looks before it sleeps; 0: it never does.
+  explicit BusyPoll(Duration longest) : longest_(longest) {}
+
+  Duration longest() const { return longest_; }
+
+  // Whether the wait that begins now is to look before it sleeps. Now and then one is not, to see what that takes.
+  bool pays() const { return score_ >= kPays && looks_ < kMostLooks; }
+
+  // The wait that has ended looked, and found something after `time`.
+  void found(Duration time) {
+    ++looks_;
+    add(time <= longest_ ? kShort : kLong);
+  }
+
+  // It slept, after it had looked in vain or at once, and the sleep took `time`.
+  void slept(Duration time) {
+    const bool looked = pays();
+    looks_ = 0;
+    if (looked) {
+      add(kLong);
+    } else if (time < longest_ / 2) {
+      // To fall asleep and to wake up takes next to nothing here, as where all cores are at work: looking would only be
+      // in others' way.
+      score_ = 0;
+    } else {
+      // A part of it was the way into sleep and out of it.
+      add(time <= 2 * longest_ ? kShort : kLong);
+    }
+  }
+
+ private:
+  // To look in vain takes about as much time as is won by four looks that find something.
+  static constexpr int kShort = 1;
+  static constexpr int kLong = -4;
+  static constexpr int kPays = 4;
+  static constexpr int kMost = 8;
+  static constexpr int kMostLooks = 128;
+
+  void add(int points) { score_ = std::clamp(score_ + points, 0, kMost); }
+
+  Duration longest_;
+  int score_ = 0;
+  int looks_ = 0;  // since it last slept
+};
+
+}  // namespace holdfast::ipc
