@@ -269,25 +269,45 @@ CLI::App* add_load(CLI::App& app, LoadOptions& options) {
   return load;
 }
 
-CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
-  CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
-  bench->add_option("--calls", options.calls, "hot calls, in all rounds together")
-      ->check(CLI::Range(1U, 100'000'000U).description(""))
-      ->type_name("N")
-      ->capture_default_str();
-  bench->add_option("--rounds", options.rounds, "rounds in which hot calls and the floor take turns")
-      ->check(CLI::Range(1U, 10'000U).description(""))
-      ->type_name("N")
-      ->capture_default_str();
-  bench->add_option("--cold-calls", options.cold_calls, "cold calls of each kind")
-      ->check(CLI::Range(1U, 500U).description(""))
-      ->type_name("N")
-      ->capture_default_str();
-  bench->add_option("--seconds", options.seconds, "for each number of calls in flight")
+void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
+  bench
+      .add_option_function<std::string>(
+          "--suite", [&options](const std::string& text) { options.suites = *parse_suites(text); },
+          "what is measured: a list, separated by commas, or all; else hot,cold,rates")
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            const auto parsed = parse_suites(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""))
+      ->type_name("NAMES");
+  const auto add_number = [&bench](const char* name, unsigned& value, unsigned most, const char* what) {
+    bench.add_option(name, value, what)
+        ->check(CLI::Range(1U, most).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+  };
+  add_number("--calls", options.calls, 100'000'000, "hot calls of each kind, in all rounds together");
+  add_number("--rounds", options.rounds, 10'000, "rounds in which hot calls and the floors take turns");
+  add_number("--cold-calls", options.cold_calls, 500, "cold calls of each kind; large modules have a third of them");
+  add_number("--workers", options.workers, 1000, "the most workers alive at once");
+  bench.add_option("--seconds", options.seconds, "for each number of calls in flight, and the like")
       ->check(CLI::Range(0.01, 3600.0).description(""))
       ->type_name("S")
       ->capture_default_str();
-  auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor, without cold calls")
+  bench.add_option("--bundle", options.bundle, "a CommonJS file that the suite modules measures, too")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE");
+  bench.add_option("--fork-call", options.fork_call, "the program that measures the floor of a fork with V8")
+      ->check(CLI::ExistingFile)
+      ->type_name("PATH");
+  bench.add_option("--plots", options.plots, "write the curves as SVG files into this folder")->type_name("DIR");
+}
+
+CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
+  CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
+  add_bench_amounts(*bench, options);
+  auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor: hot, rates, clients")
                      ->type_name("PATH");
   auto* target =
       bench
@@ -304,6 +324,12 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   bench->add_option("--worker", options.worker, "another worker program for them")->type_name("PATH")->excludes(socket);
   add_json(*bench, options.format, "print one JSON object with every figure, durations in nanoseconds");
   bench->footer(kBenchHelp);
+  bench->final_callback([&options] {
+    if (!options.socket) return;
+    if (const auto problem = problem_with_running_supervisor(options.suites)) {
+      throw CLI::ValidationError("--suite", *problem);
+    }
+  });
   return bench;
 }
 

@@ -84,15 +84,23 @@ is the operator's to say; to others it is permission_denied, and the exit code 3
 
 inline constexpr const char* kBenchHelp = R"(Examples:
   holdfast bench
-  holdfast bench --json > figures.json
+  holdfast bench --suite all --plots plots/ --json > figures.json
   holdfast bench --socket /run/holdfast/holdfast.sock --target calculator@v1.0.0
 
-What it measures:
-  floor  bytes of the same size, moved through three processes and back by plain reads and writes
-  hot    a call of a module that is loaded and warm, one at a time, in turns with the floor
-  cold   the first call of a module, with a standby ready and without
-  rates  calls per second with 1, 16 and 64 open at all times
-Take the ratio of hot to floor from one machine to another, not the microseconds.)";
+Suites; without --suite, the first three:
+  hot        a call of a module that is loaded and warm, one at a time
+  cold       the first call of a module: with a standby ready, without, and where another has to go
+  rates      calls per second with 1 to 256 in flight; latency at fixed rates of arrival
+  clients    calls per second of 1, 8 and 64 connections, with 1 and 4 calls in flight on each
+  payloads   16 B to 16 MB, echoed, as JSON and as bytes: latency and throughput
+  modules    the first call by the size of the module's code, 1 kB to 5 MB
+  workers    a hot call while 1 to 1000 workers are alive
+  cold-rate  first calls per second, each of another module that takes another's place
+  stuck      from the end of a stuck call's time to its error, and to the next good answer
+  memory     of workers, zygote and supervisor, of each client and each module
+Beside each latency is its floor, measured in turns with it: the same bytes moved by plain reads and
+writes through three processes, and between two; a bare fork, and one with V8 (--fork-call). Take the
+ratio to the floor from one machine to another, not the microseconds.)";
 
 inline constexpr const char* kDoctorHelp = R"(Examples:
   holdfast doctor

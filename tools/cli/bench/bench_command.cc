@@ -1,156 +1,138 @@
 #include "tools/cli/bench/bench_command.h"
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
+#include <array>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "ipc/module_name.h"
 #include "ipc/text.h"
-#include "tools/cli/bench/measurements.h"
-#include "tools/cli/private_supervisor.h"
+#include "tools/cli/bench/plots.h"
+#include "tools/cli/bench/report.h"
+#include "tools/cli/bench/suite.h"
 #include "tools/cli/standard_streams.h"
 
 namespace holdfast::cli {
 namespace {
 
 using namespace bench;
-namespace fs = std::filesystem;
 
-constexpr std::string_view kModule = "module.exports = { add: async ({ a, b }) => a + b };\n";
-const std::vector<unsigned> kInFlight = {1, 16, 64};
+enum class Supervisors { any, private_only };
+
+struct KnownSuite {
+  std::string_view name;
+  Sections (*run)(const Context&);
+  Supervisors supervisors = Supervisors::private_only;
+  bool is_quick = false;  // run without being asked for
+};
+
+// In the order in which they are run.
+constexpr std::array kSuites = {KnownSuite{"hot", run_hot, Supervisors::any, true},
+                                KnownSuite{"cold", run_cold, Supervisors::private_only, true},
+                                KnownSuite{"rates", run_rates, Supervisors::any, true},
+                                KnownSuite{"clients", run_clients, Supervisors::any},
+                                KnownSuite{"payloads", run_payloads},
+                                KnownSuite{"modules", run_modules},
+                                KnownSuite{"workers", run_workers},
+                                KnownSuite{"cold-rate", run_cold_rate},
+                                KnownSuite{"stuck", run_stuck},
+                                KnownSuite{"memory", run_memory}};
 
 void show_progress(const std::string& text) {
   if (::isatty(STDERR_FILENO) == 1) write_standard_error(fmt::format("\r\x1b[K{}", text));
 }
 
-Stop stopped(std::string message) { return {static_cast<int>(ExitCode::stopped), std::move(message)}; }
-
-// A folder of modules, each with an `add`, that goes away with its owner.
-class ModuleFolder {
- public:
-  static tl::expected<ModuleFolder, Stop> make() {
-    std::string path = fs::temp_directory_path() / "holdfast-bench-XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) {
-      return tl::unexpected(stopped(fmt::format("cannot make a folder {}: {}", path, std::strerror(errno))));
-    }
-    return ModuleFolder(path);
-  }
-  ModuleFolder(ModuleFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ModuleFolder& operator=(ModuleFolder&&) = delete;
-  ~ModuleFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-
-  // Writes the modules' files and returns holdfastd's flags that name them.
-  tl::expected<std::vector<std::string>, Stop> write(const std::vector<ipc::ModuleName>& modules) const {
-    std::vector<std::string> flags;
-    for (const ipc::ModuleName& module : modules) {
-      const fs::path path = path_ / fmt::format("{}@{}.js", module.module, module.version);
-      std::ofstream file(path);
-      file << kModule << "// " << module.module << "\n";  // no two are the same text
-      if (!file.flush()) return tl::unexpected(stopped(fmt::format("cannot write {}", path.string())));
-      flags.insert(flags.end(), {"--module", fmt::format("{}@{}={}", module.module, module.version, path.string())});
-    }
-    return flags;
-  }
-
- private:
-  explicit ModuleFolder(fs::path path) : path_(std::move(path)) {}
-
-  fs::path path_;
-};
-
-tl::expected<PrivateSupervisor, Stop> start_supervisor(const BenchOptions& options, std::vector<std::string> flags,
-                                                       std::size_t workers, const char* standbys) {
-  // Room for every module at once: an eviction in the middle would be measured too.
-  flags.insert(flags.end(),
-               {"--log-level", "warning", "--max-workers", fmt::to_string(workers), "--standby", standbys, "--profile",
-                options.profile, "--isolation", options.isolation, "--speculation", options.speculation});
-  if (!options.worker.empty()) flags.insert(flags.end(), {"--worker", options.worker});
-  auto supervisor = PrivateSupervisor::start(flags);
-  if (!supervisor) return tl::unexpected(stopped(supervisor.error().message));
-  return std::move(*supervisor);
+bool is_among(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
 }
 
-std::optional<Stop> measure_hot_and_rates(Bench& bench, const BenchOptions& options, ipc::Client& client,
-                                          const ipc::ModuleName& target, Report& report) {
-  const CallBytes bytes = call_bytes(target);
-  report.request_bytes = bytes.request;
-  report.answer_bytes = bytes.answer;
-  report.supervisor_version = client.server().server_version;
-  auto floor = Floor::start(bytes.request, bytes.answer);
-  if (!floor) return stopped(floor.error());
+bool is_wanted(const BenchOptions& options, const KnownSuite& suite) {
+  if (!options.suites.empty()) return is_among(options.suites, suite.name);
+  return suite.is_quick && (!options.socket || suite.supervisors == Supervisors::any);
+}
 
-  auto samples = measure_hot(bench, client, *floor, target, options.calls, options.rounds);
-  if (!samples) return samples.error();
-  report.floor = summarize(std::move(samples->floor));
-  report.hot = summarize(std::move(samples->hot));
-  report.rounds = std::move(samples->rounds);
+std::vector<Value> parameters_of(const BenchOptions& options) {
+  std::string suites;
+  for (const KnownSuite& suite : kSuites) {
+    if (is_wanted(options, suite)) suites += fmt::format("{}{}", suites.empty() ? "" : ",", suite.name);
+  }
+  std::vector<Value> values = {text("suites", suites),
+                               count("calls", options.calls),
+                               count("rounds", options.rounds),
+                               count("cold_calls", options.cold_calls),
+                               {"seconds", options.seconds, Unit::none},
+                               count("workers", options.workers)};
+  if (options.socket) return values;
+  values.push_back(text("profile", options.profile));
+  values.push_back(text("isolation", options.isolation));
+  values.push_back(text("speculation", options.speculation));
+  return values;
+}
 
-  const auto duration = std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(options.seconds));
-  auto rates = measure_rates(bench, client, target, kInFlight, duration);
-  if (!rates) return rates.error();
-  report.rates = std::move(*rates);
+// How the run ended that did not come to its end.
+int tell(const Stop& stopped) {
+  const std::string message = ipc::printable(ipc::clean_utf8(stopped.message, 4096), ipc::Newlines::escape);
+  if (!message.empty()) write_standard_error(fmt::format("error: {}\n", message));
+  return stopped.exit_code;
+}
+
+std::optional<Stop> run_suites(const Context& context, std::vector<Section>& sections) {
+  for (const KnownSuite& suite : kSuites) {
+    if (!is_wanted(context.options, suite)) continue;
+    auto found = suite.run(context);
+    if (!found) return found.error();
+    std::ranges::move(*found, std::back_inserter(sections));
+  }
   return std::nullopt;
-}
-
-std::optional<Stop> measure_privately(Bench& bench, const BenchOptions& options, Report& report) {
-  const ipc::ModuleName hot{"hot", "bench"};
-  std::vector<ipc::ModuleName> cold;
-  for (unsigned i = 0; i < options.cold_calls; ++i) cold.push_back({fmt::format("cold-{}", i), "bench"});
-  std::vector<ipc::ModuleName> all = cold;
-  all.push_back(hot);
-
-  const auto folder = ModuleFolder::make();
-  if (!folder) return folder.error();
-  const auto flags = folder->write(all);
-  if (!flags) return flags.error();
-  const std::size_t workers = all.size() + 2;
-  {
-    bench.progress("starting a private supervisor");
-    auto supervisor = start_supervisor(options, *flags, workers, "1");
-    if (!supervisor) return supervisor.error();
-    auto stop = measure_hot_and_rates(bench, options, supervisor->client(), hot, report);
-    if (stop) return stop;
-    auto samples = measure_cold(bench, supervisor->client(), cold, Standby::awaited);
-    if (!samples) return samples.error();
-    report.cold_with_standby = summarize(std::move(*samples));
-  }
-  bench.progress("starting a private supervisor without standbys");
-  auto supervisor = start_supervisor(options, *flags, workers, "0");
-  if (!supervisor) return supervisor.error();
-  auto samples = measure_cold(bench, supervisor->client(), cold, Standby::none);
-  if (!samples) return samples.error();
-  report.cold_without_standby = summarize(std::move(*samples));
-  return std::nullopt;
-}
-
-std::optional<Stop> measure(Bench& bench, const BenchOptions& options, Report& report) {
-  report.machine = this_machine();
-  report.client_version = HOLDFAST_VERSION;
-  if (!options.socket || !options.target) return measure_privately(bench, options, report);
-  auto client = ipc::Client::connect(*options.socket, {.name = "holdfast bench " HOLDFAST_VERSION});
-  if (!client) return stopped(client.error().message);
-  return measure_hot_and_rates(bench, options, *client, *options.target, report);
 }
 
 }  // namespace
 
+tl::expected<std::vector<std::string>, std::string> parse_suites(const std::string& text) {
+  std::vector<std::string> names;
+  std::string known = "all";
+  for (const KnownSuite& suite : kSuites) known += fmt::format(", {}", suite.name);
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string name = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (name == "all") {
+      for (const KnownSuite& suite : kSuites) names.emplace_back(suite.name);
+    } else if (std::ranges::find(kSuites, name, &KnownSuite::name) != kSuites.end()) {
+      names.push_back(name);
+    } else {
+      return tl::unexpected(fmt::format("there is no suite \"{}\"; expected a list of {}", name, known));
+    }
+  }
+  return names;
+}
+
+std::optional<std::string> problem_with_running_supervisor(const std::vector<std::string>& suites) {
+  for (const KnownSuite& suite : kSuites) {
+    if (suite.supervisors == Supervisors::private_only && is_among(suites, suite.name)) {
+      return fmt::format("the suite {} needs private supervisors, which --socket excludes", suite.name);
+    }
+  }
+  return std::nullopt;
+}
+
 int bench_command(const BenchOptions& options) {
   SignalWatch signals;
-  Bench bench{signals, show_progress};
-  Report report;
-  const auto stop = measure(bench, options, report);
+  const auto files = ModuleFiles::make();
+  if (!files) return tell({static_cast<int>(ExitCode::stopped), files.error()});
+  Report report{.machine = this_machine(),
+                .client_version = HOLDFAST_VERSION,
+                .supervisor_version = {},
+                .parameters = parameters_of(options),
+                .sections = {}};
+  const auto stopped =
+      run_suites({options, signals, *files, show_progress, report.supervisor_version}, report.sections);
   show_progress("");
-  if (stop) {
-    const std::string message = ipc::printable(ipc::clean_utf8(stop->message, 4096), ipc::Newlines::escape);
-    if (!message.empty()) write_standard_error(fmt::format("error: {}\n", message));
-    return stop->exit_code;
+  if (stopped) return tell(*stopped);
+  if (!options.plots.empty()) {
+    const auto written = write_plots(report.sections, options.plots);
+    if (!written) return tell({static_cast<int>(ExitCode::stopped), written.error()});
   }
   const bool written =
       write_standard_output(options.format == Format::json ? report_as_json(report) : report_as_table(report));

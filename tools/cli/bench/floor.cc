@@ -1,5 +1,6 @@
 #include "tools/cli/bench/floor.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -43,9 +44,21 @@ void keep_only(int left, int right) {
   ::close_range(STDERR_FILENO + 1, ~0U, 0);
 }
 
-[[noreturn]] void be_relay(Bytes request, Bytes answer) {
-  while (read_all(STDIN_FILENO, request) && write_all(STDOUT_FILENO, request) && read_all(STDOUT_FILENO, answer) &&
-         write_all(STDIN_FILENO, answer)) {
+// Passes on what has arrived, while the rest is still on its way.
+bool pass_on(int from, int to, std::size_t size, Bytes buffer) {
+  while (size > 0) {
+    const ssize_t count = ::read(from, buffer.data(), std::min(size, buffer.size()));
+    if (count <= 0 || !write_all(to, buffer.first(static_cast<std::size_t>(count)))) return false;
+    size -= static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+[[noreturn]] void be_relay(std::size_t request_bytes, std::size_t answer_bytes) {
+  constexpr std::size_t kMostAtOnce = 256 * 1024;
+  std::vector<std::byte> buffer(std::min(std::max(request_bytes, answer_bytes), kMostAtOnce));
+  while (pass_on(STDIN_FILENO, STDOUT_FILENO, request_bytes, buffer) &&
+         pass_on(STDOUT_FILENO, STDIN_FILENO, answer_bytes, buffer)) {
   }
   ::_exit(0);
 }
@@ -88,26 +101,34 @@ Floor::~Floor() {
   }
 }
 
-tl::expected<Floor, std::string> Floor::start(std::size_t request_bytes, std::size_t answer_bytes) {
-  auto to_relay = make_socket_pair();
-  if (!to_relay) return tl::unexpected(to_relay.error());
-  auto to_worker = make_socket_pair();
-  if (!to_worker) return tl::unexpected(to_worker.error());
-
-  Floor floor(std::move(to_relay->left), {}, request_bytes, answer_bytes);
-  for (const bool relay : {true, false}) {
+tl::expected<Floor, std::string> Floor::start(Path path, std::size_t request_bytes, std::size_t answer_bytes) {
+  auto to_next = make_socket_pair();
+  if (!to_next) return tl::unexpected(to_next.error());
+  Floor floor(std::move(to_next->left), {}, request_bytes, answer_bytes);
+  // Runs `child` in a process of its own; it must not return.
+  const auto fork_into = [&floor](auto child) -> tl::expected<void, std::string> {
     const pid_t process = ::fork();
     if (process < 0) return tl::unexpected(fmt::format("cannot fork: {}", std::strerror(errno)));
-    if (process > 0) {
-      floor.processes_.push_back(process);
-    } else if (relay) {
-      keep_only(to_relay->right.get(), to_worker->left.get());
-      be_relay(floor.request_, floor.answer_);
-    } else {
-      keep_only(to_worker->right.get(), to_worker->right.get());
-      be_worker(floor.request_, floor.answer_);
-    }
+    if (process == 0) child();
+    floor.processes_.push_back(process);
+    return {};
+  };
+  if (path == Path::relayed) {
+    auto to_worker = make_socket_pair();
+    if (!to_worker) return tl::unexpected(to_worker.error());
+    const auto relay = fork_into([&] {
+      keep_only(to_next->right.get(), to_worker->left.get());
+      be_relay(request_bytes, answer_bytes);
+    });
+    if (!relay) return tl::unexpected(relay.error());
+    to_next = std::move(to_worker);
+    to_next->left.reset();
   }
+  const auto worker = fork_into([&] {
+    keep_only(to_next->right.get(), to_next->right.get());
+    be_worker(floor.request_, floor.answer_);
+  });
+  if (!worker) return tl::unexpected(worker.error());
   return floor;
 }
 

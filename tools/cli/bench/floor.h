@@ -1,6 +1,6 @@
-// The floor under every relayed call: what the kernel alone takes to move the bytes of a call through three processes
-// and back. This process plays the client; a relay and a worker are forked. Plain blocking reads and writes on
-// Unix stream sockets; no framing, no scheduling, no isolation, no work.
+// The floor under every call: what the kernel alone takes to move the bytes of a call to another process and back, or
+// through a third one in between, as calls are relayed. This process plays the client; a worker and the relay are
+// forked. Plain blocking reads and writes on Unix stream sockets; no framing, no scheduling, no isolation, no work.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +16,14 @@ namespace holdfast::cli::bench {
 
 class Floor {
  public:
+  enum class Path { direct, relayed };
+
   // Sizes of what goes to the worker and what comes back; both above 0. For programs with one thread.
-  static tl::expected<Floor, std::string> start(std::size_t request_bytes, std::size_t answer_bytes);
+  static tl::expected<Floor, std::string> start(Path path, std::size_t request_bytes, std::size_t answer_bytes);
 
   Floor(Floor&&) noexcept;
   Floor& operator=(Floor&&) = delete;
-  // Closing the socket ends the relay, which ends the worker; both are waited for.
+  // Closing the socket ends the process behind it, which ends the next; both are waited for.
   ~Floor();
 
   // One way there and back. False if a process of the chain is gone.

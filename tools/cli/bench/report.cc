@@ -1,11 +1,10 @@
 #include "tools/cli/bench/report.h"
 
-#include <fstream>
-#include <thread>
+#include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/utsname.h>
 
 #include "ipc/client_messages.h"
 #include "ipc/text.h"
@@ -16,105 +15,148 @@
 namespace holdfast::cli::bench {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 std::string shown(const std::string& text) {
   constexpr std::size_t kMaxBytes = 200;
   return ipc::printable(ipc::clean_utf8(text, kMaxBytes), ipc::Newlines::escape);
 }
 
-std::string cpu_model() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (const std::size_t colon = line.find(": "); line.starts_with("model name") && colon != std::string::npos) {
-      return line.substr(colon + 2);
+Json as_json(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value.value)) return *text;
+  const auto* number = std::get_if<double>(&value.value);
+  if (number == nullptr) return nullptr;
+  const bool is_whole = value.unit == Unit::count || value.unit == Unit::nanoseconds || value.unit == Unit::bytes;
+  if (is_whole) return std::llround(*number);
+  return *number;
+}
+
+void add(Json& object, const std::vector<Value>& values) {
+  for (const Value& value : values) object[value.key] = as_json(value);
+}
+
+Json as_json(const Row& row) {
+  Json object = {{"what", row.what}};
+  add(object, row.parameters);
+  if (row.latency) {
+    object["count"] = row.latency->count;
+    add(object, percentiles(*row.latency));
+  }
+  add(object, row.figures);
+  return object;
+}
+
+std::string signed_size(double bytes) {
+  const std::string size = ipc::format_size(static_cast<std::uint64_t>(std::llround(std::abs(bytes))));
+  return bytes < -0.5 ? fmt::format("-{}", size) : size;
+}
+
+std::string as_cell(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value.value)) return shown(*text);
+  const auto* number = std::get_if<double>(&value.value);
+  if (number == nullptr) return "-";
+  switch (value.unit) {
+    case Unit::nanoseconds:
+      return ipc::format_duration(nanoseconds(std::llround(*number)));
+    case Unit::bytes:
+      return signed_size(*number);
+    case Unit::ratio:
+      return fmt::format("{:.2f}", *number);
+    case Unit::megabytes_per_second:
+      return fmt::format("{:.1f}", *number);
+    default:
+      return fmt::format("{:.0f}", *number);
+  }
+}
+
+std::string column_title(const Value& value) {
+  if (value.unit == Unit::calls_per_second) return "CALLS/S";
+  if (value.unit == Unit::megabytes_per_second) return "MB/S";
+  if (value.key == "p999_ns") return "P99.9";
+  std::string title = value.key;
+  for (const std::string_view unit : {"_ns", "_bytes"}) {
+    if (title.ends_with(unit)) title.resize(title.size() - unit.size());
+  }
+  std::ranges::transform(title, title.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
+  return title;
+}
+
+// In the order in which they are shown.
+std::vector<Value> values_of(const Row& row) {
+  std::vector<Value> values = row.parameters;
+  if (row.latency) {
+    values.push_back(count("calls", static_cast<double>(row.latency->count)));
+    const auto latency = percentiles(*row.latency);
+    values.insert(values.end(), latency.begin(), latency.end());
+  }
+  values.insert(values.end(), row.figures.begin(), row.figures.end());
+  return values;
+}
+
+std::string rows_as_table(const Section& section) {
+  std::vector<std::string> keys;
+  std::vector<Column> columns = {{section.title}};
+  for (const Row& row : section.rows) {
+    for (const Value& value : values_of(row)) {
+      if (std::ranges::find(keys, value.key) != keys.end()) continue;
+      keys.push_back(value.key);
+      columns.push_back({column_title(value), Align::right});
     }
   }
-  return "unknown";
-}
-
-nlohmann::ordered_json as_json(const Summary& summary) {
-  return {{"count", summary.count},        {"min_ns", summary.min.count()}, {"p50_ns", summary.p50.count()},
-          {"p95_ns", summary.p95.count()}, {"p99_ns", summary.p99.count()}, {"max_ns", summary.max.count()}};
-}
-
-nlohmann::ordered_json as_json(const std::optional<Summary>& summary) {
-  return summary ? as_json(*summary) : nlohmann::ordered_json();
+  std::vector<std::vector<std::string>> rows;
+  for (const Row& row : section.rows) {
+    std::vector<std::string> cells(keys.size() + 1, "-");
+    cells[0] = shown(row.what);
+    for (const Value& value : values_of(row)) {
+      const auto key = std::ranges::find(keys, value.key);
+      cells[static_cast<std::size_t>(key - keys.begin()) + 1] = as_cell(value);
+    }
+    rows.push_back(std::move(cells));
+  }
+  return format_table(columns, rows);
 }
 
 }  // namespace
 
-Machine this_machine() {
-  utsname name = {};
-  ::uname(&name);
-  return {cpu_model(), std::thread::hardware_concurrency(), fmt::format("{} {}", name.sysname, name.release)};
-}
-
-double Rate::calls_per_second() const {
-  return elapsed.count() == 0 ? 0 : static_cast<double>(calls) / std::chrono::duration<double>(elapsed).count();
-}
-
-double Report::hot_to_floor() const {
-  return floor.p50.count() == 0 ? 0 : static_cast<double>(hot.p50.count()) / static_cast<double>(floor.p50.count());
-}
-
 std::string report_as_table(const Report& report) {
-  std::vector<std::vector<std::string>> latencies;
-  const auto add = [&](const char* what, const Summary& summary) {
-    std::vector<std::string> row = {what, fmt::to_string(summary.count)};
-    for (const auto value : {summary.min, summary.p50, summary.p95, summary.p99, summary.max}) {
-      row.push_back(ipc::format_duration(value));
-    }
-    latencies.push_back(std::move(row));
-  };
-  add("floor: the same bytes through three processes", report.floor);
-  add("hot: add", report.hot);
-  if (report.cold_with_standby) add("cold: a standby was ready", *report.cold_with_standby);
-  if (report.cold_without_standby) add("cold: without standbys", *report.cold_without_standby);
-
-  std::vector<std::vector<std::string>> rates;
-  for (const Rate& rate : report.rates) {
-    rates.push_back({fmt::to_string(rate.in_flight), fmt::format("{:.0f}", rate.calls_per_second())});
+  std::string all = fmt::format("holdfast {}, holdfastd {}; {}, {} cores, {}, {}\n", report.client_version,
+                                shown(report.supervisor_version), shown(report.machine.cpu), report.machine.cores,
+                                ipc::format_size(report.machine.memory_bytes), shown(report.machine.kernel));
+  for (const Section& section : report.sections) {
+    if (!section.in_tables) continue;
+    all.append("\n").append(rows_as_table(section));
+    for (const Value& value : section.figures) all += fmt::format("{}: {}\n", value.key, as_cell(value));
+    for (const std::string& note : section.notes) all += shown(note) + "\n";
   }
-
-  const auto right = [](const char* title) { return Column{title, Align::right}; };
-  return fmt::format(
-      "holdfast {}, holdfastd {}; {}, {} cores, {}\n"
-      "a call is {} bytes, its answer {}\n\n"
-      "{}\nhot p50 / floor p50: {:.2f}\n\n{}",
-      report.client_version, shown(report.supervisor_version), shown(report.machine.cpu), report.machine.cores,
-      shown(report.machine.kernel), report.request_bytes, report.answer_bytes,
-      format_table({{"LATENCY"}, right("CALLS"), right("MIN"), right("P50"), right("P95"), right("P99"), right("MAX")},
-                   latencies),
-      report.hot_to_floor(), format_table({right("IN_FLIGHT"), right("CALLS/S")}, rates));
+  return all;
 }
 
 std::string report_as_json(const Report& report) {
-  auto rounds = nlohmann::ordered_json::array();
-  for (const Round& round : report.rounds) {
-    rounds.push_back({{"floor_p50_ns", round.floor_p50.count()}, {"hot_p50_ns", round.hot_p50.count()}});
+  Json document = {{"machine",
+                    {{"cpu", report.machine.cpu},
+                     {"cores", report.machine.cores},
+                     {"memory_bytes", report.machine.memory_bytes},
+                     {"kernel", report.machine.kernel}}},
+                   {"versions",
+                    {{"holdfast", report.client_version},
+                     {"holdfastd", report.supervisor_version},
+                     {"protocol", ipc::kProtocolVersion}}},
+                   {"parameters", Json::object()}};
+  add(document["parameters"], report.parameters);
+  Json notes = Json::array();
+  for (const Section& section : report.sections) {
+    if (!section.key.empty()) document[section.key] = Json::array();
+    for (const Row& row : section.rows) {
+      if (section.key.empty()) {
+        document[row.key] = as_json(row);
+      } else {
+        document[section.key].push_back(as_json(row));
+      }
+    }
+    add(document, section.figures);
+    for (const std::string& note : section.notes) notes.push_back(fmt::format("{}: {}", section.title, note));
   }
-  auto rates = nlohmann::ordered_json::array();
-  for (const Rate& rate : report.rates) {
-    rates.push_back({{"in_flight", rate.in_flight},
-                     {"calls", rate.calls},
-                     {"elapsed_ns", rate.elapsed.count()},
-                     {"calls_per_second", rate.calls_per_second()}});
-  }
-  const nlohmann::ordered_json document = {
-      {"machine", {{"cpu", report.machine.cpu}, {"cores", report.machine.cores}, {"kernel", report.machine.kernel}}},
-      {"versions",
-       {{"holdfast", report.client_version},
-        {"holdfastd", report.supervisor_version},
-        {"protocol", ipc::kProtocolVersion}}},
-      {"request_bytes", report.request_bytes},
-      {"answer_bytes", report.answer_bytes},
-      {"floor", as_json(report.floor)},
-      {"hot", as_json(report.hot)},
-      {"hot_to_floor", report.hot_to_floor()},
-      {"rounds", std::move(rounds)},
-      {"cold_with_standby", as_json(report.cold_with_standby)},
-      {"cold_without_standby", as_json(report.cold_without_standby)},
-      {"rates", std::move(rates)},
-  };
+  document["notes"] = std::move(notes);
   return to_output(document) + "\n";
 }
 

@@ -1,0 +1,77 @@
+// How many cold starts per second can be sustained: each call is of a module that was never seen, and the pool is full,
+// so that another module has to go.
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/load.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace holdfast::cli::bench {
+namespace {
+
+constexpr std::array kInFlight = {1U, 4U, 16U};
+constexpr std::size_t kPool = 32;
+
+// Files that are written ahead for each second: more than there can be cold starts on a machine of a few cores.
+constexpr double kModulesPerSecond = 3000;
+constexpr double kMostModules = 20'000;
+
+}  // namespace
+
+Sections run_cold_rate(const Context& context) {
+  context.progress("cold starts per second: writing modules");
+  const double wanted = context.options.seconds * kModulesPerSecond * static_cast<double>(kInFlight.size());
+  const auto modules =
+      context.files.write_many("unseen", static_cast<std::size_t>(std::clamp(wanted, 100.0, kMostModules)));
+  if (!modules) return stop(modules.error());
+  auto supervisor =
+      BenchSupervisor::start(context, "cold-rate", {"--max-workers", fmt::to_string(kPool), "--queue-limit", "100000"});
+  if (!supervisor) return tl::unexpected(supervisor.error());
+  auto next_module = modules->begin();
+  for (std::size_t i = 0; i < kPool; ++i) {
+    if (auto problem = call_add(context, supervisor->client(), *next_module++)) return tl::unexpected(*problem);
+  }
+
+  const NextCall next = [&]() -> std::optional<ipc::CallRequest> {
+    if (next_module == modules->end()) return std::nullopt;
+    return add_request(*next_module++);
+  };
+  std::vector<LoadSeries> series;
+  for (const unsigned in_flight : kInFlight) {
+    series.push_back({{.what = "cold, another module has to go", .parameters = {count("in_flight", in_flight)}},
+                      {&supervisor->client()},
+                      in_flight});
+  }
+  auto rows = measure_loads(context, "cold starts per second", series, load_duration(context), next);
+  if (!rows) return tl::unexpected(rows.error());
+  const bool ran_out = next_module == modules->end();
+
+  auto floors = fork_floors(context);
+  if (!floors) return tl::unexpected(floors.error());
+  auto floor_rows = measure(context, "floor of cold starts", *floors,
+                            {.samples = context.options.cold_calls, .rounds = context.options.cold_calls});
+  if (!floor_rows) return tl::unexpected(floor_rows.error());
+  for (Row& row : *floor_rows) {
+    row.parameters = {count("in_flight", 1)};
+    rows->push_back(std::move(row));
+  }
+  Section section{.key = "cold_rate",
+                  .title = "COLD STARTS PER SECOND",
+                  .rows = std::move(*rows),
+                  .notes = {fmt::format("Room for {} modules, all taken; standbys as by default.", kPool)},
+                  .curves = {{.name = "cold-rate",
+                              .title = "Cold starts per second by calls in flight",
+                              .x = "in_flight",
+                              .x_label = "calls in flight",
+                              .y = "calls_per_second",
+                              .y_label = "cold starts per second"}}};
+  if (ran_out) section.notes.push_back(fmt::format("All {} modules were used up before the time.", modules->size()));
+  return std::vector{std::move(section)};
+}
+
+}  // namespace holdfast::cli::bench

@@ -1,0 +1,137 @@
+#include "tools/cli/bench/supervisor.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+
+#include "ipc/unique_fd.h"
+
+namespace holdfast::cli::bench {
+namespace {
+
+// V8 and the namespaces are set up before the first client is accepted.
+constexpr std::chrono::milliseconds kHelloTimeout{20000};
+
+// In a forked process: becomes holdfastd. It reads nothing, what it prints goes to standard error, and it has its own
+// process group, so that Ctrl-C at a terminal reaches only this program.
+[[noreturn]] void become(const std::string& program, std::vector<std::string>& arguments, int kept, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) ::_exit(1);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
+  ::setpgid(0, 0);
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(nothing, STDIN_FILENO);
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  ::fcntl(kept, F_SETFD, 0);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  ::execv(program.c_str(), argv.data());
+  ::_exit(127);
+}
+
+}  // namespace
+
+BenchSupervisor::BenchSupervisor(ChildProcess process, std::string socket, ipc::Client client)
+    : process_(std::move(process)), socket_(std::move(socket)), client_(std::move(client)) {}
+
+BenchSupervisor::~BenchSupervisor() {
+  if (process_.pid() > 0) ::kill(process_.pid(), SIGTERM);
+}
+
+tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& context, const std::string& name,
+                                                           const std::vector<std::string>& flags) {
+  const auto program = find_supervisor();
+  if (!program) return stop(program.error());
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return stop(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
+  const UniqueFd ready(ends[0]);
+  UniqueFd told(ends[1]);
+
+  const BenchOptions& options = context.options;
+  const std::string socket = context.files.folder() / (name + ".sock");
+  std::vector<std::string> arguments = {*program,
+                                        "--socket",
+                                        socket,
+                                        "--ready-fd",
+                                        fmt::to_string(told.get()),
+                                        "--modules",
+                                        context.files.folder().string(),
+                                        "--log-level",
+                                        "error",
+                                        "--idle-timeout",
+                                        "1h",  // nothing is removed in the middle
+                                        "--profile",
+                                        options.profile,
+                                        "--isolation",
+                                        options.isolation,
+                                        "--speculation",
+                                        options.speculation};
+  if (!options.worker.empty()) arguments.insert(arguments.end(), {"--worker", options.worker});
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return stop(fmt::format("cannot fork: {}", std::strerror(errno)));
+  if (pid == 0) become(*program, arguments, told.get(), parent);
+  ChildProcess process(pid);
+  told.reset();
+  char newline = 0;
+  ssize_t count = 0;
+  do {
+    count = ::read(ready.get(), &newline, 1);
+  } while (count < 0 && errno == EINTR);
+  if (count != 1) return stop(fmt::format("the private supervisor {} {}", *program, process.wait()));
+  auto client = connect_to(context, socket);
+  if (!client) {
+    ::kill(pid, SIGTERM);
+    return tl::unexpected(client.error());
+  }
+  return BenchSupervisor(std::move(process), socket, std::move(*client));
+}
+
+std::vector<std::string> pool_flags(std::size_t workers, unsigned standbys) {
+  std::vector<std::string> flags = {"--max-workers", fmt::to_string(workers), "--standby", fmt::to_string(standbys)};
+  if (standbys == 0) flags.insert(flags.end(), {"--standby-max", "0"});
+  return flags;
+}
+
+tl::expected<ipc::Client, Stop> connect_to(const Context& context, const std::string& socket) {
+  auto client =
+      ipc::Client::connect(socket, {.name = "holdfast bench " HOLDFAST_VERSION, .hello_timeout = kHelloTimeout});
+  if (!client) return stop(client.error().message);
+  context.supervisor_version = client->server().server_version;
+  return std::move(*client);
+}
+
+tl::expected<Target, Stop> Target::open(const Context& context, const std::vector<std::string>& flags) {
+  Target target;
+  if (context.options.socket && context.options.target) {
+    auto client = connect_to(context, *context.options.socket);
+    if (!client) return tl::unexpected(client.error());
+    target.client_.emplace(std::move(*client));
+    target.socket_ = *context.options.socket;
+    target.module_ = *context.options.target;
+    return target;
+  }
+  target.module_ = {"hot", "bench"};
+  if (auto written = context.files.write(target.module_); !written) return stop(written.error());
+  std::vector<std::string> all = pool_flags(4, 1);
+  all.insert(all.end(), flags.begin(), flags.end());
+  auto supervisor = BenchSupervisor::start(context, "hot", all);
+  if (!supervisor) return tl::unexpected(supervisor.error());
+  target.supervisor_.emplace(std::move(*supervisor));
+  target.socket_ = target.supervisor_->socket();
+  return target;
+}
+
+}  // namespace holdfast::cli::bench
