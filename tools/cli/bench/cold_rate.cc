@@ -56,10 +56,7 @@ Sections run_cold_rate(const Context& context) {
   auto floor_rows = measure(context, "floor of cold starts", *floors,
                             {.samples = context.options.cold_calls, .rounds = context.options.cold_calls});
   if (!floor_rows) return tl::unexpected(floor_rows.error());
-  for (Row& row : *floor_rows) {
-    row.parameters = {count("in_flight", 1)};
-    rows->push_back(std::move(row));
-  }
+  std::ranges::move(*floor_rows, std::back_inserter(*rows));
   Section section{.key = "cold_rate",
                   .title = "COLD STARTS PER SECOND",
                   .rows = std::move(*rows),

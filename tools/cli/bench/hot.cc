@@ -25,7 +25,9 @@ Sections run_hot(const Context& context) {
                  {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
   if (!taken) return tl::unexpected(taken.error());
   Section hot{.title = "HOT",
-              .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted.",
+              .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. "
+                                    "The floors sleep until bytes come; who looks for them first, as client and "
+                                    "supervisor do for a while, can be faster.",
                                     frames.request, frames.answer, kWarmUpCalls)},
               .curves = {{.name = "hot", .title = "Latency of hot calls", .x = {}}}};
   Section rounds{.key = "rounds", .title = "ROUNDS OF HOT", .in_tables = false};

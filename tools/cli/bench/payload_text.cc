@@ -113,7 +113,8 @@ std::string module_of_size(std::size_t size) {
   Numbers numbers;
   std::string code = "'use strict';\nconst registry = new Map();\n";
   const std::string end =
-      "\nlet built = 0;\nfor (const make of registry.values()) if (make()) built++;\n"
+      "\nlet built = 0;\nfor (const [i, make] of [...registry.values()].entries()) if (i % 8 === 0 && make()) "
+      "built++;\n"
       "exports.built = async () => built;\nexports.add = async ({ a, b }) => a + b;\n";
   for (std::size_t i = 0; code.size() + end.size() < size; ++i) {
     switch (i % 4) {

@@ -13,7 +13,7 @@ std::string json_of_size(std::size_t size);
 std::string bytes_of_size(std::size_t size);
 
 // A CommonJS module of at least so many bytes and less than a kilobyte more: functions, classes and tables of data, all
-// distinct, in the proportions of a bundle. Part of it runs when it is loaded. Its `add` adds two numbers.
+// distinct. As of a bundle, the data and an eighth of the rest are used when it is loaded. Its `add` adds two numbers.
 std::string module_of_size(std::size_t size);
 
 }  // namespace holdfast::cli::bench

@@ -21,7 +21,7 @@ constexpr std::size_t kMargin = 4096;
 
 // Samples of each size: as many as for hot calls, but of large ones no more than move about so many bytes.
 unsigned samples_of(const Context& context, std::size_t size) {
-  constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+  constexpr std::size_t kMostBytes = std::size_t{128} << 20;
   constexpr unsigned kMostSamples = 4000;
   constexpr unsigned kLeast = 4;
   const auto most = static_cast<unsigned>(std::clamp<std::size_t>(kMostBytes / size, kLeast, kMostSamples));

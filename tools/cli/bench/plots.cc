@@ -81,10 +81,20 @@ Plot distribution(const Section& section, const Curves& curves) {
 Plot to_plot(const Section& section, const Curves& curves) {
   if (curves.x.empty()) return distribution(section, curves);
   std::vector<Line> lines;
+  double least = INFINITY;
+  double most = -INFINITY;
   for (const Row& row : section.rows) {
     const auto x = number(row, curves.x);
     const auto y = number(row, curves.y);
-    if (x && y) line_named(lines, row.what).points.emplace_back(*x, *y);
+    if (!x || !y) continue;
+    line_named(lines, row.what).points.emplace_back(*x, *y);
+    least = std::min(least, *x);
+    most = std::max(most, *x);
+  }
+  for (const Row& row : section.rows) {
+    const auto y = number(row, curves.y);
+    if (!y || number(row, curves.x) || least > most) continue;
+    lines.push_back({row.what, {{least, *y}, {most, *y}}});  // the same for every x
   }
   const Scale x_scale = scale_of(lines, &std::pair<double, double>::first);
   const Scale y_scale = scale_of(lines, &std::pair<double, double>::second);

@@ -13,7 +13,8 @@
 
 namespace holdfast::cli::bench {
 
-// One line for each name that rows with such values have.
+// One line for each name that rows with such values have. Where a row lacks what is varied, as a floor may, its line is
+// level.
 Plot to_plot(const Section& section, const Curves& curves);
 
 // Writes NAME.svg for each of the sections' curves that has a point, into a folder that is made if it is not there.

@@ -81,39 +81,40 @@ std::string column_title(const Value& value) {
   return title;
 }
 
-// In the order in which they are shown.
-std::vector<Value> values_of(const Row& row) {
-  std::vector<Value> values = row.parameters;
-  if (row.latency) {
-    values.push_back(count("calls", static_cast<double>(row.latency->count)));
-    const auto latency = percentiles(*row.latency);
-    values.insert(values.end(), latency.begin(), latency.end());
-  }
-  values.insert(values.end(), row.figures.begin(), row.figures.end());
+std::vector<Value> latency_values(const Row& row) {
+  if (!row.latency) return {};
+  std::vector<Value> values = percentiles(*row.latency);
+  values.insert(values.begin(), count("calls", static_cast<double>(row.latency->count)));
   return values;
 }
 
+// A column for each value that any of the rows has: parameters first, then latencies, then figures.
 std::string rows_as_table(const Section& section) {
-  std::vector<std::string> keys;
   std::vector<Column> columns = {{section.title}};
-  for (const Row& row : section.rows) {
-    for (const Value& value : values_of(row)) {
-      if (std::ranges::find(keys, value.key) != keys.end()) continue;
-      keys.push_back(value.key);
-      columns.push_back({column_title(value), Align::right});
+  std::vector<std::vector<std::string>> cells;
+  for (const Row& row : section.rows) cells.push_back({shown(row.what)});
+  const auto add_columns = [&](auto values_of) {
+    std::vector<std::string> keys;
+    const std::size_t first = columns.size();
+    for (const Row& row : section.rows) {
+      for (const Value& value : values_of(row)) {
+        if (std::ranges::find(keys, value.key) != keys.end()) continue;
+        keys.push_back(value.key);
+        columns.push_back({column_title(value), Align::right});
+      }
     }
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const Row& row : section.rows) {
-    std::vector<std::string> cells(keys.size() + 1, "-");
-    cells[0] = shown(row.what);
-    for (const Value& value : values_of(row)) {
-      const auto key = std::ranges::find(keys, value.key);
-      cells[static_cast<std::size_t>(key - keys.begin()) + 1] = as_cell(value);
+    for (std::size_t i = 0; i < section.rows.size(); ++i) {
+      cells[i].resize(columns.size(), "-");
+      for (const Value& value : values_of(section.rows[i])) {
+        const auto key = std::ranges::find(keys, value.key) - keys.begin();
+        cells[i][first + static_cast<std::size_t>(key)] = as_cell(value);
+      }
     }
-    rows.push_back(std::move(cells));
-  }
-  return format_table(columns, rows);
+  };
+  add_columns([](const Row& row) { return row.parameters; });
+  add_columns(latency_values);
+  add_columns([](const Row& row) { return row.figures; });
+  return format_table(columns, cells);
 }
 
 }  // namespace

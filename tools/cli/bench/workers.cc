@@ -72,6 +72,11 @@ Sections run_workers(const Context& context) {
   std::size_t loaded = 0;
   for (const std::size_t wanted : kWorkers) {
     const std::size_t workers = std::min(wanted, most);
+    if (workers < wanted) {
+      section.notes.push_back(
+          fmt::format("{} workers were not measured: {} are the most here, as {}.", wanted, most, cap.why));
+    }
+    if (loaded == workers) break;
     for (; loaded < workers; ++loaded) {
       context.progress(fmt::format("workers: loading {} of {}", loaded + 1, workers));
       if (auto problem = call_add(context, client, (*modules)[loaded])) return tl::unexpected(*problem);
@@ -85,11 +90,7 @@ Sections run_workers(const Context& context) {
                         {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
     if (!rows) return tl::unexpected(rows.error());
     std::ranges::move(*rows, std::back_inserter(section.rows));
-    if (workers < wanted) {
-      section.notes.push_back(
-          fmt::format("{} workers were not measured: {} are the most here, as {}.", wanted, most, cap.why));
-      break;
-    }
+    if (workers < wanted) break;
   }
   return std::vector{std::move(section)};
 }
