@@ -47,7 +47,7 @@ tl::expected<ForkCallProgram, std::string> ForkCallProgram::start(const std::str
     return tl::unexpected(fmt::format("cannot make a socket: {}", std::strerror(errno)));
   }
   UniqueFd ours(ends[0]);
-  const UniqueFd theirs(ends[1]);
+  UniqueFd theirs(ends[1]);
   const pid_t child = ::fork();
   if (child < 0) return tl::unexpected(fmt::format("cannot fork: {}", std::strerror(errno)));
   if (child == 0) {
@@ -56,6 +56,7 @@ tl::expected<ForkCallProgram, std::string> ForkCallProgram::start(const std::str
     ::execl(path.c_str(), path.c_str(), nullptr);
     ::_exit(127);
   }
+  theirs.reset();  // else its end would not be seen here
   ForkCallProgram program(path, child, std::move(ours));
   if (const auto first = program.sample(); !first) return tl::unexpected(first.error());
   return program;

@@ -10,7 +10,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-constexpr double kWidth = 760;
+constexpr double kWidth = 840;
 constexpr double kHeight = 440;
 constexpr double kLeft = 80;
 constexpr double kTop = 44;

@@ -1,0 +1,233 @@
+// `holdfast bench`: that each suite measures what it says. How fast anything is, is not for a test to judge.
+#include <unistd.h>
+
+#include <set>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/program.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int kCalls = 20;
+constexpr int kColdCalls = 3;
+
+Finished bench(std::vector<std::string> arguments, const ProgramOptions& options = {}) {
+  std::vector<std::string> command = {
+      command_program(), "bench", "--calls",      std::to_string(kCalls),     "--rounds",  "2",
+      "--seconds",       "0.05",  "--cold-calls", std::to_string(kColdCalls), "--workers", "5"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run(command, options);
+}
+
+json figures(const std::string& suite) {
+  const Finished done = bench({"--suite", suite, "--json"});
+  CHECK(done.errors == "");
+  REQUIRE(done.status == 0);
+  json report = json::parse(done.output);
+  CHECK(report["parameters"]["suites"] == suite);
+  CHECK(report["machine"]["memory_bytes"] > 0);
+  CHECK(report["versions"]["holdfastd"] != "");
+  return report;
+}
+
+// Of samples that there are, in an order that percentiles can have.
+void check_latency(const json& row, int count) {
+  INFO(row.dump());
+  if (count > 0) CHECK(row["count"] == count);
+  CHECK(row["count"] > 0);
+  CHECK(row["min_ns"] > 0);
+  const char* before = "min_ns";
+  for (const char* key : {"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"}) {
+    CHECK(row[before] <= row[key]);
+    before = key;
+  }
+}
+
+void check_rate(const json& row) {
+  INFO(row.dump());
+  check_latency(row, 0);
+  CHECK(row["elapsed_ns"] > 0);
+  CHECK(row["calls_per_second"] > 0);
+}
+
+bool is_floor(const json& row) { return row["what"].get<std::string>().starts_with("floor"); }
+
+// What a key has in all rows that are no floors.
+std::multiset<std::int64_t> values(const json& rows, const char* key) {
+  std::multiset<std::int64_t> found;
+  for (const json& row : rows) {
+    if (!is_floor(row)) found.insert(row[key].get<std::int64_t>());
+  }
+  return found;
+}
+
+TEST_CASE("holdfast bench measures hot calls beside their floors, in rounds") {
+  const json report = figures("hot");
+  for (const char* key : {"floor", "floor_direct", "hot"}) check_latency(report[key], kCalls);
+  CHECK(report["hot_to_floor"] > 0);
+  CHECK(report["rounds"].size() == 2);
+}
+
+TEST_CASE("holdfast bench measures cold calls of three kinds beside a bare fork") {
+  const json report = figures("cold");
+  for (const char* key : {"floor_fork", "cold_with_standby", "cold_without_standby", "cold_with_eviction"}) {
+    check_latency(report[key], kColdCalls);
+  }
+  CHECK_FALSE(report.contains("floor_fork_v8"));
+  CHECK(contains(report["notes"].dump(), "--fork-call names no program"));
+}
+
+TEST_CASE("holdfast bench measures rates by calls in flight, and latencies of calls that come at a fixed rate") {
+  const json report = figures("rates");
+  CHECK(values(report["rates"], "in_flight") == std::multiset<std::int64_t>{1, 4, 16, 64, 256});
+  for (const json& row : report["rates"]) {
+    if (!is_floor(row)) check_rate(row);
+  }
+  CHECK(report["open_loop"].size() == 3);
+  for (const json& row : report["open_loop"]) {
+    check_latency(row, 0);
+    CHECK(row["late_p99_ns"] >= 0);
+  }
+}
+
+TEST_CASE("holdfast bench measures rates by clients") {
+  const json report = figures("clients");
+  CHECK(values(report["clients"], "clients") == std::multiset<std::int64_t>{1, 1, 8, 8, 64, 64});
+  for (const json& row : report["clients"]) {
+    if (!is_floor(row)) check_rate(row);
+  }
+}
+
+TEST_CASE("holdfast bench measures payloads of both encodings in all sizes") {
+  const Finished done = bench({"--suite", "payloads", "--calls", "1", "--json"});
+  CHECK(done.errors == "");
+  REQUIRE(done.status == 0);
+  const json report = json::parse(done.output);
+  std::multiset<std::int64_t> sizes;
+  for (const json& row : report["payloads"]) {
+    check_latency(row, 1);
+    CHECK(row["megabytes_per_second"] > 0);
+    if (row["what"] == "json") sizes.insert(row["payload_bytes"].get<std::int64_t>());
+  }
+  CHECK(sizes == std::multiset<std::int64_t>{16, 256, 4 << 10, 64 << 10, 1 << 20, (16 << 20) - 4096});
+  CHECK(report["payloads"].size() == 4 * sizes.size());
+}
+
+TEST_CASE("holdfast bench measures modules of all sizes, and a bundle") {
+  const TemporaryFolder folder;
+  const auto bundle = folder.write("bundle.js", "module.exports = function () {};");
+  const Finished done = bench({"--suite", "modules", "--bundle", bundle, "--json"});
+  CHECK(done.errors == "");
+  REQUIRE(done.status == 0);
+  const json report = json::parse(done.output);
+  int bundles = 0;
+  std::int64_t size = 0;
+  for (const json& row : report["modules"]) {
+    check_latency(row, kColdCalls / 3);
+    bundles += row["what"] == "cold, the bundle";
+    if (row["what"] != "cold, a standby was ready") continue;
+    CHECK(row["module_bytes"] > size);
+    size = row["module_bytes"];
+  }
+  CHECK(bundles == 1);
+  CHECK(size >= 5 << 20);
+}
+
+TEST_CASE("holdfast bench measures hot calls beside as many idle workers as it may have, and says where it stopped") {
+  const json report = figures("workers");
+  CHECK(values(report["workers"], "workers") == std::multiset<std::int64_t>{1, 5});
+  for (const json& row : report["workers"]) check_latency(row, kCalls);
+  CHECK(contains(report["notes"].dump(), "10 workers were not measured: 5 are the most here, as --workers is 5."));
+}
+
+TEST_CASE("holdfast bench measures how many cold starts can be sustained") {
+  const json report = figures("cold-rate");
+  CHECK(values(report["cold_rate"], "in_flight") == std::multiset<std::int64_t>{1, 4, 16});
+  for (const json& row : report["cold_rate"]) {
+    if (!is_floor(row)) check_rate(row);
+  }
+}
+
+TEST_CASE("holdfast bench measures how calls that never return are ended, by either limit") {
+  const json report = figures("stuck");
+  std::multiset<std::string> limits;
+  for (const json& row : report["stuck"]) {
+    check_latency(row, kColdCalls);
+    if (row.contains("limit")) limits.insert(row["limit"].get<std::string>());
+  }
+  CHECK(limits == std::multiset<std::string>{"deadline", "deadline", "stretch", "stretch"});
+}
+
+TEST_CASE("holdfast bench measures memory, and says so where it may not look") {
+  const json report = figures("memory");
+  std::multiset<std::string> whose;
+  bool left_out = false;
+  for (const json& row : report["memory"]) {
+    INFO(row.dump());
+    whose.insert(row["what"].get<std::string>());
+    left_out = left_out || row["private_bytes"].is_null();
+    CHECK(row["private_bytes"].is_null() == row["proportional_bytes"].is_null());
+    if (row.contains("listed_bytes")) CHECK(row["listed_bytes"] > 0);
+  }
+  CHECK(whose == std::multiset<std::string>{"busy worker", "idle worker", "standby worker", "supervisor",
+                                            "supervisor, for each client", "supervisor, for each module it knows",
+                                            "zygote"});
+  CHECK(contains(report["notes"].dump(), "Some figures were left out") == left_out);
+}
+
+TEST_CASE("holdfast bench without suites runs the quick ones, prints tables and leaves nothing behind") {
+  adopt_orphans();
+  const TemporaryFolder folder;
+  const TemporaryFolder results;
+  const fs::path plots = results.path() / "plots";
+  const Finished done = bench({"--plots", plots}, {.environment = {"TMPDIR=" + folder.path().string()}});
+  CHECK(done.errors == "");
+  CHECK(done.status == 0);
+  for (const char* title : {"HOT", "COLD", "CALLS PER SECOND", "OPEN LOOP"}) CHECK(contains(done.output, title));
+  CHECK_FALSE(contains(done.output, "PAYLOADS"));
+  for (const char* plot : {"hot.svg", "cold.svg", "rates.svg", "open-loop.svg"}) CHECK(fs::exists(plots / plot));
+  CHECK(fs::is_empty(folder.path()));
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+}
+
+TEST_CASE("holdfast bench measures a running supervisor, but only what needs no other") {
+  Daemon daemon({.modules = {{"sum", "exports.add = async ({ a, b }) => a + b;"}}});
+  const std::vector<std::string> target = {"--socket", daemon.socket_path(), "--target", "sum@v1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), target.begin(), target.end());
+    return bench(more);
+  };
+  const Finished done = with({"--json"});
+  CHECK(done.errors == "");
+  REQUIRE(done.status == 0);
+  const json report = json::parse(done.output);
+  CHECK(report["parameters"]["suites"] == "hot,rates");
+  CHECK_FALSE(report.contains("cold_with_standby"));
+
+  const Finished refused = with({"--suite", "hot,cold"});
+  CHECK(refused.status == 2);
+  CHECK(contains(refused.errors, "the suite cold needs private supervisors"));
+  daemon.stop();
+}
+
+TEST_CASE("holdfast bench names the suites that it knows where one is unknown") {
+  const Finished done = bench({"--suite", "hot,warm"});
+  CHECK(done.status == 2);
+  CHECK(contains(done.errors,
+                 "there is no suite \"warm\"; expected a list of all, hot, cold, rates, clients, payloads, "
+                 "modules, workers, cold-rate, stuck, memory"));
+}
+
+}  // namespace
+}  // namespace holdfast::test
