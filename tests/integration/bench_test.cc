@@ -22,10 +22,12 @@ using nlohmann::json;
 constexpr int kCalls = 20;
 constexpr int kColdCalls = 3;
 
-Finished bench(std::vector<std::string> arguments, const ProgramOptions& options = {}) {
-  std::vector<std::string> command = {
-      command_program(), "bench", "--calls",      std::to_string(kCalls),     "--rounds",  "2",
-      "--seconds",       "0.05",  "--cold-calls", std::to_string(kColdCalls), "--workers", "5"};
+Finished bench(std::vector<std::string> arguments, int calls = kCalls, const ProgramOptions& options = {}) {
+  std::vector<std::string> command = {command_program(), "bench"};
+  const std::vector<std::string> amounts = {
+      "--calls", std::to_string(calls), "--rounds", "2", "--cold-calls", std::to_string(kColdCalls), "--seconds",
+      "0.05",    "--workers",           "5"};
+  command.insert(command.end(), amounts.begin(), amounts.end());
   command.insert(command.end(), arguments.begin(), arguments.end());
   return run(command, options);
 }
@@ -110,7 +112,7 @@ TEST_CASE("holdfast bench measures rates by clients") {
 }
 
 TEST_CASE("holdfast bench measures payloads of both encodings in all sizes") {
-  const Finished done = bench({"--suite", "payloads", "--calls", "1", "--json"});
+  const Finished done = bench({"--suite", "payloads", "--json"}, 1);
   CHECK(done.errors == "");
   REQUIRE(done.status == 0);
   const json report = json::parse(done.output);
@@ -191,12 +193,15 @@ TEST_CASE("holdfast bench without suites runs the quick ones, prints tables and 
   const TemporaryFolder folder;
   const TemporaryFolder results;
   const fs::path plots = results.path() / "plots";
-  const Finished done = bench({"--plots", plots}, {.environment = {"TMPDIR=" + folder.path().string()}});
+  const fs::path figures = results.path() / "figures.json";
+  const Finished done =
+      bench({"--plots", plots, "--figures", figures}, kCalls, {.environment = {"TMPDIR=" + folder.path().string()}});
   CHECK(done.errors == "");
   CHECK(done.status == 0);
   for (const char* title : {"HOT", "COLD", "CALLS PER SECOND", "OPEN LOOP"}) CHECK(contains(done.output, title));
   CHECK_FALSE(contains(done.output, "PAYLOADS"));
   for (const char* plot : {"hot.svg", "cold.svg", "rates.svg", "open-loop.svg"}) CHECK(fs::exists(plots / plot));
+  CHECK(json::parse(read_file(figures))["parameters"]["suites"] == "hot,cold,rates");
   CHECK(fs::is_empty(folder.path()));
   CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
 }

@@ -301,6 +301,8 @@ void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
   bench.add_option("--fork-call", options.fork_call, "the program that measures the floor of a fork with V8")
       ->check(CLI::ExistingFile)
       ->type_name("PATH");
+  bench.add_option("--figures", options.figures, "write what --json prints into this file, whatever is printed")
+      ->type_name("FILE");
   bench.add_option("--plots", options.plots, "write the curves as SVG files into this folder")->type_name("DIR");
 }
 

@@ -84,7 +84,7 @@ is the operator's to say; to others it is permission_denied, and the exit code 3
 
 inline constexpr const char* kBenchHelp = R"(Examples:
   holdfast bench
-  holdfast bench --suite all --plots plots/ --json > figures.json
+  holdfast bench --suite all --figures figures.json --plots plots/
   holdfast bench --socket /run/holdfast/holdfast.sock --target calculator@v1.0.0
 
 Suites; without --suite, the first three:

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <unistd.h>
 #include <utility>
 
@@ -87,6 +91,17 @@ std::optional<Stop> run_suites(const Context& context, std::vector<Section>& sec
   return std::nullopt;
 }
 
+tl::expected<void, std::string> write_files(const BenchOptions& options, const Report& report) {
+  if (!options.figures.empty()) {
+    std::ofstream file(options.figures);
+    file << report_as_json(report);
+    if (!file.flush()) {
+      return tl::unexpected(fmt::format("cannot write {}: {}", options.figures, std::strerror(errno)));
+    }
+  }
+  return options.plots.empty() ? tl::expected<void, std::string>() : write_plots(report.sections, options.plots);
+}
+
 }  // namespace
 
 tl::expected<std::vector<std::string>, std::string> parse_suites(const std::string& text) {
@@ -130,9 +145,8 @@ int bench_command(const BenchOptions& options) {
       run_suites({options, signals, *files, show_progress, report.supervisor_version}, report.sections);
   show_progress("");
   if (stopped) return tell(*stopped);
-  if (!options.plots.empty()) {
-    const auto written = write_plots(report.sections, options.plots);
-    if (!written) return tell({static_cast<int>(ExitCode::stopped), written.error()});
+  if (const auto written = write_files(options, report); !written) {
+    return tell({static_cast<int>(ExitCode::stopped), written.error()});
   }
   const bool written =
       write_standard_output(options.format == Format::json ? report_as_json(report) : report_as_table(report));

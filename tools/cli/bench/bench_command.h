@@ -23,6 +23,7 @@ struct BenchOptions {
   std::string bundle;               // a CommonJS file that is measured as a module, too; empty: none
   std::string fork_call;            // the program of fork_floor.h; empty: that floor is left out
   std::string plots;                // the folder for SVG files; empty: none are written
+  std::string figures;              // the file for the JSON, besides what is printed; empty: none is written
   // A running supervisor and a module there whose `add` answers {"a":1,"b":2} with 3; neither: private supervisors.
   std::optional<std::string> socket;
   std::optional<ipc::ModuleName> target;
@@ -41,8 +42,8 @@ tl::expected<std::vector<std::string>, std::string> parse_suites(const std::stri
 // Nothing if all of the suites can be run with a supervisor that runs already; else what cannot.
 std::optional<std::string> problem_with_running_supervisor(const std::vector<std::string>& suites);
 
-// Measures, prints the report, writes the plots and returns the program's exit code. Progress goes to standard error if
-// that is a terminal.
+// Measures, writes what is to be in files, prints the report and returns the program's exit code. Progress goes to
+// standard error if that is a terminal.
 int bench_command(const BenchOptions& options);
 
 }  // namespace holdfast::cli

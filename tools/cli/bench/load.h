@@ -25,8 +25,8 @@ struct Load {
   Samples lateness;        // of an open loop: from when each call was to be sent to when it was
 };
 
-// Closed loop: keeps `in_flight` calls open on each of the clients until `duration` is over, then lets them end
-// uncounted. Several clients are served by one poll(2) loop in this thread.
+// Closed loop: keeps `in_flight` calls open on each of the clients until `duration` is over and one call is answered,
+// then lets the others end uncounted. Several clients are served by one poll(2) loop in this thread.
 tl::expected<Load, Stop> closed_loop(const Context& context, const std::vector<ipc::Client*>& clients,
                                      unsigned in_flight, nanoseconds duration, const NextCall& next);
 
