@@ -27,7 +27,8 @@ Sections run_hot(const Context& context) {
   Section hot{.title = "HOT",
               .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. "
                                     "The floors sleep until bytes come; who looks for them first, as client and "
-                                    "supervisor do for a while, can be faster.",
+                                    "supervisor do for a while, can be faster. Whether the kernel runs their processes "
+                                    "on one core or on several changes them severalfold.",
                                     frames.request, frames.answer, kWarmUpCalls)},
               .curves = {{.name = "hot", .title = "Latency of hot calls", .x = {}}}};
   Section rounds{.key = "rounds", .title = "ROUNDS OF HOT", .in_tables = false};

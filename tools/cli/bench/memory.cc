@@ -83,6 +83,7 @@ std::optional<Stop> measure_idle(const Context& context, BenchSupervisor& superv
       row_of_workers("idle worker", *list, [](const auto& worker) { return worker.state == ipc::WorkerState::idle; }));
   rows.push_back(row_of_workers("standby worker", *list,
                                 [](const auto& worker) { return worker.state == ipc::WorkerState::standby; }));
+  if (context.options.isolation != "fork") return std::nullopt;  // there is no zygote
   const auto zygote = parent_of(list->workers.front().pid);
   rows.push_back(row_of("zygote", 1, zygote ? average({*zygote}) : Measured{}));
   return std::nullopt;

@@ -127,7 +127,7 @@ std::string report_as_table(const Report& report) {
     if (!section.in_tables) continue;
     all.append("\n").append(rows_as_table(section));
     for (const Value& value : section.figures) all += fmt::format("{}: {}\n", value.key, as_cell(value));
-    for (const std::string& note : section.notes) all += shown(note) + "\n";
+    for (const std::string& note : section.notes) all += note + "\n";
   }
   return all;
 }

@@ -8,9 +8,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <sys/prctl.h>
-
-#include "ipc/unique_fd.h"
+#include <linux/close_range.h>
+#include <sys/syscall.h>
 
 namespace holdfast::cli::bench {
 namespace {
@@ -20,9 +19,7 @@ constexpr std::chrono::milliseconds kHelloTimeout{20000};
 
 // In a forked process: becomes holdfastd. It reads nothing, what it prints goes to standard error, and it has its own
 // process group, so that Ctrl-C at a terminal reaches only this program.
-[[noreturn]] void become(const std::string& program, std::vector<std::string>& arguments, int kept, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) ::_exit(1);
+[[noreturn]] void become(const std::string& program, std::vector<std::string>& arguments, int kept) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -39,14 +36,25 @@ constexpr std::chrono::milliseconds kHelloTimeout{20000};
   ::_exit(127);
 }
 
+// In a forked process: ends the supervisor once nobody holds the other end of `lifeline` any more. A signal at the
+// parent's death would not do: the kernel forgets it when a process changes its privileges, as holdfastd does.
+[[noreturn]] void guard(const UniqueFd& supervisor, const UniqueFd& lifeline) {
+  ::setpgid(0, 0);
+  // Nothing else stays open, so that no other supervisor's lifeline is held here.
+  ::dup2(lifeline.get(), STDIN_FILENO);
+  const UniqueFd kept(::dup2(supervisor.get(), STDOUT_FILENO));
+  ::close_range(STDERR_FILENO, ~0U, 0);
+  char nothing = 0;
+  while (::read(STDIN_FILENO, &nothing, 1) < 0 && errno == EINTR) {
+  }
+  ::syscall(SYS_pidfd_send_signal, kept.get(), SIGTERM, nullptr, 0);
+  ::_exit(0);
+}
+
 }  // namespace
 
-BenchSupervisor::BenchSupervisor(ChildProcess process, std::string socket, ipc::Client client)
-    : process_(std::move(process)), socket_(std::move(socket)), client_(std::move(client)) {}
-
-BenchSupervisor::~BenchSupervisor() {
-  if (process_.pid() > 0) ::kill(process_.pid(), SIGTERM);
-}
+BenchSupervisor::BenchSupervisor(ChildProcess process, std::string socket)
+    : process_(std::move(process)), socket_(std::move(socket)) {}
 
 tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& context, const std::string& name,
                                                            const std::vector<std::string>& flags) {
@@ -79,24 +87,41 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
   if (!options.worker.empty()) arguments.insert(arguments.end(), {"--worker", options.worker});
   arguments.insert(arguments.end(), flags.begin(), flags.end());
 
-  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return stop(fmt::format("cannot fork: {}", std::strerror(errno)));
-  if (pid == 0) become(*program, arguments, told.get(), parent);
-  ChildProcess process(pid);
+  if (pid == 0) become(*program, arguments, told.get());
+  BenchSupervisor supervisor(ChildProcess(pid), socket);
   told.reset();
+  if (auto problem = supervisor.set_guard()) return tl::unexpected(*problem);
   char newline = 0;
   ssize_t count = 0;
   do {
     count = ::read(ready.get(), &newline, 1);
   } while (count < 0 && errno == EINTR);
-  if (count != 1) return stop(fmt::format("the private supervisor {} {}", *program, process.wait()));
+  if (count != 1) return stop(fmt::format("the private supervisor {} {}", *program, supervisor.process_.wait()));
   auto client = connect_to(context, socket);
-  if (!client) {
-    ::kill(pid, SIGTERM);
-    return tl::unexpected(client.error());
+  if (!client) return tl::unexpected(client.error());
+  supervisor.client_.emplace(std::move(*client));
+  return supervisor;
+}
+
+std::optional<Stop> BenchSupervisor::set_guard() {
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid(), 0)));
+  int ends[2] = {-1, -1};
+  if (!process || ::pipe2(ends, O_CLOEXEC) != 0) {
+    ::kill(pid(), SIGTERM);
+    return stop(fmt::format("cannot watch over a process: {}", std::strerror(errno))).value();
   }
-  return BenchSupervisor(std::move(process), socket, std::move(*client));
+  const UniqueFd lifeline(ends[0]);
+  lifeline_.reset(ends[1]);
+  const pid_t guardian = ::fork();
+  if (guardian == 0) guard(process, lifeline);
+  if (guardian < 0) {
+    ::kill(pid(), SIGTERM);
+    return stop(fmt::format("cannot fork: {}", std::strerror(errno))).value();
+  }
+  guard_.emplace(guardian);
+  return std::nullopt;
 }
 
 std::vector<std::string> pool_flags(std::size_t workers, unsigned standbys) {

@@ -1,6 +1,7 @@
 // The supervisors that suites measure: private ones, and one that runs already.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"
+#include "ipc/unique_fd.h"
 #include "tools/cli/bench/suite.h"
 #include "tools/cli/private_supervisor.h"
 
@@ -18,26 +20,27 @@ namespace holdfast::cli::bench {
 class BenchSupervisor {
  public:
   // Starts it with the options' profile and the like, and `flags`; waits until it accepts clients. `name` is of its
-  // socket: no other that runs may have it. It ends when this program does, however that comes.
+  // socket: no other that runs may have it. It ends with its owner, and when this program does, however that comes.
   static tl::expected<BenchSupervisor, Stop> start(const Context& context, const std::string& name,
                                                    const std::vector<std::string>& flags);
-
-  BenchSupervisor(BenchSupervisor&&) = default;
-  BenchSupervisor& operator=(BenchSupervisor&&) = delete;
-  // Ends it and waits for that.
-  ~BenchSupervisor();
 
   pid_t pid() const { return process_.pid(); }
   const std::string& socket() const { return socket_; }
   // The client that it was started with.
-  ipc::Client& client() { return client_; }
+  ipc::Client& client() { return *client_; }
 
  private:
-  BenchSupervisor(ChildProcess process, std::string socket, ipc::Client client);
+  BenchSupervisor(ChildProcess process, std::string socket);
 
+  std::optional<Stop> set_guard();
+
+  // In the order in which they are let go, from the last: once the lifeline is closed the guard ends the supervisor,
+  // and both are waited for.
   ChildProcess process_;
+  std::optional<ChildProcess> guard_;
+  UniqueFd lifeline_;
   std::string socket_;
-  ipc::Client client_;
+  std::optional<ipc::Client> client_;
 };
 
 // What most suites have: room for so many modules at once, with so many standbys; 0: never any.
