@@ -1,4 +1,5 @@
 // `holdfast bench`: that each suite measures what it says. How fast anything is, is not for a test to judge.
+#include <signal.h>
 #include <unistd.h>
 
 #include <set>
@@ -203,6 +204,19 @@ TEST_CASE("holdfast bench without suites runs the quick ones, prints tables and 
   for (const char* plot : {"hot.svg", "cold.svg", "rates.svg", "open-loop.svg"}) CHECK(fs::exists(plots / plot));
   CHECK(json::parse(read_file(figures))["parameters"]["suites"] == "hot,cold,rates");
   CHECK(fs::is_empty(folder.path()));
+  CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
+}
+
+TEST_CASE("holdfast bench that is killed leaves no process behind") {
+  adopt_orphans();
+  const TemporaryFolder folder;
+  Program measuring({command_program(), "bench", "--suite", "hot", "--calls", "100000000"},
+                    {.environment = {"TMPDIR=" + folder.path().string()}});
+  // The zygote and its standby are there, and more than they.
+  constexpr std::size_t kSomeProcesses = 6;
+  REQUIRE(eventually([&] { return descendants_of(measuring.pid()).size() >= kSomeProcesses; }));
+  measuring.signal(SIGKILL);
+  CHECK(measuring.wait() == 128 + SIGKILL);
   CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
 }
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "ipc/text.h"
+#include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/plots.h"
 #include "tools/cli/bench/report.h"
 #include "tools/cli/bench/suite.h"
@@ -66,7 +67,14 @@ std::vector<Value> parameters_of(const BenchOptions& options) {
                                count("rounds", options.rounds),
                                count("cold_calls", options.cold_calls),
                                {"seconds", options.seconds, Unit::none},
-                               count("workers", options.workers)};
+                               count("workers", options.workers),
+                               count("warm_up_calls", kWarmUpCalls)};
+  const auto add_given = [&values](const char* key, const std::string& value) {
+    if (!value.empty()) values.push_back(text(key, value));
+  };
+  add_given("bundle", options.bundle);
+  add_given("fork_call", options.fork_call);
+  add_given("worker", options.worker);
   if (options.socket) return values;
   values.push_back(text("profile", options.profile));
   values.push_back(text("isolation", options.isolation));
