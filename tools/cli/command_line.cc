@@ -289,7 +289,8 @@ void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
   };
   add_number("--calls", options.calls, 100'000'000, "hot calls of each kind, in all rounds together");
   add_number("--rounds", options.rounds, 10'000, "rounds in which hot calls and the floors take turns");
-  add_number("--cold-calls", options.cold_calls, 500, "cold calls of each kind; large modules have a third of them");
+  add_number("--cold-calls", options.cold_calls, 500,
+             "cold calls of each kind; a third as many of each size of module");
   add_number("--workers", options.workers, 1000, "the most workers alive at once");
   bench.add_option("--seconds", options.seconds, "for each number of calls in flight, and the like")
       ->check(CLI::Range(0.01, 3600.0).description(""))

@@ -42,16 +42,12 @@ Sections run_clients(const Context& context) {
     }
   }
   const ipc::CallRequest request = add_request(target->module());
-  auto rows = measure_loads(context, "clients", series, load_duration(context), again(request));
-  if (!rows) return tl::unexpected(rows.error());
   const CallBytes frames = call_bytes(request, kAddExpected);
   auto floors = byte_floors(frames.request, frames.answer, {count("clients", 1), count("in_flight", 1)});
   if (!floors) return tl::unexpected(floors.error());
-  auto floor_rows =
-      measure(context, "floor of clients", *floors,
-              {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
-  if (!floor_rows) return tl::unexpected(floor_rows.error());
-  std::ranges::move(*floor_rows, std::back_inserter(*rows));
+  auto rows = measure_loads(context, "clients", series, load_duration(context), again(request),
+                            {std::move(*floors), context.options.calls, kWarmUpCalls});
+  if (!rows) return tl::unexpected(rows.error());
 
   return std::vector{Section{.key = "clients",
                              .title = "CLIENTS",

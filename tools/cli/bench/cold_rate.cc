@@ -47,16 +47,13 @@ Sections run_cold_rate(const Context& context) {
                       {&supervisor->client()},
                       in_flight});
   }
-  auto rows = measure_loads(context, "cold starts per second", series, load_duration(context), next);
+  auto floors = fork_floors(context);
+  if (!floors) return tl::unexpected(floors.error());
+  auto rows = measure_loads(context, "cold starts per second", series, load_duration(context), next,
+                            {std::move(*floors), context.options.cold_calls});
   if (!rows) return tl::unexpected(rows.error());
   const bool ran_out = next_module == modules->end();
 
-  auto floors = fork_floors(context);
-  if (!floors) return tl::unexpected(floors.error());
-  auto floor_rows = measure(context, "floor of cold starts", *floors,
-                            {.samples = context.options.cold_calls, .rounds = context.options.cold_calls});
-  if (!floor_rows) return tl::unexpected(floor_rows.error());
-  std::ranges::move(*floor_rows, std::back_inserter(*rows));
   Section section{.key = "cold_rate",
                   .title = "COLD STARTS PER SECOND",
                   .rows = std::move(*rows),

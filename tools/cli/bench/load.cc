@@ -79,6 +79,8 @@ void wait_until(const ipc::Client& client, Clock::time_point then) {
   ::ppoll(&waiting, 1, &timeout, nullptr);
 }
 
+void append(Samples& all, const Samples& more) { all.insert(all.end(), more.begin(), more.end()); }
+
 }  // namespace
 
 NextCall again(const ipc::CallRequest& request) {
@@ -137,16 +139,22 @@ tl::expected<Load, Stop> open_loop(const Context& context, ipc::Client& client, 
 
 tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const std::string& title,
                                                    const std::vector<LoadSeries>& series, nanoseconds duration,
-                                                   const NextCall& next) {
+                                                   const NextCall& next, const LoadFloors& floors) {
   std::vector<Load> loads(series.size());
+  std::vector<Samples> floor_samples(floors.series.size());
   for (unsigned slice = 0; slice < kSlices; ++slice) {
+    const Turns turns{
+        .samples = std::max(1U, floors.samples / kSlices), .rounds = 1, .warm_up = slice == 0 ? floors.warm_up : 0};
+    const auto taken = take_turns(context, fmt::format("{}: floors", title), floors.series, turns);
+    if (!taken) return tl::unexpected(taken.error());
+    for (std::size_t i = 0; i < taken->size(); ++i) append(floor_samples[i], (*taken)[i].samples);
     context.progress(fmt::format("{}: slice {} of {}", title, slice + 1, kSlices));
     for (std::size_t i = 0; i < series.size(); ++i) {
       const auto part = closed_loop(context, series[i].clients, series[i].in_flight, duration / kSlices, next);
       if (!part) return tl::unexpected(part.error());
       loads[i].answered += part->answered;
       loads[i].elapsed += part->elapsed;
-      loads[i].latencies.insert(loads[i].latencies.end(), part->latencies.begin(), part->latencies.end());
+      append(loads[i].latencies, part->latencies);
     }
   }
   std::vector<Row> rows;
@@ -155,6 +163,10 @@ tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const
     rows.back().latency = summarize(std::move(loads[i].latencies));
     rows.back().figures = {bench::duration("elapsed", loads[i].elapsed),
                            calls_per_second(loads[i].answered, loads[i].elapsed)};
+  }
+  for (std::size_t i = 0; i < floors.series.size(); ++i) {
+    rows.push_back(floors.series[i].row);
+    rows.back().latency = summarize(std::move(floor_samples[i]));
   }
   return rows;
 }

@@ -3,11 +3,13 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"
+#include "tools/cli/bench/series.h"
 #include "tools/cli/bench/suite.h"
 
 namespace holdfast::cli::bench {
@@ -43,10 +45,17 @@ struct LoadSeries {
   unsigned in_flight;
 };
 
-// Each for `duration` in all; the rows with latencies and calls per second.
+// The floors that take turns with them.
+struct LoadFloors {
+  std::vector<Series> series;
+  unsigned samples;      // of each, in all slices
+  unsigned warm_up = 0;  // of each, before the first slice, and not counted
+};
+
+// Each for `duration` in all; the rows with latencies and calls per second, then those of the floors.
 tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const std::string& title,
                                                    const std::vector<LoadSeries>& series, nanoseconds duration,
-                                                   const NextCall& next);
+                                                   const NextCall& next, const LoadFloors& floors);
 
 // The options' --seconds.
 nanoseconds load_duration(const Context& context);

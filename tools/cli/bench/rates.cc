@@ -61,10 +61,6 @@ Sections run_rates(const Context& context) {
   const CallBytes frames = call_bytes(request, kAddExpected);
   auto floors = byte_floors(frames.request, frames.answer, {count("in_flight", 1)});
   if (!floors) return tl::unexpected(floors.error());
-  auto rows = measure(context, "floor of calls per second", *floors,
-                      {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
-  if (!rows) return tl::unexpected(rows.error());
-
   for (unsigned i = 0; i < kWarmUpCalls; ++i) {
     if (auto problem = call_add(context, target->client(), target->module())) return tl::unexpected(*problem);
   }
@@ -73,7 +69,8 @@ Sections run_rates(const Context& context) {
     series.push_back(
         {{.what = "one client", .parameters = {count("in_flight", in_flight)}}, {&target->client()}, in_flight});
   }
-  auto loads = measure_loads(context, "calls per second", series, load_duration(context), again(request));
+  auto loads = measure_loads(context, "calls per second", series, load_duration(context), again(request),
+                             {std::move(*floors), context.options.calls, kWarmUpCalls});
   if (!loads) return tl::unexpected(loads.error());
   const auto base = std::ranges::find(kInFlight, kOpenLoopBase) - kInFlight.begin();
   const double closed_rate = number((*loads)[static_cast<std::size_t>(base)], "calls_per_second").value_or(0);
@@ -96,7 +93,6 @@ Sections run_rates(const Context& context) {
                   .title = "Latency by calls in flight",
                   .x = "in_flight",
                   .x_label = "calls in flight"}}};
-  for (Row& floor : *rows) rates.rows.push_back(std::move(floor));
   return std::vector{std::move(rates), std::move(*open)};
 }
 
