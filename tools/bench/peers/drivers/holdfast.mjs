@@ -1,0 +1,34 @@
+// Holdfast through holdfastd, called by the C++ client library (tools/bench/call_load.cc).
+//
+// Its defaults: one process for each module, one standby, JIT. Cold calls follow one another at once, so that the next
+// one may come before there is a standby again. Sources are read from files.
+import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { Server } from '../programs.mjs';
+import { ServerDriver } from './server.mjs';
+
+export default class Holdfast extends ServerDriver {
+  notes = 'C++ client, Unix socket; a locked process for each module; defaults (one standby, JIT)';
+
+  async startServer(ids) {
+    const { build, calls } = this.setting;
+    const folder = await mkdtemp(join(this.setting.folder, 'holdfast-'));
+    const modules = join(folder, 'modules');
+    await mkdir(modules);
+    const files = [...Object.entries(calls).map(([name, { file }]) => [name, file]), ...ids.map((id) => [id, calls.add.file])];
+    for (const [module, file] of files) await copyFile(file, join(modules, `${module}-v1.cjs`));
+
+    const socket = join(folder, 'socket');
+    const server = await Server.start(join(build, 'supervisor/holdfastd'),
+      ['--socket', socket, '--modules', modules, '--worker', join(build, 'worker/holdfast-worker'), '--ready-fd', '3']);
+    const each = (name, targets) => [socket, ...targets.map((target) => `${target}@v1`), '--function', calls[name].fn];
+    return {
+      pid: server.pid,
+      stop: () => server.stop(),
+      client: join(build, 'tools/bench/call_load'),
+      hot: (name) => each(name, [name]),
+      cold: each,
+    };
+  }
+}
