@@ -21,14 +21,14 @@ const interrupted = new Promise((_, reject) => {
 });
 interrupted.catch(() => {});
 
-// In each round each contender runs a slice of each job, every time another one first. Returns for each job and
+// In each round each contender runs a slice of each job, in each round another one first. Returns for each job and
 // contender an array of its rounds' figures.
 async function measure(contenders, options) {
   const measured = {};
   for (const job of options.jobs) measured[job] = Object.fromEntries(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < options.rounds; ++round) {
     const first = round % contenders.length;
-    for (const job of options.jobs) {
+    for (const job of options.jobs.filter((name) => round < (jobs[name].rounds ?? Infinity))) {
       for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
         progress(`round ${round + 1} of ${options.rounds}: ${job}, ${contender.name}`);
         measured[job][contender.name].push(await Promise.race([contender.run(job), interrupted]));

@@ -24,7 +24,7 @@ export class Server {
   // Starts it in the folder `cwd`, and waits until it has written so many lines to descriptor 3.
   static async start(command, args, { cwd, lines = 1 } = {}) {
     const server = new Server();
-    const child = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args.map(String), { cwd, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
     server.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text) => { server.#errors = (server.#errors + text).slice(-4000); });
     const ended = once(child, 'exit');

@@ -53,7 +53,7 @@ function jobTable({ title, figures, compared, measured }) {
 // `report` is what compare.mjs makes.
 export function asText({ machine, rounds, notes, jobs }) {
   return [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node.js ${machine.node}; ${rounds} rounds`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node.js ${machine.node}; rounds: ${rounds}`,
     'Figures are medians over the rounds; ratios to Holdfast those of one round: median (least to greatest).\n',
     ...Object.values(jobs).map(jobTable),
     ...Object.entries(notes).map(([contender, text]) => `${contender}: ${text}`),

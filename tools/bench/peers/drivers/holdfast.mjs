@@ -1,7 +1,8 @@
 // Holdfast through holdfastd, called by the C++ client library (tools/bench/call_load.cc).
 //
 // Its defaults: one process for each module, one standby, JIT. Cold calls follow one another at once, so that the next
-// one may come before there is a standby again. Sources are read from files.
+// one may come before there is a standby again. Sources are read from files. Only --max-workers is given: its default,
+// by the memory that the machine has, may be less than the modules that are to be there at once.
 import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,12 +17,14 @@ export default class Holdfast extends ServerDriver {
     const folder = await mkdtemp(join(this.setting.folder, 'holdfast-'));
     const modules = join(folder, 'modules');
     await mkdir(modules);
-    const files = [...Object.entries(calls).map(([name, { file }]) => [name, file]), ...ids.map((id) => [id, calls.add.file])];
+    const hot = Object.entries(calls).map(([name, { file }]) => [name, file]);
+    const files = [...hot, ...ids.map((id) => [id, calls.add.file])];
     for (const [module, file] of files) await copyFile(file, join(modules, `${module}-v1.cjs`));
 
     const socket = join(folder, 'socket');
     const server = await Server.start(join(build, 'supervisor/holdfastd'),
-      ['--socket', socket, '--modules', modules, '--worker', join(build, 'worker/holdfast-worker'), '--ready-fd', '3']);
+      ['--socket', socket, '--modules', modules, '--worker', join(build, 'worker/holdfast-worker'),
+        '--max-workers', files.length, '--ready-fd', '3']);
     const each = (name, targets) => [socket, ...targets.map((target) => `${target}@v1`), '--function', calls[name].fn];
     return {
       pid: server.pid,
