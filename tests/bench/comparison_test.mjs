@@ -45,11 +45,12 @@ test('without Holdfast there are figures and no ratios', () => {
   assert.deepEqual(compare(figures, { other: measured.other }), { other: { p50: { median: 8000, ratio: null } } });
 });
 
+const machine = { cpu: 'a processor', cores: 2, kernel: 'Linux 6', programs: { 'Node.js': '20', other: '1' } };
+
 test('a report has a table for each job, and a line for each contender', () => {
   const job = { title: 'a job', figures, measured, compared: compare(figures, measured) };
-  const machine = { cpu: 'a processor', cores: 2, kernel: 'Linux 6', node: 'v20' };
   assert.equal(asText({ machine, rounds: 2, notes: { other: 'as it comes' }, jobs: { job } }), [
-    'a processor, 2 cores, Linux 6, Node.js v20; rounds: 2',
+    'a processor, 2 cores, Linux 6; Node.js 20, other 1; rounds: 2',
     'Figures are medians over the rounds; ratios to Holdfast those of one round: median (least to greatest).',
     '',
     'a job',
@@ -65,7 +66,6 @@ test('a report says whose memory could only be estimated', () => {
   const memory = { other: [{ memory: 2 ** 20, kind: 'RSS' }] };
   const sizes = [{ name: 'memory', unit: 'bytes' }];
   const job = { title: 'a job', figures: sizes, measured: memory, compared: compare(sizes, memory) };
-  const machine = { cpu: 'a processor', cores: 2, kernel: 'Linux 6', node: 'v20' };
   assert.match(asText({ machine, rounds: 1, notes: {}, jobs: { job } }), /other +1\.00 MB.*\nmemory of other: RSS/);
 });
 

@@ -1,5 +1,5 @@
 // Measures the contenders in turn, and prints how they compare. Started by `run`, which has built what is needed.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
 
@@ -38,6 +38,21 @@ async function measure(contenders, options) {
   return measured;
 }
 
+async function describeMachine() {
+  const { dependencies, optionalDependencies } = JSON.parse(await readFile(join(import.meta.dirname, 'package.json')));
+  return {
+    cpu: os.cpus()[0]?.model ?? 'unknown',
+    cores: os.availableParallelism(),
+    kernel: `${os.type()} ${os.release()}`,
+    programs: {
+      'Node.js': process.versions.node,
+      workerd: optionalDependencies['@cloudflare/workerd-linux-64'],
+      piscina: dependencies.piscina,
+      'faast.js': dependencies.faastjs,
+    },
+  };
+}
+
 async function run(options, folder) {
   const build = join(root, 'build');
   const packages = join(root, '.deps/npm/tools/bench/peers/node_modules');
@@ -52,10 +67,7 @@ async function run(options, folder) {
     }
     const measured = await measure(contenders, options);
     return {
-      machine: {
-        cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.availableParallelism(), kernel: `${os.type()} ${os.release()}`,
-        node: process.version,
-      },
+      machine: await describeMachine(),
       rounds: options.rounds,
       notes,
       jobs: Object.fromEntries(options.jobs.map((job) => {

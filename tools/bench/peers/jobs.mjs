@@ -21,7 +21,7 @@ export const jobs = {
   'add-hot': { title: 'add, one call at a time', figures: latencies, run: hot('add') },
   'add-rate': { title: `add, ${IN_FLIGHT} calls in flight`, figures: rates, run: rate('add') },
   'add-cold': {
-    title: 'add, first call of a module',
+    title: 'add, first call of a module (p99: the slowest of a round)',
     figures: latencies,
     run: async (driver) => summarize(await driver.cold('add', driver.coldCalls)),
   },

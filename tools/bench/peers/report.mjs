@@ -52,8 +52,9 @@ function jobTable({ title, figures, compared, measured }) {
 
 // `report` is what compare.mjs makes.
 export function asText({ machine, rounds, notes, jobs }) {
+  const programs = Object.entries(machine.programs).map(([name, version]) => `${name} ${version}`).join(', ');
   return [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node.js ${machine.node}; rounds: ${rounds}`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}; ${programs}; rounds: ${rounds}`,
     'Figures are medians over the rounds; ratios to Holdfast those of one round: median (least to greatest).\n',
     ...Object.values(jobs).map(jobTable),
     ...Object.entries(notes).map(([contender, text]) => `${contender}: ${text}`),

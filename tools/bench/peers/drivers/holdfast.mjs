@@ -1,8 +1,9 @@
 // Holdfast through holdfastd, called by the C++ client library (tools/bench/call_load.cc).
 //
-// Its defaults: one process for each module, one standby, JIT. Cold calls follow one another at once, so that the next
-// one may come before there is a standby again. Sources are read from files. Only --max-workers is given: its default,
-// by the memory that the machine has, may be less than the modules that are to be there at once.
+// One process for each module, one standby, JIT, as by default. Cold calls follow one another at once, so that the next
+// one may come before there is a standby again. Sources are read from files. What is not left as it is:
+// --max-workers, whose default, by the memory that the machine has, may be less than the modules that are to be there at
+// once, and --idle-timeout, so that what is hot stays so while others are measured.
 import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -24,7 +25,7 @@ export default class Holdfast extends ServerDriver {
     const socket = join(folder, 'socket');
     const server = await Server.start(join(build, 'supervisor/holdfastd'),
       ['--socket', socket, '--modules', modules, '--worker', join(build, 'worker/holdfast-worker'),
-        '--max-workers', files.length, '--ready-fd', '3']);
+        '--max-workers', files.length, '--idle-timeout', '1h', '--ready-fd', '3']);
     const each = (name, targets) => [socket, ...targets.map((target) => `${target}@v1`), '--function', calls[name].fn];
     return {
       pid: server.pid,
