@@ -55,7 +55,7 @@ test('a report has a table for each job, and a line for each contender', () => {
     '',
     'a job',
     '              p50          to Holdfast',
-    'holdfast  1.50 µs  1.00 (1.00 to 1.00)',
+    'holdfast  1.50 µs                    1',
     'other     8.00 µs  5.00 (4.00 to 6.00)',
     '',
     'other: as it comes',

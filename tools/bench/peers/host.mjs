@@ -22,4 +22,6 @@ process.on('message', async (message) => {
     process.send({ error: error.stack });
   }
 });
-process.on('disconnect', () => process.exit());
+
+// Whoever asked has what it wanted, or is gone. This process leads its group, in which all is that the driver started.
+process.on('disconnect', () => process.kill(-process.pid, 'SIGTERM'));

@@ -42,7 +42,8 @@ function jobTable({ title, figures, compared, measured }) {
   const header = ['', ...figures.flatMap(({ name, unit }) => [unit === 'calls/s' ? unit : name, 'to Holdfast'])];
   const rows = Object.entries(compared).map(([contender, values]) => [
     contender,
-    ...figures.flatMap(({ name, unit }) => [shown[unit](values[name].median), shownRatio(values[name].ratio)]),
+    ...figures.flatMap(({ name, unit }) =>
+      [shown[unit](values[name].median), contender === BASE ? '1' : shownRatio(values[name].ratio)]),
   ]);
   const estimated = Object.keys(measured).filter((contender) => measured[contender].some(({ kind }) => kind === 'RSS'));
   const note = estimated.length === 0 ? ''
