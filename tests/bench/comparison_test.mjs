@@ -45,12 +45,13 @@ test('without Holdfast there are figures and no ratios', () => {
   assert.deepEqual(compare(figures, { other: measured.other }), { other: { p50: { median: 8000, ratio: null } } });
 });
 
-const machine = { cpu: 'a processor', cores: 2, kernel: 'Linux 6', programs: { 'Node.js': '20', other: '1' } };
+const machine = { cpu: 'a processor', cores: 2, kernel: 'Linux 6', load: 0.25, programs: { 'Node.js': '20', other: '1' } };
 
 test('a report has a table for each job, and a line for each contender', () => {
   const job = { title: 'a job', figures, measured, compared: compare(figures, measured) };
   assert.equal(asText({ machine, rounds: 2, notes: { other: 'as it comes' }, jobs: { job } }), [
-    'a processor, 2 cores, Linux 6; Node.js 20, other 1; rounds: 2',
+    'a processor, 2 cores, Linux 6; load average before: 0.3',
+    'Node.js 20, other 1; rounds: 2',
     'Figures are medians over the rounds; ratios to Holdfast those of one round: median (least to greatest).',
     '',
     'a job',

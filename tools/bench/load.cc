@@ -21,6 +21,7 @@ bool Load::time_is_over(Clock::time_point now) const {
 }
 
 std::optional<std::size_t> Load::next() {
+  if (begun_ == 0) start_ = last_answer_ = Clock::now();
   if (options_.calls ? begun_ == *options_.calls : time_is_over(Clock::now())) return std::nullopt;
   return begun_++ % options_.targets.size();
 }

@@ -47,7 +47,7 @@ class Load;
 int run(int argc, char** argv, const LoadProgram& program,
         const std::function<void(const LoadOptions&, Load&)>& make_calls);
 
-// One run's calls: which is next, and how long each took. Keeps the time from when it is made.
+// One run's calls: which is next, and how long each took. The time runs from when the first is begun.
 class Load {
  public:
   explicit Load(const LoadOptions& options);
@@ -66,8 +66,8 @@ class Load {
   const LoadOptions& options_;
   std::size_t begun_ = 0;
   std::vector<Clock::duration> samples_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point last_answer_ = start_;
+  Clock::time_point start_;
+  Clock::time_point last_answer_;
 };
 
 }  // namespace holdfast::load

@@ -44,6 +44,7 @@ async function describeMachine() {
     cpu: os.cpus()[0]?.model ?? 'unknown',
     cores: os.availableParallelism(),
     kernel: `${os.type()} ${os.release()}`,
+    load: os.loadavg()[0], // of the minute before: figures of a busy machine say little
     programs: {
       'Node.js': process.versions.node,
       workerd: optionalDependencies['@cloudflare/workerd-linux-64'],
@@ -57,6 +58,7 @@ async function run(options, folder) {
   const build = join(root, 'build');
   const packages = join(root, '.deps/npm/tools/bench/peers/node_modules');
   const calls = await makeCalls(build);
+  const machine = await describeMachine();
   const notes = {};
   const contenders = [];
   try {
@@ -67,7 +69,7 @@ async function run(options, folder) {
     }
     const measured = await measure(contenders, options);
     return {
-      machine: await describeMachine(),
+      machine,
       rounds: options.rounds,
       notes,
       jobs: Object.fromEntries(options.jobs.map((job) => {

@@ -55,7 +55,8 @@ function jobTable({ title, figures, compared, measured }) {
 export function asText({ machine, rounds, notes, jobs }) {
   const programs = Object.entries(machine.programs).map(([name, version]) => `${name} ${version}`).join(', ');
   return [
-    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}; ${programs}; rounds: ${rounds}`,
+    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}; load average before: ${machine.load.toFixed(1)}`,
+    `${programs}; rounds: ${rounds}`,
     'Figures are medians over the rounds; ratios to Holdfast those of one round: median (least to greatest).\n',
     ...Object.values(jobs).map(jobTable),
     ...Object.entries(notes).map(([contender, text]) => `${contender}: ${text}`),
