@@ -261,9 +261,9 @@ void encode(OutputBuffer& out, const ClientHello& hello) {
 }
 
 void encode(OutputBuffer& out, const CallRequest& call) {
-  const std::size_t words = words_for(call.module.size()) + words_for(call.version.size()) +
-                            words_for(call.function.size()) + words_for(call.payload.size());
-  write_message<wire::ClientMessage>(out, words, [&](auto root) {
+  const std::size_t words =
+      words_for(call.module.size()) + words_for(call.version.size()) + words_for(call.function.size());
+  write_message<wire::ClientMessage>(out, words, words_for(call.payload.size()), [&](auto root) {
     auto to = root.initCall();
     to.setId(call.id);
     set_text(call.module, [&](unsigned size) { return to.initModule(size); });
@@ -313,7 +313,7 @@ void encode(OutputBuffer& out, const ServerHello& hello) {
 }
 
 void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result, const Usage& usage) {
-  write_message<wire::ServerMessage>(out, words_for(result.payload.size()), [&](auto root) {
+  write_message<wire::ServerMessage>(out, 0, words_for(result.payload.size()), [&](auto root) {
     auto to = root.initAnswer();
     write_result(to, id, result);
     write_usage(to.initUsage(), usage);
@@ -355,7 +355,7 @@ void encode(OutputBuffer& out, const WorkerList& list) {
 }
 
 void encode(OutputBuffer& out, const ChunkView& chunk) {
-  write_message<wire::ServerMessage>(out, words_for(chunk.value.payload.size()),
+  write_message<wire::ServerMessage>(out, 0, words_for(chunk.value.payload.size()),
                                      [&](auto root) { write_chunk(root.initChunk(), chunk); });
 }
 

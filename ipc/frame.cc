@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 namespace holdfast::ipc {
 namespace {
@@ -25,8 +26,6 @@ tl::unexpected<ProtocolViolation> violation(std::string message) {
   return tl::unexpected(ProtocolViolation{std::move(message)});
 }
 
-std::unique_ptr<Word[]> uninitialized_words(std::size_t count) { return std::unique_ptr<Word[]>(new Word[count]); }
-
 }  // namespace
 
 std::size_t Frame::total_words() const {
@@ -38,7 +37,7 @@ std::size_t Frame::total_words() const {
 FrameReader::FrameReader(FrameLimits limits) : limits_(limits) {}
 
 void FrameReader::reallocate(std::size_t words) {
-  auto larger = uninitialized_words(words);
+  auto larger = LargeMemory::take(words);
   if (end_ > begin_) std::memcpy(larger.get(), bytes() + begin_, end_ - begin_);
   words_ = std::move(larger);
   capacity_ = words;
@@ -50,10 +49,12 @@ std::span<std::byte> FrameReader::prepare() {
   if (begin_ == end_) begin_ = end_ = 0;
   const std::size_t received = end_ - begin_;
   const bool grew_for_a_frame_that_is_gone = capacity_ > kKeepWords && received <= kReadWords * kWordBytes / 2;
+  const bool frame_fits = awaited_ > received && capacity_ * kWordBytes - begin_ >= awaited_;
   if (capacity_ == 0 || grew_for_a_frame_that_is_gone) {
     reallocate(kReadWords);
-  } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2) {
-    const std::size_t wanted = received * 2 / kWordBytes + kReadWords;
+  } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2 && !frame_fits) {
+    std::size_t wanted = received * 2 / kWordBytes + kReadWords;
+    if (awaited_ > 0) wanted = std::min(wanted, awaited_ / kWordBytes + kReadWords / 2);
     if (begin_ > 0 && received <= capacity_ * kWordBytes / 2) {
       std::memmove(bytes(), bytes() + begin_, received);
       end_ = received;
@@ -63,6 +64,18 @@ std::span<std::byte> FrameReader::prepare() {
     }
   }
   return {bytes() + end_, capacity_ * kWordBytes - end_};
+}
+
+LargeMemory::Words FrameReader::take_memory(std::size_t bytes) {
+  if (capacity_ <= kKeepWords || bytes < capacity_ * kWordBytes / 4) return {};
+  const std::size_t received = end_ - begin_;
+  const std::size_t words = received / kWordBytes + kReadWords;
+  LargeMemory::Words next = LargeMemory::take(words);
+  std::memcpy(next.get(), this->bytes() + begin_, received);
+  capacity_ = words;
+  begin_ = 0;
+  end_ = received;
+  return std::exchange(words_, std::move(next));
 }
 
 void FrameReader::commit(std::size_t count) {
@@ -91,7 +104,8 @@ tl::expected<std::optional<Frame>, ProtocolViolation> FrameReader::next() {
     return violation("the frame has " + std::to_string(frame_bytes) + " bytes by its header; at most " +
                      std::to_string(limits_.max_bytes) + " are accepted");
   }
-  if (available < frame_bytes) return std::nullopt;
+  awaited_ = available < frame_bytes ? frame_bytes : 0;
+  if (awaited_ > 0) return std::nullopt;
 
   segments_.clear();
   const Word* at = words_.get() + (begin_ + header_bytes) / kWordBytes;
@@ -111,22 +125,28 @@ void OutputBuffer::swap(OutputBuffer& other) noexcept {
   std::swap(end_, other.end_);
 }
 
-std::span<Word> OutputBuffer::begin_frame(std::size_t words) {
-  const std::size_t needed = end_ / kWordBytes + 1 + words;
+std::span<Word> OutputBuffer::begin_frame(std::size_t words, std::size_t field_words) {
+  const std::size_t all_words = words + field_words;
+  const std::size_t needed = end_ / kWordBytes + 1 + all_words;
   if (needed > capacity_) {
     // Only whole words may be dropped in front, so that the frames behind stay aligned.
     const std::size_t dropped = begin_ / kWordBytes * kWordBytes;
     const std::size_t kept = end_ - dropped;
-    capacity_ = std::max((kept / kWordBytes + 1 + words) * 2, kReadWords / 8);
-    auto larger = uninitialized_words(capacity_);
+    capacity_ = std::max((kept / kWordBytes + 1 + all_words) * 2, kReadWords / 8);
+    auto larger = LargeMemory::take(capacity_);
     if (kept > 0) std::memcpy(larger.get(), bytes() + dropped, kept);
     words_ = std::move(larger);
     begin_ -= dropped;
     end_ -= dropped;
   }
   Word* header = words_.get() + end_ / kWordBytes;
-  std::fill_n(header, words + 1, 0);
-  return {header + 1, words};
+  const std::span<Word> space(header + 1, all_words);
+  // Wherever in the space the field is: before its last word lie at most `words`, and as many after it.
+  const std::size_t untouched = field_words > words + 1 ? field_words - words - 1 : 0;
+  *header = 0;
+  std::fill_n(space.begin(), words + (untouched > 0 ? 0 : field_words), 0);
+  if (untouched > 0) std::fill(space.begin() + static_cast<std::ptrdiff_t>(words + untouched), space.end(), 0);
+  return space;
 }
 
 void OutputBuffer::finish_frame(std::size_t words) {

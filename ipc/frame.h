@@ -15,10 +15,9 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-namespace holdfast::ipc {
+#include "ipc/large_memory.h"
 
-// Cap'n Proto's unit: all segments are made of 8-byte words.
-using Word = std::uint64_t;
+namespace holdfast::ipc {
 
 struct FrameLimits {
   // Of one frame, its header included.
@@ -49,7 +48,7 @@ class FrameReader {
   void set_limits(FrameLimits limits) { limits_ = limits; }
 
   // Where the next bytes from the peer go: never empty. Invalidates frames handed out before. Memory grows with what
-  // has been received, never with what a header announces.
+  // has been received; what a header announces only keeps it from growing further than that.
   std::span<std::byte> prepare();
 
   // `count` bytes were written to the front of what prepare() returned.
@@ -58,13 +57,18 @@ class FrameReader {
   // The next whole frame, nothing if more bytes are needed, or the violation after which the stream is useless.
   tl::expected<std::optional<Frame>, ProtocolViolation> next();
 
+  // The memory that the last frame lies in, which then outlives the next call, for who keeps `bytes` of it; null where
+  // they would be too small a part of it.
+  LargeMemory::Words take_memory(std::size_t bytes);
+
   // Calls `look` with each frame that next() will hand out of what was received so far, and hands none out. Of
   // a frame that was handed out, the words stay where they are; its list of segments does not.
   template <typename Look>
   void look_ahead(Look look) {
-    const std::size_t begin = begin_;
+    const std::size_t begin = begin_, awaited = awaited_;
     for (auto frame = next(); frame && *frame; frame = next()) look(**frame);
     begin_ = begin;
+    awaited_ = awaited;
   }
 
   // Bytes received that are not part of a frame handed out yet. Not 0 at the end of the stream: it was cut off.
@@ -75,11 +79,12 @@ class FrameReader {
   void reallocate(std::size_t words);
 
   FrameLimits limits_;
-  std::unique_ptr<Word[]> words_;
+  LargeMemory::Words words_;
   std::size_t capacity_ = 0;  // in words
   // In bytes from the start of the buffer. begin_ is always at a word's border, so that segments are aligned.
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  std::size_t awaited_ = 0;  // the size of the frame at begin_, where it is known and has not arrived in full
   std::vector<std::span<const Word>> segments_;
 };
 
@@ -95,9 +100,10 @@ class OutputBuffer {
     return *this;
   }
 
-  // A zeroed, aligned space of `words` for one single-segment message, header not included; valid until the next
-  // call. Must be followed by finish_frame().
-  std::span<Word> begin_frame(std::size_t words);
+  // An aligned space for one single-segment message, header not included; valid until the next call. Must be followed
+  // by finish_frame(). It has room for `words` and for one field of `field_words`, which will be filled whole but for
+  // padding in its last word; it is zeroed but where only that field can be.
+  std::span<Word> begin_frame(std::size_t words, std::size_t field_words = 0);
 
   // The message filled the first `words` of that space: the header is written and the rest given back.
   void finish_frame(std::size_t words);
@@ -113,7 +119,7 @@ class OutputBuffer {
   void swap(OutputBuffer& other) noexcept;
   std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.get()); }
 
-  std::unique_ptr<Word[]> words_;
+  LargeMemory::Words words_;
   std::size_t capacity_ = 0;  // in words
   std::size_t begin_ = 0;     // in bytes; 0 if nothing is held
   std::size_t end_ = 0;       // in bytes, always at a word's border

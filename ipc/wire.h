@@ -79,14 +79,20 @@ auto read_message(const Frame& frame, Decode decode) -> decltype(decode(std::dec
 }
 
 // Builds one message right in the output buffer. `field_words` bounds what the variable-size fields take (see
-// words_for); the fixed parts of every message fit into what is added to it here.
+// words_for), but for the one that may be large, `payload_words`; the fixed parts of every message fit into what is
+// added to it here.
 template <typename Root, typename Fill>
-void write_message(OutputBuffer& out, std::size_t field_words, Fill fill) {
+void write_message(OutputBuffer& out, std::size_t field_words, std::size_t payload_words, Fill fill) {
   constexpr std::size_t kFixedWords = 32;
-  const std::span<Word> space = out.begin_frame(field_words + kFixedWords);
+  const std::span<Word> space = out.begin_frame(field_words + kFixedWords, payload_words);
   capnp::FlatMessageBuilder builder(kj::arrayPtr(reinterpret_cast<capnp::word*>(space.data()), space.size()));
   fill(builder.initRoot<Root>());
   out.finish_frame(builder.getSegmentsForOutput()[0].size());
+}
+
+template <typename Root, typename Fill>
+void write_message(OutputBuffer& out, std::size_t field_words, Fill fill) {
+  write_message<Root>(out, field_words, 0, std::move(fill));
 }
 
 // Copies text of any origin into a message: `init` is the field's initX(size).

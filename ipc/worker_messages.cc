@@ -155,12 +155,11 @@ std::string request_id(std::uint64_t tag, std::uint64_t call) { return fmt::form
 
 void encode(OutputBuffer& out, const LoadRequest& load) {
   constexpr std::size_t kFixedWordsEach = 4;
-  std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) +
-                      words_for(load.file_name.size()) + words_for(load.source.size());
+  std::size_t words = words_for(load.module.size()) + words_for(load.version.size()) + words_for(load.file_name.size());
   for (const auto& [name, value] : load.environment) {
     words += kFixedWordsEach + words_for(name.size()) + words_for(value.size());
   }
-  write_message<wire::WorkerRequest>(out, words, [&](auto root) {
+  write_message<wire::WorkerRequest>(out, words, words_for(load.source.size()), [&](auto root) {
     auto to = root.initLoad();
     set_text(load.module, [&](unsigned size) { return to.initModule(size); });
     set_text(load.version, [&](unsigned size) { return to.initVersion(size); });
@@ -183,7 +182,7 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
 }
 
 void encode(OutputBuffer& out, const WorkerCall& call) {
-  write_message<wire::WorkerRequest>(out, words_for(call.function.size()) + words_for(call.payload.size()),
+  write_message<wire::WorkerRequest>(out, words_for(call.function.size()), words_for(call.payload.size()),
                                      [&](auto root) {
                                        auto to = root.initCall();
                                        to.setId(call.id);
@@ -274,7 +273,7 @@ void encode(OutputBuffer& out, const LoadFailed& failed) {
 }
 
 void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result) {
-  write_message<wire::WorkerMessage>(out, words_for(result.payload.size()),
+  write_message<wire::WorkerMessage>(out, 0, words_for(result.payload.size()),
                                      [&](auto root) { write_result(root.initAnswer(), call, result); });
 }
 
@@ -287,7 +286,7 @@ void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& err
 }
 
 void encode_worker_chunk(OutputBuffer& out, const ChunkView& chunk) {
-  write_message<wire::WorkerMessage>(out, words_for(chunk.value.payload.size()),
+  write_message<wire::WorkerMessage>(out, 0, words_for(chunk.value.payload.size()),
                                      [&](auto root) { write_chunk(root.initChunk(), chunk); });
 }
 

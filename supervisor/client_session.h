@@ -70,6 +70,9 @@ class ClientSession final : public Connection {
   // Tells a client that is not to be served why, and closes. Nobody hears of it.
   void turn_away(const std::string& reason);
 
+  // For the owner's client_called(): the call's payload, to be kept.
+  ipc::KeptBytes keep_payload(const ipc::CallRequest& call) { return keep(call.payload); }
+
   // Notes a call that will be answered later. `bytes` is what the supervisor keeps for it meanwhile.
   void opened(std::uint64_t client_id, CallId call, std::size_t bytes);
 

@@ -61,6 +61,11 @@ ipc::OutputBuffer& Connection::output() {
   return out_;
 }
 
+ipc::KeptBytes Connection::keep(ipc::Bytes bytes) {
+  auto memory = in_.take_memory(bytes.size());
+  return memory ? ipc::KeptBytes(std::move(memory), bytes) : ipc::KeptBytes(bytes);
+}
+
 void Connection::at_end_of_turn() {
   joined_turn_ = false;
   if (!open_) return;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ipc/frame.h"
+#include "ipc/kept_bytes.h"
 #include "supervisor/turn.h"
 
 namespace holdfast::supervisor {
@@ -37,6 +38,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not
   // say.
   std::optional<uid_t> read_peer_uid();
+
+  // Called from on_frame(): bytes of its frame, to be kept.
+  ipc::KeptBytes keep(ipc::Bytes bytes);
 
   void set_limits(ipc::FrameLimits limits) { in_.set_limits(limits); }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ipc/large_memory.h"
 #include "ipc/text.h"
 #include "ipc/units.h"
 #include "supervisor/call_errors.h"
@@ -24,6 +25,8 @@ constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
 // To look through all modules takes some milliseconds; while nothing can be forgotten, it is not done for each call.
 constexpr std::chrono::seconds kForgetPause{1};
+// What large frames were in is kept for the next ones, and given back when there were none for this long.
+constexpr std::chrono::seconds kMemoryKept{1};
 
 // What came out of a call, in bytes: the texts of an error, for it has no payload.
 std::size_t bytes_of(const ipc::Error& error) {
@@ -166,7 +169,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                           .client_id = request.id,
                           .module = &module,
                           .function = std::string(request.function),
-                          .payload = std::string(ipc::as_text(request.payload)),
+                          .payload = client.keep_payload(request),
                           .encoding = request.encoding,
                           .arguments = request.arguments,
                           .result_encoding = request.result_encoding,
@@ -399,6 +402,10 @@ void Supervisor::arm_timer() {
   consider(loaders_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
   if (!dropped_to_tell_.empty()) consider(dropped_to_tell_.front().first);
+  if (!release_memory_at_ && ipc::LargeMemory::kept_bytes() > 0) {
+    release_memory_at_ = steady_clock::now() + kMemoryKept;
+  }
+  consider(release_memory_at_);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
   timer_.expires_at(*next);
@@ -416,6 +423,10 @@ void Supervisor::on_timer() {
   carry_out();
   cut_off_the_silent(now);
   tell_of_dropped(now);
+  if (release_memory_at_ && *release_memory_at_ <= now) {
+    release_memory_at_.reset();
+    ipc::LargeMemory::release_unused();
+  }
   if (shutdown_at_ && *shutdown_at_ <= now) finish_shutdown();
 }
 

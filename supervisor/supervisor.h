@@ -90,7 +90,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t client_id;
     KnownModule* module;
     std::string function;
-    std::string payload;
+    ipc::KeptBytes payload;
     ipc::Encoding encoding;
     ipc::ArgumentStyle arguments;
     ipc::ResultEncoding result_encoding;
@@ -252,7 +252,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   LogBudget source_log_budget_;  // for modules that could not be loaded
 
   boost::asio::steady_timer timer_;
-  std::optional<TimePoint> timer_at_;  // when the timer fires; it is never set later, only found to be early
+  std::optional<TimePoint> release_memory_at_;  // that large frames were in, and nothing is in
+  std::optional<TimePoint> timer_at_;           // when the timer fires; it is never set later, only found to be early
   std::optional<TimePoint> shutdown_at_;
   bool stopped_ = false;
 };

@@ -91,7 +91,7 @@ void Supervisor::carry_out(const DispatchCall& decision) {
   call.given_at = steady_clock::now();
   workers_.call(decision.worker, {.id = static_cast<std::uint64_t>(decision.call),
                                   .function = call.function,
-                                  .payload = ipc::as_bytes(call.payload),
+                                  .payload = call.payload.bytes(),
                                   .encoding = call.encoding,
                                   .arguments = call.arguments,
                                   .deadline = call.deadline,

@@ -86,7 +86,12 @@ void* BoundedAllocator::Allocate(size_t length) {
   return data;
 }
 
-void* BoundedAllocator::AllocateUninitialized(size_t length) { return Allocate(length); }
+void* BoundedAllocator::AllocateUninitialized(size_t length) {
+  if (!reserve(length)) return nullptr;
+  void* data = allocate_or_null(length);
+  if (data == nullptr) give_back(length);
+  return data;
+}
 
 void BoundedAllocator::Free(void* data, size_t length) {
   give_back(length);

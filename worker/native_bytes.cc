@@ -51,13 +51,16 @@ InputBytes::InputBytes(v8::Local<v8::Value> value) {
   }
 }
 
-void* take_buffer_memory(v8::Isolate* isolate, std::size_t size) {
+void* take_buffer_memory(v8::Isolate* isolate, std::size_t size, Fresh fresh) {
   v8::ArrayBuffer::Allocator* const allocator = isolate->GetArrayBufferAllocator();
-  void* data = allocator->Allocate(size);
+  const auto allocate = [&] {
+    return fresh == Fresh::zeroed ? allocator->Allocate(size) : allocator->AllocateUninitialized(size);
+  };
+  void* data = allocate();
   if (data == nullptr) {
     // As V8 itself does for array buffers: what nobody uses any more may make room.
     isolate->LowMemoryNotification();
-    data = allocator->Allocate(size);
+    data = allocate();
   }
   return data;
 }
@@ -66,8 +69,8 @@ void give_back_buffer_memory(v8::Isolate* isolate, void* data, std::size_t size)
   isolate->GetArrayBufferAllocator()->Free(data, size);
 }
 
-BufferMemory::BufferMemory(v8::Isolate* isolate, std::size_t size) : isolate_(isolate), size_(size) {
-  data_ = static_cast<std::uint8_t*>(take_buffer_memory(isolate, size));
+BufferMemory::BufferMemory(v8::Isolate* isolate, std::size_t size, Fresh fresh) : isolate_(isolate), size_(size) {
+  data_ = static_cast<std::uint8_t*>(take_buffer_memory(isolate, size, fresh));
   if (data_ == nullptr) throw_range_error(isolate, "Array buffer allocation failed");
 }
 
@@ -84,7 +87,7 @@ v8::Local<v8::ArrayBuffer> BufferMemory::release() {
 }
 
 v8::MaybeLocal<v8::Uint8Array> make_uint8_array(v8::Isolate* isolate, std::span<const std::uint8_t> bytes) {
-  BufferMemory memory(isolate, bytes.size());
+  BufferMemory memory(isolate, bytes.size(), Fresh::any);
   if (!memory) return {};
   if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
   return v8::Uint8Array::New(memory.release(), 0, bytes.size());

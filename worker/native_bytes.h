@@ -39,11 +39,14 @@ class InputBytes {
   std::span<const std::uint8_t> bytes_;
 };
 
+// What is in memory that was just taken: zeroes, or whatever was there, for those who fill all of it.
+enum class Fresh { zeroed, any };
+
 // Memory that counts as the module's array buffers do, given back at the end of its life or made a buffer.
 class BufferMemory {
  public:
-  // Zeroed. Where there is no room even after a collection, throws a JavaScript RangeError and is empty.
-  BufferMemory(v8::Isolate* isolate, std::size_t size);
+  // Where there is no room even after a collection, throws a JavaScript RangeError and is empty.
+  BufferMemory(v8::Isolate* isolate, std::size_t size, Fresh fresh = Fresh::zeroed);
   ~BufferMemory();
   BufferMemory(const BufferMemory&) = delete;
   BufferMemory& operator=(const BufferMemory&) = delete;
@@ -62,7 +65,7 @@ class BufferMemory {
 };
 
 // Of the module's account, as above; null where there is no room even after a collection, without an exception.
-void* take_buffer_memory(v8::Isolate* isolate, std::size_t size);
+void* take_buffer_memory(v8::Isolate* isolate, std::size_t size, Fresh fresh = Fresh::zeroed);
 void give_back_buffer_memory(v8::Isolate* isolate, void* data, std::size_t size);
 
 // A new array on a buffer of its own. Empty, with a RangeError thrown, where there is no room.

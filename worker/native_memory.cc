@@ -14,6 +14,7 @@
 
 // The sanitizer has a malloc of its own.
 void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return std::calloc(bytes == 0 ? 1 : bytes, 1); }
+void* holdfast::worker::allocate_or_null(std::size_t bytes) { return std::malloc(bytes == 0 ? 1 : bytes); }
 
 void holdfast::worker::use_up_free_blocks() {}
 void holdfast::worker::give_back_free_pages() {}
@@ -72,6 +73,8 @@ int posix_memalign(void** into, std::size_t alignment, std::size_t size) {
 }  // extern "C"
 
 void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return __libc_calloc(bytes == 0 ? 1 : bytes, 1); }
+
+void* holdfast::worker::allocate_or_null(std::size_t bytes) { return __libc_malloc(bytes == 0 ? 1 : bytes); }
 
 // From the largest to the smallest size of a block, as glibc cuts larger ones where it finds none that fits: what
 // comes from beyond the last block in use shows that there is none left.

@@ -7,8 +7,9 @@
 
 namespace holdfast::worker {
 
-// Zeroed memory for std::free(); null where there is none, without a word to the handler.
+// Memory for std::free(), zeroed or as it is; null where there is none, without a word to the handler.
 void* allocate_zeroed_or_null(std::size_t bytes);
+void* allocate_or_null(std::size_t bytes);
 
 // Takes every block that malloc has free between others, for good. To be called in the zygote before it forks: what
 // its workers allocate then lies together at the heap's end, where otherwise it would fill gaps all over the heap, and

@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#include "ipc/large_memory.h"
 #include "worker/last_words.h"
 #include "worker/native_memory.h"
 #include "worker/warm_up.h"
@@ -33,6 +34,16 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
+// What frames with large payloads may keep for the next ones, until nothing was to be done for a while.
+constexpr std::size_t kMostKeptBytes = std::size_t{16} << 20;
+constexpr milliseconds kQuiet{20};
+
+// In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
+timespec as_timespec(steady_clock::duration duration) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+  return {seconds.count(), (duration - seconds).count()};
+}
+
 }  // namespace
 
 Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
@@ -49,6 +60,7 @@ void Worker::prepare() {
     give_back_free_pages();
   }
   host_.emplace(engine_, outbox_, page_);
+  ipc::LargeMemory::keep(kMostKeptBytes);
 }
 
 void Worker::run() {
@@ -68,9 +80,8 @@ void Worker::run() {
     }
     settle_memory();
     outbox_.send_some();
-    // What compiling took, which is done at first, or took long. Nobody waits for it now.
-    const bool is_early = std::has_single_bit(++turns_);
-    if (std::exchange(was_slow_, false) || is_early) give_back_free_pages();
+    // What compiling took, which is done at first. Nobody waits for it now.
+    if (std::has_single_bit(++turns_)) give_back_free_pages();
   }
 }
 
@@ -116,22 +127,30 @@ bool Worker::end_step() {
   return was_slow;
 }
 
+// What compiling took, if it took long, or a large payload. Not if more of the kind comes at once.
+void Worker::give_memory_back() {
+  was_slow_ = false;
+  ipc::LargeMemory::release_kept();
+  give_back_free_pages();
+}
+
 // Comes back when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
   const auto timer = host_->next_timer();
-  if (!timer && outbox_.empty()) {
+  const bool has_memory_to_give_back = was_slow_ || ipc::LargeMemory::kept_bytes() > 0;
+  if (!timer && outbox_.empty() && !has_memory_to_give_back) {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
-  // In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
-  timespec timeout = {};
-  if (timer) {
-    const auto left = std::max(*timer - steady_clock::now(), steady_clock::duration(0));
-    timeout.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count();
-    timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
-  }
+  std::optional<steady_clock::duration> longest;
+  if (timer) longest = std::max(*timer - steady_clock::now(), steady_clock::duration(0));
+  const bool is_timers_turn = longest && (!has_memory_to_give_back || *longest < kQuiet);
+  if (has_memory_to_give_back && !is_timers_turn) longest = kQuiet;
+  const auto timeout = longest ? std::optional(as_timespec(*longest)) : std::nullopt;
   pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
-  if (::ppoll(&wanted, 1, timer ? &timeout : nullptr, nullptr) <= 0) return;
+  const int count = ::ppoll(&wanted, 1, timeout ? &*timeout : nullptr, nullptr);
+  if (count == 0 && !is_timers_turn) give_memory_back();
+  if (count <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
 }

@@ -28,6 +28,7 @@ class Worker {
  private:
   void prepare();
   void wait_for_work();
+  void give_memory_back();
   void receive(int flags);
   void run_due_timers();
   void run_tasks();
@@ -46,7 +47,7 @@ class Worker {
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
-  bool was_slow_ = false;                 // a step of this turn
+  bool was_slow_ = false;                 // a step since memory was given back
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   // Within a turn: when answers were last sent, and after what time those that have gathered since are.

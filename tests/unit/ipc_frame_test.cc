@@ -273,6 +273,7 @@ TEST_CASE("a reader's memory grows with what it received, not with what a header
 }
 
 TEST_CASE("a reader gives the memory of a large frame back with the next read") {
+  LargeMemory::keep(0);
   const std::size_t before = array_bytes;
   FrameReader reader;
   feed(reader, framed({words(17 * kMiB / sizeof(Word), 1)}));
@@ -283,6 +284,7 @@ TEST_CASE("a reader gives the memory of a large frame back with the next read") 
 }
 
 TEST_CASE("a reader gives the memory of a large frame back also when more bytes always follow") {
+  LargeMemory::keep(0);
   const std::size_t before = array_bytes;
   FrameReader reader;
   const std::string small = framed({words(40, 1)});

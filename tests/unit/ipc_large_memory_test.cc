@@ -1,0 +1,101 @@
+#include "ipc/large_memory.h"
+
+#include <doctest/doctest.h>
+
+#include "ipc/frame.h"
+
+namespace holdfast::ipc {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr std::size_t kMiBWords = kMiB / sizeof(Word);
+
+// What is kept is a thread's: each test begins and ends with nothing, and leaves the bound as it was.
+struct KeepsUpTo {
+  explicit KeepsUpTo(std::size_t bytes) {
+    LargeMemory::keep(bytes);
+    REQUIRE(LargeMemory::kept_bytes() == 0);
+  }
+  ~KeepsUpTo() { LargeMemory::keep(8 * kMiB); }
+};
+
+TEST_CASE("large memory that was given back is what the next one of about its size gets") {
+  const KeepsUpTo bound(4 * kMiB);
+  const Word* const first = LargeMemory::take(kMiBWords - 100).get();
+  CHECK(LargeMemory::kept_bytes() == kMiB);
+  const auto second = LargeMemory::take(kMiBWords);
+  CHECK(second.get() == first);
+  CHECK(LargeMemory::kept_bytes() == 0);
+  CHECK(LargeMemory::take(kMiBWords).get() != first);
+}
+
+TEST_CASE("no more is kept than was said, and nothing small") {
+  const KeepsUpTo bound(4 * kMiB);
+  {
+    std::vector<LargeMemory::Words> all;
+    for (int i = 0; i < 10; ++i) all.push_back(LargeMemory::take(kMiBWords));
+    all.push_back(LargeMemory::take(8 * kMiBWords));
+  }
+  CHECK(LargeMemory::kept_bytes() == 4 * kMiB);
+  LargeMemory::release_kept();
+  LargeMemory::take(1000);
+  CHECK(LargeMemory::kept_bytes() == 0);
+  LargeMemory::keep(0);
+  LargeMemory::take(kMiBWords);
+  CHECK(LargeMemory::kept_bytes() == 0);
+}
+
+TEST_CASE("what was not in use between two looks is released, what was is not") {
+  const KeepsUpTo bound(8 * kMiB);
+  {
+    const auto one = LargeMemory::take(kMiBWords), other = LargeMemory::take(kMiBWords);
+    const auto third = LargeMemory::take(kMiBWords);
+  }
+  LargeMemory::release_unused();  // all three were in use
+  CHECK(LargeMemory::kept_bytes() == 3 * kMiB);
+  { const auto one = LargeMemory::take(kMiBWords), other = LargeMemory::take(kMiBWords); }
+  LargeMemory::release_unused();
+  CHECK(LargeMemory::kept_bytes() == 2 * kMiB);
+  LargeMemory::release_unused();
+  CHECK(LargeMemory::kept_bytes() == 0);
+}
+
+TEST_CASE("memory that its reader gave away holds its frame, and the reader goes on behind it") {
+  const KeepsUpTo bound(0);
+  FrameReader reader;
+  OutputBuffer out;
+  for (const std::size_t words : {kMiBWords, std::size_t{3}, std::size_t{4}}) {
+    const auto space = out.begin_frame(words);
+    std::fill(space.begin(), space.end(), words);
+    out.finish_frame(words);
+  }
+  // The last frame arrives in part.
+  while (out.size_bytes() > 8) {
+    const auto space = reader.prepare();
+    const std::size_t count = std::min(space.size(), out.size_bytes() - 8);
+    std::copy_n(out.data().begin(), count, space.begin());
+    reader.commit(count);
+    out.consume(count);
+  }
+  const auto large = reader.next();
+  REQUIRE(large->has_value());
+  const auto content = (*large)->segments.front();
+  const auto memory = reader.take_memory(content.size_bytes());
+  REQUIRE(memory);
+  const auto small = reader.next();
+  REQUIRE(small->has_value());
+  CHECK((*small)->segments.front().size() == 3);
+  CHECK_FALSE(reader.take_memory(3 * sizeof(Word)));
+  REQUIRE_FALSE(reader.next()->has_value());
+  const auto space = reader.prepare();
+  std::copy_n(out.data().begin(), 8, space.begin());
+  reader.commit(8);
+  const auto last = reader.next();
+  REQUIRE(last->has_value());
+  CHECK((*last)->segments.front()[3] == 4);
+  CHECK(content.size() == kMiBWords);
+  CHECK(std::all_of(content.begin(), content.end(), [](Word word) { return word == kMiBWords; }));
+}
+
+}  // namespace
+}  // namespace holdfast::ipc

@@ -1,0 +1,38 @@
+// What a program and all that it started have in memory.
+import { readFileSync, readdirSync } from 'node:fs';
+
+// The process and its descendants.
+function family(root) {
+  const children = new Map();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      // The name, in parentheses, may hold anything; the parent comes second after it (proc(5)).
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const members = [root];
+  for (const member of members) members.push(...(children.get(member) ?? []));
+  return members;
+}
+
+function kilobytes(file, field) {
+  const found = readFileSync(file, 'latin1').match(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm'));
+  if (found === null) throw new Error(`${file} does not say ${field}`);
+  return Number(found[1]);
+}
+
+// {bytes, kind} of the process `root` and its descendants. kind 'PSS': each page is shared out among the processes that
+// have it (smaps_rollup, proc(5)). Where that cannot be read of each of them, 'RSS': shared pages count once for each.
+export function memoryOf(root) {
+  const sum = (measure) => family(root).map(measure).reduce((total, value) => total + value, 0) * 1024;
+  try {
+    return { bytes: sum((pid) => kilobytes(`/proc/${pid}/smaps_rollup`, 'Pss')), kind: 'PSS' };
+  } catch {
+    return { bytes: sum((pid) => kilobytes(`/proc/${pid}/status`, 'VmRSS')), kind: 'RSS' };
+  }
+}

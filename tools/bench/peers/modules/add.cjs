@@ -1,0 +1,1 @@
+exports.add = async ({ a, b }) => a + b;
