@@ -7,21 +7,10 @@
 #include <doctest/doctest.h>
 
 #include "supervisor/settings.h"
+#include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {
 namespace {
-
-Settings::Errors mistakes(std::string_view text, const std::string& file = "s.toml") {
-  const auto parsed = Settings::parse(text, file, {});
-  REQUIRE_FALSE(parsed.has_value());
-  return parsed.error();
-}
-
-std::string only_mistake(std::string_view text) {
-  const Settings::Errors all = mistakes(text);
-  CHECK(all.size() == 1);
-  return all.front();
-}
 
 std::string repeated(std::string_view part, std::size_t times) {
   std::string text;
@@ -42,19 +31,19 @@ TEST_CASE("a file of the largest size is read, and a larger one is refused with 
   const auto largest = Settings::parse(text, "s.toml", {});
   REQUIRE(largest.has_value());
   CHECK(largest->of({"a", "1"}).weight == 7);
-  CHECK(only_mistake(std::string(2 * Settings::kMaxBytes, '#')) == "s.toml: it has 2MB; at most 1MB are allowed");
+  CHECK(mistake(std::string(2 * Settings::kMaxBytes, '#')) == "s.toml: it has 2MB; at most 1MB are allowed");
   CHECK(mistakes(text + "x").size() == 1);
 }
 
 TEST_CASE("values that are deep inside one another are a mistake") {
-  CHECK(only_mistake("a = " + repeated("[", 100'000)).starts_with("s.toml:1: "));
-  CHECK(only_mistake("a = " + repeated("{a=", 100'000)).starts_with("s.toml:1: "));
-  CHECK(only_mistake("a = " + repeated("{a=[", 100'000)).starts_with("s.toml:1: "));
+  CHECK(mistake("a = " + repeated("[", 100'000)).starts_with("s.toml:1: "));
+  CHECK(mistake("a = " + repeated("{a=", 100'000)).starts_with("s.toml:1: "));
+  CHECK(mistake("a = " + repeated("{a=[", 100'000)).starts_with("s.toml:1: "));
 }
 
 TEST_CASE("keys of very many parts are a mistake, also where lines and brackets share them out") {
-  CHECK(only_mistake(repeated("a.", 400'000) + "a = 1\n") == "s.toml:1: the line has more than 32 dots");
-  CHECK(only_mistake("\n[" + repeated("a.", 400'000) + "a]\n") == "s.toml:2: the line has more than 32 dots");
+  CHECK(mistake(repeated("a.", 400'000) + "a = 1\n") == "s.toml:1: the line has more than 32 dots");
+  CHECK(mistake("\n[" + repeated("a.", 400'000) + "a]\n") == "s.toml:2: the line has more than 32 dots");
   const std::string many_parts = repeated("a.", 32) + "a = ";
   CHECK_FALSE(mistakes(many_parts + "1\n").empty());
   // As deep as the bounds allow.
@@ -66,17 +55,17 @@ TEST_CASE("numbers that fit nowhere are a mistake") {
   for (const std::string number :
        {"9223372036854775808", "-9223372036854775809", "99999999999999999999999999", "0xffffffffffffffffff", "1e400"}) {
     CAPTURE(number);
-    CHECK(only_mistake("[defaults]\nweight = " + number + "\n").starts_with("s.toml:2: "));
+    CHECK(mistake("[defaults]\nweight = " + number + "\n").starts_with("s.toml:2: "));
   }
-  CHECK(only_mistake("[defaults]\nweight = " + std::string(500'000, '9') + "\n").starts_with("s.toml:2: "));
-  CHECK(only_mistake("[defaults]\nmemory = \"" + std::string(500'000, '9') + "MB\"\n").starts_with("s.toml:2: "));
+  CHECK(mistake("[defaults]\nweight = " + std::string(500'000, '9') + "\n").starts_with("s.toml:2: "));
+  CHECK(mistake("[defaults]\nmemory = \"" + std::string(500'000, '9') + "MB\"\n").starts_with("s.toml:2: "));
 }
 
 TEST_CASE("what is said twice is a mistake") {
-  CHECK(only_mistake("[defaults]\nweight = 1\nweight = 2\n").starts_with("s.toml:3: "));
-  CHECK(only_mistake("[module.a]\n[module.a]\n").starts_with("s.toml:2: "));
-  CHECK(only_mistake("[module.a]\n[module.\"a\"]\n").starts_with("s.toml:2: "));
-  CHECK(only_mistake("[defaults]\n[module.a]\n[defaults]\n").starts_with("s.toml:3: "));
+  CHECK(mistake("[defaults]\nweight = 1\nweight = 2\n").starts_with("s.toml:3: "));
+  CHECK(mistake("[module.a]\n[module.a]\n").starts_with("s.toml:2: "));
+  CHECK(mistake("[module.a]\n[module.\"a\"]\n").starts_with("s.toml:2: "));
+  CHECK(mistake("[defaults]\n[module.a]\n[defaults]\n").starts_with("s.toml:3: "));
 }
 
 TEST_CASE("what is not TOML is a mistake of one line") {
@@ -84,7 +73,7 @@ TEST_CASE("what is not TOML is a mistake of one line") {
        {"[defaults", "weight", "= 1", "a = ", "a = \"", "a = '''", "]", "{", "\"\\u0000", "[]\n", "a = 1 b = 2",
         "<?xml version=\"1.0\"?>", "{\"defaults\": {}}", "a = tru", "\\", "a = \"\\q\""}) {
     CAPTURE(text);
-    const std::string said = only_mistake(text);
+    const std::string said = mistake(text);
     CHECK(said.starts_with("s.toml:"));
     CHECK(is_printable_line(said));
   }
@@ -105,7 +94,7 @@ TEST_CASE("control characters that TOML spells in ASCII reach no terminal") {
         "[defaults]\n\"\\u001b[2J\\nforged\" = 1\n", "[defaults]\nmemory = \"\\u001b[2J\\n5\"\n",
         "[defaults]\nweight = \"\\u001b[2J\\n5\"\n"}) {
     CAPTURE(text);
-    CHECK(is_printable_line(only_mistake(text)));
+    CHECK(is_printable_line(mistake(text)));
   }
   for (const std::string& said : mistakes("x", "s\x1b[2J\n.toml")) CHECK(is_printable_line(said));
 }
@@ -116,7 +105,7 @@ TEST_CASE("long names and values are shown in part") {
        {long_text + " = 1\n", "[module." + long_text + "]\n", "[module.\"" + long_text + "@1\"]\n",
         "[defaults]\n" + long_text + " = 1\n", "[defaults]\nmemory = \"" + long_text + "\"\n",
         "[defaults]\nweight = \"" + long_text + "\"\n"}) {
-    CHECK(is_printable_line(only_mistake(text)));
+    CHECK(is_printable_line(mistake(text)));
   }
 }
 
