@@ -21,7 +21,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "sandbox/process_state.h"
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
@@ -30,8 +29,6 @@ namespace holdfast::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr long kSocket = sandbox::kKeptDescriptor;
 
 // What of a process must not change, as the kernel tells it: who it is, what it may, what it holds.
 std::string portrait(pid_t pid) {

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "sandbox/process_state.h"
 #include "sandbox/seccomp_policy.h"
 #include "tests/adversarial/siege.h"
 #include "tests/support/calls.h"
@@ -25,8 +24,6 @@ constexpr sandbox::Profile kProfile = sandbox::Profile::jit;
 
 // Past the last number of any kernel to come for a while.
 constexpr long kNumbers = 600;
-
-constexpr long kSocket = sandbox::kKeptDescriptor;
 
 std::set<std::string> granted_names() {
   std::set<std::string> all;

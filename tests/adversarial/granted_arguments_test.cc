@@ -15,14 +15,12 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "sandbox/process_state.h"
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"
 
 namespace holdfast::test {
 namespace {
 
-constexpr long kSocket = sandbox::kKeptDescriptor;
 constexpr long kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
 constexpr long kReadWrite = PROT_READ | PROT_WRITE;
 

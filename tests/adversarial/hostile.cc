@@ -7,7 +7,7 @@
 namespace holdfast::test {
 namespace {
 
-const Module kBystander{"bystander", R"js(
+const Module kNeighbour{"bystander", R"js(
     let release;
     exports.ping = () => 'pong';
     exports.hold = () => new Promise((resolve) => { release = resolve; });
@@ -17,7 +17,7 @@ const Module kBystander{"bystander", R"js(
 }  // namespace
 
 Ring::Ring(const std::string& code, std::vector<std::string> flags)
-    : daemon_({.modules = {kBystander, {"hostile", "exports.ping = () => 'pong';" + code}}, .flags = std::move(flags)}),
+    : daemon_({.modules = {kNeighbour, {"hostile", "exports.ping = () => 'pong';" + code}}, .flags = std::move(flags)}),
       client_(daemon_.connect()),
       held_(client_) {
   held_.start({.module = "bystander", .function = "hold", .timeout = std::chrono::minutes(5)});

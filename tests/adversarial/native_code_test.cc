@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint64_t kLow = 0x1000'0000;
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
+constexpr std::uint64_t kReadableWritable = PROT_READ | PROT_WRITE;
 constexpr std::uint64_t kPrivateHere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
 // Memory at a known address.
@@ -41,7 +41,7 @@ TEST_CASE("code cannot be written to, and data cannot be run") {
       {step("jump", at("memory"), word(0))},
       {step("jump", at("page"), word(0))},
       {step("jump", at("stack"), word(0))},
-      {map_at(kLow, kReadWrite), step("writeWord", word(kLow), word(0xc3)), step("jump", word(kLow), word(0))},
+      {map_at(kLow, kReadableWritable), step("writeWord", word(kLow), word(0xc3)), step("jump", word(kLow), word(0))},
   };
   for (const auto& attempt : attempts) {
     const auto error = siege.lose({"attacker", "run", steps(attempt)});
@@ -63,9 +63,9 @@ TEST_CASE("a worker cannot make its code writable, or give it away for other") {
         CAPTURE(call.json);
         CHECK(siege.survey(call).to_string() == std::to_string(-EPERM));
       };
-      refused(native_call(SYS_mprotect, at(page), kPage, kReadWrite));
+      refused(native_call(SYS_mprotect, at(page), kPage, kReadableWritable));
       refused(native_call(SYS_munmap, at(page), kPage));
-      refused(native_call(SYS_mmap, at(page), kPage, kReadWrite, kPrivateHere, -1, 0));
+      refused(native_call(SYS_mmap, at(page), kPage, kReadableWritable, kPrivateHere, -1, 0));
     }
     siege.end();
   }
@@ -73,7 +73,7 @@ TEST_CASE("a worker cannot make its code writable, or give it away for other") {
 
 // Writes the code to memory, makes that executable, and then does `last`.
 std::string code_and(std::uint64_t code, const std::string& last) {
-  return steps({map_at(kLow, kReadWrite), step("writeWord", word(kLow), word(code)),
+  return steps({map_at(kLow, kReadableWritable), step("writeWord", word(kLow), word(code)),
                 step("systemCall", word(SYS_mprotect), word(kLow), word(kPage), word(PROT_READ | PROT_EXEC)), last});
 }
 
@@ -101,8 +101,8 @@ TEST_CASE("code of a worker's own making has no more rights than the worker's, a
 TEST_CASE("the old ways into the kernel lead nowhere") {
   Siege siege;
   // Not every processor has the instruction in this mode.
-  const auto entered =
-      siege.lose({"attacker", "run", steps({map_at(kLow, kReadWrite), step("sysenter", word(20), word(kLow + 64))})});
+  const auto entered = siege.lose(
+      {"attacker", "run", steps({map_at(kLow, kReadableWritable), step("sysenter", word(20), word(kLow + 64))})});
   CHECK(
       (entered.code == ipc::ErrorCode::sandbox_violation || entered.detail == "SIGSEGV" || entered.detail == "SIGILL"));
   // The page of the kernel's that every process has at the same place, where it still has one: time(2), getcpu(2).
@@ -121,7 +121,7 @@ TEST_CASE("a worker that takes its shared page away ends at its deadline or befo
   };
   for (const std::string& attempt :
        {page_call(SYS_munmap, 0, 0), page_call(SYS_mprotect, PROT_NONE, 0), page_call(SYS_mprotect, PROT_READ, 0),
-        page_call(SYS_mmap, kReadWrite, kPrivateHere), page_call(SYS_madvise, MADV_DONTNEED, 0)}) {
+        page_call(SYS_mmap, kReadableWritable, kPrivateHere), page_call(SYS_madvise, MADV_DONTNEED, 0)}) {
     CAPTURE(attempt);
     for (const char* ending : {"run", "runAndLoop"}) {
       const CallTo to{.module = "attacker",

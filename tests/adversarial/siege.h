@@ -7,10 +7,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "sandbox/process_state.h"
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"
 
 namespace holdfast::test {
+
+// The number of a worker's own socket, which is the one descriptor that it has.
+inline constexpr long kSocket = sandbox::kKeptDescriptor;
 
 // A system call and its arguments, as the attacker's survey() and doCall() take them.
 struct NativeCall {

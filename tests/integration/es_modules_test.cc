@@ -10,8 +10,6 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
-
 // What `f` of a module that is this file's text comes to.
 std::string outcome_of_file(const std::string& file_name, const std::string& code) {
   Daemon daemon({});

@@ -6,8 +6,6 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
-
 TEST_CASE("the global object is an EventTarget, whose methods need no object") {
   CHECK(
       evaluated_in_both_profiles(R"js(

@@ -24,7 +24,7 @@ const Module kStreams{"streams", R"js(
     exports.quiet = () => new Promise(() => {});
 )js"};
 
-std::string hello() { return RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, "hostile"}); }
+std::string stream_hello() { return RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, "hostile"}); }
 
 std::string stream_frame(std::uint64_t id, std::string_view size, std::uint32_t window_bytes,
                          std::string_view function = "endless") {
@@ -65,7 +65,7 @@ static_assert(ipc::chunk_cost(872) == kChunkCost);
 TEST_CASE("a grant is worth no more than what is on its way, however large it is") {
   Daemon daemon({.modules = {kStreams}});
   std::optional<RawConnection> hostile(daemon.socket_path());
-  hostile->send(hello());
+  hostile->send(stream_hello());
   hostile->send(stream_frame(1, "870", 3 * kChunkCost));
   Made made(daemon);
   CHECK(made.becomes(3));
@@ -86,10 +86,10 @@ TEST_CASE("no grant but its own client's has a stream go on") {
   Daemon daemon({.modules = {kStreams}});
   std::optional<RawConnection> reader(daemon.socket_path());
   std::optional<RawConnection> hostile(daemon.socket_path());
-  reader->send(hello() + stream_frame(1, "870", 3 * kChunkCost));
+  reader->send(stream_hello() + stream_frame(1, "870", 3 * kChunkCost));
   Made made(daemon);
   REQUIRE(made.becomes(3));
-  hostile->send(hello() + stream_frame(2, "0", 1, "quiet"));
+  hostile->send(stream_hello() + stream_frame(2, "0", 1, "quiet"));
   for (const std::uint64_t call :
        {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, ~std::uint64_t{0}}) {
     hostile->send(grant_frame(call, 1 << 20));
@@ -114,7 +114,7 @@ TEST_CASE("no grant but its own client's has a stream go on") {
 TEST_CASE("the largest window is a mebibyte, whatever a client asks for") {
   Daemon daemon({.modules = {kStreams}});
   std::optional<RawConnection> hostile(daemon.socket_path());
-  hostile->send(hello());
+  hostile->send(stream_hello());
   hostile->send(stream_frame(1, "870", ~std::uint32_t{0}));
   Made made(daemon);
   CHECK(made.becomes((1 << 20) / kChunkCost + 1));
@@ -128,7 +128,7 @@ TEST_CASE("a client that opens many streams and reads none is cut off before it 
   RawConnection hostile(daemon.socket_path());
   Made made(daemon);
   REQUIRE(made.now() == 0);
-  hostile.send(hello());
+  hostile.send(stream_hello());
   // One value each, which may pass any window.
   for (std::uint64_t id = 1; id <= 400; ++id) hostile.send(stream_frame(id, "1000000", 1));
   while (!hostile.is_closed()) {
@@ -145,7 +145,7 @@ TEST_CASE("a client that cancels what streams to it, and grants and cancels it a
   RawConnection hostile(daemon.socket_path());
   Made made(daemon);
   REQUIRE(made.now() == 0);
-  hostile.send(hello());
+  hostile.send(stream_hello());
   for (std::uint64_t id = 1; id <= 100; ++id) {
     const std::string cancel = RawConnection::frame_of(ipc::CancelRequest{id});
     hostile.send(stream_frame(id, "870", 3 * kChunkCost) + grant_frame(id, 1) + cancel + grant_frame(id, 5000) +

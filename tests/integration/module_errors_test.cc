@@ -8,8 +8,6 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
-
 // `code` is the body of an async function.
 ipc::Error thrown_by(const std::string& code, const char* profile = "jit") {
   Daemon daemon(

@@ -12,12 +12,11 @@ namespace holdfast::test {
 namespace {
 
 const Module kBystander{"bystander", "exports.ping = () => 'pong';"};
-const std::vector<std::string> kShortStretch = {"--stretch", "200ms"};
+const std::vector<std::string> kStretch = {"--stretch", "200ms"};
 
 // Calls spin() of a module with this code, checks all that holds for every loop, and returns the error.
 ipc::Error stopped(const std::string& code) {
-  Daemon daemon(
-      {.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kShortStretch});
+  Daemon daemon({.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kStretch});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
@@ -198,7 +197,7 @@ exports.spin = () => { setTimeout(function late() { while (true) {} }, 1); retur
 exports.ping = () => 'pong';
 )js"},
                              kBystander},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
   const pid_t spinner = worker_of(client, "spinner").pid;
@@ -219,7 +218,7 @@ exports.spin = () => {
   return 'answered';
 };
 )js"}},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   for (int i = 0; i < 3; ++i) CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
   daemon.stop();
@@ -230,7 +229,7 @@ TEST_CASE("an interval that never sleeps keeps its worker busy but stops nobody,
 exports.spin = () => { const again = () => setTimeout(again, 0); again(); return 'answered'; };
 exports.ping = () => 'pong';
 )js"}},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
   const pid_t spinner = worker_of(client, "spinner").pid;
@@ -250,7 +249,7 @@ exports.hold = () => new Promise(() => {});
 exports.spin = () => { while (true) {} };
 exports.ping = () => 'pong';
 )js"}},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   for (int i = 0; i < 10; ++i) calls.start({"shared", "hold"});
@@ -273,7 +272,7 @@ TEST_CASE("calls that a stopped worker had not started are run by the next one, 
 exports.spin = () => { while (true) {} };
 exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
 )js"}},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   const auto guilty = calls.start({"shared", "spin"});
@@ -299,7 +298,7 @@ let resolve;
 exports.hold = () => new Promise((done) => { resolve = done; });
 exports.spin = async () => { resolve('ready'); await null; while (true) {} };
 )js"}},
-                 .flags = kShortStretch});
+                 .flags = kStretch});
   ipc::Client client = daemon.connect();
   Calls calls(client);
   calls.start({"shared", "hold"});

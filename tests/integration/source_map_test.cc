@@ -8,8 +8,6 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
-
 // What esbuild --bundle --minify --format=cjs --sourcemap=inline makes of src/app.ts and src/lib/helper.ts.
 constexpr const char* kBundle =
     R"js(var a=Object.defineProperty;var s=Object.getOwnPropertyDescriptor;var p=Object.getOwnPropertyNames;v)js"

@@ -35,7 +35,7 @@ constexpr seconds kStart{1};
 
 // Enough work for about a millisecond of a CPU. A loop of so many turns, not of so much time: whoever shares the CPU
 // must get less done.
-const char* const kWork = R"js(
+const char* const kLongWork = R"js(
     exports.work = (payload) => {
       let sum = payload;
       for (let i = 0; i < 2e5; i++) sum = (sum * 31 + i) | 0;
@@ -255,7 +255,7 @@ void compare(Run& run, const Setting& setting, Clock::duration slice) {
 }  // namespace
 
 void run_fairness(Run& run, Clock::duration slice) {
-  for (const Setting& setting : {Setting{"long", kWork}, Setting{"short", kEcho}}) {
+  for (const Setting& setting : {Setting{"long", kLongWork}, Setting{"short", kEcho}}) {
     if (!is_interrupted()) compare(run, setting, slice);
   }
 }

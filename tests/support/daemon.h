@@ -1,6 +1,7 @@
 // A holdfastd of a test's own, with modules that the test wrote.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "tests/support/program.h"
 
 namespace holdfast::test {
+
+// What --profile takes: V8 with and without code generated at run time.
+inline constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
 
 struct Module {
   std::string name;

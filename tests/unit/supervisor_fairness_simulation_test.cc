@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned long long kSeeds = 10;
+constexpr unsigned long long kSeeds = 6;
 #else
 constexpr unsigned long long kSeeds = 30;
 #endif

@@ -20,7 +20,6 @@ constexpr std::size_t kHistoryLines = 80;
 // Far more than it takes to finish what a run leaves open; a world that needs more is stuck.
 constexpr std::size_t kMostStepsToSettle = 200'000;
 
-std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
 char letter(ModuleId id) { return static_cast<char>(id); }
 
 }  // namespace

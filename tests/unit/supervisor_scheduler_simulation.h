@@ -29,6 +29,9 @@
 
 namespace holdfast::supervisor::testing {
 
+// Of a call, a worker or a module, for the history.
+std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
+
 // What was broken, and the end of the history that led there.
 struct BrokenRule {
   std::string rule;

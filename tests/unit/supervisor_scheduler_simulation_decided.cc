@@ -13,8 +13,6 @@ constexpr Duration kLeastLoadTime = std::chrono::milliseconds(1);
 // And the load time up to which modules are alike in what their eviction costs.
 constexpr Duration kQuickLoad = std::chrono::milliseconds(5);
 
-std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
-
 // By which decisions are counted; "kill w3 evicted" is of the kind "kill evicted".
 std::string kind_of(const Decision& decision) {
   struct Kind {

@@ -9,8 +9,6 @@ namespace {
 
 using std::chrono::microseconds;
 
-std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
-
 }  // namespace
 
 void Simulation::answer_call(CallId id) {

@@ -5,26 +5,10 @@
 #include <doctest/doctest.h>
 
 #include "supervisor/settings.h"
+#include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {
 namespace {
-
-Settings settings(const std::string& text) {
-  auto parsed = Settings::parse(text, "s.toml", {});
-  REQUIRE_MESSAGE(parsed.has_value(), parsed.error().front());
-  return std::move(*parsed);
-}
-
-// Of a file that has exactly one.
-std::string mistake(const std::string& text) {
-  const auto parsed = Settings::parse(text, "s.toml", {});
-  CAPTURE(text);
-  REQUIRE_FALSE(parsed.has_value());
-  CHECK(parsed.error().size() == 1);
-  return parsed.error().front();
-}
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TEST_CASE("a module has the variables of all its tables, and the more exact one's value of each") {
   const Settings set = settings(R"toml(

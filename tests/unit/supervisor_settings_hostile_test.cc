@@ -7,21 +7,10 @@
 #include <doctest/doctest.h>
 
 #include "supervisor/settings.h"
+#include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {
 namespace {
-
-Settings::Errors mistakes(std::string_view text, const std::string& file = "s.toml") {
-  const auto parsed = Settings::parse(text, file, {});
-  REQUIRE_FALSE(parsed.has_value());
-  return parsed.error();
-}
-
-std::string mistake(std::string_view text) {
-  const Settings::Errors all = mistakes(text);
-  CHECK(all.size() == 1);
-  return all.front();
-}
 
 std::string repeated(std::string_view part, std::size_t times) {
   std::string text;

@@ -7,6 +7,7 @@
 
 #include "supervisor/setting_keys.h"
 #include "supervisor/settings.h"
+#include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -14,29 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 
 const ModuleName kCalculator = {"calculator", "v1"};
-
-Settings settings(std::string_view text, const ModuleSettings& flags = {}) {
-  auto parsed = Settings::parse(text, "s.toml", flags);
-  REQUIRE_MESSAGE(parsed.has_value(), parsed.error().front());
-  return std::move(*parsed);
-}
-
-Settings::Errors mistakes(std::string_view text) {
-  const auto parsed = Settings::parse(text, "s.toml", {});
-  CAPTURE(text);
-  REQUIRE_FALSE(parsed.has_value());
-  CHECK_FALSE(parsed.error().empty());
-  return parsed.error();
-}
-
-// Of a file that has exactly one.
-std::string mistake(std::string_view text) {
-  const Settings::Errors all = mistakes(text);
-  CHECK(all.size() == 1);
-  return all.front();
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // --- what is set ---------------------------------------------------------------------------------------------------
 

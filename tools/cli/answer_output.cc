@@ -14,7 +14,7 @@ namespace {
 // The supervisor bounds what it passes on; these bound what a supervisor of someone else's making could print.
 constexpr std::size_t kMaxMessageBytes = std::size_t{64} << 10;
 
-std::string shown(std::string_view text) {
+std::string shown_message(std::string_view text) {
   return ipc::printable(ipc::clean_utf8(text, kMaxMessageBytes), ipc::Newlines::keep);
 }
 
@@ -32,11 +32,11 @@ std::string indented(std::string_view lines) {
 }
 
 std::string as_text(const ipc::Error& error) {
-  const std::string message = shown(error.message);
+  const std::string message = shown_message(error.message);
   const std::size_t first_line = std::min(message.find('\n'), message.size());
   std::string text = fmt::format("error: {}: {}\n", ipc::to_string(error.code), message.substr(0, first_line));
   text += indented(std::string_view(message).substr(first_line));
-  return text + indented(shown(error.stack));
+  return text + indented(shown_message(error.stack));
 }
 
 double seconds(std::chrono::nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }

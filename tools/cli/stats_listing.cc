@@ -24,7 +24,7 @@ std::string shown(std::string_view text) {
   return ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape);
 }
 
-double seconds(std::chrono::nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
+double in_seconds(std::chrono::nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
 std::string mean(std::chrono::nanoseconds sum, std::uint64_t count) {
   if (count == 0) return "-";
@@ -62,20 +62,20 @@ nlohmann::ordered_json as_json(const ipc::ModuleStats& module) {
           {"drains", module.drains},
           {"queued", module.queued},
           {"calls_in_flight", module.calls_in_flight},
-          {"queue", seconds(module.queue)},
-          {"load", seconds(module.load)},
-          {"run", seconds(module.run)},
-          {"cpu", seconds(module.cpu)},
+          {"queue", in_seconds(module.queue)},
+          {"load", in_seconds(module.load)},
+          {"run", in_seconds(module.run)},
+          {"cpu", in_seconds(module.cpu)},
           {"bytes_in", module.bytes_in},
           {"bytes_out", module.bytes_out},
           {"peak_memory", module.peak_memory_bytes},
-          {"held_off", seconds(module.held_off)},
+          {"held_off", in_seconds(module.held_off)},
           {"held_off_reason", module.held_off_reason}};
 }
 
 nlohmann::ordered_json as_json(const ipc::StatsTotals& totals) {
   return {{"version", totals.version},
-          {"uptime", seconds(totals.uptime)},
+          {"uptime", in_seconds(totals.uptime)},
           {"clients", totals.clients},
           {"workers", totals.workers},
           {"max_workers", totals.max_workers},

@@ -11,7 +11,7 @@
 namespace holdfast::cli {
 namespace {
 
-std::string shown(std::string_view name) {
+std::string shown_name(std::string_view name) {
   if (name.empty()) return "-";
   constexpr std::size_t kMaxBytes = 64;  // names are not longer (protocol.capnp, Call.module)
   return ipc::printable(ipc::clean_utf8(name, kMaxBytes), ipc::Newlines::escape);
@@ -31,9 +31,9 @@ std::string listing_as_table(const std::vector<ipc::WorkerInfo>& workers) {
                                        {"AGE", Align::right}};
   std::vector<std::vector<std::string>> rows;
   for (const auto& worker : workers) {
-    rows.push_back({worker.pid == 0 ? "-" : fmt::to_string(worker.pid), shown(worker.module), shown(worker.version),
-                    std::string(ipc::to_string(worker.state)), fmt::to_string(worker.calls_done),
-                    fmt::to_string(worker.calls_in_flight), format_age(worker.cpu),
+    rows.push_back({worker.pid == 0 ? "-" : fmt::to_string(worker.pid), shown_name(worker.module),
+                    shown_name(worker.version), std::string(ipc::to_string(worker.state)),
+                    fmt::to_string(worker.calls_done), fmt::to_string(worker.calls_in_flight), format_age(worker.cpu),
                     ipc::format_size(worker.memory_bytes), format_age(worker.age)});
   }
   return format_table(columns, rows);
