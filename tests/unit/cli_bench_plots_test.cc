@@ -32,7 +32,7 @@ bool contains(const std::string& text, const std::string& part) { return occurre
 
 const Curves kByWorkers{.name = "workers", .title = "By workers", .x = "workers", .x_label = "workers alive"};
 
-Section example() {
+Section example_section() {
   return {.key = "workers",
           .title = "WORKERS",
           .rows = {{.what = "hot", .parameters = {count("workers", 1)}, .latency = summarize({30us})},
@@ -92,7 +92,7 @@ TEST_CASE("points without a place are left out, and a plot without points has em
 }
 
 TEST_CASE("rows of the same name are one line, and a row without what is varied is a level one") {
-  const Plot plot = to_plot(example(), kByWorkers);
+  const Plot plot = to_plot(example_section(), kByWorkers);
   REQUIRE(plot.lines.size() == 2);
   CHECK(plot.lines[0].name == "hot");
   CHECK(plot.lines[0].points == decltype(Line::points){{1, 30000}, {1000, 40000}});
@@ -116,13 +116,13 @@ TEST_CASE("plots are written into a folder that is made for them") {
   REQUIRE(::mkdtemp(parent.data()) != nullptr);
   const std::filesystem::path folder = std::filesystem::path(parent) / "plots";
   Section pointless{.title = "NONE", .curves = {{.name = "none", .title = "None", .x = "workers"}}};
-  REQUIRE(write_plots({example(), pointless}, folder));
+  REQUIRE(write_plots({example_section(), pointless}, folder));
   std::ifstream file(folder / "workers.svg");
   const std::string svg{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   CHECK(contains(svg, ">workers alive<"));
   CHECK_FALSE(std::filesystem::exists(folder / "none.svg"));
 
-  const auto refused = write_plots({example()}, folder / "workers.svg");
+  const auto refused = write_plots({example_section()}, folder / "workers.svg");
   REQUIRE_FALSE(refused);
   CHECK(contains(refused.error(), "workers.svg"));
   std::filesystem::remove_all(parent);

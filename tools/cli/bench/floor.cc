@@ -74,12 +74,15 @@ struct SocketPair {
   UniqueFd right;
 };
 
-tl::expected<SocketPair, std::string> make_socket_pair() {
+// Without ends where the kernel gives none; errno then says why.
+SocketPair make_socket_pair() {
   int ends[2] = {-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return tl::unexpected(fmt::format("cannot make a socket: {}", std::strerror(errno)));
-  }
+  ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
   return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+tl::unexpected<std::string> no_socket() {
+  return tl::unexpected(fmt::format("cannot make a socket: {}", std::strerror(errno)));
 }
 
 }  // namespace
@@ -103,8 +106,8 @@ Floor::~Floor() {
 
 tl::expected<Floor, std::string> Floor::start(Path path, std::size_t request_bytes, std::size_t answer_bytes) {
   auto to_next = make_socket_pair();
-  if (!to_next) return tl::unexpected(to_next.error());
-  Floor floor(std::move(to_next->left), {}, request_bytes, answer_bytes);
+  if (!to_next.left) return no_socket();
+  Floor floor(std::move(to_next.left), {}, request_bytes, answer_bytes);
   // Runs `child` in a process of its own; it must not return.
   const auto fork_into = [&floor](auto child) -> tl::expected<void, std::string> {
     const pid_t process = ::fork();
@@ -115,17 +118,17 @@ tl::expected<Floor, std::string> Floor::start(Path path, std::size_t request_byt
   };
   if (path == Path::relayed) {
     auto to_worker = make_socket_pair();
-    if (!to_worker) return tl::unexpected(to_worker.error());
+    if (!to_worker.left) return no_socket();
     const auto relay = fork_into([&] {
-      keep_only(to_next->right.get(), to_worker->left.get());
+      keep_only(to_next.right.get(), to_worker.left.get());
       be_relay(request_bytes, answer_bytes);
     });
     if (!relay) return tl::unexpected(relay.error());
     to_next = std::move(to_worker);
-    to_next->left.reset();
+    to_next.left.reset();
   }
   const auto worker = fork_into([&] {
-    keep_only(to_next->right.get(), to_next->right.get());
+    keep_only(to_next.right.get(), to_next.right.get());
     be_worker(floor.request_, floor.answer_);
   });
   if (!worker) return tl::unexpected(worker.error());

@@ -19,8 +19,8 @@ constexpr double kBottom = 380;
 
 // Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without the yellow, which is
 // too light for lines on white.
-constexpr std::array<const char*, 7> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                                 "#e69f00", "#56b4e9", "#000000"};
+constexpr std::array<const char*, 9> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
+                                                 "#56b4e9", "#000000", "#8c564b", "#7f7f7f"};
 
 std::string escaped(const std::string& text) {
   std::string result;
