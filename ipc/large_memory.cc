@@ -18,7 +18,7 @@ struct Blocks {
 struct Kept {
   std::array<Blocks, 64> of_size;  // by the logarithm of a block's words
   std::size_t bytes = 0;
-  std::size_t most_bytes = std::size_t{8} << 20;
+  std::size_t most_bytes = std::size_t{12} << 20;
 };
 
 Kept& kept() {

@@ -23,7 +23,7 @@ class LargeMemory {
   // Not initialized. What is below 256 KiB is never kept.
   static Words take(std::size_t words);
 
-  // From now on this thread keeps up to so much that is not in use; before, 8 MiB. With 0, all goes back at once.
+  // From now on this thread keeps up to so much that is not in use; before, 12 MiB. With 0, all goes back at once.
   static void keep(std::size_t bytes);
 
   static std::size_t kept_bytes();

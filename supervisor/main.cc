@@ -14,7 +14,6 @@
 #include <memory>
 #include <thread>
 
-#include "ipc/large_memory.h"
 #include "ipc/text.h"
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
@@ -46,15 +45,11 @@ std::size_t default_max_workers(std::uint64_t memory_bytes) {
   return workers;
 }
 
-// What frames with large payloads may keep for the next ones; the supervisor gives it back after a moment.
-constexpr std::size_t kMostKeptBytes = std::size_t{32} << 20;
-
 // malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of
 // them then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
 void give_large_memory_back() {
   constexpr int kLarge = 256 << 10;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);
-  ipc::LargeMemory::keep(kMostKeptBytes);
 }
 
 // As many descriptors as the host allows; returns how many that are.

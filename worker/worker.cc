@@ -34,8 +34,7 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// What frames with large payloads may keep for the next ones, until nothing was to be done for a while.
-constexpr std::size_t kMostKeptBytes = std::size_t{16} << 20;
+// Memory is given back when nothing was to be done for so long.
 constexpr milliseconds kQuiet{20};
 
 // In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
@@ -60,7 +59,6 @@ void Worker::prepare() {
     give_back_free_pages();
   }
   host_.emplace(engine_, outbox_, page_);
-  ipc::LargeMemory::keep(kMostKeptBytes);
 }
 
 void Worker::run() {

@@ -16,7 +16,7 @@ struct KeepsUpTo {
     LargeMemory::keep(bytes);
     REQUIRE(LargeMemory::kept_bytes() == 0);
   }
-  ~KeepsUpTo() { LargeMemory::keep(8 * kMiB); }
+  ~KeepsUpTo() { LargeMemory::keep(12 * kMiB); }
 };
 
 TEST_CASE("large memory that was given back is what the next one of about its size gets") {
