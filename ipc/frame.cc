@@ -132,8 +132,7 @@ std::span<Word> OutputBuffer::begin_frame(std::size_t words, std::size_t field_w
     // Only whole words may be dropped in front, so that the frames behind stay aligned.
     const std::size_t dropped = begin_ / kWordBytes * kWordBytes;
     const std::size_t kept = end_ - dropped;
-    const std::size_t wanted = kept / kWordBytes + 1 + all_words;
-    capacity_ = std::max(kept == 0 ? wanted : wanted * 2, kReadWords / 8);
+    capacity_ = std::max((kept / kWordBytes + 1 + all_words) * 2, kReadWords / 8);
     auto larger = LargeMemory::take(capacity_);
     if (kept > 0) std::memcpy(larger.get(), bytes() + dropped, kept);
     words_ = std::move(larger);

@@ -68,7 +68,8 @@ Sections run_cold(const Context& context) {
   series->push_back({{.key = "cold_with_eviction", .what = "cold: without standbys, another module has to go"},
                      first_calls(context, full->client(), *modules)});
   if (auto problem = wait_for_standby(context, with_standby->client())) return tl::unexpected(*problem);
-  auto rows = measure(context, "cold calls", *series, {.samples = samples, .rounds = (samples + kInARow - 1) / kInARow});
+  auto rows =
+      measure(context, "cold calls", *series, {.samples = samples, .rounds = (samples + kInARow - 1) / kInARow});
   if (!rows) return tl::unexpected(rows.error());
 
   Section cold{
