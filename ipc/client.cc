@@ -193,7 +193,8 @@ std::size_t Client::run_once(std::optional<milliseconds> timeout) {
 bool Client::look_for_answers(std::optional<milliseconds> timeout) {
   if (!busy_poll_.pays() || !out_.empty() || open_.size() != 1) return false;
   const auto began = Clock::now();
-  const auto longest = timeout ? std::min<Clock::duration>(busy_poll_.longest(), *timeout) : busy_poll_.longest();
+  const auto longest =
+      timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
   for (auto elapsed = Clock::duration::zero(); elapsed < longest; elapsed = Clock::now() - began) {
     if (receive()) {
       busy_poll_.found(Clock::now() - began);

@@ -54,7 +54,7 @@ std::span<std::byte> FrameReader::prepare() {
     reallocate(kReadWords);
   } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2 && !frame_fits) {
     std::size_t wanted = received * 2 / kWordBytes + kReadWords;
-    if (awaited_ > 0) wanted = std::min(wanted, awaited_ / kWordBytes + kReadWords / 2);
+    if (awaited_ > received) wanted = std::min(wanted, awaited_ / kWordBytes + kReadWords / 2);
     if (begin_ > 0 && received <= capacity_ * kWordBytes / 2) {
       std::memmove(bytes(), bytes() + begin_, received);
       end_ = received;
@@ -67,7 +67,7 @@ std::span<std::byte> FrameReader::prepare() {
 }
 
 LargeMemory::Words FrameReader::take_memory(std::size_t bytes) {
-  if (capacity_ <= kKeepWords || bytes < capacity_ * kWordBytes / 4) return {};
+  if (capacity_ <= kKeepWords || bytes < capacity_ * kWordBytes / 4 * 3) return {};
   const std::size_t received = end_ - begin_;
   const std::size_t words = received / kWordBytes + kReadWords;
   LargeMemory::Words next = LargeMemory::take(words);
