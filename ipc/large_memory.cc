@@ -15,7 +15,12 @@ struct Blocks {
   std::size_t least_kept = 0;  // since release_unused()
 };
 
+// What outlives this thread's list, such as a client in a static variable, goes without one. Never destroyed itself.
+thread_local bool is_gone = false;
+
 struct Kept {
+  ~Kept() { is_gone = true; }
+
   std::array<Blocks, 64> of_size;  // by the logarithm of a block's words
   std::size_t bytes = 0;
   std::size_t most_bytes = std::size_t{12} << 20;
@@ -31,7 +36,8 @@ std::size_t log_of(std::size_t words) { return static_cast<std::size_t>(std::bit
 }  // namespace
 
 LargeMemory::Words LargeMemory::take(std::size_t words) {
-  if (kept().most_bytes == 0 || words < std::size_t{1} << kSmallestLog) return {new Word[words], GiveBack{words}};
+  if (is_gone || kept().most_bytes == 0 || words < std::size_t{1} << kSmallestLog)
+    return {new Word[words], GiveBack{words}};
   const std::size_t size = std::bit_ceil(words);
   Blocks& blocks = kept().of_size[log_of(size)];
   if (blocks.kept.empty()) return {new Word[size], GiveBack{size}};
@@ -44,6 +50,7 @@ LargeMemory::Words LargeMemory::take(std::size_t words) {
 
 void LargeMemory::GiveBack::operator()(Word* memory) const {
   std::unique_ptr<Word[]> block(memory);
+  if (is_gone) return;
   const std::size_t bytes = words * sizeof(Word);
   Kept& all = kept();
   if (words < std::size_t{1} << kSmallestLog || !std::has_single_bit(words) || all.bytes + bytes > all.most_bytes) {

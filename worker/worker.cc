@@ -34,7 +34,7 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// Memory is given back when nothing was to be done for so long.
+// Memory is given back when nothing was received for so long.
 constexpr milliseconds kQuiet{20};
 
 // In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
@@ -128,6 +128,7 @@ bool Worker::end_step() {
 // What compiling took, if it took long, or a large payload. Not if more of the kind comes at once.
 void Worker::give_memory_back() {
   was_slow_ = false;
+  give_back_at_.reset();
   ipc::LargeMemory::release_kept();
   give_back_free_pages();
 }
@@ -140,14 +141,14 @@ void Worker::wait_for_work() {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
-  std::optional<steady_clock::duration> longest;
-  if (timer) longest = std::max(*timer - steady_clock::now(), steady_clock::duration(0));
-  const bool is_timers_turn = longest && (!has_memory_to_give_back || *longest < kQuiet);
-  if (has_memory_to_give_back && !is_timers_turn) longest = kQuiet;
-  const auto timeout = longest ? std::optional(as_timespec(*longest)) : std::nullopt;
+  if (has_memory_to_give_back && !give_back_at_) give_back_at_ = steady_clock::now() + kQuiet;
+  auto until = timer;
+  if (give_back_at_ && (!until || *give_back_at_ < *until)) until = give_back_at_;
+  timespec timeout = {};
+  if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
   pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
-  const int count = ::ppoll(&wanted, 1, timeout ? &*timeout : nullptr, nullptr);
-  if (count == 0 && !is_timers_turn) give_memory_back();
+  const int count = ::ppoll(&wanted, 1, until ? &timeout : nullptr, nullptr);
+  if (count == 0 && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
   if (count <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
@@ -159,6 +160,7 @@ void Worker::receive(int flags) {
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) ::_exit(0);  // the supervisor closed the socket, or is gone
   in_.commit(static_cast<std::size_t>(count));
+  give_back_at_.reset();
 }
 
 // What was cancelled while it waited here is not begun. That is looked for where several frames wait at once, and again

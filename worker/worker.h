@@ -47,7 +47,9 @@ class Worker {
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
-  bool was_slow_ = false;                 // a step since memory was given back
+  bool was_slow_ = false;  // a step since memory was given back
+  // When memory is given back, if nothing is received until then; timers do not put it off.
+  std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   // Within a turn: when answers were last sent, and after what time those that have gathered since are.
