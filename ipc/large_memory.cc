@@ -36,9 +36,10 @@ std::size_t log_of(std::size_t words) { return static_cast<std::size_t>(std::bit
 }  // namespace
 
 LargeMemory::Words LargeMemory::take(std::size_t words) {
-  if (is_gone || kept().most_bytes == 0 || words < std::size_t{1} << kSmallestLog)
-    return {new Word[words], GiveBack{words}};
   const std::size_t size = std::bit_ceil(words);
+  if (is_gone || words < std::size_t{1} << kSmallestLog || size * sizeof(Word) > kept().most_bytes) {
+    return {new Word[words], GiveBack{words}};  // would not be kept
+  }
   Blocks& blocks = kept().of_size[log_of(size)];
   if (blocks.kept.empty()) return {new Word[size], GiveBack{size}};
   Words block(blocks.kept.back().release(), GiveBack{size});

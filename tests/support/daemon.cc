@@ -85,7 +85,7 @@ void Daemon::add_module(const Module& module) const {
 
 ipc::Client Daemon::connect() const {
   auto client = ipc::Client::connect(socket_path(), {.name = "test"});
-  REQUIRE_MESSAGE(client.has_value(), "cannot connect: ", client.error().message);
+  REQUIRE_MESSAGE(client.has_value(), "cannot connect: ", client ? "" : client.error().message);
   return std::move(*client);
 }
 
