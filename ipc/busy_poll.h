@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sched.h>
 
 namespace holdfast::ipc {
 
@@ -58,5 +59,22 @@ class BusyPoll {
   int score_ = 0;
   int looks_ = 0;  // since it last slept
 };
+
+// Looks for what a single peer sends, at most for `longest` and only where it pays: calls `receive` until it says that
+// something came. Others may have the core between two looks, for the peer may need it.
+template <typename Receive>
+bool look_busily(BusyPoll& poll, BusyPoll::Duration longest, Receive receive) {
+  using Clock = std::chrono::steady_clock;
+  if (!poll.pays()) return false;
+  const auto began = Clock::now();
+  for (auto elapsed = Clock::duration::zero(); elapsed < longest; elapsed = Clock::now() - began) {
+    if (receive()) {
+      poll.found(Clock::now() - began);
+      return true;
+    }
+    ::sched_yield();
+  }
+  return false;
+}
 
 }  // namespace holdfast::ipc

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -189,20 +188,11 @@ std::size_t Client::run_once(std::optional<milliseconds> timeout) {
 }
 
 // Whether something came. Not where several answers are waited for: those that come during a sleep are read together.
-// Others may need the core, the worker that is waited for above all.
 bool Client::look_for_answers(std::optional<milliseconds> timeout) {
-  if (!busy_poll_.pays() || !out_.empty() || open_.size() != 1) return false;
-  const auto began = Clock::now();
+  if (!out_.empty() || open_.size() != 1) return false;
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
-  for (auto elapsed = Clock::duration::zero(); elapsed < longest; elapsed = Clock::now() - began) {
-    if (receive()) {
-      busy_poll_.found(Clock::now() - began);
-      return true;
-    }
-    ::sched_yield();
-  }
-  return false;
+  return look_busily(busy_poll_, longest, [this] { return receive(); });
 }
 
 template <typename Request, typename Reply>

@@ -12,11 +12,11 @@
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "ipc/busy_poll.h"
+#include "ipc/client.h"
 #include "ipc/unique_fd.h"
 #include "tools/bench/load.h"
 
@@ -24,9 +24,6 @@ namespace holdfast::load {
 namespace {
 
 namespace http = boost::beast::http;
-
-// As in ipc::ClientOptions, so that neither client wakes up sooner than the other.
-constexpr std::chrono::microseconds kBusyPoll{50};
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
@@ -101,7 +98,8 @@ class Connection {
 class Waiter {
  public:
   void wait(const std::vector<std::unique_ptr<Connection>>& open) {
-    if (open.size() == 1 && look(*open.front())) return;
+    const auto receive = [&] { return open.front()->receive(); };
+    if (open.size() == 1 && look_busily(busy_poll_, busy_poll_.longest(), receive)) return;
     wanted_.clear();
     for (const auto& connection : open) wanted_.push_back({connection->fd(), POLLIN, 0});
     const auto began = Clock::now();
@@ -110,20 +108,8 @@ class Waiter {
   }
 
  private:
-  bool look(Connection& connection) {
-    if (!busy_poll_.pays()) return false;
-    const auto began = Clock::now();
-    for (auto elapsed = Clock::duration::zero(); elapsed < busy_poll_.longest(); elapsed = Clock::now() - began) {
-      if (connection.receive()) {
-        busy_poll_.found(Clock::now() - began);
-        return true;
-      }
-      ::sched_yield();
-    }
-    return false;
-  }
-
-  ipc::BusyPoll busy_poll_{kBusyPoll};
+  // As in the client library, so that neither client wakes up sooner than the other.
+  ipc::BusyPoll busy_poll_{ipc::ClientOptions{}.busy_poll};
   std::vector<pollfd> wanted_;
 };
 

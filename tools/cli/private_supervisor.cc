@@ -67,11 +67,12 @@ struct SpawnPlan {
   posix_spawnattr_t attributes;
 };
 
-// Starts `program` with `kept` open in it. It reads nothing, and what it prints goes to standard error: standard output
-// is for results alone. It has its own process group, so that Ctrl-C at a terminal reaches only this program, which
-// cancels the call and reports it.
-tl::expected<pid_t, std::string> spawn(const std::string& program, const std::vector<std::string>& arguments,
-                                       int kept) {
+}  // namespace
+
+ChildProcess::ChildProcess(pid_t pid) : pid_(pid) {}
+
+tl::expected<ChildProcess, std::string> ChildProcess::start(const std::string& program,
+                                                            const std::vector<std::string>& arguments, int kept) {
   SpawnPlan plan;
   posix_spawn_file_actions_addopen(&plan.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&plan.actions, STDERR_FILENO, STDOUT_FILENO);
@@ -94,12 +95,8 @@ tl::expected<pid_t, std::string> spawn(const std::string& program, const std::ve
   pid_t pid = -1;
   const int error = posix_spawn(&pid, program.c_str(), &plan.actions, &plan.attributes, argv.data(), environ);
   if (error != 0) return tl::unexpected(fmt::format("cannot start {}: {}", program, std::strerror(error)));
-  return pid;
+  return ChildProcess(pid);
 }
-
-}  // namespace
-
-ChildProcess::ChildProcess(pid_t pid) : pid_(pid) {}
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
 
@@ -138,9 +135,8 @@ tl::expected<PrivateSupervisor, ipc::ConnectError> PrivateSupervisor::start(cons
   UniqueFd theirs(ends[1]);
   std::vector<std::string> all = {"--client-fd", fmt::to_string(theirs.get())};
   all.insert(all.end(), arguments.begin(), arguments.end());
-  const auto pid = spawn(*program, all, theirs.get());
-  if (!pid) return cannot_start(pid.error());
-  ChildProcess process(*pid);
+  auto process = ChildProcess::start(*program, all, theirs.get());
+  if (!process) return cannot_start(process.error());
   theirs.reset();  // else its end would not be seen here
 
   auto client =
@@ -151,10 +147,10 @@ tl::expected<PrivateSupervisor, ipc::ConnectError> PrivateSupervisor::start(cons
     if (error.reason == ipc::ConnectError::Reason::protocol_error) {
       error.reason = ipc::ConnectError::Reason::cannot_connect;
     }
-    error.message = fmt::format("the private supervisor {} {}: {}", *program, process.wait(), error.message);
+    error.message = fmt::format("the private supervisor {} {}: {}", *program, process->wait(), error.message);
     return tl::unexpected(std::move(error));
   }
-  return PrivateSupervisor(std::move(process), std::move(*client));
+  return PrivateSupervisor(std::move(*process), std::move(*client));
 }
 
 tl::expected<std::string, std::string> find_supervisor() {

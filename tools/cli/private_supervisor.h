@@ -18,6 +18,13 @@ namespace holdfast::cli {
 class ChildProcess {
  public:
   explicit ChildProcess(pid_t pid);
+
+  // Starts `program` with the descriptor `kept` open in it. It reads nothing, and what it prints goes to standard
+  // error: standard output is for results alone. It has its own process group, so that Ctrl-C at a terminal reaches
+  // only this program, which ends what it has begun. The error says what could not be started, and why.
+  static tl::expected<ChildProcess, std::string> start(const std::string& program,
+                                                       const std::vector<std::string>& arguments, int kept);
+
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
   ~ChildProcess();

@@ -17,25 +17,6 @@ namespace {
 // V8 and the namespaces are set up before the first client is accepted.
 constexpr std::chrono::milliseconds kHelloTimeout{20000};
 
-// In a forked process: becomes holdfastd. It reads nothing, what it prints goes to standard error, and it has its own
-// process group, so that Ctrl-C at a terminal reaches only this program.
-[[noreturn]] void become(const std::string& program, std::vector<std::string>& arguments, int kept) {
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
-  ::setpgid(0, 0);
-  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(nothing, STDIN_FILENO);
-  ::dup2(STDERR_FILENO, STDOUT_FILENO);
-  ::fcntl(kept, F_SETFD, 0);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  ::execv(program.c_str(), argv.data());
-  ::_exit(127);
-}
-
 // In a forked process: ends the supervisor once nobody holds the other end of `lifeline` any more. A signal at the
 // parent's death would not do: the kernel forgets it when a process changes its privileges, as holdfastd does.
 [[noreturn]] void guard(const UniqueFd& supervisor, const UniqueFd& lifeline) {
@@ -67,8 +48,7 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
 
   const BenchOptions& options = context.options;
   const std::string socket = context.files.folder() / (name + ".sock");
-  std::vector<std::string> arguments = {*program,
-                                        "--socket",
+  std::vector<std::string> arguments = {"--socket",
                                         socket,
                                         "--ready-fd",
                                         fmt::to_string(told.get()),
@@ -87,10 +67,9 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
   if (!options.worker.empty()) arguments.insert(arguments.end(), {"--worker", options.worker});
   arguments.insert(arguments.end(), flags.begin(), flags.end());
 
-  const pid_t pid = ::fork();
-  if (pid < 0) return stop(fmt::format("cannot fork: {}", std::strerror(errno)));
-  if (pid == 0) become(*program, arguments, told.get());
-  BenchSupervisor supervisor(ChildProcess(pid), socket);
+  auto process = ChildProcess::start(*program, arguments, told.get());
+  if (!process) return stop(process.error());
+  BenchSupervisor supervisor(std::move(*process), socket);
   told.reset();
   if (auto problem = supervisor.set_guard()) return tl::unexpected(*problem);
   char newline = 0;
