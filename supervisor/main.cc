@@ -110,6 +110,7 @@ SchedulerOptions scheduler_options(const Options& options) {
   result.client_queue_limit = options.client_queue_limit;
   result.total_queue_limit = options.total_queue_limit;
   result.slice = options.slice;
+  result.replenish_after = std::chrono::milliseconds(1);
   result.module = options.module_defaults;
   result.hold_off.longest_delay = options.hold_off;
   return result;

@@ -218,6 +218,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
   consider(room_check_);
   consider(progress_check_);
   consider(fork_again_);
+  consider(replenish_at_);
   return next;
 }
 

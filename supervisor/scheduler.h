@@ -71,6 +71,9 @@ struct SchedulerOptions {
   Duration cancel_grace = std::chrono::seconds(2);
   // After a fork that failed, before the next is tried.
   Duration fork_retry = std::chrono::milliseconds(100);
+  // From a worker's being given its module until others are made to stand by in its place: they would take the CPU from
+  // the call that it was given, which somebody waits for.
+  Duration replenish_after{};
   HoldOffOptions hold_off{};
   ModuleSettings module{};  // of modules that are not configured otherwise
 };
@@ -446,6 +449,7 @@ class Scheduler {
   std::optional<TimePoint> room_check_;      // when a worker may have to make room
   std::optional<TimePoint> progress_check_;  // when held_back_ is looked at
   std::optional<TimePoint> fork_again_;      // forks fail: none before this
+  std::optional<TimePoint> replenish_at_;    // when standbys are made anew, where one was used up
   bool started_ = false;
 };
 

@@ -213,6 +213,7 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   module.place = 0;
   ++slots_taken_;
   cold_starts_.add(now);
+  if (!replenish_at_) replenish_at_ = now + options_.replenish_after;
   out.push_back(LoadModule{worker.id, module.id});
   dispatch(module, now, out);
   update(module, now, out);
@@ -379,8 +380,9 @@ void Scheduler::free_slot(Worker& worker) {
 
 // Asks for as many workers as are wanted on standby, and one for each module that waits and may have a slot soon.
 void Scheduler::replenish(TimePoint now, Decisions& out) {
+  if (replenish_at_ && *replenish_at_ <= now) replenish_at_.reset();
   if (!started_ || (fork_again_ && *fork_again_ > now)) return;
-  std::size_t wanted = standby_target(now);
+  std::size_t wanted = replenish_at_ ? 0 : standby_target(now);
   if (somebody_waits()) wanted += std::min(first_claims_.size() + further_claims_.size(), slots_to_come(now));
   for (std::size_t have = count(WorkerPhase::starting) + count(WorkerPhase::standby); have < wanted; ++have) {
     const WorkerId id{++last_worker_};

@@ -57,6 +57,16 @@ TEST_CASE("a module's first call takes the standby worker, which is replaced") {
   CHECK(bench.view(1).phase == WorkerPhase::ready);
 }
 
+TEST_CASE("with replenish_after, the standby worker is replaced after that time, and a further call waits for no other") {
+  Bench bench({.max_workers = 3, .standby = 1, .replenish_after = 1ms});
+  bench.started();
+  CHECK(bench.arrives(1, 'a') == "load w1 a, call c1 on w1");
+  CHECK(bench.wakeup_in() == 1ms);
+  CHECK(bench.arrives(2, 'b') == "fork w2");
+  CHECK(bench.forked(2) == "load w2 b, call c2 on w2");
+  CHECK(bench.tick_after(1ms) == "fork w3");
+}
+
 TEST_CASE("without a standby worker a call waits for one to be forked") {
   Bench bench({.max_workers = 1, .standby = 0});
   bench.start();
