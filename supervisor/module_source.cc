@@ -57,19 +57,14 @@ tl::expected<ModuleFile, int> ModuleSources::open(const ModuleName& name) const 
   return found;
 }
 
-bool ModuleSources::contains(const ModuleName& name) const {
-  const auto file = open_file(name);
-  return file || file.error() != ENOENT;
-}
-
 ipc::Error ModuleSources::not_found(const ModuleName& name) const {
   return make_error(ipc::ErrorCode::not_found,
                     fmt::format("there is no module {}: no file {}-{}.js (or .mjs, .cjs) in the modules directory",
                                 to_string(name), name.module, name.version));
 }
 
-tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name) const {
-  auto opened = open_file(name);
+tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& name,
+                                                           const tl::expected<ModuleFile, int>& opened) const {
   if (!opened && opened.error() == ENOENT) return tl::unexpected(not_found(name));
   if (!opened) {
     ipc::Error error = unusable(name, std::strerror(opened.error()));

@@ -2,6 +2,7 @@
 // operator named.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -46,19 +47,24 @@ class ModuleSources {
   // one name may have the same file: "a-b" in version "c" and "a" in version "b-c".
   bool has_file_among(const ModuleName& name, const std::set<std::string>& paths) const;
 
-  // Whether there is a file for `name`. `name` was checked with ipc::name_problem().
-  bool contains(const ModuleName& name) const;
+  // As open(), by what set_open() set. `name` was checked with ipc::name_problem().
+  tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
+
+  // Whether there is a file for `name`, by what open_file() returned for it.
+  static bool is_there(const tl::expected<ModuleFile, int>& opened) { return opened || opened.error() != ENOENT; }
+  bool contains(const ModuleName& name) const { return is_there(open_file(name)); }
 
   // What a caller gets who asks for a module that is not there.
   ipc::Error not_found(const ModuleName& name) const;
 
   // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.
-  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const;
+  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const { return read(name, open_file(name)); }
+  // The same from what open_file() returned for it.
+  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name, const tl::expected<ModuleFile, int>& opened) const;
 
  private:
   // One for each ending; where the operator named a file, that one alone.
   std::vector<std::filesystem::path> paths_of(const ModuleName& name) const;
-  tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;

@@ -40,6 +40,8 @@ struct KnownModule {
   enum class Origin { directory, loader } origin = Origin::directory;
   // From a loader, until it is sent to a worker.
   std::optional<ModuleSource> source;
+  // Its file, where that was opened ahead of time.
+  std::weak_ptr<ModuleFile> opened;
   // Tells whether a source is the one that was loaded last; nothing: none was.
   std::optional<std::size_t> content;
   // What its last failure was, for callers that are refused while it is held off.

@@ -194,7 +194,8 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   }
   const ModuleName name{std::string(request.module), std::string(request.version)};
   if (KnownModule* known = modules_.find(name)) return known;
-  const bool has_file = sources_.contains(name);
+  auto opened = sources_.open_file(name);
+  const bool has_file = ModuleSources::is_there(opened);
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
   if (modules_.size() >= Modules::kMost) forget_idle_modules();
   if (modules_.size() >= Modules::kMost) {
@@ -202,6 +203,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRe
   }
   const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
   KnownModule& module = modules_.add(name, origin, settings_.of(name));
+  if (opened) module.opened = opened_.keep(std::move(*opened), steady_clock::now());
   scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
   carry_out();
   return &module;
@@ -400,6 +402,7 @@ void Supervisor::arm_timer() {
   consider(workers_.next_wakeup());
   consider(shutdown_at_);
   consider(loaders_.next_wakeup());
+  consider(opened_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
   if (!dropped_to_tell_.empty()) consider(dropped_to_tell_.front().first);
   if (!release_memory_at_ && ipc::LargeMemory::kept_bytes() > 0) {
@@ -419,6 +422,7 @@ void Supervisor::on_timer() {
   const TimePoint now = steady_clock::now();
   workers_.tick(now);
   give_up_on_loaders(now);
+  opened_.close_old(now);
   scheduler_.tick(now, decisions_);
   carry_out();
   cut_off_the_silent(now);

@@ -21,6 +21,7 @@
 #include "supervisor/module_log.h"
 #include "supervisor/module_source.h"
 #include "supervisor/modules.h"
+#include "supervisor/open_files.h"
 #include "supervisor/scheduler.h"
 #include "supervisor/settings.h"
 #include "supervisor/turn.h"
@@ -218,6 +219,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   const SupervisorOptions options_;
   Settings settings_;
   const ModuleSources& sources_;
+  OpenFiles opened_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
   const TimePoint started_at_ = std::chrono::steady_clock::now();

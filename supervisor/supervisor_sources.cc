@@ -35,11 +35,19 @@ void Supervisor::fetch(KnownModule& module) {
   if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
   release_source(module);
   // A file is read when a worker is there for it.
+  if (module.opened.expired()) {
+    if (auto opened = sources_.open_file(module.name)) {
+      module.opened = opened_.keep(std::move(*opened), steady_clock::now());
+    }
+  }
   scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
 }
 
 tl::expected<ModuleSource, ipc::Error> Supervisor::take_source(KnownModule& module) {
-  if (module.origin == KnownModule::Origin::directory) return sources_.read(module.name);
+  if (module.origin == KnownModule::Origin::directory) {
+    const auto opened = std::exchange(module.opened, {}).lock();
+    return opened ? sources_.read(module.name, std::move(*opened)) : sources_.read(module.name);
+  }
   if (!module.source) return tl::unexpected(load_failure(module.name, "its code is not there any more"));
   ModuleSource source = std::move(*module.source);
   release_source(module);
@@ -181,6 +189,7 @@ void Supervisor::all_module_files_may_have_changed() {
 
 // Only what was loaded can be another than it was; a file that is touched is not. What could not be read may be mended.
 void Supervisor::check_content(KnownModule& module) {
+  module.opened.reset();
   if (!module.content && !module.last_failure) return;
   const auto source = sources_.read(module.name);
   if (source) {

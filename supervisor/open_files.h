@@ -1,0 +1,45 @@
+// Modules' files that were opened before a worker was there to be given what is in them: opening takes a question to the
+// broker, for which there is time while the worker is made.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "supervisor/module_file.h"
+
+namespace holdfast::supervisor {
+
+class OpenFiles {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  // What is not read by then is opened again.
+  static constexpr std::chrono::milliseconds kKept{100};
+  // With so many open, none is kept.
+  static constexpr std::size_t kMost = 64;
+
+  // Valid until the file is closed.
+  std::weak_ptr<ModuleFile> keep(ModuleFile file, TimePoint now) {
+    if (files_.size() >= kMost) return {};
+    files_.emplace_back(now + kKept, std::make_shared<ModuleFile>(std::move(file)));
+    return files_.back().second;
+  }
+
+  void close_old(TimePoint now) {
+    while (!files_.empty() && files_.front().first <= now) files_.pop_front();
+  }
+
+  std::optional<TimePoint> next_wakeup() const {
+    if (files_.empty()) return std::nullopt;
+    return files_.front().first;
+  }
+
+ private:
+  std::deque<std::pair<TimePoint, std::shared_ptr<ModuleFile>>> files_;  // the oldest first
+};
+
+}  // namespace holdfast::supervisor
