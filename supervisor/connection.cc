@@ -69,6 +69,16 @@ ipc::KeptBytes Connection::keep(ipc::Bytes bytes) {
 void Connection::at_end_of_turn() {
   joined_turn_ = false;
   if (!open_) return;
+  if (const error_code error = flush()) {
+    if (paused_) return end(error.message());
+    // It may have said why before it left: the stream's end is found by reading.
+    out_ = {};
+    return;
+  }
+  on_sent();
+}
+
+error_code Connection::flush() {
   while (!out_.empty() && !awaiting_room_) {
     const auto data = out_.data();
     error_code error;
@@ -81,10 +91,10 @@ void Connection::at_end_of_turn() {
       });
       break;
     }
-    if (error) return end(error.message());
+    if (error) return error;
     out_.consume(count);
   }
-  on_sent();
+  return {};
 }
 
 // Nobody reads from it, so that nobody would come to the end of what it sent: the kernel tells of that by itself.

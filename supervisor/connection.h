@@ -33,6 +33,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
   // Where messages for the peer are encoded; they leave when the turn ends. A closed connection swallows them.
   ipc::OutputBuffer& output();
+  // Sends what the socket takes now, without waiting for the end of the turn. What goes wrong shows again then.
+  boost::system::error_code flush();
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
 
   // The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not

@@ -122,10 +122,13 @@ const Broker::Sight& WorkerProcess::sight() const {
 std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(sight().statm); }
 
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
-  clockid_t clock;
+  if (!cpu_clock_) {
+    clockid_t clock;
+    if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0) return std::nullopt;
+    cpu_clock_ = clock;
+  }
   timespec time;
-  if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0 || ::clock_gettime(clock, &time) != 0)
-    return std::nullopt;
+  if (::clock_gettime(*cpu_clock_, &time) != 0) return std::nullopt;
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 

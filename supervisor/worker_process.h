@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include <ctime>
 #include <sys/types.h>
 
 #include "ipc/shared_page.h"
@@ -104,6 +105,10 @@ class WorkerProcess final : public Connection {
   // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
   std::uint64_t anonymous_bytes() const;
 
+  // Whether the broker was asked about the process already, which pid() and what is measured of it take.
+  bool is_known_to_broker() const { return sight_.pid != 0; }
+
+  using Connection::flush;
   using Connection::pause;
   using Connection::resume;
 
@@ -126,6 +131,7 @@ class WorkerProcess final : public Connection {
   CallNumbers calls_;
   Broker& broker_;
   mutable Broker::Sight sight_;
+  mutable std::optional<clockid_t> cpu_clock_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;

@@ -100,6 +100,8 @@ void Workers::hold(WorkerId worker, Clock::time_point until) {
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits) {
   Entry& entry = entry_of(worker);
   entry.process->send(request);
+  // To ask the broker takes time, in which the worker can begin.
+  if (!entry.process->is_known_to_broker()) (void)entry.process->flush();
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.load_sent_at = Clock::now();
