@@ -32,8 +32,8 @@ void start_again_inside(char** arguments) {
   ::execv("/proc/self/exe", extended.data());
 }
 
-[[noreturn]] void become_zygote(const ZygoteOptions& options, bool was_root, char** arguments) {
-  if (!was_root) start_again_inside(arguments);
+[[noreturn]] void become_zygote(const ZygoteOptions& options, char** arguments) {
+  start_again_inside(arguments);
   run_zygote(options);
 }
 
@@ -50,7 +50,6 @@ int wait_for(pid_t child, const sigset_t& signals, rusage& usage) {
 }  // namespace
 
 int run_launcher(const ZygoteOptions& options, char** arguments) {
-  const bool was_root = ::geteuid() == 0;
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options, sandbox::new_session());
   for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);  // for the supervisor to act on
@@ -65,7 +64,7 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   const pid_t child = ::fork();
   if (child < 0) give_up(options, std::string("fork: ") + std::strerror(errno));
-  if (child == 0) become_zygote(options, was_root, arguments);
+  if (child == 0) become_zygote(options, arguments);
 
   // The control socket stays open for one last message, and only where there is no zygote to send it.
   if (!options.single_worker || !sandbox::close_all_descriptors_except(options.control_fd)) ::close_range(0, ~0U, 0);

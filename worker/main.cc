@@ -1,4 +1,5 @@
 // holdfast-worker: started by holdfastd as its zygote; of no use by hand.
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <cstdio>
@@ -32,6 +33,9 @@ int main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  if (options->inside) holdfast::worker::run_zygote(*options);
+  if (options->inside) {
+    ::prctl(PR_SET_NAME, "holdfast-worker");  // it was started as /proc/self/exe
+    holdfast::worker::run_zygote(*options);
+  }
   return holdfast::worker::run_launcher(*options, argv);
 }

@@ -33,23 +33,21 @@ std::uintptr_t address_of(const void* pointer) { return reinterpret_cast<std::ui
 
 using Refusal = MemoryAccount::Refusal;
 
+// V8's own page size, to which what it asks for is aligned.
+constexpr std::uintptr_t kHeapPageBytes = std::uintptr_t{256} << 10;
+
 constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 }  // namespace
 
 ForkablePageAllocator::ForkablePageAllocator() : page_size_(static_cast<size_t>(::sysconf(_SC_PAGESIZE))) {
-  std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) random_.seed(seed);
-}
-
-void ForkablePageAllocator::SetRandomMmapSeed(int64_t seed) {
-  if (seed != 0) random_.seed(static_cast<std::uint64_t>(seed));
-}
-
-void* ForkablePageAllocator::GetRandomMmapAddr() {
+  std::uint64_t random = 0;
+  (void)!::getrandom(&random, sizeof random, 0);
   // 46 bits: the lower half of user space on x86-64, so that there is always room above.
-  return reinterpret_cast<void*>(random_() & 0x3ffffffff000);
+  next_ = random & 0x3fffffffffff & ~(kHeapPageBytes - 1);
 }
+
+void* ForkablePageAllocator::GetRandomMmapAddr() { return reinterpret_cast<void*>(next_); }
 
 void* ForkablePageAllocator::AllocatePages(void* hint, size_t length, size_t alignment, Permission permission) {
   if (is_accessible(permission) && !account_.has_room_for(length, Refusal::fatal)) return nullptr;
@@ -65,6 +63,7 @@ void* ForkablePageAllocator::AllocatePages(void* hint, size_t length, size_t ali
   if (aligned > begin) ::munmap(mapped, aligned - begin);
   if (end > aligned + length) ::munmap(reinterpret_cast<void*>(aligned + length), end - aligned - length);
   if (is_accessible(permission)) account_.take_pages(aligned, aligned + length);
+  if (aligned == next_) next_ = (aligned + length + kHeapPageBytes - 1) & ~(kHeapPageBytes - 1);
   if (growable) {
     growable_.emplace(aligned, length);
     reserved_ += length;

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <map>
-#include <random>
 
 #include <v8-platform.h>
 
@@ -26,7 +25,10 @@ class ForkablePageAllocator final : public v8::PageAllocator {
 
   size_t AllocatePageSize() override { return page_size_; }
   size_t CommitPageSize() override { return page_size_; }
-  void SetRandomMmapSeed(int64_t seed) override;
+  // Does nothing: the layout is random as it is.
+  void SetRandomMmapSeed(int64_t) override {}
+  // Random is where the heap begins. Its pages lie one after the other from there, as they do in V8's own pointer
+  // cages: so they are one mapping to the kernel, with few page tables, which every fork has to copy.
   void* GetRandomMmapAddr() override;
   void* AllocatePages(void* hint, size_t length, size_t alignment, Permission permission) override;
   bool FreePages(void* address, size_t length) override;
@@ -37,7 +39,7 @@ class ForkablePageAllocator final : public v8::PageAllocator {
 
  private:
   const size_t page_size_;
-  std::mt19937_64 random_;
+  std::uintptr_t next_ = 0;  // where the next page of the heap goes
   MemoryAccount account_;
   // Where WebAssembly's memories begin, and what each has reserved: V8 reserves each in one piece, anywhere, and makes
   // more of it accessible as it grows. For all else V8 says where it wants it.

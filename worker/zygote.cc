@@ -27,6 +27,7 @@
 #include "worker/last_words.h"
 #include "worker/native_memory.h"
 #include "worker/page_allocator.h"
+#include "worker/unused_libraries.h"
 #include "worker/warm_up.h"
 
 namespace holdfast::worker {
@@ -263,6 +264,7 @@ void run_zygote(const ZygoteOptions& start_options) {
     lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
                                               : sandbox::compile(sandbox::policy(options.profile)));
 
+  leave_unused_libraries_behind();
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown).serve();
