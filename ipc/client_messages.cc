@@ -313,6 +313,17 @@ void encode(OutputBuffer& out, const ServerHello& hello) {
 }
 
 void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result, const Usage& usage) {
+  if (can_stay_in_place(result.payload, result.owner)) {
+    const auto fill = [&](wire::ServerMessage::Builder root, capnp::Orphan<capnp::Data>&& payload) {
+      auto to = root.initAnswer();
+      to.setId(id);
+      auto into = to.initResult();
+      into.adoptPayload(std::move(payload));
+      into.setEncoding(static_cast<wire::Encoding>(result.encoding));
+      write_usage(to.initUsage(), usage);
+    };
+    return write_message_in_place<wire::ServerMessage>(out, 0, result.payload, result.owner, fill);
+  }
   write_message<wire::ServerMessage>(out, 0, words_for(result.payload.size()), [&](auto root) {
     auto to = root.initAnswer();
     write_result(to, id, result);

@@ -145,6 +145,7 @@ struct ServerHello {
 struct ResultView {
   Bytes payload;
   Encoding encoding = Encoding::json;
+  BytesOwner owner = {};  // of the payload, in its place; null: it is copied
 };
 
 struct ChunkView {

@@ -123,29 +123,42 @@ void OutputBuffer::swap(OutputBuffer& other) noexcept {
   std::swap(capacity_, other.capacity_);
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);
+  std::swap(in_place_, other.in_place_);
+  std::swap(in_place_bytes_, other.in_place_bytes_);
 }
 
-std::span<Word> OutputBuffer::begin_frame(std::size_t words, std::size_t field_words) {
-  const std::size_t all_words = words + field_words;
-  const std::size_t needed = end_ / kWordBytes + 1 + all_words;
-  if (needed > capacity_) {
+// For a header of so many words and what is to come after it, which is what is returned.
+std::span<Word> OutputBuffer::make_room(std::size_t header_words, std::size_t words) {
+  const std::size_t all_words = header_words + words;
+  if (end_ / kWordBytes + all_words > capacity_) {
     // Only whole words may be dropped in front, so that the frames behind stay aligned.
     const std::size_t dropped = begin_ / kWordBytes * kWordBytes;
     const std::size_t kept = end_ - dropped;
-    capacity_ = std::max((kept / kWordBytes + 1 + all_words) * 2, kReadWords / 8);
+    capacity_ = std::max((kept / kWordBytes + all_words) * 2, kReadWords / 8);
     auto larger = LargeMemory::take(capacity_);
     if (kept > 0) std::memcpy(larger.get(), bytes() + dropped, kept);
     words_ = std::move(larger);
     begin_ -= dropped;
     end_ -= dropped;
+    for (InPlace& segment : in_place_) segment.at -= dropped;
   }
   Word* header = words_.get() + end_ / kWordBytes;
-  const std::span<Word> space(header + 1, all_words);
+  std::fill_n(header, header_words, 0);
+  return {header + header_words, words};
+}
+
+std::span<Word> OutputBuffer::begin_frame(std::size_t words, std::size_t field_words) {
+  const std::span<Word> space = make_room(1, words + field_words);
   // Wherever in the space the field is: before its last word lie at most `words`, and as many after it.
   const std::size_t untouched = field_words > words + 1 ? field_words - words - 1 : 0;
-  *header = 0;
   std::fill_n(space.begin(), words + (untouched > 0 ? 0 : field_words), 0);
   if (untouched > 0) std::fill(space.begin() + static_cast<std::ptrdiff_t>(words + untouched), space.end(), 0);
+  return space;
+}
+
+std::span<Word> OutputBuffer::begin_frame_in_place(std::size_t words) {
+  const std::span<Word> space = make_room(2, words);
+  std::fill(space.begin(), space.end(), 0);
   return space;
 }
 
@@ -156,14 +169,46 @@ void OutputBuffer::finish_frame(std::size_t words) {
   assert(end_ <= capacity_ * kWordBytes);
 }
 
+void OutputBuffer::finish_frame_in_place(std::size_t words, std::span<const Word> second, BytesOwner owner) {
+  Word* header = words_.get() + end_ / kWordBytes;
+  header[0] = static_cast<Word>(words) << 32 | 1;
+  header[1] = second.size();
+  end_ += (words + 2) * kWordBytes;
+  assert(end_ <= capacity_ * kWordBytes);
+  in_place_.push_back({end_, std::as_bytes(second), std::move(owner)});
+  in_place_bytes_ += second.size_bytes();
+}
+
 std::span<const std::byte> OutputBuffer::data() const {
-  return {reinterpret_cast<const std::byte*>(words_.get()) + begin_, end_ - begin_};
+  std::size_t end = end_;
+  if (!in_place_.empty()) {
+    if (in_place_.front().at == begin_) return in_place_.front().bytes;
+    end = in_place_.front().at;
+  }
+  return {reinterpret_cast<const std::byte*>(words_.get()) + begin_, end - begin_};
+}
+
+std::array<std::span<const std::byte>, 2> OutputBuffer::first_pieces() const {
+  const std::span<const std::byte> first = data();
+  if (in_place_.empty() || in_place_.front().at == begin_) return {first};
+  return {first, in_place_.front().bytes};
 }
 
 void OutputBuffer::consume(std::size_t count) {
-  assert(count <= end_ - begin_);
-  begin_ += count;
-  if (begin_ < end_) return;
+  assert(count <= size_bytes());
+  while (count > 0) {
+    const std::size_t taken = std::min(count, data().size());
+    count -= taken;
+    if (in_place_.empty() || in_place_.front().at != begin_) {
+      begin_ += taken;
+      continue;
+    }
+    InPlace& segment = in_place_.front();
+    segment.bytes = segment.bytes.subspan(taken);
+    in_place_bytes_ -= taken;
+    if (segment.bytes.empty()) in_place_.pop_front();
+  }
+  if (!empty()) return;
   begin_ = end_ = 0;
   if (capacity_ > kKeepWords) {
     words_.reset();

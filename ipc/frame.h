@@ -6,8 +6,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -105,17 +107,35 @@ class OutputBuffer {
   // padding in its last word; it is zeroed but where only that field can be.
   std::span<Word> begin_frame(std::size_t words, std::size_t field_words = 0);
 
+  // The same for a message's first segment, of two. Must be followed by finish_frame_in_place().
+  std::span<Word> begin_frame_in_place(std::size_t words);
+
   // The message filled the first `words` of that space: the header is written and the rest given back.
   void finish_frame(std::size_t words);
 
-  bool empty() const { return begin_ == end_; }
-  std::size_t size_bytes() const { return end_ - begin_; }
+  // The second segment is sent from where it is; `owner` keeps it there until it is on its way.
+  void finish_frame_in_place(std::size_t words, std::span<const Word> second, BytesOwner owner);
+
+  bool empty() const { return begin_ == end_ && in_place_.empty(); }
+  std::size_t size_bytes() const { return end_ - begin_ + in_place_bytes_; }
+
+  // What is to be sent first and lies in one piece: all, where nothing is sent from elsewhere. Empty only if all is.
   std::span<const std::byte> data() const;
 
-  // The first `count` bytes of data() are on their way. The memory of a large message is given back with its last byte.
+  // The same and what comes after it, for who can send both at once; either may be empty.
+  std::array<std::span<const std::byte>, 2> first_pieces() const;
+
+  // The first `count` bytes are on their way. The memory of a large message is given back with its last byte.
   void consume(std::size_t count);
 
  private:
+  struct InPlace {
+    std::size_t at;  // before what is at this place in the buffer
+    std::span<const std::byte> bytes;
+    BytesOwner owner;
+  };
+
+  std::span<Word> make_room(std::size_t header_words, std::size_t words);
   void swap(OutputBuffer& other) noexcept;
   std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.get()); }
 
@@ -123,6 +143,8 @@ class OutputBuffer {
   std::size_t capacity_ = 0;  // in words
   std::size_t begin_ = 0;     // in bytes; 0 if nothing is held
   std::size_t end_ = 0;       // in bytes, always at a word's border
+  std::deque<InPlace> in_place_;
+  std::size_t in_place_bytes_ = 0;  // of all of them
 };
 
 }  // namespace holdfast::ipc

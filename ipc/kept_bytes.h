@@ -14,16 +14,18 @@ class KeptBytes {
   // A copy.
   explicit KeptBytes(Bytes bytes) : copy_(as_text(bytes)) {}
 
-  // `bytes`, which lie in `memory`, where they are.
-  KeptBytes(LargeMemory::Words memory, Bytes bytes) : memory_(std::move(memory)), in_memory_(bytes) {}
+  // `bytes` where they are, which is in what `owner` keeps.
+  KeptBytes(BytesOwner owner, Bytes bytes) : owner_(std::move(owner)), in_place_(bytes) {}
 
-  Bytes bytes() const { return memory_ ? in_memory_ : as_bytes(copy_); }
+  Bytes bytes() const { return owner_ ? in_place_ : as_bytes(copy_); }
   std::size_t size() const { return bytes().size(); }
+  // Null: they are a copy of this object's own.
+  const BytesOwner& owner() const { return owner_; }
 
  private:
   std::string copy_;
-  LargeMemory::Words memory_;
-  Bytes in_memory_;
+  BytesOwner owner_;
+  Bytes in_place_;
 };
 
 }  // namespace holdfast::ipc

@@ -12,6 +12,9 @@ namespace holdfast::ipc {
 // Cap'n Proto's unit: all segments are made of 8-byte words.
 using Word = std::uint64_t;
 
+// Who keeps bytes in their place while somebody else still needs them; null: nobody does.
+using BytesOwner = std::shared_ptr<const void>;
+
 class LargeMemory {
  public:
   struct GiveBack {

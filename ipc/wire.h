@@ -3,6 +3,7 @@
 #pragma once
 
 #include <capnp/message.h>
+#include <capnp/orphan.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
@@ -93,6 +94,24 @@ void write_message(OutputBuffer& out, std::size_t field_words, std::size_t paylo
 template <typename Root, typename Fill>
 void write_message(OutputBuffer& out, std::size_t field_words, Fill fill) {
   write_message<Root>(out, field_words, 0, std::move(fill));
+}
+
+// The same with a payload that stays where it is and is the message's second segment: `fill` gets the root and the
+// field to adopt. Cap'n Proto wants it to begin at a word's border, and reads to the next one after its end.
+inline bool can_stay_in_place(Bytes payload, const BytesOwner& owner) {
+  return owner && !payload.empty() && reinterpret_cast<std::uintptr_t>(payload.data()) % sizeof(Word) == 0;
+}
+
+template <typename Root, typename Fill>
+void write_message_in_place(OutputBuffer& out, std::size_t field_words, Bytes payload, const BytesOwner& owner,
+                            Fill fill) {
+  constexpr std::size_t kFixedWords = 32;
+  const std::span<Word> space = out.begin_frame_in_place(field_words + kFixedWords);
+  capnp::FlatMessageBuilder builder(kj::arrayPtr(reinterpret_cast<capnp::word*>(space.data()), space.size()));
+  fill(builder.initRoot<Root>(), builder.getOrphanage().referenceExternalData(to_data(payload)));
+  const auto segments = builder.getSegmentsForOutput();
+  out.finish_frame_in_place(segments[0].size(),
+                            {reinterpret_cast<const Word*>(segments[1].begin()), segments[1].size()}, owner);
 }
 
 // Copies text of any origin into a message: `init` is the field's initX(size).

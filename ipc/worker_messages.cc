@@ -182,18 +182,29 @@ void encode(OutputBuffer& out, const LoadRequest& load) {
 }
 
 void encode(OutputBuffer& out, const WorkerCall& call) {
-  write_message<wire::WorkerRequest>(out, words_for(call.function.size()), words_for(call.payload.size()),
-                                     [&](auto root) {
-                                       auto to = root.initCall();
-                                       to.setId(call.id);
-                                       set_text(call.function, [&](unsigned size) { return to.initFunction(size); });
-                                       to.setPayload(to_data(call.payload));
-                                       to.setEncoding(static_cast<wire::Encoding>(call.encoding));
-                                       to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
-                                       to.setDeadlineNanos(nanos(call.deadline));
-                                       to.setResultEncoding(static_cast<wire::ResultEncoding>(call.result_encoding));
-                                       to.setStreamWindowBytes(call.stream_window_bytes);
-                                     });
+  const auto fill = [&](wire::WorkerCall::Builder to) {
+    to.setId(call.id);
+    set_text(call.function, [&](unsigned size) { return to.initFunction(size); });
+    to.setEncoding(static_cast<wire::Encoding>(call.encoding));
+    to.setArguments(static_cast<wire::ArgumentStyle>(call.arguments));
+    to.setDeadlineNanos(nanos(call.deadline));
+    to.setResultEncoding(static_cast<wire::ResultEncoding>(call.result_encoding));
+    to.setStreamWindowBytes(call.stream_window_bytes);
+  };
+  const std::size_t words = words_for(call.function.size());
+  if (can_stay_in_place(call.payload, call.payload_owner)) {
+    const auto fill_in_place = [&](wire::WorkerRequest::Builder root, capnp::Orphan<capnp::Data>&& payload) {
+      auto to = root.initCall();
+      fill(to);
+      to.adoptPayload(std::move(payload));
+    };
+    return write_message_in_place<wire::WorkerRequest>(out, words, call.payload, call.payload_owner, fill_in_place);
+  }
+  write_message<wire::WorkerRequest>(out, words, words_for(call.payload.size()), [&](auto root) {
+    auto to = root.initCall();
+    fill(to);
+    to.setPayload(to_data(call.payload));
+  });
 }
 
 void encode(OutputBuffer& out, const WorkerCancel& cancel) {

@@ -79,6 +79,7 @@ struct WorkerCall {
   std::chrono::steady_clock::time_point deadline{};  // the epoch: none
   ResultEncoding result_encoding = ResultEncoding::automatic;
   std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
+  BytesOwner payload_owner = {};          // keeps it in its place; null: it is copied
 };
 
 // What a function may take after its call was cancelled, to clean up: enough for what does not wait for others, and

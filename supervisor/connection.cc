@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <set>
 #include <utility>
@@ -36,11 +37,8 @@ void Connection::start() { read(); }
 
 void Connection::close() {
   if (!open_) return;
-  if (!out_.empty()) {
-    error_code ignored;
-    const auto data = out_.data();
-    socket_.write_some(boost::asio::buffer(data.data(), data.size()), ignored);
-  }
+  error_code failed;
+  while (!out_.empty() && !failed) out_.consume(write_some(failed));
   open_ = false;
   error_code ignored;
   socket_.close(ignored);
@@ -61,9 +59,15 @@ ipc::OutputBuffer& Connection::output() {
   return out_;
 }
 
-ipc::KeptBytes Connection::keep(ipc::Bytes bytes) {
+ipc::BytesOwner Connection::keep_in_place(ipc::Bytes bytes) {
   auto memory = in_.take_memory(bytes.size());
-  return memory ? ipc::KeptBytes(std::move(memory), bytes) : ipc::KeptBytes(bytes);
+  if (!memory) return nullptr;
+  return ipc::BytesOwner(std::move(memory));
+}
+
+ipc::KeptBytes Connection::keep(ipc::Bytes bytes) {
+  auto owner = keep_in_place(bytes);
+  return owner ? ipc::KeptBytes(std::move(owner), bytes) : ipc::KeptBytes(bytes);
 }
 
 void Connection::at_end_of_turn() {
@@ -78,11 +82,17 @@ void Connection::at_end_of_turn() {
   on_sent();
 }
 
+std::size_t Connection::write_some(error_code& error) {
+  const auto [first, second] = out_.first_pieces();
+  const boost::asio::const_buffer whole(first.data(), first.size());
+  if (second.empty()) return socket_.write_some(boost::asio::buffer(whole), error);
+  return socket_.write_some(std::array{whole, boost::asio::const_buffer(second.data(), second.size())}, error);
+}
+
 error_code Connection::flush() {
   while (!out_.empty() && !awaiting_room_) {
-    const auto data = out_.data();
     error_code error;
-    const std::size_t count = socket_.write_some(boost::asio::buffer(data.data(), data.size()), error);
+    const std::size_t count = write_some(error);
     if (error == boost::asio::error::would_block) {
       awaiting_room_ = true;
       socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {

@@ -41,7 +41,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // say.
   std::optional<uid_t> read_peer_uid();
 
-  // Called from on_frame(): bytes of its frame, to be kept.
+  // Called from on_frame(): keeps bytes of its frame where they are; null if the frame has not much more than a few.
+  ipc::BytesOwner keep_in_place(ipc::Bytes bytes);
+  // The same, or a copy.
   ipc::KeptBytes keep(ipc::Bytes bytes);
 
   void set_limits(ipc::FrameLimits limits) { in_.set_limits(limits); }
@@ -66,6 +68,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
  private:
   void at_end_of_turn() override;
+  // Of what is unsent; returns how many bytes left.
+  std::size_t write_some(boost::system::error_code& error);
   void read();
   void handle_frames();
   void hold_partial(std::size_t bytes);

@@ -1,5 +1,5 @@
-// Modules' files that were opened before a worker was there to be given what is in them: opening takes a question to the
-// broker, for which there is time while the worker is made.
+// Modules' files that were opened before a worker was there to be given what is in them: opening takes a question to
+// the broker, for which there is time while the worker is made.
 #pragma once
 
 #include <chrono>

@@ -96,7 +96,8 @@ void Supervisor::carry_out(const DispatchCall& decision) {
                                   .arguments = call.arguments,
                                   .deadline = call.deadline,
                                   .result_encoding = call.result_encoding,
-                                  .stream_window_bytes = call.stream_window_bytes});
+                                  .stream_window_bytes = call.stream_window_bytes,
+                                  .payload_owner = call.payload.owner()});
   call.share_before = workers_.meter(decision.worker).share();
 }
 

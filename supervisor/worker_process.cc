@@ -156,6 +156,7 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
                                           {fmt::format("an answer to call {}, which it does not have", answer->id)});
     }
     answer->id = static_cast<std::uint64_t>(call);
+    if (auto* result = std::get_if<ipc::ResultView>(&answer->outcome)) result->owner = keep_in_place(result->payload);
   } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
     chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
   } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {

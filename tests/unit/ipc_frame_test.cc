@@ -14,6 +14,7 @@
 
 #include "ipc/frame.h"
 #include "ipc/protocol.capnp.h"
+#include "ipc/worker_messages.h"
 #include "tests/fuzz/ipc_values.h"
 
 namespace {
@@ -326,10 +327,23 @@ void append_frame(OutputBuffer& out, const std::vector<Word>& content) {
   out.finish_frame(content.size());
 }
 
+// With a second segment, which stays where it is.
+std::weak_ptr<const void> append_frame(OutputBuffer& out, const std::vector<Word>& content, std::vector<Word> second) {
+  const auto owned = std::make_shared<const std::vector<Word>>(std::move(second));
+  const auto space = out.begin_frame_in_place(content.size());
+  std::copy(content.begin(), content.end(), space.begin());
+  out.finish_frame_in_place(content.size(), *owned, owned);
+  return owned;
+}
+
 std::string take(OutputBuffer& out, std::size_t count) {
-  const std::string taken(as_text(out.data().first(count)));
-  out.consume(count);
-  return taken;
+  std::string taken;
+  for (const auto piece : out.first_pieces()) {
+    taken += as_text(piece.first(std::min(piece.size(), count - taken.size())));
+  }
+  REQUIRE((taken.size() == count || !taken.empty()));
+  out.consume(taken.size());
+  return taken.size() == count ? taken : taken + take(out, count - taken.size());
 }
 
 TEST_CASE("what an output buffer holds is Cap'n Proto's stream framing") {
@@ -387,6 +401,11 @@ TEST_CASE("nothing is lost or changed when frames are appended while others are 
         const auto content = words(size, random());
         append_frame(out, content);
         expected += framed({content});
+      } else if (random() % 4 == 0) {
+        const auto content = words(random() % 20, random());
+        const auto second = words(1 + random() % 400, random());
+        append_frame(out, content, second);
+        expected += framed({content, second});
       } else {
         const std::size_t most = random() % 4 == 0 ? out.size_bytes() : std::min<std::size_t>(out.size_bytes(), 100);
         sent += take(out, most == 0 ? 0 : random() % (most + 1));
@@ -397,6 +416,63 @@ TEST_CASE("nothing is lost or changed when frames are appended while others are 
     sent += take(out, out.size_bytes());
     CHECK(sent == expected);
   }
+}
+
+TEST_CASE("a segment that is sent from where it is has its owner until its last byte is on its way") {
+  OutputBuffer out;
+  const auto first = append_frame(out, words(2, 1), words(3, 2));
+  const auto second = append_frame(out, words(2, 3), words(3, 4));
+  OutputBuffer moved = std::move(out);
+  CHECK(take(moved, 2 * 8 + 2 * 8 + 3 * 8 - 1) == framed({words(2, 1), words(3, 2)}).substr(0, 55));
+  CHECK_FALSE(first.expired());
+  take(moved, 1);
+  CHECK(first.expired());
+  CHECK_FALSE(second.expired());
+  moved = {};
+  CHECK(second.expired());
+}
+
+TEST_CASE("a payload that has an owner is sent from where it is, and reads as one that has none") {
+  const auto owned = std::make_shared<const std::vector<Word>>(words(100, 1));
+  const Bytes payload = std::as_bytes(std::span(*owned)).first(795);
+  const auto read = [&](const OutputBuffer& out, auto decode) {
+    FrameReader reader;
+    for (const auto piece : out.first_pieces()) feed(reader, as_text(piece));
+    const auto frame = reader.next();
+    REQUIRE((frame && frame->has_value()));
+    return decode(**frame);
+  };
+  for (const BytesOwner& owner : {BytesOwner(owned), BytesOwner()}) {
+    OutputBuffer out;
+    encode_result(out, 7, {payload, Encoding::bytes, owner}, {.attempts = 2});
+    CHECK(out.first_pieces()[1].empty() == (owner == nullptr));
+    read(out, [&](const Frame& frame) {
+      const auto message = decode_server_message(frame);
+      REQUIRE(message.has_value());
+      const auto& answer = std::get<AnswerView>(*message);
+      CHECK(answer.id == 7);
+      CHECK(answer.usage.attempts == 2);
+      CHECK(std::get<ResultView>(answer.outcome).encoding == Encoding::bytes);
+      CHECK(as_text(std::get<ResultView>(answer.outcome).payload) == as_text(payload));
+    });
+
+    OutputBuffer call;
+    encode(call, WorkerCall{.id = 8, .function = "f", .payload = payload, .payload_owner = owner});
+    CHECK(call.first_pieces()[1].empty() == (owner == nullptr));
+    read(call, [&](const Frame& frame) {
+      const auto request = decode_worker_request(frame);
+      REQUIRE(request.has_value());
+      CHECK(std::get<WorkerCall>(*request).function == "f");
+      CHECK(as_text(std::get<WorkerCall>(*request).payload) == as_text(payload));
+    });
+  }
+}
+
+TEST_CASE("a payload that does not begin at a word's border is copied, whoever owns it") {
+  const auto owned = std::make_shared<const std::vector<Word>>(words(100, 1));
+  OutputBuffer out;
+  encode_result(out, 7, {std::as_bytes(std::span(*owned)).subspan(1, 700), Encoding::bytes, owned}, {});
+  CHECK(out.first_pieces()[1].empty());
 }
 
 TEST_CASE("a small frame behind a large one arrives as it was") {
