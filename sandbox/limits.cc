@@ -21,9 +21,6 @@ struct Limit {
 constexpr Limit kFixedLimits[] = {
     {RLIMIT_FSIZE, "setrlimit(RLIMIT_FSIZE)", 0},
     {RLIMIT_NPROC, "setrlimit(RLIMIT_NPROC)", 0},
-    // Limits the numbers of new descriptors; those open stay usable. The least that serves: poll(2) fails with EINVAL
-    // for more entries than this.
-    {RLIMIT_NOFILE, "setrlimit(RLIMIT_NOFILE)", 1},
     {RLIMIT_CORE, "setrlimit(RLIMIT_CORE)", 0},
     {RLIMIT_MEMLOCK, "setrlimit(RLIMIT_MEMLOCK)", 0},
     {RLIMIT_MSGQUEUE, "setrlimit(RLIMIT_MSGQUEUE)", 0},
@@ -75,6 +72,7 @@ SetupResult apply_limits(const ResourceLimits& limits) {
       {RLIMIT_AS, "setrlimit(RLIMIT_AS)", limits.address_space_bytes},
       {RLIMIT_STACK, "setrlimit(RLIMIT_STACK)", limits.stack_bytes},
       {RLIMIT_CPU, "setrlimit(RLIMIT_CPU)", static_cast<std::uint64_t>(limits.cpu_time.count())},
+      {RLIMIT_NOFILE, "setrlimit(RLIMIT_NOFILE)", limits.descriptors},
   };
   for (const Limit& limit : chosen) {
     if (limit.value != 0) failures.note(set(limit));

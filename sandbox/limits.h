@@ -26,10 +26,13 @@ struct ResourceLimits {
   // sends SIGXCPU at the soft limit only where the hard limit is higher; as both are the same here, a SIGXCPU that
   // arrives is always the supervisor's soft stop.
   std::chrono::seconds cpu_time{0};
+  // RLIMIT_NOFILE: bounds the numbers of new descriptors; those open stay usable. The least that serves is as many as
+  // are waited for at a time: poll(2) fails with EINVAL for more entries than this.
+  std::uint64_t descriptors = 1;
 };
 
 // Sets `limits` on the calling process, and besides: no file contents written, no child or thread created, no core
-// dump, no locked memory, no POSIX message queue, no queued real-time signal, and no descriptor past number 0.
+// dump, no locked memory, no POSIX message queue, no queued real-time signal.
 //
 // Call in a worker, never in the zygote, which must still fork; after close_all_descriptors_except(). The bar on
 // children does not hold for uid 0 of the host and for holders of CAP_SYS_ADMIN or CAP_SYS_RESOURCE.

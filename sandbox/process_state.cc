@@ -1,5 +1,6 @@
 #include "sandbox/process_state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
+#include <vector>
 
 #include <sys/syscall.h>
 
@@ -21,15 +23,26 @@ constexpr std::size_t kKernelSignals = 64;
 
 }  // namespace
 
-SetupResult close_all_descriptors_except(int fd) {
+SetupResult close_all_descriptors_except(int fd) { return close_all_descriptors_except(std::span<const int>(&fd, 1)); }
+
+SetupResult close_all_descriptors_except(std::span<const int> fds) {
   constexpr std::string_view layer = "descriptors";
-  if (fd == kKeptDescriptor) {
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return setup_failure(layer, "fcntl(kept descriptor)", errno);
-  } else if (dup3(fd, kKeptDescriptor, O_CLOEXEC) < 0) {
-    return setup_failure(layer, "dup3(kept descriptor)", errno);
+  std::vector<int> kept(fds.begin(), fds.end());
+  int place = kKeptDescriptor;
+  for (auto fd = kept.begin(); fd != kept.end(); ++fd, ++place) {
+    if (*fd == place) {
+      if (fcntl(place, F_SETFD, FD_CLOEXEC) != 0) return setup_failure(layer, "fcntl(kept descriptor)", errno);
+      continue;
+    }
+    // One that is to be kept elsewhere may be in the way.
+    if (const auto other = std::find(fd, kept.end(), place); other != kept.end()) {
+      *other = fcntl(place, F_DUPFD_CLOEXEC, kKeptDescriptor + static_cast<int>(kept.size()));
+      if (*other < 0) return setup_failure(layer, "fcntl(moved descriptor)", errno);
+    }
+    if (dup3(*fd, place, O_CLOEXEC) < 0) return setup_failure(layer, "dup3(kept descriptor)", errno);
   }
   constexpr std::string_view advice = "close_range(2) needs Linux 5.9";
-  if (close_range(0, kKeptDescriptor - 1, 0) != 0 || close_range(kKeptDescriptor + 1, ~0U, 0) != 0) {
+  if (close_range(0, kKeptDescriptor - 1, 0) != 0 || close_range(static_cast<unsigned>(place), ~0U, 0) != 0) {
     return setup_failure(layer, "close_range", errno, advice);
   }
   return {};

@@ -2,11 +2,13 @@
 // takes one of them away.
 #pragma once
 
+#include <span>
+
 #include "sandbox/setup_error.h"
 
 namespace holdfast::sandbox {
 
-// Where close_all_descriptors_except() puts the one that it keeps. Past 0 to 2, so that a stray message to standard
+// Where close_all_descriptors_except() puts the first that it keeps. Past 0 to 2, so that a stray message to standard
 // output or error finds a closed descriptor, and not the socket.
 inline constexpr int kKeptDescriptor = 3;
 
@@ -14,6 +16,9 @@ inline constexpr int kKeptDescriptor = 3;
 // (close_range(2)). Objects that still hold a number are left dangling: they must not close it later. Layer
 // "descriptors".
 [[nodiscard]] SetupResult close_all_descriptors_except(int fd);
+
+// The same for several: the first becomes kKeptDescriptor, the others the numbers behind it.
+[[nodiscard]] SetupResult close_all_descriptors_except(std::span<const int> fds);
 
 // Every signal's disposition is the default, and none is blocked. Alternate stacks stay. Install handlers afterwards.
 [[nodiscard]] SetupResult reset_signals();

@@ -39,7 +39,8 @@ constexpr PolicyRow kPolicy[] = {
     {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC),
      "messages of the zygote and the broker, with descriptors"},
     {"sendmsg", int_flags_within(2, MSG_DONTWAIT | MSG_NOSIGNAL),
-     "requests to the zygote and the broker, and large payloads, which are sent from where they are"},
+     "requests to the zygote and the broker; large payloads, which are sent from where they are; with --direct-line, a "
+     "worker's line to the client that asked for it"},
     {"shutdown", kAnyArguments, "the end of a connection"},
     {"close", kAnyArguments, "the same"},
     {"poll", kAnyArguments, "waits for the broker's answer"},

@@ -55,6 +55,32 @@ TEST_CASE("a descriptor that is number 3 already is kept as it is") {
   CHECK(ending.said == "3 ");
 }
 
+TEST_CASE("several that are kept become the numbers from 3 on, in their order, wherever they were") {
+  for (const bool is_swapped : {false, true}) {
+    SocketPair first, second;
+    const Ending ending = run_child(callers().back(), [&] {
+      int fds[] = {first.theirs, second.theirs};
+      if (is_swapped) {
+        // Each where the other is to be.
+        const int one = fcntl(first.theirs, F_DUPFD, 100), other = fcntl(second.theirs, F_DUPFD, 100);
+        fds[0] = dup2(one, 4);
+        fds[1] = dup2(other, 3);
+      }
+      const SetupResult done = close_all_descriptors_except(fds);
+      std::string said = done ? open_descriptors() : done.error().message;
+      if (send(3, "1", 1, 0) != 1 || send(4, "2", 1, 0) != 1) said += "send";
+      if (fcntl(3, F_GETFD) != FD_CLOEXEC || fcntl(4, F_GETFD) != FD_CLOEXEC) said += "not close-on-exec";
+      return said;
+    });
+    CHECK(ending.said == "3 4 ");
+    char byte = 0;
+    CHECK(recv(first.mine, &byte, 1, MSG_DONTWAIT) == 1);
+    CHECK(byte == '1');
+    CHECK(recv(second.mine, &byte, 1, MSG_DONTWAIT) == 1);
+    CHECK(byte == '2');
+  }
+}
+
 TEST_CASE("keeping a descriptor that is not open is an error") {
   for (const int fd : {-1, 3, 2000}) {
     const Ending ending = run_child(callers().back(), [&] {
