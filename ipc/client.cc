@@ -11,6 +11,9 @@
 #include <limits>
 #include <thread>
 
+#include "ipc/client_line.h"
+#include "ipc/packet.h"
+
 namespace holdfast::ipc {
 namespace {
 
@@ -37,15 +40,6 @@ tl::unexpected<ConnectError> cannot_connect(std::string message) {
   return tl::unexpected(ConnectError{ConnectError::Reason::cannot_connect, std::move(message)});
 }
 
-Error connection_lost(const std::string& reason, Executed executed) {
-  return Error{.code = ErrorCode::unavailable,
-               .message = fmt::format("the connection to the supervisor is lost: {}", reason),
-               .stack = {},
-               .retryable = true,
-               .executed = executed,
-               .detail = "connection_lost"};
-}
-
 Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
   return Error{.code = ErrorCode::payload_too_large,
                .message = fmt::format("the payload has {} bytes; the supervisor accepts at most {}", bytes, limit),
@@ -68,6 +62,15 @@ Answer to_answer(AnswerView view) {
 }
 
 }  // namespace
+
+Error connection_lost(const std::string& reason, Executed executed) {
+  return Error{.code = ErrorCode::unavailable,
+               .message = fmt::format("the connection to the supervisor is lost: {}", reason),
+               .stack = {},
+               .retryable = true,
+               .executed = executed,
+               .detail = "connection_lost"};
+}
 
 // On a single core it would keep those from working whom it waits for.
 Client::Client(UniqueFd socket, std::chrono::microseconds busy_poll)
@@ -149,6 +152,10 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
     answered(std::move(handler), tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
     return id;
   }
+  if (ClientLine* line = line_for(request, readers)) {
+    line->start(id, request, std::move(handler));
+    return id;
+  }
   CallRequest numbered = request;
   numbered.id = id;
   OpenCall& open = open_[id];
@@ -167,7 +174,10 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
 }
 
 void Client::cancel(std::uint64_t id) {
-  if (connected() && open_.contains(id)) encode(out_, CancelRequest{id});
+  if (connected() && open_.contains(id)) return encode(out_, CancelRequest{id});
+  for (const auto& line : lines_) {
+    if (line->cancel(id)) return take_outcomes(*line);
+  }
 }
 
 Answer Client::call(const CallRequest& request, CallReaders readers) {
@@ -180,19 +190,18 @@ Answer Client::call(const CallRequest& request, CallReaders readers) {
 
 std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   if (connected()) flush();
-  if (arrived_.empty() && wanted_.empty() && connected() && !look_for_answers(timeout) && wait_for_socket(timeout)) {
-    flush();
-    if (connected()) receive();
-  }
+  if (!lines_.empty()) look_at_times_of_lines();
+  if (arrived_.empty() && wanted_.empty() && connected() && !look_for_answers(timeout)) wait_and_receive(timeout);
   return deliver();
 }
 
 // Whether something came. Not where several answers are waited for: those that come during a sleep are read together.
 bool Client::look_for_answers(std::optional<milliseconds> timeout) {
-  if (!out_.empty() || open_.size() != 1) return false;
+  if (unsent_bytes() > 0 || open_.size() + calls_on_lines() != 1) return false;
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
-  return look_busily(busy_poll_, longest, [this] { return receive(); });
+  if (!open_.empty()) return look_busily(busy_poll_, longest, [this] { return receive(); });
+  return look_busily(busy_poll_, longest, [this] { return receive_from_lines(); });
 }
 
 template <typename Request, typename Reply>
@@ -239,6 +248,16 @@ tl::expected<void, Error> Client::register_as(Loader loader, std::chrono::nanose
   return tl::unexpected(registered ? std::move(*registered->error) : std::move(registered.error()));
 }
 
+tl::expected<void, Error> Client::open_line(const ModuleName& module) {
+  if (has_line(module)) return {};
+  // The number that ask() will give: the line may be there, and gone, before it returns.
+  lines_wanted_.emplace(next_id_, module);
+  auto opened = ask(OpenLineRequest{.id = 0, .module = module.module, .version = module.version}, line_words_);
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  if (auto* error = std::get_if<Error>(&opened->outcome)) return tl::unexpected(std::move(*error));
+  return {};
+}
+
 void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
   if (!connected()) return;
   if (const auto* source = std::get_if<LoadedSource>(&outcome)) {
@@ -280,18 +299,49 @@ void Client::end_logs(std::uint64_t id) {
   if (connected()) encode(out_, EndLogsRequest{id});
 }
 
+void Client::wait_and_receive(std::optional<milliseconds> timeout) {
+  if (lines_.empty()) {
+    if (!wait_for_socket(timeout)) return;
+    flush();
+    if (connected()) receive();
+    return;
+  }
+  if (const auto wakeup = next_wakeup()) {
+    const auto left = std::max(std::chrono::ceil<milliseconds>(*wakeup - Clock::now()), milliseconds(0));
+    timeout = std::min(left, timeout.value_or(left));
+  }
+  std::vector<pollfd> wanted;
+  const auto want = [&](int fd, std::size_t unsent) {
+    wanted.push_back({fd, static_cast<short>(POLLIN | (unsent == 0 ? 0 : POLLOUT)), 0});
+  };
+  want(socket_.get(), out_.size_bytes());
+  for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
+  if (!wait_for(wanted, timeout)) return look_at_times_of_lines();
+  flush();
+  receive_from_lines();
+  if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
+}
+
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
+  return wait_for({&wanted, 1}, timeout);
+}
+
+bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout) {
   // poll(2) takes an int, of which a negative one waits for ever.
   constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
   const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
   const auto began = Clock::now();
-  const int count = ::poll(&wanted, 1, wait);
+  const int count = ::poll(wanted.data(), wanted.size(), wait);
   if (wait != 0) busy_poll_.slept(Clock::now() - began);
   return count > 0;  // an interrupted wait counts as one in which nothing happened
 }
 
 void Client::flush() {
+  for (const auto& line : lines_) {
+    line->flush();
+    take_outcomes(*line);
+  }
   while (!out_.empty()) {
     const auto data = out_.data();
     const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -312,7 +362,7 @@ void Client::flush() {
 
 bool Client::receive() {
   const auto space = in_.prepare();
-  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  const ssize_t count = receive_into(space);
   if (count < 0) {
     if (errno == EAGAIN || errno == EINTR) return false;
     lose_connection(std::strerror(errno));
@@ -335,7 +385,20 @@ bool Client::receive() {
       handle(std::move(*message));
     }
   }
+  if (descriptors_.size() > lines_wanted_.size()) lose_connection("descriptors came that were not asked for");
   return true;
+}
+
+// As recv(2). Where no line is asked for, descriptors that come all the same are closed by the kernel.
+ssize_t Client::receive_into(std::span<std::byte> space) {
+  if (lines_wanted_.empty()) return ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  auto received = receive_with_descriptors(socket_.get(), space);
+  if (!received) {
+    errno = received.error().value();
+    return -1;
+  }
+  for (UniqueFd& fd : received->fds) descriptors_.push_back(std::move(fd));
+  return static_cast<ssize_t>(received->bytes);
 }
 
 void Client::handle(ServerMessage message) {
@@ -372,6 +435,13 @@ void Client::handle(ServerMessage message) {
     if (reader != log_readers_.end()) arrived_.push_back(Logged{reader->second, std::move(line->record)});
   } else if (auto* subscribed = std::get_if<LogsSubscribed>(&message)) {
     note_reply(std::move(*subscribed), subscriptions_, "a subscription that was");
+  } else if (auto* opened = std::get_if<LineOpened>(&message)) {
+    line_opened(*opened);
+    if (connected()) note_reply(std::move(*opened), line_words_, "a direct line that was");
+  } else if (const auto* ended = std::get_if<LineEnded>(&message)) {
+    line_ended(*ended);
+  } else if (std::holds_alternative<LineClosing>(message)) {
+    lose_connection("word of a line's withdrawal, which comes on the line");
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }
@@ -433,6 +503,7 @@ void Client::lose_connection(std::string reason) {
     answered(std::move(call.on_answer), tl::unexpected(connection_lost(lost_because_, Executed::maybe)));
   }
   open_.clear();
+  end_lines();
   log_readers_.clear();
   wanted_.clear();
 }

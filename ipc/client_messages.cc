@@ -81,6 +81,7 @@ tl::expected<ServerMessage, ProtocolViolation> decode_workers(wire::WorkerList::
     info.memory_bytes = item.getMemoryBytes();
     info.age = read_duration(item.getAgeNanos());
     info.cpu = read_duration(item.getCpuNanos());
+    info.line = item.getLine();
   }
   return list;
 }
@@ -192,6 +193,11 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
       }
       case wire::ClientMessage::END_LOGS:
         return EndLogsRequest{message.getEndLogs()};
+      case wire::ClientMessage::OPEN_LINE:
+        return OpenLineRequest{message.getOpenLine().getId(), view(message.getOpenLine().getModule()),
+                               view(message.getOpenLine().getVersion())};
+      case wire::ClientMessage::LINE_CALL_OVERDUE:
+        return LineCallOverdue{message.getLineCallOverdue().getLine(), message.getLineCallOverdue().getCall()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -247,6 +253,18 @@ tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame
         if (!subscribed) return tl::unexpected(subscribed.error());
         return std::move(*subscribed);
       }
+      case wire::ServerMessage::LINE_OPENED: {
+        auto opened = read_line_opened(message.getLineOpened());
+        if (!opened) return tl::unexpected(opened.error());
+        return std::move(*opened);
+      }
+      case wire::ServerMessage::LINE_ENDED: {
+        auto ended = read_line_ended(message.getLineEnded());
+        if (!ended) return tl::unexpected(ended.error());
+        return std::move(*ended);
+      }
+      case wire::ServerMessage::LINE_CLOSING:
+        return LineClosing{message.getLineClosing().getAccepted()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });
@@ -361,6 +379,7 @@ void encode(OutputBuffer& out, const WorkerList& list) {
       items[i].setMemoryBytes(info.memory_bytes);
       items[i].setAgeNanos(as_nanos(info.age));
       items[i].setCpuNanos(as_nanos(info.cpu));
+      items[i].setLine(info.line);
     }
   });
 }

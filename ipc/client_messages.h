@@ -114,9 +114,20 @@ struct EndLogsRequest {
   std::uint64_t id = 0;
 };
 
+struct OpenLineRequest {
+  std::uint64_t id = 0;
+  std::string_view module = {};
+  std::string_view version = {};
+};
+
+struct LineCallOverdue {
+  std::uint64_t line = 0;
+  std::uint64_t call = 0;  // its place on the line
+};
+
 using ClientMessage =
     std::variant<ClientHello, CallRequest, CancelRequest, ListWorkersRequest, StatsRequest, RegisterLoaderRequest,
-                 SourceReply, StreamGrant, SubscribeLogsRequest, EndLogsRequest>;
+                 SourceReply, StreamGrant, SubscribeLogsRequest, EndLogsRequest, OpenLineRequest, LineCallOverdue>;
 
 tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame& frame);
 
@@ -130,6 +141,11 @@ void encode(OutputBuffer& out, const SourceReply& source);
 void encode(OutputBuffer& out, const StreamGrant& grant);
 void encode(OutputBuffer& out, const SubscribeLogsRequest& request);
 void encode(OutputBuffer& out, const EndLogsRequest& request);
+void encode(OutputBuffer& out, const OpenLineRequest& request);
+void encode(OutputBuffer& out, const LineCallOverdue& overdue);
+
+// Whether the frame may be a cancellation, as may_be_worker_cancel() has it.
+bool may_be_cancel(const Frame& frame);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 
@@ -188,6 +204,7 @@ struct WorkerInfo {
   std::uint64_t memory_bytes = 0;
   std::chrono::nanoseconds age{0};
   std::chrono::nanoseconds cpu{0};
+  bool line = false;  // a client has a direct line to it
 };
 
 struct WorkerList {
@@ -230,11 +247,35 @@ struct LogsSubscribed {
   std::optional<Error> error = {};  // nothing: it is
 };
 
+// What calls on a direct line have for a time; both more than 0.
+struct LineTimeouts {
+  std::chrono::nanoseconds usual{0};  // of a call that asks for none
+  std::chrono::nanoseconds longest{0};
+};
+
+struct LineOpened {
+  std::uint64_t id = 0;
+  std::variant<LineTimeouts, Error> outcome = {};
+};
+
+struct LineEnded {
+  std::uint64_t line = 0;
+  std::uint64_t started = 0;
+  std::uint64_t guilty = 0;  // its place on the line; 0: none
+  Error guilty_error = {};
+  Error others_error = {};
+};
+
+struct LineClosing {
+  std::uint64_t accepted = 0;
+};
+
 // Modules in one Stats message, so that it fits into a frame.
 constexpr std::size_t kMaxModulesListed = 16384;
 
-using ServerMessage = std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered,
-                                   SourceWanted, ChunkView, LogRecordMessage, LogsSubscribed>;
+using ServerMessage =
+    std::variant<ServerHello, AnswerView, WorkerList, ProtocolViolation, Stats, LoaderRegistered, SourceWanted,
+                 ChunkView, LogRecordMessage, LogsSubscribed, LineOpened, LineEnded, LineClosing>;
 
 tl::expected<ServerMessage, ProtocolViolation> decode_server_message(const Frame& frame);
 
@@ -251,5 +292,8 @@ void encode(OutputBuffer& out, const ChunkView& chunk);
 void encode_log_record(OutputBuffer& out, LogRecordMessage::For purpose, std::uint64_t id, const LogRecord& record);
 void encode(OutputBuffer& out, const LogRecordMessage& message);
 void encode(OutputBuffer& out, const LogsSubscribed& subscribed);
+void encode(OutputBuffer& out, const LineOpened& opened);
+void encode(OutputBuffer& out, const LineEnded& ended);
+void encode(OutputBuffer& out, const LineClosing& closing);
 
 }  // namespace holdfast::ipc

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "ipc/text.h"
+
 namespace holdfast::ipc {
 
 Error make_error(ErrorCode code, std::string message, Executed executed) {
@@ -11,6 +13,22 @@ Error make_error(ErrorCode code, std::string message, Executed executed) {
   error.message = std::move(message);
   error.executed = executed;
   return error;
+}
+
+Error cleaned(Error error) {
+  constexpr std::size_t kMaxTextBytes = 32 << 10;
+  error.message = clean_utf8(error.message, kMaxTextBytes);
+  error.stack = clean_utf8(error.stack, kMaxTextBytes);
+  error.detail = clean_utf8(error.detail, kMaxTextBytes);
+  return error;
+}
+
+bool is_workers_to_say(ErrorCode code, std::chrono::steady_clock::time_point deadline,
+                       std::chrono::steady_clock::time_point now) {
+  using enum ErrorCode;
+  if (code == deadline_exceeded) return deadline <= now;
+  return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
+         code == protocol_error || code == cancelled;
 }
 
 std::string_view to_string(ErrorCode code) {

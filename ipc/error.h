@@ -45,6 +45,14 @@ struct Error {
 
 Error make_error(ErrorCode code, std::string message, Executed executed = Executed::no);
 
+// What a worker sent under the name of an error, made fit to pass on.
+Error cleaned(Error error);
+
+// Whether a call can end with this error by what its function did. A worker that sends another would pass its own word
+// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
+bool is_workers_to_say(ErrorCode code, std::chrono::steady_clock::time_point deadline,
+                       std::chrono::steady_clock::time_point now);
+
 // The code's name as users see it, in JSON, logs and docs: "deadline_exceeded".
 std::string_view to_string(ErrorCode code);
 std::string_view to_string(Executed executed);

@@ -15,9 +15,9 @@ union ControlSpace {
 
 std::error_code last_error() { return {errno, std::system_category()}; }
 
-}  // namespace
-
-tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds) {
+// `message` is sent as it is, but for interruptions.
+tl::expected<std::size_t, std::error_code> send(int socket, std::span<const std::byte> data, std::span<const int> fds,
+                                                int flags) {
   iovec piece = {const_cast<std::byte*>(data.data()), data.size()};
   msghdr message = {};
   message.msg_iov = &piece;
@@ -33,13 +33,19 @@ tl::expected<void, std::error_code> send_packet(int socket, std::span<const std:
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
-  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
+  ssize_t count;
+  while ((count = ::sendmsg(socket, &message, MSG_NOSIGNAL | flags)) < 0) {
     if (errno != EINTR) return tl::unexpected(last_error());
   }
-  return {};
+  return static_cast<std::size_t>(count);
 }
 
-tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer) {
+struct Received {
+  Packet packet;
+  int flags = 0;  // recvmsg(2)'s msg_flags
+};
+
+tl::expected<Received, std::error_code> receive(int socket, std::span<std::byte> buffer, int flags) {
   iovec piece = {buffer.data(), buffer.size()};
   ControlSpace control = {};
   msghdr message = {};
@@ -48,24 +54,53 @@ tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
   ssize_t count;
-  while ((count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0) {
+  while ((count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags)) < 0) {
     if (errno != EINTR) return tl::unexpected(last_error());
   }
-  Packet packet;
-  packet.bytes = static_cast<std::size_t>(count);
+  Received received;
+  received.flags = message.msg_flags;
+  received.packet.bytes = static_cast<std::size_t>(count);
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t fd_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < fd_count; ++i) {
       int fd;
       std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-      packet.fds.emplace_back(fd);
+      received.packet.fds.emplace_back(fd);
     }
   }
-  if ((message.msg_flags & MSG_TRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::message_size));
+  return received;
+}
+
+}  // namespace
+
+tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds) {
+  const auto sent = send(socket, data, fds, 0);
+  if (!sent) return tl::unexpected(sent.error());
+  return {};
+}
+
+tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer) {
+  auto received = receive(socket, buffer, 0);
+  if (!received) return tl::unexpected(received.error());
+  auto& [packet, flags] = *received;
+  if ((flags & MSG_TRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::message_size));
   // The kernel fills the padding behind the control space too, so that one descriptor too many may arrive whole.
-  if ((message.msg_flags & MSG_CTRUNC) != 0 || packet.fds.size() > kMaxPacketFds) packet.fds.clear();
-  return packet;
+  if ((flags & MSG_CTRUNC) != 0 || packet.fds.size() > kMaxPacketFds) packet.fds.clear();
+  return std::move(packet);
+}
+
+tl::expected<std::size_t, std::error_code> send_with_descriptor(int socket, std::span<const std::byte> data,
+                                                                const UniqueFd& descriptor) {
+  const int fd = descriptor.get();
+  return send(socket, data, {&fd, 1}, MSG_DONTWAIT);
+}
+
+tl::expected<Packet, std::error_code> receive_with_descriptors(int socket, std::span<std::byte> buffer) {
+  auto received = receive(socket, buffer, MSG_DONTWAIT);
+  if (!received) return tl::unexpected(received.error());
+  if ((received->flags & MSG_CTRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::too_many_files_open));
+  return std::move(received->packet);
 }
 
 }  // namespace holdfast::ipc

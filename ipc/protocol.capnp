@@ -14,6 +14,10 @@
 # A client with the right to do so may load modules: after `registerLoader` the supervisor sends it `sourceWanted` for
 # modules that it does not find itself, and the client answers each with one `source`.
 #
+# A client that makes many calls to one module may be given a socket that leads straight to its worker, a direct line:
+# `openLine`. On it the client sends `call` and `cancel` and nothing else, and reads `answer` and `lineClosing` and
+# nothing else. Who breaks a rule there loses the line, and its worker nothing.
+#
 # A client that breaks a rule stated here gets one `protocolError` and is disconnected; nobody else notices.
 # Field and union numbers are never reused. An unknown union member is a protocol error, which is why both sides
 # exchange the version first.
@@ -49,6 +53,10 @@ struct ClientMessage {
     endLogs @9 :UInt64;
     # The id of a subscription that is no longer wanted. Lines of it may still be on their way. An id that is none is
     # ignored.
+    openLine @10 :OpenLine;
+    # Asks for a direct line to a worker. `cancel` with its id gives it up.
+    lineCallOverdue @11 :LineCallOverdue;
+    # The time of a call on a direct line is over, and no answer came.
   }
 }
 
@@ -71,6 +79,12 @@ struct ServerMessage {
     # Only of subscriptions, and of calls that ask for it; of those always before their answer.
     logsSubscribed @9 :LogsSubscribed;
     # Once for each `subscribeLogs`, after the lines that it asks for of those that there were before.
+    lineOpened @10 :LineOpened;
+    # Once for each `openLine`.
+    lineEnded @11 :LineEnded;
+    # Once for each line that was opened: no further call of it is begun, and what it sent can be read at once.
+    lineClosing @12 :LineClosing;
+    # On a direct line only, at most once.
   }
 }
 
@@ -303,6 +317,9 @@ struct WorkerInfo {
   # Since it was forked.
   cpuNanos @8 :UInt64;
   # CPU time that it has used since then.
+  line @9 :Bool;
+  # A client has a direct line to it, which counts as one of `callsInFlight`. `callsDone` has that line's calls by the
+  # worker's word.
 }
 
 struct Stats {
@@ -424,6 +441,60 @@ struct Source {
     failed @4 :Text;
     # Why it cannot be given, for a person: calls of it are answered `loadFailed`.
   }
+}
+
+struct OpenLine {
+  id @0 :UInt64;
+  # As `Call.id`: it counts as a call that is open, until `lineEnded` or a refusal.
+  module @1 :Text;
+  version @2 :Text;
+}
+
+struct LineOpened {
+  id @0 :UInt64;
+  union {
+    ok :group {
+      # The socket is attached to the first byte of this message (unix(7), SCM_RIGHTS). The calls on it have `module` and
+      # `version` empty, take no stream and no logs; their ids are the client's own, and differ from those of the line's
+      # other open calls.
+      defaultTimeoutNanos @1 :UInt64;
+      # What 0 as a call's `timeoutNanos` stands for there. Its time counts from when the worker has read it.
+      longestTimeoutNanos @2 :UInt64;
+      # What more is cut to.
+    }
+    error @3 :Error;
+    # `permissionDenied`: this supervisor gives no lines. `unavailable`: that worker has no line to give any more; calls
+    # go by the supervisor as ever.
+  }
+}
+
+struct LineCallOverdue {
+  # If the call is on the CPU its worker is stopped, as for any call. Else nothing is done.
+  line @0 :UInt64;
+  # `OpenLine.id`; one that is not open is ignored.
+  call @1 :UInt64;
+  # The call's place among all that were sent on the line: 1, 2, 3, ...
+}
+
+struct LineEnded {
+  line @0 :UInt64;
+  # `OpenLine.id`.
+  started @1 :UInt64;
+  # So many calls of the line had been begun; they are in their order. The others were not and are not. As far as the
+  # worker said: a hint.
+  guilty @2 :UInt64;
+  # The place of the call that the worker ended of; 0: none.
+  guiltyError @3 :Error;
+  # What that one's answer is. Meaningful if there is one.
+  othersError @4 :Error;
+  # The same for those that had been begun and not answered.
+}
+
+struct LineClosing {
+  # A line takes no further calls.
+  accepted @0 :UInt64;
+  # So many of its calls were taken on, and will be answered. The others have not been begun and will not be: they are the
+  # client's to send elsewhere.
 }
 
 enum LogLevel {

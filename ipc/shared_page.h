@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace holdfast::ipc {
@@ -16,6 +17,12 @@ struct SharedPage {
   static constexpr std::uint64_t kLoading = UINT64_MAX;
   // Stands for JavaScript that belongs to no call: timers of the top level, finalizers.
   static constexpr std::uint64_t kBackground = UINT64_MAX - 1;
+
+  // Set in the numbers of calls that came by the direct line, which count 1, 2, 3, ... on their own. Such a number is
+  // still one that a JavaScript number can be (2^53).
+  static constexpr std::uint64_t kLineBit = std::uint64_t{1} << 52;
+  static constexpr bool is_line_call(std::uint64_t number) { return (number & ~(kLineBit - 1)) == kLineBit; }
+  static constexpr std::uint64_t place_on_line(std::uint64_t number) { return number & (kLineBit - 1); }
 
   // The number (WorkerCall.id) of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between
   // stretches. A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.
@@ -28,6 +35,12 @@ struct SharedPage {
   std::atomic<std::uint64_t> last_started;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;
+  // The same as last_started, of the direct line.
+  std::atomic<std::uint64_t> line_started;
+  // How the direct line's calls were answered: by a result, or by an error of this code (ErrorCode). For statistics.
+  static constexpr std::size_t kMostErrorCodes = 16;
+  std::atomic<std::uint64_t> line_results;
+  std::atomic<std::uint64_t> line_errors[kMostErrorCodes];
 };
 
 constexpr std::size_t kSharedPageBytes = 4096;

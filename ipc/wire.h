@@ -131,6 +131,8 @@ tl::expected<SourceWanted, ProtocolViolation> read_source_wanted(wire::SourceWan
 tl::expected<SubscribeLogsRequest, ProtocolViolation> read_subscribe_logs(wire::SubscribeLogs::Reader from);
 tl::expected<LogRecordMessage, ProtocolViolation> read_log_record(wire::LogRecord::Reader from);
 tl::expected<LogsSubscribed, ProtocolViolation> read_logs_subscribed(wire::LogsSubscribed::Reader from);
+tl::expected<LineOpened, ProtocolViolation> read_line_opened(wire::LineOpened::Reader from);
+tl::expected<LineEnded, ProtocolViolation> read_line_ended(wire::LineEnded::Reader from);
 tl::expected<Stats, ProtocolViolation> read_stats(wire::Stats::Reader from);
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);

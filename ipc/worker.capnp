@@ -23,7 +23,7 @@ struct ZygoteReply {
     # V8 is up, the namespaces are entered. Sent once, before anything else.
     forked @1 :UInt64;
     # The worker's id. Attached, in this order: its pidfd, the supervisor's end of its socket, its shared page
-    # (a memfd, sealed against resizing; see ipc/shared_page.h).
+    # (a memfd, sealed against resizing; see ipc/shared_page.h), and with --direct-line the other end of its line.
     forkFailed @2 :ForkFailed;
     exited @3 :Exited;
     # Sent once for every forked worker.
@@ -54,7 +54,24 @@ struct WorkerRequest {
     call @1 :WorkerCall;
     cancel @2 :Cancel;
     grant @3 :Protocol.Grant;
+    openLine @4 :OpenWorkerLine;
+    # Only to a worker that was made with a line.
+    closeLine @5 :Void;
+    # The line takes no further calls. Those that it took are answered, and then the line's own call.
   }
+}
+
+struct OpenWorkerLine {
+  # A call of the supervisor's, which lasts for as long as the worker serves its direct line: its answer says that it
+  # does not any more, and is `protocolError` if the client broke a rule there. `cancel` ends the line at once, with the
+  # calls on it. A worker serves one line in its life; to another such call the answer comes at once.
+  call @0 :UInt64;
+  # Its number, by the rules of `WorkerCall.id`.
+  defaultTimeoutNanos @1 :UInt64;
+  longestTimeoutNanos @2 :UInt64;
+  # As in `LineOpened`.
+  maxCalls @3 :UInt32;
+  # While the worker has so many calls open, those of the supervisor included, it reads none from the line.
 }
 
 struct Cancel {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ipc/shared_page.h"
 #include "ipc/wire.h"
 #include "ipc/worker.capnp.h"
 
@@ -146,12 +147,22 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
       }
       case wire::WorkerRequest::GRANT:
         return StreamGrant{message.getGrant().getCall(), message.getGrant().getBytes()};
+      case wire::WorkerRequest::OPEN_LINE: {
+        auto open = message.getOpenLine();
+        return OpenWorkerLine{open.getCall(), read_timeout(open.getDefaultTimeoutNanos()),
+                              read_timeout(open.getLongestTimeoutNanos()), open.getMaxCalls()};
+      }
+      case wire::WorkerRequest::CLOSE_LINE:
+        return CloseWorkerLine{};
     }
     return unknown_kind();
   });
 }
 
-std::string request_id(std::uint64_t tag, std::uint64_t call) { return fmt::format("{:016x}-{}", tag, call); }
+std::string request_id(std::uint64_t tag, std::uint64_t call) {
+  if (!SharedPage::is_line_call(call)) return fmt::format("{:016x}-{}", tag, call);
+  return fmt::format("{:016x}-line-{}", tag, SharedPage::place_on_line(call));
+}
 
 void encode(OutputBuffer& out, const LoadRequest& load) {
   constexpr std::size_t kFixedWordsEach = 4;
@@ -221,6 +232,20 @@ void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant) {
     to.setCall(grant.call);
     to.setBytes(grant.bytes);
   });
+}
+
+void encode(OutputBuffer& out, const OpenWorkerLine& open) {
+  write_message<wire::WorkerRequest>(out, 0, [&](auto root) {
+    auto to = root.initOpenLine();
+    to.setCall(open.call);
+    to.setDefaultTimeoutNanos(as_nanos(open.default_timeout));
+    to.setLongestTimeoutNanos(as_nanos(open.longest_timeout));
+    to.setMaxCalls(open.max_calls);
+  });
+}
+
+void encode(OutputBuffer& out, const CloseWorkerLine&) {
+  write_message<wire::WorkerRequest>(out, 0, [&](auto root) { root.setCloseLine(); });
 }
 
 // The root's pointer, the request with its pointer, the cancellation. A call's frame has more: its text alone takes a

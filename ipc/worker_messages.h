@@ -67,7 +67,7 @@ struct LoadRequest {
 };
 
 // What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
-// there were. `tag` is that of the call's worker, `call` the call's number on it.
+// there were. `tag` is that of the call's worker, `call` the call's number on it, by SharedPage::kLineBit if need be.
 std::string request_id(std::uint64_t tag, std::uint64_t call);
 
 struct WorkerCall {
@@ -93,7 +93,17 @@ struct WorkerCancel {
   CancelReason reason = CancelReason::cancelled;
 };
 
-using WorkerRequest = std::variant<LoadRequest, WorkerCall, WorkerCancel, StreamGrant>;
+// Serve the direct line; see OpenWorkerLine in worker.capnp.
+struct OpenWorkerLine {
+  std::uint64_t call = 0;
+  std::chrono::nanoseconds default_timeout{0};
+  std::chrono::nanoseconds longest_timeout{0};
+  std::uint32_t max_calls = 0;
+};
+
+struct CloseWorkerLine {};
+
+using WorkerRequest = std::variant<LoadRequest, WorkerCall, WorkerCancel, StreamGrant, OpenWorkerLine, CloseWorkerLine>;
 
 tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame& frame);
 
@@ -101,6 +111,8 @@ void encode(OutputBuffer& out, const LoadRequest& load);
 void encode(OutputBuffer& out, const WorkerCall& call);
 void encode(OutputBuffer& out, const WorkerCancel& cancel);
 void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant);
+void encode(OutputBuffer& out, const OpenWorkerLine& open);
+void encode(OutputBuffer& out, const CloseWorkerLine& close);
 
 // Whether the frame may be a cancellation that encode() made. Far cheaper than to decode it; of what the same build
 // sent, only grants look alike; decode_worker_request() has the last word.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "ipc/text.h"
 #include "ipc/units.h"
 
 namespace holdfast::supervisor {
@@ -92,21 +91,6 @@ Error overdue_while_waiting() {
 
 Error cancelled_by_client(Executed executed) {
   return make_error(ErrorCode::cancelled, "the call was cancelled by its client", executed);
-}
-
-Error cleaned(Error error) {
-  constexpr std::size_t kMaxTextBytes = 32 << 10;
-  error.message = ipc::clean_utf8(error.message, kMaxTextBytes);
-  error.stack = ipc::clean_utf8(error.stack, kMaxTextBytes);
-  error.detail = ipc::clean_utf8(error.detail, kMaxTextBytes);
-  return error;
-}
-
-bool is_workers_to_say(ErrorCode code, TimePoint deadline, TimePoint now) {
-  using enum ErrorCode;
-  if (code == deadline_exceeded) return deadline <= now;
-  return code == exception || code == not_found || code == not_serializable || code == payload_too_large ||
-         code == protocol_error || code == cancelled;
 }
 
 }  // namespace holdfast::supervisor

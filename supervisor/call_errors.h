@@ -29,11 +29,4 @@ ipc::Error overdue_in_load();
 ipc::Error overdue_while_waiting();
 ipc::Error cancelled_by_client(ipc::Executed executed);
 
-// What a worker sent under the name of an error, made fit to pass on.
-ipc::Error cleaned(ipc::Error error);
-
-// Whether a call can end with this error by what its function did. A worker that sends another would pass its own word
-// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
-bool is_workers_to_say(ipc::ErrorCode code, TimePoint deadline, TimePoint now);
-
 }  // namespace holdfast::supervisor

@@ -84,6 +84,15 @@ void ClientSession::handle(const ipc::Frame& frame) {
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&*message)) {
     if (const auto open = open_.find(grant->call); open != open_.end())
       owner_.client_granted(open->second, grant->bytes);
+  } else if (const auto* line = std::get_if<ipc::OpenLineRequest>(&*message)) {
+    if (open_.contains(line->id))
+      return cut_off(fmt::format("line id {} is used by a call that is still open", line->id));
+    if (over_call_limits())
+      return refuse_line(line->id, overloaded("the client has as many calls open as it may have"));
+    owner_.line_wanted(*this, *line);
+  } else if (const auto* overdue = std::get_if<ipc::LineCallOverdue>(&*message)) {
+    if (const auto open = open_.find(overdue->line); open != open_.end())
+      owner_.line_call_overdue(open->second, overdue->call);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     ipc::Stats stats = owner_.stats();
     stats.id = request->id;
@@ -178,6 +187,25 @@ void ClientSession::stream(std::uint64_t client_id, const ipc::ResultView& value
 
 void ClientSession::closed(std::uint64_t client_id, std::size_t bytes) {
   if (open_.erase(client_id) > 0) held_bytes_ -= bytes;
+}
+
+void ClientSession::refuse_line(std::uint64_t client_id, const ipc::Error& error) {
+  if (!is_open()) return;
+  encode(output(), ipc::LineOpened{client_id, error});
+  closed(client_id, 0);
+}
+
+void ClientSession::open_line(std::uint64_t client_id, const ipc::LineTimeouts& timeouts, UniqueFd socket) {
+  if (!is_open()) return;
+  attach(std::move(socket));
+  encode(output(), ipc::LineOpened{client_id, timeouts});
+}
+
+void ClientSession::end_line(std::uint64_t client_id, ipc::LineEnded ended) {
+  if (!is_open()) return;
+  ended.line = client_id;
+  encode(output(), ended);
+  closed(client_id, 0);
 }
 
 // --- sources -------------------------------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ class ClientSession final : public Connection {
     virtual void client_cancelled(ClientSession& client, CallId call) = 0;
     // It has taken so much of an open call's stream.
     virtual void client_granted(CallId call, std::uint64_t bytes) = 0;
+    // It wants a direct line. As client_called(); the owner answers by refuse_line() or open_line().
+    virtual void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) = 0;
+    // No answer came in time to this call of an open line; any number is possible.
+    virtual void line_call_overdue(CallId line, std::uint64_t call) = 0;
     virtual ipc::WorkerList list_workers() = 0;
     // The session sets the id, and cuts what would not fit into a frame.
     virtual ipc::Stats stats() = 0;
@@ -80,6 +84,12 @@ class ClientSession final : public Connection {
   // it never got to a worker.
   void answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage, std::size_t bytes);
   void answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage = {}, std::size_t bytes = 0);
+
+  // For direct lines, in the place of answer(). One that was opened is open until it was ended; `ended.line` is
+  // ignored.
+  void refuse_line(std::uint64_t client_id, const ipc::Error& error);
+  void open_line(std::uint64_t client_id, const ipc::LineTimeouts& timeouts, UniqueFd socket);
+  void end_line(std::uint64_t client_id, ipc::LineEnded ended);
 
   // A value of an open call's stream.
   void stream(std::uint64_t client_id, const ipc::ResultView& value);

@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "ipc/packet.h"
+
 namespace holdfast::supervisor {
 
 using boost::system::error_code;
@@ -37,8 +39,8 @@ void Connection::start() { read(); }
 
 void Connection::close() {
   if (!open_) return;
-  error_code failed;
-  while (!out_.empty() && !failed) out_.consume(write_some(failed));
+  while (!out_.empty() && !write_some()) {
+  }
   open_ = false;
   error_code ignored;
   socket_.close(ignored);
@@ -77,22 +79,15 @@ void Connection::at_end_of_turn() {
     if (paused_) return end(error.message());
     // It may have said why before it left: the stream's end is found by reading.
     out_ = {};
+    attached_.clear();
     return;
   }
   on_sent();
 }
 
-std::size_t Connection::write_some(error_code& error) {
-  const auto [first, second] = out_.first_pieces();
-  const boost::asio::const_buffer whole(first.data(), first.size());
-  if (second.empty()) return socket_.write_some(boost::asio::buffer(whole), error);
-  return socket_.write_some(std::array{whole, boost::asio::const_buffer(second.data(), second.size())}, error);
-}
-
 error_code Connection::flush() {
   while (!out_.empty() && !awaiting_room_) {
-    error_code error;
-    const std::size_t count = write_some(error);
+    const error_code error = write_some();
     if (error == boost::asio::error::would_block) {
       awaiting_room_ = true;
       socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {
@@ -102,9 +97,47 @@ error_code Connection::flush() {
       break;
     }
     if (error) return error;
-    out_.consume(count);
   }
   return {};
+}
+
+void Connection::attach(UniqueFd descriptor) {
+  attached_.push_back({sent_bytes_ + output().size_bytes(), std::move(descriptor)});
+}
+
+error_code Connection::write_some() {
+  error_code error;
+  std::size_t count = 0;
+  if (!attached_.empty()) {
+    count = write_with_descriptors(error);
+  } else if (const auto [first, second] = out_.first_pieces(); second.empty()) {
+    count = socket_.write_some(boost::asio::buffer(first.data(), first.size()), error);
+  } else {
+    const std::array pieces = {boost::asio::const_buffer(first.data(), first.size()),
+                               boost::asio::const_buffer(second.data(), second.size())};
+    count = socket_.write_some(pieces, error);
+  }
+  out_.consume(count);
+  sent_bytes_ += count;
+  return error;
+}
+
+// Up to the next one that goes along, or with it.
+std::size_t Connection::write_with_descriptors(error_code& error) {
+  auto data = out_.data();
+  const bool is_due = attached_.front().before == sent_bytes_;
+  const std::size_t next = is_due ? 1 : 0;
+  if (attached_.size() > next) {
+    data = data.first(std::min<std::uint64_t>(data.size(), attached_[next].before - sent_bytes_));
+  }
+  if (!is_due) return socket_.write_some(boost::asio::buffer(data.data(), data.size()), error);
+  const auto sent = ipc::send_with_descriptor(socket_.native_handle(), data, attached_.front().descriptor);
+  if (!sent) {
+    error.assign(sent.error().value(), boost::system::system_category());
+    return 0;
+  }
+  attached_.pop_front();
+  return *sent;
 }
 
 // Nobody reads from it, so that nobody would come to the end of what it sent: the kernel tells of that by itself.

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "ipc/frame.h"
 #include "ipc/kept_bytes.h"
+#include "ipc/unique_fd.h"
 #include "supervisor/turn.h"
 
 namespace holdfast::supervisor {
@@ -36,6 +39,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // Sends what the socket takes now, without waiting for the end of the turn. What goes wrong shows again then.
   boost::system::error_code flush();
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
+
+  // The descriptor goes with the first byte of what is written to output() next (unix(7), SCM_RIGHTS).
+  void attach(UniqueFd descriptor);
 
   // The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not
   // say.
@@ -68,8 +74,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
  private:
   void at_end_of_turn() override;
-  // Of what is unsent; returns how many bytes left.
-  std::size_t write_some(boost::system::error_code& error);
+  // Sends some of what is to be sent.
+  boost::system::error_code write_some();
+  std::size_t write_with_descriptors(boost::system::error_code& error);
   void read();
   void handle_frames();
   void hold_partial(std::size_t bytes);
@@ -80,6 +87,13 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   Socket socket_;
   ipc::FrameReader in_;
   ipc::OutputBuffer out_;
+  // Descriptors that go along, and before which byte of all that was ever sent.
+  struct Attached {
+    std::uint64_t before;
+    UniqueFd descriptor;
+  };
+  std::deque<Attached> attached_;
+  std::uint64_t sent_bytes_ = 0;
   std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, as far as they are accounted for
   bool open_ = true;
   bool reading_ = false;   // a read is under way

@@ -62,10 +62,11 @@ std::size_t raise_descriptor_limit() {
 }
 
 // What workers need is set aside first: clients must not be able to keep the supervisor from starting one.
-std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, Isolation isolation) {
+std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, const Options& options) {
   constexpr std::size_t kMost = 10'000;
-  // pidfd, socket, statm, and the page while it arrives; without a zygote, the control socket and the leash of each.
-  const std::size_t for_each_worker = isolation == Isolation::exec ? 6 : 4;
+  // pidfd, socket, statm, and the page while it arrives; without a zygote, the control socket and the leash of each;
+  // the line until it is given away.
+  const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 6 : 4) + (options.direct_line ? 1 : 0);
   constexpr std::size_t kForTheRest = 64;
   const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.max_standby) + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
@@ -123,6 +124,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
   result.workers.largest_memory_bytes = settings.largest_memory();
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
+  result.workers.direct_line = result.direct_line = options.direct_line;
   result.settings = settings;
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
@@ -137,7 +139,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
       static_cast<std::uint64_t>(static_cast<double>(available_memory()) * options.standby_memory_share);
   result.shutdown_grace = options.shutdown_grace;
   result.max_clients =
-      options.max_clients ? *options.max_clients : default_max_clients(descriptors, scheduler, options.isolation);
+      options.max_clients ? *options.max_clients : default_max_clients(descriptors, scheduler, options);
   return result;
 }
 
@@ -148,6 +150,7 @@ std::vector<std::string> worker_arguments(const Options& options, std::uint64_t 
       fmt::format("--profile={}", options.profile == sandbox::Profile::strict ? "strict" : "jit"),
       fmt::format("--cpu-seconds={}", std::chrono::ceil<std::chrono::seconds>(options.cpu_limit).count())};
   if (!options.restrict_speculation) arguments.push_back("--leave-speculation");
+  if (options.direct_line) arguments.push_back("--direct-line");
   for (const std::string& layer : options.allow_missing) arguments.push_back("--allow-missing=" + layer);
   return arguments;
 }

@@ -50,6 +50,7 @@ struct Options {
   std::chrono::nanoseconds zygote_age = std::chrono::minutes(10);
   std::chrono::nanoseconds cpu_limit = std::chrono::hours(1);
   bool restrict_speculation = true;
+  bool direct_line = false;  // clients may have sockets that lead straight to workers
   std::vector<std::string> allow_missing;
   std::string log_level = "info";
   std::optional<std::string> module_log_level;  // none: the same

@@ -104,6 +104,7 @@ void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
   if (worker.phase == WorkerPhase::leaving || worker.retiring) return;
   expect(worker.module != nullptr, "a worker that is retired holds a module");
   worker.retiring = true;
+  ++withdrawals_;
   if (worker.is_idle()) became_idle(worker, now, out);
   update(*worker.module, now, out);
   arrange(now, out);

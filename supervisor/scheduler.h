@@ -296,6 +296,8 @@ class Scheduler {
 
   // Calls that were neither answered nor forgotten, abandoned ones not counted.
   std::size_t open_calls() const { return open_calls_; }
+  // Rises whenever workers that may have calls get no further ones, because they drain or are retired.
+  std::uint64_t withdrawals() const { return withdrawals_; }
   WorkerView view(WorkerId worker) const;
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
   ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
@@ -444,6 +446,7 @@ class Scheduler {
   std::size_t open_calls_ = 0;
   std::uint64_t last_worker_ = 0;
   std::uint64_t last_place_ = 0;
+  std::uint64_t withdrawals_ = 0;
   RecentRate cold_starts_;
   std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
   std::optional<TimePoint> room_check_;      // when a worker may have to make room

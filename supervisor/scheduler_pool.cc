@@ -325,6 +325,7 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   }
   if (victim == nullptr) return false;
   victim->draining = true;
+  ++withdrawals_;
   out.push_back(DrainWorker{victim->id, claimant.id});
   update(*victim->module, now, out);
   return true;
@@ -354,6 +355,7 @@ void Scheduler::retire_surplus(Module& module, TimePoint now, Decisions& out) {
       if (least_busy == nullptr || worker->calls.size() <= least_busy->calls.size()) least_busy = worker;
     }
     least_busy->retiring = true;
+    ++withdrawals_;
     if (least_busy->is_idle()) became_idle(*least_busy, now, out);
   }
 }

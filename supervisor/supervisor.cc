@@ -133,7 +133,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   if (request.logs) {
     if (const auto refusal = refusal_to_read_logs(client)) return refuse(*refusal);
   }
-  const auto found = find_module(request);
+  const auto found = find_module(request.module, request.version);
   if (!found) {
     client.let_others_go_first();  // the broker was asked
     return refuse(found.error());
@@ -186,13 +186,13 @@ void Supervisor::forget_if_unused(KnownModule& module) {
   if (scheduler_.forget(module.id)) modules_.forget(module.id);
 }
 
-tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ipc::CallRequest& request) {
-  for (const auto& [part, what] : {std::pair{request.module, "module"}, std::pair{request.version, "version"}}) {
+tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {
+  for (const auto& [part, what] : {std::pair{module_name, "module"}, std::pair{version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
       return tl::unexpected(make_error(ipc::ErrorCode::not_found, "there is no such module: " + *problem));
     }
   }
-  const ModuleName name{std::string(request.module), std::string(request.version)};
+  const ModuleName name{std::string(module_name), std::string(version)};
   if (KnownModule* known = modules_.find(name)) return known;
   auto opened = sources_.open_file(name);
   const bool has_file = ModuleSources::is_there(opened);
@@ -229,6 +229,10 @@ void Supervisor::forget_idle_modules() {
 
 void Supervisor::client_cancelled(ClientSession&, CallId id) {
   Call& call = calls_.at(id);
+  if (call.line) {
+    give_up_line(id, call);
+    return carry_out();
+  }
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
   carry_out();  // by the time of the next event, what is decided may be about a worker that is gone
@@ -263,6 +267,10 @@ void Supervisor::client_left(ClientSession& client) {
   for (const auto& [client_id, call] : client.open_calls()) {
     Call& left = calls_.at(call);
     left.client = nullptr;
+    if (left.line) {
+      give_up_line(call, left);
+      continue;
+    }
     ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
@@ -346,6 +354,7 @@ void Supervisor::answer(Call& call, const ipc::ResultView& result) {
 }
 
 void Supervisor::answer(Call& call, const ipc::Error& error) {
+  if (call.line) return refuse_or_end_line(call, error);
   const ipc::Usage usage = take_usage(call, bytes_of(error));
   ++call.module->counts.errors[static_cast<std::size_t>(error.code)];
   if (call.client == nullptr) return;
@@ -366,6 +375,7 @@ void Supervisor::forget(CallId id) {
   const auto call = calls_.find(id);
   KnownModule& module = *call->second.module;
   held_bytes_ -= call->second.held_bytes();
+  lines_.erase(id);
   calls_.erase(call);
   // The last that waited for the code may be gone before there was a worker for it.
   if (module.source && !scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
@@ -389,6 +399,7 @@ void Supervisor::cut_off_the_silent(TimePoint now) {
 
 void Supervisor::end_of_turn() {
   if (stopped_) return;
+  close_lines_of_withdrawn_workers();
   if (shutdown_at_ && scheduler_.open_calls() == 0 && everything_is_sent()) return finish_shutdown();
   arm_timer();
 }
@@ -409,6 +420,7 @@ void Supervisor::arm_timer() {
     release_memory_at_ = steady_clock::now() + kMemoryKept;
   }
   consider(release_memory_at_);
+  consider(look_at_lines_at_);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
   timer_.expires_at(*next);
@@ -427,6 +439,7 @@ void Supervisor::on_timer() {
   carry_out();
   cut_off_the_silent(now);
   tell_of_dropped(now);
+  look_at_lines(now);
   if (release_memory_at_ && *release_memory_at_ <= now) {
     release_memory_at_.reset();
     ipc::LargeMemory::release_unused();

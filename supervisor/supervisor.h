@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct SupervisorOptions {
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);
   // What all standbys together may take; 0: any amount.
   std::uint64_t standby_memory_bytes = 0;
+  // Clients may have direct lines to workers; WorkersOptions::direct_line says the same.
+  bool direct_line = false;
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
@@ -86,6 +89,17 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t answers = 0;
     std::chrono::steady_clock::duration cpu_time{};
   };
+  // A direct line is one long call, from the wish for it to its end; what is called on it nobody here sees. (See
+  // supervisor_lines.cc.)
+  struct Line {
+    bool is_open = false;      // its client has the socket
+    bool is_closing = false;   // the worker was told to take no further calls
+    bool is_given_up = false;  // its client does not want it any more, and hears of its end all the same
+    LineCounts counted;        // of its calls, in its module's counts
+    // What the worker has begun of them, and since when it was no more.
+    std::uint64_t started = 0;
+    TimePoint quiet_since{};
+  };
   struct Call {
     ClientSession* client;  // null: it left, or has its answer; nobody waits
     std::uint64_t client_id;
@@ -114,6 +128,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t ungranted_bytes = 0;
     std::uint64_t withheld_bytes = 0;
     std::uint64_t streamed_bytes = 0;
+    std::unique_ptr<Line> line = nullptr;  // null: it is an ordinary call
     std::size_t held_bytes() const { return function.size() + payload.size(); }
   };
   struct Client {
@@ -131,7 +146,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_granted(CallId call, std::uint64_t bytes) override;
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
-  tl::expected<KnownModule*, ipc::Error> find_module(const ipc::CallRequest& request);
+  tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
   void forget_if_unused(KnownModule& module);
   void forget_idle_modules();
   void answer(Call& call, const ipc::ResultView& result);
@@ -142,6 +157,21 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void finish(CallId call, const ipc::Error& error);
   void forget(CallId call);
   void abandon(CallId call, ipc::CancelReason reason);
+
+  // --- direct lines (supervisor_lines.cc)
+  void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override;
+  void line_call_overdue(CallId line, std::uint64_t call) override;
+  void dispatch_line(WorkerId worker, CallId id, Call& call);
+  void open_lines(WorkerId worker);
+  void open_line(WorkerId worker, CallId id, Call& call);
+  void refuse_or_end_line(Call& call, const ipc::Error& error);
+  void give_up_line(CallId id, Call& call);
+  void line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered);
+  void end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits, const std::string& guilty_function);
+  void count_line(Call& call);
+  void close_line(Call& call);
+  void close_lines_of_withdrawn_workers();
+  void look_at_lines(TimePoint now);
 
   // --- what can be seen (supervisor_views.cc)
   ipc::WorkerList list_workers() override;
@@ -238,7 +268,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
-  std::size_t held_bytes_ = 0;  // of all calls
+  std::set<CallId> lines_;  // that are open
+  std::uint64_t withdrawals_seen_ = 0;
+  std::optional<TimePoint> look_at_lines_at_;  // for those that nobody calls on
+  std::size_t held_bytes_ = 0;                 // of all calls
 
   Modules modules_;
   TimePoint forget_again_at_{};

@@ -89,6 +89,7 @@ void Supervisor::carry_out(const DispatchCall& decision) {
   if (call.attempts++ > 0) ++call.module->counts.retries;
   call.worker = decision.worker;
   call.given_at = steady_clock::now();
+  if (call.line) return dispatch_line(decision.worker, decision.call, call);
   workers_.call(decision.worker, {.id = static_cast<std::uint64_t>(decision.call),
                                   .function = call.function,
                                   .payload = call.payload.bytes(),
@@ -126,6 +127,7 @@ void Supervisor::carry_out(const CallOverdue& decision) {
     const Call& call = calls_.at(decision.call);
     return finish(decision.call, overdue_in_queue(call.attempts, call.module->last_failure));
   }
+  if (const auto& line = calls_.at(decision.call).line; line && line->is_open) return;  // its calls have deadlines
   if (workers_.is_running(*decision.worker, decision.call)) {
     return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
   }

@@ -82,6 +82,8 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
   if (const WorkerProcess* process = workers_.process(id)) {
     info.pid = process->pid();
     info.memory_bytes = workers_.memory_bytes(id);
+    info.calls_done += process->line_counts().answered();
+    info.line = process->line_call() != CallId{};
     info.age = now - process->forked_at();
     info.cpu = process->cpu_time().value_or(Duration::zero());
     if (info.state == ipc::WorkerState::standby && !process->is_ready()) info.state = ipc::WorkerState::starting;
@@ -91,6 +93,7 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
 
 ipc::Stats Supervisor::stats() {
   const auto now = steady_clock::now();
+  for (CallId line : lines_) count_line(calls_.at(line));
   ipc::Stats stats;
   ipc::StatsTotals& totals = stats.totals;
   std::vector<const KnownModule*> modules;

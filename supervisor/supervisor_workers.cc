@@ -66,6 +66,7 @@ void Supervisor::worker_prepared(WorkerId) {
 }
 
 void Supervisor::worker_loaded(WorkerId worker) {
+  open_lines(worker);
   scheduler_.worker_loaded(worker, steady_clock::now(), decisions_);
   carry_out();
 }
@@ -86,6 +87,10 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   const CallId id{answered.id};
   if (!scheduler_.is_on(id, worker)) return false;
   Call& call = calls_.at(id);
+  if (call.line) {
+    line_answered(worker, id, call, answered);
+    return true;
+  }
   const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
   if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
     if (result->payload.size() > ClientSession::kMaxPayloadBytes) return false;
@@ -166,7 +171,9 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   const WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .fault_of_module = is_fault};
   const std::vector<CallId> calls = scheduler_.calls_on(worker);
   for (const EndedCall& ended : scheduler_.worker_lost(worker, loss, now, decisions_)) {
-    if (ended.call == shown.guilty) {
+    if (Call& call = calls_.at(ended.call); call.line && call.line->is_open) {
+      end_line(ended.call, call, shown, limits, guilty_function);
+    } else if (ended.call == shown.guilty) {
       finish(ended.call, guilty_error(shown, limits));
     } else if (ended.state == EndedCall::State::not_started) {
       // Its time ran out before it was begun.

@@ -33,9 +33,12 @@ struct WorkerEnd {
   bool while_loading = false;  // the module's top level was on the CPU
   bool from_outside = false;   // with `crashed`: somebody else killed it
   std::uint64_t started = 0;   // how many of the calls that it was sent it had started; they start in order
-  std::string stack;           // where the JavaScript was, if the worker could say
-  std::string detail;          // of the cause: the rule broken, the system call, V8's own message
-  int wait_status = 0;         // wait(2); meaningful with `crashed`
+  // The same of the calls on its direct line; and, where the guilty call is the line, which call on it; 0: unknown.
+  std::uint64_t line_started = 0;
+  std::uint64_t guilty_on_line = 0;
+  std::string stack;    // where the JavaScript was, if the worker could say
+  std::string detail;   // of the cause: the rule broken, the system call, V8's own message
+  int wait_status = 0;  // wait(2); meaningful with `crashed`
 };
 
 // The limits that messages name.

@@ -49,13 +49,14 @@ PageMapping::~PageMapping() {
   if (page_ != nullptr) ::munmap(const_cast<ipc::SharedPage*>(page_), ipc::kSharedPageBytes);
 }
 
-WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Broker& broker,
-                             Owner& owner)
+WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page,
+                             Broker& broker, Owner& owner)
     : Connection(turn, std::move(socket), kWorkerLimits),
       id_(id),
       pidfd_(std::move(pidfd)),
       page_(std::move(page)),
       tag_(random_tag()),
+      line_(std::move(line)),
       broker_(broker),
       forked_at_(steady_clock::now()),
       owner_(owner) {}
@@ -86,12 +87,41 @@ void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
   }
 }
 
+void WorkerProcess::send(ipc::OpenWorkerLine open) {
+  open.call = calls_.add(CallId{open.call});
+  encode(output(), open);
+}
+
+UniqueFd WorkerProcess::take_line(CallId line_call) {
+  if (line_) line_call_ = line_call;
+  return std::move(line_);
+}
+
+void WorkerProcess::send_close_line() { encode(output(), ipc::CloseWorkerLine{}); }
+
+std::uint64_t WorkerProcess::line_started() const { return page_->line_started.load(std::memory_order_acquire); }
+
+std::uint64_t WorkerProcess::running_on_line() const {
+  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
+  return line_call_ != CallId{} && ipc::SharedPage::is_line_call(running) ? ipc::SharedPage::place_on_line(running) : 0;
+}
+
+LineCounts WorkerProcess::line_counts() const {
+  static_assert(ipc::kErrorCodeCount <= ipc::SharedPage::kMostErrorCodes);
+  LineCounts counts;
+  counts.results = page_->line_results.load(std::memory_order_relaxed);
+  for (std::size_t code = 0; code < counts.errors.size(); ++code) {
+    counts.errors[code] = page_->line_errors[code].load(std::memory_order_relaxed);
+  }
+  return counts;
+}
+
 // What runs for a call that is answered already, or is a lie, runs for none.
 std::uint64_t WorkerProcess::running() const {
   using Page = ipc::SharedPage;
   const std::uint64_t running = page_->running.load(std::memory_order_acquire);
   if (running == Page::kNothing || running == Page::kLoading) return running;
-  const CallId call = calls_.find(running);
+  const CallId call = Page::is_line_call(running) ? line_call_ : calls_.find(running);
   return call == CallId{} ? Page::kBackground : static_cast<std::uint64_t>(call);
 }
 
@@ -155,12 +185,15 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
       return owner_.worker_broke_protocol(*this,
                                           {fmt::format("an answer to call {}, which it does not have", answer->id)});
     }
+    if (call == line_call_) line_call_ = CallId{};
     answer->id = static_cast<std::uint64_t>(call);
     if (auto* result = std::get_if<ipc::ResultView>(&answer->outcome)) result->owner = keep_in_place(result->payload);
   } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
     chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
   } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {
-    stopped->call = static_cast<std::uint64_t>(calls_.find(stopped->call));
+    const bool is_lines = ipc::SharedPage::is_line_call(stopped->call);
+    if (is_lines) said_on_line_ = ipc::SharedPage::place_on_line(stopped->call);
+    stopped->call = static_cast<std::uint64_t>(is_lines ? line_call_ : calls_.find(stopped->call));
   }
   owner_.worker_said(*this, std::move(*message));
 }

@@ -2,9 +2,11 @@
 // decides nothing. What the worker sends is checked here for its form, and by the owner for its meaning.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -39,6 +41,13 @@ class PageMapping {
   const ipc::SharedPage* page_;
 };
 
+// How the calls on a worker's direct line were answered, as it says.
+struct LineCounts {
+  std::uint64_t results = 0;
+  std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};
+  std::uint64_t answered() const { return std::accumulate(errors.begin(), errors.end(), results); }
+};
+
 class WorkerProcess final : public Connection {
  public:
   // What happens to a worker, told to its owner.
@@ -54,7 +63,9 @@ class WorkerProcess final : public Connection {
   };
 
   // `turn`, `broker` and `owner` must outlive the object.
-  WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, PageMapping page, Broker& broker, Owner& owner);
+  // `line` is the end of its direct line that is to be given away; none: it has none.
+  WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page, Broker& broker,
+                Owner& owner);
 
   WorkerId id() const { return id_; }
   // As the supervisor's own pid namespace shows it; 0 if it is gone.
@@ -68,12 +79,28 @@ class WorkerProcess final : public Connection {
   // Does nothing if the call is not on the worker any more.
   void send_cancel(CallId call, ipc::CancelReason reason);
   void send_grant(CallId call, std::uint64_t bytes);
+  // The same of a direct line's own call.
+  void send(ipc::OpenWorkerLine open);
+  void send_close_line();
 
   // The call that the worker knows by this number, which may be any; CallId{}: it has none.
   CallId call_with_number(std::uint64_t number) const { return calls_.find(number); }
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
+
+  // The end of its direct line that its client is to have; none where it was taken before, or there is none. A client
+  // that had it may have kept a copy, so that nobody else is ever given it.
+  UniqueFd take_line(CallId line_call);
+  // The call that its line was taken for; CallId{}: none, or that is answered.
+  CallId line_call() const { return line_call_; }
+  // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which is on the
+  // CPU, 0: none.
+  std::uint64_t line_started() const;
+  LineCounts line_counts() const;
+  std::uint64_t running_on_line() const;
+  // The call on the line that the worker named in its last words; 0: it named none.
+  std::uint64_t said_on_line() const { return said_on_line_; }
 
   // Whether it said that it is prepared for its module.
   bool is_ready() const { return ready_; }
@@ -129,6 +156,9 @@ class WorkerProcess final : public Connection {
   const PageMapping page_;
   const std::uint64_t tag_;
   CallNumbers calls_;
+  UniqueFd line_;
+  CallId line_call_{};
+  std::uint64_t said_on_line_ = 0;
   Broker& broker_;
   mutable Broker::Sight sight_;
   mutable std::optional<clockid_t> cpu_clock_;

@@ -119,6 +119,13 @@ void Workers::call(WorkerId worker, const ipc::WorkerCall& call) {
   entry.process->send(call);
 }
 
+void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
+  Entry& entry = entry_of(worker);
+  read_meter(entry);
+  entry.meter.call_begins();
+  entry.process->send(open);
+}
+
 void Workers::call_ended(WorkerId worker) { entry_of(worker).meter.call_ends(); }
 
 const UsageMeter& Workers::meter(WorkerId worker) {
@@ -190,6 +197,7 @@ bool Workers::is_running(WorkerId worker, CallId call) const {
 void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
   entry.cause = cause;
   entry.guilty = guilty;
+  entry.guilty_on_line = entry.process->running_on_line();
   entry.look_at.reset();
   entry.guilty_loading =
       entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;

@@ -22,6 +22,7 @@ struct WorkersOptions {
   ZygotesOptions zygotes;
   std::uint64_t largest_memory_bytes = 0;  // of any module, ever: what workers are made for
   std::chrono::seconds cpu_time{0};        // what a worker may use over its whole life; 0: any amount
+  bool direct_line = false;                // workers have one
 };
 
 class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
@@ -72,6 +73,12 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // The call counts for the worker's meter from now on, until call_ended().
   void call(WorkerId worker, const ipc::WorkerCall& call);
   void call_ended(WorkerId worker);
+  // The same for the call that a direct line is.
+  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
+  // The line takes no further calls.
+  void close_line(WorkerId worker) { entry_of(worker).process->send_close_line(); }
+  // See WorkerProcess. The worker's process exists.
+  UniqueFd take_line(WorkerId worker, CallId call) { return entry_of(worker).process->take_line(call); }
   // The worker may send so much more of the call's stream.
   void grant(WorkerId worker, CallId call, std::uint64_t bytes);
   // The worker's meter, read in this turn; see UsageMeter. The worker exists.
@@ -122,6 +129,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::duration idle_pause{};
     std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
+    std::uint64_t guilty_on_line = 0;
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then
@@ -163,6 +171,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
   void finish_if_ended(WorkerId worker, Entry& entry);
   WorkerEnd explain(const Entry& entry) const;
+  WorkerEnd explain_without_line(const Entry& entry) const;
   void wake_at(WorkerId worker, Entry& entry, Clock::time_point when);
   void remove_entry(WorkerId worker);
   Entry& entry_of(WorkerId worker);

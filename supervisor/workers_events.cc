@@ -43,15 +43,17 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
     remove_entry(worker);
     owner_.worker_fork_failed(worker, reason);
   };
-  if (fds.size() != 3) return fail("the zygote sent no descriptors; is the limit of open files reached?");
+  if (fds.size() != (options_.direct_line ? 4 : 3))
+    return fail("the zygote sent no descriptors; is the limit of open files reached?");
   auto page = PageMapping::map(fds[2]);
   WorkerProcess::Socket socket(io_);
   boost::system::error_code error;
   socket.assign(boost::asio::local::stream_protocol(), fds[1].get(), error);
   if (!error) (void)fds[1].release();
   if (!page || error) return fail("the zygote sent an unusable page or socket");
+  UniqueFd line = options_.direct_line ? std::move(fds[3]) : UniqueFd();
   found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
-                                                          std::move(*page), broker_, *this);
+                                                          std::move(line), std::move(*page), broker_, *this);
   found->second.process->start();
   if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
   owner_.worker_forked(worker);
@@ -164,6 +166,16 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
 }
 
 WorkerEnd Workers::explain(const Entry& entry) const {
+  WorkerEnd end = explain_without_line(entry);
+  const WorkerProcess& process = *entry.process;
+  end.line_started = process.line_started();
+  if (end.guilty == CallId{} || end.guilty != process.line_call()) return end;
+  const std::uint64_t seen = entry.cause ? entry.guilty_on_line : process.running_on_line();
+  end.guilty_on_line = process.said_on_line() != 0 ? process.said_on_line() : seen;
+  return end;
+}
+
+WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   WorkerEnd end;
   end.started = entry.process->calls_started();
   end.stack = entry.stack;

@@ -31,6 +31,7 @@ constexpr std::size_t kHeapGraceBytes = std::size_t{16} << 20;
 struct State {
   Engine* engine = nullptr;
   Outbox* outbox = nullptr;
+  Line* line = nullptr;
   ipc::SharedPage* page = nullptr;
   Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
   volatile sig_atomic_t soft_stop = false;  // asked for
@@ -41,6 +42,7 @@ State state;
 
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
   state.outbox->send_all();  // answers that are ready are answers
+  if (state.line != nullptr) state.line->send_some();
   encode(state.emergency->buffer(), ipc::Stopped{reason, call, stack, detail});
   state.emergency->send_all();
   ::_exit(0);
@@ -199,10 +201,10 @@ void handle(int signal, struct sigaction action) {
 
 }  // namespace
 
-void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page) {
+void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page) {
   static Outbox emergency(outbox.socket());
   emergency.buffer().begin_frame(kEmergencyWords);
-  state = {&engine, &outbox, &page, &emergency};
+  state = {&engine, &outbox, line, &page, &emergency};
 
   struct sigaction action = {};
   action.sa_handler = on_soft_stop_signal;

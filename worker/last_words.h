@@ -5,13 +5,14 @@
 
 #include "ipc/shared_page.h"
 #include "worker/engine.h"
+#include "worker/line.h"
 #include "worker/outbox.h"
 
 namespace holdfast::worker {
 
 // Installs the handlers of this process; once, before the seccomp filter is loaded (rt_sigaction(2) is not allowed
-// after). None of the three is owned; all must live as long as the process.
-void install_last_words(Engine& engine, Outbox& outbox, ipc::SharedPage& page);
+// after). None of these is owned; all must live as long as the process. `line` may be null.
+void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page);
 
 // To be called between two stretches of JavaScript. Where memory was found used up and no JavaScript came to V8's next
 // check since, looks again: nothing comes of what a call gave back with its end. If it is still used up, ends the

@@ -15,6 +15,7 @@
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
 #include "worker/last_words.h"
+#include "worker/line.h"
 #include "worker/outbox.h"
 #include "worker/worker.h"
 
@@ -27,12 +28,17 @@ tl::unexpected<std::string> failed(const char* call) {
 
 }  // namespace
 
-tl::expected<WorkerChannel, std::string> WorkerChannel::open() {
+tl::expected<WorkerChannel, std::string> WorkerChannel::open(bool with_line) {
   WorkerChannel channel;
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
   channel.theirs.reset(ends[0]);
   channel.ours.reset(ends[1]);
+  if (with_line) {
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
+    channel.their_line.reset(ends[0]);
+    channel.our_line.reset(ends[1]);
+  }
   channel.page_memory.reset(::memfd_create("holdfast-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!channel.page_memory) return failed("memfd_create");
   const int memory = channel.page_memory.get();
@@ -50,11 +56,24 @@ tl::expected<WorkerChannel, std::string> WorkerChannel::open() {
 WorkerChannel::WorkerChannel(WorkerChannel&& other) noexcept
     : theirs(std::move(other.theirs)),
       ours(std::move(other.ours)),
+      their_line(std::move(other.their_line)),
+      our_line(std::move(other.our_line)),
       page_memory(std::move(other.page_memory)),
       page_(std::exchange(other.page_, nullptr)) {}
 
 WorkerChannel::~WorkerChannel() {
   if (page_ != nullptr) ::munmap(page_, ipc::kSharedPageBytes);
+}
+
+std::vector<int> WorkerChannel::descriptors_of(const UniqueFd& process) const {
+  std::vector<int> all = {process.get(), theirs.get(), page_memory.get()};
+  if (their_line) all.push_back(their_line.get());
+  return all;
+}
+
+void WorkerChannel::drop_ours() {
+  ours.reset();
+  our_line.reset();
 }
 
 // Everything that needs a right is done before the filter, which is the last step.
@@ -68,7 +87,9 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
     outbox.send_all();
     ::_exit(ipc::kLockFailedStatus);
   };
-  const auto closed = sandbox::close_all_descriptors_except(socket);
+  std::vector<int> kept = {socket};
+  if (channel.our_line) kept.push_back(channel.our_line.get());
+  const auto closed = sandbox::close_all_descriptors_except(kept);
   if (closed) socket = sandbox::kKeptDescriptor;
   lock(closed);
   lock(sandbox::reset_signals());
@@ -76,11 +97,16 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   lock(sandbox::die_with_parent(SIGKILL));
   if (::getppid() != parent) ::_exit(0);  // it died before that took effect
-  lock(sandbox::apply_limits(lockdown.limits));
+  sandbox::ResourceLimits limits = lockdown.limits;
+  limits.descriptors = kept.size();
+  lock(sandbox::apply_limits(limits));
 
   engine.reseed();
-  static Worker worker(engine, socket, *channel.page());
-  install_last_words(engine, worker.outbox(), *channel.page());
+  static std::optional<Line> line;
+  if (channel.our_line) line.emplace(sandbox::kKeptDescriptor + 1, *channel.page());
+  Line* const its_line = line ? &*line : nullptr;
+  static Worker worker(engine, socket, its_line, *channel.page());
+  install_last_words(engine, worker.outbox(), its_line, *channel.page());
   if (lockdown.filter) lock(sandbox::load(*lockdown.filter));
   worker.run();
 }

@@ -31,10 +31,11 @@ double whole_millis(std::chrono::nanoseconds time) {
 
 }  // namespace
 
-ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page)
+ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page)
     : engine_(engine),
       isolate_(engine.isolate()),
       outbox_(outbox),
+      line_(line),
       page_(page),
       payloads_(engine, [this](v8::Local<v8::Value> thrown) { return describe(thrown); }) {
   engine_.set_host(this);
@@ -57,7 +58,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
                                             "the call's time was over before its worker came to it: other calls of its "
                                             "module took too long"));
   }
-  page_.last_started.store(call.id, std::memory_order_relaxed);
+  note_started(call.id);
   const Stretch stretch(page_, call.id, now);
   v8::HandleScope scope(isolate_);
   OpenCall& open = open_.try_emplace(call.id).first->second;
@@ -67,6 +68,12 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   set_current_call(call.id);
   invoke(call);
   run_microtasks();
+}
+
+void ModuleHost::note_started(std::uint64_t id) {
+  const bool is_lines = ipc::SharedPage::is_line_call(id);
+  (is_lines ? page_.line_started : page_.last_started)
+      .store(ipc::SharedPage::place_on_line(id), std::memory_order_relaxed);
 }
 
 void ModuleHost::invoke(const ipc::WorkerCall& call) {
@@ -173,7 +180,8 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   const auto now = steady_clock::now();
   graces_.emplace_back(now + ipc::kCancelGrace, id);
 
-  const Stretch stretch(page_, id, now);
+  // A call of the line has its answer already, so that nobody is to be stopped for it any more.
+  const Stretch stretch(page_, ipc::SharedPage::is_line_call(id) ? ipc::SharedPage::kBackground : id, now);
   v8::HandleScope scope(isolate_);
   set_current_call(id);
   v8::TryCatch failure(isolate_);

@@ -20,6 +20,7 @@
 #include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
 #include "worker/engine.h"
+#include "worker/line.h"
 #include "worker/outbox.h"
 #include "worker/payloads.h"
 #include "worker/source_map.h"
@@ -29,8 +30,9 @@ namespace holdfast::worker {
 
 class ModuleHost {
  public:
-  // None of the three is owned; all must outlive the host. At most one host exists at a time.
-  ModuleHost(Engine& engine, Outbox& outbox, ipc::SharedPage& page);
+  // None of these is owned; all must outlive the host. At most one host exists at a time. Calls whose number says so
+  // (SharedPage::kLineBit) are answered on `line`, which may be null.
+  ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page);
   ~ModuleHost();
   ModuleHost(const ModuleHost&) = delete;
   ModuleHost& operator=(const ModuleHost&) = delete;
@@ -67,6 +69,10 @@ class ModuleHost {
   // Reports the failures of a module's own listeners for failures. They have a turn of their own, so that listeners
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
+
+  // Calls that were started and are not answered.
+  std::size_t open_calls() const { return open_.size(); }
+  std::uint64_t max_payload_bytes() const { return max_payload_bytes_; }
 
   // Tasks that wait for a turn: messages of channels.
   std::size_t queued_tasks() const { return tasks_.size(); }
@@ -195,6 +201,8 @@ class ModuleHost {
   void answer_unserializable(std::uint64_t id, NotExpressed reason);
   void answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown);
   void answer_error(std::uint64_t id, ipc::Error error);
+  void send_result(std::uint64_t id, const ipc::ResultView& result);
+  void note_started(std::uint64_t id);
   void answer_cancelled(std::uint64_t id);
   LoadState load_failed(ipc::Error error);
   LoadState load_failed(std::string message) {
@@ -214,6 +222,7 @@ class ModuleHost {
   Engine& engine_;
   v8::Isolate* const isolate_;
   Outbox& outbox_;
+  Line* const line_;
   ipc::SharedPage& page_;
 
   std::string module_;

@@ -24,9 +24,8 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
     if (async_iterator_of(id, value).ToLocal(&open)) return start_stream(id, value, open);
     if (!open_.contains(id)) return;
   }
-  const auto expressed = payloads_.express(value, call.wanted, [&](const ipc::ResultView& result) {
-    ipc::encode_worker_result(outbox_.buffer(), id, result);
-  });
+  const auto expressed =
+      payloads_.express(value, call.wanted, [&](const ipc::ResultView& result) { send_result(id, result); });
   if (!expressed) return answer_unserializable(id, std::move(expressed.error()));
   open_.erase(id);
 }
@@ -111,7 +110,13 @@ void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown)
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
   tell_of_dropped_lines();
   open_.erase(id);
+  if (ipc::SharedPage::is_line_call(id)) return line_->answer(id, error);
   ipc::encode_worker_error(outbox_.buffer(), id, error);
+}
+
+void ModuleHost::send_result(std::uint64_t id, const ipc::ResultView& result) {
+  if (ipc::SharedPage::is_line_call(id)) return line_->answer(id, result);
+  ipc::encode_worker_result(outbox_.buffer(), id, result);
 }
 
 void ModuleHost::answer_cancelled(std::uint64_t id) {

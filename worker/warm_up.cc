@@ -95,7 +95,7 @@ constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...pa
 void rehearse(Engine& engine) {
   static ipc::SharedPage page{};
   Outbox nowhere(-1);
-  ModuleHost host(engine, nowhere, page);
+  ModuleHost host(engine, nowhere, nullptr, page);
   const ipc::Bytes payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})");
   host.load({.module = "rehearsal",
              .version = "1",
@@ -112,7 +112,7 @@ void warm_up(Engine& engine) {
   static ipc::SharedPage page{};
   Outbox nowhere(-1);
   {
-    ModuleHost host(engine, nowhere, page);
+    ModuleHost host(engine, nowhere, nullptr, page);
     host.load({.module = "warm-up",
                .version = "1",
                .file_name = "warm-up.js",

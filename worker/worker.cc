@@ -45,8 +45,8 @@ timespec as_timespec(steady_clock::duration duration) {
 
 }  // namespace
 
-Worker::Worker(Engine& engine, int socket, ipc::SharedPage& page)
-    : engine_(engine), socket_(socket), outbox_(socket), page_(page) {}
+Worker::Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page)
+    : engine_(engine), socket_(socket), outbox_(socket), line_(line), page_(page) {}
 
 // While nobody waits: a worker that was forked for a call has its work in the socket already.
 void Worker::prepare() {
@@ -58,7 +58,7 @@ void Worker::prepare() {
     outbox_.send_some();
     give_back_free_pages();
   }
-  host_.emplace(engine_, outbox_, page_);
+  host_.emplace(engine_, outbox_, line_, page_);
 }
 
 void Worker::run() {
@@ -77,7 +77,8 @@ void Worker::run() {
       handle_frames();  // those that came meanwhile
     }
     settle_memory();
-    outbox_.send_some();
+    look_after_line();
+    send_some();
     // What compiling took, which is done at first. Nobody waits for it now.
     if (std::has_single_bit(++turns_)) give_back_free_pages();
   }
@@ -90,7 +91,7 @@ void Worker::run_due_timers() {
   if (!next || *next > now) return;
   host_->let_go(now);
   host_->report_left_failures();
-  outbox_.send_some();  // what is answered stays answered, whatever the timers come to
+  send_some();  // what is answered stays answered, whatever the timers come to
   while (host_->run_due_timer(now)) end_step();
 }
 
@@ -99,7 +100,7 @@ void Worker::run_due_timers() {
 void Worker::run_tasks() {
   std::size_t left = host_->queued_tasks();
   if (left == 0) return;
-  outbox_.send_some();  // as above
+  send_some();  // as above
   const auto began = step_began_;
   for (; left > 0 && step_began_ - began <= kSlowStep; --left) {
     host_->run_task();
@@ -116,9 +117,12 @@ bool Worker::end_step() {
   const bool was_slow = now - step_began_ > kSlowStep;
   step_began_ = now;
   was_slow_ = was_slow_ || was_slow;
-  const bool is_long_unsent = now - sent_at_ >= send_after_ && in_.buffered_bytes() > 0;
-  if (was_slow || is_long_unsent || outbox_.unsent_bytes() >= kSendAtBytes) {
-    outbox_.send_some();
+  const bool has_more = in_.buffered_bytes() > 0 || (serves_line() && line_->has_work(host_->open_calls()));
+  const bool is_long_unsent = now - sent_at_ >= send_after_ && has_more;
+  const bool is_much_unsent =
+      outbox_.unsent_bytes() >= kSendAtBytes || (serves_line() && line_->unsent_bytes() >= kSendAtBytes);
+  if (was_slow || is_long_unsent || is_much_unsent) {
+    send_some();
     sent_at_ = now;
     send_after_ *= 2;
   }
@@ -137,13 +141,14 @@ void Worker::give_memory_back() {
 void Worker::wait_for_work() {
   const auto timer = host_->next_timer();
   const bool has_memory_to_give_back = was_slow_ || ipc::LargeMemory::kept_bytes() > 0;
-  if (!timer && outbox_.empty() && !has_memory_to_give_back) {
+  if (!timer && outbox_.empty() && !has_memory_to_give_back && !serves_line()) {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
   if (has_memory_to_give_back && !give_back_at_) give_back_at_ = steady_clock::now() + kQuiet;
   auto until = timer;
   if (give_back_at_ && (!until || *give_back_at_ < *until)) until = give_back_at_;
+  if (serves_line()) return wait_for_both(until);
   timespec timeout = {};
   if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
   pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
@@ -152,6 +157,32 @@ void Worker::wait_for_work() {
   if (count <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
+}
+
+// The same with a line.
+void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
+  const auto now = steady_clock::now();
+  if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
+  if (left_frames_ || line_->has_work(host_->open_calls())) until = now;
+  timespec timeout = {};
+  if (until) timeout = as_timespec(std::max(*until - now, steady_clock::duration(0)));
+  pollfd wanted[] = {
+      {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
+      // One that is negative is not looked at: a line whose client is gone would be ready for ever.
+      {line_->is_connected() ? line_->socket() : -1,
+       static_cast<short>((line_->wants_input() ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)), 0}};
+  const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
+  if (count == 0 && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
+  if (count <= 0) return;
+  if ((wanted[0].revents & POLLOUT) != 0) outbox_.send_some();
+  if ((wanted[0].revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
+  if ((wanted[1].revents & POLLOUT) != 0) line_->send_some();
+  if ((wanted[1].revents & POLLIN) != 0) {
+    line_->receive();
+    give_back_at_.reset();
+  } else if (wanted[1].revents != 0 && (wanted[1].revents & POLLOUT) == 0) {
+    line_->end();  // its client is gone
+  }
 }
 
 void Worker::receive(int flags) {
@@ -168,19 +199,31 @@ void Worker::receive(int flags) {
 // is loaded.
 void Worker::handle_frames() {
   bool received = true;  // since that was looked for
+  left_frames_ = false;
   while (!host_->is_loading()) {
-    const auto frame = in_.next();
-    // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
-    if (!frame) ::_exit(1);
-    if (!frame->has_value()) break;
-    const auto request = ipc::decode_worker_request(**frame);
-    if (!request) ::_exit(1);
-    if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
-    handle(*request);
-    received = end_step() && in_.buffered_bytes() > 0 && !is_congested();
-    if (received) receive(MSG_DONTWAIT);
+    const Step of_line = handle_line();
+    const Step of_supervisor = handle_frame(received);
+    if (of_line == Step::none && of_supervisor == Step::none) break;
+    // What came meanwhile has its turn before what came before.
+    left_frames_ = serves_line() && (of_line == Step::slow || of_supervisor == Step::slow);
+    if (left_frames_) break;
   }
   cancelled_.clear();
+}
+
+Worker::Step Worker::handle_frame(bool& received) {
+  const auto frame = in_.next();
+  // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
+  if (!frame) ::_exit(1);
+  if (!frame->has_value()) return Step::none;
+  const auto request = ipc::decode_worker_request(**frame);
+  if (!request) ::_exit(1);
+  if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
+  handle(*request);
+  const bool was_slow = end_step();
+  received = was_slow && !serves_line() && in_.buffered_bytes() > 0 && !is_congested();
+  if (received) receive(MSG_DONTWAIT);
+  return was_slow ? Step::slow : Step::quick;
 }
 
 void Worker::find_cancelled() {
@@ -199,12 +242,54 @@ void Worker::handle(const ipc::WorkerRequest& request) {
     if (std::find(cancelled_.begin(), cancelled_.end(), call->id) != cancelled_.end()) return host_->spare(call->id);
     host_->start(*call);
   } else if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&request)) {
+    if (serves_line() && line_->own_call() == cancel->call) return line_->end();
     host_->cancel(cancel->call, cancel->reason);
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&request)) {
     host_->grant(grant->call, grant->bytes);
+  } else if (const auto* open = std::get_if<ipc::OpenWorkerLine>(&request)) {
+    if (!loaded_) ::_exit(1);
+    open_line(*open);
+  } else if (std::holds_alternative<ipc::CloseWorkerLine>(request)) {
+    if (line_ != nullptr) line_->close();
   } else {
     note_load(host_->load(std::get<ipc::LoadRequest>(request)));
   }
+}
+
+// --- the direct line -----------------------------------------------------------------------------------------------
+
+void Worker::open_line(const ipc::OpenWorkerLine& request) {
+  page_.last_started.store(request.call, std::memory_order_relaxed);
+  if (line_ != nullptr && line_->open(request, host_->max_payload_bytes())) return;
+  ipc::encode_worker_error(outbox_.buffer(), request.call,
+                           make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
+}
+
+// Begins one call of the line, or gives one up.
+Worker::Step Worker::handle_line() {
+  if (!serves_line()) return Step::none;
+  const auto work = line_->next(host_->open_calls());
+  if (!work) return Step::none;
+  if (const auto* call = std::get_if<ipc::WorkerCall>(&*work)) {
+    host_->start(*call);
+  } else {
+    const auto& cancel = std::get<ipc::WorkerCancel>(*work);
+    host_->cancel(cancel.call, cancel.reason);
+  }
+  return end_step() ? Step::slow : Step::quick;
+}
+
+void Worker::look_after_line() {
+  if (!serves_line()) return;
+  const auto now = steady_clock::now();
+  while (const auto cancel = line_->next_to_give_up(now)) host_->cancel(cancel->call, cancel->reason);
+  line_->send_some();
+  if (line_->is_done(now)) line_->answer_own_call(outbox_.buffer());
+}
+
+void Worker::send_some() {
+  outbox_.send_some();
+  if (serves_line()) line_->send_some();
 }
 
 void Worker::note_load(ModuleHost::LoadState state) {

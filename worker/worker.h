@@ -1,5 +1,5 @@
-// The worker: a forked, locked process that hosts one module for its whole life and serves calls to it from its one
-// socket, until the supervisor closes it or kills the process.
+// The worker: a forked, locked process that hosts one module for its whole life and serves calls to it from its socket,
+// and from its direct line if it has one, until the supervisor closes the socket or kills the process.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "worker/engine.h"
+#include "worker/line.h"
 #include "worker/module_host.h"
 #include "worker/outbox.h"
 
@@ -17,8 +18,9 @@ namespace holdfast::worker {
 
 class Worker {
  public:
-  // `socket`, a connected stream socket, and `page` stay the caller's and outlive the worker.
-  Worker(Engine& engine, int socket, ipc::SharedPage& page);
+  // `socket`, a connected stream socket, `line`, which may be null, and `page` stay the caller's and outlive the
+  // worker.
+  Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page);
 
   // Serves until the supervisor is gone. Never returns.
   [[noreturn]] void run();
@@ -35,7 +37,17 @@ class Worker {
   bool end_step();
   bool is_congested() const;
   void handle_frames();
+  enum class Step { none, quick, slow };
+  Step handle_frame(bool& received);
   void handle(const ipc::WorkerRequest& request);
+
+  // --- the direct line
+  bool serves_line() const { return line_ != nullptr && line_->is_served(); }
+  void open_line(const ipc::OpenWorkerLine& request);
+  Step handle_line();
+  void look_after_line();
+  void wait_for_both(std::optional<std::chrono::steady_clock::time_point> until);
+  void send_some();
   void note_load(ModuleHost::LoadState state);
   void find_cancelled();
 
@@ -43,11 +55,13 @@ class Worker {
   const int socket_;
   Outbox outbox_;
   ipc::FrameReader in_;
+  Line* const line_;  // null: it has none
   ipc::SharedPage& page_;
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
-  bool was_slow_ = false;  // a step since memory was given back
+  bool was_slow_ = false;     // a step since memory was given back
+  bool left_frames_ = false;  // of a turn that was ended, so that the line and the supervisor take turns
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet

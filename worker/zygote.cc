@@ -125,13 +125,12 @@ bool Zygote::serve_request() {
 }
 
 tl::expected<Zygote::Child, std::string> Zygote::spawn() {
-  auto channel = WorkerChannel::open();
+  auto channel = WorkerChannel::open(lockdown_.with_line);
   if (!channel) return tl::unexpected(channel.error());
   const pid_t pid = ::fork();
   if (pid < 0) return tl::unexpected(failed("fork"));
   if (pid == 0) become_worker(engine_, lockdown_, *channel, pid_);
-  // Nobody's but the worker's: when it ends, its socket is to close.
-  channel->ours.reset();
+  channel->drop_ours();
   return Child{pid, std::move(*channel)};
 }
 
@@ -145,9 +144,7 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
     ::kill(child->pid, SIGKILL);
     return tl::unexpected(reason);
   }
-  const WorkerChannel& channel = child->channel;
-  send(control_.get(), ipc::WorkerForked{worker},
-       std::array{process.get(), channel.theirs.get(), channel.page_memory.get()});
+  send(control_.get(), ipc::WorkerForked{worker}, child->channel.descriptors_of(process));
   return {};
 }
 
@@ -198,11 +195,11 @@ void swallow_output() {
 }
 
 [[noreturn]] void become_single_worker(int control, std::uint64_t worker, Engine& engine, const Lockdown& lockdown) {
-  auto channel = WorkerChannel::open();
+  auto channel = WorkerChannel::open(lockdown.with_line);
   const UniqueFd self = open_pidfd(::getpid());
   if (!channel) say_and_exit(control, channel.error());
   if (!self) say_and_exit(control, failed("pidfd_open"));
-  send(control, ipc::WorkerForked{worker}, std::array{self.get(), channel->theirs.get(), channel->page_memory.get()});
+  send(control, ipc::WorkerForked{worker}, channel->descriptors_of(self));
   become_worker(engine, lockdown, *channel, ::getppid());
 }
 
@@ -249,6 +246,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   warm_up(engine);
   Lockdown lockdown;
   lockdown.allow_missing = options.allow_missing;
+  lockdown.with_line = options.direct_line;
   lockdown.limits.stack_bytes = kStackBytes;
   lockdown.limits.cpu_time = options.cpu_time;
   lockdown.limits.data_bytes = value_of(sandbox::data_bytes_in_use()) + options.memory_bytes + kMemoryHeadroom;

@@ -37,6 +37,7 @@ bool read_option(std::string_view name, std::string_view value, ZygoteOptions& i
     return value == "strict" || value == "jit";
   }
   if (name == "--allow-missing") return into.allow_missing.emplace(value).second;
+  if (name == "--direct-line") return into.direct_line = true;
   if (name == "--leave-speculation") return !(into.restrict_speculation = false);
   if (name == kInsideOption) return into.inside = true;
   return false;

@@ -21,6 +21,7 @@ struct ZygoteOptions {
   // Become this worker, without a zygote: isolation by exec.
   std::optional<std::uint64_t> single_worker;
   bool restrict_speculation = true;
+  bool direct_line = false;             // workers have one
   std::chrono::seconds cpu_time{0};     // of a worker, over its whole life; 0: no limit
   std::set<std::string> allow_missing;  // layers without which to go on
   // Started again by the launcher, inside the namespaces.

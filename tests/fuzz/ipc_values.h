@@ -202,6 +202,12 @@ inline std::string describe(const SubscribeLogsRequest& request) {
       .add("follow", request.follow);
 }
 inline std::string describe(const EndLogsRequest& request) { return Description("end logs").add("id", request.id); }
+inline std::string describe(const OpenLineRequest& request) {
+  return Description("open line").add("id", request.id).add("module", request.module).add("version", request.version);
+}
+inline std::string describe(const LineCallOverdue& overdue) {
+  return Description("line call overdue").add("line", overdue.line).add("call", overdue.call);
+}
 inline std::string describe(const LogRecordMessage& message) {
   const LogRecord& record = message.record;
   return Description("log record")
@@ -274,7 +280,8 @@ inline std::string describe(const WorkerInfo& info) {
       .add("done", info.calls_done)
       .add("memory", info.memory_bytes)
       .add("age", info.age.count())
-      .add("cpu", info.cpu.count());
+      .add("cpu", info.cpu.count())
+      .add("line", info.line);
 }
 inline std::string describe(const WorkerList& list) {
   Description text("workers");
@@ -342,6 +349,25 @@ inline std::string describe(const SourceWanted& wanted) {
       .add("module", wanted.name.module)
       .add("version", wanted.name.version);
 }
+inline std::string describe(const LineTimeouts& timeouts) {
+  return Description("timeouts").add("usual", timeouts.usual.count()).add("longest", timeouts.longest.count());
+}
+inline std::string describe(const LineOpened& opened) {
+  return Description("line opened")
+      .add("id", opened.id)
+      .add("outcome", std::visit([](const auto& value) { return describe(value); }, opened.outcome));
+}
+inline std::string describe(const LineEnded& ended) {
+  return Description("line ended")
+      .add("line", ended.line)
+      .add("started", ended.started)
+      .add("guilty", ended.guilty)
+      .add("guilty's", describe(ended.guilty_error))
+      .add("others'", describe(ended.others_error));
+}
+inline std::string describe(const LineClosing& closing) {
+  return Description("line closing").add("accepted", closing.accepted);
+}
 inline std::string describe(const ProtocolViolation& violation) {
   return Description("protocol error").add("message", violation.message);
 }
@@ -384,6 +410,14 @@ inline std::string describe(const WorkerCall& call) {
 inline std::string describe(const WorkerCancel& cancel) {
   return Description("worker cancel").add("call", cancel.call).add("reason", cancel.reason);
 }
+inline std::string describe(const OpenWorkerLine& open) {
+  return Description("open worker line")
+      .add("call", open.call)
+      .add("default", open.default_timeout.count())
+      .add("longest", open.longest_timeout.count())
+      .add("calls", open.max_calls);
+}
+inline std::string describe(const CloseWorkerLine&) { return Description("close worker line"); }
 inline std::string describe(const WorkerReady&) { return Description("ready"); }
 inline std::string describe(const Loaded&) { return Description("loaded"); }
 inline std::string describe(const LoadFailed& failed) {

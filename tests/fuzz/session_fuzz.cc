@@ -118,6 +118,19 @@ class Owner final : public ClientSession::Owner {
     expect(false, "only a call that is open is granted more");
   }
 
+  void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override {
+    check(client);
+    expect(!held_.contains(request.id), "no two calls with one id are open");
+    client.refuse_line(request.id, {});
+  }
+
+  void line_call_overdue(CallId call, std::uint64_t) override {
+    for (const auto& [client_id, held] : held_) {
+      if (held.call == call) return;
+    }
+    expect(false, "only a line that is open has calls");
+  }
+
   ipc::WorkerList list_workers() override {
     expect(session != nullptr, "a client that left asks for nothing");
     ++lists;

@@ -20,7 +20,8 @@ const std::vector<ipc::WorkerInfo> kWorkers = {
      .calls_done = 1000,
      .memory_bytes = 5 << 20,
      .age = 1500ms,
-     .cpu = 250ms},
+     .cpu = 250ms,
+     .line = true},
 };
 
 }  // namespace
@@ -37,16 +38,16 @@ TEST_CASE("a table without rows is its titles") { CHECK(format_table({{"A"}, {"B
 
 TEST_CASE("workers are listed one a line") {
   CHECK(listing_as_table(kWorkers) ==
-        " PID  MODULE      VERSION  STATE     CALLS  CALLS_IN_FLIGHT    CPU  MEMORY  AGE\n"
-        "   -  -           -        starting      0                0    0ms      0B  0ms\n"
-        "4321  calculator  v1       busy       1000                2  250ms     5MB   1s\n");
+        " PID  MODULE      VERSION  STATE     CALLS  CALLS_IN_FLIGHT  LINE    CPU  MEMORY  AGE\n"
+        "   -  -           -        starting      0                0  -       0ms      0B  0ms\n"
+        "4321  calculator  v1       busy       1000                2  yes   250ms     5MB   1s\n");
 }
 
 TEST_CASE("the listing's JSON has plain numbers under the columns' names") {
   const auto list = nlohmann::json::parse(listing_as_json(kWorkers));
   REQUIRE(list.size() == 2);
   CHECK(list[1] == nlohmann::json::parse(R"({"pid": 4321, "module": "calculator", "version": "v1", "state": "busy",
-    "calls": 1000, "calls_in_flight": 2, "cpu": 0.25, "memory": 5242880, "age": 1.5})"));
+    "calls": 1000, "calls_in_flight": 2, "line": true, "cpu": 0.25, "memory": 5242880, "age": 1.5})"));
   CHECK(list[0]["module"] == "");
   CHECK(listing_as_json({}) == "[]\n");
 }

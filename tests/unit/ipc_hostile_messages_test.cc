@@ -368,6 +368,16 @@ TEST_CASE("messages nested thousands of levels deep are decoded or refused witho
   for_each_protocol([&]<typename Protocol>(Protocol) { CHECK_FALSE(outcome<Protocol>(Segments{words}).empty()); });
 }
 
+TEST_CASE("a direct line without a time for its calls is refused") {
+  for (const std::uint64_t usual : {0, 1}) {
+    capnp::MallocMessageBuilder builder;
+    auto ok = builder.initRoot<wire::ServerMessage>().initLineOpened().initOk();
+    ok.setDefaultTimeoutNanos(usual);
+    ok.setLongestTimeoutNanos(1 - usual);
+    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: a line without a time for its calls");
+  }
+}
+
 // --- amplification -------------------------------------------------------------------------------------------------
 
 // A list of workers whose list pointer is given; `rest` follows behind it.
@@ -505,6 +515,13 @@ std::vector<std::string> valid_messages() {
   add(testing::ClientProtocol{}, ClientMessage(SubscribeLogsRequest{1, "m", "v1", 2, true}));
   add(testing::ServerProtocol{}, ServerMessage(LogRecordMessage{.record = {.module = "m", .text = "text"}}));
   add(testing::ServerProtocol{}, ServerMessage(LogsSubscribed{1, error}));
+  add(testing::ClientProtocol{}, ClientMessage(OpenLineRequest{1, "m", "v1"}));
+  add(testing::ClientProtocol{}, ClientMessage(LineCallOverdue{1, 2}));
+  add(testing::ServerProtocol{},
+      ServerMessage(LineOpened{1, LineTimeouts{std::chrono::seconds(1), std::chrono::seconds(1)}}));
+  add(testing::ServerProtocol{}, ServerMessage(LineOpened{1, error}));
+  add(testing::ServerProtocol{}, ServerMessage(LineEnded{1, 2, 1, error, error}));
+  add(testing::ServerProtocol{}, ServerMessage(LineClosing{1}));
   add(testing::ServerProtocol{}, ServerMessage(ServerHello{1, "0.1.0", 1, 2, 3, 4}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, ResultView{as_bytes("{}")}, Usage{.attempts = 1}}));
   add(testing::ServerProtocol{}, ServerMessage(AnswerView{1, error}));

@@ -162,6 +162,11 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
     }
     check_round_trip<ServerProtocol>(
         ServerMessage(LogsSubscribed{3, Error{.code = ErrorCode::permission_denied, .message = text}}));
+    const Error error{
+        .code = ErrorCode::unavailable, .message = text, .stack = text, .executed = Executed::maybe, .detail = text};
+    check_round_trip<ClientProtocol>(ClientMessage(OpenLineRequest{kMax64, text, text}));
+    check_round_trip<ServerProtocol>(ServerMessage(LineOpened{kMax64, error}));
+    check_round_trip<ServerProtocol>(ServerMessage(LineEnded{kMax64, kMax64 - 1, kMax64 - 2, error, error}));
     check_round_trip<ServerProtocol>(ServerMessage(ProtocolViolation{text}));
   }
   check_round_trip<ClientProtocol>(ClientMessage(CallRequest{}));
@@ -183,6 +188,12 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ClientProtocol>(ClientMessage(EndLogsRequest{kMax64}));
   check_round_trip<ServerProtocol>(ServerMessage(LogRecordMessage{}));
   check_round_trip<ServerProtocol>(ServerMessage(LogsSubscribed{kMax64}));
+  check_round_trip<ClientProtocol>(ClientMessage(LineCallOverdue{kMax64, kMax64 - 1}));
+  check_round_trip<ServerProtocol>(
+      ServerMessage(LineOpened{kMax64, LineTimeouts{std::chrono::nanoseconds(1), std::chrono::hours(1)}}));
+  check_round_trip<ServerProtocol>(ServerMessage(LineEnded{}));
+  check_round_trip<ServerProtocol>(ServerMessage(LineClosing{kMax64}));
+  check_round_trip<ServerProtocol>(ServerMessage(WorkerList{1, {WorkerInfo{.line = true}}}));
 }
 
 TEST_CASE("every message between supervisor, zygote and worker arrives as it was sent, whatever its contents") {
@@ -216,6 +227,9 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForked{kMax64}));
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerExited{1, -1}));
   check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCancel{kMax64, CancelReason::cancelled}));
+  check_round_trip<WorkerRequestProtocol>(
+      WorkerRequest(OpenWorkerLine{kMax64, std::chrono::nanoseconds(1), std::chrono::hours(1), 0xFFFFFFFF}));
+  check_round_trip<WorkerRequestProtocol>(WorkerRequest(CloseWorkerLine{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(WorkerReady{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(Loaded{}));
 }

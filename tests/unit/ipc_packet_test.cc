@@ -107,7 +107,7 @@ TEST_CASE("descriptors that were sent stay the sender's, and received ones are c
 
 TEST_CASE("a packet with too many descriptors comes without any, and none of them stays open") {
   const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  for (std::size_t fd_count : {4, 5, 6, 7, 32, 253}) {
+  for (std::size_t fd_count : {5, 6, 7, 32, 253}) {
     CAPTURE(fd_count);
     auto [near, far] = packet_sockets();
     const std::size_t before = open_fds();
@@ -123,7 +123,7 @@ TEST_CASE("a packet with too many descriptors comes without any, and none of the
 
 TEST_CASE("more descriptors than a packet may have are not sent") {
   auto [near, far] = packet_sockets();
-  const int sent[] = {0, 0, 0, 0};
+  const int sent[] = {0, 0, 0, 0, 0};
   const auto result = send_packet(near.get(), bytes_of("x"), sent);
   REQUIRE_FALSE(result);
   CHECK(result.error() == std::errc::argument_list_too_long);

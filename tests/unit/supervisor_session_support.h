@@ -205,6 +205,16 @@ class ScriptedOwner final : public ClientSession::Owner {
   void client_granted(CallId call, std::uint64_t bytes) override {
     granted.emplace_back(held.at(call).client_id, bytes);
   }
+  void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override {
+    CHECK(session.get() == &client);
+    const CallId line{++last_call_};
+    held.emplace(line, Held{request.id, 0});
+    client.opened(request.id, line, 0);
+    lines.push_back(request.id);
+  }
+  void line_call_overdue(CallId line, std::uint64_t call) override {
+    overdue.emplace_back(held.at(line).client_id, call);
+  }
   ipc::WorkerList list_workers() override {
     ++lists;
     return list;
@@ -257,7 +267,9 @@ class ScriptedOwner final : public ClientSession::Owner {
   std::function<void(ClientSession&, const ipc::CallRequest&)> at_call;
   ipc::WorkerList list;
   ipc::Stats statistics;
-  std::optional<ipc::Error> loader_error;  // with which registrations are answered
+  std::vector<std::uint64_t> lines;                              // that were asked for
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> overdue;  // of which line, and which call
+  std::optional<ipc::Error> loader_error;                        // with which registrations are answered
   std::optional<std::chrono::nanoseconds> loader_timeout;
   std::optional<ipc::Error> logs_error;  // with which subscriptions are answered
   std::vector<ipc::LogRecord> past_lines;

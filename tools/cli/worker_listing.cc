@@ -26,6 +26,7 @@ std::string listing_as_table(const std::vector<ipc::WorkerInfo>& workers) {
                                        {"STATE"},
                                        {"CALLS", Align::right},
                                        {"CALLS_IN_FLIGHT", Align::right},
+                                       {"LINE"},
                                        {"CPU", Align::right},
                                        {"MEMORY", Align::right},
                                        {"AGE", Align::right}};
@@ -33,8 +34,9 @@ std::string listing_as_table(const std::vector<ipc::WorkerInfo>& workers) {
   for (const auto& worker : workers) {
     rows.push_back({worker.pid == 0 ? "-" : fmt::to_string(worker.pid), shown_name(worker.module),
                     shown_name(worker.version), std::string(ipc::to_string(worker.state)),
-                    fmt::to_string(worker.calls_done), fmt::to_string(worker.calls_in_flight), format_age(worker.cpu),
-                    ipc::format_size(worker.memory_bytes), format_age(worker.age)});
+                    fmt::to_string(worker.calls_done), fmt::to_string(worker.calls_in_flight),
+                    worker.line ? "yes" : "-", format_age(worker.cpu), ipc::format_size(worker.memory_bytes),
+                    format_age(worker.age)});
   }
   return format_table(columns, rows);
 }
@@ -48,6 +50,7 @@ std::string listing_as_json(const std::vector<ipc::WorkerInfo>& workers) {
                     {"state", ipc::to_string(worker.state)},
                     {"calls", worker.calls_done},
                     {"calls_in_flight", worker.calls_in_flight},
+                    {"line", worker.line},
                     {"cpu", std::chrono::duration<double>(worker.cpu).count()},
                     {"memory", worker.memory_bytes},
                     {"age", std::chrono::duration<double>(worker.age).count()}});

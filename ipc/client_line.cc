@@ -1,0 +1,237 @@
+#include "ipc/client_line.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace holdfast::ipc {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Error overdue() {
+  return make_error(ErrorCode::deadline_exceeded,
+                    "the call's time was over, and neither its worker nor the supervisor said more", Executed::maybe);
+}
+
+}  // namespace
+
+ClientLine::ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, const LineTimeouts& timeouts,
+                       std::uint64_t max_payload_bytes)
+    : id_(id),
+      module_(std::move(module)),
+      socket_(std::move(socket)),
+      timeouts_(timeouts),
+      max_payload_bytes_(max_payload_bytes),
+      // A worker's frames: an answer with the largest payload, and nothing larger.
+      in_({.max_bytes = max_payload_bytes + (std::size_t{1} << 20), .max_segments = 1}) {}
+
+// --- calls ---------------------------------------------------------------------------------------------------------
+
+void ClientLine::start(std::uint64_t id, const CallRequest& request, AnswerHandler handler) {
+  const auto timeout = request.timeout.count() == 0 ? timeouts_.usual : std::min(request.timeout, timeouts_.longest);
+  Call& call = calls_[id];
+  call.place = ++sent_;
+  call.sent_at = Clock::now();
+  call.kept = {.id = id,
+               .function = std::string(request.function),
+               .payload = std::string(as_text(request.payload)),
+               .request = request,
+               .deadline = call.sent_at + timeout,
+               .handler = std::move(handler)};
+  call.kept.request.id = id;
+  call.kept.request.module = call.kept.request.version = {};
+  call.kept.request.stream_window_bytes = 0;
+  call.kept.request.logs = false;
+  encode(out_, call.kept.request);
+  call.kept.request.function = {};
+  call.kept.request.payload = {};
+  next_look_ = std::min(next_look_, call.kept.deadline);
+  ++open_calls_;
+}
+
+bool ClientLine::cancel(std::uint64_t id) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end() || found->second.is_settled) return false;
+  settle(found->second,
+         tl::unexpected(make_error(ErrorCode::cancelled, "the call was cancelled by its client", Executed::maybe)));
+  return true;
+}
+
+// The worker still has the call, and is to give it up.
+void ClientLine::settle(Call& call, Answer answer) {
+  answer.usage.run = Clock::now() - call.sent_at;
+  answered.push_back({std::move(call.kept.handler), std::move(answer)});
+  call.is_settled = true;
+  call.kept.payload = {};
+  --open_calls_;
+  if (socket_) encode(out_, CancelRequest{call.kept.id});
+}
+
+std::vector<std::uint64_t> ClientLine::look_at_times(TimePoint now) {
+  std::vector<std::uint64_t> told;
+  if (now < next_look_) return told;
+  next_look_ = TimePoint::max();
+  for (auto& [id, call] : calls_) {
+    if (call.is_settled) continue;
+    TimePoint due = call.kept.deadline;
+    if (due <= now && !std::exchange(call.is_overdue, true)) told.push_back(call.place);
+    if (call.is_overdue) due += kLineGrace;
+    if (due <= now) {
+      settle(call, tl::unexpected(overdue()));
+    } else {
+      next_look_ = std::min(next_look_, due);
+    }
+  }
+  return told;
+}
+
+// --- the socket ----------------------------------------------------------------------------------------------------
+
+void ClientLine::flush() {
+  while (socket_ && !out_.empty()) {
+    const auto data = out_.data();
+    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count >= 0) {
+      out_.consume(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      // What the worker sent before it ended is still to be read.
+      while (receive()) {
+      }
+      socket_.reset();
+    }
+  }
+}
+
+bool ClientLine::receive() {
+  if (!socket_) return false;
+  const auto space = in_.prepare();
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (count <= 0) {
+    socket_.reset();  // the worker has ended; how far it came is the supervisor's to say
+    return true;
+  }
+  in_.commit(static_cast<std::size_t>(count));
+  while (socket_) {
+    const auto frame = in_.next();
+    if (!frame) {
+      drop(frame.error().message);
+    } else if (!frame->has_value()) {
+      break;
+    } else if (auto message = decode_server_message(**frame); !message) {
+      drop(message.error().message);
+    } else {
+      handle(std::move(*message));
+    }
+  }
+  return true;
+}
+
+void ClientLine::drop(std::string violation) {
+  violation_ = std::move(violation);
+  wish_to_give_up_ = true;
+  socket_.reset();
+  out_ = {};
+}
+
+void ClientLine::handle(ServerMessage message) {
+  if (auto* answer = std::get_if<AnswerView>(&message)) return handle(std::move(*answer));
+  if (const auto* closing = std::get_if<LineClosing>(&message)) return handle(*closing);
+  drop("a message that has no place on a direct line");
+}
+
+void ClientLine::handle(AnswerView view) {
+  const auto found = calls_.find(view.id);
+  if (found == calls_.end()) return drop(fmt::format("an answer to call {}, which is not open", view.id));
+  Call& call = found->second;
+  const auto now = Clock::now();
+  Answer answer;
+  if (const auto* result = std::get_if<ResultView>(&view.outcome)) {
+    if (result->payload.size() > max_payload_bytes_) return drop("a result that is too large");
+    if (!call.is_settled) answer = Result{std::string(as_text(result->payload)), result->encoding};
+  } else {
+    auto& error = std::get<Error>(view.outcome);
+    // Who cancels settles the call at once.
+    const bool is_its_to_say = is_workers_to_say(error.code, call.kept.deadline, now) &&
+                               (error.code != ErrorCode::cancelled || call.is_settled);
+    if (!is_its_to_say) return drop(fmt::format("the error {}, which is not its to give", to_string(error.code)));
+    if (!call.is_settled) answer = tl::unexpected(cleaned(std::move(error)));
+  }
+  if (!call.is_settled) {
+    answer.usage.run = now - call.sent_at;
+    answered.push_back({std::move(call.kept.handler), std::move(answer)});
+    --open_calls_;
+  }
+  calls_.erase(found);
+}
+
+void ClientLine::handle(const LineClosing& closing) {
+  if (std::exchange(closing_, true)) return drop("word of its withdrawal, twice");
+  std::vector<Call> not_taken_on;
+  for (auto at = calls_.begin(); at != calls_.end();) {
+    if (at->second.place <= closing.accepted) {
+      ++at;
+    } else {
+      not_taken_on.push_back(std::move(at->second));
+      at = calls_.erase(at);
+    }
+  }
+  std::ranges::sort(not_taken_on, {}, &Call::place);
+  for (Call& call : not_taken_on) {
+    if (call.is_settled) continue;
+    relayed.push_back(std::move(call.kept));
+    --open_calls_;
+  }
+}
+
+// --- the end -------------------------------------------------------------------------------------------------------
+
+// In the order in which they were sent. What is settled has its answer.
+template <typename Settle>
+void ClientLine::take_all(Settle settle) {
+  socket_.reset();
+  std::vector<Call> calls;
+  for (auto& [id, call] : calls_) {
+    if (!call.is_settled) calls.push_back(std::move(call));
+  }
+  calls_.clear();
+  open_calls_ = 0;
+  next_look_ = TimePoint::max();
+  std::ranges::sort(calls, {}, &Call::place);
+  const auto now = Clock::now();
+  for (Call& call : calls) {
+    const Error* error = settle(call);
+    if (error == nullptr) {
+      relayed.push_back(std::move(call.kept));
+      continue;
+    }
+    Answer answer = tl::unexpected(*error);
+    answer.usage.run = now - call.sent_at;
+    answered.push_back({std::move(call.kept.handler), std::move(answer)});
+  }
+}
+
+void ClientLine::end(const LineEnded& ended) {
+  Error others = ended.others_error;
+  if (!violation_.empty())
+    others.message += "; its client dropped the line, for the worker broke a rule: " + violation_;
+  take_all([&](const Call& call) -> const Error* {
+    if (call.place > ended.started) return nullptr;
+    if (call.place == ended.guilty) return &ended.guilty_error;
+    return call.kept.request.idempotent ? nullptr : &others;
+  });
+}
+
+void ClientLine::end(const Error& error) {
+  while (receive()) {
+  }
+  take_all([&](const Call&) { return &error; });
+}
+
+}  // namespace holdfast::ipc

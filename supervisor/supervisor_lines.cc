@@ -1,0 +1,239 @@
+// Direct lines: sockets that lead from a client straight to a worker. To the scheduler each is one long call. The calls
+// on it are the worker's and the client's; what the supervisor must know of them is on the worker's page, and what it
+// hears is that the time of one is over. A worker gives one line in its life.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "ipc/text.h"
+#include "supervisor/call_errors.h"
+#include "supervisor/supervisor.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using std::chrono::steady_clock;
+
+// Lines that nobody calls on are not looked for more often, however short the idle timeout is.
+constexpr std::chrono::milliseconds kLeastQuiet{100};
+
+ipc::Error no_line(ipc::ErrorCode code, std::string message) {
+  ipc::Error error = make_error(code, "there is no direct line: " + std::move(message));
+  error.retryable = code == ipc::ErrorCode::unavailable;
+  return error;
+}
+
+// For calls that were begun on a line whose worker lives, but serves it no more.
+ipc::Error line_is_closed() {
+  ipc::Error error = make_error(ipc::ErrorCode::unavailable, "the direct line was closed before the call was answered",
+                                ipc::Executed::maybe);
+  error.retryable = true;
+  error.detail = "line_closed";
+  return error;
+}
+
+// A hint of the worker's may be any number; it must not make the counts go back.
+std::uint64_t rise(std::uint64_t& counted, std::uint64_t now) {
+  const std::uint64_t risen = now > counted ? now - counted : 0;
+  counted += risen;
+  return risen;
+}
+
+}  // namespace
+
+// --- a line's beginning --------------------------------------------------------------------------------------------
+
+void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) {
+  const auto refuse = [&](const ipc::Error& error) {
+    client.refuse_line(request.id, error);
+    carry_out();  // what was decided when its module became known
+  };
+  if (!options_.direct_line) {
+    return refuse(no_line(ipc::ErrorCode::permission_denied, "holdfastd was started without --direct-line"));
+  }
+  if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
+  const auto found = find_module(request.module, request.version);
+  if (!found) {
+    client.let_others_go_first();  // the broker was asked
+    return refuse(found.error());
+  }
+  KnownModule& module = **found;
+  if (module.settings.concurrency < 2) {
+    // The line would take the one place that there is, and others' calls would wait for its end.
+    return refuse(no_line(ipc::ErrorCode::permission_denied, "the module's calls run one at a time (--concurrency 1)"));
+  }
+  const CallId id{++last_call_};
+  const TimePoint now = steady_clock::now();
+  const ArrivedCall arrived{
+      .id = id, .module = module.id, .client = client.id(), .deadline = now + module.settings.timeout};
+  if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
+    refuse(refusal(*refused, module, options_.scheduler));
+    return forget_if_unused(module);
+  }
+  client.opened(request.id, id, 0);
+  Call call{.client = &client, .client_id = request.id, .module = &module, .payload = ipc::KeptBytes(ipc::Bytes())};
+  call.deadline = arrived.deadline;
+  call.waits_since = now;
+  call.line = std::make_unique<Line>();
+  calls_.emplace(id, std::move(call));
+  carry_out();
+}
+
+void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
+  const ModuleSettings& settings = call.module->settings;
+  workers_.open_line(worker, {.call = static_cast<std::uint64_t>(id),
+                              .default_timeout = settings.timeout,
+                              .longest_timeout = options_.longest_timeout,
+                              .max_calls = static_cast<std::uint32_t>(
+                                  std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight))});
+  call.share_before = workers_.meter(worker).share();
+  // Else it is known later whether the module can be loaded.
+  if (workers_.loaded_at(worker)) open_line(worker, id, call);
+}
+
+void Supervisor::open_lines(WorkerId worker) {
+  if (!options_.direct_line) return;
+  for (CallId id : scheduler_.calls_on(worker)) {
+    if (Call& call = calls_.at(id); call.line) open_line(worker, id, call);
+  }
+}
+
+void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
+  UniqueFd socket = workers_.take_line(worker, id);
+  if (call.client == nullptr) return;  // it has left
+  if (!socket) {
+    refuse_or_end_line(call, no_line(ipc::ErrorCode::unavailable,
+                                     "the module's worker has given its line already; calls are relayed as ever"));
+    // The next wish finds another worker, if nobody has calls on this one: the worker answers the wish itself.
+    if (scheduler_.view(worker).calls_in_flight == 1) scheduler_.retire(worker, steady_clock::now(), decisions_);
+    return;
+  }
+  call.line->is_open = true;
+  call.line->quiet_since = steady_clock::now();
+  lines_.insert(id);
+  look_at_lines_at_ = steady_clock::now();
+  scheduler_.call_streamed(id);  // it is not begun anew on another worker
+  call.client->open_line(call.client_id, {call.module->settings.timeout, options_.longest_timeout}, std::move(socket));
+}
+
+// --- a line's end --------------------------------------------------------------------------------------------------
+
+// For line calls that were begun and not answered the error says what they get; the others are the client's to repeat.
+void Supervisor::refuse_or_end_line(Call& call, const ipc::Error& error) {
+  if (call.client == nullptr) return;
+  if (call.line->is_open) {
+    const WorkerProcess* process = workers_.process(call.worker);
+    call.client->end_line(
+        call.client_id,
+        {.started = process == nullptr ? 0 : process->line_started(), .guilty_error = error, .others_error = error});
+  } else {
+    call.client->refuse_line(call.client_id, error);
+  }
+  call.client = nullptr;
+}
+
+// The client hears of the end of an open line when it is certain that no further call is begun. The caller carries out
+// what is decided.
+void Supervisor::give_up_line(CallId id, Call& call) {
+  if (std::exchange(call.line->is_given_up, true)) return;
+  if (!call.line->is_open) refuse_or_end_line(call, cancelled_by_client(ipc::Executed::no));
+  abandon(id, ipc::CancelReason::cancelled);
+}
+
+// The worker serves the line no more, or never did.
+void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered) {
+  const std::uint64_t calls_before = call.line->counted.answered();
+  if (call.line->is_open) count_line(call);
+  const auto* error = std::get_if<ipc::Error>(&answered.outcome);
+  if (error != nullptr && call.line->is_open) {
+    spdlog::warn("{}: its direct line to {} was ended: {}", call.client == nullptr ? "a client" : call.client->name(),
+                 to_string(call.module->name),
+                 ipc::printable(ipc::clean_utf8(error->message, 1024), ipc::Newlines::escape));
+  }
+  refuse_or_end_line(call, line_is_closed());
+  const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
+  // What a call costs, by which the scheduler plans.
+  const std::uint64_t calls = std::max<std::uint64_t>(call.line->counted.answered() - calls_before, 1);
+  workers_.call_ended(worker);
+  forget(id);
+  scheduler_.call_answered(id, cpu_time / static_cast<Duration::rep>(std::min<std::uint64_t>(calls, INT32_MAX)),
+                           steady_clock::now(), decisions_);
+  carry_out();
+}
+
+// The worker has ended.
+void Supervisor::end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits,
+                          const std::string& guilty_function) {
+  count_line(call);
+  if (call.client != nullptr) {
+    call.client->end_line(call.client_id, {.started = end.line_started,
+                                           .guilty = end.guilty == id ? end.guilty_on_line : 0,
+                                           .guilty_error = guilty_error(end, limits),
+                                           .others_error = bystander_error(end, limits, guilty_function)});
+    call.client = nullptr;
+  }
+  forget(id);
+}
+
+void Supervisor::close_line(Call& call) {
+  if (std::exchange(call.line->is_closing, true)) return;
+  workers_.close_line(call.worker);
+}
+
+void Supervisor::close_lines_of_withdrawn_workers() {
+  if (lines_.empty() || (!shutdown_at_ && withdrawals_seen_ == scheduler_.withdrawals())) return;
+  withdrawals_seen_ = scheduler_.withdrawals();
+  for (CallId id : lines_) {
+    Call& call = calls_.at(id);
+    if (shutdown_at_ || !scheduler_.view(call.worker).takes_calls) close_line(call);
+  }
+}
+
+// --- what is called on lines ---------------------------------------------------------------------------------------
+
+// The client may say so whenever it likes, as it may give its calls whatever time it likes.
+void Supervisor::line_call_overdue(CallId id, std::uint64_t number) {
+  const Call& call = calls_.at(id);
+  if (!call.line || !call.line->is_open || number == 0) return;
+  if (workers_.process(call.worker)->running_on_line() != number) return;
+  workers_.stop(call.worker, EndCause::deadline_exceeded, id);
+}
+
+void Supervisor::count_line(Call& call) {
+  const WorkerProcess* process = workers_.process(call.worker);
+  if (process == nullptr) return;
+  const LineCounts now = process->line_counts();
+  LineCounts& counted = call.line->counted;
+  ModuleCounts& counts = call.module->counts;
+  const std::uint64_t results = rise(counted.results, now.results);
+  counts.results += results;
+  counts.calls += results;
+  for (std::size_t code = 0; code < now.errors.size(); ++code) {
+    const std::uint64_t errors = rise(counted.errors[code], now.errors[code]);
+    counts.errors[code] += errors;
+    counts.calls += errors;
+  }
+}
+
+// A line on which nothing was begun for as long as a worker may be idle is closed; then its worker is.
+void Supervisor::look_at_lines(TimePoint now) {
+  if (!look_at_lines_at_ || *look_at_lines_at_ > now) return;
+  look_at_lines_at_.reset();
+  for (CallId id : lines_) {
+    Call& call = calls_.at(id);
+    Line& line = *call.line;
+    if (line.is_closing) continue;
+    const std::uint64_t started = workers_.process(call.worker)->line_started();
+    if (std::exchange(line.started, started) != started) line.quiet_since = now;
+    const auto patience = std::max<Duration>(call.module->settings.idle_timeout, kLeastQuiet);
+    if (line.quiet_since + patience <= now) {
+      close_line(call);
+    } else {
+      const TimePoint next = line.quiet_since + patience;
+      look_at_lines_at_ = std::min(next, look_at_lines_at_.value_or(next));
+    }
+  }
+}
+
+}  // namespace holdfast::supervisor
