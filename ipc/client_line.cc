@@ -63,30 +63,42 @@ bool ClientLine::cancel(std::uint64_t id) {
 
 // The worker still has the call, and is to give it up.
 void ClientLine::settle(Call& call, Answer answer) {
-  answer.usage.run = Clock::now() - call.sent_at;
+  const auto now = Clock::now();
+  answer.usage.run = now - call.sent_at;
   answered.push_back({std::move(call.kept.handler), std::move(answer)});
   call.is_settled = true;
+  call.late_at = now + kLineLate;
+  next_look_ = std::min(next_look_, call.late_at);
   call.kept.payload = {};
   --open_calls_;
   if (socket_) encode(out_, CancelRequest{call.kept.id});
 }
 
-std::vector<std::uint64_t> ClientLine::look_at_times(TimePoint now) {
-  std::vector<std::uint64_t> told;
+std::vector<LineCallOverdue> ClientLine::look_at_times(TimePoint now) {
+  std::vector<LineCallOverdue> told;
   if (now < next_look_) return told;
   next_look_ = TimePoint::max();
+  Call* late = nullptr;
   for (auto& [id, call] : calls_) {
-    if (call.is_settled) continue;
-    TimePoint due = call.kept.deadline;
-    if (due <= now && !std::exchange(call.is_overdue, true)) told.push_back(call.place);
-    if (call.is_overdue) due += kLineGrace;
-    if (due <= now) {
-      settle(call, tl::unexpected(overdue()));
-    } else {
-      next_look_ = std::min(next_look_, due);
+    if (!call.is_settled && call.kept.deadline <= now && !std::exchange(call.is_overdue, true)) {
+      told.push_back({id_, call.place});
     }
+    if (!call.is_settled && call.is_overdue && call.kept.deadline + kLineGrace <= now) {
+      settle(call, tl::unexpected(overdue()));
+    }
+    if (call.is_settled && call.late_at <= now) {
+      call.late_at = now + kLineLate;
+      if (late == nullptr || call.place < late->place) late = &call;
+    }
+    next_look_ = std::min(next_look_, next_look_at(call));
   }
+  if (late != nullptr && socket_) told.push_back({id_, late->place, true});
   return told;
+}
+
+ClientLine::TimePoint ClientLine::next_look_at(const Call& call) {
+  if (call.is_settled) return call.late_at;
+  return call.is_overdue ? call.kept.deadline + kLineGrace : call.kept.deadline;
 }
 
 // --- the socket ----------------------------------------------------------------------------------------------------
@@ -169,6 +181,12 @@ void ClientLine::handle(AnswerView view) {
     --open_calls_;
   }
   calls_.erase(found);
+  give_up_if_done();
+}
+
+// Of a line that is withdrawn, nothing more is to come: a worker that does not say so is not to keep it.
+void ClientLine::give_up_if_done() {
+  if (closing_ && calls_.empty()) wish_to_give_up_ = true;
 }
 
 void ClientLine::handle(const LineClosing& closing) {
@@ -188,6 +206,7 @@ void ClientLine::handle(const LineClosing& closing) {
     relayed.push_back(std::move(call.kept));
     --open_calls_;
   }
+  give_up_if_done();
 }
 
 // --- the end -------------------------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ namespace holdfast::ipc {
 
 // What a worker or the supervisor has for a better answer, once a call's time is over.
 constexpr std::chrono::milliseconds kLineGrace{50};
+// What a worker has to give up a call that was answered here; after that, and after each further time, the supervisor is
+// told. As protocol.capnp has it.
+constexpr std::chrono::seconds kLineLate{2};
 
 class ClientLine {
  public:
@@ -71,17 +74,17 @@ class ClientLine {
 
   // When look_at_times() has something to do; the clock's end: never.
   TimePoint next_look() const { return next_look_; }
-  // Answers calls whose time and grace are over. Returns the places of those whose time is over since the last look:
-  // the supervisor is to be told.
-  std::vector<std::uint64_t> look_at_times(TimePoint now);
+  // Answers calls whose time and grace are over. Returns what the supervisor is to be told: those whose time is over since
+  // the last look, and the first that the worker is late to give up.
+  std::vector<LineCallOverdue> look_at_times(TimePoint now);
 
   // Ends the line; nothing more is to be read.
   void end(const LineEnded& ended);
   // The same where the supervisor is lost.
   void end(const Error& error);
 
-  // Why the line was dropped here, for its worker broke a rule; empty: it was not. The supervisor is to be told, once.
-  const std::string& violation() const { return violation_; }
+  // Whether the line is of no more use, of which the supervisor is to be told: its worker broke a rule, or it was
+  // withdrawn and all is answered. Once.
   bool take_wish_to_give_up() { return std::exchange(wish_to_give_up_, false); }
 
   // What became of calls, until the client takes it.
@@ -94,6 +97,7 @@ class ClientLine {
     TimePoint sent_at{};
     bool is_overdue = false;  // the supervisor was told
     bool is_settled = false;  // answered here; the worker's answer is still to come
+    TimePoint late_at{};      // if it has not come by then
     Relayed kept;
   };
 
@@ -102,6 +106,8 @@ class ClientLine {
   void handle(const LineClosing& closing);
   void settle(Call& call, Answer answer);
   void drop(std::string violation);
+  void give_up_if_done();
+  static TimePoint next_look_at(const Call& call);
   template <typename Settle>
   void take_all(Settle settle);
 

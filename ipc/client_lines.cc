@@ -98,7 +98,7 @@ void Client::relay(std::uint64_t id, CallRequest request, Clock::time_point dead
 void Client::look_at_times_of_lines() {
   const auto now = Clock::now();
   for (const auto& line : lines_) {
-    for (const std::uint64_t place : line->look_at_times(now)) encode(out_, LineCallOverdue{line->id(), place});
+    for (const LineCallOverdue& overdue : line->look_at_times(now)) encode(out_, overdue);
     take_outcomes(*line);
   }
 }

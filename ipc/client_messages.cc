@@ -197,7 +197,8 @@ tl::expected<ClientMessage, ProtocolViolation> decode_client_message(const Frame
         return OpenLineRequest{message.getOpenLine().getId(), view(message.getOpenLine().getModule()),
                                view(message.getOpenLine().getVersion())};
       case wire::ClientMessage::LINE_CALL_OVERDUE:
-        return LineCallOverdue{message.getLineCallOverdue().getLine(), message.getLineCallOverdue().getCall()};
+        return LineCallOverdue{message.getLineCallOverdue().getLine(), message.getLineCallOverdue().getCall(),
+                               message.getLineCallOverdue().getIsLate()};
     }
     return tl::unexpected(ProtocolViolation{"a message of an unknown kind"});
   });

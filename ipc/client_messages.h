@@ -123,6 +123,7 @@ struct OpenLineRequest {
 struct LineCallOverdue {
   std::uint64_t line = 0;
   std::uint64_t call = 0;  // its place on the line
+  bool is_late = false;    // the worker does not give it up
 };
 
 using ClientMessage =

@@ -45,6 +45,7 @@ void encode(OutputBuffer& out, const LineCallOverdue& overdue) {
     auto to = root.initLineCallOverdue();
     to.setLine(overdue.line);
     to.setCall(overdue.call);
+    to.setIsLate(overdue.is_late);
   });
 }
 

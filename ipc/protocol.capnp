@@ -469,11 +469,14 @@ struct LineOpened {
 }
 
 struct LineCallOverdue {
-  # If the call is on the CPU its worker is stopped, as for any call. Else nothing is done.
+  # If the call is on the CPU its worker is stopped, as for any call. Else nothing is done, unless it is late.
   line @0 :UInt64;
   # `OpenLine.id`; one that is not open is ignored.
   call @1 :UInt64;
   # The call's place among all that were sent on the line: 1, 2, 3, ...
+  isLate @2 :Bool;
+  # The worker was sent its `cancel` 2 s ago, and has not answered it since. To be said again after each further 2 s, of
+  # one such call: a worker that does nothing meanwhile, or nothing but use the CPU, is killed.
 }
 
 struct LineEnded {

@@ -92,7 +92,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     owner_.line_wanted(*this, *line);
   } else if (const auto* overdue = std::get_if<ipc::LineCallOverdue>(&*message)) {
     if (const auto open = open_.find(overdue->line); open != open_.end())
-      owner_.line_call_overdue(open->second, overdue->call);
+      owner_.line_call_overdue(open->second, overdue->call, overdue->is_late);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     ipc::Stats stats = owner_.stats();
     stats.id = request->id;

@@ -153,7 +153,7 @@ bool Supervisor::is_stuck(Call& call, WorkerId worker) {
   constexpr unsigned kMostTimesLate = 30;
   const WorkerProcess& process = *workers_.process(worker);
   const StretchView stretch = process.stretch();
-  const std::uint64_t answers = scheduler_.view(worker).calls_done;
+  const std::uint64_t answers = scheduler_.view(worker).calls_done + process.line_counts().answered();
   const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
   const bool is_first = call.times_late++ == 0;
   const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;

@@ -178,6 +178,8 @@ void Supervisor::end_line(CallId id, Call& call, const WorkerEnd& end, const Lim
 
 void Supervisor::close_line(Call& call) {
   if (std::exchange(call.line->is_closing, true)) return;
+  call.line->closing_since = steady_clock::now();
+  look_at_lines_at_ = call.line->closing_since;
   workers_.close_line(call.worker);
 }
 
@@ -193,11 +195,19 @@ void Supervisor::close_lines_of_withdrawn_workers() {
 // --- what is called on lines ---------------------------------------------------------------------------------------
 
 // The client may say so whenever it likes, as it may give its calls whatever time it likes.
-void Supervisor::line_call_overdue(CallId id, std::uint64_t number) {
-  const Call& call = calls_.at(id);
+void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late) {
+  Call& call = calls_.at(id);
   if (!call.line || !call.line->is_open || number == 0) return;
-  if (workers_.process(call.worker)->running_on_line() != number) return;
-  workers_.stop(call.worker, EndCause::deadline_exceeded, id);
+  const WorkerId worker = call.worker;
+  if (workers_.process(worker)->running_on_line() == number) {
+    return workers_.stop(worker, is_late ? EndCause::ignored_cancel : EndCause::deadline_exceeded, id);
+  }
+  if (!is_late) return;
+  if (std::exchange(call.line->late_call, number) != number) call.times_late = 0;
+  if (!is_stuck(call, worker)) return;
+  scheduler_.worker_stopping(worker, steady_clock::now(), decisions_);
+  workers_.kill(worker, EndCause::ignored_cancel);
+  carry_out();
 }
 
 void Supervisor::count_line(Call& call) {
@@ -216,24 +226,29 @@ void Supervisor::count_line(Call& call) {
   }
 }
 
-// A line on which nothing was begun for as long as a worker may be idle is closed; then its worker is.
+// A line on which nothing was begun for as long as a worker may be idle is closed; then its worker is. One that is not
+// closed when the time of every call on it is over is given up.
 void Supervisor::look_at_lines(TimePoint now) {
   if (!look_at_lines_at_ || *look_at_lines_at_ > now) return;
   look_at_lines_at_.reset();
   for (CallId id : lines_) {
     Call& call = calls_.at(id);
     Line& line = *call.line;
-    if (line.is_closing) continue;
+    if (line.is_given_up) continue;
     const std::uint64_t started = workers_.process(call.worker)->line_started();
     if (std::exchange(line.started, started) != started) line.quiet_since = now;
-    const auto patience = std::max<Duration>(call.module->settings.idle_timeout, kLeastQuiet);
-    if (line.quiet_since + patience <= now) {
-      close_line(call);
+    const TimePoint due = line.is_closing
+                              ? line.closing_since + options_.longest_timeout + kLeastQuiet
+                              : line.quiet_since + std::max<Duration>(call.module->settings.idle_timeout, kLeastQuiet);
+    if (due > now) {
+      look_at_lines_at_ = std::min(due, look_at_lines_at_.value_or(due));
+    } else if (line.is_closing) {
+      give_up_line(id, call);
     } else {
-      const TimePoint next = line.quiet_since + patience;
-      look_at_lines_at_ = std::min(next, look_at_lines_at_.value_or(next));
+      close_line(call);
     }
   }
+  carry_out();
 }
 
 }  // namespace holdfast::supervisor

@@ -11,8 +11,10 @@ namespace {
 // Offsets into the shared page are those of ipc/shared_page.h.
 constexpr const char* kAttacker = R"js('use strict';
 const SOCKET = %SOCKET%n;
+const LINE = SOCKET + 1n;
 const SENDTO = %SENDTO%n;
-const page = { running: 0n, stretchStart: 8n, stretchCount: 16n, lastStarted: 24n, refusedSystemCall: 32n };
+const page = { running: 0n, stretchStart: 8n, stretchCount: 16n, lastStarted: 24n, refusedSystemCall: 32n,
+  lineStarted: 40n, lineResults: 48n };
 const ownId = 0x1d1d1d1d1d1d1d1dn;
 
 function lie(what, value) { writeWord(sharedPage() + page[what], BigInt(value)); }
@@ -27,11 +29,11 @@ function bytesOf(list, context) {
   return bytes.buffer;
 }
 
-function sendAll(buffer) {
+function sendAll(buffer, socket = SOCKET) {
   const size = buffer.byteLength;
   let sent = 0;
   while (sent < size) {
-    const count = systemCall(SENDTO, SOCKET, buffer.slice(sent), BigInt(size - sent), 0n, 0n, 0n);
+    const count = systemCall(SENDTO, socket, buffer.slice(sent), BigInt(size - sent), 0n, 0n, 0n);
     if (count <= 0) throw new Error(`sendto: ${count}`);
     sent += count;
   }
@@ -171,6 +173,16 @@ exports.sendAndHold = (list, context) => { sendAll(bytesOf(list, context)); retu
 exports.sendForEver = (list, context) => { const bytes = bytesOf(list, context); while (true) sendAll(bytes); };
 // The same, after which the process goes on in native code and does nothing more for anybody.
 exports.sendAndSpin = (list, context) => { sendAll(bytesOf(list, context)); spin(); };
+
+// Sends these bytes on the direct line, to the client that has it.
+exports.sendOnLine = (list) => { sendAll(new Uint8Array(list).buffer, LINE); return 'sent'; };
+// The same with so many zeros behind.
+exports.sendOnLineWithZeros = ([list, zeros]) => {
+  sendAll(new Uint8Array(list).buffer, LINE);
+  sendAll(new ArrayBuffer(zeros), LINE);
+  return 'sent';
+};
+exports.sendOnLineAndSpin = (list) => { sendAll(new Uint8Array(list).buffer, LINE); spin(); };
 
 // Writes lies, [[field, value], ...], on the shared page and goes on as told.
 exports.lieAndSpin = (lies) => { for (const [what, value] of lies) lie(what, value); spin(); };

@@ -20,7 +20,7 @@ constexpr const char* kNamespaces[] = {"user", "pid", "mnt", "net", "ipc", "uts"
 // The kernel shows the descriptors, namespaces, environment and root of a process that is not dumpable to root alone.
 bool can_look_inside() { return ::geteuid() == 0; }
 
-void check_is_locked(pid_t worker, const Daemon& daemon) {
+void check_is_locked(pid_t worker, const Daemon& daemon, std::size_t sockets = 1) {
   CAPTURE(worker);
   CHECK(status_field(worker, "Seccomp") == "2");
   CHECK(status_field(worker, "Seccomp_filters") == "1");
@@ -41,13 +41,13 @@ void check_is_locked(pid_t worker, const Daemon& daemon) {
   CHECK(limits_of(worker, "Max file size") == std::pair<std::string, std::string>("0", "0"));
   CHECK(limits_of(worker, "Max core file size") == std::pair<std::string, std::string>("0", "0"));
   CHECK(limits_of(worker, "Max locked memory") == std::pair<std::string, std::string>("0", "0"));
-  CHECK(limits_of(worker, "Max open files").second == "1");
+  CHECK(limits_of(worker, "Max open files").second == std::to_string(sockets));
   CHECK(limits_of(worker, "Max data size").second != "unlimited");
   if (!can_look_inside()) return;
 
   const auto descriptors = descriptors_of(worker);
-  REQUIRE(descriptors.size() == 1);
-  CHECK(descriptors.front().starts_with("socket:["));
+  REQUIRE(descriptors.size() == sockets);
+  for (const std::string& descriptor : descriptors) CHECK(descriptor.starts_with("socket:["));
   CHECK(read_file("/proc/" + std::to_string(worker) + "/environ") == "");
   const fs::path root = "/proc/" + std::to_string(worker) + "/root/";
   CHECK(fs::is_empty(root));
@@ -76,6 +76,19 @@ TEST_CASE("every worker is locked, those that hold a module and those on standby
   for (pid_t worker : all) {
     REQUIRE(eventually([&] { return status_field(worker, "Seccomp") == "2"; }));
     check_is_locked(worker, daemon);
+  }
+  daemon.stop();
+}
+
+TEST_CASE("with direct lines a worker has a second socket, and is locked as ever") {
+  Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}}, .flags = {"--direct-line", "--standby", "1"}});
+  ipc::Client client = daemon.connect();
+  REQUIRE(client.open_line({"one", "v1"}).has_value());
+  CHECK(outcome(call(client, {"one", "ping"})) == "1");
+  REQUIRE(eventually([&] { return daemon.workers().size() == 2; }));
+  for (pid_t worker : daemon.workers()) {
+    REQUIRE(eventually([&] { return status_field(worker, "Seccomp") == "2"; }));
+    check_is_locked(worker, daemon, 2);
   }
   daemon.stop();
 }

@@ -82,6 +82,13 @@ TEST_CASE("holdfast bench measures hot calls beside their floors, in rounds") {
   CHECK(report["rounds"].size() == 2);
 }
 
+TEST_CASE("holdfast bench measures calls over a direct line beside its floor and relayed calls") {
+  const json report = figures("line");
+  for (const char* key : {"line_floor", "line_floor_relayed", "line_relayed", "line"}) check_latency(report[key], kCalls);
+  CHECK(report["line_to_floor"] > 0);
+  CHECK(report["line_rounds"].size() == 2);
+}
+
 TEST_CASE("holdfast bench measures cold calls of three kinds beside a bare fork") {
   const json report = figures("cold");
   for (const char* key : {"floor_fork", "cold_with_standby", "cold_without_standby", "cold_with_eviction"}) {
@@ -245,7 +252,7 @@ TEST_CASE("holdfast bench names the suites that it knows where one is unknown") 
   CHECK(done.status == 2);
   CHECK(contains(done.errors,
                  "there is no suite \"warm\"; expected a list of all, hot, cold, rates, clients, payloads, "
-                 "modules, workers, cold-rate, stuck, memory"));
+                 "modules, workers, cold-rate, stuck, memory, line"));
 }
 
 }  // namespace

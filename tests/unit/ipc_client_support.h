@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ipc/client.h"
+#include "ipc/packet.h"
 #include "tests/fuzz/ipc_values.h"
 
 namespace holdfast::ipc::testing {
@@ -84,6 +85,31 @@ class Supervisor {
     const auto message = decode_client_message(*frame);
     const auto& call = std::get<CallRequest>(message.value());
     return {call.id, std::string(call.function), std::string(as_text(call.payload))};
+  }
+
+  // Gives away a line in answer to the next message, which must ask for one; returns its id.
+  std::uint64_t open_line(const UniqueFd& socket, const LineTimeouts& timeouts) {
+    const std::uint64_t id = receive_open_line();
+    encode(out_, LineOpened{id, timeouts});
+    flush_with(socket);
+    return id;
+  }
+  std::uint64_t receive_open_line() {
+    const auto frame = next_frame();
+    if (!frame) throw std::runtime_error("the client asks for no line");
+    const auto message = decode_client_message(*frame);
+    return std::get<OpenLineRequest>(message.value()).id;
+  }
+  // Sends what put() was given, the descriptor with its first byte.
+  void flush_with(const UniqueFd& descriptor) {
+    const auto sent = send_with_descriptor(socket_.get(), out_.data(), descriptor);
+    if (!sent) throw std::runtime_error(sent.error().message());
+    out_.consume(*sent);
+    flush();
+  }
+  template <typename Message>
+  void put(const Message& message) {
+    encode(out_, message);
   }
 
   void close() { socket_.reset(); }

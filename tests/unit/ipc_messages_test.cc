@@ -188,7 +188,7 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ClientProtocol>(ClientMessage(EndLogsRequest{kMax64}));
   check_round_trip<ServerProtocol>(ServerMessage(LogRecordMessage{}));
   check_round_trip<ServerProtocol>(ServerMessage(LogsSubscribed{kMax64}));
-  check_round_trip<ClientProtocol>(ClientMessage(LineCallOverdue{kMax64, kMax64 - 1}));
+  check_round_trip<ClientProtocol>(ClientMessage(LineCallOverdue{kMax64, kMax64 - 1, true}));
   check_round_trip<ServerProtocol>(
       ServerMessage(LineOpened{kMax64, LineTimeouts{std::chrono::nanoseconds(1), std::chrono::hours(1)}}));
   check_round_trip<ServerProtocol>(ServerMessage(LineEnded{}));

@@ -212,7 +212,7 @@ class ScriptedOwner final : public ClientSession::Owner {
     client.opened(request.id, line, 0);
     lines.push_back(request.id);
   }
-  void line_call_overdue(CallId line, std::uint64_t call) override {
+  void line_call_overdue(CallId line, std::uint64_t call, bool) override {
     overdue.emplace_back(held.at(line).client_id, call);
   }
   ipc::WorkerList list_workers() override {

@@ -42,7 +42,8 @@ constexpr std::array kSuites = {KnownSuite{"hot", run_hot, Supervisors::any, tru
                                 KnownSuite{"workers", run_workers},
                                 KnownSuite{"cold-rate", run_cold_rate},
                                 KnownSuite{"stuck", run_stuck},
-                                KnownSuite{"memory", run_memory}};
+                                KnownSuite{"memory", run_memory},
+                                KnownSuite{"line", run_line}};
 
 void show_progress(const std::string& text) {
   if (::isatty(STDERR_FILENO) == 1) write_standard_error(fmt::format("\r\x1b[K{}", text));

@@ -50,5 +50,6 @@ Sections run_workers(const Context& context);
 Sections run_cold_rate(const Context& context);
 Sections run_stuck(const Context& context);
 Sections run_memory(const Context& context);
+Sections run_line(const Context& context);
 
 }  // namespace holdfast::cli::bench
