@@ -88,6 +88,8 @@ TEST_CASE("whatever a worker sends on its line, its client loses the line, and o
     CHECK(outcome(call(scene.other, {"attacker", "ping"})) == "\"pong\"");
     CHECK(worker_of(scene.other, "attacker").pid == scene.worker);
     CHECK_FALSE(of_other.is_answered(held));
+    call(scene.other, {"bystander", "release"});
+    CHECK(outcome(of_other.wait_for(held)) == "\"held\"");
     scene.daemon.stop();
   }
 }
@@ -130,6 +132,7 @@ TEST_CASE("a line's worker that lies on its page costs only calls of its own mod
     Scene scene({"--stretch", "100ms"});
     Calls held(scene.other);
     held.start({"bystander", "hold"});
+    CHECK(outcome(call(scene.other, {"bystander", "ping"})) == "\"pong\"");
     Calls calls(scene.victim);
     for (int i = 0; i < 5; ++i) calls.start({"attacker", "hold"});
     calls.start({"attacker", "lieAndLoop", lies});
@@ -144,6 +147,8 @@ TEST_CASE("a line's worker that lies on its page costs only calls of its own mod
     CHECK(eventually([&] { return !is_running(scene.worker); }));
     CHECK(outcome(call(scene.victim, {"attacker", "ping"})) == "\"pong\"");
     CHECK_FALSE(held.is_answered(0));
+    call(scene.other, {"bystander", "release"});
+    CHECK(outcome(held.wait_for(0)) == "\"held\"");
     scene.daemon.stop();
   }
 }
