@@ -75,7 +75,8 @@ Error connection_lost(const std::string& reason, Executed executed) {
 // On a single core it would keep those from working whom it waits for.
 Client::Client(UniqueFd socket, std::chrono::microseconds busy_poll)
     : socket_(std::move(socket)),
-      busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)) {}
+      busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)),
+      line_poll_(busy_poll_) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
@@ -201,7 +202,7 @@ bool Client::look_for_answers(std::optional<milliseconds> timeout) {
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
   if (!open_.empty()) return look_busily(busy_poll_, longest, [this] { return receive(); });
-  return look_busily(busy_poll_, longest, [this] { return receive_from_lines(); });
+  return look_busily(line_poll_, longest, [this] { return receive_from_lines(); });
 }
 
 template <typename Request, typename Reply>
@@ -316,7 +317,7 @@ void Client::wait_and_receive(std::optional<milliseconds> timeout) {
   };
   want(socket_.get(), out_.size_bytes());
   for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
-  if (!wait_for(wanted, timeout)) return look_at_times_of_lines();
+  if (!wait_for(wanted, timeout, open_.empty() ? line_poll_ : busy_poll_)) return look_at_times_of_lines();
   flush();
   receive_from_lines();
   if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
@@ -324,16 +325,16 @@ void Client::wait_and_receive(std::optional<milliseconds> timeout) {
 
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
-  return wait_for({&wanted, 1}, timeout);
+  return wait_for({&wanted, 1}, timeout, busy_poll_);
 }
 
-bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout) {
+bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout, BusyPoll& poll) {
   // poll(2) takes an int, of which a negative one waits for ever.
   constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
   const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
   const auto began = Clock::now();
   const int count = ::poll(wanted.data(), wanted.size(), wait);
-  if (wait != 0) busy_poll_.slept(Clock::now() - began);
+  if (wait != 0) poll.slept(Clock::now() - began);
   return count > 0;  // an interrupted wait counts as one in which nothing happened
 }
 

@@ -250,7 +250,7 @@ class Client {
   void wait_and_receive(std::optional<std::chrono::milliseconds> timeout);
   bool receive_from_lines();
   bool wait_for_socket(std::optional<std::chrono::milliseconds> timeout);
-  bool wait_for(std::span<pollfd> wanted, std::optional<std::chrono::milliseconds> timeout);
+  bool wait_for(std::span<pollfd> wanted, std::optional<std::chrono::milliseconds> timeout, BusyPoll& poll);
   void flush();
   // False if nothing had arrived.
   bool receive();
@@ -271,6 +271,7 @@ class Client {
 
   UniqueFd socket_;
   BusyPoll busy_poll_;
+  BusyPoll line_poll_;  // what sleep costs there is another matter: two processes can take turns on one core
   FrameReader in_;
   OutputBuffer out_;
   ServerHello server_;

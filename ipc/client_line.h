@@ -30,8 +30,8 @@ namespace holdfast::ipc {
 
 // What a worker or the supervisor has for a better answer, once a call's time is over.
 constexpr std::chrono::milliseconds kLineGrace{50};
-// What a worker has to give up a call that was answered here; after that, and after each further time, the supervisor is
-// told. As protocol.capnp has it.
+// What a worker has to give up a call that was answered here; after that, and after each further time, the supervisor
+// is told. As protocol.capnp has it.
 constexpr std::chrono::seconds kLineLate{2};
 
 class ClientLine {
@@ -74,8 +74,8 @@ class ClientLine {
 
   // When look_at_times() has something to do; the clock's end: never.
   TimePoint next_look() const { return next_look_; }
-  // Answers calls whose time and grace are over. Returns what the supervisor is to be told: those whose time is over since
-  // the last look, and the first that the worker is late to give up.
+  // Answers calls whose time and grace are over. Returns what the supervisor is to be told: those whose time is over
+  // since the last look, and the first that the worker is late to give up.
   std::vector<LineCallOverdue> look_at_times(TimePoint now);
 
   // Ends the line; nothing more is to be read.

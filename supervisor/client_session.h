@@ -40,8 +40,8 @@ class ClientSession final : public Connection {
     virtual void client_granted(CallId call, std::uint64_t bytes) = 0;
     // It wants a direct line. As client_called(); the owner answers by refuse_line() or open_line().
     virtual void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) = 0;
-    // No answer came in time to this call of an open line, or, if it is late, its worker does not give it up; any number
-    // is possible.
+    // No answer came in time to this call of an open line, or, if it is late, its worker does not give it up; any
+    // number is possible.
     virtual void line_call_overdue(CallId line, std::uint64_t call, bool is_late) = 0;
     virtual ipc::WorkerList list_workers() = 0;
     // The session sets the id, and cuts what would not fit into a frame.

@@ -92,10 +92,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // A direct line is one long call, from the wish for it to its end; what is called on it nobody here sees. (See
   // supervisor_lines.cc.)
   struct Line {
-    bool is_open = false;      // its client has the socket
-    bool is_closing = false;   // the worker was told to take no further calls
-    bool is_given_up = false;  // its client does not want it any more, and hears of its end all the same
-    LineCounts counted;        // of its calls, in its module's counts
+    bool is_open = false;         // its client has the socket
+    bool is_closing = false;      // the worker was told to take no further calls
+    bool is_given_up = false;     // its client does not want it any more, and hears of its end all the same
+    LineCounts counted;           // of its calls, in its module's counts
     std::uint64_t late_call = 0;  // on it, of which the client said last that its worker does not give it up
     TimePoint closing_since{};
     // What the worker has begun of them, and since when it was no more.

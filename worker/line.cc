@@ -10,8 +10,6 @@
 namespace holdfast::worker {
 namespace {
 
-using std::chrono::steady_clock;
-
 // The largest payload and what goes with it; of the worker's memory no more is to be had by sending.
 constexpr ipc::FrameLimits kLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 64};
 
@@ -78,7 +76,7 @@ void Line::receive() {
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) return end();
   in_.commit(static_cast<std::size_t>(count));
-  received_at_ = steady_clock::now();
+  received_at_.reset();
   may_have_frames_ = true;
   find_cancelled();
 }
@@ -110,7 +108,9 @@ void Line::find_cancelled() {
 
 // --- calls ---------------------------------------------------------------------------------------------------------
 
-std::optional<Line::Work> Line::next(std::size_t open_calls) {
+std::optional<Line::Work> Line::next(std::size_t open_calls, TimePoint now) {
+  const TimePoint received_at = received_at_.value_or(now);
+  received_at_ = received_at;
   while (is_connected() && has_work(open_calls)) {
     const auto frame = in_.next();
     if (!frame) {
@@ -120,7 +120,7 @@ std::optional<Line::Work> Line::next(std::size_t open_calls) {
     } else if (const auto message = ipc::decode_client_message(**frame); !message) {
       end(message.error().message);
     } else if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
-      if (auto work = take(*call)) return work;
+      if (auto work = take(*call, received_at)) return work;
     } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
       if (auto work = take(*cancel)) return work;
     } else {
@@ -130,7 +130,7 @@ std::optional<Line::Work> Line::next(std::size_t open_calls) {
   return std::nullopt;
 }
 
-std::optional<Line::Work> Line::take(const ipc::CallRequest& call) {
+std::optional<Line::Work> Line::take(const ipc::CallRequest& call, TimePoint received_at) {
   if (state_ == State::closing) return std::nullopt;  // the client was told how many were taken on
   const auto has_its_id = [&](const OpenCall& open) { return open.client_id == call.id && !open.answered; };
   if (!call.module.empty() || !call.version.empty() || call.stream_window_bytes > 0 || call.logs) {
@@ -162,13 +162,13 @@ std::optional<Line::Work> Line::take(const ipc::CallRequest& call) {
   const auto timeout =
       call.timeout.count() == 0 ? request_.default_timeout : std::min(call.timeout, request_.longest_timeout);
   const std::uint64_t number = ipc::SharedPage::kLineBit | taken_;
-  calls_.push_back({number, call.id, received_at_ + timeout});
+  calls_.push_back({number, call.id, received_at + timeout});
   return ipc::WorkerCall{.id = number,
                          .function = call.function,
                          .payload = call.payload,
                          .encoding = call.encoding,
                          .arguments = call.arguments,
-                         .deadline = received_at_ + timeout,
+                         .deadline = received_at + timeout,
                          .result_encoding = call.result_encoding};
 }
 

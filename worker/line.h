@@ -61,7 +61,7 @@ class Line {
   // The next call to be begun, or to be given up, of what was received; nothing: there is none. Views are good until
   // the next call on the line.
   using Work = std::variant<ipc::WorkerCall, ipc::WorkerCancel>;
-  std::optional<Work> next(std::size_t open_calls);
+  std::optional<Work> next(std::size_t open_calls, TimePoint now);
   // A call that is to be given up because its time is over, or the line is; nothing: there is none (any more).
   std::optional<ipc::WorkerCancel> next_to_give_up(TimePoint now);
   // When there is something to do without input.
@@ -83,7 +83,7 @@ class Line {
   };
 
   bool has_room(std::size_t open_calls) const { return state_ != State::open || open_calls < request_.max_calls; }
-  std::optional<Work> take(const ipc::CallRequest& call);
+  std::optional<Work> take(const ipc::CallRequest& call, TimePoint received_at);
   std::optional<Work> take(const ipc::CancelRequest& cancel);
   void find_cancelled();
   void tell(std::uint64_t client_id, const ipc::Error& error);
@@ -97,8 +97,8 @@ class Line {
   ipc::FrameReader in_;
   ipc::OutputBuffer out_;
   bool may_have_frames_ = false;
-  TimePoint received_at_{};
-  std::uint64_t taken_ = 0;  // calls, ever
+  std::optional<TimePoint> received_at_;  // what is there to be handled; nothing: now
+  std::uint64_t taken_ = 0;               // calls, ever
   std::vector<OpenCall> calls_;
   std::vector<std::uint64_t> cancelled_;  // by the client's ids: cancellations that were received and not handled yet
   std::optional<TimePoint> last_wait_;    // until when what is left is to be read by the client

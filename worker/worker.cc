@@ -161,11 +161,10 @@ void Worker::wait_for_work() {
 
 // The same with a line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
-  const auto now = steady_clock::now();
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
-  if (left_frames_ || line_->has_work(host_->open_calls())) until = now;
+  if (left_frames_ || line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
   timespec timeout = {};
-  if (until) timeout = as_timespec(std::max(*until - now, steady_clock::duration(0)));
+  if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
   pollfd wanted[] = {
       {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
       // One that is negative is not looked at: a line whose client is gone would be ready for ever.
@@ -268,7 +267,7 @@ void Worker::open_line(const ipc::OpenWorkerLine& request) {
 // Begins one call of the line, or gives one up.
 Worker::Step Worker::handle_line() {
   if (!serves_line()) return Step::none;
-  const auto work = line_->next(host_->open_calls());
+  const auto work = line_->next(host_->open_calls(), step_began_);
   if (!work) return Step::none;
   if (const auto* call = std::get_if<ipc::WorkerCall>(&*work)) {
     host_->start(*call);
@@ -281,10 +280,9 @@ Worker::Step Worker::handle_line() {
 
 void Worker::look_after_line() {
   if (!serves_line()) return;
-  const auto now = steady_clock::now();
-  while (const auto cancel = line_->next_to_give_up(now)) host_->cancel(cancel->call, cancel->reason);
+  while (const auto cancel = line_->next_to_give_up(step_began_)) host_->cancel(cancel->call, cancel->reason);
   line_->send_some();
-  if (line_->is_done(now)) line_->answer_own_call(outbox_.buffer());
+  if (line_->is_done(step_began_)) line_->answer_own_call(outbox_.buffer());
 }
 
 void Worker::send_some() {

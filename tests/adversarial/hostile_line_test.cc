@@ -101,7 +101,8 @@ TEST_CASE("a worker that claims errors which are not its to give, or answers a c
     Calls calls(scene.victim);
     ipc::Answer forged;
     const CallTo hold{"attacker", "hold"};
-    const std::uint64_t id = scene.victim.start(hold.request(), [&](ipc::Answer answer) { forged = std::move(answer); });
+    const std::uint64_t id =
+        scene.victim.start(hold.request(), [&](ipc::Answer answer) { forged = std::move(answer); });
     CHECK(outcome(call(scene.victim, {"attacker", "ping"})) == "\"pong\"");
     CHECK(outcome(call(scene.other, {"attacker", "sendOnLine", as_json(error_frame(id, code))})) == "\"sent\"");
     REQUIRE(scene.loses_line());
@@ -184,8 +185,8 @@ TEST_CASE("a worker that floods its line does not fill its client's memory") {
   // A frame announced as 16 MB, of which all comes: it is no message.
   const std::string header("\0\0\0\0\0\0\x20\0", 8);
   Calls calls(scene.victim);
-  const auto flood = calls.start({"attacker", "sendOnLineWithZeros",
-                                  fmt::format("[{},{}]", as_json(header), std::uint64_t{16} << 20)});
+  const auto flood = calls.start(
+      {"attacker", "sendOnLineWithZeros", fmt::format("[{},{}]", as_json(header), std::uint64_t{16} << 20)});
   calls.wait_for(flood);
   CHECK(scene.loses_line());
   CHECK(outcome(call(scene.victim, {"attacker", "ping"})) == "\"pong\"");
@@ -197,9 +198,10 @@ TEST_CASE("a worker with a line can make no system call that one without cannot,
   siege.worker();
   std::vector<NativeCall> calls;
   for (long fd : {kSocket, kLine}) {
-    for (long number : {SYS_recvmsg, SYS_sendmsg, SYS_recvmmsg, SYS_sendmmsg, SYS_accept, SYS_accept4, SYS_connect,
-                        SYS_bind, SYS_listen, SYS_getpeername, SYS_getsockname, SYS_setsockopt, SYS_getsockopt,
-                        SYS_shutdown, SYS_close, SYS_dup, SYS_read, SYS_write, SYS_fcntl, SYS_ioctl, SYS_sendfile}) {
+    for (long number :
+         {SYS_recvmsg, SYS_sendmsg, SYS_recvmmsg,    SYS_sendmmsg,    SYS_accept,     SYS_accept4,    SYS_connect,
+          SYS_bind,    SYS_listen,  SYS_getpeername, SYS_getsockname, SYS_setsockopt, SYS_getsockopt, SYS_shutdown,
+          SYS_close,   SYS_dup,     SYS_read,        SYS_write,       SYS_fcntl,      SYS_ioctl,      SYS_sendfile}) {
       calls.push_back(native_call(number, fd, at("memory"), 0));
     }
     calls.push_back(native_call(SYS_socket, AF_UNIX, SOCK_STREAM, 0));
@@ -213,8 +215,7 @@ TEST_CASE("a worker with a line can make no system call that one without cannot,
   for (std::size_t i = 0; i < calls.size(); ++i) CHECK_MESSAGE(outcomes[i].refused, calls[i].json);
   // There is no third socket; and what the table allows works on both.
   for (long fd = 0; fd < 64; ++fd) {
-    const auto outcome =
-        siege.survey(native_call(SYS_recvfrom, fd, at("memory"), 0, MSG_DONTWAIT, 0, 0));
+    const auto outcome = siege.survey(native_call(SYS_recvfrom, fd, at("memory"), 0, MSG_DONTWAIT, 0, 0));
     if (fd != kSocket && fd != kLine) CHECK(outcome.result == -EBADF);
   }
   siege.end();

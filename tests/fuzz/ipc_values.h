@@ -206,7 +206,10 @@ inline std::string describe(const OpenLineRequest& request) {
   return Description("open line").add("id", request.id).add("module", request.module).add("version", request.version);
 }
 inline std::string describe(const LineCallOverdue& overdue) {
-  return Description("line call overdue").add("line", overdue.line).add("call", overdue.call).add("late", overdue.is_late);
+  return Description("line call overdue")
+      .add("line", overdue.line)
+      .add("call", overdue.call)
+      .add("late", overdue.is_late);
 }
 inline std::string describe(const LogRecordMessage& message) {
   const LogRecord& record = message.record;

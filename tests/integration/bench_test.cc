@@ -84,7 +84,8 @@ TEST_CASE("holdfast bench measures hot calls beside their floors, in rounds") {
 
 TEST_CASE("holdfast bench measures calls over a direct line beside its floor and relayed calls") {
   const json report = figures("line");
-  for (const char* key : {"line_floor", "line_floor_relayed", "line_relayed", "line"}) check_latency(report[key], kCalls);
+  for (const char* key : {"line_floor", "line_floor_relayed", "line_relayed", "line"})
+    check_latency(report[key], kCalls);
   CHECK(report["line_to_floor"] > 0);
   CHECK(report["line_rounds"].size() == 2);
 }

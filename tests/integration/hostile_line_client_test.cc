@@ -105,8 +105,8 @@ TEST_CASE("a client that takes no answers holds up its line alone, and cannot ke
   Intruder intruder(daemon);
   std::string calls;
   for (std::uint64_t id = 1; id <= 64; ++id) {
-    calls += RawConnection::frame_of(
-        ipc::CallRequest{.id = id, .function = "large", .payload = ipc::as_bytes("1000000")});
+    calls +=
+        RawConnection::frame_of(ipc::CallRequest{.id = id, .function = "large", .payload = ipc::as_bytes("1000000")});
   }
   intruder.send(calls);
   for (int i = 0; i < 50; ++i) CHECK(outcome(call(other, {"one", "echo", "1"})) == "1");
@@ -133,8 +133,9 @@ TEST_CASE("a client that sends more calls than may be open waits, and others do 
 }
 
 TEST_CASE("a line whose client burns the CPU in small pieces and one who calls by the supervisor take turns") {
-  const Module busy = {"busy", "exports.burn = (millis) => { const end = Date.now() + millis; while (Date.now() < end); "
-                               "return 1; };"};
+  const Module busy = {"busy",
+                       "exports.burn = (millis) => { const end = Date.now() + millis; while (Date.now() < end); "
+                       "return 1; };"};
   Daemon daemon({.modules = {busy}, .flags = {"--direct-line"}});
   ipc::Client other = daemon.connect();
   ipc::Client client = daemon.connect();

@@ -367,17 +367,25 @@ std::string failure(std::uint64_t id, ErrorCode code) {
 TEST_CASE("a worker that breaks a rule on a line loses the line, and its calls are answered by the supervisor's word") {
   using Bytes = std::function<std::string(std::uint64_t id)>;
   const std::vector<Bytes> attacks = {
-      [](auto) { return std::string(64, '\xff'); },                              // no frame at all
-      [](auto) { return std::string("\0\0\0\0\xff\xff\xff\x0f", 8); },    // a huge one
-      [](auto) { return framed({{}}); },                                          // one without a message
-      [](auto) { return framed({{1, 2}, {3}}); },                                 // in two segments
-      [](auto) { return result(4711); },                                          // for whom?
-      [](auto id) { return result(id) + result(id); },                            // twice
+      [](auto) { return std::string(64, '\xff'); },                     // no frame at all
+      [](auto) { return std::string("\0\0\0\0\xff\xff\xff\x0f", 8); },  // a huge one
+      [](auto) { return framed({{}}); },                                // one without a message
+      [](auto) {
+        return framed({{1, 2}, {3}});
+      },                                                // in two segments
+      [](auto) { return result(4711); },                // for whom?
+      [](auto id) { return result(id) + result(id); },  // twice
       [](auto) { return frames(kHello); },
       [](auto) { return frames(ProtocolViolation{"so there"}); },
-      [](auto id) { return frames(ChunkView{id, {as_bytes("1")}}); },
-      [](auto) { return frames(LineEnded{1, 2, 3, kGuilty, kOthers}); },
-      [](auto) { return frames(LineOpened{1, kOthers}); },
+      [](auto id) {
+        return frames(ChunkView{id, {as_bytes("1")}});
+      },
+      [](auto) {
+        return frames(LineEnded{1, 2, 3, kGuilty, kOthers});
+      },
+      [](auto) {
+        return frames(LineOpened{1, kOthers});
+      },
       [](auto) { return frames(WorkerList{}); },
       [](auto) { return frames(LineClosing{100}, LineClosing{100}); },
       [](auto id) { return failure(id, ErrorCode::unavailable); },
@@ -452,10 +460,13 @@ TEST_CASE("a worker that reads nothing does not block the client") {
 
 // --- supervisors that break a rule ---------------------------------------------------------------------------------
 
-TEST_CASE("a line without its socket, descriptors that were not asked for, and lines that are not open end the session") {
+TEST_CASE(
+    "a line without its socket, descriptors that were not asked for, and lines that are not open end the session") {
   using Steps = std::function<void(Supervisor&, std::uint64_t id, const UniqueFd& socket)>;
   const std::vector<Steps> attacks = {
-      [](auto& supervisor, auto id, auto&) { supervisor.send(LineOpened{id, kTimeouts}); },
+      [](auto& supervisor, auto id, auto&) {
+        supervisor.send(LineOpened{id, kTimeouts});
+      },
       [](auto& supervisor, auto id, auto& socket) {
         supervisor.put(LineOpened{id + 1, kTimeouts});
         supervisor.flush_with(socket);
@@ -470,7 +481,9 @@ TEST_CASE("a line without its socket, descriptors that were not asked for, and l
           supervisor.flush_with(socket);
         }
       },
-      [](auto& supervisor, auto id, auto&) { supervisor.send(LineEnded{id, 0, 0, kGuilty, kOthers}); },
+      [](auto& supervisor, auto id, auto&) {
+        supervisor.send(LineEnded{id, 0, 0, kGuilty, kOthers});
+      },
       [](auto& supervisor, auto, auto&) { supervisor.send(LineClosing{0}); },
   };
   for (std::size_t attack = 0; attack < attacks.size(); ++attack) {

@@ -36,11 +36,12 @@ Sections run_line(const Context& context) {
   if (!taken) return tl::unexpected(taken.error());
   if (!target->client().has_line(target->module())) return stop("the direct line was withdrawn meanwhile");
 
-  Section line{.title = "LINE",
-               .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. The floor "
-                                     "between two processes is the line's, and sleeps until bytes come.",
-                                     frames.request, frames.answer, kWarmUpCalls)},
-               .curves = {{.name = "line", .title = "Latency of calls over a direct line", .x = {}}}};
+  Section line{
+      .title = "LINE",
+      .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. The floor "
+                            "between two processes is the line's, and sleeps until bytes come.",
+                            frames.request, frames.answer, kWarmUpCalls)},
+      .curves = {{.name = "line", .title = "Latency of calls over a direct line", .x = {}}}};
   Section rounds{.key = "line_rounds", .title = "ROUNDS OF LINE", .in_tables = false};
   constexpr std::size_t kDirectFloor = 1, kLine = 3;
   for (std::size_t i = 0; i < taken->at(kLine).medians.size(); ++i) {
