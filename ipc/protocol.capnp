@@ -334,7 +334,8 @@ struct ModuleStats {
   module @0 :Text;
   version @1 :Text;
   calls @2 :UInt64;
-  # Accepted: each of them is answered once, by a result or an error, or is queued or in flight.
+  # Accepted: each of them is answered once, by a result or an error, or is queued or in flight. Those on a direct line
+  # are counted with their answers, as their worker tells them.
   results @3 :UInt64;
   errors @4 :List(ErrorCount);
   # One for each code with which accepted calls were answered.
@@ -351,7 +352,7 @@ struct ModuleStats {
   queued @10 :UInt32;
   # Calls that wait for a worker now.
   callsInFlight @11 :UInt32;
-  # Calls that workers have now.
+  # Calls that workers have now. A direct line counts as one.
   instances @12 :UInt32;
   # Workers that hold the module now.
   queueNanos @13 :UInt64;

@@ -21,13 +21,16 @@ namespace {
 // --- the table ------------------------------------------------------------------------------------------------------
 
 constexpr PolicyRow kPolicy[] = {
-    // The one descriptor that a worker has is its stream socket, so no row looks at descriptors.
+    // The one descriptor that a worker has is its stream socket, or with --direct-line the two are its stream sockets,
+    // so no
+    // row looks at descriptors.
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT),
-     "reads from the supervisor. Without MSG_OOB and MSG_PEEK, whose rarely used kernel code had memory errors that "
+     "reads from the supervisor, and from the client of its direct line. Without MSG_OOB and MSG_PEEK, whose rarely "
+     "used kernel code had memory errors that "
      "were reached from sandboxes (CVE-2025-38236)"},
-    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers the supervisor. Without MSG_OOB, as above"},
+    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers them. Without MSG_OOB, as above"},
     {"ppoll", is_null(3),
-     "waits for the socket and for timers. Without a signal mask, which would hold back the soft stop"},
+     "waits for its sockets and for timers. Without a signal mask, which would hold back the soft stop"},
 
     // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
     // counted, nor are those that grow downwards (MAP_GROWSDOWN).

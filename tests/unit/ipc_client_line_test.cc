@@ -475,9 +475,9 @@ TEST_CASE(
         supervisor.put(LineOpened{id, kOthers});
         supervisor.flush_with(socket);
       },
-      [](auto& supervisor, auto, auto& socket) {
-        for (int i = 0; i < 3; ++i) {
-          supervisor.put(LogsSubscribed{});
+      [](auto& supervisor, auto id, auto& socket) {
+        for (int i = 0; i < 2; ++i) {
+          supervisor.put(LogRecordMessage{.id = id});  // which may be on its way
           supervisor.flush_with(socket);
         }
       },

@@ -166,6 +166,13 @@ class ScriptedClient {
     if (const auto* subscribed = std::get_if<ipc::LogsSubscribed>(&message)) {
       return "logs " + std::to_string(subscribed->id) + (subscribed->error ? " refused" : " subscribed");
     }
+    if (const auto* opened = std::get_if<ipc::LineOpened>(&message)) {
+      const bool is_refused = std::holds_alternative<ipc::Error>(opened->outcome);
+      return "direct line " + std::to_string(opened->id) + (is_refused ? " refused" : " opened");
+    }
+    if (const auto* ended = std::get_if<ipc::LineEnded>(&message)) {
+      return "direct line " + std::to_string(ended->line) + " ended at " + std::to_string(ended->started);
+    }
     if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) {
       return "protocol error: " + violation->message;
     }

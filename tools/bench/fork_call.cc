@@ -42,7 +42,7 @@ constexpr std::string_view kModule = "exports.add = async ({ a, b }) => a + b;";
 [[noreturn]] void answer_and_end(worker::Engine& engine, int socket) {
   static ipc::SharedPage page{};
   worker::Outbox outbox(socket);
-  worker::ModuleHost host(engine, outbox, page);
+  worker::ModuleHost host(engine, outbox, nullptr, page);
   host.load({.module = "floor",
              .version = "1",
              .file_name = "floor.js",
