@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "ipc/client_line.h"
-#include "ipc/packet.h"
 
 namespace holdfast::ipc {
 namespace {
@@ -301,26 +300,10 @@ void Client::end_logs(std::uint64_t id) {
 }
 
 void Client::wait_and_receive(std::optional<milliseconds> timeout) {
-  if (lines_.empty()) {
-    if (!wait_for_socket(timeout)) return;
-    flush();
-    if (connected()) receive();
-    return;
-  }
-  if (const auto wakeup = next_wakeup()) {
-    const auto left = std::max(std::chrono::ceil<milliseconds>(*wakeup - Clock::now()), milliseconds(0));
-    timeout = std::min(left, timeout.value_or(left));
-  }
-  std::vector<pollfd> wanted;
-  const auto want = [&](int fd, std::size_t unsent) {
-    wanted.push_back({fd, static_cast<short>(POLLIN | (unsent == 0 ? 0 : POLLOUT)), 0});
-  };
-  want(socket_.get(), out_.size_bytes());
-  for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
-  if (!wait_for(wanted, timeout, open_.empty() ? line_poll_ : busy_poll_)) return look_at_times_of_lines();
+  if (!lines_.empty()) return wait_for_lines(timeout);
+  if (!wait_for_socket(timeout)) return;
   flush();
-  receive_from_lines();
-  if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
+  if (connected()) receive();
 }
 
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
@@ -388,18 +371,6 @@ bool Client::receive() {
   }
   if (descriptors_.size() > lines_wanted_.size()) lose_connection("descriptors came that were not asked for");
   return true;
-}
-
-// As recv(2). Where no line is asked for, descriptors that come all the same are closed by the kernel.
-ssize_t Client::receive_into(std::span<std::byte> space) {
-  if (lines_wanted_.empty()) return ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
-  auto received = receive_with_descriptors(socket_.get(), space);
-  if (!received) {
-    errno = received.error().value();
-    return -1;
-  }
-  for (UniqueFd& fd : received->fds) descriptors_.push_back(std::move(fd));
-  return static_cast<ssize_t>(received->bytes);
 }
 
 void Client::handle(ServerMessage message) {

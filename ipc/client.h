@@ -150,12 +150,13 @@ class Client {
 
   // Asks for a direct line to the module's worker and waits for the supervisor's word; the error says why there is
   // none, and calls are relayed as ever. From then on calls of the module that have no readers go straight to the
-  // worker, where they take about half the time. The line may be withdrawn at any time, after which calls are relayed
-  // again, those among them that were on the line and had not been begun; no call notices. A line is not opened again
-  // by itself.
+  // worker, where they take about half the time. The line may be withdrawn at any time, and its worker may end: calls
+  // on it that were not begun are then relayed, as later ones are, and no caller notices. A line is not opened again by
+  // itself.
   //
-  // Of a call on a line Usage has the run time alone, as measured here; and a worker that is stopped for another call
-  // does not take it along into a queue, but to Error's word on what was executed.
+  // What differs for calls on a line: of Usage they have the run time alone, as it is measured here; run_once() may
+  // come back early when the time of one is over; and this process reads what an untrusted one sends
+  // (docs/security.md).
   tl::expected<void, Error> open_line(const ModuleName& module);
   // Whether calls of the module go by a line now.
   bool has_line(const ModuleName& module) const;
@@ -248,6 +249,7 @@ class Client {
 
   bool look_for_answers(std::optional<std::chrono::milliseconds> timeout);
   void wait_and_receive(std::optional<std::chrono::milliseconds> timeout);
+  void wait_for_lines(std::optional<std::chrono::milliseconds> timeout);
   bool receive_from_lines();
   bool wait_for_socket(std::optional<std::chrono::milliseconds> timeout);
   bool wait_for(std::span<pollfd> wanted, std::optional<std::chrono::milliseconds> timeout, BusyPoll& poll);

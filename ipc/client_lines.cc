@@ -1,10 +1,13 @@
 // What of the client has to do with direct lines.
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "ipc/client.h"
 #include "ipc/client_line.h"
+#include "ipc/packet.h"
 
 namespace holdfast::ipc {
 
@@ -101,6 +104,39 @@ void Client::look_at_times_of_lines() {
     for (const LineCallOverdue& overdue : line->look_at_times(now)) encode(out_, overdue);
     take_outcomes(*line);
   }
+}
+
+// --- their sockets ---------------------------------------------------------------------------------------------------
+
+// For whichever comes first, the control connection included.
+void Client::wait_for_lines(std::optional<std::chrono::milliseconds> timeout) {
+  if (const auto wakeup = next_wakeup()) {
+    const auto left =
+        std::max(std::chrono::ceil<std::chrono::milliseconds>(*wakeup - Clock::now()), std::chrono::milliseconds(0));
+    timeout = std::min(left, timeout.value_or(left));
+  }
+  std::vector<pollfd> wanted;
+  const auto want = [&](int fd, std::size_t unsent) {
+    wanted.push_back({fd, static_cast<short>(POLLIN | (unsent == 0 ? 0 : POLLOUT)), 0});
+  };
+  want(socket_.get(), out_.size_bytes());
+  for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
+  if (!wait_for(wanted, timeout, open_.empty() ? line_poll_ : busy_poll_)) return look_at_times_of_lines();
+  flush();
+  receive_from_lines();
+  if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
+}
+
+// As recv(2). Where no line is asked for, descriptors that come all the same are closed by the kernel.
+ssize_t Client::receive_into(std::span<std::byte> space) {
+  if (lines_wanted_.empty()) return ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
+  auto received = receive_with_descriptors(socket_.get(), space);
+  if (!received) {
+    errno = received.error().value();
+    return -1;
+  }
+  for (UniqueFd& fd : received->fds) descriptors_.push_back(std::move(fd));
+  return static_cast<ssize_t>(received->bytes);
 }
 
 bool Client::receive_from_lines() {
