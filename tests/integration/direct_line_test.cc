@@ -265,6 +265,43 @@ TEST_CASE("each of a thousand calls on a line is answered once when its worker i
   daemon.stop();
 }
 
+TEST_CASE("no call is begun twice, whether its line is withdrawn or its worker killed") {
+  const std::string code = "exports.mark = async (id) => { console.log(`begun ${id};`); await 0; return id; };";
+  Daemon daemon({.modules = {{"one", code}}, .flags = {"--direct-line", "--log-rate", "1GB", "--log-burst", "1GB"}});
+  ipc::Client observer = daemon.connect();
+  std::size_t id = 0;
+  for (int round = 0; round < 8; ++round) {
+    ipc::Client client = client_with_line(daemon);
+    const pid_t worker = worker_of(observer, "one").pid;
+    Calls calls(client);
+    const std::size_t first = id;
+    for (int i = 0; i < 300; ++i) calls.start({"one", "mark", std::to_string(id++)});
+    client.run_once(milliseconds(0));
+    if (round % 2 == 0) {
+      ::kill(worker, SIGKILL);
+    } else {
+      daemon.add_module({"one", fmt::format("{} // {}", code, round)});
+    }
+    // Some are sent while the line ends.
+    for (int i = 0; i < 100; ++i) {
+      calls.start({"one", "mark", std::to_string(id++)});
+      client.run_once(milliseconds(0));
+    }
+    calls.wait_for_all();
+    CHECK(calls.order().size() == 400);
+    for (std::size_t i = 0; i < 400; ++i) {
+      const std::string got = outcome(calls.answer(i));
+      CHECK((got == std::to_string(first + i) || got.starts_with("worker_crashed")));
+    }
+    REQUIRE(eventually([&] {
+      return call(client, {"one", "mark", std::to_string(id++)}).has_value() && !client.has_line(kNameOfOne);
+    }));
+  }
+  const std::string log = daemon.log();
+  for (std::size_t i = 0; i < id; ++i) CHECK(occurrences(log, fmt::format("begun {};", i)) <= 1);
+  daemon.stop();
+}
+
 TEST_CASE("calls that say that they are idempotent are run again when their line's worker is killed") {
   Daemon daemon = daemon_with_lines();
   ipc::Client client = client_with_line(daemon);
