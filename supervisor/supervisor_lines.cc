@@ -143,7 +143,6 @@ void Supervisor::give_up_line(CallId id, Call& call) {
 
 // The worker serves the line no more, or never did.
 void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered) {
-  const std::uint64_t calls_before = call.line->counted.answered();
   if (call.line->is_open) count_line(call);
   const auto* error = std::get_if<ipc::Error>(&answered.outcome);
   if (error != nullptr && call.line->is_open) {
@@ -154,7 +153,7 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
   refuse_or_end_line(call, line_is_closed());
   const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
   // What a call costs, by which the scheduler plans.
-  const std::uint64_t calls = std::max<std::uint64_t>(call.line->counted.answered() - calls_before, 1);
+  const std::uint64_t calls = std::max<std::uint64_t>(call.line->counted.answered(), 1);
   workers_.call_ended(worker);
   forget(id);
   scheduler_.call_answered(id, cpu_time / static_cast<Duration::rep>(std::min<std::uint64_t>(calls, INT32_MAX)),
