@@ -9,8 +9,8 @@
 namespace holdfast::ipc {
 namespace {
 
-constexpr std::size_t kMiB = std::size_t{1} << 20;
-constexpr std::size_t kMiBWords = kMiB / sizeof(Word);
+constexpr std::size_t kMegabyte = std::size_t{1} << 20;
+constexpr std::size_t kMegabyteWords = kMegabyte / sizeof(Word);
 
 // What is kept is a thread's: each test begins and ends with nothing, and leaves the bound as it was.
 struct KeepsUpTo {
@@ -18,46 +18,46 @@ struct KeepsUpTo {
     LargeMemory::keep(bytes);
     REQUIRE(LargeMemory::kept_bytes() == 0);
   }
-  ~KeepsUpTo() { LargeMemory::keep(12 * kMiB); }
+  ~KeepsUpTo() { LargeMemory::keep(12 * kMegabyte); }
 };
 
 TEST_CASE("large memory that was given back is what the next one of about its size gets") {
-  const KeepsUpTo bound(4 * kMiB);
-  const Word* const first = LargeMemory::take(kMiBWords - 100).get();
-  CHECK(LargeMemory::kept_bytes() == kMiB);
-  const auto second = LargeMemory::take(kMiBWords);
+  const KeepsUpTo bound(4 * kMegabyte);
+  const Word* const first = LargeMemory::take(kMegabyteWords - 100).get();
+  CHECK(LargeMemory::kept_bytes() == kMegabyte);
+  const auto second = LargeMemory::take(kMegabyteWords);
   CHECK(second.get() == first);
   CHECK(LargeMemory::kept_bytes() == 0);
-  CHECK(LargeMemory::take(kMiBWords).get() != first);
+  CHECK(LargeMemory::take(kMegabyteWords).get() != first);
 }
 
 TEST_CASE("no more is kept than was said, and nothing small") {
-  const KeepsUpTo bound(4 * kMiB);
+  const KeepsUpTo bound(4 * kMegabyte);
   {
     std::vector<LargeMemory::Words> all;
-    for (int i = 0; i < 10; ++i) all.push_back(LargeMemory::take(kMiBWords));
-    all.push_back(LargeMemory::take(8 * kMiBWords));
+    for (int i = 0; i < 10; ++i) all.push_back(LargeMemory::take(kMegabyteWords));
+    all.push_back(LargeMemory::take(8 * kMegabyteWords));
   }
-  CHECK(LargeMemory::kept_bytes() == 4 * kMiB);
+  CHECK(LargeMemory::kept_bytes() == 4 * kMegabyte);
   LargeMemory::release_kept();
   LargeMemory::take(1000);
   CHECK(LargeMemory::kept_bytes() == 0);
   LargeMemory::keep(0);
-  LargeMemory::take(kMiBWords);
+  LargeMemory::take(kMegabyteWords);
   CHECK(LargeMemory::kept_bytes() == 0);
 }
 
 TEST_CASE("what was not in use between two looks is released, what was is not") {
-  const KeepsUpTo bound(8 * kMiB);
+  const KeepsUpTo bound(8 * kMegabyte);
   {
-    const auto one = LargeMemory::take(kMiBWords), other = LargeMemory::take(kMiBWords);
-    const auto third = LargeMemory::take(kMiBWords);
+    const auto one = LargeMemory::take(kMegabyteWords), other = LargeMemory::take(kMegabyteWords);
+    const auto third = LargeMemory::take(kMegabyteWords);
   }
   LargeMemory::release_unused();  // all three were in use
-  CHECK(LargeMemory::kept_bytes() == 3 * kMiB);
-  { const auto one = LargeMemory::take(kMiBWords), other = LargeMemory::take(kMiBWords); }
+  CHECK(LargeMemory::kept_bytes() == 3 * kMegabyte);
+  { const auto one = LargeMemory::take(kMegabyteWords), other = LargeMemory::take(kMegabyteWords); }
   LargeMemory::release_unused();
-  CHECK(LargeMemory::kept_bytes() == 2 * kMiB);
+  CHECK(LargeMemory::kept_bytes() == 2 * kMegabyte);
   LargeMemory::release_unused();
   CHECK(LargeMemory::kept_bytes() == 0);
 }
@@ -66,7 +66,7 @@ TEST_CASE("memory that its reader gave away holds its frame, and the reader goes
   const KeepsUpTo bound(0);
   FrameReader reader;
   OutputBuffer out;
-  for (const std::size_t words : {kMiBWords, std::size_t{3}, std::size_t{4}}) {
+  for (const std::size_t words : {kMegabyteWords, std::size_t{3}, std::size_t{4}}) {
     const auto space = out.begin_frame(words);
     std::fill(space.begin(), space.end(), words);
     out.finish_frame(words);
@@ -97,8 +97,8 @@ TEST_CASE("memory that its reader gave away holds its frame, and the reader goes
   const auto last = reader.next();
   REQUIRE(last->has_value());
   CHECK((*last)->segments.front()[3] == 4);
-  CHECK(content.size() == kMiBWords);
-  CHECK(std::all_of(content.begin(), content.end(), [](Word word) { return word == kMiBWords; }));
+  CHECK(content.size() == kMegabyteWords);
+  CHECK(std::all_of(content.begin(), content.end(), [](Word word) { return word == kMegabyteWords; }));
 }
 
 }  // namespace
