@@ -25,7 +25,7 @@ std::string frames(const Messages&... messages) {
   (encode(out, messages), ...);
   return std::string(ipc::as_text(out.data()));
 }
-std::string result_frame(std::uint64_t id) {
+std::string result_on_line(std::uint64_t id) {
   ipc::OutputBuffer out;
   ipc::encode_result(out, id, {ipc::as_bytes("1")}, {});
   return std::string(ipc::as_text(out.data()));
@@ -66,7 +66,7 @@ struct Scene {
 TEST_CASE("whatever a worker sends on its line, its client loses the line, and others are served by the same worker") {
   const std::string huge("\0\0\0\0\xff\xff\xff\x0f", 8);
   for (const std::string& bytes :
-       {std::string(100, '\xff'), huge, result_frame(4711), error_frame(4711, ipc::ErrorCode::exception),
+       {std::string(100, '\xff'), huge, result_on_line(4711), error_frame(4711, ipc::ErrorCode::exception),
         frames(ipc::ServerHello{}), frames(ipc::ProtocolViolation{"so there"}),
         frames(ipc::LineClosing{99}, ipc::LineClosing{99}), frames(ipc::LineEnded{1, 0, 0, {}, {}})}) {
     Scene scene;
@@ -117,7 +117,7 @@ TEST_CASE("a worker that claims errors which are not its to give, or answers a c
 
 TEST_CASE("a worker that sends a part of a frame on its line, and then nothing, costs its client no more than time") {
   Scene scene;
-  CHECK(outcome(call(scene.other, {"attacker", "sendOnLine", as_json(result_frame(1).substr(0, 20))})) == "\"sent\"");
+  CHECK(outcome(call(scene.other, {"attacker", "sendOnLine", as_json(result_on_line(1).substr(0, 20))})) == "\"sent\"");
   const CallTo ping{.module = "attacker", .function = "ping", .timeout = milliseconds(100)};
   CHECK(code_of(call(scene.victim, ping)) != "result");
   CHECK(outcome(call(scene.victim, {"bystander", "ping"})) == "\"pong\"");
