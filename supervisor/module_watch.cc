@@ -29,7 +29,9 @@ constexpr std::size_t kMostFiles = 128;
 constexpr int kMostReads = 64;  // a megabyte, a full queue of the kernel's and more
 constexpr std::chrono::milliseconds kRestAfterEverything = 1s;
 
-std::string shown(const std::filesystem::path& path) { return ipc::printable(path.string(), ipc::Newlines::escape); }
+std::string shown_path(const std::filesystem::path& path) {
+  return ipc::printable(path.string(), ipc::Newlines::escape);
+}
 
 }  // namespace
 
@@ -48,7 +50,7 @@ void ModuleWatch::watch(const std::filesystem::path& directory) {
   const char* const path = directory.empty() ? "." : directory.c_str();
   const int watch = ::inotify_add_watch(inotify_.native_handle(), path, kEvents);
   if (watch < 0) {
-    return spdlog::warn("cannot watch {}: {}; modules that change there are not noticed", shown(path),
+    return spdlog::warn("cannot watch {}: {}; modules that change there are not noticed", shown_path(path),
                         std::strerror(errno));
   }
   auto& names = watched_[watch].names;
@@ -118,7 +120,7 @@ void ModuleWatch::lose_sight_of(Watched& watched) {
   watched.is_out_of_place = true;
   for (const auto& name : watched.names) {
     spdlog::warn("{} was removed or replaced; modules that change there are not noticed until a restart",
-                 shown(name.empty() ? "." : name));
+                 shown_path(name.empty() ? "." : name));
   }
 }
 

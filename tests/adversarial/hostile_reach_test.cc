@@ -113,7 +113,7 @@ TEST_CASE("whoever replaces what the runtime might look up learns of no use of i
 }
 
 // What can be walked to from all that a module is given, through properties, accessors and prototypes.
-constexpr const char* kWalk = R"js(
+constexpr const char* kWalkOfGlobals = R"js(
     function everything(roots) {
       const seen = new Set(), left = [...roots];
       while (left.length > 0) {
@@ -144,7 +144,7 @@ constexpr const char* kWalk = R"js(
 )js";
 
 TEST_CASE("nothing that a module can walk to is of the runtime's insides") {
-  Ring ring(std::string(kWalk) + R"js(
+  Ring ring(std::string(kWalkOfGlobals) + R"js(
       exports.walk = async (payload, context) => {
         const inside = ['settle', 'setTimer', 'clearTimer', 'enqueueMicrotask', 'describeError', 'findUnserializable', 'watch',
                         'makeContext', 'isError', 'mostShown', 'takeSignal', 'clockAt', 'abortCall', 'makeSignal',
@@ -163,7 +163,7 @@ TEST_CASE("nothing that a module can walk to is of the runtime's insides") {
 }
 
 TEST_CASE("no function that a module can walk to makes code from text") {
-  Ring ring(std::string(kWalk) + R"js(
+  Ring ring(std::string(kWalkOfGlobals) + R"js(
       exports.make = async (payload, context) => {
         const made = [], refused = new Set();
         for (const value of everything(await roots(context))) {

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 std::string text_of(const ipc::OutputBuffer& out) { return std::string(ipc::as_text(out.data())); }
 
-std::string result_frame(std::uint64_t id, std::string_view payload) {
+std::string json_result_frame(std::uint64_t id, std::string_view payload) {
   ipc::OutputBuffer out;
   ipc::encode_worker_result(out, id, {ipc::as_bytes(payload), ipc::Encoding::json});
   return text_of(out);
@@ -100,13 +100,13 @@ TEST_CASE("a worker that sends a message which is none is killed") {
 }
 
 TEST_CASE("a worker that answers a call which does not exist is killed") {
-  CHECK(contains(cut_off(result_frame(123456, "1")).detail, "123456"));
-  CHECK(contains(cut_off(result_frame(0, "1")).detail, "call 0"));
-  CHECK(contains(cut_off(result_frame(std::numeric_limits<std::uint64_t>::max(), "1")).detail, "does not have"));
+  CHECK(contains(cut_off(json_result_frame(123456, "1")).detail, "123456"));
+  CHECK(contains(cut_off(json_result_frame(0, "1")).detail, "call 0"));
+  CHECK(contains(cut_off(json_result_frame(std::numeric_limits<std::uint64_t>::max(), "1")).detail, "does not have"));
 }
 
 TEST_CASE("a worker that answers twice is killed, and the first answer is the answer") {
-  const auto answer = attack("send", as_json(result_frame(kOwnId, "\"first\"")));
+  const auto answer = attack("send", as_json(json_result_frame(kOwnId, "\"first\"")));
   CHECK(outcome(answer) == "\"first\"");
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("a worker that answers that a call's time is over, when it is not, is 
 TEST_CASE("workers that send damaged messages, or random bytes, end alone, and the supervisor lives") {
   Daemon daemon(under_attack({"--log-level", "error"}));
   ipc::Client client = daemon.connect();
-  const std::string whole = result_frame(kOwnId, R"({"a":[1,2,3]})") +
+  const std::string whole = json_result_frame(kOwnId, R"({"a":[1,2,3]})") +
                             worker_frame(ipc::LogLine{ipc::LogLevel::info, "a line", 1}) +
                             error_frame(kOwnId, {.code = ipc::ErrorCode::exception, .message = "m", .stack = "s"}) +
                             worker_frame(ipc::Stopped{ipc::StopReason::fatal, 1, "stack", "detail"}) +
@@ -155,7 +155,7 @@ TEST_CASE("no worker can answer another module's call") {
   const auto id = number_on_the_bystander(client);
   Calls calls(client);
   const auto victim = calls.start({"bystander", "hold"});
-  const auto attacking = calls.start({"attacker", "sendAndHold", as_json(result_frame(id, "\"forged\""))});
+  const auto attacking = calls.start({"attacker", "sendAndHold", as_json(json_result_frame(id, "\"forged\""))});
   const auto error = error_of(calls.wait_for(attacking));
   CHECK(contains(error.detail, std::to_string(id)));
   CHECK_FALSE(calls.is_answered(victim));
@@ -188,7 +188,7 @@ TEST_CASE("a result that is no JSON reaches no terminal") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
-  const std::string rude = as_json(result_frame(kOwnId, "not JSON \x1b[31m\n"));
+  const std::string rude = as_json(json_result_frame(kOwnId, "not JSON \x1b[31m\n"));
   const Finished done =
       run({command_program(), "invoke", "attacker@v1", "sendAndHold", "-", "--socket", daemon.socket_path()},
           {.input = rude});
