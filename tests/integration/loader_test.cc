@@ -440,7 +440,8 @@ struct FullPool {
   static constexpr std::size_t kLarge = std::size_t{15} << 20;
   static constexpr std::size_t kTooMany = 18;  // of them
 
-  Daemon daemon{{.flags = allowing("any", {"--max-workers", "1"})}};
+  // All that is asked for at a time takes some seconds to give, and longer on a busy machine.
+  Daemon daemon{{.flags = allowing("any", {"--max-workers", "1", "--loader-timeout", "10m"})}};
   ipc::Client loader = daemon.connect();
   ipc::Client client = daemon.connect();
   Calls calls{client};
