@@ -74,7 +74,8 @@ Error connection_lost(const std::string& reason, Executed executed) {
 // On a single core it would keep those from working whom it waits for.
 Client::Client(UniqueFd socket, std::chrono::microseconds busy_poll)
     : socket_(std::move(socket)),
-      busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)) {}
+      busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)),
+      line_poll_(busy_poll_) {}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
@@ -195,13 +196,12 @@ std::size_t Client::run_once(std::optional<milliseconds> timeout) {
 }
 
 // Whether something came. Not where several answers are waited for: those that come during a sleep are read together.
-// Nor for one that comes on a line: two processes that take turns, the kernel runs on one core, which sleep leaves
-// free.
 bool Client::look_for_answers(std::optional<milliseconds> timeout) {
-  if (unsent_bytes() > 0 || open_.size() != 1 || calls_on_lines() > 0) return false;
+  if (unsent_bytes() > 0 || open_.size() + calls_on_lines() != 1) return false;
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
-  return look_busily(busy_poll_, longest, [this] { return receive(); });
+  if (!open_.empty()) return look_busily(busy_poll_, longest, [this] { return receive(); });
+  return look_busily(line_poll_, longest, [this] { return receive_from_lines(); });
 }
 
 template <typename Request, typename Reply>
@@ -308,17 +308,16 @@ void Client::wait_and_receive(std::optional<milliseconds> timeout) {
 
 bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
   pollfd wanted = {socket_.get(), static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT)), 0};
-  const auto began = Clock::now();
-  const bool is_ready = wait_for({&wanted, 1}, timeout);
-  if (!timeout || timeout->count() != 0) busy_poll_.slept(Clock::now() - began);
-  return is_ready;
+  return wait_for({&wanted, 1}, timeout, busy_poll_);
 }
 
-bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout) {
+bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout, BusyPoll& poll) {
   // poll(2) takes an int, of which a negative one waits for ever.
   constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
   const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
+  const auto began = Clock::now();
   const int count = ::poll(wanted.data(), wanted.size(), wait);
+  if (wait != 0) poll.slept(Clock::now() - began);
   return count > 0;  // an interrupted wait counts as one in which nothing happened
 }
 

@@ -252,7 +252,7 @@ class Client {
   void wait_for_lines(std::optional<std::chrono::milliseconds> timeout);
   bool receive_from_lines();
   bool wait_for_socket(std::optional<std::chrono::milliseconds> timeout);
-  bool wait_for(std::span<pollfd> wanted, std::optional<std::chrono::milliseconds> timeout);
+  bool wait_for(std::span<pollfd> wanted, std::optional<std::chrono::milliseconds> timeout, BusyPoll& poll);
   void flush();
   // False if nothing had arrived.
   bool receive();
@@ -273,6 +273,7 @@ class Client {
 
   UniqueFd socket_;
   BusyPoll busy_poll_;
+  BusyPoll line_poll_;  // what sleep costs there is another matter: two processes can take turns on one core
   FrameReader in_;
   OutputBuffer out_;
   ServerHello server_;

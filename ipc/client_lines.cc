@@ -121,7 +121,7 @@ void Client::wait_for_lines(std::optional<std::chrono::milliseconds> timeout) {
   };
   want(socket_.get(), out_.size_bytes());
   for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
-  if (!wait_for(wanted, timeout)) return look_at_times_of_lines();
+  if (!wait_for(wanted, timeout, open_.empty() ? line_poll_ : busy_poll_)) return look_at_times_of_lines();
   flush();
   receive_from_lines();
   if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
