@@ -21,9 +21,7 @@ namespace {
 // --- the table ------------------------------------------------------------------------------------------------------
 
 constexpr PolicyRow kPolicy[] = {
-    // The one descriptor that a worker has is its stream socket, or with --direct-line the two are its stream sockets,
-    // so no
-    // row looks at descriptors.
+    // A worker has its stream socket, with --direct-line two of them, and no other descriptor: no row looks at them.
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT),
      "reads from the supervisor, and from the client of its direct line. Without MSG_OOB and MSG_PEEK, whose rarely "
      "used kernel code had memory errors that "

@@ -60,7 +60,8 @@ class ModuleSources {
   // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.
   tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const { return read(name, open_file(name)); }
   // The same from what open_file() returned for it.
-  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name, const tl::expected<ModuleFile, int>& opened) const;
+  tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name,
+                                              const tl::expected<ModuleFile, int>& opened) const;
 
  private:
   // One for each ending; where the operator named a file, that one alone.
