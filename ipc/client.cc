@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "ipc/client_line.h"
+#include "ipc/server_messages.h"
 
 namespace holdfast::ipc {
 namespace {
@@ -357,18 +358,9 @@ bool Client::receive() {
     return true;
   }
   in_.commit(static_cast<std::size_t>(count));
-  while (connected()) {
-    auto frame = in_.next();
-    if (!frame) {
-      lose_connection(frame.error().message);
-    } else if (!frame->has_value()) {
-      break;
-    } else if (auto message = decode_server_message(**frame); !message) {
-      lose_connection(message.error().message);
-    } else {
-      handle(std::move(*message));
-    }
-  }
+  take_messages(
+      in_, [this] { return connected(); }, [this](ServerMessage message) { handle(std::move(message)); },
+      [this](const std::string& violation) { lose_connection(violation); });
   if (descriptors_.size() > lines_wanted_.size()) lose_connection("descriptors came that were not asked for");
   return true;
 }

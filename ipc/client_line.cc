@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ipc/server_messages.h"
+
 namespace holdfast::ipc {
 namespace {
 
@@ -130,18 +132,9 @@ bool ClientLine::receive() {
     return true;
   }
   in_.commit(static_cast<std::size_t>(count));
-  while (socket_) {
-    const auto frame = in_.next();
-    if (!frame) {
-      drop(frame.error().message);
-    } else if (!frame->has_value()) {
-      break;
-    } else if (auto message = decode_server_message(**frame); !message) {
-      drop(message.error().message);
-    } else {
-      handle(std::move(*message));
-    }
-  }
+  take_messages(
+      in_, [this] { return static_cast<bool>(socket_); }, [this](ServerMessage message) { handle(std::move(message)); },
+      [this](const std::string& violation) { drop(violation); });
   return true;
 }
 
