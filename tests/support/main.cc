@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <signal.h>
+#include <sstream>
+#include <string>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -39,6 +41,10 @@ class Guard final : public doctest::IReporter {
     ::signal(SIGALRM, on_alarm);
     ::signal(SIGPIPE, SIG_IGN);
   }
+  // What failed is told once more behind all that the tests and their programs wrote, which may be much.
+  void test_run_end(const doctest::TestRunStats&) override {
+    if (!failures_.empty()) write_error(("\nwhat failed:\n" + failures_).c_str());
+  }
   void test_case_start(const doctest::TestCaseData& test) override {
     running_test = test.m_name;
     ::alarm(kTestGuardSeconds);
@@ -54,15 +60,44 @@ class Guard final : public doctest::IReporter {
     logs.clear();
   }
 
+  void log_assert(const doctest::AssertData& assert) override {
+    if (!assert.m_failed) return;
+    std::ostringstream text;
+    text << assert.m_file << ':' << assert.m_line << ": " << doctest::assertString(assert.m_at) << "( " << assert.m_expr
+         << " )";
+    if (assert.m_threw) text << " threw: " << assert.m_exception;
+    if (assert.m_decomp.size() != 0) text << ", values: " << assert.m_decomp;
+    add_failure(text);
+  }
+  void log_message(const doctest::MessageData& message) override {
+    if (message.m_severity == doctest::assertType::is_warn) return;
+    std::ostringstream text;
+    text << message.m_file << ':' << message.m_line << ": " << message.m_string;
+    add_failure(text);
+  }
+  void test_case_exception(const doctest::TestCaseException& exception) override {
+    std::ostringstream text;
+    text << (exception.is_crash ? "crashed: " : "threw: ") << exception.error_string;
+    add_failure(text);
+  }
+
   void report_query(const doctest::QueryData&) override {}
-  void test_run_end(const doctest::TestRunStats&) override {}
   void test_case_reenter(const doctest::TestCaseData&) override {}
-  void test_case_exception(const doctest::TestCaseException&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
-  void log_assert(const doctest::AssertData&) override {}
-  void log_message(const doctest::MessageData&) override {}
   void test_case_skipped(const doctest::TestCaseData&) override {}
+
+ private:
+  void add_failure(std::ostringstream& text) {
+    const doctest::IContextScope* const* contexts = get_active_contexts();
+    for (int i = 0; i < get_num_active_contexts(); ++i) {
+      text << ", ";
+      contexts[i]->stringify(&text);
+    }
+    failures_ += std::string(running_test) + ": " + text.str() + "\n";
+  }
+
+  std::string failures_;
 };
 
 REGISTER_LISTENER("guard", 1, Guard);
