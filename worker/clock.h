@@ -29,4 +29,9 @@ class CoarseClock {
   mutable std::chrono::nanoseconds ahead_{0};
 };
 
+// A time since 1970-01-01 UTC as Date.now() has it.
+inline double whole_millis(std::chrono::nanoseconds time) {
+  return static_cast<double>(std::chrono::floor<std::chrono::milliseconds>(time).count());
+}
+
 }  // namespace holdfast::worker

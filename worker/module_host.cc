@@ -24,11 +24,6 @@ constexpr std::size_t kMostCancelledRemembered = 1024;
 // setTimeout's longest delay (HTML Standard, 8.6: a signed 32-bit number of milliseconds).
 constexpr double kMaxDelayMillis = 2147483647;
 
-// As Date.now() has it.
-double whole_millis(std::chrono::nanoseconds time) {
-  return static_cast<double>(std::chrono::floor<std::chrono::milliseconds>(time).count());
-}
-
 }  // namespace
 
 ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page)

@@ -19,11 +19,6 @@ constexpr std::chrono::seconds kLongestTopLevelAwait{30};
 // A source map that is not decoded yet is decoded for the last words only if that takes less than they may.
 constexpr std::size_t kMostBytesAtOnce = std::size_t{1} << 20;
 
-// As Date.now() has it.
-double whole_millis(std::chrono::nanoseconds time) {
-  return static_cast<double>(std::chrono::floor<std::chrono::milliseconds>(time).count());
-}
-
 // Lines and columns are a module's to say, by way of its own CallSites or Error.stack; 0 is none.
 std::uint32_t to_place(double number) {
   return number >= 1 && number <= INT32_MAX ? static_cast<std::uint32_t>(number) : 0;

@@ -1,6 +1,7 @@
 // Direct lines, and workers of which an attacker has taken possession: what such a worker sends on its line costs the
 // client that has it the line, and nobody else anything.
 #include <cerrno>
+#include <string_view>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -129,7 +130,7 @@ TEST_CASE("a line's worker that lies on its page costs only calls of its own mod
   for (const char* lies : {R"([["lineStarted",0]])", R"([["lineStarted","18446744073709551615"]])",
                            R"([["lineResults","9223372036854775808"],["lastStarted","18446744073709551615"]])",
                            R"([["running","4503599627370497"]])", R"([["running","4503599627380000"]])"}) {
-    CAPTURE(lies);
+    CAPTURE(std::string_view(lies));
     Scene scene({"--stretch", "100ms"});
     Calls held(scene.other);
     held.start({"bystander", "hold"});

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fcntl.h>
 #include <sstream>
+#include <string_view>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -58,7 +59,7 @@ TEST_CASE("a worker cannot make its code writable, or give it away for other") {
     Siege siege({"--profile", profile});
     if (!is_sealed(siege)) continue;  // nothing to be shown on this kernel
     for (const char* page : {"enginePage", "codePage"}) {
-      CAPTURE(page);
+      CAPTURE(std::string_view(page));
       const auto refused = [&](const NativeCall& call) {
         CAPTURE(call.json);
         CHECK(siege.survey(call).to_string() == std::to_string(-EPERM));

@@ -1,6 +1,7 @@
 // Signals in the hands of native code: handlers robbed of their data, returns from signals that never came
 // (rt_sigreturn(2) takes any frame), and the processor's own faults. None of it buys time, or costs anybody else any.
 #include <csignal>
+#include <string_view>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ namespace {
 constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 
 // The beginning of memory that a program of 32 bits can reach, and is not used here.
-constexpr std::uint64_t kLow = 0x1000'0000;
+constexpr std::uint64_t kLowAddress = 0x1000'0000;
 
 constexpr std::uint64_t kUserCode32 = 0x23;
 constexpr std::uint64_t kUserStack = std::uint64_t{0x2b} << 48;
@@ -25,7 +26,7 @@ std::vector<std::string> short_stretch() { return {"--stretch", "100ms"}; }
 TEST_CASE("a worker that blocks every signal by a forged return, and loops, is killed in time") {
   Siege siege(short_stretch());
   for (const char* ending : {"run", "runAndLoop"}) {
-    CAPTURE(ending);
+    CAPTURE(std::string_view(ending));
     const auto error = siege.lose({"attacker", ending,
                                    steps({step("blockSignals", word(kAllSignals)),
                                           std::string(ending) == "run" ? step("spin") : step("ownStack")})});
@@ -120,7 +121,7 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
 TEST_CASE("a worker that overwrites what its signal handlers lean on is ended all the same") {
   Siege siege(short_stretch());
   // The refusal's handler writes to the shared page: it is told of another place, or of none.
-  for (const std::uint64_t elsewhere : {std::uint64_t{0}, ~std::uint64_t{0}, kLow}) {
+  for (const std::uint64_t elsewhere : {std::uint64_t{0}, ~std::uint64_t{0}, kLowAddress}) {
     const auto error = siege.lose({"attacker", "run",
                                    steps({step("replaceWords", at("page"), word(elsewhere)),
                                           step("systemCall", word(SYS_socket), word(2), word(1), word(0))})});

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 using sandbox::Profile;
 
 // What modules do all day, and what each of it leads to is in the functions' names.
-constexpr std::string_view kModule = R"js('use strict';
+constexpr std::string_view kRowsModule = R"js('use strict';
 exports.collectsGarbage = () => {
   for (let kept = [], i = 0; i < 3e6; i++) { kept.push({ i }); if (kept.length > 1e5) kept = []; }
 };
@@ -41,7 +41,7 @@ class Lacking {
  public:
   Lacking(Profile profile, std::optional<std::size_t> row) {
     fs::create_directory(folder_.path() / "modules");
-    folder_.write("modules/module-1.js", std::string(kModule));
+    folder_.write("modules/module-1.js", std::string(kRowsModule));
     const std::string option = row ? fmt::format("--without-row={} ", *row) : "";
     const fs::path worker = folder_.write(
         "worker", fmt::format("#!/bin/sh\nexec {} {}\"$@\"\n", startable_by_nobody(attacker_program()), option));

@@ -8,7 +8,7 @@ namespace holdfast::test {
 namespace {
 
 // What `code`, the body of an async function, returns, as JSON.
-std::string evaluated(const std::string& code) {
+std::string evaluated_of_signals(const std::string& code) {
   Daemon daemon({.modules = {{"module", R"js(
       const thrown = (use) => { try { use(); return 'nothing'; } catch (error) { return `${error.name}: ${error.message}`; } };
       const nameOf = (use) => thrown(use).split(':')[0];
@@ -21,7 +21,7 @@ std::string evaluated(const std::string& code) {
 // --- as Web IDL has them -------------------------------------------------------------------------------------------
 
 TEST_CASE("the interfaces are globals, their members enumerable, their tags and constants as they are to be") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const wrong = [];
       const check = (holds, what) => { if (!holds) wrong.push(what); };
       for (const type of [Event, EventTarget, AbortSignal, AbortController, DOMException]) {
@@ -57,7 +57,7 @@ TEST_CASE("the interfaces are globals, their members enumerable, their tags and 
 }
 
 TEST_CASE("what is no argument of the right kind is a TypeError") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), { signal } = new AbortController();
       return [
         () => new Event(), () => new Event(Symbol()), () => new Event('x', 1), () => target.addEventListener('x'),
@@ -72,7 +72,7 @@ TEST_CASE("what is no argument of the right kind is a TypeError") {
 }
 
 TEST_CASE("a DOMException is an error with a name, a message, a code and a stack") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const error = new DOMException('gone', 'NotFoundError'), bare = new DOMException();
       return [error.name, error.message, error.code, error instanceof Error, String(error), error.stack.split('\n')[0],
               error.stack.includes('module-v1.js'), bare.name, bare.message, bare.code, new DOMException('', 'Own').code,
@@ -94,7 +94,7 @@ TEST_CASE("a DOMException that a function throws is its answer, with name, messa
 // --- events --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("listeners are called in their order: once, again, never, and with what they are to see") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), seen = [];
       const add = (text) => { const f = () => seen.push(text); return f; };
       const twice = add('twice');
@@ -125,7 +125,7 @@ TEST_CASE("listeners are called in their order: once, again, never, and with wha
 }
 
 TEST_CASE("an event can be stopped and cancelled, and not be dispatched twice at a time") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const seen = [];
       const run = (init, ...listeners) => {
         const target = new EventTarget();
@@ -146,7 +146,7 @@ TEST_CASE("an event can be stopped and cancelled, and not be dispatched twice at
 }
 
 TEST_CASE("a signal takes listeners away, and takes none any more once it is aborted") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), controller = new AbortController(), seen = [];
       const { signal } = controller;
       target.addEventListener('x', () => seen.push(1), { signal });
@@ -163,7 +163,7 @@ TEST_CASE("a signal takes listeners away, and takes none any more once it is abo
 
 TEST_CASE("a controller aborts its signal once, with its reason or an AbortError") {
   CHECK(
-      evaluated(R"js(
+      evaluated_of_signals(R"js(
       const controller = new AbortController(), { signal } = controller, seen = [];
       signal.onabort = function (event) { seen.push([this === signal, event.type, event.isTrusted, event.target === signal]); };
       signal.addEventListener('abort', () => seen.push(signal.aborted));
@@ -179,7 +179,7 @@ TEST_CASE("a controller aborts its signal once, with its reason or an AbortError
 }
 
 TEST_CASE("onabort keeps its place among the listeners, and what is no function is not called") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const controller = new AbortController(), { signal } = controller, seen = [];
       signal.onabort = 1;
       seen.push(signal.onabort);
@@ -197,7 +197,7 @@ TEST_CASE("onabort keeps its place among the listeners, and what is no function 
 }
 
 TEST_CASE("AbortSignal.timeout is aborted with a TimeoutError, when its time has come") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const begin = Date.now(), signal = AbortSignal.timeout(20), soon = AbortSignal.timeout(0);
       const before = [signal.aborted, soon.aborted];
       await new Promise((resolve) => { signal.onabort = resolve; });
@@ -208,7 +208,7 @@ TEST_CASE("AbortSignal.timeout is aborted with a TimeoutError, when its time has
 }
 
 TEST_CASE("AbortSignal.any is aborted with the first of its signals, all dependent ones before any listener runs") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const a = new AbortController(), b = new AbortController(), seen = [];
       const any = AbortSignal.any([a.signal, b.signal, a.signal]), further = AbortSignal.any(new Set([any]));
       a.signal.onabort = () => seen.push('a', any.aborted, further.aborted);
@@ -222,7 +222,7 @@ TEST_CASE("AbortSignal.any is aborted with the first of its signals, all depende
 }
 
 TEST_CASE("a signal that only a listener would hear of lives as long as what may abort it") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_of_signals(R"js(
       const controller = new AbortController();
       const heard = [];
       (() => {

@@ -1,6 +1,8 @@
 // What modules can tell of the time.
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -81,7 +83,7 @@ TEST_CASE("with --clock-resolution, every reading of the time is a whole number 
   ipc::Client client = daemon.connect();
   for (const char* clock : {"Date.now()", "new Date()", "Reflect.construct(Date)", "toISOString", "Intl format()",
                             "Intl format(undefined)", "Intl formatToParts()"}) {
-    CAPTURE(clock);
+    CAPTURE(std::string_view(clock));
     const std::string read = outcome(call(client, {"watcher", "read", "\"" + std::string(clock) + "\""}));
     CHECK(read == "{\"off\":[],\"enough\":true}");
   }

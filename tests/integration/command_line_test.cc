@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <doctest/doctest.h>
+
+#include <string_view>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"
@@ -151,7 +153,7 @@ TEST_CASE("holdfast run --env sets variables, and takes over those that are name
                {.environment = {"TAKEN=over", "OTHER=not"}});
   CHECK(json::parse(done.output) == json{{"EMPTY", ""}, {"GIVEN", "\"a\\b\" = \t\x7f\xc3\xa9"}, {"TAKEN", "over"}});
   for (const char* wrong : {"1A=2", "=2", "NOT_THERE", "A=\xff"}) {
-    CAPTURE(wrong);
+    CAPTURE(std::string_view(wrong));
     const Finished refused = holdfast({"run", file, "show", "--env", wrong});
     CHECK(refused.status == 2);
     CHECK(contains(refused.errors, "--env: "));

@@ -10,7 +10,7 @@
 namespace holdfast::test {
 namespace {
 
-constexpr const char* kHelpers = R"js(
+constexpr const char* kCompressionHelpers = R"js(
     const formats = ['gzip', 'deflate', 'deflate-raw'];
     const collect = async (readable) => {
       const parts = [], reader = readable.getReader();
@@ -39,12 +39,12 @@ constexpr const char* kHelpers = R"js(
     const text = (bytes) => new TextDecoder().decode(bytes);
 )js";
 
-void evaluates(const std::string& code, const std::string& wanted) {
-  CHECK(evaluated_in_both_profiles(code, kHelpers) == wanted);
+void compresses(const std::string& code, const std::string& wanted) {
+  CHECK(evaluated_in_both_profiles(code, kCompressionHelpers) == wanted);
 }
 
 TEST_CASE("each format comes back as it was, whole and byte by byte") {
-  evaluates(R"js(
+  compresses(R"js(
       const bytes = new Uint8Array(300000).map((_, i) => (i * i) >> 7);
       const same = (other) => other.length === bytes.length && other.every((byte, i) => byte === bytes[i]);
       return Promise.all(formats.map(async (format) => {
@@ -54,21 +54,21 @@ TEST_CASE("each format comes back as it was, whole and byte by byte") {
         return [small.length < bytes.length, same(await decompress(format, small)), single.join(), (await decompress(format, await compress(format))).length];
       }));
   )js",
-            R"([[true,true,"1,2,3",0],[true,true,"1,2,3",0],[true,true,"1,2,3",0]])");
+             R"([[true,true,"1,2,3",0],[true,true,"1,2,3",0],[true,true,"1,2,3",0]])");
 }
 
 TEST_CASE("what other programs compressed is read, and the formats are what they are called") {
-  evaluates(R"js(
+  compresses(R"js(
       const of = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
       const [gzip, deflate, raw] = await Promise.all(formats.map((format) => compress(format, new Uint8Array([1]))));
       return [text(await decompress('gzip', of('H4sIAAAAAAACA0vLz09KLAIAlR/2ngYAAAA='))), text(await decompress('deflate', of('eJxLy89PSiwCAAirAno='))),
               text(await decompress('deflate-raw', of('S8vPT0osAgA='))), gzip.slice(0, 3).join(), deflate[0] & 15, raw.length < deflate.length];
   )js",
-            R"(["foobar","foobar","foobar","31,139,8",8,true])");
+             R"(["foobar","foobar","foobar","31,139,8",8,true])");
 }
 
 TEST_CASE("data that is damaged, cut short, goes on after its end or is no bytes at all is a TypeError") {
-  evaluates(R"js(
+  compresses(R"js(
       const names = new Set();
       for (const format of formats) {
         const good = await compress(format, new Uint8Array(1000).map((_, i) => i * 7));
@@ -88,11 +88,11 @@ TEST_CASE("data that is damaged, cut short, goes on after its end or is no bytes
       names.add(thrown(() => new CompressionStream()));
       return [...names];
   )js",
-            R"(["TypeError"])");
+             R"(["TypeError"])");
 }
 
 TEST_CASE("a little that grows beyond the module's memory fails its stream, and the worker goes on") {
-  Daemon daemon({.modules = {{"module", std::string(kHelpers) + R"js(
+  Daemon daemon({.modules = {{"module", std::string(kCompressionHelpers) + R"js(
       exports.f = async () => {
         const compressor = new CompressionStream('gzip'), writer = compressor.writable.getWriter();
         const parts = collect(compressor.readable), zeros = new Uint8Array(1 << 20);
@@ -116,7 +116,7 @@ TEST_CASE("a little that grows beyond the module's memory fails its stream, and 
 }
 
 TEST_CASE("text streams carry characters over from chunk to chunk") {
-  evaluates(
+  compresses(
       R"js(
       const decoder = new TextDecoderStream('shift_jis', { fatal: true });
       const units = (await through(new TextEncoderStream(), 'a\ud83d', '', '\ude00b', '\ud83d', 'c', 1, '\ud83d')).map((part) => part.join(' '));
@@ -128,7 +128,7 @@ TEST_CASE("text streams carry characters over from chunk to chunk") {
 }
 
 TEST_CASE("a module that replaces what the streams are made of changes nothing about them") {
-  evaluates(R"js(
+  compresses(R"js(
       const stream = new CompressionStream('gzip');
       TransformStreamDefaultController.prototype.enqueue = () => { throw new Error('reached'); };
       for (const key of ['start', 'flush', 'transform', 'readableType', 'writableType']) {
@@ -138,7 +138,7 @@ TEST_CASE("a module that replaces what the streams are made of changes nothing a
       for (const key of ['start', 'flush', 'transform', 'readableType', 'writableType']) delete Object.prototype[key];
       return [(await through(stream, new Uint8Array(3))).length > 0, (await through(made, new Uint8Array(3))).length > 0];
   )js",
-            "[true,true]");
+             "[true,true]");
 }
 
 }  // namespace

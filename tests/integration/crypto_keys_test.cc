@@ -2,6 +2,7 @@
 // wrapping, and what is no key.
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -18,7 +19,7 @@ TEST_CASE("keys that another implementation made can be used, and are written as
   std::string keys = kKeysOfNode;
   std::erase(keys, '\n');
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     CHECK(evaluated(R"js(
         const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
         const bytes = (text) => {

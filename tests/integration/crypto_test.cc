@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -20,7 +21,7 @@ using nlohmann::json;
 
 TEST_CASE("hashes, HMAC and derived bits are those of the standards' vectors, in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     CHECK(
         json::parse(evaluated(R"js(
         const hmacKey = await subtle.importKey('raw', new Uint8Array(20).fill(0x0b), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
@@ -49,7 +50,7 @@ TEST_CASE("hashes, HMAC and derived bits are those of the standards' vectors, in
 
 TEST_CASE("AES gives what the vectors of SP 800-38A, of GCM and of RFC 3394 say, in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     CHECK(evaluated(R"js(
         const raw = unhex('2b7e151628aed2a6abf7158809cf4f3c'), block = unhex('6bc1bee22e409f96e93d7e117393172a');
         const use = async (algorithm, keyBytes, data) => {
@@ -109,7 +110,7 @@ TEST_CASE("Ed25519 and X25519 give what the vectors of RFC 8032 and RFC 7748 say
 
 TEST_CASE("Ed448 and X448 give what the vectors of RFC 8032 and RFC 7748 say, in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     CHECK(
         evaluated(R"js(
         const base64url = (bytes) => bytes.length === 0 ? '' : btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
@@ -231,7 +232,7 @@ TEST_CASE("the interfaces of the API are as Web IDL has them") {
 
 TEST_CASE("each worker draws random numbers of its own, from the first on, in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     std::vector<Module> modules;
     constexpr int kWorkers = 4;
     for (int i = 0; i < kWorkers; ++i) {

@@ -1,5 +1,6 @@
 // What the documents show is what the programs print.
 #include <filesystem>
+#include <string_view>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@ namespace {
 TEST_CASE("docs/security.md shows the tables of system calls as holdfastd prints them") {
   const std::string document = read_file(examples_folder().parent_path() / "security.md");
   for (const char* whose : {"jit", "supervisor"}) {
-    CAPTURE(whose);
+    CAPTURE(std::string_view(whose));
     const Finished printed = run({supervisor_program(), "--print-policy", whose});
     CHECK(printed.status == 0);
     CHECK(contains(printed.output, "| exit_group |"));

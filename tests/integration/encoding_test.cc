@@ -13,15 +13,15 @@
 namespace holdfast::test {
 namespace {
 
-constexpr const char* kHelpers = R"js(
+constexpr const char* kEncodingHelpers = R"js(
     const thrown = (use) => { try { use(); return 'nothing'; } catch (error) { return error.name; } };
     const points = (text) => Array.from(text, (character) => character.codePointAt(0).toString(16)).join(' ');
     const decode = (bytes, label = 'utf-8', options = {}) => points(new TextDecoder(label, options).decode(new Uint8Array(bytes)));
     const encode = (text) => Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16)).join(' ');
 )js";
 
-void evaluates(const std::string& code, const std::string& wanted) {
-  CHECK(evaluated_in_both_profiles(code, kHelpers) == wanted);
+void encodes(const std::string& code, const std::string& wanted) {
+  CHECK(evaluated_in_both_profiles(code, kEncodingHelpers) == wanted);
 }
 
 // --- encodings -----------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ TEST_CASE("every encoding has the characters of the Encoding Standard, and its e
 }
 
 TEST_CASE("a label is found in any case and amid white space; what is none, or means to replace, is a RangeError") {
-  evaluates(
+  encodes(
       R"js(
       const name = (label) => thrown(() => new TextDecoder(label)) === 'nothing' ? new TextDecoder(label).encoding : thrown(() => new TextDecoder(label));
       return [name('UTF8'), name('\t\n latin1\f\r '), name('Shift-JIS'), name('ISO-8859-8-I'), name('logical'), name('unicode'), name('x-unicode20utf8'),
@@ -126,7 +126,7 @@ TEST_CASE("a label is found in any case and amid white space; what is none, or m
 }
 
 TEST_CASE("one replacement character stands for as much of a sequence in UTF-8 as could have begun one") {
-  evaluates(
+  encodes(
       R"js(
       return [decode([0xf0, 0x9f, 0x98]), decode([0xf0, 0x9f, 0x41]), decode([0xed, 0xa0, 0x80]), decode([0xc0, 0xaf]), decode([0xf4, 0x90, 0x80, 0x80]),
               decode([0xe2, 0x82, 0xe2, 0x82, 0xac]), decode([0x80, 0x41]), decode([0xf0, 0x9f, 0x98, 0x80]), decode([0xef, 0xbb, 0xbf, 0x41]),
@@ -136,28 +136,28 @@ TEST_CASE("one replacement character stands for as much of a sequence in UTF-8 a
 }
 
 TEST_CASE("a decoder that was told that more is to come keeps what has begun, and forgets it after an error") {
-  evaluates(R"js(
+  encodes(R"js(
       const decoder = new TextDecoder('utf-8', { fatal: true });
       const parts = [[0xef], [0xbb], [0xbf, 0xe2], [0x82], [0xac, 0xf0, 0x9f]].map((bytes) => points(decoder.decode(new Uint8Array(bytes), { stream: true })));
       return [parts, thrown(() => decoder.decode()), points(decoder.decode(new Uint8Array([0x41]))),
               thrown(() => decoder.decode(new Uint8Array([0xff]), { stream: true })), points(decoder.decode(new Uint8Array([0x42])))];
   )js",
-            R"([["","","","","20ac"],"TypeError","41","TypeError","42"])");
+          R"([["","","","","20ac"],"TypeError","41","TypeError","42"])");
 }
 
 TEST_CASE("any view is decoded where it is, and anything else is a TypeError") {
-  evaluates(R"js(
+  encodes(R"js(
       const buffer = new Uint8Array([0x61, 0x62, 0x63, 0x64]).buffer, decoder = new TextDecoder();
       const detached = new Uint8Array(8);
       structuredClone(0, { transfer: [detached.buffer] });
       return [decoder.decode(buffer), decoder.decode(new DataView(buffer, 1, 2)), decoder.decode(new Uint16Array(buffer, 2)), decoder.decode(detached),
               decoder.decode(), decoder.decode(undefined), [null, 1, 'x', [1], {}, decoder].map((input) => thrown(() => decoder.decode(input))).join()];
   )js",
-            R"(["abcd","bc","cd","","","","TypeError,TypeError,TypeError,TypeError,TypeError,TypeError"])");
+          R"(["abcd","bc","cd","","","","TypeError,TypeError,TypeError,TypeError,TypeError,TypeError"])");
 }
 
 TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, wherever it is cut up") {
-  evaluates(
+  encodes(
       R"js(
       const pair = '\ud83d\ude00';
       const long = ('x'.repeat(4095) + pair + '\xe9').repeat(5) + '\ud83d';
@@ -171,7 +171,7 @@ TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, w
 }
 
 TEST_CASE("a text goes into a buffer as far as whole characters have room, and nothing behind them is touched") {
-  evaluates(R"js(
+  encodes(R"js(
       const encoder = new TextEncoder(), wrong = [];
       const units = ['x', '\xe9', '\u20ac', '\ud83d\ude00'];
       const tried = (text, characters, size) => {
@@ -203,11 +203,11 @@ TEST_CASE("a text goes into a buffer as far as whole characters have room, and n
       }
       return wrong;
   )js",
-            "[]");
+          "[]");
 }
 
 TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
-  evaluates(R"js(
+  encodes(R"js(
       const texts = ['ascii ', 'caf\xe9 ', '\u6f22\u5b57', '\ud83d\ude00x'].map((part) => part.repeat(300000));
       // Too large to be decoded by the same code.
       const huge = '\u6f22\u5b57'.repeat(1000000), wrong = new TextEncoder().encode(huge);
@@ -222,13 +222,13 @@ TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
               new TextDecoder('utf-8', { fatal: true }).decode(new TextEncoder().encode(huge)) === huge, thrown(() => new TextDecoder('utf-8', { fatal: true }).decode(wrong)),
               points(repaired.slice(1499999, 1500004)), repaired.length];
   )js",
-            R"([[true,true,true,true],true,true,true,"TypeError","5b57 fffd fffd fffd 5b57",2000002])");
+          R"([[true,true,true,true],true,true,true,"TypeError","5b57 fffd fffd fffd 5b57",2000002])");
 }
 
 // --- as Web IDL has them -------------------------------------------------------------------------------------------
 
 TEST_CASE("the classes are what Web IDL makes of them, and what is no object of theirs is refused") {
-  evaluates(R"js(
+  encodes(R"js(
       const wrong = [];
       for (const type of [TextDecoder, TextEncoder, TextDecoderStream, TextEncoderStream, CompressionStream, DecompressionStream]) {
         const { name, prototype } = type;
@@ -254,11 +254,11 @@ TEST_CASE("the classes are what Web IDL makes of them, and what is no object of 
               fatal, ignoreBOM, encoding, new TextEncoder().encoding, thrown(() => new TextEncoder().encodeInto('x')),
               thrown(() => new TextEncoder().encodeInto('x', new Uint8ClampedArray(1))), thrown(() => new TextDecoder('utf-8', 1))];
   )js",
-            R"([[],0,0,0,2,true,false,"windows-1252","utf-8","TypeError","TypeError","TypeError"])");
+          R"([[],0,0,0,2,true,false,"windows-1252","utf-8","TypeError","TypeError","TypeError"])");
 }
 
 TEST_CASE("a module that replaces what the classes are made of changes nothing about them") {
-  evaluates(R"js(
+  encodes(R"js(
       const decoder = new TextDecoder('shift_jis'), encoder = new TextEncoder();
       for (const prototype of [Map.prototype, String.prototype, Array.prototype, Object.prototype, Object.getPrototypeOf(Uint8Array.prototype)]) {
         for (const key of ['get', 'toLowerCase', 'slice', 'stream', 'fatal', '0', '1', 'length']) {
@@ -269,13 +269,13 @@ TEST_CASE("a module that replaces what the classes are made of changes nothing a
       const { read, written } = encoder.encodeInto('\u20ac', new Uint8Array(3));
       return JSON.parse(`[${text.charCodeAt(0)}, ${read}, ${written}, ${btoa('x') === 'eA=='}]`);
   )js",
-            "[20124,1,3,true]");
+          "[20124,1,3,true]");
 }
 
 // --- Base64 --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("atob forgives white space and missing padding, and nothing else") {
-  evaluates(
+  encodes(
       R"js(
       const bytes = (text) => Array.from(atob(text), (character) => character.charCodeAt(0)).join();
       const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
@@ -290,7 +290,7 @@ TEST_CASE("atob forgives white space and missing padding, and nothing else") {
 // --- memory --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("what there is no memory for is a RangeError, and the worker goes on") {
-  Daemon daemon({.modules = {{"module", std::string(kHelpers) + R"js(
+  Daemon daemon({.modules = {{"module", std::string(kEncodingHelpers) + R"js(
       const half = 'x'.repeat(30 << 20);
       exports.f = () => {
         const kept = [];

@@ -1,6 +1,8 @@
 // Payloads and results that are not JSON.
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -106,7 +108,7 @@ const Module kStructured{"structured", R"js(
 
 TEST_CASE("structured values keep what JSON has no word for, there and back") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
     const ipc::Answer all = call_with(client, {"structured", "all"}, Encoding::json, ResultEncoding::structured);
@@ -130,7 +132,7 @@ TEST_CASE("structured values keep what JSON has no word for, there and back") {
 
 TEST_CASE("errors keep their causes, and those of an AggregateError, whatever leads back to them") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
     const auto shown = [&](const std::string& made, const std::string& show) {
@@ -152,7 +154,7 @@ TEST_CASE("errors keep their causes, and those of an AggregateError, whatever le
 
 TEST_CASE("what a structured value cannot carry is told with its path, and never becomes an empty object") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
     const std::vector<std::pair<std::string, std::string>> hopeless = {

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -162,7 +164,7 @@ TEST_CASE("a result that JSON cannot say is not_serializable, with the path of t
   ipc::Client client = daemon.connect();
   const auto error = [&](const char* function) {
     auto found = error_of(call(client, {"odd", function}));
-    CAPTURE(function);
+    CAPTURE(std::string_view(function));
     CHECK(ipc::to_string(found.code) == "not_serializable");
     CHECK(found.executed == Executed::yes);
     return found;

@@ -1,6 +1,8 @@
 // What holds of memory besides the ways to use it up: at every limit, after a call, for payloads and while loading.
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/integration/memory_routes.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -62,7 +64,7 @@ TEST_CASE("no single object gets past the limit, however large it is at once") {
                  .flags = {"--memory", "32MB"}});
   ipc::Client client = daemon.connect();
   for (const char* function : {"string", "array", "bigint"}) {
-    CAPTURE(function);
+    CAPTURE(std::string_view(function));
     CHECK(code_of(call(client, {"giant", function})) == "out_of_memory");
   }
 }
@@ -149,7 +151,7 @@ TEST_CASE("a payload or a result of the greatest size, at the least limit, ends 
   const std::string nested = std::string(kMostPayload / 2, '[') + std::string(kMostPayload / 2, ']');
   for (const std::string& payload : {numbers, objects, text, nested}) {
     for (const char* function : {"length", "echo"}) {
-      CAPTURE(function);
+      CAPTURE(std::string_view(function));
       CAPTURE(payload.substr(0, 10));
       const std::string end = code_of(call(client, {"sizes", function, payload}));
       CHECK((end == "result" || end == kOutOfMemory));
@@ -157,7 +159,7 @@ TEST_CASE("a payload or a result of the greatest size, at the least limit, ends 
     }
   }
   for (const char* function : {"text", "escaped", "wide", "numbers"}) {
-    CAPTURE(function);
+    CAPTURE(std::string_view(function));
     const std::string end = code_of(call(client, {"sizes", function}));
     CHECK((end == "result" || end == kOutOfMemory));
     CHECK(outcome(call(client, {"sizes", "ping"})) == "\"pong\"");

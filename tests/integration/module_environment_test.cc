@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 // What `code`, the body of an async function with the parameters payload and context, returns.
-std::string evaluated(const std::string& code, const std::string& prologue = "") {
+std::string evaluated_in_a_call(const std::string& code, const std::string& prologue = "") {
   Daemon daemon({.modules = {{"module", prologue + "\nexports.f = async (payload, context) => {" + code + "};"}}});
   ipc::Client client = daemon.connect();
   return outcome(call(client, {"module", "f", R"({"given":true})"}));
@@ -90,7 +90,7 @@ TEST_CASE("a module that floods the log is cut short, and is answered all the sa
 // --- timers and microtasks -----------------------------------------------------------------------------------------
 
 TEST_CASE("timers fire in order, pass their arguments, repeat and can be cleared") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_in_a_call(R"js(
       const seen = [];
       await new Promise((resolve) => {
         setTimeout((a, b) => seen.push(`late ${a}${b}`), 20, 'x', 'y');
@@ -110,7 +110,7 @@ TEST_CASE("timers fire in order, pass their arguments, repeat and can be cleared
 }
 
 TEST_CASE("microtasks run before timers, in the order in which they were queued") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_in_a_call(R"js(
       const seen = [];
       setTimeout(() => seen.push('timer'), 0);
       queueMicrotask(() => seen.push('first'));
@@ -123,10 +123,10 @@ TEST_CASE("microtasks run before timers, in the order in which they were queued"
 }
 
 TEST_CASE("a callback that is no function is a TypeError") {
-  CHECK(contains(evaluated("setTimeout('alert(1)', 1);"),
+  CHECK(contains(evaluated_in_a_call("setTimeout('alert(1)', 1);"),
                  "exception: TypeError: setTimeout: the callback must be a function"));
-  CHECK(contains(evaluated("setInterval();"), "exception: TypeError: setInterval"));
-  CHECK(contains(evaluated("queueMicrotask({});"), "exception: TypeError: queueMicrotask"));
+  CHECK(contains(evaluated_in_a_call("setInterval();"), "exception: TypeError: setInterval"));
+  CHECK(contains(evaluated_in_a_call("queueMicrotask({});"), "exception: TypeError: queueMicrotask"));
 }
 
 TEST_CASE("what is thrown in a timer, or rejected without a handler, is logged, and the module lives on") {
@@ -152,11 +152,11 @@ TEST_CASE("what is thrown in a timer, or rejected without a handler, is logged, 
 // --- what there is not ---------------------------------------------------------------------------------------------
 
 TEST_CASE("require fails with an error that says how to bundle") {
-  const std::string answer = evaluated("return require('fs').readFileSync('/etc/passwd');");
+  const std::string answer = evaluated_in_a_call("return require('fs').readFileSync('/etc/passwd');");
   CHECK(contains(answer, "exception: Error: Cannot find module 'fs'"));
   CHECK(contains(answer, "esbuild"));
-  CHECK(contains(evaluated("require({ toString() { throw 1; } });"), "exception: Error: Cannot find module"));
-  CHECK(evaluated("try { require('x'); } catch (error) { return error.code; }") == "\"MODULE_NOT_FOUND\"");
+  CHECK(contains(evaluated_in_a_call("require({ toString() { throw 1; } });"), "exception: Error: Cannot find module"));
+  CHECK(evaluated_in_a_call("try { require('x'); } catch (error) { return error.code; }") == "\"MODULE_NOT_FOUND\"");
 }
 
 TEST_CASE("eval and new Function are refused, by whatever way they are reached") {
@@ -168,15 +168,15 @@ TEST_CASE("eval and new Function are refused, by whatever way they are reached")
         "return Reflect.construct(Function, ['return 1'])();", "return require.constructor('return 1')();",
         "return console.log.constructor('return 1')();"}) {
     CAPTURE(code);
-    CHECK(contains(evaluated(code), "exception: EvalError: eval and new Function are off"));
+    CHECK(contains(evaluated_in_a_call(code), "exception: EvalError: eval and new Function are off"));
   }
 }
 
-TEST_CASE("import() is refused") { CHECK(contains(evaluated("return await import('fs');"), "exception: ")); }
+TEST_CASE("import() is refused") { CHECK(contains(evaluated_in_a_call("return await import('fs');"), "exception: ")); }
 
 TEST_CASE("WebAssembly runs") {
   // (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_in_a_call(R"js(
       const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0, 7, 7, 1,
                                     3, 97, 100, 100, 0, 0, 10, 9, 1, 7, 0, 32, 0, 32, 1, 106, 11]);
       const { instance } = await WebAssembly.instantiate(bytes);
@@ -185,7 +185,7 @@ TEST_CASE("WebAssembly runs") {
 }
 
 TEST_CASE("no global leads to the host, and there is no shared memory") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_in_a_call(R"js(
       return ['fs', 'require', 'module', 'exports', 'Buffer', 'XMLHttpRequest', 'WebSocket', 'Deno',
               'Bun', 'importScripts', 'load', 'print', 'read', 'quit', 'd8', 'host', 'runtime',
               'SharedArrayBuffer', 'gc'].filter((name) => name in globalThis);
@@ -193,7 +193,7 @@ TEST_CASE("no global leads to the host, and there is no shared memory") {
 }
 
 TEST_CASE("a function gets its payload and a context, and this is its module's exports") {
-  const auto answer = evaluated(R"js(
+  const auto answer = evaluated_in_a_call(R"js(
       return { payload, context: { ...context }, keys: Object.keys(context), own: this === undefined };
   )js");
   const json parsed = json::parse(answer);
@@ -202,27 +202,30 @@ TEST_CASE("a function gets its payload and a context, and this is its module's e
   CHECK(parsed.at("context").at("version") == "v1");
   CHECK(parsed.at("context").at("function") == "f");
   CHECK(parsed.at("context").at("requestId").is_string());
-  CHECK(evaluated("return exports.g();", "exports.g = function () { return this === exports; };") == "true");
+  CHECK(evaluated_in_a_call("return exports.g();", "exports.g = function () { return this === exports; };") == "true");
 }
 
 TEST_CASE("modules are strict where they say so, and their top level is theirs alone") {
-  CHECK(evaluated("return typeof undeclared;", "var mine = 1;") == "\"undefined\"");
-  CHECK(evaluated("return 'mine' in globalThis;", "var mine = 1;") == "false");
-  CHECK(evaluated("return globalThis === self && self.self === self;") == "true");
+  CHECK(evaluated_in_a_call("return typeof undeclared;", "var mine = 1;") == "\"undefined\"");
+  CHECK(evaluated_in_a_call("return 'mine' in globalThis;", "var mine = 1;") == "false");
+  CHECK(evaluated_in_a_call("return globalThis === self && self.self === self;") == "true");
 }
 
 TEST_CASE("dates are in UTC, and Intl works without files") {
-  CHECK(evaluated("return [new Date(0).getTimezoneOffset(), new Date(2024, 0, 1).toISOString()];") ==
+  CHECK(evaluated_in_a_call("return [new Date(0).getTimezoneOffset(), new Date(2024, 0, 1).toISOString()];") ==
         R"([0,"2024-01-01T00:00:00.000Z"])");
-  CHECK(evaluated("return new Intl.NumberFormat('de-DE').format(1234567.891);") == "\"1.234.567,891\"");
-  CHECK(evaluated("return new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'short' "
-                  "}).format(new Date(0));") == "\"01:00\"");
-  CHECK(evaluated("return ['z', 'a', '\\u00e4'].sort(new Intl.Collator('de').compare).join('');") == "\"a\xC3\xA4z\"");
-  CHECK(evaluated("return new Date(0).toLocaleString('ja-JP', { timeZone: 'Asia/Tokyo' });") == "\"1970/1/1 9:00:00\"");
+  CHECK(evaluated_in_a_call("return new Intl.NumberFormat('de-DE').format(1234567.891);") == "\"1.234.567,891\"");
+  CHECK(evaluated_in_a_call("return new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'short' "
+                            "}).format(new Date(0));") == "\"01:00\"");
+  CHECK(evaluated_in_a_call("return ['z', 'a', '\\u00e4'].sort(new Intl.Collator('de').compare).join('');") ==
+        "\"a\xC3\xA4z\"");
+  CHECK(evaluated_in_a_call("return new Date(0).toLocaleString('ja-JP', { timeZone: 'Asia/Tokyo' });") ==
+        "\"1970/1/1 9:00:00\"");
 }
 
 TEST_CASE("the clock is coarse, and goes on") {
-  CHECK(evaluated("const start = Date.now(); while (Date.now() === start); return Date.now() - start >= 1;") == "true");
+  CHECK(evaluated_in_a_call(
+            "const start = Date.now(); while (Date.now() === start); return Date.now() - start >= 1;") == "true");
 }
 
 // --- modules that break their own world ----------------------------------------------------------------------------
@@ -275,7 +278,7 @@ TEST_CASE("a module that spoils every global is still answered, rightly or with 
 }
 
 TEST_CASE("weak references and finalizers work, and garbage is collected") {
-  CHECK(evaluated(R"js(
+  CHECK(evaluated_in_a_call(R"js(
       const registry = new FinalizationRegistry(() => {});
       for (let i = 0; i < 200000; i++) registry.register({ i }, i);
       const weak = new WeakRef({});

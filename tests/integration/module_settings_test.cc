@@ -3,6 +3,7 @@
 #include <set>
 #include <signal.h>
 #include <thread>
+#include <string_view>
 
 #include <doctest/doctest.h>
 
@@ -198,7 +199,7 @@ TEST_CASE("max_instances: a batch of calls that need the CPU is served by two pr
   if (std::thread::hardware_concurrency() < 2) return;  // a second one would make nothing faster, so there is none
   Two two("[module.set]\nmax_instances = 2\nidle_timeout = \"50ms\"\n");
   for (const char* module : {"set", "plain"}) {
-    CAPTURE(module);
+    CAPTURE(std::string_view(module));
     const std::size_t expected = std::string(module) == "set" ? 2 : 1;
     Calls calls(two.client);
     for (int i = 0; i < 40; ++i) calls.start({module, "spin", "20"});

@@ -1,5 +1,7 @@
 // Functions that return an async iterable: their values come one by one, as fast as the caller takes them.
 #include <doctest/doctest.h>
+
+#include <string_view>
 #include <signal.h>
 
 #include "tests/support/calls.h"
@@ -157,7 +159,7 @@ TEST_CASE("a cancelled stream ends: its signal is aborted and its finally is run
   ipc::Client other = daemon.connect();
   int expected = 0;
   for (const char* function : {"patient", "endless"}) {
-    CAPTURE(function);
+    CAPTURE(std::string_view(function));
     std::optional<ipc::Answer> answer;
     const CallTo to{"streams", function, "10"};
     std::uint64_t id = 0;

@@ -1,6 +1,8 @@
 // What JSON would lose or change in a result is an error that says where it is.
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -74,7 +76,7 @@ TEST_CASE("values that cannot be looked through are not_serializable, and do no 
   Daemon daemon({.modules = {kResults}});
   ipc::Client client = daemon.connect();
   for (const char* name : {"deep", "proxy"}) {
-    CAPTURE(name);
+    CAPTURE(std::string_view(name));
     CHECK(code_of(call(client, {"results", "f", "\"" + std::string(name) + "\""})) == "not_serializable");
   }
 }

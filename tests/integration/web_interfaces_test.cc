@@ -1,6 +1,8 @@
 // What the interfaces of the web platform look like to a module: as Web IDL says (3.7), each of them.
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -211,7 +213,7 @@ exports.f = () => {
 
 TEST_CASE("each interface of the web platform has the members, names, lengths, tags and brands of the standards") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {{"module", std::string(kTable) + kCheck}}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
     CHECK(outcome(call(client, {"module", "f"})) == "[[],44]");
@@ -220,7 +222,7 @@ TEST_CASE("each interface of the web platform has the members, names, lengths, t
 
 TEST_CASE("the global object has what the standards name, listed as they say, and nothing else") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {{"module", std::string(kTable) + kGlobals}}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
     CHECK(outcome(call(client, {"module", "f"})) == "[[],[],true]");

@@ -1,6 +1,8 @@
 // URLs, streams, events and the small rest of the web platform, as their standards have them; and what a module that
 // changes its globals makes of all this.
 #include <doctest/doctest.h>
+
+#include <string_view>
 #include <nlohmann/json.hpp>
 
 #include "tests/integration/both_profiles.h"
@@ -305,7 +307,7 @@ TEST_CASE("a module that looks at a stack gets no function of the runtime, and n
 
 TEST_CASE("whatever a module does to prototypes, its own calls fail at worst, and its worker answers on") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {{"hostile", R"js(
         exports.spoil = async () => {
           const boom = () => { throw new Error('spoilt'); };

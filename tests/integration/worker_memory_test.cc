@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -46,7 +47,7 @@ TEST_CASE("a worker holds less than 1 MB alone after 100 calls of an ordinary mo
   if (::geteuid() != 0) return;  // the kernel tells it to root alone
   for (const char* profile : {"jit", "strict"}) {
     for (const Module& module : kOrdinaryModules) {
-      CAPTURE(profile);
+      CAPTURE(std::string_view(profile));
       CAPTURE(module.name);
       Daemon daemon({.modules = {module}, .flags = {"--profile", profile}});
       ipc::Client client = daemon.connect();

@@ -1,5 +1,6 @@
 // Published packages, bundled as their users would, come to the same in a worker as in Node.js.
 #include <algorithm>
+#include <string_view>
 
 #include <doctest/doctest.h>
 
@@ -62,7 +63,7 @@ TEST_CASE("a package that is WebAssembly loads in the strict profile, and its ca
 TEST_CASE("a validator that compiles code is told that it may not; one written ahead of time does the same without") {
   const Texts in_node = outcomes_in_node(real_module("ajv"));
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.flags = flags(profile), .folder = folder_with_bundles()});
     ipc::Client client = daemon.connect();
     const RealCall& check = real_module("ajv").calls.front();
@@ -74,7 +75,7 @@ TEST_CASE("a validator that compiles code is told that it may not; one written a
 
 TEST_CASE("what a TypeScript module throws is told with the lines of its source, bundled or not") {
   for (const char* profile : {"jit", "strict"}) {
-    CAPTURE(profile);
+    CAPTURE(std::string_view(profile));
     Daemon daemon({.flags = flags(profile), .folder = folder_with_bundles()});
     ipc::Client client = daemon.connect();
     const ipc::Error error = error_of(call(client, {"zod", "price", "{}"}));

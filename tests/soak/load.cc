@@ -10,10 +10,6 @@
 namespace holdfast::soak {
 namespace {
 
-// The supervisor's own limit for a call (kCallTimeout in chaos.cc) and what a busy machine may add. A call that has no
-// answer by then has been lost.
-constexpr std::chrono::seconds kLongestWait{30};
-
 // In so many calls one is cancelled.
 constexpr unsigned kCancelEvery = 40;
 

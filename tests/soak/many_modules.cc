@@ -17,7 +17,7 @@ namespace holdfast::soak {
 namespace {
 
 // A call waits for its turn among all modules that have none; no machine is so slow.
-constexpr std::chrono::seconds kLongestWait{60};
+constexpr std::chrono::seconds kLongestTurnWait{60};
 
 // 1 is the same share for each, 1/n all for one (Jain, Chiu, Hawe 1984).
 constexpr double kLeastFairness = 0.9;
@@ -64,7 +64,7 @@ class ManyModules {
     }
     is_ending_ = true;
     asked_for_ = Clock::now() - begin_;
-    const auto guard = Clock::now() + kLongestWait;
+    const auto guard = Clock::now() + kLongestTurnWait;
     while (open_ > 0 && Clock::now() < guard) serve_events();
     if (open_ > 0) run_.report.broken(fmt::format("{} calls are never answered", open_));
   }
@@ -102,7 +102,7 @@ class ManyModules {
     ++asker.started;
     ++open_;
     const std::string payload = fmt::format("\"{}-{}\"", asker.module, asker.started);
-    const test::CallTo to{asker.module, "echo", payload, kLongestWait};
+    const test::CallTo to{asker.module, "echo", payload, kLongestTurnWait};
     asker.client.start(to.request(), [this, &asker, payload](ipc::Answer answer) {
       --open_;
       asker.turns += answer.usage.cold;

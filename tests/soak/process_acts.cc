@@ -13,8 +13,8 @@ namespace holdfast::soak {
 namespace {
 
 // Between acts: short enough that the next one meets what the last one left undone, long enough for calls to be served.
-constexpr std::size_t kShortestPauseMillis = 50;
-constexpr std::size_t kLongestPauseMillis = 600;
+constexpr std::size_t kShortestActPauseMillis = 50;
+constexpr std::size_t kLongestActPauseMillis = 600;
 
 // How long a limit is lowered.
 constexpr std::size_t kShortestNeedMillis = 50;
@@ -37,7 +37,7 @@ void ProcessActs::perform(const std::atomic<bool>& stop) {
   while (!stop && !is_interrupted()) {
     act();
     let_go(false);
-    pause_for(milliseconds(between(random_, kShortestPauseMillis, kLongestPauseMillis)));
+    pause_for(milliseconds(between(random_, kShortestActPauseMillis, kLongestActPauseMillis)));
   }
   let_go(true);
 }

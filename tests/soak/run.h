@@ -12,6 +12,10 @@ namespace holdfast::soak {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+// The supervisor's own limit for a call (kCallTimeout in chaos.cc) and what a busy machine may add. A call that has no
+// answer by then has been lost.
+constexpr std::chrono::seconds kLongestWait{30};
+
 struct Run {
   Report& report;
   std::uint64_t seed = 0;

@@ -20,9 +20,6 @@ constexpr std::size_t kMostHeld = 20;
 // What a flood sends at most. It is answered with `overloaded` for the most part.
 constexpr std::size_t kFloodCalls = 5000;
 
-// An answer that takes longer was lost (see load.cc).
-constexpr std::chrono::seconds kLongestWait{30};
-
 std::string hello() { return RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, "vandal"}); }
 
 std::string call_frame(std::uint64_t id, std::string_view module, std::string_view function, std::string_view payload) {

@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+
+#include <string_view>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/answer_output.h"
@@ -73,7 +75,7 @@ TEST_CASE("a chunk is a line of its own") {
 
 TEST_CASE("a result that is not JSON cannot forge output") {
   for (const char* payload : {"1},\"ok\":false", "\x1b]0;title\x07", "\"\x9b\"", "1\nerror: forged"}) {
-    CAPTURE(payload);
+    CAPTURE(std::string_view(payload));
     const Output text = render(result(payload), Format::text);
     CHECK(text.standard_output.empty());
     CHECK(text.standard_error.starts_with("error: protocol_error: "));

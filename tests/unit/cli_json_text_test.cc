@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+
+#include <string_view>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/json_text.h"
@@ -7,7 +9,7 @@ using namespace holdfast::cli;
 
 TEST_CASE("every kind of JSON text is accepted") {
   for (const char* text : {"null", "true", "-5", "1.5e3", "\"x\"", "[]", "{}", " {\"a\":[1,{\"b\":null}]} \n"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     CHECK_FALSE(json_problem(text));
   }
 }

@@ -1,5 +1,6 @@
 #include <ostream>
 #include <string>
+#include <string_view>
 
 #include <doctest/doctest.h>
 
@@ -35,7 +36,7 @@ TEST_CASE("what is not a module's name is refused with what was wrong") {
   CHECK(name_problem("a/b", "version") == "the version has characters other than A-Z a-z 0-9 . _ - +");
   for (const char* text :
        {"", "@", "m@", "@v", "m@v@w", "../m@v", "m@..", "m@.", "m/x@v", "m x@v", "m\n@v", "m@v\\", "mü@v"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     CHECK_FALSE(parse_module_name(text).has_value());
   }
   CHECK_FALSE(parse_module_name(std::string_view("m\0@v", 4)).has_value());

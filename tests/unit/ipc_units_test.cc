@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include <doctest/doctest.h>
 
@@ -54,7 +55,7 @@ TEST_CASE("what is not a duration is refused with what was wrong") {
         "5s");
   for (const char* text : {"", "s", "-1s", "+1s", " 1s", "1s ", "1S", "1sec", "1e3s", "0x10s", "1,5s", "nan", "nans",
                            "inf", "infs", "infinity", "--1s", "1..5s", "1s2s"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     const auto parsed = parse_duration(text);
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error().find("\"" + std::string(text) + "\"") == 0);
@@ -63,7 +64,7 @@ TEST_CASE("what is not a duration is refused with what was wrong") {
 
 TEST_CASE("a duration that no clock could hold is refused") {
   for (const char* text : {"36501d", "99999999999999s", "1000000000000000000000000000000000ns"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     const auto parsed = parse_duration(text);
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error() == "\"" + std::string(text) + "\" is too long");
@@ -92,7 +93,7 @@ TEST_CASE("what is not a size is refused with what was wrong") {
         "\"MB\" is not a number with a unit; expected a number and a unit (B, kB, MB, GB, TB), such as 128MB");
   CHECK(parse_size("1025TB").error() == "\"1025TB\" is too large");
   for (const char* text : {"", "-1MB", "1 MB", "1mb", "1M", "infMB", "nanMB", "1e3B", "99999999999999999999TB"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     CHECK_FALSE(parse_size(text).has_value());
   }
 }

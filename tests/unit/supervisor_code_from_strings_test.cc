@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <string_view>
+
 #include "supervisor/code_from_strings.h"
 
 namespace holdfast::supervisor {
@@ -29,7 +31,7 @@ TEST_CASE("a permission without a version covers each version of that module alo
 
 TEST_CASE("what names no module is refused, and covers nothing") {
   for (const char* text : {"", "@", "m@", "@v1", "*", "m@*", "m@v1@v2", ".m", "m/n", "m ", "m\n"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     CodeFromStringsPermission permission;
     const auto added = permission.add(text);
     REQUIRE_FALSE(added);

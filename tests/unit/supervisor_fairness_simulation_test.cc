@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned long long kSeeds = 6;
+constexpr unsigned long long kFairnessSeeds = 6;
 #else
-constexpr unsigned long long kSeeds = 30;
+constexpr unsigned long long kFairnessSeeds = 30;
 #endif
 
 FairnessResult run(const FairnessWorld& world) { return FairnessSimulation(world).run(); }
@@ -183,8 +183,9 @@ FairnessWorld random_world(std::uint64_t seed) {
 }
 
 TEST_CASE("in every world the wait for a fair share is bounded, and switching costs less than a tenth of the work") {
-  std::uint64_t first = 1, last = kSeeds;
-  if (const char* seeds = std::getenv("HOLDFAST_SEEDS")) last = std::max(kSeeds, std::strtoull(seeds, nullptr, 10) / 4);
+  std::uint64_t first = 1, last = kFairnessSeeds;
+  if (const char* seeds = std::getenv("HOLDFAST_SEEDS"))
+    last = std::max(kFairnessSeeds, std::strtoull(seeds, nullptr, 10) / 4);
   if (const char* alone = std::getenv("HOLDFAST_SEED")) first = last = std::strtoull(alone, nullptr, 10);
   std::uint64_t drained = 0, waits = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -59,7 +60,7 @@ Options options(std::vector<std::string> arguments) {
 }
 
 // What is printed for a command line that is not in order.
-std::string mistake(std::vector<std::string> arguments) {
+std::string mistake_of(std::vector<std::string> arguments) {
   const bool has_modules = std::find(arguments.begin(), arguments.end(), "no modules") != arguments.end();
   std::erase(arguments, "no modules");
   if (!has_modules) arguments.insert(arguments.end(), {"--module", "m@1=m.js"});
@@ -181,8 +182,8 @@ TEST_CASE("a file mode is octal, with or without a leading 0") {
   CHECK(options({"--socket-mode", "666"}).socket_mode == 0666);
   CHECK(options({"--socket-mode", "0"}).socket_mode == 0);
   for (const char* mode : {"", "0o660", "rw-rw----", "0888", "1777", "-1", "660 ", "99999999999999999999"}) {
-    CAPTURE(mode);
-    const std::string text = mistake({"--socket-mode", mode});
+    CAPTURE(std::string_view(mode));
+    const std::string text = mistake_of({"--socket-mode", mode});
     CHECK(has(text, "--socket-mode"));
     CHECK(has(text, "octal"));
   }
@@ -198,17 +199,17 @@ TEST_CASE("single modules can be named with their files, as many as wanted") {
 TEST_CASE("durations and sizes have units, and a number alone is a mistake that names them") {
   for (const char* option : {"--timeout", "--stretch", "--idle-timeout", "--shutdown-timeout"}) {
     for (const char* value : {"5", "5 parsecs", "", "-1s", "s", "1e9999s", "nan"}) {
-      CAPTURE(option);
-      CAPTURE(value);
-      CHECK(has(mistake({option, value}), option));
+      CAPTURE(std::string_view(option));
+      CAPTURE(std::string_view(value));
+      CHECK(has(mistake_of({option, value}), option));
     }
-    CHECK(has(mistake({option, "5"}), "200ms or 5s"));
+    CHECK(has(mistake_of({option, "5"}), "200ms or 5s"));
   }
   for (const char* value : {"128", "128 potatoes", "", "-1MB", "99999999TB"}) {
-    CAPTURE(value);
-    CHECK(has(mistake({"--memory", value}), "--memory"));
+    CAPTURE(std::string_view(value));
+    CHECK(has(mistake_of({"--memory", value}), "--memory"));
   }
-  CHECK(has(mistake({"--memory", "128"}), "such as 128MB"));
+  CHECK(has(mistake_of({"--memory", "128"}), "such as 128MB"));
 }
 
 TEST_CASE("users who may load modules are named, numbered, or any") {
@@ -220,8 +221,8 @@ TEST_CASE("users who may load modules are named, numbered, or any") {
   CHECK(any.covers(0));
   CHECK(any.covers(65534));
   for (const char* user : {"", "no such user", "-1", "4294967295", "99999999999", "1.5", "root\x1b[2J"}) {
-    CAPTURE(user);
-    const std::string text = mistake({"--allow-loader", user});
+    CAPTURE(std::string_view(user));
+    const std::string text = mistake_of({"--allow-loader", user});
     CHECK(has(text, "--allow-loader"));
     CHECK(has(text, "expected a user's name, a uid, or any"));
     CHECK_FALSE(has(text, "\x1b"));
@@ -240,21 +241,21 @@ TEST_CASE("the log's format and levels, and who may read what modules log, are s
   CHECK(set.log_readers.covers(0));
   CHECK(set.log_readers.covers(1234));
   CHECK_FALSE(set.log_readers.covers(1235));
-  CHECK(has(mistake({"--log-format", "xml"}), "--log-format"));
-  CHECK(has(mistake({"--module-log-level", "loud"}), "--module-log-level"));
-  CHECK(has(mistake({"--allow-logs", "no such user"}), "--allow-logs"));
+  CHECK(has(mistake_of({"--log-format", "xml"}), "--log-format"));
+  CHECK(has(mistake_of({"--module-log-level", "loud"}), "--module-log-level"));
+  CHECK(has(mistake_of({"--allow-logs", "no such user"}), "--allow-logs"));
 }
 
 TEST_CASE("the most standbys are at least those that are always kept") {
   CHECK(options({"--standby", "100"}).standby_max == 100);
   CHECK(options({"--standby", "3", "--standby-max", "3"}).standby_max == 3);
-  CHECK(has(mistake({"--standby", "4", "--standby-max", "3"}), "less than --standby, 4"));
+  CHECK(has(mistake_of({"--standby", "4", "--standby-max", "3"}), "less than --standby, 4"));
 }
 
 // --- mistakes ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a supervisor that is told of no modules is a mistake that says how to name them") {
-  const std::string text = mistake({"no modules"});
+  const std::string text = mistake_of({"no modules"});
   CHECK(has(text, "--modules DIR"));
   CHECK(has(text, "--module NAME@VERSION=FILE"));
 }
@@ -262,25 +263,25 @@ TEST_CASE("a supervisor that is told of no modules is a mistake that says how to
 TEST_CASE("a folder of modules must be there") {
   TemporaryFolder folder;
   folder.write("file", "");
-  CHECK(has(mistake({"--modules", (folder / "gone").string()}), "--modules"));
-  CHECK(has(mistake({"--modules", (folder / "file").string()}), "--modules"));
+  CHECK(has(mistake_of({"--modules", (folder / "gone").string()}), "--modules"));
+  CHECK(has(mistake_of({"--modules", (folder / "file").string()}), "--modules"));
 }
 
 TEST_CASE("a settings file must be there") {
   TemporaryFolder folder;
-  CHECK(has(mistake({"--config", (folder / "gone").string()}), "--config"));
-  CHECK(has(mistake({"--config", folder.path().string()}), "--config"));
-  CHECK(has(mistake({"--config", ""}), "--config"));
+  CHECK(has(mistake_of({"--config", (folder / "gone").string()}), "--config"));
+  CHECK(has(mistake_of({"--config", folder.path().string()}), "--config"));
+  CHECK(has(mistake_of({"--config", ""}), "--config"));
 }
 
 TEST_CASE("a module that is named in a wrong way is a mistake that quotes it") {
   for (const std::string text : {"sum", "sum@v1", "sum=sum.js", "@v1=sum.js", "sum@=sum.js", "../sum@v1=sum.js",
                                  ".sum@v1=sum.js", "sum@v1@v2=sum.js", "=sum.js", "sum@v1=", ""}) {
     CAPTURE(text);
-    const std::string said = mistake({"--module", text});
+    const std::string said = mistake_of({"--module", text});
     CHECK(has(said, "--module"));
   }
-  CHECK(has(mistake({"--module", "sum@v1"}), "MODULE@VERSION=FILE"));
+  CHECK(has(mistake_of({"--module", "sum@v1"}), "MODULE@VERSION=FILE"));
 }
 
 TEST_CASE("numbers must be numbers within what makes sense") {
@@ -306,28 +307,28 @@ TEST_CASE("numbers must be numbers within what makes sense") {
     for (const std::string& value : values) {
       CAPTURE(option);
       CAPTURE(value);
-      CHECK(has(mistake({option, value}), option));
+      CHECK(has(mistake_of({option, value}), option));
     }
   }
 }
 
 TEST_CASE("limits that nothing could run under are mistakes that name the least") {
-  CHECK(has(mistake({"--memory", "15MB"}), "at least 16MB"));
+  CHECK(has(mistake_of({"--memory", "15MB"}), "at least 16MB"));
   CHECK(options({"--memory", "16MB"}).module_defaults.memory_bytes == std::uint64_t{16} << 20);
-  CHECK(has(mistake({"--stretch", "999us"}), "at least 1ms"));
+  CHECK(has(mistake_of({"--stretch", "999us"}), "at least 1ms"));
   CHECK(options({"--stretch", "1ms"}).module_defaults.stretch == 1ms);
-  CHECK(has(mistake({"--timeout", "0"}), "--timeout"));
+  CHECK(has(mistake_of({"--timeout", "0"}), "--timeout"));
   CHECK(options({"--timeout", "1ns"}).module_defaults.timeout == 1ns);
-  CHECK(has(mistake({"--clock-resolution", "0"}), "--clock-resolution"));
-  CHECK(has(mistake({"--clock-resolution", "-1ms"}), "--clock-resolution"));
-  CHECK(has(mistake({"--allow-eval", "*"}), "--allow-eval"));
-  CHECK(has(mistake({"--allow-eval", "m@"}), "--allow-eval"));
+  CHECK(has(mistake_of({"--clock-resolution", "0"}), "--clock-resolution"));
+  CHECK(has(mistake_of({"--clock-resolution", "-1ms"}), "--clock-resolution"));
+  CHECK(has(mistake_of({"--allow-eval", "*"}), "--allow-eval"));
+  CHECK(has(mistake_of({"--allow-eval", "m@"}), "--allow-eval"));
 }
 
 TEST_CASE("an unknown option, a missing value and a word too many are mistakes") {
-  CHECK(has(mistake({"--frobnicate"}), "--frobnicate"));
-  CHECK(has(mistake({"--log-level", "chatty"}), "--log-level"));
-  CHECK(has(mistake({"word"}), "word"));
+  CHECK(has(mistake_of({"--frobnicate"}), "--frobnicate"));
+  CHECK(has(mistake_of({"--log-level", "chatty"}), "--log-level"));
+  CHECK(has(mistake_of({"word"}), "word"));
   const Parsed parsed = parse({"--module", "m@1=m.js", "--timeout"});
   REQUIRE(std::holds_alternative<int>(parsed.outcome));
   CHECK(std::get<int>(parsed.outcome) == 2);

@@ -1,6 +1,7 @@
 // The settings file: what it sets, and what is said of what is wrong in it.
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -21,7 +22,7 @@ const ModuleName kCalculator = {"calculator", "v1"};
 TEST_CASE("an empty settings file leaves what the flags say") {
   const ModuleSettings flags{.queue_limit = 7, .timeout = 3s};
   for (const char* text : {"", "\n", "# nothing\n", "[defaults]\n", "[module]\n", "[module.calculator]\n"}) {
-    CAPTURE(text);
+    CAPTURE(std::string_view(text));
     CHECK(settings(text, flags).of(kCalculator) == flags);
   }
   CHECK(Settings(flags).of(kCalculator) == flags);
@@ -179,7 +180,7 @@ TEST_CASE("a value of another type is a mistake, whatever the key") {
   for (const SettingKey& key : setting_keys()) {
     for (const char* value : {"true", "1.5", "[1]", "{ a = 1 }", "2026-01-01", "12:00:00", "inf", "nan"}) {
       CAPTURE(key.name);
-      CAPTURE(value);
+      CAPTURE(std::string_view(value));
       const std::string text = mistake("[module.\"a@1\"]\n" + std::string(key.name) + " = " + value + "\n");
       CHECK(text.starts_with("s.toml:2: module.\"a@1\"." + std::string(key.name) + ": is a"));
       CHECK(has(text, "; expected "));
@@ -213,7 +214,7 @@ TEST_CASE("the bounds are those of the flags") {
                                        {"timeout", "\"1s\"", "\"-1s\""},
                                        {"idle_timeout", "\"0\"", "\"-1s\""},
                                        {"idle_timeout", "\"1s\"", "\"1\""}}) {
-    CAPTURE(key);
+    CAPTURE(std::string_view(key));
     CAPTURE(bad);
     CHECK(Settings::parse(value(key, good), "s.toml", {}).has_value());
     CHECK(mistake(value(key, bad)).starts_with("s.toml:3: module.\"a@1\"." + std::string(key) + ": "));

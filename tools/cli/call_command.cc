@@ -20,6 +20,7 @@
 #include "tools/cli/run_settings.h"
 #include "tools/cli/signal_watch.h"
 #include "tools/cli/standard_streams.h"
+#include "tools/cli/tell_failure.h"
 
 namespace holdfast::cli {
 namespace {
@@ -31,11 +32,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kCancelTimeout{2000};
 
 constexpr std::size_t kMaxFunctionBytes = 256;  // protocol.capnp, Call.function
-
-int usage_error(const std::string& message) {
-  write_standard_error(fmt::format("error: {}\n", message));
-  return static_cast<int>(ExitCode::usage);
-}
 
 // Bytes from a module are nothing for a terminal to act upon.
 bool may_be_shown(const ipc::Result& result, const CallOptions& options) {
@@ -187,10 +183,10 @@ UniqueFd memory_file(const std::string& text) {
 }  // namespace
 
 int run_command(const RunOptions& options) {
-  if (auto problem = function_problem(options.call.function)) return usage_error(*problem);
-  if (auto problem = file_problem(options.file)) return usage_error(*problem);
+  if (auto problem = function_problem(options.call.function)) return tell_usage_error(*problem);
+  if (auto problem = file_problem(options.file)) return tell_usage_error(*problem);
   const auto arguments = read_arguments(options.call);
-  if (!arguments) return usage_error(arguments.error());
+  if (!arguments) return tell_usage_error(arguments.error());
 
   const ipc::ModuleName target{module_name_for_file(options.file), "local"};
   std::vector<std::string> flags = {
@@ -209,7 +205,7 @@ int run_command(const RunOptions& options) {
   UniqueFd settings;
   if (!options.environment.empty()) {
     settings = memory_file(settings_with_environment(options.environment));
-    if (!settings) return usage_error(fmt::format("cannot hold --env in memory: {}", std::strerror(errno)));
+    if (!settings) return tell_usage_error(fmt::format("cannot hold --env in memory: {}", std::strerror(errno)));
     // As this process has it, for holdfastd inherits nothing but its socket.
     flags.insert(flags.end(), {"--config", fmt::format("/proc/{}/fd/{}", ::getpid(), settings.get())});
   }
@@ -223,9 +219,9 @@ int run_command(const RunOptions& options) {
 }
 
 int invoke_command(const InvokeOptions& options) {
-  if (auto problem = function_problem(options.call.function)) return usage_error(*problem);
+  if (auto problem = function_problem(options.call.function)) return tell_usage_error(*problem);
   const auto arguments = read_arguments(options.call);
-  if (!arguments) return usage_error(arguments.error());
+  if (!arguments) return tell_usage_error(arguments.error());
 
   auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
   if (!client) return finish(client.error(), options.call);

@@ -21,11 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-int usage_error(const std::string& message) {
-  write_standard_error(fmt::format("error: {}\n", ipc::printable(message, ipc::Newlines::escape)));
-  return static_cast<int>(ExitCode::usage);
-}
-
 std::string line_on(const ipc::ModuleName& name, const ipc::LoadOutcome& outcome) {
   const std::string module = to_string(name);
   if (const auto* source = std::get_if<ipc::LoadedSource>(&outcome)) {
@@ -56,8 +51,8 @@ bool serve(ipc::Client& client) {
 int load_command(const LoadOptions& options) {
   std::error_code error;
   if (!std::filesystem::is_directory(options.folder, error)) {
-    return usage_error(fmt::format("cannot load modules from {}: {}", options.folder,
-                                   error ? error.message() : std::string("it is not a folder")));
+    return tell_usage_error(fmt::format("cannot load modules from {}: {}", options.folder,
+                                        error ? error.message() : std::string("it is not a folder")));
   }
   auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
   if (!client) return tell_failure(as_error(client.error()));

@@ -1,5 +1,7 @@
-// How a command that makes no call tells that it failed.
+// How a command tells that it failed without a call.
 #pragma once
+
+#include <string_view>
 
 #include "ipc/error.h"
 
@@ -8,5 +10,8 @@ namespace holdfast::cli {
 // Prints the error on standard error, always as text: with --json such a command prints a list or an object of its own,
 // and an error's object in its place would only mislead. Returns the program's exit code.
 int tell_failure(const ipc::Error& error);
+
+// Prints on standard error what of the command line, or of what it names, cannot be used. Returns ExitCode::usage.
+int tell_usage_error(std::string_view message);
 
 }  // namespace holdfast::cli

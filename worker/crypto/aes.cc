@@ -190,11 +190,11 @@ void aes_key_wrap(const Arguments& arguments) {
   arguments.GetReturnValue().Set(output.buffer());
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kAesFunctions[] = {
     {"aesCbc", aes_cbc}, {"aesCtr", aes_ctr}, {"aesGcm", aes_gcm}, {"aesKeyWrap", aes_key_wrap}};
 
 }  // namespace
 
-std::span<const NativeFunction> aes_functions() { return kFunctions; }
+std::span<const NativeFunction> aes_functions() { return kAesFunctions; }
 
 }  // namespace holdfast::worker::crypto

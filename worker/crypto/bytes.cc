@@ -87,13 +87,13 @@ void from_utf8(const Arguments& arguments) {
   }
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kBytesFunctions[] = {
     {"isArrayBuffer", is_array_buffer}, {"copyBytes", copy_bytes}, {"toBase64Url", to_base64_url},
     {"fromBase64Url", from_base64_url}, {"toUtf8", to_utf8},       {"fromUtf8", from_utf8},
 };
 
 }  // namespace
 
-std::span<const NativeFunction> byte_functions() { return kFunctions; }
+std::span<const NativeFunction> byte_functions() { return kBytesFunctions; }
 
 }  // namespace holdfast::worker::crypto

@@ -67,10 +67,10 @@ void derive_pbkdf2(const Arguments& arguments) {
   derive(arguments, pbkdf2(), parameters, uint32_at(arguments, 4));
 }
 
-constexpr NativeFunction kFunctions[] = {{"hkdf", derive_hkdf}, {"pbkdf2", derive_pbkdf2}};
+constexpr NativeFunction kDerivationFunctions[] = {{"hkdf", derive_hkdf}, {"pbkdf2", derive_pbkdf2}};
 
 }  // namespace
 
-std::span<const NativeFunction> derivation_functions() { return kFunctions; }
+std::span<const NativeFunction> derivation_functions() { return kDerivationFunctions; }
 
 }  // namespace holdfast::worker::crypto

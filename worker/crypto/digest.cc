@@ -43,10 +43,10 @@ void hmac_verify(const Arguments& arguments) {
   arguments.GetReturnValue().Set(signature.size() == size && CRYPTO_memcmp(signature.data(), result.data(), size) == 0);
 }
 
-constexpr NativeFunction kFunctions[] = {{"digest", digest}, {"hmac", hmac}, {"hmacVerify", hmac_verify}};
+constexpr NativeFunction kDigestFunctions[] = {{"digest", digest}, {"hmac", hmac}, {"hmacVerify", hmac_verify}};
 
 }  // namespace
 
-std::span<const NativeFunction> digest_functions() { return kFunctions; }
+std::span<const NativeFunction> digest_functions() { return kDigestFunctions; }
 
 }  // namespace holdfast::worker::crypto

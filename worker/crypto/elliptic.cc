@@ -129,13 +129,13 @@ void ecdsa_verify(const Arguments& arguments) {
   arguments.GetReturnValue().Set(holds);
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kEllipticFunctions[] = {
     {"ecGenerate", ec_generate}, {"ecImport", ec_import},   {"ecPoint", ec_point},
     {"ecScalar", ec_scalar},     {"ecdsaSign", ecdsa_sign}, {"ecdsaVerify", ecdsa_verify},
 };
 
 }  // namespace
 
-std::span<const NativeFunction> elliptic_functions() { return kFunctions; }
+std::span<const NativeFunction> elliptic_functions() { return kEllipticFunctions; }
 
 }  // namespace holdfast::worker::crypto

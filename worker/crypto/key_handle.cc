@@ -92,7 +92,7 @@ void agree(const Arguments& arguments) {
   return_bytes(arguments, std::span(secret).first(size));
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kKeyHandleFunctions[] = {
     {"importSpki", import_spki},
     {"importPkcs8", import_pkcs8},
     {"exportSpki", export_spki},
@@ -170,6 +170,6 @@ void install_key_handles(v8::Isolate* isolate) {
   key_template.Set(isolate, made);
 }
 
-std::span<const NativeFunction> key_functions() { return kFunctions; }
+std::span<const NativeFunction> key_functions() { return kKeyHandleFunctions; }
 
 }  // namespace holdfast::worker::crypto

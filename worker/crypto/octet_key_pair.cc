@@ -138,7 +138,7 @@ void eddsa_verify(const Arguments& arguments) {
   arguments.GetReturnValue().Set(holds);
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kOctetKeyPairFunctions[] = {
     {"curveGenerate", curve_generate},
     {"curveImport", curve_import},
     {"curvePublic", curve_bytes<EVP_PKEY_get_raw_public_key>},
@@ -149,6 +149,6 @@ constexpr NativeFunction kFunctions[] = {
 
 }  // namespace
 
-std::span<const NativeFunction> octet_key_pair_functions() { return kFunctions; }
+std::span<const NativeFunction> octet_key_pair_functions() { return kOctetKeyPairFunctions; }
 
 }  // namespace holdfast::worker::crypto

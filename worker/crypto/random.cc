@@ -56,7 +56,7 @@ void random_uuid(const Arguments& arguments) {
   return_text(arguments, {text.data(), text.size()});
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kRandomFunctions[] = {
     {"fillRandom", fill_random},
     {"randomBytes", random_bytes},
     {"randomUuid", random_uuid},
@@ -64,6 +64,6 @@ constexpr NativeFunction kFunctions[] = {
 
 }  // namespace
 
-std::span<const NativeFunction> random_functions() { return kFunctions; }
+std::span<const NativeFunction> random_functions() { return kRandomFunctions; }
 
 }  // namespace holdfast::worker::crypto

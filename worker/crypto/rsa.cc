@@ -175,13 +175,13 @@ void rsa_oaep(const Arguments& arguments) {
   return_bytes(arguments, std::span(result).first(size));
 }
 
-constexpr NativeFunction kFunctions[] = {
+constexpr NativeFunction kRsaFunctions[] = {
     {"rsaGenerate", rsa_generate}, {"rsaImport", rsa_import}, {"rsaNumbers", rsa_numbers},
     {"rsaSign", rsa_sign},         {"rsaVerify", rsa_verify}, {"rsaOaep", rsa_oaep},
 };
 
 }  // namespace
 
-std::span<const NativeFunction> rsa_functions() { return kFunctions; }
+std::span<const NativeFunction> rsa_functions() { return kRsaFunctions; }
 
 }  // namespace holdfast::worker::crypto

@@ -14,7 +14,7 @@ namespace holdfast::cli::bench {
 namespace {
 
 constexpr std::array kClients = {std::size_t{1}, std::size_t{8}, std::size_t{64}};
-constexpr std::array kInFlight = {1U, 4U};
+constexpr std::array kCallsInFlightOfClients = {1U, 4U};
 
 }  // namespace
 
@@ -32,7 +32,7 @@ Sections run_clients(const Context& context) {
     clients.push_back(std::move(*client));
   }
   std::vector<LoadSeries> series;
-  for (const unsigned in_flight : kInFlight) {
+  for (const unsigned in_flight : kCallsInFlightOfClients) {
     for (const std::size_t number : kClients) {
       std::vector<ipc::Client*> some;
       for (std::size_t i = 0; i < number; ++i) some.push_back(&clients[i]);

@@ -14,7 +14,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-constexpr std::array kInFlight = {1U, 4U, 16U};
+constexpr std::array kColdCallsInFlight = {1U, 4U, 16U};
 constexpr std::size_t kPool = 32;
 
 // Files that are written ahead for each second: more than there can be cold starts on a machine of a few cores.
@@ -25,7 +25,7 @@ constexpr double kMostModules = 20'000;
 
 Sections run_cold_rate(const Context& context) {
   context.progress("cold starts per second: writing modules");
-  const double wanted = context.options.seconds * kModulesPerSecond * static_cast<double>(kInFlight.size());
+  const double wanted = context.options.seconds * kModulesPerSecond * static_cast<double>(kColdCallsInFlight.size());
   const auto modules =
       context.files.write_many("unseen", static_cast<std::size_t>(std::clamp(wanted, 100.0, kMostModules)));
   if (!modules) return stop(modules.error());
@@ -42,7 +42,7 @@ Sections run_cold_rate(const Context& context) {
     return add_request(*next_module++);
   };
   std::vector<LoadSeries> series;
-  for (const unsigned in_flight : kInFlight) {
+  for (const unsigned in_flight : kColdCallsInFlight) {
     series.push_back({{.what = "cold, another module has to go", .parameters = {count("in_flight", in_flight)}},
                       {&supervisor->client()},
                       in_flight});
