@@ -15,8 +15,10 @@ class BusyPoll {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  // `longest` is how long one wait looks before it sleeps; 0: it never does.
-  explicit BusyPoll(Duration longest) : longest_(longest) {}
+  // `longest` is how long one wait looks before it sleeps; 0: it never does. A sleep that is shorter than `negligible`
+  // costs less than looking would cost others.
+  explicit BusyPoll(Duration longest) : BusyPoll(longest, longest / 2) {}
+  BusyPoll(Duration longest, Duration negligible) : longest_(longest), negligible_(negligible) {}
 
   Duration longest() const { return longest_; }
 
@@ -35,7 +37,7 @@ class BusyPoll {
     looks_ = 0;
     if (looked) {
       add(kLong);
-    } else if (time < longest_ / 2) {
+    } else if (time < negligible_) {
       // To fall asleep and to wake up takes next to nothing here, as where all cores are at work: looking would only be
       // in others' way.
       score_ = 0;
@@ -56,14 +58,18 @@ class BusyPoll {
   void add(int points) { score_ = std::clamp(score_ + points, 0, kMost); }
 
   Duration longest_;
+  Duration negligible_;
   int score_ = 0;
   int looks_ = 0;  // since it last slept
 };
 
+// Lets others have the core, for the peer may need it.
+inline void let_others_run() { ::sched_yield(); }
+
 // Looks for what a single peer sends, at most for `longest` and only where it pays: calls `receive` until it says that
-// something came. Others may have the core between two looks, for the peer may need it.
-template <typename Receive>
-bool look_busily(BusyPoll& poll, BusyPoll::Duration longest, Receive receive) {
+// something came, and `pause` between two looks.
+template <typename Receive, typename Pause>
+bool look_busily(BusyPoll& poll, BusyPoll::Duration longest, Receive receive, Pause pause) {
   using Clock = std::chrono::steady_clock;
   if (!poll.pays()) return false;
   const auto began = Clock::now();
@@ -72,7 +78,7 @@ bool look_busily(BusyPoll& poll, BusyPoll::Duration longest, Receive receive) {
       poll.found(Clock::now() - began);
       return true;
     }
-    ::sched_yield();
+    pause();
   }
   return false;
 }

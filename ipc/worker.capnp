@@ -72,6 +72,8 @@ struct OpenWorkerLine {
   # As in `LineOpened`.
   maxCalls @3 :UInt32;
   # While the worker has so many calls open, those of the supervisor included, it reads none from the line.
+  busyPollNanos @4 :UInt64;
+  # For how long the worker looks for the line's next call before it sleeps, where that pays; 0: it sleeps at once.
 }
 
 struct Cancel {

@@ -150,7 +150,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
       case wire::WorkerRequest::OPEN_LINE: {
         auto open = message.getOpenLine();
         return OpenWorkerLine{open.getCall(), read_timeout(open.getDefaultTimeoutNanos()),
-                              read_timeout(open.getLongestTimeoutNanos()), open.getMaxCalls()};
+                              read_timeout(open.getLongestTimeoutNanos()), open.getMaxCalls(),
+                              read_timeout(open.getBusyPollNanos())};
       }
       case wire::WorkerRequest::CLOSE_LINE:
         return CloseWorkerLine{};
@@ -241,6 +242,7 @@ void encode(OutputBuffer& out, const OpenWorkerLine& open) {
     to.setDefaultTimeoutNanos(as_nanos(open.default_timeout));
     to.setLongestTimeoutNanos(as_nanos(open.longest_timeout));
     to.setMaxCalls(open.max_calls);
+    to.setBusyPollNanos(as_nanos(open.busy_poll));
   });
 }
 

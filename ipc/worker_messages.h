@@ -99,6 +99,7 @@ struct OpenWorkerLine {
   std::chrono::nanoseconds default_timeout{0};
   std::chrono::nanoseconds longest_timeout{0};
   std::uint32_t max_calls = 0;
+  std::chrono::nanoseconds busy_poll{0};
 };
 
 struct CloseWorkerLine {};

@@ -117,6 +117,11 @@ SchedulerOptions scheduler_options(const Options& options) {
   return result;
 }
 
+// On a single core it would keep those from working whom it waits for.
+std::chrono::nanoseconds busy_poll(const Options& options, const SchedulerOptions& scheduler) {
+  return scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
+}
+
 SupervisorOptions supervisor_options(const Options& options, const SchedulerOptions& scheduler,
                                      const Settings& settings, std::size_t descriptors) {
   SupervisorOptions result;
@@ -125,6 +130,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.workers.largest_memory_bytes = settings.largest_memory();
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
   result.workers.direct_line = result.direct_line = options.direct_line;
+  result.busy_poll = busy_poll(options, scheduler);
   result.settings = settings;
   result.clock_resolution = options.clock_resolution;
   result.code_from_strings = options.code_from_strings;
@@ -328,8 +334,7 @@ int main(int argc, char** argv) {
     }
     announce_ready(options.ready_fd);
   });
-  // On a single core it would keep those from working whom it waits for.
-  const auto busy_poll = options_of_scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
-  run(io, busy_poll, [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
+  run(io, busy_poll(options, options_of_scheduler),
+      [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
   return status;
 }

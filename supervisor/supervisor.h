@@ -46,6 +46,8 @@ struct SupervisorOptions {
   std::uint64_t standby_memory_bytes = 0;
   // Clients may have direct lines to workers; WorkersOptions::direct_line says the same.
   bool direct_line = false;
+  // For how long a worker looks for its line's next call before it sleeps, where that pays; 0: it never does.
+  std::chrono::nanoseconds busy_poll{0};
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {

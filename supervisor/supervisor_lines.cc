@@ -86,7 +86,8 @@ void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
                               .default_timeout = settings.timeout,
                               .longest_timeout = options_.longest_timeout,
                               .max_calls = static_cast<std::uint32_t>(
-                                  std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight))});
+                                  std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
+                              .busy_poll = options_.busy_poll});
   call.share_before = workers_.meter(worker).share();
   // Else it is known later whether the module can be loaded.
   if (workers_.loaded_at(worker)) open_line(worker, id, call);

@@ -69,16 +69,20 @@ void Line::answer_own_call(ipc::OutputBuffer& out) {
 
 bool Line::wants_input() const { return is_connected() && !may_have_frames_ && out_.size_bytes() <= kMaxUnsentBytes; }
 
-void Line::receive() {
-  if (!wants_input()) return;
+bool Line::receive() {
+  if (!wants_input()) return false;
   const auto space = in_.prepare();
   const ssize_t count = ::recv(socket_, space.data(), space.size(), MSG_DONTWAIT);
-  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (count <= 0) return end();
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return false;
+  if (count <= 0) {
+    end();
+    return true;
+  }
   in_.commit(static_cast<std::size_t>(count));
   received_at_.reset();
   may_have_frames_ = true;
   find_cancelled();
+  return true;
 }
 
 void Line::send_some() {

@@ -50,8 +50,8 @@ class Line {
   bool wants_input() const;
   bool has_output() const { return !out_.empty(); }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
-  // What is there now.
-  void receive();
+  // What is there now; whether anything was, the client's end included.
+  bool receive();
   // What the socket takes now. Allocates nothing.
   void send_some();
 

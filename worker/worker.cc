@@ -34,6 +34,12 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
+// Before the next call of a line a sleep that is shorter is one of two processes that take turns on one core.
+constexpr std::chrono::microseconds kNegligibleSleep{10};
+
+// So often, while calls are looked for on the line, the supervisor's words are.
+constexpr std::chrono::microseconds kLookAtSupervisor{200};
+
 // Memory is given back when nothing was received for so long.
 constexpr milliseconds kQuiet{20};
 
@@ -159,8 +165,28 @@ void Worker::wait_for_work() {
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
 }
 
+// Whether all there is to do is to wait for the line's next call.
+bool Worker::waits_for_line_alone() const {
+  return line_->wants_input() && !line_->has_output() && outbox_.empty() && !left_frames_ && host_->open_calls() == 0;
+}
+
+// Whether the line's next call came so soon that it was not worth a sleep.
+bool Worker::look_for_call() {
+  const auto receive_call = [this] { return line_->receive(); };
+  const auto go_on = [] {};  // the filter has no system call that lets others run
+  if (!ipc::look_busily(line_poll_, line_poll_.longest(), receive_call, go_on)) return false;
+  give_back_at_.reset();
+  if (const auto now = steady_clock::now(); now - looked_at_supervisor_ >= kLookAtSupervisor) {
+    looked_at_supervisor_ = now;
+    receive(MSG_DONTWAIT);
+  }
+  return true;
+}
+
 // The same with a line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
+  const bool waits_for_line = waits_for_line_alone();
+  if (waits_for_line && look_for_call()) return;
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
   if (left_frames_ || line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
   timespec timeout = {};
@@ -170,7 +196,12 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
       // One that is negative is not looked at: a line whose client is gone would be ready for ever.
       {line_->is_connected() ? line_->socket() : -1,
        static_cast<short>((line_->wants_input() ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)), 0}};
+  const auto began = steady_clock::now();
   const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
+  if (waits_for_line) {
+    const bool has_call = count > 0 && (wanted[1].revents & POLLIN) != 0;
+    line_poll_.slept(has_call ? steady_clock::now() - began : steady_clock::duration::max());
+  }
   if (count == 0 && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
   if (count <= 0) return;
   if ((wanted[0].revents & POLLOUT) != 0) outbox_.send_some();
@@ -259,7 +290,10 @@ void Worker::handle(const ipc::WorkerRequest& request) {
 
 void Worker::open_line(const ipc::OpenWorkerLine& request) {
   page_.last_started.store(request.call, std::memory_order_relaxed);
-  if (line_ != nullptr && line_->open(request, host_->max_payload_bytes())) return;
+  if (line_ != nullptr && line_->open(request, host_->max_payload_bytes())) {
+    line_poll_ = ipc::BusyPoll(request.busy_poll, kNegligibleSleep);
+    return;
+  }
   ipc::encode_worker_error(outbox_.buffer(), request.call,
                            make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "ipc/busy_poll.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "worker/engine.h"
@@ -46,6 +47,8 @@ class Worker {
   void open_line(const ipc::OpenWorkerLine& request);
   Step handle_line();
   void look_after_line();
+  bool waits_for_line_alone() const;
+  bool look_for_call();
   void wait_for_both(std::optional<std::chrono::steady_clock::time_point> until);
   void send_some();
   void note_load(ModuleHost::LoadState state);
@@ -56,6 +59,8 @@ class Worker {
   Outbox outbox_;
   ipc::FrameReader in_;
   Line* const line_;  // null: it has none
+  ipc::BusyPoll line_poll_{std::chrono::nanoseconds(0)};
+  std::chrono::steady_clock::time_point looked_at_supervisor_;
   ipc::SharedPage& page_;
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;

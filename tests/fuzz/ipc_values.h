@@ -418,7 +418,8 @@ inline std::string describe(const OpenWorkerLine& open) {
       .add("call", open.call)
       .add("default", open.default_timeout.count())
       .add("longest", open.longest_timeout.count())
-      .add("calls", open.max_calls);
+      .add("calls", open.max_calls)
+      .add("poll", open.busy_poll.count());
 }
 inline std::string describe(const CloseWorkerLine&) { return Description("close worker line"); }
 inline std::string describe(const WorkerReady&) { return Description("ready"); }

@@ -130,7 +130,7 @@ std::vector<std::string> messages() {
       request(WorkerCall{1, "add", as_bytes("[1,2]"), Encoding::json, ArgumentStyle::positional,
                          std::chrono::steady_clock::time_point(std::chrono::hours(1))}),
       request(WorkerCancel{1, CancelReason::deadline_exceeded}),
-      request(OpenWorkerLine{2, std::chrono::seconds(1), std::chrono::seconds(2), 128}),
+      request(OpenWorkerLine{2, std::chrono::seconds(1), std::chrono::seconds(2), 128, std::chrono::microseconds(50)}),
       request(CloseWorkerLine{}),
       reply(WorkerReady{}),
       reply(Loaded{}),

@@ -42,6 +42,14 @@ TEST_CASE("where sleeping takes next to nothing it does not pay to look") {
   CHECK_FALSE(poll.pays());
 }
 
+TEST_CASE("how long a sleep may be that takes next to nothing is the caller's to say") {
+  BusyPoll poll(50us, 10us);
+  for (int i = 0; i < 100; ++i) poll.slept(9us);
+  CHECK_FALSE(poll.pays());
+  for (int i = 0; i < 4; ++i) poll.slept(10us);
+  CHECK(poll.pays());
+}
+
 TEST_CASE("it pays as long as four looks find something for each that is in vain, whatever came long before") {
   BusyPoll poll = successful();
   for (int i = 0; i < 1000; ++i) {

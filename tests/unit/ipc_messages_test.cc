@@ -227,8 +227,8 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerForked{kMax64}));
   check_round_trip<ZygoteReplyProtocol>(ZygoteReply(WorkerExited{1, -1}));
   check_round_trip<WorkerRequestProtocol>(WorkerRequest(WorkerCancel{kMax64, CancelReason::cancelled}));
-  check_round_trip<WorkerRequestProtocol>(
-      WorkerRequest(OpenWorkerLine{kMax64, std::chrono::nanoseconds(1), std::chrono::hours(1), 0xFFFFFFFF}));
+  check_round_trip<WorkerRequestProtocol>(WorkerRequest(OpenWorkerLine{
+      kMax64, std::chrono::nanoseconds(1), std::chrono::hours(1), 0xFFFFFFFF, std::chrono::milliseconds(1)}));
   check_round_trip<WorkerRequestProtocol>(WorkerRequest(CloseWorkerLine{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(WorkerReady{}));
   check_round_trip<WorkerProtocol>(WorkerMessage(Loaded{}));
