@@ -2,9 +2,12 @@
 // that C++ cannot link.
 #pragma once
 
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#include <cstdint>
 
 #include "ipc/unique_fd.h"
 
@@ -16,6 +19,24 @@ inline UniqueFd open_pidfd(pid_t pid) { return UniqueFd(static_cast<int>(::sysca
 // False, with errno set, on failure: ESRCH says that the process is gone.
 inline bool send_signal(const UniqueFd& pidfd, int signal) {
   return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0;
+}
+
+// What Linux 6.13 and later tell of a process (include/uapi/linux/pidfd.h, which Debian 12 has without it).
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup;
+  std::uint32_t pid;
+  std::uint32_t process;  // the one that the thread belongs to
+  std::uint32_t parent;
+  std::uint32_t users_and_groups[8];
+  std::int32_t exit_code;
+};
+constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+
+// As the caller's pid namespace has it; 0: the process is gone, or the kernel is older.
+inline pid_t pid_of(const UniqueFd& pidfd) {
+  PidfdInfo info{};
+  return ::ioctl(pidfd.get(), kPidfdGetInfo, &info) == 0 ? static_cast<pid_t>(info.process) : 0;
 }
 
 }  // namespace holdfast

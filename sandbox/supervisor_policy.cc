@@ -24,6 +24,9 @@ constexpr ArgumentRule kPacketPair{
 constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_PEERCRED}}},
                                         .condition_count = 2};
 
+// Of ioctl(2), as ipc/pidfd.h has it.
+constexpr unsigned kPidfdGetInfo = 0xC040FF0B;
+
 constexpr PolicyRow kPolicy[] = {
     {"epoll_wait", kAnyArguments, "the event loop"},
     {"epoll_pwait", kAnyArguments, "the same, where there is no epoll_wait(2)"},
@@ -33,6 +36,7 @@ constexpr PolicyRow kPolicy[] = {
     {"accept4", kAnyArguments, "the same, as other versions of Boost.Asio do it"},
     {"getsockopt", kPeerCredentials, "which user a client is of"},
     {"ioctl", int_equals(1, FIONBIO), "Boost.Asio makes sockets non-blocking"},
+    {"ioctl", int_equals(1, kPidfdGetInfo), "which process a worker's pidfd is of, for the clock of its CPU time"},
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK), "reads from clients and workers"},
     {"sendto", kSendToPeer,
      "answers clients, calls workers. Without an address: a socket's peer is whom it was made with"},

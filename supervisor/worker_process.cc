@@ -143,6 +143,16 @@ std::optional<int> WorkerProcess::refused_system_call() const {
   return static_cast<int>(number - 1);
 }
 
+bool WorkerProcess::has_pid() const {
+  if (pid_ == 0) pid_ = pid_of(pidfd_);
+  return pid_ != 0;
+}
+
+pid_t WorkerProcess::pid() const {
+  if (!has_pid()) pid_ = sight().pid;
+  return pid_;
+}
+
 const Broker::Sight& WorkerProcess::sight() const {
   // A broker that could not be asked, or a limit of descriptors that was reached, is not for good.
   if (sight_.pid == 0) sight_ = broker_.look_at(pidfd_);

@@ -69,7 +69,7 @@ class WorkerProcess final : public Connection {
 
   WorkerId id() const { return id_; }
   // As the supervisor's own pid namespace shows it; 0 if it is gone.
-  pid_t pid() const { return sight().pid; }
+  pid_t pid() const;
   std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
 
   // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
@@ -132,7 +132,8 @@ class WorkerProcess final : public Connection {
   // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
   std::uint64_t anonymous_bytes() const;
 
-  // Whether the broker was asked about the process already, which pid() and what is measured of it take.
+  // Whether pid() and cpu_time() are known without the broker. What is known of its memory takes the broker.
+  bool has_pid() const;
   bool is_known_to_broker() const { return sight_.pid != 0; }
 
   using Connection::flush;
@@ -160,6 +161,7 @@ class WorkerProcess final : public Connection {
   CallId line_call_{};
   std::uint64_t said_on_line_ = 0;
   Broker& broker_;
+  mutable pid_t pid_ = 0;  // not known yet
   mutable Broker::Sight sight_;
   mutable std::optional<clockid_t> cpu_clock_;
   const std::chrono::steady_clock::time_point forked_at_;

@@ -101,10 +101,15 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   Entry& entry = entry_of(worker);
   entry.process->send(request);
   // To ask the broker takes time, in which the worker can begin.
-  if (!entry.process->is_known_to_broker()) (void)entry.process->flush();
+  if (!entry.process->has_pid()) (void)entry.process->flush();
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.load_sent_at = Clock::now();
+  if (!entry.process->is_known_to_broker()) {
+    // It has what all have that have no module yet. It is asked about later, when nobody waits for it.
+    entry.memory_seen_at = entry.load_sent_at;
+    entry.meter.saw_memory(empty_bytes_);
+  }
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);
   entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));

@@ -1,5 +1,6 @@
 #include "worker/engine.h"
 
+#include <dlfcn.h>
 #include <sys/random.h>
 #include <v8-statistics.h>
 
@@ -109,7 +110,8 @@ void* BoundedAllocator::Reallocate(void* data, size_t old_length, size_t new_len
 Engine::Engine(const EngineOptions& options)
     : platform_(std::make_unique<SingleThreadedPlatform>()),
       array_buffers_(platform_->memory()),
-      heap_limit_(options.memory_bytes) {
+      heap_limit_(options.memory_bytes),
+      seed_flag_(static_cast<int*>(::dlsym(RTLD_DEFAULT, "_ZN2v88internal16FLAG_random_seedE"))) {
   v8::V8::SetFlagsFromString(kFlags);
   if (options.jitless) v8::V8::SetFlagsFromString(kJitlessFlags);
   v8::V8::InitializePlatform(platform_.get());
@@ -192,8 +194,13 @@ void Engine::reseed() {
   std::uint32_t seed = 0;
   if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) std::abort();
   // An int flag of V8, in which 0 means "not set".
+  const int value = static_cast<int>(seed | 1);
+  if (seed_flag_ != nullptr) {
+    *seed_flag_ = value;
+    return;
+  }
   char flag[32];
-  std::snprintf(flag, sizeof flag, "--random-seed=%u", (seed & 0x7fffffff) | 1);
+  std::snprintf(flag, sizeof flag, "--random-seed=%d", value);
   v8::V8::SetFlagsFromString(flag);
 }
 

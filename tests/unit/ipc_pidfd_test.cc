@@ -29,6 +29,17 @@ TEST_CASE("a signal reaches the process of a pidfd until it is gone, and no othe
   CHECK(errno == ESRCH);
 }
 
+TEST_CASE("a pidfd tells its process, or nothing where the kernel is older than Linux 6.13 or the process is gone") {
+  const pid_t of_this_process = pid_of(open_pidfd(::getpid()));
+  CHECK((of_this_process == ::getpid() || of_this_process == 0));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  REQUIRE(child > 0);
+  const UniqueFd pidfd = open_pidfd(child);
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  CHECK(pid_of(pidfd) == 0);
+}
+
 TEST_CASE("a pidfd of a process that does not exist is none") {
   const UniqueFd pidfd = open_pidfd(0x7FFFFFFF);
   CHECK_FALSE(pidfd);

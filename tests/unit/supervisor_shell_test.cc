@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "sandbox/seccomp_policy.h"
+#include "ipc/pidfd.h"
 #include "supervisor/shell.h"
 #include "tests/unit/sandbox_test_support.h"
 
@@ -85,6 +86,13 @@ TEST_CASE("a supervisor that has given up its rights can open nothing, start not
       INFO(name(caller), ": ", attempt.name);
       CHECK(run_in_shell(caller, [&] { return outcome(attempt.attempt()); }).killed_by(SIGSYS));
     }
+  }
+}
+
+TEST_CASE("a supervisor that has given up its rights can ask which process a pidfd is of") {
+  const holdfast::UniqueFd pidfd = holdfast::open_pidfd(getpid());
+  for (const Caller caller : callers()) {
+    CHECK(run_in_shell(caller, [&] { return std::to_string(holdfast::pid_of(pidfd)); }).exited(0));
   }
 }
 
