@@ -29,7 +29,7 @@ namespace {
 // refuses
 constexpr const char* kFlags =
     "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 "
-    "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort --scavenge-task-trigger=8";
+    "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort --scavenge-task-trigger=5";
 
 // It implies --regexp-interpret-all. WebAssembly needs a compiler; unasked, V8 would turn it off with a warning.
 constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";
