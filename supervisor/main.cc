@@ -47,9 +47,11 @@ std::size_t default_max_workers(std::uint64_t memory_bytes) {
 
 // malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of
 // them then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
-void give_large_memory_back() {
+// What is less stays for the next one: each worker has buffers of 64 kB when it starts.
+void set_up_malloc() {
   constexpr int kLarge = 256 << 10;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kLarge);
 }
 
 // As many descriptors as the host allows; returns how many that are.
@@ -187,7 +189,7 @@ void announce_ready(std::optional<int> fd) {
 
 int main(int argc, char** argv) {
   mend_inheritance();
-  give_large_memory_back();
+  set_up_malloc();
   auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);
