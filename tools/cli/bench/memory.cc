@@ -24,17 +24,10 @@ struct Measured {
 
 // On average; nothing where any of them cannot be looked at.
 Measured average(const std::vector<pid_t>& processes) {
-  double private_bytes = 0;
-  double proportional_bytes = 0;
-  for (const pid_t pid : processes) {
-    const auto memory = memory_of(pid);
-    if (!memory) return {};
-    private_bytes += static_cast<double>(memory->private_bytes);
-    proportional_bytes += static_cast<double>(memory->proportional_bytes);
-  }
-  if (processes.empty()) return {};
+  const auto total = total_memory_of(processes);
+  if (processes.empty() || !total) return {};
   const auto number = static_cast<double>(processes.size());
-  return {private_bytes / number, proportional_bytes / number};
+  return {static_cast<double>(total->private_bytes) / number, static_cast<double>(total->proportional_bytes) / number};
 }
 
 Measured difference(const Measured& after, const Measured& before, std::size_t number) {

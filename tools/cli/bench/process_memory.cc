@@ -38,6 +38,17 @@ std::optional<ProcessMemory> memory_of(pid_t pid) {
   return has_pss ? std::optional(memory) : std::nullopt;
 }
 
+std::optional<ProcessMemory> total_memory_of(const std::vector<pid_t>& processes) {
+  ProcessMemory total{};
+  for (const pid_t pid : processes) {
+    const auto memory = memory_of(pid);
+    if (!memory) return std::nullopt;
+    total.private_bytes += memory->private_bytes;
+    total.proportional_bytes += memory->proportional_bytes;
+  }
+  return total;
+}
+
 std::optional<pid_t> parent_of(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/status", pid));
   for (std::string line; std::getline(file, line);) {

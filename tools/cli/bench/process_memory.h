@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@ struct ProcessMemory {
 
 // From /proc/PID/smaps_rollup; nothing if that cannot be read: processes that are not dumpable are for root to look at.
 std::optional<ProcessMemory> memory_of(pid_t pid);
+
+// Of all of them together; nothing if one cannot be read.
+std::optional<ProcessMemory> total_memory_of(const std::vector<pid_t>& processes);
 
 // Nothing if it is gone.
 std::optional<pid_t> parent_of(pid_t pid);

@@ -1,6 +1,7 @@
 // Hot calls of one module while many others are loaded and idle.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/machine.h"
+#include "tools/cli/bench/process_memory.h"
 #include "tools/cli/bench/series.h"
 #include "tools/cli/bench/supervisor.h"
 
@@ -47,6 +48,29 @@ Cap cap_of(const BenchOptions& options) {
   return cap;
 }
 
+// Of those that have a module; the standby has none.
+tl::expected<std::vector<Row>, Stop> memory_of_workers(ipc::Client& client, const std::vector<Value>& parameters) {
+  const auto list = list_workers(client);
+  if (!list) return tl::unexpected(list.error());
+  std::vector<pid_t> processes;
+  for (const ipc::WorkerInfo& worker : list->workers) {
+    if (worker.pid != 0 && !worker.module.empty()) processes.push_back(worker.pid);
+  }
+  const auto total = total_memory_of(processes);
+  const auto row = [&](std::string what, std::size_t share) {
+    const auto part = [&](std::uint64_t ProcessMemory::*kind) -> std::optional<double> {
+      if (!total) return std::nullopt;
+      return static_cast<double>((*total).*kind) / static_cast<double>(share);
+    };
+    return Row{.what = std::move(what),
+               .parameters = parameters,
+               .figures = {bytes("private", part(&ProcessMemory::private_bytes)),
+                           bytes("proportional", part(&ProcessMemory::proportional_bytes))}};
+  };
+  return std::vector{row("all workers together", 1),
+                     row("one worker, on average", std::max<std::size_t>(processes.size(), 1))};
+}
+
 }  // namespace
 
 Sections run_workers(const Context& context) {
@@ -69,6 +93,16 @@ Sections run_workers(const Context& context) {
                               .title = "Latency of hot calls by workers alive",
                               .x = "workers",
                               .x_label = "workers alive"}}};
+  Section memory{
+      .key = "workers_memory",
+      .title = "MEMORY BY WORKERS ALIVE",
+      .notes = {"As in MEMORY, after the calls above; what all share with the zygote is PROPORTIONAL's alone."},
+      .curves = {{.name = "workers-memory",
+                  .title = "Memory by workers alive",
+                  .x = "workers",
+                  .x_label = "workers alive",
+                  .y = "proportional_bytes",
+                  .y_label = "memory (Pss)"}}};
   std::size_t loaded = 0;
   for (const std::size_t wanted : kWorkers) {
     const std::size_t workers = std::min(wanted, most);
@@ -90,9 +124,12 @@ Sections run_workers(const Context& context) {
                         {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
     if (!rows) return tl::unexpected(rows.error());
     std::ranges::move(*rows, std::back_inserter(section.rows));
+    auto memory_rows = memory_of_workers(client, parameters);
+    if (!memory_rows) return tl::unexpected(memory_rows.error());
+    std::ranges::move(*memory_rows, std::back_inserter(memory.rows));
     if (workers < wanted) break;
   }
-  return std::vector{std::move(section)};
+  return std::vector{std::move(section), std::move(memory)};
 }
 
 }  // namespace holdfast::cli::bench
