@@ -94,9 +94,10 @@ Suites; without --suite, the first three:
   clients    calls per second of 1, 8 and 64 connections, with 1 and 4 calls in flight on each
   payloads   16 B to 16 MB, echoed, as JSON and as bytes: latency and throughput
   modules    the first call by the size of the module's code, 1 kB to 5 MB
-  workers    a hot call while 1 to 1000 workers are alive
+  workers    a hot call while 1 to 1000 workers are alive, and what memory these take
   cold-rate  first calls per second, each of another module that takes another's place
   stuck      from the end of a stuck call's time to its error, and to the next good answer
+  line       a hot call over a direct line, beside one that is relayed
   memory     of workers, zygote and supervisor, of each client and each module
 Beside each latency is its floor, measured in turns with it: the same bytes moved by plain reads and
 writes through three processes, and between two; a bare fork, and one with V8 (--fork-call). Take the
