@@ -66,6 +66,10 @@ class BusyPoll {
 // Lets others have the core, for the peer may need it.
 inline void let_others_run() { ::sched_yield(); }
 
+// At both ends of a direct line: two processes that take turns on one core sleep for less, between calls and for an
+// answer; where each has a core of its own, to wake it takes longer.
+constexpr std::chrono::microseconds kNegligibleSleepOnLine{12};
+
 // Looks for what a single peer sends, at most for `longest` and only where it pays: calls `receive` until it says that
 // something came, and `pause` between two looks.
 template <typename Receive, typename Pause>

@@ -25,10 +25,6 @@ constexpr milliseconds kForever = std::chrono::hours(365 * 24);
 
 Clock::time_point after(milliseconds timeout) { return Clock::now() + std::min(timeout, kForever); }
 
-// On a line a call whose two processes take turns on one core is answered sooner than this; where each has its own,
-// to wake them takes longer.
-constexpr std::chrono::microseconds kNegligibleSleepOnLine{12};
-
 // Of a stream whose caller asks for no other.
 constexpr std::uint32_t kStreamWindowBytes = std::uint32_t{256} << 10;
 

@@ -165,6 +165,7 @@ std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   if (!cpu_clock_) {
     clockid_t clock;
     if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0) return std::nullopt;
+    if (!send_signal(pidfd_, 0)) return std::nullopt;  // it is gone: its number may be another's by now
     cpu_clock_ = clock;
   }
   timespec time;

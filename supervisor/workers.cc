@@ -105,8 +105,9 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.load_sent_at = Clock::now();
-  if (!entry.process->is_known_to_broker()) {
-    // It has what all have that have no module yet. It is asked about later, when nobody waits for it.
+  if (!entry.process->is_known_to_broker() && empty_bytes_ != 0) {
+    // It has what all have that have no module yet. The broker is asked about it when the next call begins or ends, at
+    // the soonest kMemoryFresh from now: not while its first call waits.
     entry.memory_seen_at = entry.load_sent_at;
     entry.meter.saw_memory(empty_bytes_);
   }

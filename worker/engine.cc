@@ -194,7 +194,7 @@ void Engine::reseed() {
   std::uint32_t seed = 0;
   if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) std::abort();
   // An int flag of V8, in which 0 means "not set".
-  const int value = static_cast<int>(seed | 1);
+  const int value = static_cast<int>(std::max(seed, 1U));
   if (seed_flag_ != nullptr) {
     *seed_flag_ = value;
     return;

@@ -34,11 +34,8 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// Before the next call of a line a sleep that is shorter is one of two processes that take turns on one core.
-constexpr std::chrono::microseconds kNegligibleSleep{10};
-
 // So often, while calls are looked for on the line, the supervisor's words are.
-constexpr std::chrono::microseconds kLookAtSupervisor{200};
+constexpr std::chrono::microseconds kLookAtSupervisor{50};
 
 // Memory is given back when nothing was received for so long.
 constexpr milliseconds kQuiet{20};
@@ -165,16 +162,16 @@ void Worker::wait_for_work() {
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
 }
 
-// Whether all there is to do is to wait for the line's next call.
+// Whether there is nothing to do until the line's next call, or a time that is still to come.
 bool Worker::waits_for_line_alone() const {
   return line_->wants_input() && !line_->has_output() && outbox_.empty() && !left_frames_ && host_->open_calls() == 0;
 }
 
-// Whether the line's next call came so soon that it was not worth a sleep.
-bool Worker::look_for_call() {
-  const auto receive_call = [this] { return line_->receive(); };
+// Whether the line's next call, or a soft stop, came so soon that it was not worth a sleep.
+bool Worker::look_for_call(steady_clock::duration longest) {
+  const auto receive_call = [this] { return line_->receive() || soft_stop_requested(); };
   const auto go_on = [] {};  // the filter has no system call that lets others run
-  if (!ipc::look_busily(line_poll_, line_poll_.longest(), receive_call, go_on)) return false;
+  if (!ipc::look_busily(line_poll_, std::min(longest, line_poll_.longest()), receive_call, go_on)) return false;
   give_back_at_.reset();
   if (const auto now = steady_clock::now(); now - looked_at_supervisor_ >= kLookAtSupervisor) {
     looked_at_supervisor_ = now;
@@ -185,20 +182,24 @@ bool Worker::look_for_call() {
 
 // The same with a line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
-  const bool waits_for_line = waits_for_line_alone();
-  if (waits_for_line && look_for_call()) return;
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
   if (left_frames_ || line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
-  timespec timeout = {};
-  if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
+  const auto left = [&] {
+    return until ? std::max(*until - steady_clock::now(), steady_clock::duration(0)) : steady_clock::duration::max();
+  };
+  const bool waits_for_line = waits_for_line_alone();
+  if (waits_for_line && look_for_call(left())) return;
+  if (soft_stop_requested()) return;  // the signal came while no system call could tell
+  const auto began = steady_clock::now();
+  const auto time = left();
+  const timespec timeout = as_timespec(until ? time : steady_clock::duration(0));
   pollfd wanted[] = {
       {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
       // One that is negative is not looked at: a line whose client is gone would be ready for ever.
       {line_->is_connected() ? line_->socket() : -1,
        static_cast<short>((line_->wants_input() ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)), 0}};
-  const auto began = steady_clock::now();
   const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
-  if (waits_for_line) {
+  if (waits_for_line && time > steady_clock::duration(0)) {
     const bool has_call = count > 0 && (wanted[1].revents & POLLIN) != 0;
     line_poll_.slept(has_call ? steady_clock::now() - began : steady_clock::duration::max());
   }
@@ -291,7 +292,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
 void Worker::open_line(const ipc::OpenWorkerLine& request) {
   page_.last_started.store(request.call, std::memory_order_relaxed);
   if (line_ != nullptr && line_->open(request, host_->max_payload_bytes())) {
-    line_poll_ = ipc::BusyPoll(request.busy_poll, kNegligibleSleep);
+    line_poll_ = ipc::BusyPoll(request.busy_poll, ipc::kNegligibleSleepOnLine);
     return;
   }
   ipc::encode_worker_error(outbox_.buffer(), request.call,

@@ -48,7 +48,7 @@ class Worker {
   Step handle_line();
   void look_after_line();
   bool waits_for_line_alone() const;
-  bool look_for_call();
+  bool look_for_call(std::chrono::steady_clock::duration longest);
   void wait_for_both(std::optional<std::chrono::steady_clock::time_point> until);
   void send_some();
   void note_load(ModuleHost::LoadState state);

@@ -4,8 +4,9 @@
 
 #include <doctest/doctest.h>
 
-#include <string_view>
 #include <nlohmann/json.hpp>
+
+#include <string_view>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "ipc/worker_status.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
@@ -119,6 +120,45 @@ TEST_CASE("a worker gives its line to one client, and another client's calls are
   CHECK(outcome(call(first, {"one", "count"})) == "1001");
   CHECK(of_first.count("result") + of_second.count("result") == 1000);
   CHECK_FALSE(went_by_line(of_second.answer(0)));
+  daemon.stop();
+}
+
+// The worker of the module "one" after so many calls on the client's line that it looks for the next one before it
+// sleeps, for a millisecond (ipc/busy_poll.h).
+ipc::WorkerInfo worker_that_looks(ipc::Client& client) {
+  for (int i = 0; i < 300; ++i) REQUIRE(outcome(call(client, {"one", "echo", "1"})) == "1");
+  return worker_of(client, "one");
+}
+
+TEST_CASE("a worker that looks for its line's next call hears of everything else meanwhile") {
+  Daemon daemon = daemon_with_lines({"--busy-poll", "1ms"});
+  ipc::Client client = client_with_line(daemon);
+  ipc::Client other = daemon.connect();
+  worker_that_looks(client);
+  for (int round = 0; round < 20; ++round) {
+    Calls relayed(other);
+    const auto open = relayed.start({"one", "count"});
+    other.run_once(milliseconds(0));  // sends it
+    // Not one of these waits for long, so that the worker need not sleep.
+    for (int i = 0; i < 300; ++i) REQUIRE(outcome(call(client, {"one", "echo", "1"})) == "1");
+    CHECK(outcome(relayed.wait_for(open)) == std::to_string(round + 1));
+  }
+  Calls timed(client);
+  const auto timer = timed.start({"one", "wait", "3"});
+  CHECK(outcome(timed.wait_for(timer)) == "\"waited\"");
+  daemon.stop();
+}
+
+TEST_CASE("a worker that looks for its line's next call ends when it is told to") {
+  Daemon daemon = daemon_with_lines({"--busy-poll", "1ms"});
+  for (int round = 0; round < 5; ++round) {
+    ipc::Client client = client_with_line(daemon);
+    const pid_t worker = worker_that_looks(client).pid;
+    REQUIRE(outcome(call(client, {"one", "echo", "2"})) == "2");
+    // It looks now, and no call comes any more.
+    REQUIRE(::kill(worker, ipc::kSoftStopSignal) == 0);
+    CHECK(eventually([&] { return ::kill(worker, 0) != 0; }));
+  }
   daemon.stop();
 }
 

@@ -1,8 +1,8 @@
 // Functions that return an async iterable: their values come one by one, as fast as the caller takes them.
-#include <doctest/doctest.h>
-
-#include <string_view>
 #include <signal.h>
+#include <string_view>
+
+#include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -2,8 +2,9 @@
 // changes its globals makes of all this.
 #include <doctest/doctest.h>
 
-#include <string_view>
 #include <nlohmann/json.hpp>
+
+#include <string_view>
 
 #include "tests/integration/both_profiles.h"
 

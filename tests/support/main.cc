@@ -18,6 +18,7 @@ namespace {
 constexpr unsigned kTestGuardSeconds = 90;
 
 const char* running_test = "";
+std::string failures;
 
 void write_error(const char* text) { (void)!::write(STDERR_FILENO, text, std::strlen(text)); }
 
@@ -25,6 +26,7 @@ void on_alarm(int) {
   write_error("this test hangs: ");
   write_error(running_test);
   write_error("\n");
+  write_error(failures.c_str());
   ::_exit(1);  // its programs die with this process
 }
 
@@ -43,7 +45,7 @@ class Guard final : public doctest::IReporter {
   }
   // What failed is told once more behind all that the tests and their programs wrote, which may be much.
   void test_run_end(const doctest::TestRunStats&) override {
-    if (!failures_.empty()) write_error(("\nwhat failed:\n" + failures_).c_str());
+    if (!failures.empty()) write_error(("\nwhat failed:\n" + failures).c_str());
   }
   void test_case_start(const doctest::TestCaseData& test) override {
     running_test = test.m_name;
@@ -61,7 +63,7 @@ class Guard final : public doctest::IReporter {
   }
 
   void log_assert(const doctest::AssertData& assert) override {
-    if (!assert.m_failed) return;
+    if (!assert.m_failed || (assert.m_at& doctest::assertType::is_warn) != 0) return;
     std::ostringstream text;
     text << assert.m_file << ':' << assert.m_line << ": " << doctest::assertString(assert.m_at) << "( " << assert.m_expr
          << " )";
@@ -94,10 +96,8 @@ class Guard final : public doctest::IReporter {
       text << ", ";
       contexts[i]->stringify(&text);
     }
-    failures_ += std::string(running_test) + ": " + text.str() + "\n";
+    failures += std::string(running_test) + ": " + text.str() + "\n";
   }
-
-  std::string failures_;
 };
 
 REGISTER_LISTENER("guard", 1, Guard);

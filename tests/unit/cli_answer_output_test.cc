@@ -1,7 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <string_view>
 #include <nlohmann/json.hpp>
+
+#include <string_view>
 
 #include "tools/cli/answer_output.h"
 #include "tools/cli/base64.h"

@@ -1,8 +1,10 @@
 #include <cerrno>
+#include <cstdio>
 #include <fcntl.h>
 #include <signal.h>
 
 #include <doctest/doctest.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "ipc/pidfd.h"
@@ -29,13 +31,24 @@ TEST_CASE("a signal reaches the process of a pidfd until it is gone, and no othe
   CHECK(errno == ESRCH);
 }
 
-TEST_CASE("a pidfd tells its process, or nothing where the kernel is older than Linux 6.13 or the process is gone") {
-  const pid_t of_this_process = pid_of(open_pidfd(::getpid()));
-  CHECK((of_this_process == ::getpid() || of_this_process == 0));
+bool kernel_tells_pids() {
+  utsname system;
+  int major = 0, minor = 0;
+  REQUIRE(::uname(&system) == 0);
+  REQUIRE(std::sscanf(system.release, "%d.%d", &major, &minor) == 2);
+  return major > 6 || (major == 6 && minor >= 13);
+}
+
+TEST_CASE("a pidfd tells its process until that is gone, where the kernel is new enough") {
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
+  if (child == 0) {
+    while (true) ::pause();
+  }
   REQUIRE(child > 0);
   const UniqueFd pidfd = open_pidfd(child);
+  CHECK(pid_of(open_pidfd(::getpid())) == (kernel_tells_pids() ? ::getpid() : 0));
+  CHECK(pid_of(pidfd) == (kernel_tells_pids() ? child : 0));
+  CHECK(send_signal(pidfd, SIGKILL));
   REQUIRE(::waitpid(child, nullptr, 0) == child);
   CHECK(pid_of(pidfd) == 0);
 }

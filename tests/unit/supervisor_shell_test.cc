@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "sandbox/seccomp_policy.h"
 #include "ipc/pidfd.h"
+#include "sandbox/seccomp_policy.h"
 #include "supervisor/shell.h"
 #include "tests/unit/sandbox_test_support.h"
 
