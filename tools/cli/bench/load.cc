@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "tools/cli/bench/calls.h"
 
@@ -35,6 +36,14 @@ void serve(const std::vector<ipc::Client*>& clients) {
   for (std::size_t i = 0; i < clients.size(); ++i) {
     if (waiting[i].revents != 0) clients[i]->run_once(milliseconds(0));
   }
+}
+
+// That a process has used since it started (clock_getcpuclockid(3)); nothing if it is gone.
+std::optional<nanoseconds> cpu_time_of(pid_t process) {
+  clockid_t clock;
+  timespec time;
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return std::nullopt;
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
 class ClosedLoop {
@@ -141,6 +150,7 @@ tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const
                                                    const std::vector<LoadSeries>& series, nanoseconds duration,
                                                    const NextCall& next, const LoadFloors& floors) {
   std::vector<Load> loads(series.size());
+  std::vector<nanoseconds> supervisor_cpu(series.size());
   std::vector<Samples> floor_samples(floors.series.size());
   for (unsigned slice = 0; slice < kSlices; ++slice) {
     const Turns turns{
@@ -150,11 +160,13 @@ tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const
     for (std::size_t i = 0; i < taken->size(); ++i) append(floor_samples[i], (*taken)[i].samples);
     context.progress(fmt::format("{}: slice {} of {}", title, slice + 1, kSlices));
     for (std::size_t i = 0; i < series.size(); ++i) {
+      const auto cpu_before = series[i].supervisor == 0 ? std::nullopt : cpu_time_of(series[i].supervisor);
       const auto part = closed_loop(context, series[i].clients, series[i].in_flight, duration / kSlices, next);
       if (!part) return tl::unexpected(part.error());
       loads[i].answered += part->answered;
       loads[i].elapsed += part->elapsed;
       append(loads[i].latencies, part->latencies);
+      if (cpu_before) supervisor_cpu[i] += cpu_time_of(series[i].supervisor).value_or(*cpu_before) - *cpu_before;
     }
   }
   std::vector<Row> rows;
@@ -163,6 +175,11 @@ tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const
     rows.back().latency = summarize(std::move(loads[i].latencies));
     rows.back().figures = {bench::duration("elapsed", loads[i].elapsed),
                            calls_per_second(loads[i].answered, loads[i].elapsed)};
+    if (series[i].supervisor != 0) {
+      rows.back().figures.push_back(bench::duration(
+          "supervisor_cpu",
+          supervisor_cpu[i] / static_cast<nanoseconds::rep>(std::max<std::size_t>(loads[i].answered, 1))));
+    }
   }
   for (std::size_t i = 0; i < floors.series.size(); ++i) {
     rows.push_back(floors.series[i].row);

@@ -43,6 +43,8 @@ struct LoadSeries {
   Row row;
   std::vector<ipc::Client*> clients;
   unsigned in_flight;
+  // Whose CPU time for each call is told, too, as supervisor_cpu_ns; 0: nobody's.
+  pid_t supervisor = 0;
 };
 
 // The floors that take turns with them.

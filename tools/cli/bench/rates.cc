@@ -66,8 +66,10 @@ Sections run_rates(const Context& context) {
   }
   std::vector<LoadSeries> series;
   for (const unsigned in_flight : kInFlight) {
-    series.push_back(
-        {{.what = "one client", .parameters = {count("in_flight", in_flight)}}, {&target->client()}, in_flight});
+    series.push_back({.row = {.what = "one client", .parameters = {count("in_flight", in_flight)}},
+                      .clients = {&target->client()},
+                      .in_flight = in_flight,
+                      .supervisor = target->supervisor_pid()});
   }
   auto loads = measure_loads(context, "calls per second", series, load_duration(context), again(request),
                              {std::move(*floors), context.options.calls, kWarmUpCalls});
@@ -82,7 +84,7 @@ Sections run_rates(const Context& context) {
       .title = "CALLS PER SECOND",
       .rows = std::move(*loads),
       .notes = {"Closed loop: so many calls are open at all times. Its latencies are those of calls that wait "
-                "for each other."},
+                "for each other. SUPERVISOR_CPU is the supervisor's CPU time for each call."},
       .curves = {{.name = "rates",
                   .title = "Calls per second by calls in flight",
                   .x = "in_flight",

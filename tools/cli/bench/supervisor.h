@@ -58,6 +58,8 @@ class Target {
   ipc::Client& client() { return supervisor_ ? supervisor_->client() : *client_; }
   const std::string& socket() const { return socket_; }
   const ipc::ModuleName& module() const { return module_; }
+  // 0: of one that was running before, which is not known.
+  pid_t supervisor_pid() const { return supervisor_ ? supervisor_->pid() : 0; }
 
  private:
   Target() = default;
