@@ -16,6 +16,11 @@ constexpr std::size_t kReadWords = (std::size_t{64} << 10) / kWordBytes;
 // A buffer that grew beyond this for one large message is given back when that message is gone.
 constexpr std::size_t kKeepWords = (std::size_t{256} << 10) / kWordBytes;
 
+// For a frame that announces more than is there: so many times what was received of it is taken, up to this size, and
+// twice as much beyond. What is never received is never touched, and costs no more than addresses.
+constexpr std::size_t kFirstGrowth = 32;
+constexpr std::size_t kFirstGrowthWords = (std::size_t{2} << 20) / kWordBytes;
+
 std::uint32_t read_u32(const std::byte* at) {
   std::uint32_t value;
   std::memcpy(&value, at, sizeof value);
@@ -54,7 +59,10 @@ std::span<std::byte> FrameReader::prepare() {
     reallocate(kReadWords);
   } else if (capacity_ * kWordBytes - end_ < kReadWords * kWordBytes / 2 && !frame_fits) {
     std::size_t wanted = received * 2 / kWordBytes + kReadWords;
-    if (awaited_ > received) wanted = std::min(wanted, awaited_ / kWordBytes + kReadWords / 2);
+    if (awaited_ > received) {
+      const std::size_t first = std::min(received * kFirstGrowth / kWordBytes, kFirstGrowthWords);
+      wanted = std::min(std::max(wanted, first), awaited_ / kWordBytes + kReadWords / 2);
+    }
     if (begin_ > 0 && received <= capacity_ * kWordBytes / 2) {
       std::memmove(bytes(), bytes() + begin_, received);
       end_ = received;
