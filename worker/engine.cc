@@ -211,6 +211,13 @@ void Engine::collect_garbage() {
   runtime_heap_bytes_ = heap.used_heap_size();
 }
 
+void Engine::settle_heap() {
+  collect_garbage();
+  // V8 sweeps when it next needs room: each worker would, for itself. To count its code V8 needs all swept.
+  v8::HeapCodeStatistics code;
+  isolate_->GetHeapCodeAndMetadataStatistics(&code);
+}
+
 void Engine::set_memory_limit(std::uint64_t bytes) {
   memory_limit_ = bytes;
   MemoryAccount& account = platform_->memory();

@@ -89,6 +89,8 @@ class Engine {
 
   // Throws away what warming up left on the heap, so that children share clean pages. What is left is the runtime's.
   void collect_garbage();
+  // The same, and leaves nothing of it to be done later: for a process that is to be forked.
+  void settle_heap();
 
   // What V8 itself lets the heap come to before it asks for more.
   std::uint64_t heap_limit() const { return heap_limit_; }

@@ -136,7 +136,7 @@ void warm_up(Engine& engine) {
     }
     host.run_pending_tasks();
   }
-  engine.collect_garbage();
+  engine.settle_heap();
 }
 
 }  // namespace holdfast::worker
