@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "ipc/client_line.h"
+#include "ipc/send_some.h"
 #include "ipc/server_messages.h"
 
 namespace holdfast::ipc {
@@ -201,11 +202,10 @@ bool Client::look_for_answers(std::optional<milliseconds> timeout) {
   if (unsent_bytes() > 0 || open_.size() + calls_on_lines() != 1) return false;
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
-  if (!open_.empty())
-    return look_busily(
-        busy_poll_, longest, [this] { return receive(); }, let_others_run);
-  return look_busily(
-      line_poll_, longest, [this] { return receive_from_lines(); }, let_others_run);
+  const auto receive_relayed = [this] { return receive(); };
+  if (!open_.empty()) return look_busily(busy_poll_, longest, receive_relayed, let_others_run);
+  const auto receive_on_line = [this] { return receive_from_lines(); };
+  return look_busily(line_poll_, longest, receive_on_line, let_others_run);
 }
 
 template <typename Request, typename Reply>
@@ -330,22 +330,12 @@ void Client::flush() {
     line->flush();
     take_outcomes(*line);
   }
-  while (!out_.empty()) {
-    const auto data = out_.data();
-    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0) {
-      out_.consume(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {
-      return;
-    } else if (errno != EINTR) {
-      // What the supervisor said before it closed is still to be read, and tells more than this error.
-      const int error = errno;
-      while (connected() && receive()) {
-      }
-      if (connected()) lose_connection(std::strerror(error));
-      return;
-    }
+  const int error = send_some(socket_.get(), out_);
+  if (error == 0) return;
+  // What the supervisor said before it closed is still to be read, and tells more than this error.
+  while (connected() && receive()) {
   }
+  if (connected()) lose_connection(std::strerror(error));
 }
 
 bool Client::receive() {

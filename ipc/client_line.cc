@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "ipc/send_some.h"
 #include "ipc/server_messages.h"
 
 namespace holdfast::ipc {
@@ -106,20 +107,11 @@ ClientLine::TimePoint ClientLine::next_look_at(const Call& call) {
 // --- the socket ----------------------------------------------------------------------------------------------------
 
 void ClientLine::flush() {
-  while (socket_ && !out_.empty()) {
-    const auto data = out_.data();
-    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0) {
-      out_.consume(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {
-      return;
-    } else if (errno != EINTR) {
-      // What the worker sent before it ended is still to be read.
-      while (receive()) {
-      }
-      socket_.reset();
-    }
+  if (!socket_ || send_some(socket_.get(), out_) == 0) return;
+  // What the worker sent before it ended is still to be read.
+  while (receive()) {
   }
+  socket_.reset();
 }
 
 bool ClientLine::receive() {

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ipc/send_some.h"
+
 namespace holdfast::worker {
 namespace {
 
@@ -86,17 +88,7 @@ bool Line::receive() {
 }
 
 void Line::send_some() {
-  while (!out_.empty() && is_connected()) {
-    const auto data = out_.data();
-    const ssize_t count = ::send(socket_, data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0) {
-      out_.consume(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {
-      return;
-    } else if (errno != EINTR) {
-      return end();
-    }
-  }
+  if (is_connected() && ipc::send_some(socket_, out_) != 0) end();
 }
 
 // What was cancelled while it waited is not begun.

@@ -27,7 +27,7 @@ void on_alarm(int) {
   write_error(running_test);
   write_error("\n");
   write_error(failures.c_str());
-  ::_exit(1);  // its programs die with this process
+  ::_exit(1);  // the programs that it started are left to whoever runs the tests
 }
 
 class Guard final : public doctest::IReporter {

@@ -1,0 +1,30 @@
+// How frames leave through a socket that takes what it has room for.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstddef>
+
+#include "ipc/frame.h"
+
+namespace holdfast::ipc {
+
+// Sends what the connected stream socket takes now; the rest stays in `out`. 0, or the errno of send(2) for which
+// nothing more will be taken. Allocates nothing.
+inline int send_some(int socket, OutputBuffer& out) {
+  while (!out.empty()) {
+    const auto data = out.data();
+    const ssize_t count = ::send(socket, data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count >= 0) {
+      out.consume(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      return 0;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+}  // namespace holdfast::ipc
