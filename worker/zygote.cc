@@ -23,6 +23,7 @@
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
+#include "worker/code_pages.h"
 #include "worker/lock_down.h"
 #include "worker/last_words.h"
 #include "worker/native_memory.h"
@@ -244,6 +245,10 @@ void run_zygote(const ZygoteOptions& start_options) {
                  .jitless = options.profile == sandbox::Profile::strict,
                  .extend_context = options.extend_context});
   warm_up(engine);
+  if (!options.single_worker) {
+    hand_down_code_pages([&] { rehearse(engine); });
+    engine.settle_heap();
+  }
   Lockdown lockdown;
   lockdown.allow_missing = options.allow_missing;
   lockdown.with_line = options.direct_line;
@@ -263,6 +268,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                                               : sandbox::compile(sandbox::policy(options.profile)));
 
   leave_unused_libraries_behind();
+  give_back_free_pages();
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown).serve();
