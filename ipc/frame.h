@@ -102,6 +102,9 @@ class OutputBuffer {
     return *this;
   }
 
+  // Allocates nothing.
+  void swap(OutputBuffer& other) noexcept;
+
   // An aligned space for one single-segment message, header not included; valid until the next call. Must be followed
   // by finish_frame(). It has room for `words` and for one field of `field_words`, which will be filled whole but for
   // padding in its last word; it is zeroed but where only that field can be.
@@ -136,7 +139,6 @@ class OutputBuffer {
   };
 
   std::span<Word> make_room(std::size_t header_words, std::size_t words);
-  void swap(OutputBuffer& other) noexcept;
   std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.get()); }
 
   LargeMemory::Words words_;

@@ -23,19 +23,46 @@ bool is_shortage(const tl::expected<ModuleFile, int>& opened) {
   return !opened && (opened.error() == EMFILE || opened.error() == ENFILE || opened.error() == EPIPE);
 }
 
+// Of a module's file; empty if it has none of the endings of one.
+std::string_view without_ending(std::string_view file_name) {
+  for (const auto ending : kModuleFileEndings) {
+    if (file_name.ends_with(ending)) return file_name.substr(0, file_name.size() - ending.size());
+  }
+  return {};
+}
+
+// Without its folder.
+std::string file_name_in(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 }  // namespace
 
-std::vector<std::filesystem::path> ModuleSources::paths_of(const ModuleName& name) const {
-  if (const auto file = files_.find(name); file != files_.end()) return {file->second};
-  std::vector<std::filesystem::path> paths;
-  if (directory_.empty()) return paths;
-  for (const auto ending : kModuleFileEndings) paths.push_back(directory_ / module_file_name(name, ending));
+std::vector<std::string> ModuleSources::paths_of(const ModuleName& name) const {
+  if (const auto file = files_.find(name); file != files_.end()) return {file->second.string()};
+  if (directory_.empty()) return {};
+  const std::string folder = directory_.string() + '/';
+  std::vector<std::string> paths;
+  for (const auto ending : kModuleFileEndings) paths.push_back(folder + module_file_name(name, ending));
   return paths;
 }
 
-bool ModuleSources::has_file_among(const ModuleName& name, const std::set<std::string>& paths) const {
-  const auto all = paths_of(name);
-  return std::ranges::any_of(all, [&](const auto& path) { return paths.contains(path.lexically_normal().string()); });
+std::set<ModuleName> ModuleSources::names_for(const std::set<std::string>& paths) const {
+  std::set<ModuleName> names;
+  for (const auto& [name, file] : files_) {
+    if (paths.contains(file.lexically_normal().string())) names.insert(name);
+  }
+  for (const std::string& path : paths) {
+    const std::string file_name = std::filesystem::path(path).filename().string();
+    if (directory_.empty() || (directory_ / file_name).lexically_normal() != path) continue;
+    const std::string_view text = without_ending(file_name);
+    for (std::size_t dash = text.find('-'); dash != std::string_view::npos; dash = text.find('-', dash + 1)) {
+      ModuleName name{std::string(text.substr(0, dash)), std::string(text.substr(dash + 1))};
+      if (!ipc::name_problem(name.module, "module") && !ipc::name_problem(name.version, "version") &&
+          !files_.contains(name)) {
+        names.insert(std::move(name));
+      }
+    }
+  }
+  return names;
 }
 
 tl::expected<ModuleFile, int> ModuleSources::open(const ModuleName& name) const {
@@ -76,10 +103,9 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
     return tl::unexpected(std::move(error));
   }
   const auto paths = paths_of(name);
-  const auto file_name = [&](std::size_t i) { return paths[i].filename().string(); };
   std::vector<std::string> names;
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    if ((opened->endings >> i & 1) != 0) names.push_back(file_name(i));
+    if ((opened->endings >> i & 1) != 0) names.push_back(file_name_in(paths[i]));
   }
   if (names.size() != 1) {
     std::string list;

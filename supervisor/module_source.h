@@ -43,9 +43,9 @@ class ModuleSources {
   // From now on files are opened by `open`: this process may no longer do that itself.
   void set_open(Open open) { open_ = std::move(open); }
 
-  // Whether one of these paths, as ModuleWatch tells them, is that of a file that is `name`'s if it is there. More than
-  // one name may have the same file: "a-b" in version "c" and "a" in version "b-c".
-  bool has_file_among(const ModuleName& name, const std::set<std::string>& paths) const;
+  // The names whose files are at these paths, as ModuleWatch tells them, if they are there. More than one name may have
+  // the same file: "a-b" in version "c" and "a" in version "b-c".
+  std::set<ModuleName> names_for(const std::set<std::string>& paths) const;
 
   // As open(), by what set_open() set. `name` was checked with ipc::name_problem().
   tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
@@ -65,7 +65,7 @@ class ModuleSources {
 
  private:
   // One for each ending; where the operator named a file, that one alone.
-  std::vector<std::filesystem::path> paths_of(const ModuleName& name) const;
+  std::vector<std::string> paths_of(const ModuleName& name) const;
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;

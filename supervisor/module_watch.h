@@ -1,5 +1,5 @@
 // Notices when modules' files change, by inotify(7). Which file is whose is not for it to say: it tells paths, as
-// ModuleSources::has_file_among() takes them.
+// ModuleSources::names_for() takes them.
 //
 // A change is told at its end: when a file that was written is closed, or when a file is moved in or out or removed. A
 // link that is made in the place of a file is none of these, unless it is moved there, as `ln -sf` does; nor is a

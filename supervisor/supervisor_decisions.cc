@@ -118,7 +118,9 @@ void Supervisor::carry_out(const DrainWorker& decision) {
 void Supervisor::carry_out(const KillWorker& decision) {
   KnownModule* module = module_of(decision.worker);
   if (module != nullptr && decision.reason == KillWorker::Reason::evicted) ++module->counts.evictions;
-  spdlog::debug("{}: removing its worker ({})", module_name_of(decision.worker), reason_of(decision));
+  if (spdlog::should_log(spdlog::level::debug)) {
+    spdlog::debug("{}: removing its worker ({})", module_name_of(decision.worker), reason_of(decision));
+  }
   workers_.kill(decision.worker, EndCause::removed);
 }
 

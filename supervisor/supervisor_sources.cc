@@ -170,14 +170,16 @@ bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
 }
 
 void Supervisor::module_files_changed(const std::set<std::string>& files) {
-  for (const auto& [name, module] : modules_.all()) {
-    if (sources_.has_file_among(name, files)) check_content(*module);
-  }
   const auto warm = settings_.warm();
-  const auto has_come = [&](const auto& entry) {
-    return sources_.has_file_among(entry.first, files) && modules_.find(entry.first) == nullptr;
-  };
-  if (std::any_of(warm.begin(), warm.end(), has_come)) keep_warm();
+  bool has_come = false;  // what is to be kept warm
+  for (const ModuleName& name : sources_.names_for(files)) {
+    if (KnownModule* module = modules_.find(name)) {
+      check_content(*module);
+    } else {
+      has_come = has_come || std::ranges::any_of(warm, [&](const auto& entry) { return entry.first == name; });
+    }
+  }
+  if (has_come) keep_warm();
   carry_out();
 }
 

@@ -245,4 +245,9 @@ v8::Local<v8::String> Engine::string(std::string_view text) const {
       .ToLocalChecked();
 }
 
+v8::Local<v8::String> Engine::text(std::string_view text) const {
+  return v8::String::NewFromUtf8(isolate_, text.data(), v8::NewStringType::kNormal, static_cast<int>(text.size()))
+      .ToLocalChecked();
+}
+
 }  // namespace holdfast::worker

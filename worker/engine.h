@@ -120,8 +120,10 @@ class Engine {
 
   static Engine& of(v8::Isolate* isolate) { return *static_cast<Engine*>(isolate->GetData(kEngineSlot)); }
 
-  // Interned, for names that are looked up often.
+  // Interned, for names that are looked up. One that V8 does not have yet goes to a place of its own in a large table.
   v8::Local<v8::String> string(std::string_view text) const;
+  // For all other text, of at most v8::String::kMaxLength bytes.
+  v8::Local<v8::String> text(std::string_view text) const;
 
  private:
   static constexpr std::uint32_t kHostSlot = 0;

@@ -33,18 +33,28 @@ struct State {
   Outbox* outbox = nullptr;
   Line* line = nullptr;
   ipc::SharedPage* page = nullptr;
-  Outbox* emergency = nullptr;  // its buffer is set aside already: there may be no memory left when it is needed
   volatile sig_atomic_t soft_stop = false;  // asked for
   bool out_of_memory = false;               // found, and to be told at the next interrupt check
   bool grace_given = false;
 };
 State state;
 
+// There may be no memory left when it is needed.
+ipc::OutputBuffer& emergency_buffer() {
+  static ipc::OutputBuffer buffer = [] {
+    ipc::OutputBuffer with_room;
+    with_room.begin_frame(kEmergencyWords);
+    return with_room;
+  }();
+  return buffer;
+}
+
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
   state.outbox->send_all();  // answers that are ready are answers
   if (state.line != nullptr) state.line->send_some();
-  encode(state.emergency->buffer(), ipc::Stopped{reason, call, stack, detail});
-  state.emergency->send_all();
+  state.outbox->buffer().swap(emergency_buffer());
+  encode(state.outbox->buffer(), ipc::Stopped{reason, call, stack, detail});
+  state.outbox->send_all();
   ::_exit(0);
 }
 
@@ -201,10 +211,11 @@ void handle(int signal, struct sigaction action) {
 
 }  // namespace
 
+void set_aside_last_words() { (void)emergency_buffer(); }
+
 void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page) {
-  static Outbox emergency(outbox.socket());
-  emergency.buffer().begin_frame(kEmergencyWords);
-  state = {&engine, &outbox, line, &page, &emergency};
+  set_aside_last_words();
+  state = {&engine, &outbox, line, &page};
 
   struct sigaction action = {};
   action.sa_handler = on_soft_stop_signal;

@@ -10,6 +10,10 @@
 
 namespace holdfast::worker {
 
+// Allocates what they are written to. In the zygote, before its first fork: so no worker has memory of its own for it
+// until it needs it.
+void set_aside_last_words();
+
 // Installs the handlers of this process; once, before the seccomp filter is loaded (rt_sigaction(2) is not allowed
 // after). None of these is owned; all must live as long as the process. `line` may be null.
 void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page);

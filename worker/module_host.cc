@@ -143,8 +143,7 @@ v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
   v8::Local<v8::Value> parts[] = {
       v8::Number::New(isolate_, static_cast<double>(call.id)),
       v8::Number::New(isolate_, deadline),
-      v8::String::NewFromUtf8(isolate_, id.data(), v8::NewStringType::kNormal, static_cast<int>(id.size()))
-          .ToLocalChecked(),
+      engine_.text(id),
       module_name_.Get(isolate_),
       version_name_.Get(isolate_),
       engine_.string(call.function)};

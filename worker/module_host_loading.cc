@@ -40,8 +40,8 @@ ModuleHost::LoadState ModuleHost::load(const ipc::LoadRequest& request) {
 
   v8::HandleScope scope(isolate_);
   engine_.set_code_from_strings_allowed(request.allow_code_from_strings);
-  module_name_.Reset(isolate_, engine_.string(module_));
-  version_name_.Reset(isolate_, engine_.string(version_));
+  module_name_.Reset(isolate_, engine_.text(module_));
+  version_name_.Reset(isolate_, engine_.text(version_));
 
   const Stretch stretch(page_, ipc::SharedPage::kLoading);
   set_current_call(0);
@@ -49,7 +49,7 @@ ModuleHost::LoadState ModuleHost::load(const ipc::LoadRequest& request) {
   v8::Local<v8::String> text = take_source_map(request);
   if (text.IsEmpty()) return load_failed("the module's source is too long for V8");
   source_.Reset(isolate_, text);
-  v8::Local<v8::String> file_name = engine_.string(file_name_);
+  v8::Local<v8::String> file_name = engine_.text(file_name_);
   const auto compiled = compile_module(engine_, text, file_name);
   if (!compiled) return load_threw(compiled.error().thrown, compiled.error().place);
   return compiled->es_module.IsEmpty() ? run_common_js(compiled->common_js, file_name)
@@ -95,7 +95,7 @@ ModuleHost::LoadState ModuleHost::run_es_module(v8::Local<v8::Module> module) {
     if (!missing_module(engine_, import->specifier, ImportedBy::static_import).ToLocal(&error)) {
       return load_threw(failure);
     }
-    return load_threw_at(error, engine_.string(file_name_), import->line, import->column, engine_.string(""));
+    return load_threw_at(error, engine_.text(file_name_), import->line, import->column, engine_.string(""));
   }
   const auto nothing_to_import = [](v8::Local<v8::Context>, v8::Local<v8::String>, v8::Local<v8::FixedArray>,
                                     v8::Local<v8::Module>) { return v8::MaybeLocal<v8::Module>(); };
@@ -271,11 +271,7 @@ void ModuleHost::set_environment(const ipc::LoadRequest& request) {
   if (request.environment.empty()) return;
   std::vector<v8::Local<v8::Value>> parts;  // names and values take turns
   for (const auto& [name, value] : request.environment) {
-    for (const std::string_view part : {name, value}) {
-      parts.push_back(
-          v8::String::NewFromUtf8(isolate_, part.data(), v8::NewStringType::kNormal, static_cast<int>(part.size()))
-              .ToLocalChecked());
-    }
+    for (const std::string_view part : {name, value}) parts.push_back(engine_.text(part));
   }
   v8::Local<v8::Value> list[] = {v8::Array::New(isolate_, parts.data(), parts.size())};
   engine_.runtime()

@@ -13,7 +13,6 @@ class Outbox {
   // `socket` stays the caller's.
   explicit Outbox(int socket) : socket_(socket) {}
 
-  int socket() const { return socket_; }
   ipc::OutputBuffer& buffer() { return buffer_; }
   bool empty() const { return buffer_.empty(); }
   std::size_t unsent_bytes() const { return buffer_.size_bytes(); }

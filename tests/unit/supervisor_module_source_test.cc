@@ -41,7 +41,25 @@ TEST_CASE("a module's file may also end in .mjs or .cjs, which its name keeps") 
   const ModuleSources sources(folder.path());
   CHECK(sources.read(kSum)->file_name == "sum-v1.mjs");
   CHECK(sources.read({"old", "v1"})->file_name == "old-v1.cjs");
-  CHECK(sources.has_file_among(kSum, {(folder / "sum-v1.cjs").string()}));
+}
+
+TEST_CASE("a file stands for the names that it would be read for, and for no others") {
+  TemporaryFolder folder;
+  ModuleSources sources(folder.path());
+  sources.add_file({"other", "v1"}, folder / "sum-v1.js");
+  sources.add_file({"named", "v1"}, "/elsewhere/named.js");
+  const auto names_for = [&](const std::string& path) { return sources.names_for({path}); };
+  const auto in_folder = [&](const std::string& file) { return names_for((folder / file).string()); };
+  CHECK(in_folder("a-v1.cjs") == std::set<ModuleName>{{"a", "v1"}});
+  CHECK(in_folder("sum-v1.js") == std::set<ModuleName>{{"other", "v1"}, {"sum", "v1"}});
+  CHECK(names_for("/elsewhere/named.js") == std::set<ModuleName>{{"named", "v1"}});
+  CHECK(in_folder("named-v1.js").empty());  // the operator named another file for it
+  CHECK(names_for("/elsewhere/a-v1.js").empty());
+  for (const char* file : {"a.js", "a-v1", "a-v1.ts", "-v1.js", "a-.js", ".a-v1.js", "a-.v1.js", "-", ".js", ""}) {
+    CAPTURE(file);
+    CHECK(in_folder(file).empty());
+  }
+  CHECK(ModuleSources("").names_for({"a-v1.js", "/a-v1.js"}).empty());
 }
 
 TEST_CASE("a version of which there are two files cannot be loaded, and the error names both") {
