@@ -88,7 +88,17 @@ exports.platform = async (payload) => {
 };
 )js";
 
-constexpr std::string_view kRehearsal = "exports.f = async (payload) => ({ ...payload });";
+// What V8 parses of most modules, and mostly does not run.
+constexpr std::string_view kRehearsal = R"js(
+'use strict';
+const names = ['one', 'two'], limits = { least: 0, most: 1e3 };
+const read = async (text, { signal } = {}) => {
+  while (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, 0));
+  return JSON.parse(text).map((item, i) => ({ ...item, i, name: `name ${names[i % 2]}` }));
+};
+exports.f = async (payload) => ({ ...payload });
+exports.g = ({ a, b }) => (a + b > limits.most ? null : read(a));
+)js";
 
 }  // namespace
 
