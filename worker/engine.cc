@@ -127,6 +127,7 @@ Engine::Engine(const EngineOptions& options)
   isolate_->Enter();
   isolate_->SetData(kEngineSlot, this);
   install_import_callbacks(isolate_);
+  ModuleHost::listen_to(isolate_);
   isolate_->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);
 
   v8::HandleScope scope(isolate_);

@@ -50,6 +50,7 @@ ipc::OutputBuffer& emergency_buffer() {
 }
 
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
+  if (state.outbox == nullptr) ::_exit(1);  // the zygote: the supervisor sees it end
   state.outbox->send_all();  // answers that are ready are answers
   if (state.line != nullptr) state.line->send_some();
   state.outbox->buffer().swap(emergency_buffer());
@@ -211,11 +212,21 @@ void handle(int signal, struct sigaction action) {
 
 }  // namespace
 
-void set_aside_last_words() { (void)emergency_buffer(); }
+void prepare_last_words(Engine& engine) {
+  (void)emergency_buffer();
+  catch_abort_message();
+  state.engine = &engine;
+  engine.isolate()->AddGCEpilogueCallback(on_collected, v8::kGCTypeMarkSweepCompact);
+  engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
+  engine.isolate()->SetOOMErrorHandler(on_v8_out_of_memory);
+  engine.isolate()->SetFatalErrorHandler(on_v8_fatal);
+  v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
+}
 
-void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page) {
-  set_aside_last_words();
-  state = {&engine, &outbox, line, &page};
+void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page) {
+  state.outbox = &outbox;
+  state.line = line;
+  state.page = &page;
 
   struct sigaction action = {};
   action.sa_handler = on_soft_stop_signal;
@@ -226,16 +237,10 @@ void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedP
   action.sa_flags = SA_SIGINFO;
   handle(SIGSYS, action);
 
-  catch_abort_message();
   action = {};
   action.sa_handler = on_abort;
   for (const int signal : {SIGTRAP, SIGILL}) handle(signal, action);
 
-  engine.isolate()->AddGCEpilogueCallback(on_collected, v8::kGCTypeMarkSweepCompact);
-  engine.isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
-  engine.isolate()->SetOOMErrorHandler(on_v8_out_of_memory);
-  engine.isolate()->SetFatalErrorHandler(on_v8_fatal);
-  v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
   std::set_new_handler(on_new_failed);
   std::set_terminate(on_terminate);
 }

@@ -10,13 +10,14 @@
 
 namespace holdfast::worker {
 
-// Allocates what they are written to. In the zygote, before its first fork: so no worker has memory of its own for it
-// until it needs it.
-void set_aside_last_words();
+// Has V8 tell of its failures, and sets memory aside to tell of them. In the zygote, before its first fork: what no
+// worker writes to is no worker's own. `engine` must live as long as the process.
+void prepare_last_words(Engine& engine);
 
-// Installs the handlers of this process; once, before the seccomp filter is loaded (rt_sigaction(2) is not allowed
-// after). None of these is owned; all must live as long as the process. `line` may be null.
-void install_last_words(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPage& page);
+// Installs the handlers of this process; once, after prepare_last_words(), and before the seccomp filter is loaded
+// (rt_sigaction(2) is not allowed after). None of these is owned; all must live as long as the process. `line` may be
+// null.
+void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page);
 
 // To be called between two stretches of JavaScript. Where memory was found used up and no JavaScript came to V8's next
 // check since, looks again: nothing comes of what a call gave back with its end. If it is still used up, ends the

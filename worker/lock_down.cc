@@ -106,7 +106,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   if (channel.our_line) line.emplace(closed ? sandbox::kKeptDescriptor + 1 : channel.our_line.get(), *channel.page());
   Line* const its_line = line ? &*line : nullptr;
   static Worker worker(engine, socket, its_line, *channel.page());
-  install_last_words(engine, worker.outbox(), its_line, *channel.page());
+  install_last_words(worker.outbox(), its_line, *channel.page());
   if (lockdown.filter) lock(sandbox::load(*lockdown.filter));
   worker.run();
 }

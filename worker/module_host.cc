@@ -34,12 +34,14 @@ ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPa
       page_(page),
       payloads_(engine, [this](v8::Local<v8::Value> thrown) { return describe(thrown); }) {
   engine_.set_host(this);
-  isolate_->SetPromiseRejectCallback(&ModuleHost::on_promise_reject);
-  isolate_->AddMessageListener(&ModuleHost::on_uncaught);
+}
+
+void ModuleHost::listen_to(v8::Isolate* isolate) {
+  isolate->SetPromiseRejectCallback(&ModuleHost::on_promise_reject);
+  isolate->AddMessageListener(&ModuleHost::on_uncaught);
 }
 
 ModuleHost::~ModuleHost() {
-  isolate_->RemoveMessageListeners(&ModuleHost::on_uncaught);
   isolate_->SetPrepareStackTraceCallback(nullptr);
   engine_.set_host(nullptr);
 }

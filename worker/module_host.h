@@ -37,6 +37,10 @@ class ModuleHost {
   ModuleHost(const ModuleHost&) = delete;
   ModuleHost& operator=(const ModuleHost&) = delete;
 
+  // What V8 tells of rejected promises and uncaught errors goes to the host that the isolate has by then. Once for each
+  // isolate.
+  static void listen_to(v8::Isolate* isolate);
+
   // Compiles the module and runs its top level. Once it is at its end, `loaded` or `loadFailed` is written.
   enum class LoadState { pending, loaded, failed };
   LoadState load(const ipc::LoadRequest& request);

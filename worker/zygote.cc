@@ -268,7 +268,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                                               : sandbox::compile(sandbox::policy(options.profile)));
 
   leave_unused_libraries_behind();
-  set_aside_last_words();
+  prepare_last_words(engine);
   give_back_free_pages();
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
