@@ -27,6 +27,8 @@ constexpr std::size_t kLeastUse = 4;
 
 // In an entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
 constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
+constexpr std::uint64_t kSwapped = std::uint64_t{1} << 62;
+constexpr std::uint64_t kOfFile = std::uint64_t{1} << 61;
 
 struct Segment {
   std::uintptr_t begin, end;  // whole pages
@@ -55,35 +57,52 @@ int add_segments(dl_phdr_info* object, std::size_t, void* segments) {
 
 void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
-// One bit for each page of the segment: whether the page table has it. Empty if the kernel does not tell.
-std::vector<bool> pages_present(const UniqueFd& pagemap, const Segment& segment) {
+// An entry for each page of the segment. None if the kernel does not tell.
+std::vector<std::uint64_t> page_entries(const UniqueFd& pagemap, const Segment& segment) {
   std::vector<std::uint64_t> entries((segment.end - segment.begin) / page_bytes());
   const auto bytes = entries.size() * sizeof entries[0];
   const auto place = static_cast<off_t>(segment.begin / page_bytes() * sizeof entries[0]);
-  if (::pread(pagemap.get(), entries.data(), bytes, place) != static_cast<ssize_t>(bytes)) return {};
-  std::vector<bool> present(entries.size());
-  std::transform(entries.begin(), entries.end(), present.begin(), [](auto entry) { return (entry & kPresent) != 0; });
-  return present;
+  if (::pread(pagemap.get(), entries.data(), bytes, place) != static_cast<ssize_t>(bytes)) entries.clear();
+  return entries;
 }
 
-// Puts a copy in the place of what is there, which may be the code that does so: the kernel moves the copy over it at
-// once. Never both writable and executable.
-bool copy_to_huge_page(std::uintptr_t place, int protection) {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
-  void* room = ::mmap(nullptr, 2 * kHugePageBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-  if (room == MAP_FAILED) return false;
-  const auto begin = reinterpret_cast<std::uintptr_t>(room);
-  const std::uintptr_t copy = (begin + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
-  bool done = ::madvise(at(copy), kHugePageBytes, MADV_HUGEPAGE) == 0;
-  if (done) std::memcpy(at(copy), at(place), kHugePageBytes);
-  // As small pages it would only make each fork slower. This has nothing to do if it is a huge one already.
-  done = done && ::madvise(at(copy), kHugePageBytes, MADV_COLLAPSE) == 0 &&
-         ::mprotect(at(copy), kHugePageBytes, protection) == 0 &&
-         ::mremap(at(copy), kHugePageBytes, kHugePageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, at(place)) != MAP_FAILED;
-  ::munmap(room, copy - begin);
-  if (!done) ::munmap(at(copy), kHugePageBytes);
-  ::munmap(at(copy + kHugePageBytes), begin + kHugePageBytes - copy);
-  return done;
+// Whether all its pages are the file's: none was written to, by relocations or by who looks for errors in it.
+bool is_as_in_file(const UniqueFd& pagemap, const Segment& segment) {
+  const auto entries = page_entries(pagemap, segment);
+  const auto is_own = [](auto entry) { return (entry & kSwapped) != 0 || (entry & (kPresent | kOfFile)) == kPresent; };
+  return !entries.empty() && std::none_of(entries.begin(), entries.end(), is_own);
+}
+
+// Puts copies of pieces of code in their places, each in a huge page of a sealed file in memory, and returns how many
+// it could: those that the kernel has no huge page for stay as they were. No memory is ever writable and executable.
+std::size_t move_to_huge_pages(const std::vector<Segment>& pieces) {
+  const UniqueFd file(::memfd_create("holdfast-code", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const std::size_t bytes = pieces.size() * kHugePageBytes;
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return 0;
+  // Some more of addresses, to have a piece of them that begins where a huge page can.
+  void* room = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return 0;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(room) + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+  std::vector<bool> is_huge(pieces.size());
+  if (::mmap(at(begin), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.get(), 0) != MAP_FAILED) {
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      void* const copy = at(begin + i * kHugePageBytes);
+      std::memcpy(copy, at(pieces[i].begin), kHugePageBytes);
+      is_huge[i] = ::madvise(copy, kHugePageBytes, MADV_COLLAPSE) == 0;
+    }
+  }
+  ::munmap(room, bytes + kHugePageBytes);
+  // A seal against writing takes that nobody can write any more.
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return 0;
+  std::size_t moved = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    // What is there may be the code that does this: it goes on in the copy.
+    if (is_huge[i] && ::mmap(at(pieces[i].begin), kHugePageBytes, pieces[i].protection, MAP_PRIVATE | MAP_FIXED,
+                             file.get(), static_cast<off_t>(i * kHugePageBytes)) != MAP_FAILED) {
+      ++moved;
+    }
+  }
+  return moved;
 }
 
 // Of a mapping in which a page was written to, a fork copies the page table (vma_needs_copy() in the kernel's
@@ -104,6 +123,7 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
   if (!pagemap || !memory) return handed;
   std::vector<Segment> segments;
   ::dl_iterate_phdr(add_segments, &segments);
+  std::erase_if(segments, [&](const Segment& segment) { return !is_as_in_file(pagemap, segment); });
 
   // What was touched once, when the program started, is forgotten: only the page tables, not the pages.
   for (const Segment& segment : segments) ::madvise(at(segment.begin), segment.end - segment.begin, MADV_DONTNEED);
@@ -111,13 +131,14 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
 
   std::vector<Segment> worth_a_huge_page;
   for (const Segment& segment : segments) {
-    const auto present = pages_present(pagemap, segment);
-    if (present.empty()) continue;
+    const auto entries = page_entries(pagemap, segment);
+    if (entries.empty()) continue;
     const auto count = [&](std::uintptr_t begin, std::uintptr_t end) {
       const auto page = [&](std::uintptr_t address) {
-        return present.begin() + static_cast<std::ptrdiff_t>((address - segment.begin) / page_bytes());
+        return entries.begin() + static_cast<std::ptrdiff_t>((address - segment.begin) / page_bytes());
       };
-      return static_cast<std::size_t>(std::count(page(begin), page(end), true));
+      const auto is_present = [](auto entry) { return (entry & kPresent) != 0; };
+      return static_cast<std::size_t>(std::count_if(page(begin), page(end), is_present));
     };
     std::size_t small = count(segment.begin, segment.end);
     const std::uintptr_t first = (segment.begin + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
@@ -129,9 +150,7 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
     }
     if (small > 0 && have_page_table_copied(memory, segment)) handed.shared += small;
   }
-  for (const Segment& page : worth_a_huge_page) {
-    if (copy_to_huge_page(page.begin, page.protection)) ++handed.huge;
-  }
+  if (!worth_a_huge_page.empty()) handed.huge = move_to_huge_pages(worth_a_huge_page);
   return handed;
 }
 

@@ -15,7 +15,7 @@ struct CodePages {
 };
 
 // Hands what `use` touches down to the processes that are forked from here on: where much of 2 MB is used, as a copy in
-// one huge page (Documentation/admin-guide/mm/transhuge.rst), and else by entries that the fork copies. What the kernel
+// a huge page (Documentation/admin-guide/mm/transhuge.rst), and else by entries that the fork copies. What the kernel
 // does not offer is left as it was. Needs /proc, and mappings that are not sealed yet; nothing else may run meanwhile.
 CodePages hand_down_code_pages(const std::function<void()>& use);
 

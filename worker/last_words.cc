@@ -51,7 +51,7 @@ ipc::OutputBuffer& emergency_buffer() {
 
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
   if (state.outbox == nullptr) ::_exit(1);  // the zygote: the supervisor sees it end
-  state.outbox->send_all();  // answers that are ready are answers
+  state.outbox->send_all();                 // answers that are ready are answers
   if (state.line != nullptr) state.line->send_some();
   state.outbox->buffer().swap(emergency_buffer());
   encode(state.outbox->buffer(), ipc::Stopped{reason, call, stack, detail});

@@ -142,13 +142,12 @@ v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
   const std::string id = ipc::request_id(tag_, call.id);
   const double deadline = call.deadline == TimePoint{} ? std::numeric_limits<double>::infinity()
                                                        : whole_millis(call.deadline.time_since_epoch());
-  v8::Local<v8::Value> parts[] = {
-      v8::Number::New(isolate_, static_cast<double>(call.id)),
-      v8::Number::New(isolate_, deadline),
-      engine_.text(id),
-      module_name_.Get(isolate_),
-      version_name_.Get(isolate_),
-      engine_.string(call.function)};
+  v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(call.id)),
+                                  v8::Number::New(isolate_, deadline),
+                                  engine_.text(id),
+                                  module_name_.Get(isolate_),
+                                  version_name_.Get(isolate_),
+                                  engine_.string(call.function)};
   v8::Local<v8::Value> made;
   if (!engine_.runtime()
            .make_context.Get(isolate_)

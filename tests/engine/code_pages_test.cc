@@ -1,0 +1,111 @@
+// The engine's code, handed down to forked processes.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "worker/code_pages.h"
+#include "worker/engine.h"
+#include "worker/warm_up.h"
+
+namespace holdfast::worker {
+namespace {
+
+// V8 starts once in a process.
+std::unique_ptr<Engine> engine;
+
+// Of a child's first call; -1 if it did not get that far.
+long page_faults_of_a_child() {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    rehearse(*engine);
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    ::_exit(::write(ends[1], &usage.ru_minflt, sizeof usage.ru_minflt) == sizeof usage.ru_minflt ? 0 : 1);
+  }
+  ::close(ends[1]);
+  long faults = -1;
+  if (::read(ends[0], &faults, sizeof faults) != sizeof faults) faults = -1;
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  return faults;
+}
+
+struct Mappings {
+  int writable_code = 0;
+  int huge_code = 0;  // whole pages of 2 MB
+};
+
+Mappings mappings() {
+  Mappings found;
+  std::ifstream maps("/proc/self/smaps");
+  bool is_code = false;
+  for (std::string line; std::getline(maps, line);) {
+    const auto protection = line.find(' ') + 1;
+    if (line.find('-') < protection) {
+      is_code = line[protection + 2] == 'x';
+      if (is_code && line[protection + 1] == 'w') ++found.writable_code;
+    } else if (is_code && line.starts_with("ShmemPmdMapped:")) {
+      int kilobytes = 0;
+      std::istringstream(line.substr(line.find(':') + 1)) >> kilobytes;
+      found.huge_code += kilobytes / 2048;
+    }
+  }
+  return found;
+}
+
+TEST_CASE("children inherit the pages of code that was used, and have fewer page faults") {
+  const long before = page_faults_of_a_child();
+  const CodePages handed = hand_down_code_pages([] { rehearse(*engine); });
+  const long after = page_faults_of_a_child();
+  REQUIRE(before > 0);
+  REQUIRE(after > 0);
+  CAPTURE(before);
+  CAPTURE(after);
+  CAPTURE(handed.huge);
+  CAPTURE(handed.shared);
+  // A kernel may offer neither, and then nothing may have changed.
+  if (handed.shared > 0 || handed.huge > 0) CHECK(after < before * 3 / 4);
+  rehearse(*engine);
+  const Mappings found = mappings();
+  CHECK(found.writable_code == 0);
+  CHECK((found.huge_code > 0) == (handed.huge > 0));
+}
+
+TEST_CASE("code that was handed down stays as it is when that is tried again") {
+  hand_down_code_pages([] { rehearse(*engine); });
+  const int huge = mappings().huge_code;
+  hand_down_code_pages([] { rehearse(*engine); });
+  rehearse(*engine);
+  CHECK(mappings().huge_code == huge);
+  CHECK(mappings().writable_code == 0);
+  CHECK(page_faults_of_a_child() > 0);
+  engine->collect_garbage();
+}
+
+}  // namespace
+}  // namespace holdfast::worker
+
+int main(int argc, char** argv) {
+  using holdfast::worker::engine;
+  engine = std::make_unique<holdfast::worker::Engine>(
+      holdfast::worker::EngineOptions{.memory_bytes = std::uint64_t{64} << 20});
+  holdfast::worker::warm_up(*engine);
+  doctest::Context tests(argc, argv);
+  const int status = tests.run();
+  // As a worker does: V8 is not taken down.
+  std::fflush(nullptr);
+  ::_exit(status);
+}
