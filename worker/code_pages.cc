@@ -4,11 +4,11 @@
 #include <link.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "ipc/unique_fd.h"
@@ -33,6 +33,13 @@ constexpr std::uint64_t kOfFile = std::uint64_t{1} << 61;
 struct Segment {
   std::uintptr_t begin, end;  // whole pages
   int protection;
+};
+
+// What can be in a huge page.
+struct Piece {
+  std::uintptr_t begin;
+  int protection;
+  std::size_t used;  // small pages of it
 };
 
 std::uintptr_t page_bytes() {
@@ -73,33 +80,64 @@ bool is_as_in_file(const UniqueFd& pagemap, const Segment& segment) {
   return !entries.empty() && std::none_of(entries.begin(), entries.end(), is_own);
 }
 
-// Puts copies of pieces of code in their places, each in a huge page of a sealed file in memory, and returns how many
-// it could: those that the kernel has no huge page for stay as they were. No memory is ever writable and executable.
-std::size_t move_to_huge_pages(const std::vector<Segment>& pieces) {
-  const UniqueFd file(::memfd_create("holdfast-code", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+// Whether the huge pages are of 2 MB, and a new mapping of code is as good as the one from the program's file.
+bool may_have_huge_pages() {
+#ifdef HWCAP2_BTI
+  if ((::getauxval(AT_HWCAP2) & HWCAP2_BTI) != 0) return false;  // whether a library is made for that, ld.so knows
+#endif
+  return page_bytes() == 4096;
+}
+
+bool write_all(const UniqueFd& file, std::uintptr_t from, std::size_t offset) {
+  for (std::size_t done = 0; done < kHugePageBytes;) {
+    const ssize_t count =
+        ::pwrite(file.get(), at(from + done), kHugePageBytes - done, static_cast<off_t>(offset + done));
+    if (count <= 0) return false;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+// A file in memory that nobody can write to any more, with copies of pieces of code, each in a huge page; and the
+// pieces that are in it, in their order: all for which the kernel has a huge page.
+std::vector<Piece> copy_to_huge_pages(const UniqueFd& file, const std::vector<Piece>& pieces) {
   const std::size_t bytes = pieces.size() * kHugePageBytes;
-  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return 0;
+  rlimit longest{};
+  if (::getrlimit(RLIMIT_FSIZE, &longest) != 0 || longest.rlim_cur < bytes) return {};  // it would end the process
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return {};
   // Some more of addresses, to have a piece of them that begins where a huge page can.
-  void* room = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) return 0;
+  void* const room = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return {};
   const auto begin = (reinterpret_cast<std::uintptr_t>(room) + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
-  std::vector<bool> is_huge(pieces.size());
-  if (::mmap(at(begin), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.get(), 0) != MAP_FAILED) {
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      void* const copy = at(begin + i * kHugePageBytes);
-      std::memcpy(copy, at(pieces[i].begin), kHugePageBytes);
-      is_huge[i] = ::madvise(copy, kHugePageBytes, MADV_COLLAPSE) == 0;
+  std::vector<Piece> copied;
+  if (::mmap(at(begin), bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file.get(), 0) != MAP_FAILED) {
+    for (const Piece& piece : pieces) {
+      const std::size_t offset = copied.size() * kHugePageBytes;
+      if (!write_all(file, piece.begin, offset)) break;
+      if (::madvise(at(begin + offset), kHugePageBytes, MADV_COLLAPSE) == 0) copied.push_back(piece);
     }
   }
   ::munmap(room, bytes + kHugePageBytes);
-  // A seal against writing takes that nobody can write any more.
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return 0;
-  std::size_t moved = 0;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    // What is there may be the code that does this: it goes on in the copy.
-    if (is_huge[i] && ::mmap(at(pieces[i].begin), kHugePageBytes, pieces[i].protection, MAP_PRIVATE | MAP_FIXED,
-                             file.get(), static_cast<off_t>(i * kHugePageBytes)) != MAP_FAILED) {
-      ++moved;
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  const auto length = static_cast<off_t>(copied.size() * kHugePageBytes);
+  if (::ftruncate(file.get(), length) != 0 || ::fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return {};
+  return copied;
+}
+
+// Puts them in the places of what they are copies of. What is there may be the code that does this: it goes on in the
+// copy. No memory is ever writable and executable.
+std::vector<Piece> move_to_huge_pages(const std::vector<Piece>& pieces) {
+  if (pieces.empty() || !may_have_huge_pages()) return {};
+  const UniqueFd file(::memfd_create("holdfast-code", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const std::vector<Piece> copied = copy_to_huge_pages(file, pieces);
+  std::vector<Piece> moved;
+  for (std::size_t i = 0; i < copied.size(); ++i) {
+    // Populated, so that the zygote counts among those who share it.
+    constexpr int kFlags = MAP_PRIVATE | MAP_FIXED | MAP_POPULATE;
+    void* const place = at(copied[i].begin);
+    const auto offset = static_cast<off_t>(i * kHugePageBytes);
+    if (::mmap(place, kHugePageBytes, copied[i].protection, kFlags, file.get(), offset) == place) {
+      moved.push_back(copied[i]);
     }
   }
   return moved;
@@ -129,7 +167,7 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
   for (const Segment& segment : segments) ::madvise(at(segment.begin), segment.end - segment.begin, MADV_DONTNEED);
   use();
 
-  std::vector<Segment> worth_a_huge_page;
+  std::vector<Piece> pieces;
   for (const Segment& segment : segments) {
     const auto entries = page_entries(pagemap, segment);
     if (entries.empty()) continue;
@@ -140,17 +178,19 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
       const auto is_present = [](auto entry) { return (entry & kPresent) != 0; };
       return static_cast<std::size_t>(std::count_if(page(begin), page(end), is_present));
     };
-    std::size_t small = count(segment.begin, segment.end);
+    const std::size_t used = count(segment.begin, segment.end);
+    if (used > 0 && have_page_table_copied(memory, segment)) handed.small += used;
     const std::uintptr_t first = (segment.begin + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
     for (std::uintptr_t place = first; place + kHugePageBytes <= segment.end; place += kHugePageBytes) {
-      const std::size_t used = count(place, place + kHugePageBytes);
-      if (used < kHugePageBytes / page_bytes() / kLeastUse) continue;
-      worth_a_huge_page.push_back({place, place + kHugePageBytes, segment.protection});
-      small -= used;
+      const std::size_t used_here = count(place, place + kHugePageBytes);
+      if (used_here >= kHugePageBytes / page_bytes() / kLeastUse)
+        pieces.push_back({place, segment.protection, used_here});
     }
-    if (small > 0 && have_page_table_copied(memory, segment)) handed.shared += small;
   }
-  if (!worth_a_huge_page.empty()) handed.huge = move_to_huge_pages(worth_a_huge_page);
+  for (const Piece& piece : move_to_huge_pages(pieces)) {
+    ++handed.huge;
+    handed.small -= std::min(handed.small, piece.used);
+  }
   return handed;
 }
 

@@ -10,8 +10,8 @@
 namespace holdfast::worker {
 
 struct CodePages {
-  std::size_t huge = 0;    // pages of 2 MB
-  std::size_t shared = 0;  // small pages that a fork puts into the child's page table
+  std::size_t huge = 0;   // pages of 2 MB
+  std::size_t small = 0;  // others, which a fork puts into the child's page table
 };
 
 // Hands what `use` touches down to the processes that are forked from here on: where much of 2 MB is used, as a copy in

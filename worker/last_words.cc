@@ -50,7 +50,7 @@ ipc::OutputBuffer& emergency_buffer() {
 }
 
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
-  if (state.outbox == nullptr) ::_exit(1);  // the zygote: the supervisor sees it end
+  if (state.outbox == nullptr) ::_exit(1);  // the zygote, or not a worker yet: whoever waits for it sees it end
   state.outbox->send_all();                 // answers that are ready are answers
   if (state.line != nullptr) state.line->send_some();
   state.outbox->buffer().swap(emergency_buffer());
@@ -61,6 +61,7 @@ ipc::OutputBuffer& emergency_buffer() {
 
 // Where no JavaScript can be asked: the call that the page names.
 std::uint64_t running_call() {
+  if (state.page == nullptr) return 0;
   const std::uint64_t running = state.page->running.load(std::memory_order_relaxed);
   return running == ipc::SharedPage::kLoading || running == ipc::SharedPage::kBackground ? 0 : running;
 }

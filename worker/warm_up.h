@@ -9,9 +9,9 @@ namespace holdfast::worker {
 // Leaves the context as it was: no global, no timer, no random number drawn. In the zygote, before its first fork.
 void warm_up(Engine& engine);
 
-// The same for a worker that waits for its module: takes the page faults of a first call in advance (a fork shares no
-// page tables of files, and its pages of the heap are copied when they are first written to). Takes a millisecond or
-// two. Afterwards the engine has no host.
+// Loads a small module and calls it. A worker that waits for its module takes the page faults of a first call so in
+// advance (pages of the heap are copied when they are first written to), and the zygote learns what code that runs.
+// Takes a millisecond or so. Afterwards the engine has no host.
 void rehearse(Engine& engine);
 
 }  // namespace holdfast::worker

@@ -245,7 +245,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                  .jitless = options.profile == sandbox::Profile::strict,
                  .extend_context = options.extend_context});
   warm_up(engine);
-  if (!options.single_worker) {
+  if (!options.single_worker) {  // which is no child of this process, but this process itself
     hand_down_code_pages([&] { rehearse(engine); });
     engine.settle_heap();
   }
@@ -269,7 +269,7 @@ void run_zygote(const ZygoteOptions& start_options) {
 
   leave_unused_libraries_behind();
   prepare_last_words(engine);
-  give_back_free_pages();
+  give_back_free_pages();  // so that of what is used up next only the edges are memory
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown).serve();

@@ -60,6 +60,10 @@ TEST_CASE("a file stands for the names that it would be read for, and for no oth
     CHECK(in_folder(file).empty());
   }
   CHECK(ModuleSources("").names_for({"a-v1.js", "/a-v1.js"}).empty());
+  // Relative ones, as the operator wrote them: paths are told in the shortest form.
+  CHECK(ModuleSources(".").names_for({"a-v1.js", "m/b-v1.js"}) == std::set<ModuleName>{{"a", "v1"}});
+  CHECK(ModuleSources("m/").names_for({"a-v1.js", "m/b-v1.js"}) == std::set<ModuleName>{{"b", "v1"}});
+  CHECK(ModuleSources("/").names_for({"a-v1.js", "/c-v1.mjs"}) == std::set<ModuleName>{{"c", "v1"}});
 }
 
 TEST_CASE("a version of which there are two files cannot be loaded, and the error names both") {
