@@ -66,6 +66,21 @@ Mappings mappings() {
   return found;
 }
 
+// In a child, as is the first that this process hands down.
+TEST_CASE("where no file may be so large, code stays where it is, and runs") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr rlimit kLimit{1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &kLimit) != 0) ::_exit(2);
+    const CodePages handed = hand_down_code_pages([] { rehearse(*engine); });
+    rehearse(*engine);
+    ::_exit(handed.huge == 0 && mappings().huge == 0 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
 TEST_CASE("children inherit the pages of code that was used, and have fewer page faults") {
   const long before = page_faults_of_a_child();
   const CodePages handed = hand_down_code_pages([] { rehearse(*engine); });
