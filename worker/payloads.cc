@@ -143,7 +143,12 @@ Payloads::Expressed Payloads::express_json(v8::Local<v8::Value> value, const Tak
   const auto length = static_cast<std::size_t>(json->Utf8Length(isolate));
   if (length > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = length});
   std::string text(length, '\0');
-  json->WriteUtf8(isolate, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  if (length == static_cast<std::size_t>(json->Length())) {  // ASCII, which takes no encoding
+    json->WriteOneByte(isolate, reinterpret_cast<std::uint8_t*>(text.data()), 0, static_cast<int>(length),
+                       v8::String::NO_NULL_TERMINATION);
+  } else {
+    json->WriteUtf8(isolate, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
+  }
   // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
   // JSON text begins with a bare u.
   if (text == "undefined") return tl::unexpected(unserializable(value, failure));

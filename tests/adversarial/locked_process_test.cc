@@ -1,6 +1,7 @@
 // What a locked worker is, as the kernel tells it from outside (proc(5)).
 #include <algorithm>
 #include <set>
+#include <sstream>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -124,7 +125,7 @@ TEST_CASE("between forks the zygote holds its control socket and its signals, th
   }));
 }
 
-TEST_CASE("no two workers share a socket or a shared page") {
+TEST_CASE("no two workers share a socket or a shared page, and none can write to the code that they share") {
   if (!can_look_inside()) return;
   Daemon daemon({.flags = {"--standby", "4"}});
   REQUIRE(eventually([&] { return daemon.workers().size() == 4; }));
@@ -132,9 +133,15 @@ TEST_CASE("no two workers share a socket or a shared page") {
   for (pid_t worker : daemon.workers()) {
     REQUIRE(eventually([&] { return descriptors_of(worker).size() == 1; }));
     sockets.insert(descriptors_of(worker).front());
-    const std::string maps = read_file("/proc/" + std::to_string(worker) + "/maps");
+    std::istringstream maps(read_file("/proc/" + std::to_string(worker) + "/maps"));
     std::size_t pages = 0;
-    for (std::size_t at = maps.find("memfd:"); at != std::string::npos; at = maps.find("memfd:", at + 1)) ++pages;
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find("memfd:") == std::string::npos) continue;
+      CAPTURE(line);
+      const bool is_code = line.find("memfd:holdfast-code") != std::string::npos;
+      if (!is_code) ++pages;
+      if (is_code) CHECK((line.find(" r-xp ") != std::string::npos || line.find(" r--p ") != std::string::npos));
+    }
     CHECK(pages == 1);
   }
   CHECK(sockets.size() == 4);
