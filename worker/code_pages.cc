@@ -25,21 +25,26 @@ constexpr std::uintptr_t kHugePageBytes = std::uintptr_t{2} << 20;
 // A huge page is memory of the zygote's own: used to less than a quarter, it is not worth that.
 constexpr std::size_t kLeastUse = 4;
 
+// The fork's copying of a page's entry costs a fifth of what a page fault costs for each page that it brings.
+constexpr std::size_t kMostCopied = 5;
+
 // In an entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
 constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
 constexpr std::uint64_t kSwapped = std::uint64_t{1} << 62;
 constexpr std::uint64_t kOfFile = std::uint64_t{1} << 61;
 
+// Whole pages of a file's mapping, and which of them the page table had.
 struct Segment {
-  std::uintptr_t begin, end;  // whole pages
+  std::uintptr_t begin, end;
   int protection;
+  std::vector<std::uint64_t> before;  // in the beginning
+  std::vector<std::uint64_t> used;    // after `use`
 };
 
 // What can be in a huge page.
 struct Piece {
   std::uintptr_t begin;
   int protection;
-  std::size_t used;  // small pages of it
 };
 
 std::uintptr_t page_bytes() {
@@ -56,13 +61,18 @@ int add_segments(dl_phdr_info* object, std::size_t, void* segments) {
     const std::uintptr_t begin = object->dlpi_addr + header.p_vaddr;
     const std::uintptr_t end = begin + header.p_memsz + page_bytes() - 1;
     static_cast<std::vector<Segment>*>(segments)->push_back(
-        {begin & ~(page_bytes() - 1), end & ~(page_bytes() - 1),
-         (header.p_flags & PF_X) != 0 ? PROT_READ | PROT_EXEC : PROT_READ});
+        {begin & ~(page_bytes() - 1),
+         end & ~(page_bytes() - 1),
+         (header.p_flags & PF_X) != 0 ? PROT_READ | PROT_EXEC : PROT_READ,
+         {},
+         {}});
   }
   return 0;
 }
 
 void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+bool is_present(std::uint64_t entry) { return (entry & kPresent) != 0; }
 
 // An entry for each page of the segment. None if the kernel does not tell.
 std::vector<std::uint64_t> page_entries(const UniqueFd& pagemap, const Segment& segment) {
@@ -74,10 +84,31 @@ std::vector<std::uint64_t> page_entries(const UniqueFd& pagemap, const Segment& 
 }
 
 // Whether all its pages are the file's: none was written to, by relocations or by who looks for errors in it.
-bool is_as_in_file(const UniqueFd& pagemap, const Segment& segment) {
-  const auto entries = page_entries(pagemap, segment);
-  const auto is_own = [](auto entry) { return (entry & kSwapped) != 0 || (entry & (kPresent | kOfFile)) == kPresent; };
-  return !entries.empty() && std::none_of(entries.begin(), entries.end(), is_own);
+bool is_as_in_file(const Segment& segment) {
+  const auto is_own = [](auto entry) { return (entry & kSwapped) != 0 || (is_present(entry) && !(entry & kOfFile)); };
+  return !segment.before.empty() && std::none_of(segment.before.begin(), segment.before.end(), is_own);
+}
+
+// How many of the segment's pages between two places `entries` has.
+std::size_t count(const Segment& segment, const std::vector<std::uint64_t>& entries, std::uintptr_t begin,
+                  std::uintptr_t end) {
+  const auto at_page = [&](std::uintptr_t address) {
+    return entries.begin() + static_cast<std::ptrdiff_t>((address - segment.begin) / page_bytes());
+  };
+  return entries.empty() ? 0 : static_cast<std::size_t>(std::count_if(at_page(begin), at_page(end), is_present));
+}
+
+// What much of is used, of that what can be in a huge page.
+std::vector<Piece> worth_huge_pages(const std::vector<Segment>& segments) {
+  std::vector<Piece> pieces;
+  for (const Segment& segment : segments) {
+    const std::uintptr_t first = (segment.begin + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+    for (std::uintptr_t place = first; place + kHugePageBytes <= segment.end; place += kHugePageBytes) {
+      const std::size_t used = count(segment, segment.used, place, place + kHugePageBytes);
+      if (used >= kHugePageBytes / page_bytes() / kLeastUse) pieces.push_back({place, segment.protection});
+    }
+  }
+  return pieces;
 }
 
 // Whether the huge pages are of 2 MB, and a new mapping of code is as good as the one from the program's file.
@@ -146,10 +177,25 @@ std::vector<Piece> move_to_huge_pages(const std::vector<Piece>& pieces) {
 // Of a mapping in which a page was written to, a fork copies the page table (vma_needs_copy() in the kernel's
 // mm/memory.c). Its first byte is written over with itself, by the way that debuggers take, without the mapping ever
 // being writable.
-bool have_page_table_copied(const UniqueFd& memory, const Segment& segment) {
+bool have_page_table_copied(const UniqueFd& memory, std::uintptr_t mapping) {
   std::byte first;
-  const auto place = static_cast<off_t>(segment.begin);
+  const auto place = static_cast<off_t>(mapping);
   return ::pread(memory.get(), &first, 1, place) == 1 && ::pwrite(memory.get(), &first, 1, place) == 1;
+}
+
+// A part of a segment that is a mapping of its own. This process has its pages again that it had in the beginning, so
+// that of those which a worker comes to use that worker is not the only one to have them. Returns how many pages a fork
+// will copy the entries of.
+std::size_t hand_down(const UniqueFd& memory, const Segment& segment, std::uintptr_t begin, std::uintptr_t end) {
+  const std::size_t used = count(segment, segment.used, begin, end);
+  const std::size_t all = count(segment, segment.before, begin, end);
+  for (std::uintptr_t place = begin; place < end; place += page_bytes()) {
+    if (is_present(segment.before[(place - segment.begin) / page_bytes()])) {
+      (void)*static_cast<const volatile char*>(at(place));
+    }
+  }
+  const bool is_worth_copying = used > 0 && all <= kMostCopied * used;
+  return is_worth_copying && have_page_table_copied(memory, begin) ? std::max(used, all) : 0;
 }
 
 }  // namespace
@@ -161,35 +207,24 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
   if (!pagemap || !memory) return handed;
   std::vector<Segment> segments;
   ::dl_iterate_phdr(add_segments, &segments);
-  std::erase_if(segments, [&](const Segment& segment) { return !is_as_in_file(pagemap, segment); });
+  for (Segment& segment : segments) segment.before = page_entries(pagemap, segment);
+  std::erase_if(segments, [](const Segment& segment) { return !is_as_in_file(segment); });
 
   // What was touched once, when the program started, is forgotten: only the page tables, not the pages.
   for (const Segment& segment : segments) ::madvise(at(segment.begin), segment.end - segment.begin, MADV_DONTNEED);
   use();
+  for (Segment& segment : segments) segment.used = page_entries(pagemap, segment);
 
-  std::vector<Piece> pieces;
+  const std::vector<Piece> moved = move_to_huge_pages(worth_huge_pages(segments));
+  handed.huge = moved.size();
   for (const Segment& segment : segments) {
-    const auto entries = page_entries(pagemap, segment);
-    if (entries.empty()) continue;
-    const auto count = [&](std::uintptr_t begin, std::uintptr_t end) {
-      const auto page = [&](std::uintptr_t address) {
-        return entries.begin() + static_cast<std::ptrdiff_t>((address - segment.begin) / page_bytes());
-      };
-      const auto is_present = [](auto entry) { return (entry & kPresent) != 0; };
-      return static_cast<std::size_t>(std::count_if(page(begin), page(end), is_present));
-    };
-    const std::size_t used = count(segment.begin, segment.end);
-    if (used > 0 && have_page_table_copied(memory, segment)) handed.small += used;
-    const std::uintptr_t first = (segment.begin + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
-    for (std::uintptr_t place = first; place + kHugePageBytes <= segment.end; place += kHugePageBytes) {
-      const std::size_t used_here = count(place, place + kHugePageBytes);
-      if (used_here >= kHugePageBytes / page_bytes() / kLeastUse)
-        pieces.push_back({place, segment.protection, used_here});
+    std::uintptr_t begin = segment.begin;
+    for (const Piece& piece : moved) {
+      if (piece.begin < segment.begin || piece.begin >= segment.end) continue;
+      if (begin < piece.begin) handed.small += hand_down(memory, segment, begin, piece.begin);
+      begin = piece.begin + kHugePageBytes;
     }
-  }
-  for (const Piece& piece : move_to_huge_pages(pieces)) {
-    ++handed.huge;
-    handed.small -= std::min(handed.small, piece.used);
+    if (begin < segment.end) handed.small += hand_down(memory, segment, begin, segment.end);
   }
   return handed;
 }

@@ -6,7 +6,9 @@
 
 namespace holdfast::worker {
 
-// Leaves the context as it was: no global, no timer, no random number drawn. In the zygote, before its first fork.
+// Leaves the context as it was: no global, no timer, no random number drawn. In the zygote, before its first fork and
+// before Engine::settle_heap(), which is to come once: at each of its collections V8 forgets some code that has not run
+// lately.
 void warm_up(Engine& engine);
 
 // Loads a small module and calls it. A worker that waits for its module takes the page faults of a first call so in

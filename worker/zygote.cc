@@ -245,10 +245,9 @@ void run_zygote(const ZygoteOptions& start_options) {
                  .jitless = options.profile == sandbox::Profile::strict,
                  .extend_context = options.extend_context});
   warm_up(engine);
-  if (!options.single_worker) {  // which is no child of this process, but this process itself
-    hand_down_code_pages([&] { rehearse(engine); });
-    engine.settle_heap();
-  }
+  // A single worker is no child of this process, but this process itself.
+  if (!options.single_worker) hand_down_code_pages([&] { rehearse(engine); });
+  engine.settle_heap();
   Lockdown lockdown;
   lockdown.allow_missing = options.allow_missing;
   lockdown.with_line = options.direct_line;

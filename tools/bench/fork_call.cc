@@ -96,6 +96,7 @@ Clock::duration time_fork_call(worker::Engine& engine) {
 int main() {
   worker::Engine engine({.memory_bytes = kMemoryBytes});
   worker::warm_up(engine);
+  engine.settle_heap();
   for (std::string line; std::getline(std::cin, line);) {
     const auto elapsed = std::chrono::nanoseconds(time_fork_call(engine));
     std::cout << elapsed.count() << std::endl;
