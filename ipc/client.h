@@ -150,7 +150,7 @@ class Client {
 
   // Asks for a direct line to the module's worker and waits for the supervisor's word; the error says why there is
   // none, and calls are relayed as ever. From then on calls of the module that have no readers go straight to the
-  // worker, where they take a third to half of the time. The line may be withdrawn at any time, and its
+  // worker, where they take half of the time or less. The line may be withdrawn at any time, and its
   // worker may end: calls on it that were not begun are then relayed, as later ones are, and no caller notices. A line
   // is not opened again by itself.
   //

@@ -214,9 +214,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("HOW")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"restricted", true}, {"free", false}}))
       ->default_str("restricted");
-  app.add_flag("--direct-line", options.direct_line,
-               "give a client that asks for it a socket straight to its module's worker: calls take half the time, and "
-               "the client reads what an untrusted process sends");
+  app.add_flag(
+      "--direct-line", options.direct_line,
+      "give a client that asks for it a socket straight to its module's worker: calls take half the time or less, and "
+      "the client reads what an untrusted process sends");
   app.add_option(
          "--allow-missing", options.allow_missing,
          "go on without this layer of the sandbox where it cannot be set up; may be repeated (see holdfast doctor)")

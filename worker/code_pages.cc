@@ -1,7 +1,6 @@
 #include "worker/code_pages.h"
 
 #include <fcntl.h>
-#include <link.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "ipc/unique_fd.h"
+#include "sandbox/loaded_segments.h"
 
 #ifndef MADV_COLLAPSE  // Linux 6.1
 #define MADV_COLLAPSE 25
@@ -52,22 +52,15 @@ std::uintptr_t page_bytes() {
   return bytes;
 }
 
-int add_segments(dl_phdr_info* object, std::size_t, void* segments) {
-  if (object->dlpi_addr == ::getauxval(AT_SYSINFO_EHDR)) return 0;  // the kernel's own, of no file
-  for (int i = 0; i < object->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& header = object->dlpi_phdr[i];
-    // Relocations and variables are in pages that are no file's any more, and are inherited.
-    if (header.p_type != PT_LOAD || (header.p_flags & PF_W) != 0) continue;
-    const std::uintptr_t begin = object->dlpi_addr + header.p_vaddr;
-    const std::uintptr_t end = begin + header.p_memsz + page_bytes() - 1;
-    static_cast<std::vector<Segment>*>(segments)->push_back(
-        {begin & ~(page_bytes() - 1),
-         end & ~(page_bytes() - 1),
-         (header.p_flags & PF_X) != 0 ? PROT_READ | PROT_EXEC : PROT_READ,
-         {},
-         {}});
+// Not of the kernel's own object, which is no file's.
+std::vector<Segment> segments_of_files() {
+  std::vector<Segment> segments;
+  for (const sandbox::LoadedSegment& segment : sandbox::constant_segments()) {
+    if (segment.object == ::getauxval(AT_SYSINFO_EHDR)) continue;
+    const int protection = segment.is_executable ? PROT_READ | PROT_EXEC : PROT_READ;
+    segments.push_back({segment.begin, segment.end, protection, {}, {}});
   }
-  return 0;
+  return segments;
 }
 
 void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
@@ -205,8 +198,7 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
   const UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   const UniqueFd memory(::open("/proc/self/mem", O_RDWR | O_CLOEXEC));
   if (!pagemap || !memory) return handed;
-  std::vector<Segment> segments;
-  ::dl_iterate_phdr(add_segments, &segments);
+  std::vector<Segment> segments = segments_of_files();
   for (Segment& segment : segments) segment.before = page_entries(pagemap, segment);
   std::erase_if(segments, [](const Segment& segment) { return !is_as_in_file(segment); });
 

@@ -5,27 +5,24 @@
 
 #include <cerrno>
 
+#include "ipc/send_some.h"
+
 namespace holdfast::worker {
 
-bool Outbox::send_once(int flags) {
-  const auto data = buffer_.data();
-  const ssize_t count = ::send(socket_, data.data(), data.size(), MSG_NOSIGNAL | flags);
-  if (count >= 0) {
-    buffer_.consume(static_cast<std::size_t>(count));
-    return true;
-  }
-  if (errno == EINTR) return true;
-  if (errno == EAGAIN) return false;
-  ::_exit(0);
-}
-
 void Outbox::send_some() {
-  while (!buffer_.empty() && send_once(MSG_DONTWAIT)) {
-  }
+  if (ipc::send_some(socket_, buffer_) != 0) ::_exit(0);
 }
 
 void Outbox::send_all() {
-  while (!buffer_.empty()) send_once(0);
+  while (!buffer_.empty()) {
+    const auto data = buffer_.data();
+    const ssize_t count = ::send(socket_, data.data(), data.size(), MSG_NOSIGNAL);
+    if (count >= 0) {
+      buffer_.consume(static_cast<std::size_t>(count));
+    } else if (errno != EINTR) {
+      ::_exit(0);
+    }
+  }
 }
 
 }  // namespace holdfast::worker

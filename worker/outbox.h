@@ -24,8 +24,6 @@ class Outbox {
   void send_all();
 
  private:
-  bool send_once(int flags);
-
   int socket_;
   ipc::OutputBuffer buffer_;
 };
