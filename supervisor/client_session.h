@@ -120,6 +120,9 @@ class ClientSession final : public Connection {
   // 65534 (user_namespaces(7)). Nothing if the kernel did not say.
   std::optional<uid_t> peer_uid() const { return peer_uid_; }
 
+  // The same as the owner of what the client uses.
+  UserId user() const { return peer_uid_ ? UserId{*peer_uid_} : kUnknownUser; }
+
   // What the client has just asked for takes the supervisor long: it is not read from before others had their turn.
   void let_others_go_first() { others_go_first_ = true; }
 

@@ -1,5 +1,8 @@
-// What the supervisor numbers. Numbers are never used twice in the life of a supervisor; 0 is none of them.
+// What the supervisor numbers. Numbers are never used twice in the life of a supervisor; 0 is none of them. A UserId is
+// the kernel's: a uid as the supervisor's user namespace sees it (unix(7), SO_PEERCRED).
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 
@@ -9,5 +12,9 @@ enum class CallId : std::uint64_t {};
 enum class ClientId : std::uint64_t {};
 enum class WorkerId : std::uint64_t {};
 enum class ModuleId : std::uint64_t {};
+enum class UserId : uid_t {};
+
+// Owns what belongs to a peer of which the kernel does not say the user: (uid_t)-1 is no valid uid.
+inline constexpr UserId kUnknownUser{static_cast<uid_t>(-1)};
 
 }  // namespace holdfast::supervisor

@@ -160,6 +160,7 @@ struct ArrivedCall {
   CallId id;
   ModuleId module;
   ClientId client;
+  UserId user = kUnknownUser;  // of the client
   TimePoint deadline;
   bool idempotent = false;
 };

@@ -154,6 +154,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   const ArrivedCall arrived{.id = id,
                             .module = module.id,
                             .client = client.id(),
+                            .user = client.user(),
                             .deadline = now + timeout,
                             .idempotent = request.idempotent};
   // Nothing is copied of a call that is refused.

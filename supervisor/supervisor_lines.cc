@@ -65,8 +65,11 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
   }
   const CallId id{++last_call_};
   const TimePoint now = steady_clock::now();
-  const ArrivedCall arrived{
-      .id = id, .module = module.id, .client = client.id(), .deadline = now + module.settings.timeout};
+  const ArrivedCall arrived{.id = id,
+                            .module = module.id,
+                            .client = client.id(),
+                            .user = client.user(),
+                            .deadline = now + module.settings.timeout};
   if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
     refuse(refusal(*refused, module, options_.scheduler));
     return forget_if_unused(module);
