@@ -13,6 +13,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "ipc/descriptor_refusal.h"
+
 namespace holdfast::supervisor {
 namespace {
 
@@ -90,6 +92,7 @@ tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_con
 
   error_code error;
   listener->acceptor_.open(Protocol(), error);
+  if (!error) listener->refuses_descriptors_ = ipc::refuse_descriptors(listener->acceptor_.native_handle());
   // The file must never be there with more rights than it is to have.
   const mode_t mask = ::umask(0777);
   if (!error) listener->acceptor_.bind(Protocol::endpoint(path), error);

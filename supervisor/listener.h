@@ -28,6 +28,9 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
+  // Whether the kernel keeps clients from sending descriptors (ipc/descriptor_refusal.h).
+  bool refuses_descriptors() const { return refuses_descriptors_; }
+
   // Hands each new connection to `accepted`, until stop().
   void start(std::function<void(Socket)> accepted);
 
@@ -52,6 +55,7 @@ class Listener {
   // path over would else be two steps, between which another could do the same.
   UniqueFd lock_;
   bool stopped_ = false;
+  bool refuses_descriptors_ = false;
   ino_t inode_ = 0;  // of the socket file that this listener made
   std::function<void(Socket)> accepted_;
   std::function<void()> remove_;  // none: remove_files()

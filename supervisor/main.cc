@@ -14,6 +14,7 @@
 #include <memory>
 #include <thread>
 
+#include "ipc/descriptor_refusal.h"
 #include "ipc/text.h"
 #include "ipc/unique_fd.h"
 #include "ipc/units.h"
@@ -213,6 +214,16 @@ int main(int argc, char** argv) {
 
   for (const std::string& layer : options.allow_missing) {
     spdlog::warn("--allow-missing {}: where this layer of the sandbox cannot be set up, workers run without it", layer);
+  }
+
+  if (options.client_fd) {
+    (void)ipc::refuse_descriptors(*options.client_fd);
+    if (ipc::holds_descriptors(*options.client_fd)) {
+      spdlog::critical(
+          "--client-fd {}: descriptors were sent on this socket, and none are taken; send only the protocol",
+          *options.client_fd);
+      return 1;
+    }
   }
 
   asio::io_context io(1);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "ipc/descriptor_refusal.h"
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
@@ -26,6 +27,12 @@ tl::unexpected<std::string> failed(const char* call) {
   return tl::unexpected(std::string(call) + ": " + std::strerror(errno));
 }
 
+// Nobody sends one on a worker's sockets. On a kernel that does not offer this, the supervisor's end is safe all the
+// same, because a worker has no sendmsg(2).
+void take_no_descriptors(const int (&ends)[2]) {
+  for (int end : ends) (void)ipc::refuse_descriptors(end);
+}
+
 }  // namespace
 
 tl::expected<WorkerChannel, std::string> WorkerChannel::open(bool with_line) {
@@ -34,10 +41,12 @@ tl::expected<WorkerChannel, std::string> WorkerChannel::open(bool with_line) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
   channel.theirs.reset(ends[0]);
   channel.ours.reset(ends[1]);
+  take_no_descriptors(ends);
   if (with_line) {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
     channel.their_line.reset(ends[0]);
     channel.our_line.reset(ends[1]);
+    take_no_descriptors(ends);
   }
   channel.page_memory.reset(::memfd_create("holdfast-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!channel.page_memory) return failed("memfd_create");

@@ -22,6 +22,7 @@ class RawConnection {
   void send(std::string_view bytes);
   // Sends what the socket takes without waiting, and returns how much that was; 0 too if the supervisor has hung up.
   std::size_t send_some(std::string_view bytes);
+  int fd() const { return socket_.get(); }
   // No more will come.
   void finish_sending();
 

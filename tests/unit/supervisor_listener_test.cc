@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "ipc/client_messages.h"
+#include "ipc/packet.h"
 #include "supervisor/listener.h"
 #include "tests/unit/supervisor_test_support.h"
 
@@ -110,6 +112,21 @@ TEST_CASE_FIXTURE(Fixture, "a client that connects before the listener starts is
   listener->start([&](Listener::Socket) { ++accepted; });
   REQUIRE(io.run_one() == 1);
   CHECK(accepted == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a client can send no descriptor, before it is accepted and after, where the kernel offers that") {
+  auto listener = open(io, path);
+  if (!listener->refuses_descriptors()) return;  // before Linux 6.16
+  const UniqueFd client = connect_to(path);
+  REQUIRE(client);
+  const auto send_one = [&] { return ipc::send_with_descriptor(client.get(), ipc::as_bytes("x"), client); };
+  CHECK(send_one().error().value() == EPERM);
+  std::vector<Listener::Socket> accepted;
+  listener->start([&](Listener::Socket socket) { accepted.push_back(std::move(socket)); });
+  REQUIRE(io.run_one() == 1);
+  CHECK(send_one().error().value() == EPERM);
+  CHECK(accepted.size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "the socket file has the mode that was asked for, whatever the umask") {
