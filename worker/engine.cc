@@ -13,26 +13,11 @@
 #include "worker/module_loader.h"
 #include "worker/native_functions.h"
 #include "worker/native_memory.h"
+#include "worker/pinned_choices.h"
 #include "worker/runtime_source.h"
 
 namespace holdfast::worker {
 namespace {
-
-// --single-threaded            no thread is ever started: fork(2) copies only the caller
-// --no-harmony-sharedarraybuffer   a counter in shared memory would be a clock
-// --no-experimental-wasm-threads   nor may WebAssembly bring one in
-// --stack-size                 kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash
-// --no-write-code-using-rwx, --wasm-write-protect-code-memory   compiled code is writable or executable, never both
-// --scavenge-task-trigger      percent of a semi-space from whose use on the young generation is collected between two
-// calls. Left alone, V8 fills it first, and each of its pages becomes a worker's own
-// --hard-abort                 V8's own failures end in an illegal instruction, and not in calls that the filter
-// refuses
-constexpr const char* kFlags =
-    "--single-threaded --no-harmony-sharedarraybuffer --no-experimental-wasm-threads --stack-size=900 "
-    "--no-write-code-using-rwx --wasm-write-protect-code-memory --hard-abort --scavenge-task-trigger=5";
-
-// It implies --regexp-interpret-all. WebAssembly needs a compiler; unasked, V8 would turn it off with a warning.
-constexpr const char* kJitlessFlags = "--jitless --no-expose-wasm";
 
 // The young generation is three semi-spaces of this size at the most. Larger ones collect less often and cost more
 // private memory in each worker.
@@ -112,8 +97,7 @@ Engine::Engine(const EngineOptions& options)
       array_buffers_(platform_->memory()),
       heap_limit_(options.memory_bytes),
       seed_flag_(static_cast<int*>(::dlsym(RTLD_DEFAULT, "_ZN2v88internal16FLAG_random_seedE"))) {
-  v8::V8::SetFlagsFromString(kFlags);
-  if (options.jitless) v8::V8::SetFlagsFromString(kJitlessFlags);
+  pin_flags(options.jitless);
   v8::V8::InitializePlatform(platform_.get());
   v8::V8::Initialize();
 

@@ -1,0 +1,62 @@
+#include "worker/pinned_choices.h"
+
+#include <v8.h>
+
+namespace holdfast::worker {
+namespace {
+
+using Where = PinnedFlag::Where;
+
+constexpr PinnedFlag kFlags[] = {
+    // --- what the processor or the host's memory would decide ---
+    {"--no-wasm-memory-protection-keys",
+     "where the processor has protection keys (pku, ospke), V8 would make WebAssembly's code writable by "
+     "pkey_mprotect(2), which the table refuses; without keys it does so by mprotect(2)"},
+    {"--no-memory-protection-keys", "the same for all compiled code; V8 12 and later"},
+    {"--no-huge-max-old-generation-size",
+     "on hosts with 16 GB and more the heap would be larger than elsewhere; a module's limit is what was set"},
+    {"--no-short-builtin-calls",
+     "where the heap may have 4 GB, V8 would copy its built-in functions to where the compiled code is; the zygote "
+     "hands down those of the library (worker/code_pages.h)"},
+
+    // --- threads and shared memory ---
+    {"--single-threaded", "no thread is ever started, whatever processors there are: fork(2) copies only the caller"},
+    {"--no-harmony-sharedarraybuffer", "a counter in shared memory would be a clock"},
+    {"--no-experimental-wasm-threads", "nor may WebAssembly bring one in"},
+
+    // --- memory ---
+    {"--stack-size=900", "kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash"},
+    {"--no-write-code-using-rwx", "compiled code is writable or executable, never both"},
+    {"--wasm-write-protect-code-memory", "nor is WebAssembly's"},
+    {"--scavenge-task-trigger=5",
+     "percent of a semi-space from whose use on the young generation is collected between two calls. Left alone, V8 "
+     "fills it first, and each of its pages becomes a worker's own"},
+
+    // --- the end ---
+    {"--hard-abort", "V8's own failures end in an illegal instruction, and not in calls that the filter refuses"},
+
+    // --- the strict profile ---
+    {"--jitless", "no machine code is made; implies --regexp-interpret-all", Where::jitless},
+    {"--no-expose-wasm", "it needs a compiler; unasked, V8 would turn it off with a warning", Where::jitless},
+};
+
+// What needs no row:
+// - The environment. The broker starts the worker's program with none (supervisor/broker_process.cc), and the zygote
+//   wipes it before V8 starts. So GLIBC_TUNABLES and MALLOC_* (malloc(3) in huge pages makes system calls that the
+//   table refuses), OPENSSL_ia32cap, OPENSSL_MODULES, ICU_DATA, LANG and NODE_* reach nobody. TZ is set to UTC;
+//   libcrypto is started without its configuration file (worker/crypto/library.cc). V8 reads no variable.
+// - Huge pages. V8's heap is mapped by worker/page_allocator.h, by the same calls everywhere, and asks for none.
+// - The processor's instructions that V8, libcrypto and zlib use (SSE4.1, AVX, BMI, AES, SHA): no system call depends
+//   on them. Out-of-bounds accesses of WebAssembly are checked in its code: V8's handler of SIGSEGV is not in use.
+
+}  // namespace
+
+std::span<const PinnedFlag> pinned_flags() { return kFlags; }
+
+void pin_flags(bool jitless) {
+  for (const PinnedFlag& row : kFlags) {
+    if (row.where == Where::everywhere || jitless) v8::V8::SetFlagsFromString(row.flag);
+  }
+}
+
+}  // namespace holdfast::worker
