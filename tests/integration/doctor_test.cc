@@ -1,7 +1,10 @@
 // `holdfast doctor`, and starts on hosts where a layer of the sandbox cannot be set up.
+#include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <unistd.h>
+#include <utility>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -46,6 +49,47 @@ TEST_CASE("holdfast doctor tells an unprivileged user the same") {
   const std::string command = startable_by_nobody(command_program());
   if (command != command_program()) return;  // it would look for the supervisor where nobody can start none
   check_report(run({command, "doctor", "--json"}, {.as_nobody = true}));
+}
+
+// What doctor says of each of the engine's features: its state, and what was seen.
+std::map<std::string, std::pair<std::string, std::string>> engine_rows(const Finished& finished) {
+  std::map<std::string, std::pair<std::string, std::string>> rows;
+  for (const json& finding : json::parse(finished.output)) {
+    if (finding["layer"] == "v8") rows[finding["aspect"]] = {finding["state"], finding["seen"]};
+  }
+  return rows;
+}
+
+constexpr const char* kFeatures[] = {"hot loop", "regular expression", "Intl", "random bytes",
+                                     "digest",   "compression",        "timer"};
+
+TEST_CASE("holdfast doctor calls each feature of the engine in a locked worker") {
+  for (const std::string profile : {"jit", "strict"}) {
+    CAPTURE(profile);
+    auto rows = engine_rows(run({command_program(), "doctor", "--json", "--profile", profile}));
+    for (const char* feature : kFeatures) CHECK(rows[feature].first == "active");
+    CHECK(rows.contains("WebAssembly") == (profile == "jit"));
+    CHECK(rows.contains("no WebAssembly") == (profile == "strict"));
+  }
+}
+
+TEST_CASE("holdfast doctor says which feature of the engine does not run, and why") {
+  // A supervisor whose workers are of another profile than it was told.
+  const TemporaryFolder folder;
+  const auto supervisor =
+      folder.write("supervisor",
+                   "#!/bin/sh\nfor a; do shift; [ \"$a\" = jit ] && a=strict; set -- \"$@\" \"$a\"; "
+                   "done\nexec " +
+                       supervisor_program() + " \"$@\"\n");
+  std::filesystem::permissions(supervisor, std::filesystem::perms(0755));
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+  const Finished finished = run({command_program(), "doctor", "--json", "--profile", "jit"},
+                                {.environment = {"HOLDFAST_SUPERVISOR=" + supervisor.string()}});
+  CHECK(finished.status == 1);
+  auto rows = engine_rows(finished);
+  for (const char* feature : kFeatures) CHECK(rows[feature].first == "active");
+  CHECK(rows["WebAssembly"].first == "missing");
+  CHECK(contains(rows["WebAssembly"].second, "ReferenceError: WebAssembly is not defined"));
 }
 
 TEST_CASE("holdfast doctor shows what is off by setting") {

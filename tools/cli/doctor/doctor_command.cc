@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/doctor/engine_features.h"
 #include "tools/cli/doctor/findings.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/private_supervisor.h"
@@ -31,7 +32,8 @@ class ModuleFile {
   ModuleFile() {
     const int fd = ::mkstemps(path_.data(), 3);
     if (fd < 0) return;
-    written_ = ::write(fd, kModule.data(), kModule.size()) == static_cast<ssize_t>(kModule.size());
+    const std::string code = std::string(kModule) + std::string(kEngineFeaturesCode);
+    written_ = ::write(fd, code.data(), code.size()) == static_cast<ssize_t>(code.size());
     ::close(fd);
   }
   ~ModuleFile() { ::unlink(path_.c_str()); }
@@ -128,7 +130,9 @@ int doctor_command(const DoctorOptions& options) {
   examination.supervisor = look_at_process(supervisor->pid());
   examination.self = look_at_process(::getpid());
 
-  const auto findings = examine(examination);
+  auto findings = examine(examination);
+  for (auto& finding : try_engine_features(supervisor->client(), examination.strict))
+    findings.push_back(std::move(finding));
   const bool written = write_standard_output(options.format == Format::json ? as_json(findings) : as_table(findings));
   if (!written) return static_cast<int>(ExitCode::stopped);
   const auto& allowed = options.allow_missing;
