@@ -171,6 +171,7 @@ void Engine::evaluate_runtime() {
   take("missingModule", runtime_.missing_module);
   take("describeLoadFailure", runtime_.describe_load_failure);
   take("prepareStackTrace", runtime_.prepare_stack_trace);
+  take("functionPlaces", runtime_.function_places);
   take("tellUncaught", runtime_.tell_uncaught);
   take("runTask", runtime_.run_task);
 }

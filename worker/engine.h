@@ -58,6 +58,7 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> missing_module;
   v8::Global<v8::Function> describe_load_failure;
   v8::Global<v8::Function> prepare_stack_trace;
+  v8::Global<v8::Function> function_places;
   v8::Global<v8::Function> tell_uncaught;
   v8::Global<v8::Function> run_task;
 };

@@ -74,6 +74,9 @@ class ModuleHost {
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
 
+  // Whether a result is being encoded: V8 may then be at work for long without a function of the module.
+  bool is_encoding() const { return is_encoding_; }
+
   // Calls that were started and are not answered.
   std::size_t open_calls() const { return open_.size(); }
   std::uint64_t max_payload_bytes() const { return max_payload_bytes_; }
@@ -118,13 +121,22 @@ class ModuleHost {
   std::string_view file_name() const { return file_name_; }
   // What the module's source map says of a place in the script of this name; nothing: it has none, or that knows none.
   std::optional<SourceMap::Place> original_place(v8::Local<v8::Value> script, double line, double column);
-  std::string original_name(double line, double column);
+  // What the function of this name, which begins there in the module's text, is called where it was written; or "".
+  std::string original_function_name(v8::Local<v8::String> name, double line, double column);
   std::optional<std::string> original_line(v8::Local<v8::Value> source, double line);
   // The module's text, if the script of this name is it, while it is being loaded or where it has a source map; or "".
   v8::Local<v8::String> source_text(v8::Local<v8::Value> script);
 
   // The same for the last words, which have little time: nothing, too, where it would take more than a moment.
   std::optional<SourceMap::Place> original_place_at_once(std::string_view script, int line, int column);
+
+  // Where the code is in each frame of the stack, and where that frame's function begins. Runs JavaScript of the
+  // runtime, none of the module, and changes what errors of the module say: for the last words. Empty where there is
+  // no source map that original_place_at_once() would ask, or where the stack cannot be taken so.
+  struct FunctionPlace {
+    int line, column, begin_line, begin_column;
+  };
+  std::vector<FunctionPlace> function_places();
 
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -170,6 +182,9 @@ class ModuleHost {
   LoadState take_exports(v8::Local<v8::Value> exports);
   // Whether a script of this name is the module's text.
   bool is_module_file(v8::Local<v8::Value> script);
+  bool can_map_at_once() const;
+  // Where the line begins in source_; nothing: there is no such line.
+  std::optional<std::uint32_t> line_start(std::uint32_t line);
 
   void invoke(const ipc::WorkerCall& call);
   void set_current_call(std::uint64_t id);
@@ -199,6 +214,9 @@ class ModuleHost {
   void fail_call(std::uint64_t id, ipc::Error error);
 
   void answer_value(std::uint64_t id, v8::Local<v8::Value> value);
+  // Payloads::express(), noted in is_encoding_.
+  tl::expected<void, NotExpressed> express(v8::Local<v8::Value> value, WantedEncoding wanted,
+                                           const Payloads::Take& take);
   // The value's [Symbol.asyncIterator]; empty: it has none, or it threw and that was the answer.
   v8::MaybeLocal<v8::Function> async_iterator_of(std::uint64_t id, v8::Local<v8::Value> value);
   void start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open);
@@ -241,6 +259,7 @@ class ModuleHost {
   v8::Global<v8::Module> es_module_;
   TimePoint load_deadline_{};
   std::optional<SourceMap> source_map_;
+  std::vector<std::uint32_t> line_starts_;  // in source_; empty: nobody asked yet
 
   v8::Global<v8::Object> exports_;
   bool is_es_module_ = false;  // exports_ is a namespace
@@ -264,6 +283,7 @@ class ModuleHost {
   std::vector<ReportedPromise> reported_;
   std::vector<ReportedPromise> handled_late_;
   std::uint64_t log_lines_dropped_ = 0;  // since one was sent
+  bool is_encoding_ = false;
 };
 
 }  // namespace holdfast::worker

@@ -24,10 +24,17 @@ void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
     if (async_iterator_of(id, value).ToLocal(&open)) return start_stream(id, value, open);
     if (!open_.contains(id)) return;
   }
-  const auto expressed =
-      payloads_.express(value, call.wanted, [&](const ipc::ResultView& result) { send_result(id, result); });
+  const auto expressed = express(value, call.wanted, [&](const ipc::ResultView& result) { send_result(id, result); });
   if (!expressed) return answer_unserializable(id, std::move(expressed.error()));
   open_.erase(id);
+}
+
+tl::expected<void, NotExpressed> ModuleHost::express(v8::Local<v8::Value> value, WantedEncoding wanted,
+                                                     const Payloads::Take& take) {
+  is_encoding_ = true;
+  auto expressed = payloads_.express(value, wanted, take);
+  is_encoding_ = false;
+  return expressed;
 }
 
 v8::MaybeLocal<v8::Function> ModuleHost::async_iterator_of(std::uint64_t id, v8::Local<v8::Value> value) {
@@ -61,7 +68,7 @@ ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Val
   const auto wanted = open_.find(id);
   if (wanted == open_.end() || wanted->second.cancelled) return ChunkFate::unwanted;
   std::size_t bytes = 0;
-  const auto expressed = payloads_.express(value, wanted->second.wanted, [&](const ipc::ResultView& chunk) {
+  const auto expressed = express(value, wanted->second.wanted, [&](const ipc::ResultView& chunk) {
     bytes = chunk.payload.size();
     ipc::encode_worker_chunk(outbox_.buffer(), {id, chunk});
   });

@@ -1,7 +1,11 @@
 // The module host's loading: from a module's text to its exports, and what is said where that fails.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "ipc/units.h"
+#include "worker/function_name.h"
 #include "worker/module_host.h"
 #include "worker/module_loader.h"
 #include "worker/stretch.h"
@@ -18,6 +22,11 @@ constexpr std::chrono::seconds kLongestTopLevelAwait{30};
 
 // A source map that is not decoded yet is decoded for the last words only if that takes less than they may.
 constexpr std::size_t kMostBytesAtOnce = std::size_t{1} << 20;
+
+// How much code is looked at for a function's name. Before it: a constructor has the name of its class, which may begin
+// far above it.
+constexpr std::uint64_t kCodeBeforeFunction = std::uint64_t{16} << 10;
+constexpr std::size_t kCodeAfterFunction = 512;
 
 // Lines and columns are a module's to say, by way of its own CallSites or Error.stack; 0 is none.
 std::uint32_t to_place(double number) {
@@ -247,8 +256,81 @@ std::optional<SourceMap::Place> ModuleHost::original_place(v8::Local<v8::Value> 
   return source_map_->find(to_place(line), to_place(column));
 }
 
-std::string ModuleHost::original_name(double line, double column) {
-  return source_map_ ? source_map_->name_at(to_place(line), to_place(column)) : "";
+std::optional<std::uint32_t> ModuleHost::line_start(std::uint32_t line) {
+  if (line_starts_.empty()) {
+    line_starts_.push_back(0);
+    v8::Local<v8::String> text = source_.Get(isolate_);
+    std::array<std::uint16_t, 4096> part;
+    const int length = text->Length();
+    for (int at = 0; at < length; at += static_cast<int>(part.size())) {
+      const int count =
+          text->Write(isolate_, part.data(), at, static_cast<int>(part.size()), v8::String::NO_NULL_TERMINATION);
+      for (int i = 0; i < count; ++i) {
+        if (part[static_cast<std::size_t>(i)] == u'\n') line_starts_.push_back(static_cast<std::uint32_t>(at + i + 1));
+      }
+    }
+  }
+  if (line == 0 || line > line_starts_.size()) return std::nullopt;
+  return line_starts_[line - 1];
+}
+
+std::string ModuleHost::original_function_name(v8::Local<v8::String> name, double line, double column) {
+  if (!source_map_ || source_.IsEmpty() || to_place(column) == 0) return "";
+  const auto start = line_start(to_place(line));
+  if (!start) return "";
+  v8::Local<v8::String> text = source_.Get(isolate_);
+  const std::uint64_t begin = std::uint64_t{*start} + to_place(column) - 1;
+  if (begin >= static_cast<std::uint64_t>(text->Length())) return "";
+  // V8 makes names such as "exports.f" of what a function is assigned to.
+  const v8::String::Value whole(isolate_, name);
+  const std::u16string_view full(reinterpret_cast<const char16_t*>(*whole), static_cast<std::size_t>(whole.length()));
+  const std::u16string_view last = full.substr(full.rfind(u'.') + 1);  // npos + 1 is 0
+  const std::uint64_t from = begin - std::min<std::uint64_t>(begin, kCodeBeforeFunction);
+  std::u16string code(static_cast<std::size_t>(begin - from) + kCodeAfterFunction, u'\0');
+  const int count = text->Write(isolate_, reinterpret_cast<std::uint16_t*>(code.data()), static_cast<int>(from),
+                                static_cast<int>(code.size()), v8::String::NO_NULL_TERMINATION);
+  code.resize(static_cast<std::size_t>(std::max(count, 0)));
+  const auto found = find_function_name(code, static_cast<std::size_t>(begin - from), last);
+  if (!found) return "";
+  const auto place = static_cast<std::uint32_t>(from + *found);
+  const auto next = std::ranges::upper_bound(line_starts_, place);
+  const std::string original =
+      source_map_->name_at(static_cast<std::uint32_t>(next - line_starts_.begin()), place - *(next - 1) + 1);
+  if (original.empty() || last.size() == full.size()) return original;
+  v8::String::Utf8Value before(isolate_, name);
+  const std::string_view text_before(*before, static_cast<std::size_t>(before.length()));
+  return std::string(text_before.substr(0, text_before.rfind('.') + 1)) + original;
+}
+
+bool ModuleHost::can_map_at_once() const {
+  return source_map_ && (source_map_->is_decoded() || source_map_->bytes() <= kMostBytesAtOnce);
+}
+
+std::vector<ModuleHost::FunctionPlace> ModuleHost::function_places() {
+  if (!can_map_at_once()) return {};
+  v8::Local<v8::Context> context = engine_.context();
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> found;
+  if (!engine_.runtime()
+           .function_places.Get(isolate_)
+           ->Call(context, v8::Undefined(isolate_), 0, nullptr)
+           .ToLocal(&found) ||
+      !found->IsArray()) {
+    return {};
+  }
+  const auto number = [&](v8::Local<v8::Array> from, std::uint32_t at) {
+    v8::Local<v8::Value> value;
+    return from->Get(context, at).ToLocal(&value) && value->IsInt32() ? value.As<v8::Int32>()->Value() : 0;
+  };
+  std::vector<FunctionPlace> places;
+  const auto frames = found.As<v8::Array>();
+  for (std::uint32_t i = 0; i < frames->Length(); ++i) {
+    v8::Local<v8::Value> parts;
+    if (!frames->Get(context, i).ToLocal(&parts) || !parts->IsArray()) return {};
+    const auto list = parts.As<v8::Array>();
+    places.push_back({number(list, 0), number(list, 1), number(list, 2), number(list, 3)});
+  }
+  return places;
 }
 
 std::optional<std::string> ModuleHost::original_line(v8::Local<v8::Value> source, double line) {
@@ -257,8 +339,7 @@ std::optional<std::string> ModuleHost::original_line(v8::Local<v8::Value> source
 }
 
 std::optional<SourceMap::Place> ModuleHost::original_place_at_once(std::string_view script, int line, int column) {
-  if (!source_map_ || script != file_name_) return std::nullopt;
-  if (!source_map_->is_decoded() && source_map_->bytes() > kMostBytesAtOnce) return std::nullopt;
+  if (script != file_name_ || !can_map_at_once()) return std::nullopt;
   return source_map_->find(to_place(line), to_place(column));
 }
 

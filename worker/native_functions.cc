@@ -130,10 +130,10 @@ void original_place(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, parts, std::size(parts)));
 }
 
-void original_name(const Arguments& arguments) {
+void original_function_name(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
-  const std::string name = Engine::host_of(isolate)->original_name(arguments[0].As<v8::Number>()->Value(),
-                                                                   arguments[1].As<v8::Number>()->Value());
+  const std::string name = Engine::host_of(isolate)->original_function_name(
+      arguments[0].As<v8::String>(), arguments[1].As<v8::Number>()->Value(), arguments[2].As<v8::Number>()->Value());
   arguments.GetReturnValue().Set(v8_text(isolate, name));
 }
 
@@ -197,7 +197,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("promiseDetails", promise_details);
   install("previewEntries", preview_entries);
   install("originalPlace", original_place);
-  install("originalName", original_name);
+  install("originalFunctionName", original_function_name);
   install("originalLine", original_line);
   install("sourceText", source_text);
   install("nonIndexNames", non_index_names);

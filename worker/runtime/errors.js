@@ -3,9 +3,9 @@
 // is the module's, though, and may be anything: it throws, lies and never ends.
 'use strict';
 
-const { originalPlace, originalName, originalLine, sourceText } = host;
+const { originalPlace, originalFunctionName, originalLine, sourceText } = host;
 const { show, isError, beginning, mostRead } = runtime;
-const { apply, getOwnPropertyDescriptor } = Reflect;
+const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
 const { getPrototypeOf } = Object;
 const { isArray } = Array;
 const { max, min } = Math;
@@ -222,21 +222,14 @@ const CallSite = (() => {
   return methods;
 })();
 
-// What the function was called where it was written. V8 tells where the function begins, which is not where its name
-// is.
-function originalFunctionName(file, name, line, column) {
-  if (line === null || column === null || name === null || name === '') return '';
-  // `name=()=>0` and `name:function(){}`, `function name(){}`, `async function name(){}`, `name(){}`.
-  const places = [-name.length - 1, 9, 15, 0];
-  for (let i = 0; i < places.length; i++) {
-    const before = places[i];
-    const found = originalName(line, column + before);
-    if (found === '') continue;
-    const begin = column - 1 + before;
-    const code = lineOf(sourceText(file), line);
-    if (code !== undefined && apply(stringSlice, code, [begin, begin + name.length]) === name) return found;
-  }
-  return '';
+// What the function was called where it was written; '' if that is not known. V8 tells where the function begins, which
+// is not where its name is.
+function nameOf(site) {
+  const name = apply(CallSite.getFunctionName, site, []);
+  const line = apply(CallSite.getEnclosingLineNumber, site, []);
+  const column = apply(CallSite.getEnclosingColumnNumber, site, []);
+  if (typeof name !== 'string' || typeof line !== 'number' || typeof column !== 'number') return '';
+  return originalFunctionName(name, line, column);
 }
 
 function frameText(site) {
@@ -249,8 +242,7 @@ function frameText(site) {
   const shown = `${place[0]}:${place[1]}:${place[2]}`;
   const at = apply(stringLastIndexOf, text, [`${file}:${line}:${column}`]);
   if (at < 0) return text;
-  const name = originalFunctionName(file, apply(CallSite.getFunctionName, site, []),
-    apply(CallSite.getEnclosingLineNumber, site, []), apply(CallSite.getEnclosingColumnNumber, site, []));
+  const name = nameOf(site);
   if (name === '') return apply(stringSlice, text, [0, at]) + shown + (apply(stringEndsWith, text, [')']) ? ')' : '');
   const kind = apply(CallSite.isAsync, site, []) ? 'async ' : apply(CallSite.isConstructor, site, []) ? 'new ' : '';
   return `${kind}${name} (${shown})`;
@@ -258,7 +250,9 @@ function frameText(site) {
 
 // What `error.stack` is in a module with a source map; V8 makes it in all others. V8 asks no Error.prepareStackTrace
 // where it asks this, which therefore does.
+let takesSites = false;
 runtime.prepareStackTrace = (error, sites) => {
+  if (takesSites) return sites;
   const { prepareStackTrace } = ErrorConstructor;
   if (typeof prepareStackTrace === 'function') return apply(prepareStackTrace, ErrorConstructor, [error, sites]);
   let text;
@@ -268,4 +262,26 @@ runtime.prepareStackTrace = (error, sites) => {
     if (!isOwnFrame(` ${frame}`)) text += `\n    at ${frame}`;
   }
   return text;
+};
+
+// For the last words of the process, in a module with a source map: [line, column, line where the function begins,
+// column there] of each frame, the innermost first; undefined where the module does not let V8 take a stack.
+runtime.functionPlaces = () => {
+  const limit = { __proto__: null, value: 32, writable: true, enumerable: true, configurable: true };
+  if (!defineProperty(ErrorConstructor, 'stackTraceLimit', limit)) return undefined;
+  takesSites = true;
+  const sites = new ErrorConstructor().stack;
+  takesSites = false;
+  if (!isArray(sites)) return undefined;
+  for (let i = 0; i < sites.length; i++) {
+    const site = sites[i];
+    defineProperty(sites, i, {
+      __proto__: null,
+      value: [
+        apply(CallSite.getLineNumber, site, []), apply(CallSite.getColumnNumber, site, []),
+        apply(CallSite.getEnclosingLineNumber, site, []), apply(CallSite.getEnclosingColumnNumber, site, []),
+      ],
+    });
+  }
+  return sites;
 };
