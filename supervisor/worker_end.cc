@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "ipc/units.h"
+#include "ipc/worker_status.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -12,8 +13,17 @@ namespace {
 using ipc::Error;
 using ipc::ErrorCode;
 
-constexpr std::string_view kNoStack =
-    " (V8 gave no stack: the code was in a place where it cannot be interrupted, and the process was killed)";
+// Why a worker that was asked for a soft stop told no stack. A worker may lie: of what it says only what is known here
+// is told.
+std::string why_no_stack(const WorkerEnd& end) {
+  if (!end.told) {
+    return " (V8 gave no stack: the code was in a place where it cannot be interrupted, and the process was killed)";
+  }
+  for (const std::string_view known : {ipc::kBetweenMicrotasks, ipc::kWhileEncoding, ipc::kBetweenStretches}) {
+    if (end.detail == known) return fmt::format(" (there is no stack: it was stopped {})", known);
+  }
+  return " (there is no stack: none of the module's functions was running when it was stopped)";
+}
 
 std::string signal_name(int signal) {
   const char* name = ::sigabbrev_np(signal);
@@ -144,11 +154,11 @@ Error guilty_error(const WorkerEnd& end, const Limits& limits) {
           "the function ran for more than {} without a break; split the work with await, or "
           "have the limit raised (--stretch)",
           ipc::format_duration(limits.stretch));
-      if (end.stack.empty()) error.message += kNoStack;
+      if (end.stack.empty()) error.message += why_no_stack(end);
       break;
     case EndCause::deadline_exceeded:
       error.message = "the call's time was over while its function was on the CPU";
-      if (end.stack.empty()) error.message += kNoStack;
+      if (end.stack.empty()) error.message += why_no_stack(end);
       break;
     case EndCause::out_of_memory:
       error.message = fmt::format(

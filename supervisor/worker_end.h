@@ -36,6 +36,7 @@ struct WorkerEnd {
   // The same of the calls on its direct line; and, where the guilty call is the line, which call on it; 0: unknown.
   std::uint64_t line_started = 0;
   std::uint64_t guilty_on_line = 0;
+  bool told = false;    // the worker ended itself, and said why
   std::string stack;    // where the JavaScript was, if the worker could say
   std::string detail;   // of the cause: the rule broken, the system call, V8's own message
   int wait_status = 0;  // wait(2); meaningful with `crashed`

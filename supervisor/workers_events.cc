@@ -178,6 +178,7 @@ WorkerEnd Workers::explain(const Entry& entry) const {
 WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   WorkerEnd end;
   end.started = entry.process->calls_started();
+  end.told = entry.said_reason.has_value();
   end.stack = entry.stack;
   end.detail = entry.detail;
   end.wait_status = entry.wait_status.value_or(0);

@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
@@ -73,47 +76,173 @@ bool is_of_the_runtime(v8::Isolate* isolate, v8::Local<v8::String> script) {
   return *name != nullptr && std::string_view(*name).starts_with("holdfast:");
 }
 
-// By the module's source map; it runs no JavaScript, and takes no longer than the supervisor's patience allows.
-std::string place_of(v8::Isolate* isolate, v8::Local<v8::StackFrame> frame, const std::string& script) {
-  ModuleHost* host = Engine::host_of(isolate);
-  if (host != nullptr) {
-    if (const auto place = host->original_place_at_once(script, frame->GetLineNumber(), frame->GetColumn())) {
-      return place->source + ':' + std::to_string(place->line) + ':' + std::to_string(place->column);
-    }
-  }
-  return script + ':' + std::to_string(frame->GetLineNumber()) + ':' + std::to_string(frame->GetColumn());
+std::string text_of(v8::Isolate* isolate, v8::Local<v8::String> part, const char* otherwise) {
+  v8::String::Utf8Value utf8(isolate, part);
+  return part.IsEmpty() || utf8.length() == 0 ? otherwise : *utf8;
 }
 
-std::string take_stack(v8::Isolate* isolate) {
-  v8::HandleScope scope(isolate);
+struct Frame {
+  v8::Local<v8::String> function;
+  std::string script;
+  int line = 0;
+  int column = 0;
+};
+
+// Those of the module.
+std::vector<Frame> take_frames(v8::Isolate* isolate) {
   v8::Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, kMaxFrames, v8::StackTrace::kDetailed);
-  std::string text;
-  const auto text_of = [&](v8::Local<v8::String> part, const char* otherwise) -> std::string {
-    v8::String::Utf8Value utf8(isolate, part);
-    return part.IsEmpty() || utf8.length() == 0 ? otherwise : *utf8;
-  };
-  for (int i = 0; i < trace->GetFrameCount() && text.size() < kMaxStackBytes; ++i) {
+  std::vector<Frame> frames;
+  for (int i = 0; i < trace->GetFrameCount(); ++i) {
     v8::Local<v8::StackFrame> frame = trace->GetFrame(isolate, static_cast<std::uint32_t>(i));
     v8::Local<v8::String> script = frame->GetScriptNameOrSourceURL();
     if (is_of_the_runtime(isolate, script)) continue;
+    frames.push_back(
+        {frame->GetFunctionName(), text_of(isolate, script, "<unknown>"), frame->GetLineNumber(), frame->GetColumn()});
+  }
+  return frames;
+}
+
+// By the module's source map, if there is one. It runs no JavaScript, and takes no longer than the supervisor's
+// patience allows.
+std::string place_of(ModuleHost* host, const Frame& frame) {
+  if (host != nullptr) {
+    if (const auto place = host->original_place_at_once(frame.script, frame.line, frame.column)) {
+      return place->source + ':' + std::to_string(place->line) + ':' + std::to_string(place->column);
+    }
+  }
+  return frame.script + ':' + std::to_string(frame.line) + ':' + std::to_string(frame.column);
+}
+
+std::string name_of(v8::Isolate* isolate, ModuleHost* host, const Frame& frame,
+                    const std::vector<ModuleHost::FunctionPlace>& places) {
+  const auto place = std::ranges::find_if(places, [&](const ModuleHost::FunctionPlace& known) {
+    return known.line == frame.line && known.column == frame.column;
+  });
+  if (place != places.end() && !frame.function.IsEmpty() && frame.script == host->file_name()) {
+    std::string name = host->original_function_name(frame.function, place->begin_line, place->begin_column);
+    if (!name.empty()) return name;
+  }
+  return text_of(isolate, frame.function, "<anonymous>");
+}
+
+std::string as_text(v8::Isolate* isolate, const std::vector<Frame>& frames,
+                    const std::vector<ModuleHost::FunctionPlace>& places) {
+  ModuleHost* host = Engine::host_of(isolate);
+  std::string text;
+  for (const Frame& frame : frames) {
+    if (text.size() >= kMaxStackBytes) break;
     if (!text.empty()) text += '\n';
-    text += "    at ";
-    text += text_of(frame->GetFunctionName(), "<anonymous>");
-    text += " (" + place_of(isolate, frame, text_of(script, "<unknown>")) + ')';
+    text += "    at " + name_of(isolate, host, frame, places) + " (" + place_of(host, frame) + ')';
   }
   text.resize(std::min(text.size(), kMaxStackBytes));
   return text;
 }
 
-void on_soft_stop_interrupt(v8::Isolate* isolate, void*) {
-  ModuleHost* host = Engine::host_of(isolate);
-  stop(ipc::StopReason::soft_stop, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "");
+// Where the functions' original names are looked for, JavaScript of the runtime runs, on the module's heap and stack:
+// whatever that comes to, the stack is told without them.
+struct UnnamedStack {
+  bool is_being_named = false;
+  ipc::StopReason reason{};
+  std::uint64_t call = 0;
+  std::string text;
+  std::string_view detail;
+};
+UnnamedStack unnamed;
+
+void stop_if_naming_failed() {
+  if (std::exchange(unnamed.is_being_named, false)) stop(unnamed.reason, unnamed.call, unnamed.text, unnamed.detail);
 }
+
+[[noreturn]] void stop_with_frames(v8::Isolate* isolate, ipc::StopReason reason, std::uint64_t call,
+                                   const std::vector<Frame>& frames, std::string_view detail) {
+  unnamed = {
+      .is_being_named = true, .reason = reason, .call = call, .text = as_text(isolate, frames, {}), .detail = detail};
+  ModuleHost* host = Engine::host_of(isolate);
+  const auto places = host == nullptr ? std::vector<ModuleHost::FunctionPlace>{} : host->function_places();
+  const std::string text = places.empty() ? unnamed.text : as_text(isolate, frames, places);
+  unnamed.is_being_named = false;
+  stop(reason, call, text, detail);
+}
+
+// --- a stack to be told ---------------------------------------------------------------------------------------------
+
+// V8 also checks for interrupts in built-in functions that run between two functions of the module: those that resume
+// an async function, above all. Their stack shows nothing that an author wrote. So what was to be told waits for the
+// module's next function, in two ways that cost nothing before they are set up here: V8 tells of each promise that is
+// made or resolved, with the function that does so on the stack; and a microtask in each round of them asks for one
+// more interrupt, which the next function meets at its entry.
+struct AwaitedStack {
+  bool is_awaited = false;
+  ipc::StopReason reason{};
+  std::uint64_t call = 0;
+  std::string_view detail;                // if a stack is found
+  std::chrono::nanoseconds give_up_at{};  // of the process's CPU time
+};
+AwaitedStack awaited;
+
+// Well within what the supervisor waits for after it has asked (supervisor/workers.cc).
+constexpr std::chrono::milliseconds kStackPatience{4};
+
+std::chrono::nanoseconds cpu_time_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+std::uint64_t current_call(v8::Isolate* isolate) {
+  ModuleHost* host = Engine::host_of(isolate);
+  return host == nullptr ? 0 : host->current_call();
+}
+
+void stop_if_there_is_a_stack(v8::Isolate* isolate) {
+  if (unnamed.is_being_named) return;
+  v8::HandleScope scope(isolate);
+  const auto frames = take_frames(isolate);
+  if (!frames.empty()) stop_with_frames(isolate, awaited.reason, current_call(isolate), frames, awaited.detail);
+}
+
+void on_promise_event(v8::PromiseHookType, v8::Local<v8::Promise>, v8::Local<v8::Value>) {
+  stop_if_there_is_a_stack(v8::Isolate::GetCurrent());
+}
+
+void on_awaited_interrupt(v8::Isolate* isolate, void*) { stop_if_there_is_a_stack(isolate); }
+
+void on_round_of_microtasks(void* data) {
+  auto* const isolate = static_cast<v8::Isolate*>(data);
+  if (cpu_time_now() >= awaited.give_up_at) {
+    const bool is_soft_stop = awaited.reason == ipc::StopReason::soft_stop;
+    stop(awaited.reason, awaited.call, "", is_soft_stop ? ipc::kBetweenMicrotasks : awaited.detail);
+  }
+  isolate->EnqueueMicrotask(on_round_of_microtasks, isolate);
+  isolate->RequestInterrupt(on_awaited_interrupt, nullptr);
+}
+
+// At an interrupt: ends the process, now or as soon as there is a stack to be told.
+void stop_with_stack(v8::Isolate* isolate, ipc::StopReason reason, std::string_view detail) {
+  if (unnamed.is_being_named) return;
+  v8::HandleScope scope(isolate);
+  const auto frames = take_frames(isolate);
+  const std::uint64_t call = current_call(isolate);
+  if (!frames.empty()) stop_with_frames(isolate, reason, call, frames, detail);
+  ModuleHost* host = Engine::host_of(isolate);
+  const bool is_encoding = host != nullptr && host->is_encoding();
+  if (is_encoding || !v8::MicrotasksScope::IsRunningMicrotasks(isolate)) {
+    stop(reason, call, "", reason == ipc::StopReason::soft_stop ? ipc::kWhileEncoding : detail);
+  }
+  if (std::exchange(awaited.is_awaited, true)) return;
+  awaited.reason = reason;
+  awaited.call = call;
+  awaited.detail = detail;
+  awaited.give_up_at = cpu_time_now() + kStackPatience;
+  isolate->SetPromiseHook(on_promise_event);
+  isolate->EnqueueMicrotask(on_round_of_microtasks, isolate);
+}
+
+void on_soft_stop_interrupt(v8::Isolate* isolate, void*) { stop_with_stack(isolate, ipc::StopReason::soft_stop, ""); }
 
 void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
   if (!state.out_of_memory) return;  // settled meanwhile
-  ModuleHost* host = Engine::host_of(isolate);
-  stop(ipc::StopReason::out_of_memory, host == nullptr ? 0 : host->current_call(), take_stack(isolate), "heap");
+  stop_with_stack(isolate, ipc::StopReason::out_of_memory, "heap");
 }
 
 // RequestInterrupt takes a recursive lock and puts an entry into a queue whose first block exists from the start, so
@@ -160,21 +289,27 @@ void on_collected(v8::Isolate*, v8::GCType, v8::GCCallbackFlags) {
 
 // V8 asks before it would end the process for want of heap.
 size_t on_near_heap_limit(void*, size_t current, size_t) {
+  stop_if_naming_failed();
   if (std::exchange(state.grace_given, true)) stop(ipc::StopReason::out_of_memory, running_call(), "", "heap");
   tell_out_of_memory_soon();
   return current + kHeapGraceBytes;
 }
 
 void on_v8_out_of_memory(const char* location, bool is_heap) {
+  stop_if_naming_failed();
   stop(ipc::StopReason::out_of_memory, running_call(), "", is_heap ? "heap" : location);
 }
 
 void on_v8_fatal(const char* location, const char* message) {
+  stop_if_naming_failed();
   const std::string detail = std::string(location == nullptr ? "V8" : location) + ": " + message;
   stop(ipc::StopReason::fatal, running_call(), "", std::string_view(detail).substr(0, 1000));
 }
 
-void on_new_failed() { stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory"); }
+void on_new_failed() {
+  stop_if_naming_failed();
+  stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory");
+}
 
 void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
 
@@ -190,6 +325,7 @@ void catch_abort_message() {
 
 // V8's own checks end in an int3 or ud2 instruction (--hard-abort), and this process sends itself no signals.
 [[noreturn]] void on_abort([[maybe_unused]] int signal) {
+  stop_if_naming_failed();
   std::string_view message = abort_message;
   // An object that V8 cannot have, however much memory there is, where JavaScript has no exception for it.
   if (message.find("invalid size error") != std::string_view::npos) {
@@ -259,5 +395,7 @@ void settle_memory() {
 }
 
 bool soft_stop_requested() { return state.soft_stop; }
+
+void end_between_stretches() { stop(ipc::StopReason::soft_stop, 0, "", ipc::kBetweenStretches); }
 
 }  // namespace holdfast::worker

@@ -24,8 +24,11 @@ void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page);
 // process, before the next call is blamed for it.
 void settle_memory();
 
-// Whether the supervisor has asked this process to end. Where JavaScript is running, that ends it at V8's next check;
-// the worker's loop asks here.
+// Whether the supervisor has asked this process to end. Where JavaScript is running, that ends it at V8's next check
+// with a function of the module on the stack; the worker's loop asks here, and then calls end_between_stretches().
 bool soft_stop_requested();
+
+// Says that the soft stop came when no JavaScript ran, and ends the process.
+[[noreturn]] void end_between_stretches();
 
 }  // namespace holdfast::worker

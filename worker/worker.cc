@@ -68,7 +68,7 @@ void Worker::run() {
   prepare();
   for (;;) {
     wait_for_work();
-    if (soft_stop_requested()) ::_exit(0);  // it came between two stretches: there is no place to tell of
+    if (soft_stop_requested()) end_between_stretches();
     sent_at_ = step_began_ = steady_clock::now();
     send_after_ = kSendAfter;
     handle_frames();

@@ -85,13 +85,14 @@ exports.spin = function write() {
 }
 
 TEST_CASE("a result that is huge as JSON is stopped while it is written") {
-  stopped(R"js(
+  const auto error = stopped(R"js(
 exports.spin = () => {
   let tree = [1, 2, 3];
   for (let i = 0; i < 60; i++) tree = [tree, tree];
   return tree;
 };
 )js");
+  CHECK(contains(error.message, "(there is no stack: it was stopped while a result was encoded)"));
 }
 
 TEST_CASE("an endless chain of promises is stopped") {
@@ -108,10 +109,90 @@ exports.spin = () => { const again = () => queueMicrotask(again); again(); retur
   CHECK(contains(error.stack, "spinner-v1.js:2:"));
 }
 
-TEST_CASE("an await in an endless loop is stopped") {
-  stopped(R"js(
-exports.spin = async function spin() { while (true) await null; };
-)js");
+// Each spends its time in V8's own code, which resumes functions and settles promises, and has its functions on the
+// stack for moments only.
+TEST_CASE("a loop of awaits, of promises or of microtasks is stopped, with a function and its line, in each profile") {
+  const std::pair<const char*, const char*> loops[] = {
+      {"exports.nothing = async () => { while (true) await null; };", "at exports.nothing (spinner-v1.js:"},
+      {"exports.waits = async () => { let ready; setTimeout(() => { ready = true; }, 1); while (!ready) await null; };",
+       "at exports.waits (spinner-v1.js:"},
+      {"const tick = async () => {}; exports.ticks = async () => { for (;;) await tick(); };", "(spinner-v1.js:"},
+      {"const deep = async (n) => { if (n) await deep(n - 1); }; exports.deep = async () => { for (;;) await deep(5); "
+       "};",
+       "at deep (spinner-v1.js:"},
+      {"exports.generated = async () => { for await (const x of (async function* () { for (;;) yield 1; })()); };",
+       "(spinner-v1.js:"},
+      {"exports.iterated = async () => { for await (const x of (function* () { for (;;) yield 1; })()); };",
+       "(spinner-v1.js:"},
+      {"exports.stream = async () => { for await (const x of new ReadableStream({ pull(c) { c.enqueue(1); } })); };",
+       "(spinner-v1.js:"},
+      {"const chain = (n) => Promise.resolve(n + 1).then(chain); exports.chain = () => chain(0);",
+       "at chain (spinner-v1.js:"},
+      {"const native = () => Promise.resolve(1).then(Number).then(native); exports.native = () => native();",
+       "(spinner-v1.js:"},
+      {"exports.races = async () => { for (;;) await Promise.race([1, Promise.resolve()]); };", "(spinner-v1.js:"},
+      {"exports.rejects = async () => { for (;;) try { await Promise.reject(1); } catch {} };",
+       "at exports.rejects (spinner-v1.js:"},
+      {"exports.thenable = async () => { for (;;) await { then(f) { f(); } }; };", "(spinner-v1.js:"},
+      {"const queued = () => queueMicrotask(queued); exports.queued = () => { queued(); return new Promise(() => {}); "
+       "};",
+       "at queued (spinner-v1.js:"},
+      {"const nested = () => queueMicrotask(() => { Promise.resolve().then(nested); }); exports.nested = () => { "
+       "nested(); "
+       "return new Promise(() => {}); };",
+       "(spinner-v1.js:"},
+  };
+  std::string code;
+  for (const auto& [line, place] : loops) code += std::string(line) + "\n";
+  for (const char* profile : kProfiles) {
+    Daemon daemon({.modules = {{"spinner", code}}, .flags = {"--stretch", "100ms", "--profile", profile}});
+    ipc::Client client = daemon.connect();
+    for (const auto& [line, place] : loops) {
+      const std::string text = line;
+      const std::size_t begin = text.find("exports.") + 8;
+      const std::string function = text.substr(begin, text.find(' ', begin) - begin);
+      CAPTURE(profile);
+      CAPTURE(function);
+      const auto error = error_of(call(client, {"spinner", function}));
+      CAPTURE(error.message);
+      CHECK(ipc::to_string(error.code) == "cpu_exceeded");
+      CHECK(contains(error.stack, place));
+      CHECK_FALSE(contains(error.message, "no stack"));
+    }
+    daemon.stop();
+  }
+}
+
+TEST_CASE("a stop where no function of the module has a part in the loop is told as what it was") {
+  // A microtask that queues itself, made of built-in functions alone.
+  constexpr const char* kCode = R"js(
+exports.spin = () => {
+  const list = [];
+  const again = Reflect.apply.bind(undefined, queueMicrotask, undefined, list);
+  list[0] = again;
+  again();
+  return new Promise(() => {});
+};
+)js";
+  for (const char* profile : kProfiles) {
+    Daemon daemon({.modules = {{"spinner", kCode}}, .flags = {"--stretch", "100ms", "--profile", profile}});
+    ipc::Client client = daemon.connect();
+    const auto error = error_of(call(client, {"spinner", "spin"}));
+    CHECK(ipc::to_string(error.code) == "cpu_exceeded");
+    CHECK(error.stack == "");
+    CHECK(contains(error.message, "(there is no stack: it was stopped between two microtasks)"));
+    CHECK_FALSE(contains(error.message, "killed"));
+    daemon.stop();
+  }
+}
+
+TEST_CASE("a deadline within a loop of awaits is told with the loop's line") {
+  Daemon daemon({.modules = {{"spinner", "exports.spin = async () => {\n  for (;;) await null;\n};"}}});
+  ipc::Client client = daemon.connect();
+  const auto error =
+      error_of(call(client, {.module = "spinner", .function = "spin", .timeout = std::chrono::milliseconds(100)}));
+  CHECK(ipc::to_string(error.code) == "deadline_exceeded");
+  CHECK(contains(error.stack, "at exports.spin (spinner-v1.js:2:"));
 }
 
 TEST_CASE("a getter that loops, of the result, is stopped") {

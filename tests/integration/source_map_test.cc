@@ -74,13 +74,49 @@ TEST_CASE("a module sees its own stacks as the author wrote it, and Error.prepar
   CHECK(outcome(call(other, {"app", "stack"})) == "\"x true\"");
 }
 
-TEST_CASE("the stack of a loop that was stopped shows where it was written") {
+TEST_CASE("the stack of a loop that was stopped shows where it was written, and under which names") {
   for (const char* profile : kProfiles) {
     Daemon daemon({.modules = {{"app", kBundle}}, .flags = {"--profile", profile, "--stretch", "100ms"}});
     ipc::Client client = daemon.connect();
     const auto error = error_of(call(client, {"app", "spin"}));
     CHECK(error.code == ipc::ErrorCode::cpu_exceeded);
-    CHECK(contains(error.stack, "(src/app.ts:9:"));
+    CHECK(contains(error.stack, "at spin (src/app.ts:9:"));
+    const auto late =
+        error_of(call(client, {.module = "app", .function = "spin", .timeout = std::chrono::milliseconds(50)}));
+    CHECK(late.code == ipc::ErrorCode::deadline_exceeded);
+    CHECK(contains(late.stack, "at spin (src/app.ts:9:"));
+    daemon.stop();
+  }
+}
+
+// Its function i was written as "fill", on line 2 of a.ts.
+const std::string kFill =
+    "exports.f=()=>{let i=n=>{for(;;)n.push('x'.repeat(1e3)+n.length)};i([])};" + kComment +
+    "eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbImEudHMiXSwibmFtZXMiOlsiZmlsbCJdLCJtYXBwaW5ncyI6IkFBQUEsbUJBQ01BIn0=";
+
+TEST_CASE("the stack of a module that used up its memory shows the original names") {
+  for (const char* profile : kProfiles) {
+    Daemon daemon(
+        {.modules = {{"app", kFill}}, .flags = {"--profile", profile, "--memory", "16MB", "--stretch", "1m"}});
+    ipc::Client client = daemon.connect();
+    const auto error = error_of(call(client, {"app", "f"}));
+    CHECK(error.code == ipc::ErrorCode::out_of_memory);
+    CHECK(contains(error.stack, "at fill (a.ts:2:7)"));
+    daemon.stop();
+  }
+}
+
+TEST_CASE("a module that lets V8 take no stack of errors is told where its loop was, by the names that V8 knows") {
+  for (const char* poison : {"Object.freeze(Error);", "Object.defineProperty(Error, 'stackTraceLimit', { value: 0 });",
+                             "Error.prepareStackTrace = () => { for (;;); };"}) {
+    CAPTURE(poison);
+    Daemon daemon({.modules = {{"app", std::string(kFill).insert(kFill.find('\n'), std::string("\n") + poison)}},
+                   .flags = {"--stretch", "100ms", "--memory", "1GB"}});
+    ipc::Client client = daemon.connect();
+    const auto error = error_of(call(client, {"app", "f"}));
+    CHECK(error.code == ipc::ErrorCode::cpu_exceeded);
+    CHECK(contains(error.stack, " (a.ts:2:7)"));
+    daemon.stop();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "ipc/worker_status.h"
 #include "supervisor/worker_end.h"
 
 namespace holdfast::supervisor {
@@ -113,9 +114,20 @@ TEST_CASE("the stack of the call that was at fault is passed on") {
 TEST_CASE("where a call that was stopped has no stack, its error says why") {
   for (EndCause cause : {EndCause::cpu_exceeded, EndCause::deadline_exceeded}) {
     WorkerEnd end = end_by(cause);
-    CHECK(has(guilty_error(end, kLimits).message, "V8 gave no stack"));
-    end.stack = "    at loop (m.js:1:2)";
-    CHECK_FALSE(has(guilty_error(end, kLimits).message, "V8 gave no stack"));
+    CHECK(has(guilty_error(end, kLimits).message, "cannot be interrupted, and the process was killed"));
+    end.told = true;
+    for (const std::string_view where : {ipc::kBetweenMicrotasks, ipc::kWhileEncoding, ipc::kBetweenStretches}) {
+      end.detail = where;
+      CHECK(has(guilty_error(end, kLimits).message, "(there is no stack: it was stopped " + std::string(where) + ")"));
+    }
+    // A worker may say what it likes.
+    end.detail = "by magic";
+    const std::string message = guilty_error(end, kLimits).message;
+    CHECK(has(message, "none of the module's functions was running"));
+    CHECK_FALSE(has(message, "magic"));
+    CHECK_FALSE(has(message, "killed"));
+    end.stack = "    at f (m-v1.js:1:2)";
+    CHECK_FALSE(has(guilty_error(end, kLimits).message, "no stack"));
   }
 }
 
