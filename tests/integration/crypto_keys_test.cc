@@ -191,5 +191,94 @@ TEST_CASE("encoded keys that are cut short, changed, or of another kind are refu
   )js") == R"(["DataError"])");
 }
 
+// RFC 8410, 10.3: the key with attributes and public key, and the public key of 10.1.
+constexpr const char* kOneAsymmetricKey = R"js(
+    const element = (tag, ...parts) => {
+      const contents = parts.flatMap((part) => [...part]), size = contents.length;
+      return [tag, ...(size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 255]), ...contents];
+    };
+    // Where the contents of the element at `at` begin and end.
+    const inside = (encoded, at) => {
+      let begin = at + 2, size = encoded[at + 1];
+      if (size > 0x80) { const count = size - 0x80; size = 0; for (let i = 0; i < count; i++) size = size * 256 + encoded[begin++]; }
+      return [begin, begin + size];
+    };
+    // The algorithm and the key of a private key of the first version; what a public key's BIT STRING holds.
+    const partsOf = (encoded) => {
+      const [start] = inside(encoded, 0), [, version] = inside(encoded, start), [, algorithm] = inside(encoded, version), [, key] = inside(encoded, algorithm);
+      return [encoded.subarray(version, algorithm), encoded.subarray(algorithm, key)];
+    };
+    const bitsOf = (encoded) => {
+      const [start] = inside(encoded, 0), [, algorithm] = inside(encoded, start);
+      return encoded.subarray(...inside(encoded, algorithm));
+    };
+    const second = ([algorithm, key], ...more) => Uint8Array.from(element(0x30, element(2, [1]), algorithm, key, ...more));
+    const attributes = element(0xa0, element(0x30, element(6, [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 9, 0x14]), element(0x31, element(0x0c, ascii('Curdle Chairs')))));
+)js";
+
+TEST_CASE("private keys of the second version of PKCS #8 are imported, by the vectors of RFC 8410") {
+  CHECK(evaluated(R"js(
+      const version1 = Uint8Array.from(atob('MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC'), (c) => c.charCodeAt(0));
+      const version2 = Uint8Array.from(atob('MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhCoB8wHQYKKoZIhvcNAQkJFDEPDA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE='), (c) => c.charCodeAt(0));
+      const shown = [];
+      for (const encoded of [version1, version2]) {
+        const key = await subtle.importKey('pkcs8', encoded, 'Ed25519', true, ['sign']);
+        shown.push(hex(unbase64((await subtle.exportKey('jwk', key)).x)), hex(await subtle.exportKey('pkcs8', key)) === hex(version1));
+      }
+      return shown;
+      function unbase64(text) { return Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0)); }
+  )js") == R"(["19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1",true,)"
+           R"("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1",true])");
+}
+
+TEST_CASE("a key of each kind is imported from the second version, and with another public key it is a DataError") {
+  for (const char* profile : kProfiles) {
+    CHECK(evaluated(kOneAsymmetricKey + std::string(R"js(
+      const kinds = [
+        [{ name: 'Ed25519' }, ['sign', 'verify']], [{ name: 'Ed448' }, ['sign', 'verify']],
+        [{ name: 'X25519' }, ['deriveBits']], [{ name: 'X448' }, ['deriveBits']],
+        ...['P-256', 'P-384', 'P-521'].map((namedCurve) => [{ name: 'ECDSA', namedCurve }, ['sign', 'verify']]),
+        [{ name: 'RSA-PSS', hash: 'SHA-256', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) }, ['sign', 'verify']],
+      ];
+      const results = [];
+      for (const [algorithm, usages] of kinds) {
+        const pairs = [await subtle.generateKey(algorithm, true, usages), await subtle.generateKey(algorithm, true, usages)];
+        const privates = [], publics = [];
+        for (const { privateKey, publicKey } of pairs) {
+          privates.push(new Uint8Array(await subtle.exportKey('pkcs8', privateKey)));
+          publics.push(element(0x81, bitsOf(new Uint8Array(await subtle.exportKey('spki', publicKey)))));
+        }
+        const mine = usages.filter((usage) => usage !== 'verify');
+        const importing = async (encoded) => hex(await subtle.exportKey('pkcs8', await subtle.importKey('pkcs8', encoded, algorithm, true, mine))) === hex(privates[0]);
+        const parts = partsOf(privates[0]);
+        const right = [second(parts), second(parts, publics[0]), second(parts, attributes), second(parts, attributes, publics[0])];
+        const same = (await Promise.all(right.map(importing))).every(Boolean);
+        const wrong = [second(parts, publics[1]), second(parts, attributes, publics[1]), second(parts, publics[0].slice(0, -1)), second(parts, publics[0], publics[0]),
+                       second(parts, [...publics[0].slice(0, -1), publics[0].at(-1) ^ 1]), second(parts, element(0x81, [0])), second(parts, element(0x81, [0, 4])),
+                       Uint8Array.from(element(0x30, element(2, [0]), ...parts, publics[0])), Uint8Array.of(...right[1], 0), new Uint8Array(16384).fill(0x30)];
+        const seen = new Set();
+        for (const encoded of wrong) seen.add(await nameOf(() => importing(encoded)));
+        for (const encoded of right) for (let size = 0; size < encoded.length; size += encoded.length > 300 ? 7 : 1) seen.add(await nameOf(() => importing(encoded.subarray(0, size))));
+        results.push(`${same} ${[...seen]}`);
+      }
+      return [...new Set(results)];
+    )js"),
+                    profile) == R"(["true DataError"])");
+  }
+}
+
+TEST_CASE("the point of an elliptic curve may be compressed beside its private key, and no other one") {
+  CHECK(evaluated(kOneAsymmetricKey + std::string(R"js(
+      const algorithm = { name: 'ECDH', namedCurve: 'P-256' };
+      const { privateKey, publicKey } = await subtle.generateKey(algorithm, true, ['deriveBits']);
+      const parts = partsOf(new Uint8Array(await subtle.exportKey('pkcs8', privateKey)));
+      const point = new Uint8Array(await subtle.exportKey('raw', publicKey)), sign = point[64] & 1;
+      const bits = (...bytes) => element(0x81, [0, ...bytes]);
+      const importing = (...bytes) => () => subtle.importKey('pkcs8', second(parts, bits(...bytes)), algorithm, true, ['deriveBits']);
+      return names(importing(...point), importing(2 + sign, ...point.subarray(1, 33)), importing(3 - sign, ...point.subarray(1, 33)),
+                   importing(0), importing(...point.subarray(0, 33)), importing(4, ...new Uint8Array(64)), importing(5, ...point.subarray(1)));
+  )js")) == R"("nothing,nothing,DataError,DataError,DataError,DataError,DataError")");
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -26,33 +26,39 @@ void ec_generate(const Arguments& arguments) {
   return_key(arguments, std::move(key));
 }
 
-void ec_import(const Arguments& arguments) {
-  const KeyKind kind = kind_at(arguments, 0);
-  const Input point(arguments[1]);
-  const bool is_public = arguments[2]->IsNull();
+// `scalar` is null for a public key.
+Key make_key(KeyKind kind, ConstBytes point, const BIGNUM* scalar) {
   // No point at infinity, which is a single byte.
-  if (point.size() < 2 || point.size() > kMaxPointBytes) return return_failure(arguments, kInvalidKey);
+  if (point.size() < 2 || point.size() > kMaxPointBytes) return nullptr;
   const ParameterBuilder builder(OSSL_PARAM_BLD_new());
-  BigNumber scalar;
-  if (!is_public) scalar = to_number(Input(arguments[2]).bytes());
   if (builder == nullptr ||
       OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group_of(kind), 0) != 1 ||
       OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) != 1 ||
-      (scalar != nullptr && OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, scalar.get()) != 1)) {
-    return return_failure(arguments, kInvalidKey);
+      (scalar != nullptr && OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, scalar) != 1)) {
+    return nullptr;
   }
   const Parameters parameters(OSSL_PARAM_BLD_to_param(builder.get()));
   const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
   EVP_PKEY* made = nullptr;
   if (context == nullptr || parameters == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &made, is_public ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR, parameters.get()) !=
-          1) {
-    return return_failure(arguments, kInvalidKey);
+      EVP_PKEY_fromdata(context.get(), &made, scalar == nullptr ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR,
+                        parameters.get()) != 1) {
+    return nullptr;
   }
   Key key(made);
-  if (!is_valid(made, kind, is_public ? KeyPart::public_part : KeyPart::private_part)) {
-    return return_failure(arguments, kInvalidKey);
+  return is_valid(made, kind, scalar == nullptr ? KeyPart::public_part : KeyPart::private_part) ? std::move(key)
+                                                                                                : nullptr;
+}
+
+void ec_import(const Arguments& arguments) {
+  const Input point(arguments[1]);
+  BigNumber scalar;
+  if (!arguments[2]->IsNull()) {
+    scalar = to_number(Input(arguments[2]).bytes());
+    if (scalar == nullptr) return return_failure(arguments, kInvalidKey);
   }
+  Key key = make_key(kind_at(arguments, 0), point.bytes(), scalar.get());
+  if (key == nullptr) return return_failure(arguments, kInvalidKey);
   return_key(arguments, std::move(key));
 }
 
@@ -135,6 +141,8 @@ constexpr NativeFunction kEllipticFunctions[] = {
 };
 
 }  // namespace
+
+Key public_elliptic_key(KeyKind kind, ConstBytes point) { return make_key(kind, point, nullptr); }
 
 std::span<const NativeFunction> elliptic_functions() { return kEllipticFunctions; }
 

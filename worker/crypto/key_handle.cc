@@ -2,12 +2,14 @@
 // ArrayBuffer or a reason; agree(private, public) -> ArrayBuffer or a reason. `kind` is a number of KeyKind.
 #include "worker/crypto/key_handle.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
 
 #include "worker/crypto/key_checks.h"
+#include "worker/crypto/one_asymmetric_key.h"
 
 namespace holdfast::worker::crypto {
 namespace {
@@ -58,16 +60,42 @@ void import_spki(const Arguments& arguments) {
   return_key(arguments, std::move(key));
 }
 
+// Null: it is no key of that kind in the first version of PKCS #8.
+Key read_first_version(KeyKind kind, ConstBytes input) {
+  const std::uint8_t* at = input.data();
+  const PrivateKeyInfo info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &at, static_cast<long>(input.size())));
+  if (info == nullptr || at != input.data() + input.size()) return nullptr;
+  Key key(EVP_PKCS82PKEY(info.get()));
+  if (key == nullptr || !is_valid(key.get(), kind, KeyPart::private_part)) return nullptr;
+  return key;
+}
+
+// Whether `bytes` are the key's public part as X.509 has it: numbers of RSA, a point of an elliptic curve.
+bool is_public_part(const EVP_PKEY* key, KeyKind kind, ConstBytes bytes) {
+  if (kind == KeyKind::rsa) {
+    const std::uint8_t* at = bytes.data();
+    const Key given(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &at, static_cast<long>(bytes.size())));
+    return given != nullptr && at == bytes.data() + bytes.size() && EVP_PKEY_eq(given.get(), key) == 1;
+  }
+  if (is_elliptic(kind)) {
+    const Key given = public_elliptic_key(kind, bytes);
+    return given != nullptr && EVP_PKEY_eq(given.get(), key) == 1;
+  }
+  std::array<std::uint8_t, 57> own;  // Ed448 has the longest
+  std::size_t size = own.size();
+  return EVP_PKEY_get_raw_public_key(key, own.data(), &size) == 1 &&
+         std::ranges::equal(bytes, std::span(own).first(size));
+}
+
 void import_pkcs8(const Arguments& arguments) {
   const KeyKind kind = kind_at(arguments, 0);
   const Input input(arguments[1]);
   if (input.size() > kMaxKeyBytes) return return_failure(arguments, kInvalidKey);
-  const std::uint8_t* at = input.data();
-  const PrivateKeyInfo info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &at, static_cast<long>(input.size())));
-  if (info == nullptr || at != input.data() + input.size()) return return_failure(arguments, kInvalidKey);
-  Key key(EVP_PKCS82PKEY(info.get()));
-  if (key == nullptr || !is_valid(key.get(), kind, KeyPart::private_part)) {
-    return return_failure(arguments, kInvalidKey);
+  const auto second_version = read_one_asymmetric_key(input.bytes());
+  Key key = read_first_version(kind, second_version ? ConstBytes(second_version->first_version) : input.bytes());
+  if (key == nullptr) return return_failure(arguments, kInvalidKey);
+  if (second_version && second_version->public_key && !is_public_part(key.get(), kind, *second_version->public_key)) {
+    return return_failure(arguments, kOtherPublicKey);
   }
   return_key(arguments, std::move(key));
 }

@@ -22,10 +22,14 @@ EVP_PKEY* key_at(const Arguments& arguments, int index);
 
 void return_key(const Arguments& arguments, Key key);
 
+// Of a point, which may be compressed; null if there is no such point on the curve. Its bytes have any size.
+Key public_elliptic_key(KeyKind kind, ConstBytes point);
+
 // A number that the key has; null if it has none of that name.
 BigNumber number_of(const EVP_PKEY* key, const char* name);
 
 inline constexpr std::string_view kNotGenerated = "the key could not be generated";
 inline constexpr std::string_view kInvalidKey = "that is no valid key";
+inline constexpr std::string_view kOtherPublicKey = "the public key is not that of the private key";
 
 }  // namespace holdfast::worker::crypto

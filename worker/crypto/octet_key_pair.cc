@@ -97,7 +97,7 @@ void curve_import(const Arguments& arguments) {
   }
   const Input given(arguments[1]);
   if (given.size() != size || std::memcmp(given.data(), derived.data(), size) != 0) {
-    return return_failure(arguments, "the public key is not that of the private key");
+    return return_failure(arguments, kOtherPublicKey);
   }
   return_key(arguments, std::move(key));
 }
