@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxWhatBytes = 128;
+constexpr std::size_t kMaxAdviceBytes = 256;
 // V8 passes no more (Code::kMaxArguments). A structured array may say that it is longer than memory is.
 constexpr std::uint32_t kMaxArguments = 65534;
 
@@ -168,7 +169,9 @@ Payloads::Expressed Payloads::express_bytes(v8::Local<v8::Value> value, const Ta
     take({bytes, ipc::Encoding::bytes});
     return {};
   }
-  const std::string what = value->IsObject() ? "another object" : "a " + to_utf8(value->TypeOf(engine_.isolate()), 32);
+  const std::string what = value->IsGeneratorObject() ? "a generator"
+                           : value->IsObject()        ? "another object"
+                                                      : "a " + to_utf8(value->TypeOf(engine_.isolate()), 32);
   return tl::unexpected(NotExpressed{.path = "$", .what = what, .why = "expected an ArrayBuffer or a view of one"});
 }
 
@@ -247,8 +250,13 @@ bool Payloads::take_finding(v8::Local<v8::Value> place, NotExpressed& found) {
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::Value> part;
   if (!place->IsArray()) return false;
-  if (place.As<v8::Array>()->Get(context, 0).ToLocal(&part)) found.path = to_utf8(part, kMaxPathBytes);
-  if (place.As<v8::Array>()->Get(context, 1).ToLocal(&part)) found.what = to_utf8(part, kMaxWhatBytes);
+  const auto parts = place.As<v8::Array>();
+  if (parts->Get(context, 0).ToLocal(&part)) found.path = to_utf8(part, kMaxPathBytes);
+  if (parts->Get(context, 1).ToLocal(&part)) found.what = to_utf8(part, kMaxWhatBytes);
+  // Past its end the module may have put anything.
+  if (parts->Length() > 2 && parts->Get(context, 2).ToLocal(&part) && part->IsString()) {
+    found.why = to_utf8(part, kMaxAdviceBytes);
+  }
   return true;
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <string_view>
+#include <tuple>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -102,6 +103,71 @@ TEST_CASE("a module may be set to be lenient: then JSON.stringify has the only w
   CHECK(lenient("toJson") == "1");
   CHECK(code_of(call(client, {"results", "f", "\"bigint\""})) == "not_serializable");
   CHECK(code_of(call(client, {"results", "f", "\"topFunction\""})) == "not_serializable");
+}
+
+TEST_CASE("a generator or an iterator in a result is named, with what to do about it") {
+  Daemon daemon({.modules = {{"iterators", R"js(
+    exports.generator = function* () { yield 1; };
+    exports.later = async () => (function* () { yield 1; })();
+    exports.array = () => [1, 2].values();
+    exports.map = () => new Map([[1, 2]]).entries();
+    exports.matches = () => 'ab'.matchAll(/./g);
+    exports.headers = () => new Headers([['a', 'b']]).keys();
+    exports.nested = () => ({ a: [(function* () { yield 1; })()] });
+    exports.nestedAsync = () => ({ a: (async function* () { yield 1; })() });
+    exports.nestedPromise = () => ({ a: Promise.resolve(1) });
+    exports.notCalled = () => function* () { yield 1; };
+    exports.notCalledAsync = () => async function* () { yield 1; };
+    exports.subclass = () => Object.create((function* () { yield 1; })());
+    exports.stream = async function* () { yield [1].values(); };
+    exports.polluted = () => {
+      Object.defineProperty(Array.prototype, 2, { get() { throw new Error('the getter was called'); }, configurable: true });
+      try { return [1, , 2]; } finally { queueMicrotask(() => { delete Array.prototype[2]; }); }
+    };
+  )js"}}});
+  ipc::Client client = daemon.connect();
+  constexpr const char* kArray = "return them as an array, [...values]";
+  const std::vector<std::tuple<const char*, const char*, const char*>> expected = {
+      {"generator", "$ is a generator (", kArray},
+      {"later", "$ is a generator (", "async function*"},
+      {"array", "$ is an iterator (", kArray},
+      {"map", "$ is an iterator (", kArray},
+      {"matches", "$ is an iterator (", kArray},
+      {"headers", "$ is an iterator (", kArray},
+      {"nested", "$.a[0] is a generator (", kArray},
+      {"nestedAsync", "$.a is an async generator (", "only what the function itself returns is sent as a stream"},
+      {"nestedPromise", "$.a is an instance of Promise (", "await it"},
+      {"notCalled", "$ is a generator function (", "call it"},
+      {"notCalledAsync", "$ is an async generator function (", "call it"},
+      {"subclass", "$ is a generator (", kArray},
+      {"polluted", "$[1] is undefined", ""},
+  };
+  for (const auto& [function, what, advice] : expected) {
+    CAPTURE(function);
+    const ipc::Error error = error_of(call(client, {"iterators", function}));
+    CHECK(error.code == ipc::ErrorCode::not_serializable);
+    CAPTURE(error.message);
+    CHECK(contains(error.message, what));
+    CHECK(contains(error.message, advice));
+  }
+  for (const ipc::ResultEncoding encoding : {ipc::ResultEncoding::structured, ipc::ResultEncoding::bytes}) {
+    for (const char* function : {"generator", "array", "headers", "nested"}) {
+      CAPTURE(function);
+      ipc::CallRequest request;
+      request.module = "iterators";
+      request.version = "v1";
+      request.function = function;
+      request.result_encoding = encoding;
+      const ipc::Error error = error_of(client.call(request));
+      CAPTURE(error.message);
+      const bool is_bytes = encoding == ipc::ResultEncoding::bytes;
+      const bool is_iterator = std::string_view(function) == "array" || std::string_view(function) == "headers";
+      const bool is_generator = std::string_view(function) == "generator" || !is_bytes;
+      CHECK(contains(error.message, is_generator && !is_iterator ? " is a generator ("
+                                    : is_bytes                   ? "$ is another object ("
+                                                                 : "$ is an iterator ("));
+    }
+  }
 }
 
 }  // namespace

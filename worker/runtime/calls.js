@@ -70,17 +70,67 @@ function step(path, key, inArray) {
   return apply(regExpExec, isIdentifier, [key]) !== null ? `${path}.${key}` : `${path}[${stringify(key)}]`;
 }
 
+// The prototypes that all objects of a kind have in common.
+const GeneratorFunctionPrototype = getPrototypeOf(function* () { /* is not run */ });
+const AsyncGeneratorFunctionPrototype = getPrototypeOf(async function* () { /* is not run */ });
+const GeneratorPrototype = GeneratorFunctionPrototype.prototype;
+const AsyncGeneratorPrototype = AsyncGeneratorFunctionPrototype.prototype;
+const IteratorPrototype = getPrototypeOf(getPrototypeOf([].values()));
+const PromisePrototype = Promise.prototype;
+// A Proxy may have prototypes without end.
+const mostPrototypes = 16;
+
+const generator = 'a generator', asyncGenerator = 'an async generator', iterator = 'an iterator';
+const generatorFunction = 'a generator function', asyncGeneratorFunction = 'an async generator function';
+
+function kindOfIterator(prototype) {
+  for (let at = prototype, left = mostPrototypes; at !== null && left > 0; at = getPrototypeOf(at), left--) {
+    if (at === GeneratorPrototype) return generator;
+    if (at === AsyncGeneratorPrototype) return asyncGenerator;
+    if (at === IteratorPrototype) return iterator;
+  }
+  return undefined;
+}
+
+// What to do about a part of a result that is described so; undefined: its description says it.
+const adviceOn = (what) => {
+  switch (what) {
+    case generator: case iterator:
+      return 'its values are not sent: return them as an array, [...values], or send them as a stream from an async generator, ' +
+        'async function*';
+    case asyncGenerator:
+      return 'only what the function itself returns is sent as a stream: return it alone, or collect its values first';
+    case generatorFunction: return 'call it, and return its values as an array, [...values]';
+    case asyncGeneratorFunction: return 'call it: what it then returns is sent as a stream';
+    case 'an instance of Promise': return 'await it before it is returned';
+    default: return undefined;
+  }
+};
+
 // What an object is that is no plain one, for a person.
 function describeInstance(prototype) {
   let name;
   try {
+    const kind = kindOfIterator(prototype);
+    if (kind !== undefined) return kind;
+    if (prototype === PromisePrototype) return 'an instance of Promise';
     ({ name } = prototype.constructor);
   } catch { /* it has none to tell */ }
   return typeof name === 'string' && name !== '' ? `an instance of ${beginning(name)}` : 'no plain object';
 }
 
-// Where in a value the first part is that its JSON text has lost or changed, as [path, what it is]; undefined: there is
-// none. Only run after JSON.stringify took it, so that there are no cycles. A getter or a Proxy may show this other
+// What a value is, for a person, that is no object and cannot be sent.
+function describeOther(value) {
+  if (typeof value === 'function') {
+    const prototype = getPrototypeOf(value);
+    if (prototype === GeneratorFunctionPrototype) return generatorFunction;
+    if (prototype === AsyncGeneratorFunctionPrototype) return asyncGeneratorFunction;
+  }
+  return `a ${typeof value}`;
+}
+
+// Where in a value the first part is that its JSON text has lost or changed, as [path, what it is, what to do or
+// undefined]; undefined: there is none. Only run after JSON.stringify took it, so that there are no cycles. A getter or a Proxy may show this other
 // things than it showed that; then the module has deceived nobody but its own caller, who gets JSON all the same.
 runtime.findLossy = (root) => {
   // [what, path behind this value]
@@ -91,7 +141,7 @@ runtime.findLossy = (root) => {
         if (value - value !== 0) return [value !== value ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity', ''];
         return value === 0 && 1 / value < 0 ? ['-0', ''] : undefined;
       case 'object': break;
-      default: return [`a ${typeof value}`, ''];
+      default: return [describeOther(value), ''];
     }
     if (value === null) return undefined;
     const prototype = getPrototypeOf(value);
@@ -116,7 +166,7 @@ runtime.findLossy = (root) => {
   }
   try {
     const found = visit(root);
-    return found === undefined ? undefined : [`$${found[1]}`, found[0]];
+    return found === undefined ? undefined : [`$${found[1]}`, found[0], adviceOn(found[0])];
   } catch {
     return ['$', 'nested too deeply to be checked, or has properties that throw'];
   }
@@ -149,6 +199,9 @@ runtime.findUnserializable = (root) => {
 runtime.show = show;
 runtime.step = step;
 runtime.describeInstance = describeInstance;
+runtime.adviceOn = adviceOn;
+runtime.describeOther = describeOther;
+runtime.kindOfIterator = kindOfIterator;
 runtime.isError = isError;
 runtime.beginning = beginning;
 runtime.mostShown = mostShown;

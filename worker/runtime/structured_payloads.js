@@ -5,7 +5,7 @@
 'use strict';
 
 const { kindOf, namedKeys, isDetached } = host;
-const { step, describeInstance } = runtime;
+const { step, adviceOn, describeInstance, describeOther, kindOfIterator } = runtime;
 const { Copier, put, classOf, kinds } = runtime.copying;
 const { isObject } = runtime.webIdl;
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys, setPrototypeOf } = Object;
@@ -46,7 +46,7 @@ function describeBuffer(value, buffer) {
 }
 
 // Looks at what V8's serializer wrote, or refused: it writes what is an object of the platform's own, such as a Blob, as
-// one that has nothing. Returns [path, what it is] of the first part that cannot be expressed, true where there are
+// one that has nothing. Returns [path, what it is, what to do or undefined] of the first part that cannot be expressed, true where there are
 // errors that V8 would not read or keep whole, and undefined if all is well. As with findLossy, a getter may show this
 // other things than it showed V8, and so deceive nobody but the module's own caller.
 runtime.checkStructured = (root) => {
@@ -58,7 +58,7 @@ runtime.checkStructured = (root) => {
   // [what, path behind this value]
   function visit(value) {
     if (typeof value !== 'object') {
-      return typeof value === 'function' || typeof value === 'symbol' ? [`a ${typeof value}`, ''] : undefined;
+      return typeof value === 'function' || typeof value === 'symbol' ? [describeOther(value), ''] : undefined;
     }
     if (value === null) return undefined;
     if (apply(setHas, seen, [value])) {
@@ -72,6 +72,8 @@ runtime.checkStructured = (root) => {
     switch (kindOf(value)) {
       case kinds.ORDINARY: {
         const entry = classOf(value);
+        const iterator = kindOfIterator(prototype);
+        if (iterator !== undefined && (entry !== undefined || keys(value).length === 0)) return [iterator, ''];
         return entry === undefined ? visitProperties(value) : [`an instance of ${entry.name}`, ''];
       }
       case kinds.MAP: return visitMap(value);
@@ -151,7 +153,7 @@ runtime.checkStructured = (root) => {
 
   try {
     const found = visit(root);
-    return found === undefined ? needsDetails || undefined : [`$${found[1]}`, found[0]];
+    return found === undefined ? needsDetails || undefined : [`$${found[1]}`, found[0], adviceOn(found[0])];
   } catch {
     return ['$', 'nested too deeply to be checked, or has properties that throw'];
   }
