@@ -11,6 +11,9 @@ namespace holdfast::ipc {
 
 class KeptBytes {
  public:
+  // None.
+  KeptBytes() = default;
+
   // A copy.
   explicit KeptBytes(Bytes bytes) : copy_(as_text(bytes)) {}
 

@@ -67,7 +67,8 @@ struct ServerMessage {
     answer @1 :Answer;
     workers @2 :WorkerList;
     protocolError @3 :Text;
-    # The rule that the client broke. The last message before the supervisor closes the connection.
+    # The rule that the client broke, or why it is not served any longer, which need not be a mistake of its own: its
+    # place or its memory is needed for others. The last message before the supervisor closes the connection.
     stats @4 :Stats;
     loaderRegistered @5 :LoaderRegistered;
     # Once for each `registerLoader`.

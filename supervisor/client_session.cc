@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <functional>
 
@@ -38,6 +40,14 @@ constexpr std::size_t kMaxLoadFailureBytes = 1024;
 // As protocol.capnp says of ModuleStats.heldOffReason.
 constexpr std::size_t kMaxHeldOffReasonBytes = 1024;
 
+// The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not say.
+std::optional<uid_t> read_peer_uid(Connection::Socket& socket) {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer.uid;
+}
+
 // So that statistics of however many modules fit into a frame: at most 16384 times 2 kB.
 void cut_to_frame(ipc::Stats& stats) {
   auto& modules = stats.modules;
@@ -52,12 +62,26 @@ void cut_to_frame(ipc::Stats& stats) {
 
 }  // namespace
 
-ClientSession::ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owner)
-    : Connection(turn, std::move(socket), kGreetingLimits),
+ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, Owner& owner,
+                             const std::shared_ptr<ClientAccounts>& accounts)
+    : ClientSession(id, turn, std::move(socket), read_peer_uid(socket), owner, accounts) {}
+
+ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid, Owner& owner,
+                             const std::shared_ptr<ClientAccounts>& accounts)
+    : Connection(turn, std::move(socket), kGreetingLimits,
+                 std::shared_ptr<Connection::FrameAccounts>(accounts, &accounts->frames), user_of(peer_uid)),
       id_(id),
       owner_(owner),
       name_(fmt::format("client {}", static_cast<std::uint64_t>(id))),
-      peer_uid_(read_peer_uid()) {}
+      peer_uid_(peer_uid),
+      accounts_(accounts),
+      places_(accounts->places, user()),
+      unread_member_(accounts->unread, user()),
+      calls_member_(accounts->calls, user()),
+      place_(places_, *this),
+      unread_(unread_member_, *this) {
+  take_turns();
+}
 
 // --- messages ------------------------------------------------------------------------------------------------------
 
@@ -94,11 +118,8 @@ void ClientSession::handle(const ipc::Frame& frame) {
     if (const auto open = open_.find(overdue->line); open != open_.end())
       owner_.line_call_overdue(open->second, overdue->call, overdue->is_late);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
-    ipc::Stats stats = owner_.stats();
-    stats.id = request->id;
-    cut_to_frame(stats);
-    encode(output(), stats);
-    let_others_go_first();
+    awaits_view_ = true;
+    owner_.stats_wanted(*this, request->id);
   } else if (const auto* loader = std::get_if<ipc::RegisterLoaderRequest>(&*message)) {
     owner_.loader_registered(*this, loader->id, loader->timeout);
   } else if (const auto* source = std::get_if<ipc::SourceReply>(&*message)) {
@@ -107,11 +128,10 @@ void ClientSession::handle(const ipc::Frame& frame) {
     handle_subscription(*logs);
   } else if (const auto* ended = std::get_if<ipc::EndLogsRequest>(&*message)) {
     followed_.erase(ended->id);
+    account_for_place();
   } else {
-    ipc::WorkerList list = owner_.list_workers();
-    list.id = std::get<ipc::ListWorkersRequest>(*message).id;
-    encode(output(), list);
-    let_others_go_first();
+    awaits_view_ = true;
+    owner_.workers_wanted(*this, std::get<ipc::ListWorkersRequest>(*message).id);
   }
 }
 
@@ -147,7 +167,7 @@ void ClientSession::cut_off(const std::string& violation) {
   spdlog::warn("{}: cut off, for it broke the protocol: {}", name_, ipc::printable(violation, ipc::Newlines::escape));
   encode(output(), ipc::ProtocolViolation{violation});
   close();
-  owner_.client_left(*this);
+  leave();
 }
 
 void ClientSession::turn_away(const std::string& reason) {
@@ -155,9 +175,23 @@ void ClientSession::turn_away(const std::string& reason) {
   close();
 }
 
+// What is under way may keep the object for a moment; its shares are free at once.
+void ClientSession::leave() {
+  place_.use(0, {});
+  unread_.use(0, {});
+  owner_.client_left(*this);
+}
+
+void ClientSession::let_go(const std::string& reason) {
+  spdlog::warn("{}: connection ended: {}", name_, reason);
+  encode(output(), ipc::ProtocolViolation{reason});
+  close();
+  leave();
+}
+
 void ClientSession::on_end(std::string_view reason) {
   spdlog::debug("{}: left ({})", name_, reason);
-  owner_.client_left(*this);
+  leave();
 }
 
 // --- calls ---------------------------------------------------------------------------------------------------------
@@ -165,6 +199,7 @@ void ClientSession::on_end(std::string_view reason) {
 void ClientSession::opened(std::uint64_t client_id, CallId call, std::size_t bytes) {
   open_.emplace(client_id, call);
   held_bytes_ += bytes;
+  account_for_place();
 }
 
 void ClientSession::answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage,
@@ -187,6 +222,7 @@ void ClientSession::stream(std::uint64_t client_id, const ipc::ResultView& value
 
 void ClientSession::closed(std::uint64_t client_id, std::size_t bytes) {
   if (open_.erase(client_id) > 0) held_bytes_ -= bytes;
+  account_for_place();
 }
 
 void ClientSession::refuse_line(std::uint64_t client_id, const ipc::Error& error) {
@@ -208,10 +244,30 @@ void ClientSession::end_line(std::uint64_t client_id, ipc::LineEnded ended) {
   closed(client_id, 0);
 }
 
+void ClientSession::show_workers(std::uint64_t id, ipc::WorkerList list) {
+  awaits_view_ = false;
+  let_others_go_first();
+  if (!is_open()) return;
+  list.id = id;
+  encode(output(), list);
+}
+
+void ClientSession::show_stats(std::uint64_t id, ipc::Stats stats) {
+  awaits_view_ = false;
+  let_others_go_first();
+  if (!is_open()) return;
+  stats.id = id;
+  cut_to_frame(stats);
+  encode(output(), stats);
+}
+
 // --- sources -------------------------------------------------------------------------------------------------------
 
 void ClientSession::answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error) {
-  if (is_open()) encode(output(), ipc::LoaderRegistered{id, error});
+  if (!is_open()) return;
+  encode(output(), ipc::LoaderRegistered{id, error});
+  if (!error) loads_modules_ = true;
+  account_for_place();
 }
 
 void ClientSession::want_source(std::uint64_t id, const ipc::ModuleName& name) {
@@ -260,6 +316,7 @@ void ClientSession::answer_subscription(std::uint64_t id, const std::optional<ip
 
 void ClientSession::follow_logs(std::uint64_t id, LogFilter filter) {
   followed_.emplace(id, Following{.filter = std::move(filter)});
+  account_for_place();
 }
 
 void ClientSession::show_line(std::uint64_t id, const ipc::LogRecord& record) {
@@ -313,10 +370,32 @@ void ClientSession::on_sent() {
   if (unsent_bytes() > kCutOffUnsentBytes) {
     spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
     close();
-    owner_.client_left(*this);
-  } else if (!must_wait()) {
-    resume();
+    return leave();
   }
+  account_for_unread();
+  if (is_open() && !must_wait()) resume();
+}
+
+void ClientSession::account_for_unread() {
+  if (unsent_bytes() == 0 && unread_.used() == 0) return;
+  const auto now = std::chrono::steady_clock::now();
+  const bool has_taken = sent_bytes() != std::exchange(sent_bytes_before_, sent_bytes());
+  if (has_taken || unread_.used() == 0) took_last_ = now;
+  unread_.use(unsent_bytes(), now);
+  if (has_taken) unread_.made_progress(now);
+  while (ClientSession* holder = accounts_->unread.over_bounds(unread_)) {
+    const auto kept = holder->shared_from_this();
+    holder->let_go(fmt::format("it left {} of answers unread, and memory for its user's is short",
+                               ipc::format_size(holder->unsent_bytes())));
+    if (holder == this) return;
+  }
+}
+
+bool ClientSession::has_given_up_reading(std::chrono::steady_clock::time_point now) const {
+  const bool is_much = unread_.used() > ClientAccounts::kMuchUnread;
+  return unread_.used() > 0 &&
+         now - took_last_ > (is_much ? std::chrono::steady_clock::duration(ClientAccounts::kMuchUnreadPatience)
+                                     : ClientAccounts::kUnreadPatience);
 }
 
 bool ClientSession::over_call_limits() const {
@@ -324,7 +403,8 @@ bool ClientSession::over_call_limits() const {
 }
 
 bool ClientSession::must_wait() const {
-  return others_go_first_ || unsent_bytes() > kMaxUnsentBytes || (over_call_limits() && wanted_.empty());
+  return others_go_first_ || awaits_view_ || unsent_bytes() > kMaxUnsentBytes ||
+         (over_call_limits() && wanted_.empty());
 }
 
 }  // namespace holdfast::supervisor

@@ -13,6 +13,7 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/module_name.h"
+#include "supervisor/client_accounts.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
 #include "supervisor/module_log.h"
@@ -43,9 +44,10 @@ class ClientSession final : public Connection {
     // No answer came in time to this call of an open line, or, if it is late, its worker does not give it up; any
     // number is possible.
     virtual void line_call_overdue(CallId line, std::uint64_t call, bool is_late) = 0;
-    virtual ipc::WorkerList list_workers() = 0;
-    // The session sets the id, and cuts what would not fit into a frame.
-    virtual ipc::Stats stats() = 0;
+    // The owner answers by show_workers(), now or later; until then the session is not read from.
+    virtual void workers_wanted(ClientSession& client, std::uint64_t id) = 0;
+    // The same by show_stats().
+    virtual void stats_wanted(ClientSession& client, std::uint64_t id) = 0;
     // The client offers to load modules, waiting for each at most `timeout`, 0: as long as the owner sees fit. The
     // owner answers by answer_registration().
     virtual void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) = 0;
@@ -59,7 +61,8 @@ class ClientSession final : public Connection {
     virtual void client_left(ClientSession& client) = 0;
   };
 
-  ClientSession(ClientId id, Turn& turn, Socket socket, Owner& owner);
+  ClientSession(ClientId id, Turn& turn, Socket&& socket, Owner& owner,
+                const std::shared_ptr<ClientAccounts>& accounts);
 
   ClientId id() const { return id_; }
 
@@ -74,6 +77,20 @@ class ClientSession final : public Connection {
 
   // Tells a client that is not to be served why, and closes. Nobody hears of it.
   void turn_away(const std::string& reason);
+
+  // Tells the client why it is not served any longer, which is no mistake of its own, and closes; the owner hears that
+  // it left.
+  void let_go(const std::string& reason);
+
+  // The client's share of the places, which it has from take_place() on.
+  const Accountant<ClientSession>::Member& places() const { return places_; }
+  void take_place() { place_.use(1, {}); }
+  // Its share of the memory that is kept for open calls.
+  const Accountant<const CallId>::Member& calls_member() const { return calls_member_; }
+
+  // Whether it has left so much unread for so long that it is not coming back for it.
+  bool has_given_up_reading(std::chrono::steady_clock::time_point now) const;
+  std::size_t unread_bytes() const { return unread_.used(); }
 
   // For the owner's client_called(): the call's payload, to be kept.
   ipc::KeptBytes keep_payload(const ipc::CallRequest& call) { return keep(call.payload); }
@@ -94,6 +111,10 @@ class ClientSession final : public Connection {
 
   // A value of an open call's stream.
   void stream(std::uint64_t client_id, const ipc::ResultView& value);
+
+  // Answers to workers_wanted() and stats_wanted(). The session sets the id, and cuts what would not fit into a frame.
+  void show_workers(std::uint64_t id, ipc::WorkerList list);
+  void show_stats(std::uint64_t id, ipc::Stats stats);
 
   // Says whether the client may load modules.
   void answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error);
@@ -121,7 +142,7 @@ class ClientSession final : public Connection {
   std::optional<uid_t> peer_uid() const { return peer_uid_; }
 
   // The same as the owner of what the client uses.
-  UserId user() const { return peer_uid_ ? UserId{*peer_uid_} : kUnknownUser; }
+  UserId user() const { return user_of(peer_uid_); }
 
   // What the client has just asked for takes the supervisor long: it is not read from before others had their turn.
   void let_others_go_first() { others_go_first_ = true; }
@@ -130,8 +151,13 @@ class ClientSession final : public Connection {
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }
 
  private:
+  ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid, Owner& owner,
+                const std::shared_ptr<ClientAccounts>& accounts);
+
   void on_frame(const ipc::Frame& frame) override;
   void on_violation(const ipc::ProtocolViolation& violation) override;
+  void on_frame_given_up(const std::string& reason) override { let_go(reason); }
+  static UserId user_of(std::optional<uid_t> uid) { return uid ? UserId{*uid} : kUnknownUser; }
   void on_end(std::string_view reason) override;
   void on_sent() override;
 
@@ -141,6 +167,9 @@ class ClientSession final : public Connection {
   bool must_wait() const;
   void handle_source(const ipc::SourceReply& source);
   void closed(std::uint64_t client_id, std::size_t bytes);
+  void account_for_unread();
+  void leave();
+  void account_for_place() { place_.set_at_work(!open_.empty() || !followed_.empty() || loads_modules_); }
 
   struct Following {
     LogFilter filter;
@@ -156,12 +185,20 @@ class ClientSession final : public Connection {
   std::string name_;
   bool greeted_ = false;
   bool others_go_first_ = false;
+  bool awaits_view_ = false;                                   // a list or statistics
   std::unordered_map<std::uint64_t, CallId> open_;             // by the client's own id
   std::size_t held_bytes_ = 0;                                 // what is kept for open calls
   std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // sources that were asked for and not given
   std::map<std::uint64_t, Following> followed_;                // subscriptions, by the client's own id
   bool lines_were_dropped_ = false;
-  std::optional<uid_t> peer_uid_;
+  bool loads_modules_ = false;
+  const std::optional<uid_t> peer_uid_;
+  const std::shared_ptr<ClientAccounts> accounts_;
+  Accountant<ClientSession>::Member places_, unread_member_;
+  Accountant<const CallId>::Member calls_member_;
+  Accountant<ClientSession>::Account place_, unread_;
+  std::uint64_t sent_bytes_before_ = 0;  // when it was last looked at what is unread
+  std::chrono::steady_clock::time_point took_last_{};
 };
 
 }  // namespace holdfast::supervisor

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
-#include <set>
+#include <chrono>
 #include <utility>
+#include <vector>
 
 #include "ipc/packet.h"
 
@@ -14,26 +15,21 @@ namespace holdfast::supervisor {
 
 using boost::system::error_code;
 
-namespace {
+using std::chrono::steady_clock;
 
-// What frames that have only begun to arrive may hold, of all connections together: many peers that send a part of a
-// large one each, and no more, must not exhaust the host. Past it, whoever holds most is cut off: who only sends a
-// frame of a usual size is not to pay for others. Small parts do not count.
-constexpr std::size_t kMaxPartialBytes = std::size_t{512} << 20;
-constexpr std::size_t kSmallPartialBytes = std::size_t{64} << 10;
-// The supervisor has one thread.
-std::size_t all_partial_bytes = 0;
-std::set<Connection*> partial_holders;
-
-}  // namespace
-
-Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits)
-    : turn_(turn), socket_(std::move(socket)), in_(limits) {
+Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits, std::shared_ptr<FrameAccounts> frames,
+                       UserId user)
+    : turn_(turn),
+      socket_(std::move(socket)),
+      in_(limits),
+      frames_(std::move(frames)),
+      frames_member_(*frames_, user),
+      partial_frame_(frames_member_, *this) {
   error_code ignored;  // an error would show at the first read
   socket_.non_blocking(true, ignored);
 }
 
-Connection::~Connection() { hold_partial(0); }
+Connection::~Connection() = default;
 
 void Connection::start() { read(); }
 
@@ -42,15 +38,9 @@ void Connection::close() {
   while (!out_.empty() && !write_some()) {
   }
   open_ = false;
+  partial_frame_.use(0, {});
   error_code ignored;
   socket_.close(ignored);
-}
-
-std::optional<uid_t> Connection::read_peer_uid() {
-  ucred peer = {};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
-  return peer.uid;
 }
 
 ipc::OutputBuffer& Connection::output() {
@@ -154,13 +144,14 @@ void Connection::pause_until_it_leaves() {
 void Connection::resume() {
   if (!paused_) return;
   paused_ = false;
+  partial_frame_.set_at_work(false);
   if (handling_ || !open_) return;
   handle_frames();
   read();
 }
 
 void Connection::read() {
-  if (!open_ || paused_ || reading_) return;
+  if (!open_ || paused_ || reading_ || awaits_turn_) return;
   reading_ = true;
   const auto space = in_.prepare();
   socket_.async_read_some(boost::asio::buffer(space.data(), space.size()),
@@ -174,9 +165,24 @@ void Connection::read() {
                           });
 }
 
-void Connection::handle_frames() {
+void Connection::handle_more_frames() {
+  awaits_turn_ = false;
+  if (!open_) return;
+  handle_frames(Turn::kFramesAtATime);
+  read();
+}
+
+// What cannot be handled in this turn waits for the next, and so does what comes behind it.
+void Connection::handle_frames(std::size_t most) {
+  if (awaits_turn_) return;
   handling_ = true;
-  while (open_ && !paused_) {
+  bool frames_were_complete = false;
+  for (std::size_t handled = 0; open_ && !paused_; ++handled) {
+    if (takes_turns_ && (handled == most || !turn_.has_room_for_frame())) {
+      awaits_turn_ = true;
+      turn_.wait_for_frames(partial_frame_.user(), shared_from_this());
+      break;
+    }
     const auto frame = in_.next();
     if (!frame) {
       // The stream cannot be understood any more: nothing further is read.
@@ -185,32 +191,51 @@ void Connection::handle_frames() {
       break;
     }
     if (!frame->has_value()) break;
+    frames_were_complete = true;
+    if (takes_turns_) turn_.count_frame();
     on_frame(**frame);
   }
   handling_ = false;
-  hold_partial(open_ && in_.buffered_bytes() > kSmallPartialBytes ? in_.buffered_bytes() : 0);
-  cut_off_largest_holders();
+  account_for_partial_frame(frames_were_complete);
 }
 
-void Connection::hold_partial(std::size_t bytes) {
-  all_partial_bytes += bytes - partial_bytes_;
-  partial_bytes_ = bytes;
-  if (bytes > 0) {
-    partial_holders.insert(this);
-  } else {
-    partial_holders.erase(this);
+void Connection::account_for_partial_frame(bool frames_were_complete) {
+  const std::size_t bytes = open_ ? in_.buffered_bytes() : 0;
+  if (bytes == 0 && partial_frame_.used() == 0) return;
+  const auto now = steady_clock::now();
+  const bool is_another = frames_were_complete || partial_frame_.used() == 0;
+  partial_frame_.use(bytes, now);
+  if (is_another || bytes >= partial_bytes_ + kFrameProgressBytes) {
+    partial_bytes_ = bytes;
+    partial_frame_.made_progress(now);
+  }
+  while (Connection* holder = frames_->over_bounds(partial_frame_)) {
+    holder->give_up_frame(
+        "a part of a frame was held for its user, and memory for such parts is short; send frames in full");
+    if (!open_) return;
   }
 }
 
-void Connection::cut_off_largest_holders() {
-  while (all_partial_bytes > kMaxPartialBytes) {
-    Connection& largest =
-        **std::max_element(partial_holders.begin(), partial_holders.end(),
-                           [](auto* one, auto* other) { return one->partial_bytes_ < other->partial_bytes_; });
-    const auto kept = largest.shared_from_this();
-    largest.hold_partial(0);
-    largest.paused_ = true;
-    largest.on_violation({"too much memory is held for frames that have not arrived in full; try again later"});
+void Connection::give_up_frame(const std::string& reason) {
+  const auto kept = shared_from_this();
+  partial_frame_.use(0, {});
+  paused_ = true;
+  on_frame_given_up(reason);
+}
+
+void Connection::give_up_stalled_frames(FrameAccounts& frames, steady_clock::time_point now,
+                                        steady_clock::duration patience) {
+  std::vector<std::shared_ptr<Connection>> stalled;
+  for (Connection* connection : frames.without_progress_since(now - patience)) {
+    stalled.push_back(std::static_pointer_cast<Connection>(connection->shared_from_this()));
+  }
+  for (const auto& connection : stalled) {
+    if (!connection->open_) continue;
+    if (connection->paused_ || connection->awaits_turn_) {
+      connection->partial_frame_.made_progress(now);
+      continue;
+    }
+    connection->give_up_frame("no more of a frame came in time; send frames in full");
   }
 }
 

@@ -15,6 +15,8 @@
 #include "ipc/frame.h"
 #include "ipc/kept_bytes.h"
 #include "ipc/unique_fd.h"
+#include "supervisor/accountant.h"
+#include "supervisor/ids.h"
 #include "supervisor/turn.h"
 
 namespace holdfast::supervisor {
@@ -23,6 +25,12 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
  public:
   using Socket = boost::asio::local::stream_protocol::socket;
 
+  // Memory for frames that have arrived in part: many peers that send a part of a large one each, and no more, must not
+  // exhaust the host. A connection gives way by gave_way(). It makes progress by a frame that is complete, or by each
+  // kFrameProgressBytes of one.
+  using FrameAccounts = Accountant<Connection>;
+  static constexpr std::size_t kFrameProgressBytes = std::size_t{64} << 10;
+
   // Begins to read. Call once the object is owned by a shared_ptr.
   void start();
 
@@ -30,8 +38,14 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void close();
   bool is_open() const { return open_; }
 
+  // Gives up the part of a frame that has arrived, for this reason; nothing further is read.
+  void give_up_frame(const std::string& reason);
+  // Gives up the parts of frames that have made no progress for longer than `patience`, but those that are paused.
+  static void give_up_stalled_frames(FrameAccounts& frames, std::chrono::steady_clock::time_point now,
+                                     std::chrono::steady_clock::duration patience);
+
  protected:
-  Connection(Turn& turn, Socket socket, ipc::FrameLimits limits);
+  Connection(Turn& turn, Socket socket, ipc::FrameLimits limits, std::shared_ptr<FrameAccounts> frames, UserId user);
   ~Connection() override;
 
   // Where messages for the peer are encoded; they leave when the turn ends. A closed connection swallows them.
@@ -39,13 +53,11 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // Sends what the socket takes now, without waiting for the end of the turn. What goes wrong shows again then.
   boost::system::error_code flush();
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
+  // Of all that was ever written.
+  std::uint64_t sent_bytes() const { return sent_bytes_; }
 
   // The descriptor goes with the first byte of what is written to output() next (unix(7), SCM_RIGHTS).
   void attach(UniqueFd descriptor);
-
-  // The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not
-  // say.
-  std::optional<uid_t> read_peer_uid();
 
   // Called from on_frame(): keeps bytes of its frame where they are; null if the frame has not much more than a few.
   ipc::BytesOwner keep_in_place(ipc::Bytes bytes);
@@ -56,16 +68,25 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
   // Back-pressure: no further frame is handed out, and nothing more is read, until resume(). May be called from
   // on_frame().
-  void pause() { paused_ = true; }
+  void pause() {
+    paused_ = true;
+    partial_frame_.set_at_work(true);  // that its frame makes no progress is not its peer's doing
+  }
   // The same, but a peer that leaves meanwhile is noticed, and what it had sent before is not read any more.
   void pause_until_it_leaves();
   void resume();
   bool paused() const { return paused_; }
 
+  // Its frames take turns with those of others (Turn::kFramesInTurn); without this they are handled as they come.
+  void take_turns() { takes_turns_ = true; }
+
   // The frame dies when this returns.
   virtual void on_frame(const ipc::Frame& frame) = 0;
   // The peer broke the framing. The connection is still open.
   virtual void on_violation(const ipc::ProtocolViolation& violation) = 0;
+  // The part of a frame that this connection holds must go, because memory for such parts is short or because the rest
+  // did not come in time. The connection is still open.
+  virtual void on_frame_given_up(const std::string& reason) = 0;
   // The stream ended or broke; the connection is closed. Called at most once.
   virtual void on_end(std::string_view reason) = 0;
   // The turn in which something was written has ended, and what the socket would take has left. The place to
@@ -74,13 +95,13 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
 
  private:
   void at_end_of_turn() override;
+  void handle_more_frames() override;
   // Sends some of what is to be sent.
   boost::system::error_code write_some();
   std::size_t write_with_descriptors(boost::system::error_code& error);
   void read();
-  void handle_frames();
-  void hold_partial(std::size_t bytes);
-  static void cut_off_largest_holders();
+  void handle_frames(std::size_t most = SIZE_MAX);
+  void account_for_partial_frame(bool frames_were_complete);
   void end(std::string_view reason);
 
   Turn& turn_;
@@ -94,11 +115,16 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   };
   std::deque<Attached> attached_;
   std::uint64_t sent_bytes_ = 0;
-  std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, as far as they are accounted for
+  const std::shared_ptr<FrameAccounts> frames_;
+  FrameAccounts::Member frames_member_;
+  FrameAccounts::Account partial_frame_;
+  std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, at its last progress
   bool open_ = true;
   bool reading_ = false;   // a read is under way
   bool handling_ = false;  // in the loop of handle_frames()
   bool paused_ = false;
+  bool takes_turns_ = false;
+  bool awaits_turn_ = false;
   bool joined_turn_ = false;    // will write when this turn ends
   bool awaiting_room_ = false;  // the socket is full
   bool awaiting_hang_up_ = false;

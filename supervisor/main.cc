@@ -147,6 +147,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.standby_memory_bytes =
       static_cast<std::uint64_t>(static_cast<double>(available_memory()) * options.standby_memory_share);
   result.shutdown_grace = options.shutdown_grace;
+  result.client_memory_bytes = options.client_memory_bytes;
   result.max_clients =
       options.max_clients ? *options.max_clients : default_max_clients(descriptors, scheduler, options);
   return result;

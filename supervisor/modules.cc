@@ -1,5 +1,6 @@
 #include "supervisor/modules.h"
 
+#include <algorithm>
 #include <functional>
 #include <string_view>
 
@@ -44,6 +45,21 @@ void Modules::forget(ModuleId id) {
   const ModuleName name = found->second->name;
   by_id_.erase(found);
   by_name_.erase(name);
+}
+
+void KnownModule::note_caller(UserId user) {
+  if (!callers.empty() && callers.front() == user) return;
+  const auto known = std::find(callers.begin(), callers.end(), user);
+  if (known != callers.end()) {
+    std::rotate(callers.begin(), known, known + 1);
+    return;
+  }
+  if (callers.size() >= kMostCallers) callers.pop_back();
+  callers.insert(callers.begin(), user);
+}
+
+bool KnownModule::is_called_by(UserId user) const {
+  return std::find(callers.begin(), callers.end(), user) != callers.end();
 }
 
 void remember_failure(KnownModule& module, const ipc::Error& error) {

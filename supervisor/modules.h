@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
@@ -47,6 +48,12 @@ struct KnownModule {
   // What its last failure was, for callers that are refused while it is held off.
   std::optional<ipc::Error> last_failure;
   ModuleCounts counts;
+  // Users who have called it, the last one in front: whom its statistics are shown to. Of more than kMostCallers those
+  // are forgotten who have not called it for the longest.
+  static constexpr std::size_t kMostCallers = 64;
+  std::vector<UserId> callers;
+  void note_caller(UserId user);
+  bool is_called_by(UserId user) const;
   LogBudget log_budget;                // a module that crashes has no more than one that lives
   bool dropped_is_to_be_told = false;  // is among those of which the supervisor will tell so
 };

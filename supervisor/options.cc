@@ -77,6 +77,16 @@ tl::expected<double, std::string> parse_share(const std::string& text) {
   return percent / 100;
 }
 
+// A user may have three quarters of it, which is to be more than the largest frame.
+tl::expected<std::uint64_t, std::string> parse_client_memory(const std::string& text) {
+  constexpr std::uint64_t kLeast = std::uint64_t{64} << 20;
+  auto bytes = ipc::parse_size(text);
+  if (bytes && *bytes < kLeast) {
+    return tl::unexpected(fmt::format("{} is too little; expected at least {}", text, ipc::format_size(kLeast)));
+  }
+  return bytes;
+}
+
 // A flag for each setting of a module that has one.
 void add_module_settings(CLI::App& app, ModuleSettings& settings) {
   for (const SettingKey& key : setting_keys()) {
@@ -140,6 +150,8 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
                  "clients that may be connected at a time (default: as many as the limit of open files leaves)")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+  add(app, "--client-memory", options.client_memory_bytes, parse_client_memory, "512MB", "SIZE",
+      "what the open calls of all clients may hold; as much again for frames that arrive, and for unread answers");
   app.add_option("--client-queue-limit", options.client_queue_limit,
                  "calls of one client that may wait; more are refused")
       ->type_name("N")

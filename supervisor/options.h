@@ -29,9 +29,10 @@ struct Options {
   std::vector<std::pair<ModuleName, std::filesystem::path>> module_files;
   std::optional<std::size_t> max_workers;  // none: from the memory that is available
   std::size_t standby = 1;
-  std::optional<std::size_t> max_clients;  // none: from the limit of open files
-  std::filesystem::path config;            // the settings file; empty: there is none
-  ModuleSettings module_defaults;          // for modules of which the settings file says nothing else
+  std::optional<std::size_t> max_clients;                        // none: from the limit of open files
+  std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;  // for each of what clients share memory for
+  std::filesystem::path config;                                  // the settings file; empty: there is none
+  ModuleSettings module_defaults;  // for modules of which the settings file says nothing else
   std::chrono::nanoseconds slice = std::chrono::milliseconds(200);  // a busy module keeps its place while others wait
   std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);  // 0: the supervisor always sleeps at once
   std::size_t client_queue_limit = 1024;                               // calls of one client that may wait

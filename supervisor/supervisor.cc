@@ -20,8 +20,10 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFunctionBytes = 256;
 // A client that has connected and says nothing holds a descriptor and a place that others could have.
 constexpr std::chrono::seconds kHelloPatience{10};
-// What all open calls together may hold; a call beyond it is refused at once.
-constexpr std::size_t kMaxHeldBytes = std::size_t{512} << 20;
+// Clients that send a part of a frame, or read nothing, are looked for so often, as long as there are any.
+constexpr std::chrono::seconds kStalledPause{1};
+// For one call's sake no more calls than this are made to give way.
+constexpr int kMostGivingWay = 64;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
 // To look through all modules takes some milliseconds; while nothing can be forgotten, it is not done for each call.
 constexpr std::chrono::seconds kForgetPause{1};
@@ -45,6 +47,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       turn_(io),
       scheduler_(options.scheduler),
       workers_(io, turn_, broker, options.workers, *this),
+      accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
       own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       timer_(io) {
   turn_.set_last([this] { end_of_turn(); });
@@ -102,14 +105,26 @@ void Supervisor::keep_warm() {
 // --- clients -------------------------------------------------------------------------------------------------------
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
-  auto session = std::make_shared<ClientSession>(ClientId{++last_client_}, turn_, std::move(socket), *this);
-  if (clients_.size() >= options_.max_clients) {
-    return session->turn_away(
-        fmt::format("the supervisor serves {} clients already; try again later", clients_.size()));
+  auto session = std::make_shared<ClientSession>(ClientId{++last_client_}, turn_, std::move(socket), *this, accounts_);
+  for (;;) {
+    const auto ruling = accounts_->places.request(session->places(), 1);
+    if (ruling.granted) break;
+    if (ruling.gives_way == nullptr) {
+      return session->turn_away(fmt::format(
+          "the supervisor serves {} clients already, {} of them of this user, all of which have calls open; try again "
+          "later",
+          accounts_->places.used(), session->places().used()));
+    }
+    const auto kept = ruling.gives_way->shared_from_this();
+    ruling.gives_way->let_go(fmt::format(
+        "its user has {} connections, and another client needs the place of the one that was idle for the longest",
+        ruling.gives_way->places().used()));
   }
+  session->take_place();
   newcomers_.emplace_back(steady_clock::now() + kHelloPatience, session);
   turn_.ensure_end();
   clients_.emplace(session.get(), Client{session, std::move(left)});
+  clients_by_id_.emplace(session->id(), session.get());
   session->start();
 }
 
@@ -140,10 +155,11 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   }
   KnownModule& module = **found;
   const std::size_t bytes = request.function.size() + request.payload.size();
-  if (held_bytes_ + bytes > kMaxHeldBytes) {
+  if (!make_room_for(client, bytes)) {
     ++module.counts.refused;
-    refuse(overloaded(
-        fmt::format("the open calls of all clients hold {}; try again later", ipc::format_size(held_bytes_))));
+    refuse(overloaded(fmt::format("the open calls of all clients hold {}, those of this user {}; try again later",
+                                  ipc::format_size(accounts_->calls.used()),
+                                  ipc::format_size(client.calls_member().used()))));
     return forget_if_unused(module);
   }
 
@@ -164,21 +180,73 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
     return forget_if_unused(module);
   }
   client.opened(request.id, id, bytes);
-  held_bytes_ += bytes;
   ++module.counts.calls;
-  calls_.emplace(id, Call{.client = &client,
-                          .client_id = request.id,
-                          .module = &module,
-                          .function = std::string(request.function),
-                          .payload = client.keep_payload(request),
-                          .encoding = request.encoding,
-                          .arguments = request.arguments,
-                          .result_encoding = request.result_encoding,
-                          .stream_window_bytes = request.stream_window_bytes,
-                          .deadline = arrived.deadline,
-                          .waits_since = now,
-                          .wants_logs = request.logs});
+  module.note_caller(client.user());
+  Call& call = calls_.try_emplace(id).first->second;
+  call.id = id;
+  call.client = &client;
+  call.client_id = request.id;
+  call.module = &module;
+  call.function = request.function;
+  call.payload_bytes = request.payload.size();
+  call.payload = client.keep_payload(request);
+  call.encoding = request.encoding;
+  call.arguments = request.arguments;
+  call.result_encoding = request.result_encoding;
+  call.stream_window_bytes = request.stream_window_bytes;
+  call.deadline = arrived.deadline;
+  call.waits_since = now;
+  call.wants_logs = request.logs;
+  call.share.emplace(client.calls_member(), call.id);
+  call.share->use(bytes, now);
   carry_out();
+}
+
+bool Supervisor::make_room_for(const ClientSession& client, std::size_t bytes) {
+  for (int times = 0;; ++times) {
+    const auto ruling = accounts_->calls.request(client.calls_member(), bytes);
+    if (ruling.granted) return true;
+    if (ruling.gives_way == nullptr || times == kMostGivingWay) return false;
+    if (!give_way(*ruling.gives_way, client)) return false;
+  }
+}
+
+// What a call has that a worker was sent is kept for its being run again, which it then is not; one that waits is
+// answered. False: it is of the client for whose new call it would be answered.
+bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
+  Call& call = calls_.at(id);
+  const TimePoint now = steady_clock::now();
+  if (scheduler_.is_queued(id)) {
+    if (call.client == &newcomer) return false;
+    scheduler_.abandon(id, now, decisions_);
+    finish(id, overloaded("the call waited, and memory for the open calls of its user is short; try again later"));
+    return true;
+  }
+  if (workers_.has_unsent(call.worker)) {
+    call.share->made_progress(now);  // it would be kept there all the same
+    return true;
+  }
+  scheduler_.call_streamed(id);
+  call.payload = ipc::KeptBytes(ipc::Bytes());
+  call.share->use(call.function.size(), now);
+  return true;
+}
+
+void Supervisor::let_go_of_stalled_clients(TimePoint now) {
+  workers_.give_up_stalled_frames(now);
+  Connection::give_up_stalled_frames(accounts_->frames, now, ClientAccounts::kFramePatience);
+  std::vector<std::shared_ptr<Connection>> silent;
+  for (ClientSession* client : accounts_->unread.without_progress_since(now - ClientAccounts::kMuchUnreadPatience)) {
+    if (client->has_given_up_reading(now)) silent.push_back(client->shared_from_this());
+  }
+  for (const auto& connection : silent) {
+    auto& client = static_cast<ClientSession&>(*connection);
+    if (!client.is_open()) continue;
+    client.let_go(fmt::format(
+        "it left {} of answers unread and took none of them for {}", ipc::format_size(client.unread_bytes()),
+        ipc::format_duration(client.unread_bytes() > ClientAccounts::kMuchUnread ? ClientAccounts::kMuchUnreadPatience
+                                                                                 : ClientAccounts::kUnreadPatience)));
+  }
 }
 
 // A name that no call was taken on for is not worth remembering: whoever may call could make up any number of them.
@@ -264,6 +332,8 @@ void Supervisor::client_left(ClientSession& client) {
   if (found == clients_.end()) return;
   const Client gone = std::move(found->second);
   clients_.erase(found);
+  clients_by_id_.erase(client.id());
+  if (survey_ && survey_->client == &client) survey_.reset();
   log_readers_.erase(&client);
   for (const auto& [client_id, call] : client.open_calls()) {
     Call& left = calls_.at(call);
@@ -331,7 +401,7 @@ void Supervisor::note_attempts(const std::vector<CallId>& calls) {
 ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
   if (call.attempts == 0) return {};
   ipc::Usage usage = usage_so_far(call);
-  usage.bytes_in = call.payload.size();
+  usage.bytes_in = call.payload_bytes;
   usage.bytes_out = call.streamed_bytes + bytes_out;
   usage.attempts = call.attempts;
 
@@ -375,7 +445,6 @@ void Supervisor::finish(CallId id, const ipc::Error& error) {
 void Supervisor::forget(CallId id) {
   const auto call = calls_.find(id);
   KnownModule& module = *call->second.module;
-  held_bytes_ -= call->second.held_bytes();
   lines_.erase(id);
   calls_.erase(call);
   // The last that waited for the code may be gone before there was a worker for it.
@@ -401,6 +470,7 @@ void Supervisor::cut_off_the_silent(TimePoint now) {
 void Supervisor::end_of_turn() {
   if (stopped_) return;
   close_lines_of_withdrawn_workers();
+  if (has_views_to_make()) make_views();
   if (shutdown_at_ && scheduler_.open_calls() == 0 && everything_is_sent()) return finish_shutdown();
   arm_timer();
 }
@@ -421,6 +491,12 @@ void Supervisor::arm_timer() {
     release_memory_at_ = steady_clock::now() + kMemoryKept;
   }
   consider(release_memory_at_);
+  if (!look_for_stalled_at_ &&
+      (accounts_->frames.used() > 0 || accounts_->unread.used() > 0 || workers_.has_part_of_a_frame())) {
+    look_for_stalled_at_ = steady_clock::now() + kStalledPause;
+  }
+  consider(look_for_stalled_at_);
+  if (!survey_) consider(view_requests_.next_wakeup());
   consider(look_at_lines_at_);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
@@ -441,6 +517,11 @@ void Supervisor::on_timer() {
   cut_off_the_silent(now);
   tell_of_dropped(now);
   look_at_lines(now);
+  if (!view_requests_.empty()) turn_.ensure_end();
+  if (look_for_stalled_at_ && *look_for_stalled_at_ <= now) {
+    look_for_stalled_at_.reset();
+    let_go_of_stalled_clients(now);
+  }
   if (release_memory_at_ && *release_memory_at_ <= now) {
     release_memory_at_.reset();
     ipc::LargeMemory::release_unused();

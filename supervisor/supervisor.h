@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "supervisor/allowed_users.h"
+#include "supervisor/client_accounts.h"
 #include "supervisor/client_session.h"
 #include "supervisor/code_from_strings.h"
 #include "supervisor/ids.h"
@@ -26,6 +27,7 @@
 #include "supervisor/scheduler.h"
 #include "supervisor/settings.h"
 #include "supervisor/turn.h"
+#include "supervisor/view_requests.h"
 #include "supervisor/workers.h"
 
 namespace holdfast::supervisor {
@@ -37,6 +39,7 @@ struct SupervisorOptions {
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
   std::chrono::nanoseconds shutdown_grace{};
   std::size_t max_clients = 10'000;
+  std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
   CodeFromStringsPermission code_from_strings;
   AllowedUsers loaders;
@@ -105,25 +108,26 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     TimePoint quiet_since{};
   };
   struct Call {
-    ClientSession* client;  // null: it left, or has its answer; nobody waits
-    std::uint64_t client_id;
-    KnownModule* module;
+    CallId id{};
+    ClientSession* client = nullptr;  // null: it left, or has its answer; nobody waits
+    std::uint64_t client_id = 0;
+    KnownModule* module = nullptr;
     std::string function;
     ipc::KeptBytes payload;
-    ipc::Encoding encoding;
-    ipc::ArgumentStyle arguments;
-    ipc::ResultEncoding result_encoding;
-    std::uint32_t stream_window_bytes;  // 0: its client takes no stream
-    TimePoint deadline;                 // before it the call is to be answered
+    ipc::Encoding encoding{};
+    ipc::ArgumentStyle arguments{};
+    ipc::ResultEncoding result_encoding{};
+    std::uint32_t stream_window_bytes = 0;  // 0: its client takes no stream
+    TimePoint deadline{};                   // before it the call is to be answered
     // To how many workers it was given; what it took with those that were lost, and since when it waits again.
     std::uint32_t attempts = 0;
     ipc::Usage spent;
-    TimePoint waits_since;
+    TimePoint waits_since{};
     // Of the worker that it was given to; WorkerId{}: it waits.
     WorkerId worker{};
     TimePoint given_at{};
     Duration share_before{};  // of the worker's meter
-    bool wants_logs;
+    bool wants_logs = false;
     std::uint64_t lines_dropped = 0;  // that its client was to have and that it was not told of
     LateLook late_look;               // when its worker was last found late to give the call up
     unsigned times_late = 0;
@@ -133,13 +137,27 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t withheld_bytes = 0;
     std::uint64_t streamed_bytes = 0;
     std::unique_ptr<Line> line = nullptr;  // null: it is an ordinary call
-    std::size_t held_bytes() const { return function.size() + payload.size(); }
+    // What is kept for it, as its client's session counts it, and as its user's share does.
+    std::size_t payload_bytes = 0;
+    std::size_t held_bytes() const { return function.size() + payload_bytes; }
+    std::optional<Accountant<const CallId>::Account> share;  // none: nothing is kept for it
   };
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
     bool refusal_was_logged = false;  // as a loader
     bool logs_refusal_was_logged = false;
+  };
+
+  // Statistics that are being made, in steps.
+  struct Survey {
+    ViewRequest request;
+    ClientSession* client = nullptr;
+    std::optional<ModuleName> looked_up_to;              // by name
+    std::vector<std::pair<Duration, ModuleId>> to_show;  // by CPU time
+    std::size_t shown = 0;
+    bool is_complete = false;  // every module was looked at
+    ipc::Stats stats;
   };
 
   void keep_warm();
@@ -151,6 +169,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
+  // Takes what others of its user, or users who hold more, have open, if memory for open calls is short. False: there
+  // is none to be had.
+  bool make_room_for(const ClientSession& client, std::size_t bytes);
+  bool give_way(CallId call, const ClientSession& newcomer);
+  void let_go_of_stalled_clients(TimePoint now);
   void forget_if_unused(KnownModule& module);
   void forget_idle_modules();
   void answer(Call& call, const ipc::ResultView& result);
@@ -178,8 +201,15 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void look_at_lines(TimePoint now);
 
   // --- what can be seen (supervisor_views.cc)
-  ipc::WorkerList list_workers() override;
-  ipc::Stats stats() override;
+  void workers_wanted(ClientSession& client, std::uint64_t id) override;
+  void stats_wanted(ClientSession& client, std::uint64_t id) override;
+  // Makes some of what clients want to see: as much as a turn may take.
+  void make_views();
+  bool has_views_to_make() const;
+  std::size_t show_workers(ClientSession& client, std::uint64_t id);
+  std::size_t make_stats(std::size_t rows);
+  bool sees_everything(const ClientSession& client) const;
+  ipc::StatsTotals totals() const;
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
   // --- what modules log (supervisor_logs.cc)
@@ -266,7 +296,14 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Decisions decisions_;
   bool carrying_out_ = false;
 
+  const std::shared_ptr<ClientAccounts> accounts_;
+  std::optional<TimePoint> look_for_stalled_at_;  // clients that send part of a frame, or read nothing
   std::unordered_map<ClientSession*, Client> clients_;
+  std::unordered_map<ClientId, ClientSession*> clients_by_id_;
+  ViewRequests view_requests_;
+  std::optional<Survey> survey_;
+  std::uint64_t views_turn_ = 0;  // in which view_rows_left_ are left
+  std::size_t view_rows_left_ = 0;
   std::uint64_t last_client_ = 0;
   // Those that have not said hello, and by when they must.
   std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
@@ -275,7 +312,6 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::set<CallId> lines_;  // that are open
   std::uint64_t withdrawals_seen_ = 0;
   std::optional<TimePoint> look_at_lines_at_;  // for those that nobody calls on
-  std::size_t held_bytes_ = 0;                 // of all calls
 
   Modules modules_;
   TimePoint forget_again_at_{};

@@ -75,11 +75,14 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
     return forget_if_unused(module);
   }
   client.opened(request.id, id, 0);
-  Call call{.client = &client, .client_id = request.id, .module = &module, .payload = ipc::KeptBytes(ipc::Bytes())};
+  Call& call = calls_.try_emplace(id).first->second;
+  call.id = id;
+  call.client = &client;
+  call.client_id = request.id;
+  call.module = &module;
   call.deadline = arrived.deadline;
   call.waits_since = now;
   call.line = std::make_unique<Line>();
-  calls_.emplace(id, std::move(call));
   carry_out();
 }
 

@@ -1,5 +1,7 @@
 // What the supervisor shows of itself: its workers and its statistics.
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include "supervisor/host_memory.h"
 #include "supervisor/supervisor.h"
@@ -8,6 +10,13 @@ namespace holdfast::supervisor {
 namespace {
 
 using std::chrono::steady_clock;
+
+// A turn makes no more rows of lists and statistics than these: some tenths of a millisecond.
+constexpr std::size_t kRowsInTurn = 512;
+// What it takes to look at workers' memory, in rows.
+constexpr std::size_t kRowsForMemory = 64;
+// Statistics that take several turns are made for one user this often.
+constexpr std::chrono::milliseconds kLargeStatsPause{500};
 
 ipc::WorkerState state_of(const WorkerView& view) {
   switch (view.phase) {
@@ -59,14 +68,67 @@ ipc::ModuleStats stats_of(const KnownModule& module, const ModuleView& view, Tim
 
 }  // namespace
 
-ipc::WorkerList Supervisor::list_workers() {
+// --- whose turn it is ----------------------------------------------------------------------------------------------
+
+void Supervisor::workers_wanted(ClientSession& client, std::uint64_t id) {
+  view_requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::workers});
+  make_views();
+}
+
+void Supervisor::stats_wanted(ClientSession& client, std::uint64_t id) {
+  view_requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::stats});
+  make_views();
+}
+
+// Calls go on between two turns.
+void Supervisor::make_views() {
+  if (std::exchange(views_turn_, turn_.number() + 1) != turn_.number() + 1) view_rows_left_ = kRowsInTurn;
+  while (view_rows_left_ > 0) {
+    if (!survey_) {
+      const auto next = view_requests_.take(steady_clock::now());
+      if (!next) break;
+      const auto& [user, request] = *next;
+      const auto client = clients_by_id_.find(request.client);
+      if (client == clients_by_id_.end()) continue;
+      if (request.kind == ViewRequest::Kind::workers) {
+        view_rows_left_ -= std::min(view_rows_left_, show_workers(*client->second, request.id));
+        continue;
+      }
+      survey_.emplace(Survey{.request = request, .client = client->second});
+    }
+    view_rows_left_ -= std::min(view_rows_left_, make_stats(view_rows_left_));
+  }
+  turn_.ensure_end();
+}
+
+bool Supervisor::has_views_to_make() const {
+  if (survey_) return true;
+  const auto due = view_requests_.next_wakeup();
+  return due && *due <= steady_clock::now();
+}
+
+// Root and the operator do, and whoever may read logs; anybody else sees what they have called.
+bool Supervisor::sees_everything(const ClientSession& client) const {
+  const auto user = client.peer_uid();
+  return user && options_.log_readers.covers(*user);
+}
+
+// --- workers -------------------------------------------------------------------------------------------------------
+
+// Returns what it took, in rows.
+std::size_t Supervisor::show_workers(ClientSession& client, std::uint64_t id) {
   ipc::WorkerList list;
   const auto now = steady_clock::now();
+  const bool sees_all = sees_everything(client);
   workers_.refresh_memory(now);
-  for (const auto& [id, view] : scheduler_.workers()) {
-    if (view.phase != WorkerPhase::leaving) list.workers.push_back(info_of(id, view, now));
+  const auto workers = scheduler_.workers();
+  for (const auto& [worker, view] : workers) {
+    if (view.phase == WorkerPhase::leaving) continue;
+    if (view.module && !sees_all && !modules_.of(*view.module).is_called_by(client.user())) continue;
+    list.workers.push_back(info_of(worker, view, now));
   }
-  return list;
+  client.show_workers(id, std::move(list));
+  return kRowsForMemory + workers.size();
 }
 
 ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoint now) const {
@@ -91,26 +153,66 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
   return info;
 }
 
-ipc::Stats Supervisor::stats() {
+// --- statistics ----------------------------------------------------------------------------------------------------
+
+// Looks at some modules, or makes rows of some; at most so many. Returns how many.
+std::size_t Supervisor::make_stats(std::size_t rows) {
+  Survey& survey = *survey_;
   const auto now = steady_clock::now();
-  for (CallId line : lines_) count_line(calls_.at(line));
-  ipc::Stats stats;
-  ipc::StatsTotals& totals = stats.totals;
-  std::vector<const KnownModule*> modules;
-  for (const auto& [name, module] : modules_.all()) modules.push_back(module.get());
-  if (modules.size() > ipc::kMaxModulesListed) {
-    std::nth_element(
-        modules.begin(), modules.begin() + ipc::kMaxModulesListed, modules.end(),
-        [](const auto* one, const auto* other) { return one->counts.usage.cpu > other->counts.usage.cpu; });
+  const bool sees_all = sees_everything(*survey.client);
+  std::size_t looked_at = 0;
+  if (!survey.is_complete) {
+    const auto& all = modules_.all();
+    auto next = survey.looked_up_to ? all.upper_bound(*survey.looked_up_to) : all.begin();
+    for (; next != all.end() && looked_at < rows; ++next, ++looked_at) {
+      const KnownModule& module = *next->second;
+      survey.stats.totals.calls_in_flight +=
+          static_cast<std::uint32_t>(scheduler_.view(module.id, now).calls_in_flight);
+      if (sees_all || module.is_called_by(survey.client->user())) {
+        survey.to_show.emplace_back(module.counts.usage.cpu, module.id);
+      }
+    }
+    if (next != all.end()) {
+      survey.looked_up_to = std::prev(next)->first;
+      return looked_at;
+    }
+    survey.is_complete = true;
+    for (CallId line : lines_) count_line(calls_.at(line));
+    survey.stats.totals.modules = survey.to_show.size();
+    if (survey.to_show.size() > ipc::kMaxModulesListed) {
+      std::nth_element(survey.to_show.begin(), survey.to_show.begin() + ipc::kMaxModulesListed, survey.to_show.end(),
+                       std::greater());
+      survey.to_show.resize(ipc::kMaxModulesListed);
+    }
   }
-  for (const KnownModule* module : modules) {
-    const ModuleView view = scheduler_.view(module->id, now);
-    totals.calls_in_flight += static_cast<std::uint32_t>(view.calls_in_flight);
-    if (stats.modules.size() < ipc::kMaxModulesListed) stats.modules.push_back(stats_of(*module, view, now));
+  for (; survey.shown < survey.to_show.size() && looked_at < rows; ++survey.shown, ++looked_at) {
+    const KnownModule* module = modules_.find(survey.to_show[survey.shown].second);
+    if (module == nullptr) continue;  // it was forgotten meanwhile
+    survey.stats.modules.push_back(stats_of(*module, scheduler_.view(module->id, now), now));
+    // It may have the module's own words in it.
+    if (!sees_all) survey.stats.modules.back().held_off_reason.clear();
   }
-  const PoolView pool = scheduler_.pool(now);
+  if (survey.shown < survey.to_show.size()) return looked_at;
+
+  ipc::Stats stats = std::move(survey.stats);
+  ClientSession& client = *survey.client;
+  const std::uint64_t id = survey.request.id;
+  survey_.reset();
+  if (stats.modules.size() > kRowsInTurn) view_requests_.pause(client.user(), now + kLargeStatsPause);
+  const std::uint32_t in_flight = stats.totals.calls_in_flight;
+  const std::uint64_t module_count = stats.totals.modules;
+  stats.totals = totals();
+  stats.totals.calls_in_flight = in_flight;
+  stats.totals.modules = module_count;
+  client.show_stats(id, std::move(stats));
+  return looked_at + kRowsForMemory / 8;
+}
+
+ipc::StatsTotals Supervisor::totals() const {
+  const PoolView pool = scheduler_.pool(steady_clock::now());
+  ipc::StatsTotals totals;
   totals.version = HOLDFAST_VERSION;
-  totals.uptime = now - started_at_;
+  totals.uptime = steady_clock::now() - started_at_;
   totals.clients = static_cast<std::uint32_t>(clients_.size());
   totals.workers = static_cast<std::uint32_t>(pool.slots_taken);
   totals.max_workers = static_cast<std::uint32_t>(options_.scheduler.max_workers);
@@ -118,10 +220,9 @@ ipc::Stats Supervisor::stats() {
   totals.standby_target = static_cast<std::uint32_t>(pool.standby_target);
   totals.queued = static_cast<std::uint32_t>(pool.queued);
   totals.waiting_modules = static_cast<std::uint32_t>(pool.waiting_modules);
-  totals.modules = modules_.size();
   totals.forks = forks_;
   totals.memory_bytes = anonymous_memory(own_memory_);
-  return stats;
+  return totals;
 }
 
 }  // namespace holdfast::supervisor

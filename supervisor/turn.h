@@ -3,10 +3,14 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
+
+#include "supervisor/ids.h"
+#include "supervisor/user_turns.h"
 
 namespace holdfast::supervisor {
 
@@ -16,7 +20,15 @@ class Turn {
    public:
     virtual ~Participant() = default;
     virtual void at_end_of_turn() = 0;
+    // For whoever asked by wait_for_frames(): handles at most kFramesAtATime frames, and asks again if it has more.
+    virtual void handle_more_frames() {}
   };
+
+  // Frames of clients that one turn handles: a millisecond or two of small calls. A client with more of them waits for
+  // the next turns, in which users take turns, and the connections of each user, some frames at a time. So however much
+  // others send, and over however many connections, each is served soon.
+  static constexpr std::size_t kFramesInTurn = 512;
+  static constexpr std::size_t kFramesAtATime = 8;
 
   explicit Turn(boost::asio::io_context& io) : io_(io) {}
 
@@ -29,6 +41,13 @@ class Turn {
   // Differs from one turn to the next.
   std::uint64_t number() const { return number_; }
 
+  // Whether this turn handles another frame of a client.
+  bool has_room_for_frame() const { return frames_left_ > 0; }
+  // It has handled one.
+  void count_frame() { frames_left_ -= frames_left_ > 0 ? 1 : 0; }
+  // `participant` is called when there is room for its frames.
+  void wait_for_frames(UserId user, std::shared_ptr<Participant> participant);
+
   // Has the turn end with `last` even if nobody joins.
   void ensure_end();
 
@@ -38,6 +57,8 @@ class Turn {
   boost::asio::io_context& io_;
   std::vector<std::shared_ptr<Participant>> participants_;
   std::function<void()> last_;
+  UserTurns<std::shared_ptr<Participant>> waiting_;
+  std::size_t frames_left_ = kFramesInTurn;
   bool ending_ = false;
   std::uint64_t number_ = 0;
 };

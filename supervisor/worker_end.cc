@@ -61,6 +61,8 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
       return fmt::format("could not lock itself down: {}", end.detail);
     case EndCause::zygote_died:
       return "died with its zygote";
+    case EndCause::gave_way:
+      return "was killed because it had sent a part of a message and the rest did not come";
     case EndCause::removed:
       return "was removed";
   }
@@ -80,6 +82,7 @@ ErrorCode code_of(EndCause cause) {
     case EndCause::sandbox_violation:
       return ErrorCode::sandbox_violation;
     case EndCause::lock_failed:
+    case EndCause::gave_way:
     case EndCause::removed:
       return ErrorCode::unavailable;
     case EndCause::protocol_violation:
@@ -100,6 +103,8 @@ std::string detail_of(const WorkerEnd& end) {
       return "zygote_died";
     case EndCause::ignored_cancel:
       return "ignored_cancel";
+    case EndCause::gave_way:
+      return "gave_way";
     default:
       return end.detail;
   }
@@ -108,7 +113,7 @@ std::string detail_of(const WorkerEnd& end) {
 // Ends that came from outside the module: the same call may well succeed.
 bool is_retryable(EndCause cause) {
   return cause == EndCause::crashed || cause == EndCause::zygote_died || cause == EndCause::lock_failed ||
-         cause == EndCause::removed;
+         cause == EndCause::gave_way || cause == EndCause::removed;
 }
 
 }  // namespace
@@ -128,6 +133,7 @@ bool is_fault_of_module(const WorkerEnd& end) {
     case EndCause::worn_out:
     case EndCause::lock_failed:
     case EndCause::zygote_died:
+    case EndCause::gave_way:
     case EndCause::removed:
       return false;
   }
@@ -136,7 +142,7 @@ bool is_fault_of_module(const WorkerEnd& end) {
 
 bool failed_to_load(const WorkerEnd& end) {
   return end.while_loading && end.cause != EndCause::zygote_died && end.cause != EndCause::removed &&
-         end.cause != EndCause::lock_failed;
+         end.cause != EndCause::gave_way && end.cause != EndCause::lock_failed;
 }
 
 std::string describe(const WorkerEnd& end, const Limits& limits) { return "it " + what_happened(end, limits); }
@@ -174,8 +180,8 @@ Error guilty_error(const WorkerEnd& end, const Limits& limits) {
 
 Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_view guilty_function) {
   Error error;
-  error.code = end.cause == EndCause::removed || end.cause == EndCause::lock_failed ? ErrorCode::unavailable
-                                                                                    : ErrorCode::worker_crashed;
+  const ErrorCode code = code_of(end.cause);
+  error.code = code == ErrorCode::unavailable ? code : ErrorCode::worker_crashed;
   error.executed = ipc::Executed::maybe;
   error.retryable = true;
   error.detail = detail_of(end);

@@ -23,6 +23,7 @@ enum class EndCause {
   crashed,             // died of a signal, or exited
   lock_failed,         // ended itself: it could not lock itself down
   zygote_died,         // died with its zygote
+  gave_way,            // killed: it had sent a part of a message, and the rest did not come
   removed,             // killed: idle, evicted, or the supervisor is leaving
 };
 

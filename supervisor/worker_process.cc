@@ -50,8 +50,8 @@ PageMapping::~PageMapping() {
 }
 
 WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page,
-                             Broker& broker, Owner& owner)
-    : Connection(turn, std::move(socket), kWorkerLimits),
+                             Broker& broker, std::shared_ptr<FrameAccounts> frames, Owner& owner)
+    : Connection(turn, std::move(socket), kWorkerLimits, std::move(frames), UserId{}),
       id_(id),
       pidfd_(std::move(pidfd)),
       page_(std::move(page)),
@@ -212,6 +212,8 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
 void WorkerProcess::on_violation(const ipc::ProtocolViolation& violation) {
   owner_.worker_broke_protocol(*this, violation);
 }
+
+void WorkerProcess::on_frame_given_up(const std::string&) { owner_.worker_gave_way(*this); }
 
 void WorkerProcess::on_end(std::string_view) { owner_.worker_hung_up(*this); }
 

@@ -58,6 +58,8 @@ class WorkerProcess final : public Connection {
     virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
     // It broke the protocol; it is still open.
     virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
+    // It must go, for the part of a message that it has sent takes memory that is short; it is still open.
+    virtual void worker_gave_way(WorkerProcess& worker) = 0;
     // Its socket is closed: it has ended, or is about to.
     virtual void worker_hung_up(WorkerProcess& worker) = 0;
   };
@@ -65,7 +67,7 @@ class WorkerProcess final : public Connection {
   // `turn`, `broker` and `owner` must outlive the object.
   // `line` is the end of its direct line that is to be given away; none: it has none.
   WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page, Broker& broker,
-                Owner& owner);
+                std::shared_ptr<FrameAccounts> frames, Owner& owner);
 
   WorkerId id() const { return id_; }
   // As the supervisor's own pid namespace shows it; 0 if it is gone.
@@ -139,6 +141,7 @@ class WorkerProcess final : public Connection {
   using Connection::flush;
   using Connection::pause;
   using Connection::resume;
+  using Connection::unsent_bytes;
 
   // How long the process has been on a CPU, by the kernel's count (clock_getcpuclockid(3)).
   std::optional<std::chrono::steady_clock::duration> cpu_time() const;
@@ -147,6 +150,7 @@ class WorkerProcess final : public Connection {
   std::uint64_t running() const;
   void on_frame(const ipc::Frame& frame) override;
   void on_violation(const ipc::ProtocolViolation& violation) override;
+  void on_frame_given_up(const std::string& reason) override;
   void on_end(std::string_view reason) override;
 
   // What the broker found out about the process. Asked for when first needed: most workers come and go without.

@@ -78,6 +78,11 @@ Workers::Entry& Workers::entry_of(WorkerId worker) {
 
 const Workers::Entry& Workers::entry_of(WorkerId worker) const { return const_cast<Workers*>(this)->entry_of(worker); }
 
+bool Workers::has_unsent(WorkerId worker) const {
+  const WorkerProcess* const found = process(worker);
+  return found != nullptr && found->unsent_bytes() > 0;
+}
+
 const WorkerProcess* Workers::process(WorkerId worker) const {
   const auto found = entries_.find(worker);
   return found == entries_.end() ? nullptr : found->second.process.get();

@@ -103,6 +103,14 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // At once.
   void kill(WorkerId worker, EndCause cause);
 
+  // Whether something that was sent to the worker has not left yet.
+  bool has_unsent(WorkerId worker) const;
+
+  // Parts of messages that workers have sent share memory of their own (accountant.h): what clients send takes none of
+  // it, and the other way round. One that is not completed gives way, with its worker.
+  bool has_part_of_a_frame() const { return frames_->used() > 0; }
+  void give_up_stalled_frames(Clock::time_point now);
+
   // To be called at or after next_wakeup().
   void tick(Clock::time_point now);
   std::optional<Clock::time_point> next_wakeup() const;
@@ -148,6 +156,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
 
   void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
   void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
+  void worker_gave_way(WorkerProcess& worker) override;
   void worker_hung_up(WorkerProcess& worker) override;
   void zygote_ready() override { owner_.zygote_ready(); }
   void zygote_replaced() override;
@@ -177,6 +186,10 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   Entry& entry_of(WorkerId worker);
   const Entry& entry_of(WorkerId worker) const;
 
+  static constexpr std::uint64_t kFrameMemory = std::uint64_t{512} << 20;
+  // A worker may be without a CPU for long on a busy host, in the middle of a message.
+  static constexpr std::chrono::seconds kFramePatience{60};
+
   boost::asio::io_context& io_;
   Turn& turn_;
   Broker& broker_;
@@ -186,6 +199,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
   std::uint64_t empty_bytes_ = 0;
   WorkerProcess::MemoryLook empty_look_;  // the first that was prepared
+  const std::shared_ptr<Connection::FrameAccounts> frames_ =
+      std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = kFrameMemory, .per_user = kFrameMemory});
   std::unordered_map<WorkerId, Entry> entries_;
   // One for each worker at most, not later than the first thing that is to be done for it.
   std::multimap<Clock::time_point, WorkerId> wakeups_;

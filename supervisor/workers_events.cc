@@ -53,7 +53,7 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   if (!page || error) return fail("the zygote sent an unusable page or socket");
   UniqueFd line = options_.direct_line ? std::move(fds[3]) : UniqueFd();
   found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
-                                                          std::move(line), std::move(*page), broker_, *this);
+                                                          std::move(line), std::move(*page), broker_, frames_, *this);
   found->second.process->start();
   if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
   owner_.worker_forked(worker);
@@ -140,6 +140,18 @@ void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolVi
   worker.kill();
   worker.close();
   worker_hung_up(worker);
+}
+
+void Workers::worker_gave_way(WorkerProcess& worker) {
+  Entry& entry = entry_of(worker.id());
+  if (!entry.cause) begin_end(entry, EndCause::gave_way, CallId{});
+  worker.kill();
+  worker.close();
+  worker_hung_up(worker);
+}
+
+void Workers::give_up_stalled_frames(Clock::time_point now) {
+  Connection::give_up_stalled_frames(*frames_, now, kFramePatience);
 }
 
 void Workers::worker_hung_up(WorkerProcess& worker) {

@@ -1,25 +1,321 @@
-// What one client can do to another by the connections that it holds.
-#include <doctest/doctest.h>
+// What one client can do to another by the connections, parts of frames, unread answers and open calls that it holds.
+// Each attack runs as the good client's own user and, where the tests run as root, as another one.
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
-#include "tests/adversarial/hostile.h"
+#include <doctest/doctest.h>
+
+#include "tests/support/as_nobody.h"
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
 #include "tests/support/raw_connection.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {
 
-TEST_CASE("connections that never say hello do not delay another client's calls") {
-  Ring ring("exports.ping = () => 1;");
-  std::vector<std::unique_ptr<RawConnection>> silent;
-  for (int i = 0; i < 100; ++i) {
-    silent.push_back(std::make_unique<RawConnection>(ring.daemon().socket_path()));
-    silent.back()->send(std::string_view("\0\0\0", 3));
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+const Module kGood{"good", R"js(
+    exports.add = ({ a, b }) => a + b;
+    exports.size = (bytes) => bytes.length;
+    exports.bytes = ({ n }) => new Uint8Array(n);
+    exports.hang = () => new Promise(() => {});
+)js"};
+const Module kEvil{"evil", kGood.code};
+
+constexpr std::size_t kMega = std::size_t{1} << 20;
+
+// While it lives, sockets are connected as this user (unix(7), SO_PEERCRED).
+class As {
+ public:
+  explicit As(std::optional<uid_t> user) : before_(::geteuid()) {
+    if (user) REQUIRE(::seteuid(*user) == 0);
   }
-  ring.check_unharmed();
-  silent.clear();
-  ring.finish();
+  ~As() { (void)!::seteuid(before_); }
+
+ private:
+  const uid_t before_;
+};
+
+// As whom the attacker connects: as the good client's user, and as another.
+std::vector<std::optional<uid_t>> attackers() {
+  if (::geteuid() != 0 || is_for_nobody()) return {std::nullopt};
+  return {std::nullopt, kNobody};
+}
+
+struct Scene {
+  explicit Scene(std::vector<std::string> flags) : daemon({.modules = {kGood, kEvil}, .flags = with_mode(flags)}) {
+    REQUIRE(::chmod(daemon.folder()->path().c_str(), 0755) == 0);
+  }
+
+  std::unique_ptr<RawConnection> connect(std::optional<uid_t> user) const {
+    const As as(user);
+    auto connection = std::make_unique<RawConnection>(daemon.socket_path());
+    connection->send(RawConnection::frame_of(ipc::ClientHello{.protocol_version = ipc::kProtocolVersion}));
+    return connection;
+  }
+
+  // That a client which comes now is served, with a small payload, a large one and a large result.
+  void check_served(std::size_t large) const {
+    ipc::Client client = daemon.connect();
+    CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
+    const std::string payload(large, 'x');
+    const ipc::CallRequest request{.module = "good",
+                                   .version = "v1",
+                                   .function = "size",
+                                   .payload = ipc::as_bytes(payload),
+                                   .encoding = ipc::Encoding::bytes};
+    for (int i = 0; i < 3; ++i) CHECK(outcome(client.call(request)) == std::to_string(large));
+    CHECK(code_of(call(client, {"good", "bytes", "{\"n\":" + std::to_string(large) + "}"})) == "result");
+  }
+
+  // Of the supervisor, in bytes.
+  std::uint64_t resident() const {
+    const std::string status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
+    const auto at = status.find("RssAnon:");
+    return std::stoull(status.substr(at + 8)) << 10;
+  }
+
+  Daemon daemon;
+
+ private:
+  static std::vector<std::string> with_mode(std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--socket-mode", "0666"});
+    return flags;
+  }
+};
+
+std::string call_frame(std::uint64_t id, const std::string& function, std::string_view payload,
+                       ipc::Encoding encoding = ipc::Encoding::json) {
+  return RawConnection::frame_of(ipc::CallRequest{.id = id,
+                                                  .module = "evil",
+                                                  .version = "v1",
+                                                  .function = function,
+                                                  .payload = ipc::as_bytes(payload),
+                                                  .encoding = encoding,
+                                                  .timeout = std::chrono::hours(1)});
+}
+
+bool greeted(RawConnection& connection) {
+  bool was_greeted = false;
+  connection.receive(
+      [&](const ipc::ServerMessage& message) { was_greeted = std::holds_alternative<ipc::ServerHello>(message); },
+      seconds(20));
+  return was_greeted;
+}
+
+TEST_CASE("idle connections take no other client's place") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({"--max-clients", "40"});
+    std::vector<std::unique_ptr<RawConnection>> idle;
+    for (int i = 0; i < 100; ++i) idle.push_back(scene.connect(attacker));
+    scene.check_served(1000);
+    // The last that came are there; those that were idle for the longest had to go, and were told why.
+    CHECK_FALSE(idle.back()->is_closed());
+    CHECK(contains(idle.front()->read_to_end(), "idle for the longest"));
+    scene.daemon.stop();
+  }
+}
+
+TEST_CASE(
+    "connections with open calls take no other user's place, and all of one user's places are at most its bound") {
+  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
+  Scene scene({"--max-clients", "40"});
+  std::vector<std::unique_ptr<RawConnection>> busy;
+  for (int i = 0; i < 60; ++i) {
+    busy.push_back(scene.connect(kNobody));
+    busy.back()->send(call_frame(1, "hang", "null"));
+  }
+  scene.check_served(1000);
+  CHECK(contains(busy.back()->read_to_end(), "serves 30 clients already, 30 of them of this user"));
+  scene.daemon.stop();
+}
+
+TEST_CASE("parts of frames that stall do not cut off a client that sends a frame in full") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({"--client-memory", "64MB"});
+    const std::string frame = call_frame(1, "size", std::string(16 * kMega, 'x'), ipc::Encoding::bytes);
+    std::vector<std::unique_ptr<RawConnection>> stalled;
+    for (int i = 0; i < 20; ++i) {
+      stalled.push_back(scene.connect(attacker));
+      stalled.back()->send(std::string_view(frame).substr(0, 4 * kMega));
+    }
+    scene.check_served(16 * kMega);
+    // A user has three quarters of 64 MB; the oldest parts gave way.
+    CHECK(contains(stalled.front()->read_to_end(), "part of a frame"));
+    CHECK(scene.resident() < 100 * kMega);
+    scene.daemon.stop();
+  }
+}
+
+TEST_CASE("a part of a frame of which no more comes is given up, and small parts are no exception") {
+  Scene scene({});
+  const auto large = scene.connect({}), small = scene.connect({}), whole = scene.connect({});
+  const std::string frame = call_frame(1, "size", std::string(kMega, 'x'), ipc::Encoding::bytes);
+  large->send(std::string_view(frame).substr(0, kMega / 2));
+  small->send(std::string_view(frame).substr(0, 3));
+  CHECK(contains(large->read_to_end(), "no more of a frame came in time"));
+  CHECK(contains(small->read_to_end(), "no more of a frame came in time"));
+  CHECK_FALSE(whole->is_closed());
+  CHECK_FALSE(contains(scene.daemon.log(), "broke the protocol"));
+  scene.daemon.stop();
+}
+
+TEST_CASE("answers that nobody reads are bounded for all connections of a user together") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({"--client-memory", "64MB"});
+    std::vector<std::unique_ptr<RawConnection>> deaf;
+    for (int i = 0; i < 12; ++i) {
+      deaf.push_back(scene.connect(attacker));
+      deaf.back()->send(call_frame(1, "bytes", R"({"n":12000000})"));
+    }
+    CHECK(eventually([&] { return contains(scene.daemon.log(), "of answers unread, and memory for"); }));
+    scene.check_served(16 * kMega);
+    CHECK(scene.resident() < 150 * kMega);
+    scene.daemon.stop();
+  }
+}
+
+TEST_CASE("payloads of calls that wait take no other client's memory") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({"--client-memory", "64MB", "--concurrency", "4"});
+    std::vector<std::unique_ptr<RawConnection>> hoarding;
+    // These have all of the module's places, and are not answered.
+    hoarding.push_back(scene.connect(attacker));
+    for (std::uint64_t id = 1; id <= 4; ++id) hoarding.back()->send(call_frame(id, "hang", "null"));
+    const std::string payload(8 * kMega, 'x');
+    for (int i = 0; i < 10; ++i) {
+      hoarding.push_back(scene.connect(attacker));
+      hoarding.back()->send(call_frame(1, "size", payload, ipc::Encoding::bytes));
+    }
+    CHECK(greeted(*hoarding.back()));
+    for (int i = 0; i < 5; ++i) scene.check_served(16 * kMega);
+    // What was asked of the module before is served, once its places are free.
+    hoarding.front().reset();
+    scene.daemon.stop();
+  }
+}
+
+TEST_CASE("calls that a worker has begun with large payloads take no other client's memory") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({"--client-memory", "64MB", "--memory", "256MB"});
+    std::vector<std::unique_ptr<RawConnection>> hoarding;
+    const std::string payload(8 * kMega, 'x');
+    for (int i = 0; i < 10; ++i) {
+      hoarding.push_back(scene.connect(attacker));
+      hoarding.back()->send(call_frame(1, "hang", payload, ipc::Encoding::bytes));
+      CHECK(greeted(*hoarding.back()));
+    }
+    for (int i = 0; i < 3; ++i) scene.check_served(16 * kMega);
+    scene.daemon.stop();
+  }
+}
+
+// --- what is shown -------------------------------------------------------------------------------------------------
+
+std::optional<ipc::Stats> stats_as(const Scene& scene, uid_t user) {
+  const As as(user);
+  auto client = ipc::Client::connect(scene.daemon.socket_path());
+  REQUIRE(client.has_value());
+  auto stats = client->stats();
+  if (!stats) return std::nullopt;
+  return *stats;
+}
+
+TEST_CASE("statistics and lists show a user what it called, and everything to root and to who may read logs") {
+  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes other users
+  Scene scene({"--allow-logs", "1234"});
+  const Module secretive{"secretive", "throw new Error('cannot connect with password hunter2');"};
+  scene.daemon.add_module(secretive);
+  ipc::Client client = scene.daemon.connect();
+  for (int i = 0; i < 8; ++i) CHECK(code_of(call(client, {"secretive", "f"})) != "result");
+  CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
+  {
+    const As as(kNobody);
+    auto other = ipc::Client::connect(scene.daemon.socket_path());
+    REQUIRE(other.has_value());
+    CHECK(outcome(call(*other, {"evil", "add", R"({"a":1,"b":2})"})) == "3");
+    CHECK(code_of(call(*other, {"secretive", "f"})) != "result");
+    const auto list = other->list_workers();
+    REQUIRE(list.has_value());
+    for (const auto& worker : list->workers) CHECK((worker.module.empty() || worker.module == "evil"));
+  }
+  const auto seen = stats_as(scene, kNobody);
+  REQUIRE(seen.has_value());
+  CHECK(seen->modules.size() == 2);
+  for (const auto& module : seen->modules) {
+    CHECK(module.module != "good");
+    CHECK(module.held_off_reason.empty());
+  }
+  for (const uid_t user : {uid_t{0}, uid_t{1234}}) {
+    const auto all = stats_as(scene, user);
+    REQUIRE(all.has_value());
+    CHECK(all->modules.size() == 3);
+  }
+  CHECK(stats_as(scene, 4321)->modules.empty());
+  scene.daemon.stop();
+}
+
+TEST_CASE("clients that ask for statistics of very many modules again and again keep nobody from being served") {
+  Scene scene({});
+  ipc::Client client = scene.daemon.connect();
+  // Names of which each has a file, so that it stays known.
+  constexpr int kModules = 3000;
+  for (int i = 0; i < kModules; ++i) scene.daemon.add_module({"m" + std::to_string(i), "exports.f = () => 1;"});
+  Calls calls(client);
+  for (int i = 0; i < kModules; ++i) {
+    calls.start({.module = "m" + std::to_string(i), .function = "f", .timeout = milliseconds(1)});
+    if (calls.size() % 500 == 0) calls.wait_for_all();
+  }
+  calls.wait_for_all();
+  std::vector<std::unique_ptr<RawConnection>> curious;
+  for (int i = 0; i < 8; ++i) {
+    curious.push_back(scene.connect({}));
+    for (std::uint64_t id = 1; id <= 50; ++id) curious.back()->send(RawConnection::frame_of(ipc::StatsRequest{id}));
+  }
+  for (int i = 0; i < 50; ++i) CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  CHECK(stats->modules.size() == kModules + 1);
+  CHECK(stats->totals.modules == kModules + 1);
+  for (auto& connection : curious) CHECK_FALSE(connection->is_closed());
+  scene.daemon.stop();
+}
+
+TEST_CASE("connections that send very many messages keep nobody from being served") {
+  for (const auto& attacker : attackers()) {
+    CAPTURE(attacker.has_value());
+    Scene scene({});
+    // As many messages as the sockets take, of the kinds that cost the sender least.
+    std::string messages;
+    for (std::uint64_t id = 1; id <= 500; ++id) messages += RawConnection::frame_of(ipc::CancelRequest{id});
+    std::vector<std::unique_ptr<RawConnection>> noisy;
+    for (int i = 0; i < 100; ++i) noisy.push_back(scene.connect(attacker));
+    const auto make_noise = [&] {
+      for (auto& connection : noisy) connection->send_some(messages);
+    };
+    ipc::Client client = scene.daemon.connect();
+    for (int i = 0; i < 50; ++i) {
+      make_noise();
+      CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
+    }
+    for (auto& connection : noisy) CHECK_FALSE(connection->is_closed());
+    scene.daemon.stop();
+  }
 }
 
 }  // namespace

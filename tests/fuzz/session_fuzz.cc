@@ -131,20 +131,20 @@ class Owner final : public ClientSession::Owner {
     expect(false, "only a line that is open has calls");
   }
 
-  ipc::WorkerList list_workers() override {
-    expect(session != nullptr, "a client that left asks for nothing");
+  void workers_wanted(ClientSession& client, std::uint64_t id) override {
+    check(client);
     ++lists;
     ipc::WorkerList list;
     list.workers.resize(20);
-    return list;
+    client.show_workers(id, std::move(list));
   }
 
-  ipc::Stats stats() override {
-    expect(session != nullptr, "a client that left asks for nothing");
+  void stats_wanted(ClientSession& client, std::uint64_t id) override {
+    check(client);
     ++statistics;
     ipc::Stats all;
     all.modules.resize(20);
-    return all;
+    client.show_stats(id, std::move(all));
   }
 
   void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
@@ -238,7 +238,8 @@ class World {
     client_.reset(ends[0]);
     supervisor::Connection::Socket socket(io_);
     socket.assign(boost::asio::local::stream_protocol(), ends[1]);
-    owner_.session = std::make_shared<ClientSession>(supervisor::ClientId{1}, turn_, std::move(socket), owner_);
+    owner_.session =
+        std::make_shared<ClientSession>(supervisor::ClientId{1}, turn_, std::move(socket), owner_, accounts_);
     session_ = owner_.session;
     owner_.session->start();
   }
@@ -437,6 +438,8 @@ class World {
 
   boost::asio::io_context io_;
   supervisor::Turn turn_{io_};
+  const std::shared_ptr<supervisor::ClientAccounts> accounts_ =
+      std::make_shared<supervisor::ClientAccounts>(100, std::uint64_t{512} << 20);
   Owner owner_;
   std::weak_ptr<ClientSession> session_;
   UniqueFd client_;

@@ -189,14 +189,18 @@ TEST_CASE("a socket file that somebody else put in the place of ours is not remo
   CHECK(read_file(daemon.socket_path()) == "somebody else's");
 }
 
-TEST_CASE("a client beyond --max-clients is turned away with the reason, until another has left") {
+TEST_CASE("a client beyond --max-clients is turned away with the reason, until another is idle or has left") {
   Daemon daemon({.modules = {kHolder}, .flags = {"--max-clients", "2"}});
   std::optional<ipc::Client> first = daemon.connect();
   ipc::Client second = daemon.connect();
+  Calls of_first(*first), of_second(second);
+  of_first.start({"holder", "hold"});
+  of_second.start({"holder", "hold"});
+  REQUIRE(outcome(call(second, {"holder", "held"})) == "2");
   const auto third = ipc::Client::connect(daemon.socket_path());
   REQUIRE_FALSE(third.has_value());
   CHECK(contains(third.error().message, "2 clients already"));
-  CHECK(outcome(call(second, {"holder", "held"})) == "0");
+  CHECK(outcome(call(second, {"holder", "held"})) == "2");
   first.reset();
   CHECK(eventually([&] { return ipc::Client::connect(daemon.socket_path()).has_value(); }));
   daemon.stop();

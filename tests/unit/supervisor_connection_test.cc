@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include <tuple>
+
 #include "supervisor/connection.h"
 #include "tests/unit/supervisor_session_support.h"
 
@@ -13,8 +15,8 @@ using testing::connected_sockets;
 
 class Recorder final : public Connection {
  public:
-  Recorder(Turn& turn, Socket socket)
-      : Connection(turn, std::move(socket), {.max_bytes = 1 << 20, .max_segments = 2}) {}
+  Recorder(Turn& turn, Socket socket, std::shared_ptr<FrameAccounts> frames)
+      : Connection(turn, std::move(socket), {.max_bytes = 1 << 20, .max_segments = 2}, std::move(frames), UserId{1}) {}
 
   void say(std::string_view payload) { ipc::encode_result(output(), 1, {ipc::as_bytes(payload)}, {}); }
   using Connection::output;
@@ -41,6 +43,12 @@ class Recorder final : public Connection {
     events += "v";
     run(at_violation);
   }
+  void on_frame_given_up(const std::string& reason) override {
+    CHECK_FALSE(reason.empty());
+    CHECK(is_open());
+    events += "g";
+    close();
+  }
   void on_end(std::string_view reason) override {
     CHECK_FALSE(reason.empty());
     CHECK_FALSE(is_open());
@@ -54,14 +62,25 @@ class Recorder final : public Connection {
 };
 
 struct Fixture {
-  Fixture() : Fixture(connected_sockets()) {}
+  Fixture() { std::tie(peer, connection) = connect(); }
+
+  // A connection and its peer, on the same loop.
+  std::pair<UniqueFd, std::shared_ptr<Recorder>> connect() {
+    auto ends = connected_sockets();
+    Connection::Socket socket(io);
+    socket.assign(boost::asio::local::stream_protocol(), ends.second.release());
+    auto made = std::make_shared<Recorder>(turn, std::move(socket), frames);
+    made->start();
+    return {std::move(ends.first), std::move(made)};
+  }
 
   void settle() {
     io.restart();
     io.poll();
   }
-  void send(std::string_view bytes) {
-    REQUIRE(::send(peer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+  void send(std::string_view bytes) { send(peer, bytes); }
+  void send(const UniqueFd& from, std::string_view bytes) {
+    REQUIRE(::send(from.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
     settle();
   }
   // What the peer can read now.
@@ -76,16 +95,10 @@ struct Fixture {
 
   boost::asio::io_context io;
   Turn turn{io};
+  std::shared_ptr<Connection::FrameAccounts> frames =
+      std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = 100'000, .per_user = 60'000});
   UniqueFd peer;
   std::shared_ptr<Recorder> connection;
-
- private:
-  explicit Fixture(std::pair<UniqueFd, UniqueFd> ends) : peer(std::move(ends.first)) {
-    Connection::Socket socket(io);
-    socket.assign(boost::asio::local::stream_protocol(), ends.second.release());
-    connection = std::make_shared<Recorder>(turn, std::move(socket));
-    connection->start();
-  }
 };
 
 TEST_CASE_FIXTURE(Fixture, "each frame is handed out once") {
@@ -155,6 +168,36 @@ TEST_CASE_FIXTURE(Fixture, "after a violation of the framing nothing more is rea
   CHECK(connection->is_open());
   send(call(3));
   CHECK(connection->events == "fv");
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "of parts of frames that are too much together the one without progress for longest is given up") {
+  const auto [other_peer, other] = connect();
+  const std::string frame = call(1, std::string(50'000, 'x'));
+  send(frame.substr(0, 30'000));
+  send(other_peer, frame.substr(0, 20'000));
+  CHECK(frames->used() == 50'000);
+  send(other_peer, frame.substr(20'000, 20'000));
+  CHECK(connection->events == "g");
+  CHECK(other->events.empty());
+  CHECK(frames->used() == 40'000);
+  send(other_peer, frame.substr(40'000));
+  CHECK(other->events == "f");
+  CHECK(frames->used() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a part of a frame that makes no progress is given up, one that is paused is not") {
+  const auto [other_peer, other] = connect();
+  const auto later = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  other->at_frame = [paused = other.get()] { paused->pause(); };
+  send(other_peer, call(1) + call(2).substr(0, 10));
+  send(call(1) + call(2).substr(0, 10));
+  CHECK(connection->events == "f");
+  Connection::give_up_stalled_frames(*frames, later, std::chrono::hours(1));
+  CHECK(connection->events == "f");
+  Connection::give_up_stalled_frames(*frames, later, std::chrono::seconds(10));
+  CHECK(connection->events == "fg");
+  CHECK(other->events == "f");
 }
 
 TEST_CASE_FIXTURE(Fixture, "an owner that lets go of a connection within any event is in no danger") {

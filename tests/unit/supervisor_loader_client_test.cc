@@ -29,7 +29,8 @@ class Supervisor {
     near_ = std::move(near);
     Connection::Socket socket(io_);
     socket.assign(boost::asio::local::stream_protocol(), far.release());
-    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn_, std::move(socket), owner);
+    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn_, std::move(socket), owner,
+                                                    std::make_shared<ClientAccounts>(100, std::uint64_t{512} << 20));
     owner.session->start();
     thread_ = std::thread([this] { io_.run(); });
   }

@@ -105,6 +105,7 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK(defaults.modules.empty());
   CHECK_FALSE(defaults.max_workers.has_value());
   CHECK_FALSE(defaults.max_clients.has_value());
+  CHECK(defaults.client_memory_bytes == std::uint64_t{512} << 20);
   CHECK(defaults.standby == 1);
   CHECK(defaults.module_defaults.queue_limit == 10'000);
   CHECK(defaults.module_defaults.timeout == 30s);
@@ -143,6 +144,7 @@ TEST_CASE("each option sets what it says") {
   CHECK(options({"--modules", folder.path().string()}).modules == folder.path());
   CHECK(options({"--max-workers", "7"}).max_workers == 7);
   CHECK(options({"--max-clients", "9"}).max_clients == 9);
+  CHECK(options({"--client-memory", "64MB"}).client_memory_bytes == std::uint64_t{64} << 20);
   CHECK(options({"--standby", "0"}).standby == 0);
   CHECK(options({"--standby=3"}).standby == 3);
   CHECK(options({"--queue-limit", "1"}).module_defaults.queue_limit == 1);
@@ -288,6 +290,7 @@ TEST_CASE("numbers must be numbers within what makes sense") {
   const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
       {"--max-workers", {"0", "-1", "100001", "many", "1.5", ""}},
       {"--max-clients", {"0", "-1", "1000001", "many", ""}},
+      {"--client-memory", {"0", "63MB", "many", ""}},
       {"--standby", {"-1", "10001", "x", ""}},
       {"--queue-limit", {"0", "-5", "10000001", "x", "1.5", "99999999999999999999", ""}},
       {"--max-instances", {"0", "-1", "100001", "x", ""}},

@@ -222,11 +222,12 @@ class ScriptedOwner final : public ClientSession::Owner {
   void line_call_overdue(CallId line, std::uint64_t call, bool) override {
     overdue.emplace_back(held.at(line).client_id, call);
   }
-  ipc::WorkerList list_workers() override {
+  void workers_wanted(ClientSession& client, std::uint64_t id) override {
+    CHECK(session.get() == &client);
     ++lists;
-    return list;
+    client.show_workers(id, list);
   }
-  ipc::Stats stats() override { return statistics; }
+  void stats_wanted(ClientSession& client, std::uint64_t id) override { client.show_stats(id, statistics); }
   void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override {
     CHECK(session.get() == &client);
     loader_timeout = timeout;
@@ -330,6 +331,7 @@ struct SessionFixture {
   QuietLog quiet;
   boost::asio::io_context io;
   Turn turn{io};
+  std::shared_ptr<ClientAccounts> accounts = std::make_shared<ClientAccounts>(100, std::uint64_t{512} << 20);
   ScriptedOwner owner;
   ScriptedClient client;
   std::weak_ptr<ClientSession> watched;
@@ -338,7 +340,7 @@ struct SessionFixture {
   explicit SessionFixture(std::pair<UniqueFd, UniqueFd> ends) : client(std::move(ends.first)) {
     Connection::Socket socket(io);
     socket.assign(boost::asio::local::stream_protocol(), ends.second.release());
-    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn, std::move(socket), owner);
+    owner.session = std::make_shared<ClientSession>(ClientId{7}, turn, std::move(socket), owner, accounts);
     watched = owner.session;
     owner.session->start();
   }
