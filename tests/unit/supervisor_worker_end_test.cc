@@ -53,7 +53,7 @@ constexpr EndCause kAllCauses[] = {
     EndCause::cpu_exceeded,       EndCause::deadline_exceeded, EndCause::ignored_cancel,
     EndCause::protocol_violation, EndCause::out_of_memory,     EndCause::fatal,
     EndCause::sandbox_violation,  EndCause::crashed,           EndCause::lock_failed,
-    EndCause::zygote_died,        EndCause::removed,
+    EndCause::zygote_died,        EndCause::gave_way,          EndCause::removed,
 };
 
 std::string name(EndCause cause) { return "cause " + std::to_string(static_cast<int>(cause)); }
@@ -83,6 +83,7 @@ TEST_CASE("the call that its worker ended for is told why") {
       {EndCause::crashed, ErrorCode::worker_crashed, true, "SIGSEGV", "died of SIGSEGV"},
       {EndCause::lock_failed, ErrorCode::unavailable, true, "", "could not lock itself down"},
       {EndCause::zygote_died, ErrorCode::worker_crashed, true, "zygote_died", "died with its zygote"},
+      {EndCause::gave_way, ErrorCode::unavailable, true, "gave_way", "a part of a message and the rest did not come"},
       {EndCause::removed, ErrorCode::unavailable, true, "", "was removed"},
   };
   REQUIRE(all.size() == std::size(kAllCauses));
@@ -159,7 +160,8 @@ TEST_CASE("a call that was started beside another is told that it is not to blam
   for (EndCause cause : kAllCauses) {
     CAPTURE(name(cause));
     const Error error = bystander_error(end_by(cause), kLimits, "spin");
-    const bool came_from_outside = cause == EndCause::removed || cause == EndCause::lock_failed;
+    const bool came_from_outside =
+        cause == EndCause::removed || cause == EndCause::lock_failed || cause == EndCause::gave_way;
     CHECK(error.code == (came_from_outside ? ErrorCode::unavailable : ErrorCode::worker_crashed));
     CHECK(error.executed == Executed::maybe);
     CHECK(error.retryable);
@@ -195,8 +197,8 @@ TEST_CASE("a module whose top level was on the CPU cannot be loaded, unless its 
     WorkerEnd end = end_by(cause);
     CHECK_FALSE(failed_to_load(end));
     end.while_loading = true;
-    const bool from_outside =
-        cause == EndCause::zygote_died || cause == EndCause::removed || cause == EndCause::lock_failed;
+    const bool from_outside = cause == EndCause::zygote_died || cause == EndCause::removed ||
+                              cause == EndCause::lock_failed || cause == EndCause::gave_way;
     CHECK(failed_to_load(end) == !from_outside);
   }
 }
