@@ -18,6 +18,7 @@
 #include "worker/last_words.h"
 #include "worker/line.h"
 #include "worker/outbox.h"
+#include "worker/priority.h"
 #include "worker/worker.h"
 
 namespace holdfast::worker {
@@ -106,6 +107,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   lock(sandbox::die_with_parent(SIGKILL));
   if (::getppid() != parent) ::_exit(0);  // it died before that took effect
+  lower_own_priority();
   sandbox::ResourceLimits limits = lockdown.limits;
   limits.descriptors = kept.size();
   lock(sandbox::apply_limits(limits));

@@ -27,7 +27,9 @@
 #include "worker/lock_down.h"
 #include "worker/last_words.h"
 #include "worker/native_memory.h"
+#include "worker/oom_score.h"
 #include "worker/page_allocator.h"
+#include "worker/priority.h"
 #include "worker/unused_libraries.h"
 #include "worker/warm_up.h"
 
@@ -60,7 +62,7 @@ std::string failed(const char* call) { return std::string(call) + ": " + std::st
 
 class Zygote {
  public:
-  Zygote(int control, Engine& engine, const Lockdown& lockdown);
+  Zygote(int control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score);
 
   // Until the supervisor closes its end.
   void serve();
@@ -80,12 +82,13 @@ class Zygote {
   UniqueFd child_signals_;
   Engine& engine_;
   const Lockdown& lockdown_;
+  const OomScore& oom_score_;
   const pid_t pid_ = ::getpid();
   std::unordered_map<pid_t, std::uint64_t> workers_;
 };
 
-Zygote::Zygote(int control, Engine& engine, const Lockdown& lockdown)
-    : control_(control), engine_(engine), lockdown_(lockdown) {
+Zygote::Zygote(int control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score)
+    : control_(control), engine_(engine), lockdown_(lockdown), oom_score_(oom_score) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
@@ -128,7 +131,10 @@ bool Zygote::serve_request() {
 tl::expected<Zygote::Child, std::string> Zygote::spawn() {
   auto channel = WorkerChannel::open(lockdown_.with_line);
   if (!channel) return tl::unexpected(channel.error());
+  // A worker has no /proc: it inherits its score.
+  oom_score_.set(OomScore::kOfWorker);
   const pid_t pid = ::fork();
+  if (pid != 0) oom_score_.set(OomScore::kOfZygote);
   if (pid < 0) return tl::unexpected(failed("fork"));
   if (pid == 0) become_worker(engine_, lockdown_, *channel, pid_);
   channel->drop_ours();
@@ -237,8 +243,11 @@ void run_zygote(const ZygoteOptions& start_options) {
   ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
   swallow_output();
   require(options, sandbox::new_session());
+  lower_priority_of_session();
   require(options, sandbox::reset_signals());
   require(options, sandbox::die_with_parent(SIGKILL));
+  const OomScore oom_score;
+  oom_score.set(options.single_worker ? OomScore::kOfWorker : OomScore::kOfZygote);
 
   // V8 and ICU read files of the host when they start; nothing does after seal_root().
   Engine engine({.memory_bytes = options.memory_bytes,
@@ -271,7 +280,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   give_back_free_pages();  // so that of what is used up next only the edges are memory
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
-  Zygote(control, engine, lockdown).serve();
+  Zygote(control, engine, lockdown, oom_score).serve();
   ::_exit(0);
 }
 
