@@ -1,5 +1,6 @@
 // The clients that are asked for the code of modules which no file has: FaaStest's defineFunctionLoader. The one that
-// registered first is asked; when it leaves, the next. What they say is the owner's to judge.
+// registered first is asked; when it leaves or does not answer in time, the next. One that did not answer in time is
+// asked after all others until it answers again. What they say is the owner's to judge.
 #pragma once
 
 #include <chrono>
@@ -38,7 +39,8 @@ class Loaders {
   // The module that `client` was asked for under this number, which may be any: it is answered with this.
   std::optional<ModuleId> take(const ClientSession& client, std::uint64_t request);
 
-  // The modules whose loader has had its time; they are not waited for any longer.
+  // Asks the next loader for each module whose loader has had its time. Returns the modules for which there is none
+  // that was not asked; they are not waited for any longer.
   std::vector<ModuleId> take_overdue(TimePoint now);
   std::optional<TimePoint> next_wakeup() const;
 
@@ -50,8 +52,13 @@ class Loaders {
   struct Request {
     ClientSession* client;
     ModuleId module;
+    ModuleName name;
     TimePoint deadline;
+    std::vector<const ClientSession*> silent;  // loaders that were asked before
   };
+
+  void ask(Loader& loader, ModuleId module, const ModuleName& name, TimePoint now,
+           std::vector<const ClientSession*> silent);
 
   std::list<Loader> loaders_;
   std::map<std::uint64_t, Request> requests_;

@@ -269,6 +269,35 @@ TEST_CASE("when a loader leaves while it is asked, the next one is asked") {
   daemon.stop();
 }
 
+TEST_CASE("when a loader is silent, the next one is asked, and is then asked first") {
+  Daemon daemon({.flags = allowing("any", {"--loader-timeout", "200ms"})});
+  Unanswering silent(daemon);
+  ipc::Client caller = daemon.connect();
+  register_loader(caller, [](const ipc::ModuleName&) { return ipc::LoadedSource{kPing, ""}; });
+  CHECK(outcome(call(caller, {"given", "ping"})) == "\"pong\"");
+  REQUIRE(silent.is_asked(1, caller));
+  // What it says now is not waited for any more.
+  silent.client.give_source(silent.wanted->front().id, ipc::LoadedSource{"exports.ping = () => 'late';", ""});
+  silent.client.run_once(milliseconds(0));
+  CHECK(outcome(call(caller, {"given", "ping"})) == "\"pong\"");
+  CHECK(outcome(call(caller, {"another", "ping"})) == "\"pong\"");
+  silent.client.run_once(milliseconds(0));
+  CHECK(silent.wanted->size() == 1);
+  daemon.stop();
+}
+
+TEST_CASE("where all loaders are silent, each is asked once and the call is load_failed") {
+  Daemon daemon({.flags = allowing("any", {"--loader-timeout", "100ms"})});
+  Unanswering first(daemon), second(daemon);
+  ipc::Client caller = daemon.connect();
+  const auto error = error_of(call(caller, {"given", "ping"}));
+  CHECK(ipc::to_string(error.code) == "load_failed");
+  CHECK(contains(error.message, "did not answer in time"));
+  REQUIRE(first.is_asked(1, caller));
+  REQUIRE(second.is_asked(1, caller));
+  daemon.stop();
+}
+
 TEST_CASE("a module that failed for want of a loader is served as soon as there is one again") {
   Daemon daemon({.flags = allowing("any", {"--idle-timeout", "10ms"})});
   ipc::Client client = daemon.connect();
