@@ -1,14 +1,15 @@
 #include "supervisor/module_source.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "ipc/unique_fd.h"
+#include "supervisor/careful_open.h"
 #include "supervisor/file_text.h"
 
 namespace holdfast::supervisor {
@@ -18,10 +19,20 @@ ipc::Error unusable(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot read module {}: {}", to_string(name), reason));
 }
 
-// Of descriptors, or of the broker: that says nothing of the file.
-bool is_shortage(const tl::expected<ModuleFile, int>& opened) {
-  return !opened && (opened.error() == EMFILE || opened.error() == ENFILE || opened.error() == EPIPE);
+// Why a file cannot be opened, by what CarefulDirectory tells.
+std::string reason_of(int error) {
+  if (error == EINVAL) return "it is not a regular file";
+  std::string reason = std::strerror(error);
+  if (error == EACCES) {
+    reason +=
+        "; where root has started holdfastd, its directory's owner must be able to read it, and where a link leads to "
+        "it, the link's owner";
+  }
+  return reason;
 }
+
+// Of descriptors, or of the broker: that says nothing of the file.
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == EPIPE; }
 
 // Of a module's file; empty if it has none of the endings of one.
 std::string_view without_ending(std::string_view file_name) {
@@ -45,6 +56,22 @@ std::vector<std::string> ModuleSources::paths_of(const ModuleName& name) const {
   return paths;
 }
 
+std::vector<std::string> ModuleSources::watched_paths_of(const ModuleName& name) const {
+  std::vector<std::string> paths = paths_of(name);
+  for (std::string& path : paths) path = std::filesystem::path(path).lexically_normal().string();
+  return paths;
+}
+
+std::vector<std::filesystem::path> ModuleSources::directories() const {
+  std::vector<std::filesystem::path> directories;
+  if (!directory_.empty()) directories.push_back(directory_);
+  for (const auto& [name, file] : files_) {
+    const auto directory = file.parent_path();
+    if (std::ranges::find(directories, directory) == directories.end()) directories.push_back(directory);
+  }
+  return directories;
+}
+
 std::set<ModuleName> ModuleSources::names_for(const std::set<std::string>& paths) const {
   std::set<ModuleName> names;
   for (const auto& [name, file] : files_) {
@@ -66,22 +93,26 @@ std::set<ModuleName> ModuleSources::names_for(const std::set<std::string>& paths
 }
 
 tl::expected<ModuleFile, int> ModuleSources::open(const ModuleName& name) const {
-  tl::expected<ModuleFile, int> found = tl::unexpected(ENOENT);
+  const auto paths = paths_of(name);
+  if (paths.empty()) return tl::unexpected(ENOENT);
+  std::optional<ModuleFile> found;
+  int failure = ENOENT;
+  const CarefulDirectory directory(std::filesystem::path(paths.front()).parent_path());
   unsigned endings = 0, ending = 1;
-  for (const auto& path : paths_of(name)) {
-    // Not blocking, lest a named pipe in the directory hold the opener up.
-    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    const int error = file ? 0 : errno;
+  for (const auto& path : paths) {
+    auto file = directory.open(file_name_in(path));
+    const int error = file ? 0 : file.error();
     if (error != ENOENT) endings |= ending;
     if (file) {
-      found = ModuleFile(std::move(file), ending);
+      found.emplace(std::move(*file), ending);
     } else if (error != ENOENT && endings == ending) {
-      found = tl::unexpected(error);
+      failure = error;
     }
     ending <<= 1;
   }
-  if (std::popcount(endings) > 1 && !is_shortage(found)) return ModuleFile(UniqueFd(), endings);
-  return found;
+  if (std::popcount(endings) > 1 && (found || !is_shortage(failure))) return ModuleFile(UniqueFd(), endings);
+  if (!found) return tl::unexpected(failure);
+  return std::move(*found);
 }
 
 ipc::Error ModuleSources::not_found(const ModuleName& name) const {
@@ -94,9 +125,9 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
                                                            const tl::expected<ModuleFile, int>& opened) const {
   if (!opened && opened.error() == ENOENT) return tl::unexpected(not_found(name));
   if (!opened) {
-    ipc::Error error = unusable(name, std::strerror(opened.error()));
+    ipc::Error error = unusable(name, reason_of(opened.error()));
     // Not the file's fault.
-    if (is_shortage(opened)) {
+    if (is_shortage(opened.error())) {
       error.code = ipc::ErrorCode::unavailable;
       error.retryable = true;
     }

@@ -47,6 +47,11 @@ class ModuleSources {
   // the same file: "a-b" in version "c" and "a" in version "b-c".
   std::set<ModuleName> names_for(const std::set<std::string>& paths) const;
 
+  // Where the file of `name` may be, as ModuleWatch tells it.
+  std::vector<std::string> watched_paths_of(const ModuleName& name) const;
+  // All directories that these are in.
+  std::vector<std::filesystem::path> directories() const;
+
   // As open(), by what set_open() set. `name` was checked with ipc::name_problem().
   tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 

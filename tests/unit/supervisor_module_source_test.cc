@@ -178,7 +178,7 @@ TEST_CASE("a file that may not be read is there, and the error says why it canno
   const int status = testing::exit_status_of(testing::As::nobody, [&] {
     const auto source = sources.read(kSum);
     return sources.contains(kSum) && !source && source.error().code == ErrorCode::load_failed &&
-           source.error().message == "cannot read module sum@v1: Permission denied";
+           source.error().message.starts_with("cannot read module sum@v1: Permission denied");
   });
   CHECK(status == 0);
 }
