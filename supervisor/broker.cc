@@ -15,6 +15,7 @@
 
 #include "ipc/packet.h"
 #include "supervisor/broker_process.h"
+#include "supervisor/file_text.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -125,12 +126,25 @@ tl::expected<UniqueFd, int> Broker::open_settings() {
   return ask_for_file(request);
 }
 
+tl::expected<WatchedPlaces, int> Broker::watch_modules() {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{16} << 20;
+  BrokerRequest request{BrokerRequest::Kind::watch_modules};
+  BrokerAnswer answer;
+  auto packet = ask(request, {}, answer);
+  if (!packet) return tl::unexpected(late_answers_ > 0 ? EAGAIN : EPIPE);
+  if (answer.error != 0) return tl::unexpected(answer.error);
+  if (packet->fds.size() != 2) return tl::unexpected(EMFILE);
+  const auto text = file_text(packet->fds[1], kMostBytes);
+  if (!text) return tl::unexpected(EIO);
+  return watched_places(*text, std::move(packet->fds[0]));
+}
+
 Broker::Sight Broker::look_at(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::look_at};
   BrokerAnswer answer;
   auto packet = ask(request, std::array{pidfd.get()}, answer);
-  if (!packet || packet->fds.empty()) return {};
-  return {answer.pid, std::move(packet->fds.front())};
+  if (!packet || packet->fds.size() != 2) return {};
+  return {answer.pid, std::move(packet->fds[0]), std::move(packet->fds[1])};
 }
 
 UniqueFd Broker::open_memory(const UniqueFd& pidfd) {

@@ -1,7 +1,7 @@
 // What the supervisor may no longer do itself once it has given up its rights, done by a process that keeps them: start
-// zygotes, open modules' files and the settings file, look into its workers' memory, remove the socket. The broker does
-// these things and nothing else; it believes nothing that it is asked, for the one who asks reads what clients and
-// workers send.
+// zygotes, open and watch modules' files, open the settings file, look into its workers' memory, remove the socket. The
+// broker does these things and nothing else; it believes nothing that it is asked, for the one who asks reads what
+// clients and workers send.
 #pragma once
 
 #include <filesystem>
@@ -19,6 +19,7 @@
 #include "ipc/packet.h"
 #include "ipc/unique_fd.h"
 #include "supervisor/module_file.h"
+#include "supervisor/watched_places.h"
 
 namespace holdfast::supervisor {
 
@@ -34,6 +35,7 @@ class Broker {
     std::function<tl::expected<ModuleFile, int>(const ipc::ModuleName&)> open_module;  // else an errno value
     std::function<tl::expected<UniqueFd, int>()> open_settings;                        // the same; none: there are none
     std::function<void()> remove_socket;
+    std::function<tl::expected<WatchedPlaces, int>()> watch_modules;  // an errno value on failure
   };
 
   // Forks the broker, which takes `duties` along. Call while the process has one thread and all its rights. The error
@@ -57,13 +59,18 @@ class Broker {
   // As Duties::open_settings: the file that is in its place now. Fails as open_module() does.
   tl::expected<UniqueFd, int> open_settings();
 
+  // As Duties::watch_modules. Fails as open_module() does.
+  tl::expected<WatchedPlaces, int> watch_modules();
+
   struct Sight {
-    pid_t pid = 0;   // as the supervisor's pid namespace has it; 0: it is gone, or none of the broker's
-    UniqueFd statm;  // /proc/PID/statm
+    pid_t pid = 0;    // as the supervisor's pid namespace has it; 0: it is gone, or none of the broker's
+    UniqueFd statm;   // /proc/PID/statm
+    UniqueFd status;  // /proc/PID/status
   };
   Sight look_at(const UniqueFd& pidfd);
 
-  // /proc/PID/smaps_rollup of a zygote or worker; none if it cannot be opened.
+  // /proc/PID/smaps_rollup of a zygote or worker; none if it cannot be opened, or if the process has so many mappings
+  // that to read it would take long.
   UniqueFd open_memory(const UniqueFd& pidfd);
 
   void remove_socket();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -56,6 +57,28 @@ pid_t number_in(const std::string& path, std::string_view key) {
 // Of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
 pid_t pid_of(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
 
+tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
+  UniqueFd opened(::open(fmt::format("/proc/{}/{}", pid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened) return tl::unexpected(errno);
+  return opened;
+}
+
+// Whether to go through all mappings of a process is soon done: a worker has some hundreds. Native code can make as
+// many as the kernel allows (vm.max_map_count), which takes it tens of milliseconds to go through.
+bool has_few_mappings(pid_t pid) {
+  constexpr std::size_t kMostBytes = 256 << 10;  // of some hundred bytes for each
+  const auto maps = open_of_process(pid, "maps");
+  if (!maps) return false;
+  std::array<char, 16 << 10> buffer;
+  for (std::size_t bytes = 0; bytes < kMostBytes;) {
+    const ssize_t count = ::read(maps->get(), buffer.data(), buffer.size());
+    if (count < 0) return false;
+    if (count == 0) return true;
+    bytes += static_cast<std::size_t>(count);
+  }
+  return false;
+}
+
 class BrokerProcess {
  public:
   BrokerProcess(const Broker::Duties& duties, int socket);
@@ -70,7 +93,9 @@ class BrokerProcess {
 
   bool serve_request();
   void start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds);
-  UniqueFd answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds, BrokerAnswer& answer) const;
+  std::vector<UniqueFd> watch_modules(BrokerAnswer& answer) const;
+  std::vector<UniqueFd> answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
+                                  BrokerAnswer& answer) const;
   UniqueFd open_module(const BrokerRequest& request, BrokerAnswer& answer) const;
   bool is_ours(pid_t pid) const;
   void tell_to_end(Launcher& launcher);
@@ -150,45 +175,77 @@ bool BrokerProcess::serve_request() {
     return true;
   }
   BrokerAnswer answer{.serial = request.serial};
-  const UniqueFd opened = answer_to(request, packet->fds, answer);
-  const int fd = opened.get();
-  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), std::span(&fd, opened ? 1 : 0))
-      .has_value();
+  const std::vector<UniqueFd> files = answer_to(request, packet->fds, answer);
+  std::vector<int> fds;
+  for (const UniqueFd& file : files) fds.push_back(file.get());
+  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), fds).has_value();
 }
 
-UniqueFd BrokerProcess::answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
-                                  BrokerAnswer& answer) const {
+std::vector<UniqueFd> BrokerProcess::watch_modules(BrokerAnswer& answer) const {
+  auto watched = duties_.watch_modules ? duties_.watch_modules() : tl::unexpected(EINVAL);
+  if (!watched) {
+    answer.error = watched.error();
+    return {};
+  }
+  const std::string text = to_text(*watched);
+  UniqueFd file(::memfd_create("places", MFD_CLOEXEC));
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::lseek(file.get(), 0, SEEK_SET) != 0) {
+    answer.error = errno;
+    return {};
+  }
+  std::vector<UniqueFd> files;
+  files.push_back(std::move(watched->inotify));
+  files.push_back(std::move(file));
+  return files;
+}
+
+std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
+                                               BrokerAnswer& answer) const {
   using Kind = BrokerRequest::Kind;
-  const auto open_file = [&](const std::string& path) {
-    UniqueFd opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!opened) answer.error = errno;
-    return opened;
+  std::vector<UniqueFd> files;
+  const auto give = [&](tl::expected<UniqueFd, int> opened) {
+    if (opened) {
+      files.push_back(std::move(*opened));
+    } else {
+      answer.error = opened.error();
+    }
   };
   switch (request.kind) {
     case Kind::remove_socket:
       duties_.remove_socket();
-      return UniqueFd();
+      return files;
     case Kind::look_at:
     case Kind::open_memory: {
       const pid_t pid = fds.size() == 1 ? pid_of(fds.front()) : 0;
       if (!is_ours(pid)) break;
       answer.pid = pid;
-      return open_file(fmt::format("/proc/{}/{}", pid, request.kind == Kind::look_at ? "statm" : "smaps_rollup"));
+      if (request.kind == Kind::look_at) {
+        for (const char* name : {"statm", "status"}) give(open_of_process(pid, name));
+      } else if (has_few_mappings(pid)) {
+        give(open_of_process(pid, "smaps_rollup"));
+      } else {
+        answer.error = EFBIG;
+      }
+      if (answer.error != 0) files.clear();
+      return files;
     }
-    case Kind::open_module:
-      return open_module(request, answer);
-    case Kind::open_settings: {
+    case Kind::open_module: {
+      UniqueFd opened = open_module(request, answer);
+      if (opened) files.push_back(std::move(opened));
+      return files;
+    }
+    case Kind::open_settings:
       if (!duties_.open_settings) break;
-      auto opened = duties_.open_settings();
-      if (opened) return std::move(*opened);
-      answer.error = opened.error();
-      return UniqueFd();
-    }
+      give(duties_.open_settings());
+      return files;
+    case Kind::watch_modules:
+      return watch_modules(answer);
     case Kind::start_zygote:
       break;
   }
   answer.error = EINVAL;
-  return UniqueFd();
+  return files;
 }
 
 UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& answer) const {

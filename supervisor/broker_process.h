@@ -16,7 +16,15 @@ namespace holdfast::supervisor {
 // One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at and
 // open_memory, a pidfd.
 struct BrokerRequest {
-  enum class Kind : std::uint32_t { start_zygote, open_module, look_at, open_memory, remove_socket, open_settings };
+  enum class Kind : std::uint32_t {
+    start_zygote,
+    open_module,
+    look_at,
+    open_memory,
+    remove_socket,
+    open_settings,
+    watch_modules
+  };
   static constexpr std::size_t kMaxNameBytes = 256;
 
   Kind kind{};
@@ -35,7 +43,8 @@ struct BrokerRequest {
   }
 };
 
-// One packet, for each request but start_zygote. With error 0, a file that was asked for is attached.
+// One packet, for each request but start_zygote. With error 0, a file that was asked for is attached; for
+// watch_modules, the inotify(7) descriptor and a file with the text of the places.
 struct BrokerAnswer {
   std::uint64_t serial = 0;  // of the request that it answers
   int error = 0;             // an errno value

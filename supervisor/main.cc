@@ -258,7 +258,8 @@ int main(int argc, char** argv) {
        .remove_socket =
            [&] {
              if (listener) listener->remove_files();
-           }});
+           },
+       .watch_modules = [&] { return watch_places(sources.directories()); }});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;
@@ -306,10 +307,10 @@ int main(int argc, char** argv) {
   };
   await_signal();
 
-  ModuleWatch watch(io, {.changed = [&](const auto& files) { supervisor.module_files_changed(files); },
-                         .everything_may_have_changed = [&] { supervisor.all_module_files_may_have_changed(); }});
-  if (!options.modules.empty()) watch.watch(options.modules);
-  for (const auto& [name, file] : options.module_files) watch.watch(file.parent_path());
+  ModuleWatch watch(io, sources.directories(),
+                    {.changed = [&](const auto& files) { supervisor.module_files_changed(files); },
+                     .everything_may_have_changed = [&] { supervisor.all_module_files_may_have_changed(); },
+                     .watch_again = [&] { return (*broker)->watch_modules(); }});
   watch.start();
 
   std::function<void()> await_hangup = [&] {
@@ -322,6 +323,7 @@ int main(int argc, char** argv) {
       }
       await_hangup();
     });
+  supervisor.watch_files_by(watch);
   };
   await_hangup();
 

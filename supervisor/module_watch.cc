@@ -8,19 +8,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "ipc/text.h"
+#include "supervisor/module_file.h"
 
 namespace holdfast::supervisor {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kEvents =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-
-// Between the first event and a look at all that have come by then. Whoever replaces a file makes several, and is to be
-// told of once; and whoever makes a million of them gets the event loop's attention this often and no more.
+// Between the first event and the word on all that have come by then. Whoever replaces a file makes several, and is to
+// be told of once; and whoever makes a million of them gets the event loop's attention this often and no more.
 constexpr std::chrono::milliseconds kRest = 50ms;
 
 // What is told of at a time. Of more than that, it is less work to look at everything; which is work enough to be done
@@ -30,97 +29,174 @@ constexpr int kMostReads = 64;  // a megabyte, a full queue of the kernel's and 
 constexpr std::chrono::milliseconds kRestAfterEverything = 1s;
 
 std::string shown_path(const std::filesystem::path& path) {
-  return ipc::printable(path.string(), ipc::Newlines::escape);
+  return ipc::printable(path.empty() ? "." : path.string(), ipc::Newlines::escape);
+}
+
+// Whether modules' files may be links that lead through an entry with such a name.
+bool may_lead_to_modules(const inotify_event& event, std::string_view name) {
+  if ((event.mask & IN_ISDIR) != 0) return (event.mask & (IN_MOVED_FROM | IN_MOVED_TO)) != 0;
+  return (event.mask & (IN_MOVED_TO | IN_DELETE)) != 0 &&
+         std::ranges::none_of(kModuleFileEndings, [&](auto ending) { return name.ends_with(ending); });
 }
 
 }  // namespace
 
-ModuleWatch::ModuleWatch(boost::asio::io_context& io, Owner owner)
-    : owner_(std::move(owner)), inotify_(io), timer_(io) {
-  const int inotify = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify >= 0) {
-    inotify_.assign(inotify);
-  } else {
-    spdlog::warn("cannot watch modules' files: inotify_init1: {}", std::strerror(errno));
+ModuleWatch::ModuleWatch(boost::asio::io_context& io, std::vector<std::filesystem::path> directories, Owner owner)
+    : directories_(std::move(directories)), owner_(std::move(owner)), inotify_(io), timer_(io) {
+  auto places = watch_places(directories_);
+  if (!places) {
+    spdlog::warn("cannot watch modules' files: inotify_init1: {}", std::strerror(places.error()));
+    return;
+  }
+  for (std::size_t i = 0; i < directories_.size(); ++i) {
+    if (places->errors[i] == 0) continue;
+    spdlog::warn("cannot watch {}: {}; modules that change there are not noticed", shown_path(directories_[i]),
+                 std::strerror(places->errors[i]));
+  }
+  use(std::move(*places));
+}
+
+void ModuleWatch::use(WatchedPlaces places) {
+  boost::system::error_code ignored;
+  if (inotify_.is_open()) inotify_.close(ignored);
+  inotify_.assign(places.inotify.release(), ignored);
+  errors_ = std::move(places.errors);
+  purposes_.clear();
+  for (WatchedPlace& place : places.places) {
+    if (place.directory >= directories_.size()) continue;
+    Purpose& purpose = purposes_[place.watch];
+    if (place.entry.empty()) {
+      purpose.directories.push_back(place.directory);
+    } else {
+      purpose.ways.insert(std::move(place.entry));
+    }
   }
 }
 
-void ModuleWatch::watch(const std::filesystem::path& directory) {
-  if (!inotify_.is_open()) return;
-  const char* const path = directory.empty() ? "." : directory.c_str();
-  const int watch = ::inotify_add_watch(inotify_.native_handle(), path, kEvents);
-  if (watch < 0) {
-    return spdlog::warn("cannot watch {}: {}; modules that change there are not noticed", shown_path(path),
-                        std::strerror(errno));
+// What is in the directories' places now. What happened there before is everything's to find.
+void ModuleWatch::watch_again() {
+  is_moved_ = false;
+  auto places = owner_.watch_again();
+  const bool was_lost = std::exchange(is_lost_, !places);
+  if (!places) return;
+  const std::vector<int> before = errors_;
+  use(std::move(*places));
+  for (std::size_t i = 0; i < errors_.size() && i < before.size(); ++i) {
+    if (errors_[i] == 0) continue;
+    // One that never was there is looked for when its parent changes.
+    const bool was_there = before[i] == 0;
+    if (was_there) {
+      spdlog::warn("{} was removed or replaced, and cannot be watched: {}; put another in its place",
+                   shown_path(directories_[i]), std::strerror(errors_[i]));
+    }
+    is_lost_ = is_lost_ || was_there || was_lost;
   }
-  auto& names = watched_[watch].names;
-  if (std::ranges::find(names, directory) == names.end()) names.push_back(directory);
+  if (was_lost && !is_lost_) everything();
 }
 
 void ModuleWatch::await_events() {
-  if (watched_.empty()) return;
+  if (purposes_.empty() || awaiting_ || resting_) return;
+  awaiting_ = true;
   inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) rest_then(kRest, &ModuleWatch::read_events);
+    awaiting_ = false;
+    if (!error) {
+      rest(kRest);
+    } else if (error == boost::asio::error::operation_aborted && inotify_.is_open()) {
+      await_events();  // another descriptor has taken its place
+    }
   });
 }
 
-void ModuleWatch::rest_then(std::chrono::milliseconds rest, void (ModuleWatch::*next)()) {
-  timer_.expires_after(rest);
-  timer_.async_wait([this, next](const boost::system::error_code& error) {
-    if (!error) (this->*next)();
+void ModuleWatch::rest(std::chrono::milliseconds duration) {
+  if (resting_) return;
+  resting_ = true;
+  timer_.expires_after(duration);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    resting_ = false;
+    if (!error) tell();
   });
 }
 
 // One read(2), and what else is there for another turn; or a bounded number of them, where everything has to be looked
 // at anyway.
-void ModuleWatch::read_events() {
-  Told told;
-  for (int reads = 0; reads == 0 || (told.everything && reads < kMostReads); ++reads) {
-    const ssize_t count = ::read(inotify_.native_handle(), buffer_.data(), buffer_.size());
-    if (count < 0 && errno != EAGAIN && errno != EINTR) {
-      spdlog::warn("modules' files are no longer watched: {}", std::strerror(errno));
-      return owner_.everything_may_have_changed();
-    }
-    if (count <= 0) break;
-    take(static_cast<std::size_t>(count), told);
-    told.everything = told.everything || told.files.size() > kMostFiles;
-  }
-  if (told.everything) {
+void ModuleWatch::tell() {
+  read(1);
+  if (news_.everything) read(kMostReads);
+  const News news = std::exchange(news_, {});
+  if (news.everything) {
     owner_.everything_may_have_changed();
-    return rest_then(kRestAfterEverything, &ModuleWatch::await_events);
+    return rest(kRestAfterEverything);
   }
-  if (!told.files.empty()) owner_.changed(told.files);
+  if (!news.files.empty()) owner_.changed(news.files);
   await_events();
 }
 
-void ModuleWatch::take(std::size_t bytes, Told& told) {
+bool ModuleWatch::look() {
+  if (!inotify_.is_open()) return false;
+  if (is_lost_) is_moved_ = true;
+  if (!read(kMostReads)) everything();
+  if (news_.empty()) return false;
+  rest(kRest);  // the kernel tells of nothing any more
+  return true;
+}
+
+bool ModuleWatch::take(const std::vector<std::string>& files) {
+  bool is_news = false;
+  for (const std::string& file : files) {
+    if (news_.files.erase(file) > 0) is_news = true;
+  }
+  if (news_.everything && !files.empty() && news_.taken.insert(files.front()).second) is_news = true;
+  return is_news;
+}
+
+bool ModuleWatch::read(int most_reads) {
+  bool is_all = false;
+  for (int reads = 0; reads < most_reads && !is_all; ++reads) {
+    const ssize_t count = ::read(inotify_.native_handle(), buffer_.data(), buffer_.size());
+    if (count > 0) {
+      note(static_cast<std::size_t>(count));
+      continue;
+    }
+    is_all = true;
+    if (count == 0 || errno == EAGAIN || errno == EINTR) continue;
+    spdlog::warn("modules' files are no longer watched: {}", std::strerror(errno));
+    boost::system::error_code ignored;
+    inotify_.close(ignored);
+    everything();
+  }
+  if (is_moved_) watch_again();
+  return is_all;
+}
+
+void ModuleWatch::everything() {
+  news_.everything = true;
+  news_.files.clear();
+  news_.taken.clear();
+}
+
+void ModuleWatch::note(std::size_t bytes) {
   for (std::size_t at = 0; at < bytes;) {
     inotify_event event;
     std::memcpy(&event, buffer_.data() + at, sizeof event);
     const char* const name = buffer_.data() + at + sizeof event;
     at += sizeof event + event.len;
-    if ((event.mask & IN_Q_OVERFLOW) != 0) told.everything = true;
-    const auto found = watched_.find(event.wd);
-    if (found == watched_.end()) continue;
-    if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) != 0) {
-      told.everything = true;
-      lose_sight_of(found->second);
-      if ((event.mask & IN_IGNORED) != 0) watched_.erase(found);
-    } else if (event.len > 0 && (event.mask & IN_ISDIR) == 0) {
-      for (const auto& directory : found->second.names) {
-        told.files.insert((directory / name).lexically_normal().string());
+    if ((event.mask & IN_Q_OVERFLOW) != 0) everything();
+    const auto found = purposes_.find(event.wd);
+    if (found == purposes_.end()) continue;
+    const Purpose& purpose = found->second;
+    const bool is_directory = !purpose.directories.empty();
+    const bool ends = (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) != 0;
+    if ((ends && is_directory) || (event.len > 0 && purpose.ways.contains(name))) {
+      everything();
+      is_moved_ = true;
+    } else if (event.len > 0 && is_directory) {
+      if (may_lead_to_modules(event, name)) everything();
+      if ((event.mask & (IN_ISDIR | IN_CREATE)) != 0) continue;
+      for (const std::size_t i : purpose.directories) {
+        if (!news_.everything) news_.files.insert((directories_[i] / name).lexically_normal().string());
+        if (news_.files.size() > kMostFiles) everything();
       }
     }
-  }
-}
-
-// The directory is gone, or was moved: what is in its place now, if anything, is another one.
-void ModuleWatch::lose_sight_of(Watched& watched) {
-  if (watched.is_out_of_place) return;
-  watched.is_out_of_place = true;
-  for (const auto& name : watched.names) {
-    spdlog::warn("{} was removed or replaced; modules that change there are not noticed until a restart",
-                 shown_path(name.empty() ? "." : name));
   }
 }
 

@@ -22,6 +22,7 @@
 #include "supervisor/loaders.h"
 #include "supervisor/module_log.h"
 #include "supervisor/module_source.h"
+#include "supervisor/module_watch.h"
 #include "supervisor/modules.h"
 #include "supervisor/open_files.h"
 #include "supervisor/scheduler.h"
@@ -79,6 +80,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // content is another is loaded anew; its workers finish the calls that they have.
   void module_files_changed(const std::set<std::string>& files);
   void all_module_files_may_have_changed();
+  // A call finds out by `watch` whether its module has changed just now. Must outlive the supervisor's last call.
+  void watch_files_by(ModuleWatch& watch) { watch_ = &watch; }
 
   // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
   // then answered `unavailable` too. A second call does the latter at once.
@@ -168,7 +171,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_granted(CallId call, std::uint64_t bytes) override;
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
-  tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
+  tl::expected<KnownModule*, ipc::Error> find_module(const ClientSession& client, std::string_view module,
+                                                     std::string_view version);
   // Takes what others of its user, or users who hold more, have open, if memory for open calls is short. False: there
   // is none to be had.
   bool make_room_for(const ClientSession& client, std::size_t bytes);
@@ -235,6 +239,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Whether it is another than was loaded last.
   bool note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
+  // Whether its file may have changed, and was looked at.
+  bool look_at_file(const ClientSession& client, KnownModule& module);
   void give_up_on_loaders(TimePoint now);
 
   // --- workers (supervisor_workers.cc)
@@ -286,6 +292,10 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   OpenFiles opened_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
+  ModuleWatch* watch_ = nullptr;
+  // Whose message was last preceded by a look at the watch, and in which turn.
+  const ClientSession* looked_for_ = nullptr;
+  std::uint64_t looked_in_turn_ = 0;
   const TimePoint started_at_ = std::chrono::steady_clock::now();
 
   Turn turn_;

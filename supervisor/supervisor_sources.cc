@@ -189,6 +189,20 @@ void Supervisor::all_module_files_may_have_changed() {
   carry_out();
 }
 
+// What happened to a file before the client sent a call is there to be seen before the call is read. Within a turn a
+// client is read from once, so that one look, which costs a system call, does for all calls that came with it.
+bool Supervisor::look_at_file(const ClientSession& client, KnownModule& module) {
+  if (watch_ == nullptr) return false;
+  const bool has_looked = looked_for_ == &client && looked_in_turn_ == turn_.number();
+  looked_for_ = &client;
+  looked_in_turn_ = turn_.number();
+  const bool is_news = has_looked ? watch_->has_news() : watch_->look();
+  if (!is_news || !watch_->take(sources_.watched_paths_of(module.name))) return false;
+  check_content(module);
+  carry_out();
+  return true;
+}
+
 // Only what was loaded can be another than it was; a file that is touched is not. What could not be read may be mended.
 void Supervisor::check_content(KnownModule& module) {
   module.opened.reset();

@@ -1,6 +1,8 @@
 // Modules' files that change under a supervisor that serves, and can open no file any more.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -45,6 +47,57 @@ TEST_CASE("a file with new content is what the next call runs; calls in flight e
   CHECK(outcome(call(client, {"changing", "version"})) == "\"new\"");
   CHECK(worker_of(client, "echo").pid == echo);
   CHECK(occurrences(daemon.log(), "its content has changed") == 1);
+  daemon.stop();
+}
+
+TEST_CASE("a call that is made after its module's file has changed runs the new content") {
+  const TemporaryFolder elsewhere;
+  const fs::path draft = elsewhere.write("draft.js", version_of("0").code);
+  Daemon daemon({.modules = {version_of("0")}, .flags = {"--module", "draft@v1=" + draft.string()}});
+  ipc::Client client = daemon.connect();
+  const fs::path modules = daemon.folder()->path() / "modules";
+  const fs::path file = modules / "changing-v1.js";
+  std::function<void(const std::string& text)> change = [&](const std::string& text) {
+    fs::rename(daemon.folder()->write("next.js", version_of(text).code), file);
+  };
+  std::string module = "changing";
+  SUBCASE("renamed into its place") {}
+  SUBCASE("written in place") {
+    change = [&](const std::string& text) { std::ofstream(file) << version_of(text).code; };
+  }
+  SUBCASE("removed and made anew") {
+    change = [&](const std::string& text) {
+      fs::remove(file);
+      std::ofstream(file) << version_of(text).code;
+    };
+  }
+  SUBCASE("a link that is replaced") {
+    change = [&](const std::string& text) {
+      const fs::path next = elsewhere.write("version-" + text + ".js", version_of(text).code);
+      fs::create_symlink(next, modules / "next");
+      fs::rename(modules / "next", file);
+    };
+  }
+  SUBCASE("the directory is replaced") {
+    change = [&](const std::string& text) {
+      const fs::path next = daemon.folder()->path() / ("modules" + text);
+      fs::create_directory(next);
+      std::ofstream(next / "changing-v1.js") << version_of(text).code;
+      fs::rename(modules, daemon.folder()->path() / ("old" + text));
+      fs::rename(next, modules);
+    };
+  }
+  SUBCASE("a file of --module") {
+    module = "draft";
+    change = [&](const std::string& text) { fs::rename(elsewhere.write("next.js", version_of(text).code), draft); };
+  }
+  CHECK(outcome(call(client, {module, "version"})) == "\"0\"");
+  for (int i = 1; i <= 60; ++i) {
+    const std::string text = std::to_string(i);
+    change(text);
+    REQUIRE(outcome(call(client, {module, "version"})) == "\"" + text + "\"");
+    CHECK(outcome(call(client, {module, "version"})) == "\"" + text + "\"");
+  }
   daemon.stop();
 }
 

@@ -1,4 +1,5 @@
 // What is noticed of changes in real directories.
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -24,20 +25,23 @@ using Files = std::set<std::string>;
 class Watching {
  public:
   explicit Watching(const std::vector<fs::path>& directories)
-      : watch_(io_, {.changed =
-                         [this](const Files& files) {
-                           ++times_told;
-                           most_at_a_time = std::max(most_at_a_time, files.size());
-                           told.insert(files.begin(), files.end());
-                         },
-                     .everything_may_have_changed =
-                         [this] {
-                           ++times_told;
-                           everything = true;
-                         }}) {
-    for (const fs::path& directory : directories) watch_.watch(directory);
+      : watch_(io_, directories,
+               {.changed =
+                    [this](const Files& files) {
+                      ++times_told;
+                      most_at_a_time = std::max(most_at_a_time, files.size());
+                      told.insert(files.begin(), files.end());
+                    },
+                .everything_may_have_changed =
+                    [this] {
+                      ++times_told;
+                      everything = true;
+                    },
+                .watch_again = [directories] { return watch_places(directories); }}) {
     watch_.start();
   }
+
+  ModuleWatch& operator*() { return watch_; }
 
   // False: it does not become true, long after it should.
   bool until(const std::function<bool()>& condition) {
@@ -187,6 +191,131 @@ TEST_CASE("very many files at a time are told of as everything, and later ones b
   folder.write("last-v1.js", "");
   CHECK(watching.is_told(folder / "last-v1.js"));
   CHECK(watching.most_at_a_time <= 128);
+}
+
+TEST_CASE("what has happened to a file is known at once to who asks, and told once") {
+  const TemporaryFolder folder;
+  Watching watching({folder.path()});
+  CHECK_FALSE((*watching).look());
+  for (int i = 0; i < 300; ++i) {
+    const auto file = folder.write("sum-v1.js", "exports.x = 1;");
+    REQUIRE((*watching).look());
+    CHECK_FALSE((*watching).take({folder / "other-v1.js"}));
+    REQUIRE((*watching).take({file.string()}));
+    CHECK_FALSE((*watching).take({file.string()}));
+    CHECK_FALSE((*watching).look());
+  }
+  CHECK(watching.told.empty());
+  folder.write("last-v1.js", "");
+  CHECK((*watching).look());
+  CHECK(watching.is_told(folder / "last-v1.js"));
+  CHECK(watching.told.size() == 1);
+}
+
+TEST_CASE("after very many files, each is news once to who asks") {
+  const TemporaryFolder folder;
+  Watching watching({folder.path()});
+  for (int i = 0; i < 1000; ++i) folder.write("flood" + std::to_string(i), "");
+  CHECK((*watching).look());
+  CHECK((*watching).take({folder / "sum-v1.js"}));
+  CHECK_FALSE((*watching).take({folder / "sum-v1.js"}));
+  CHECK((*watching).take({folder / "other-v1.js"}));
+  CHECK(watching.until([&] { return watching.everything; }));
+}
+
+TEST_CASE("a directory that takes the watched one's place is watched from then on") {
+  const QuietLog quiet;
+  const TemporaryFolder folder;
+  const fs::path root = folder.path() / "releases";
+  for (const char* name : {"first/modules", "second/modules"}) fs::create_directories(root / name);
+  fs::path watched = root / "first/modules";
+  std::function<void()> replace;
+  SUBCASE("renamed") {
+    replace = [&] {
+      fs::rename(root / "first/modules", root / "first/old");
+      fs::rename(root / "second/modules", root / "first/modules");
+    };
+  }
+  SUBCASE("under a directory that is renamed") {
+    replace = [&] {
+      fs::rename(root / "first", root / "old");
+      fs::rename(root / "second", root / "first");
+    };
+  }
+  SUBCASE("by a link to it") {
+    fs::create_directory_symlink("first/modules", root / "current");
+    watched = root / "current";
+    replace = [&] {
+      fs::create_directory_symlink("second/modules", root / "next");
+      fs::rename(root / "next", root / "current");
+    };
+  }
+  SUBCASE("by a link on the way to it") {
+    fs::create_directory_symlink("first", root / "current");
+    watched = root / "current" / "modules";
+    replace = [&] {
+      fs::create_directory_symlink(root / "second", root / "next");
+      fs::rename(root / "next", root / "current");
+    };
+  }
+  SUBCASE("removed, and made anew") {
+    replace = [&] {
+      fs::remove_all(root / "first/modules");
+      fs::create_directory(root / "first/modules");
+    };
+  }
+  Watching watching({watched});
+  replace();
+  CHECK(watching.until([&] { return watching.everything; }));
+  std::ofstream(watched / "sum-v1.js") << "exports.x = 1;";
+  CHECK(watching.is_told(watched / "sum-v1.js"));
+}
+
+TEST_CASE("a directory that is away for a while is found again by who asks") {
+  const QuietLog quiet;
+  const TemporaryFolder folder;
+  const fs::path watched = folder.path() / "modules";
+  fs::create_directory(watched);
+  // Every user may write to it: it is not watched.
+  fs::permissions(folder.path(), fs::perms::all);
+  Watching watching({watched});
+  fs::rename(watched, folder / "old");
+  CHECK((*watching).look());
+  CHECK((*watching).take({watched / "sum-v1.js"}));
+  CHECK_FALSE((*watching).take({watched / "sum-v1.js"}));
+  fs::create_directory(watched);
+  CHECK((*watching).look());
+  CHECK((*watching).take({watched / "sum-v1.js"}));
+  std::ofstream(watched / "sum-v1.js") << "exports.x = 1;";
+  CHECK((*watching).look());
+  CHECK(watching.until([&] { return watching.everything; }));
+}
+
+TEST_CASE("links that lead to modules through an entry that is replaced are everything's to look at") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "..1");
+  fs::create_directory(folder / "..2");
+  fs::create_directory_symlink("..1", folder / "..data");
+  Watching watching({folder.path()});
+  fs::create_directory_symlink("..2", folder / "..next");
+  fs::rename(folder / "..next", folder / "..data");
+  CHECK((*watching).look());
+  CHECK((*watching).take({folder / "sum-v1.js"}));
+}
+
+TEST_CASE("what is watched stays the same as text") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "modules");
+  auto watched = watch_places({folder / "modules", folder / "missing"});
+  REQUIRE(watched);
+  const auto copy = watched_places(to_text(*watched), UniqueFd());
+  CHECK(copy.errors == std::vector<int>{0, ENOENT});
+  REQUIRE(copy.places.size() == watched->places.size());
+  for (std::size_t i = 0; i < copy.places.size(); ++i) {
+    CHECK(copy.places[i].watch == watched->places[i].watch);
+    CHECK(copy.places[i].directory == watched->places[i].directory);
+    CHECK(copy.places[i].entry == watched->places[i].entry);
+  }
 }
 
 TEST_CASE("where the kernel has lost events, everything may have changed") {
