@@ -1,5 +1,6 @@
 #include "supervisor/host_memory.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 namespace holdfast::supervisor {
 namespace {
 
+namespace fs = std::filesystem;
+
 // The sum of the lines "KEY:  N kB"; nothing if there is none.
 std::optional<std::uint64_t> sum_of(std::istream& file, std::initializer_list<std::string_view> keys) {
   std::optional<std::uint64_t> sum;
@@ -25,11 +28,78 @@ std::optional<std::uint64_t> sum_of(std::istream& file, std::initializer_list<st
   return sum;
 }
 
-std::optional<std::uint64_t> number_in(const std::string& path) {
+std::optional<std::uint64_t> number_in(const fs::path& path) {
   std::ifstream file(path);
   std::uint64_t number;
   if (file >> number) return number;
   return std::nullopt;  // no file, or "max"
+}
+
+// The number behind "KEY " in such a file; 0 if there is none.
+std::uint64_t number_in(const fs::path& path, std::string_view key) {
+  std::ifstream file(path);
+  std::string word;
+  for (std::uint64_t number; file >> word >> number;) {
+    if (word == key) return number;
+  }
+  return 0;
+}
+
+// The names of a version's files.
+struct CgroupFiles {
+  std::initializer_list<const char*> limits;
+  const char* used;
+  const char* reclaimable;  // of memory.stat: what is used and given back when somebody needs it
+};
+const CgroupFiles kVersion1 = {{"memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_inactive_file"};
+const CgroupFiles kVersion2 = {{"memory.max", "memory.high"}, "memory.current", "inactive_file"};
+
+// What the limits of one cgroup leave.
+std::optional<std::uint64_t> room_in(const fs::path& folder, const CgroupFiles& files) {
+  const auto used = number_in(folder / files.used);
+  if (!used) return std::nullopt;
+  const std::uint64_t kept = *used - std::min(*used, number_in(folder / "memory.stat", files.reclaimable));
+  std::optional<std::uint64_t> room;
+  for (const char* name : files.limits) {
+    const auto limit = number_in(folder / name);
+    if (!limit) continue;
+    const std::uint64_t left = *limit - std::min(kept, *limit);
+    room = std::min(left, room.value_or(left));
+  }
+  return room;
+}
+
+// In a container the files of its own cgroup are where those of the root are elsewhere, and what is told of the way to
+// it may name folders that cannot be seen: those are left out.
+std::optional<std::uint64_t> room_in_all(const fs::path& mount, const fs::path& cgroup, const CgroupFiles& files) {
+  std::optional<std::uint64_t> room;
+  for (fs::path at = cgroup.relative_path();; at = at.parent_path()) {
+    if (const auto left = room_in(at.empty() ? mount : mount / at, files)) {
+      room = std::min(*left, room.value_or(*left));
+    }
+    if (at.empty()) return room;
+  }
+}
+
+// "4:memory:/path" is a line of version 1, "0::/path" that of version 2.
+std::optional<std::uint64_t> room_in_cgroups(const fs::path& proc, const fs::path& cgroups) {
+  std::optional<std::uint64_t> room;
+  std::ifstream file(proc / "self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
+    const fs::path path = line.substr(second + 1);
+    std::optional<std::uint64_t> left;
+    if (controllers == ",,") {
+      left = room_in_all(cgroups, path, kVersion2);
+    } else if (controllers.find(",memory,") != std::string::npos) {
+      left = room_in_all(cgroups / "memory", path, kVersion1);
+    }
+    if (left) room = std::min(*left, room.value_or(*left));
+  }
+  return room;
 }
 
 // Such a file gives its content anew to whoever reads it from the start.
@@ -50,14 +120,14 @@ std::uint64_t take_number(std::string_view& text) {
 
 }  // namespace
 
-std::uint64_t available_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::uint64_t available = sum_of(meminfo, {"MemAvailable"}).value_or(0);
-  // Where this process's cgroup is the root of what it sees, as in containers.
-  const auto limit = number_in("/sys/fs/cgroup/memory.max");
-  const auto used = number_in("/sys/fs/cgroup/memory.current");
-  if (limit && used) available = std::min(available, *limit - std::min(*used, *limit));
-  return available;
+std::uint64_t available_memory() { return available_memory("/proc", "/sys/fs/cgroup"); }
+
+std::uint64_t available_memory(const fs::path& proc, const fs::path& cgroups) {
+  std::ifstream meminfo(proc / "meminfo");
+  const auto of_host = sum_of(meminfo, {"MemAvailable"});
+  const auto of_cgroups = room_in_cgroups(proc, cgroups);
+  if (!of_host) return of_cgroups.value_or(0);
+  return std::min(*of_host, of_cgroups.value_or(*of_host));
 }
 
 std::optional<std::uint64_t> private_memory(const UniqueFd& smaps_rollup) {
@@ -74,6 +144,12 @@ std::uint64_t anonymous_memory(const UniqueFd& statm) {
   const std::uint64_t shared = take_number(numbers);
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return (resident - std::min(resident, shared)) * page;
+}
+
+std::uint64_t held_memory(const UniqueFd& status) {
+  Content content;
+  std::istringstream lines{std::string(content_of(status, content))};
+  return sum_of(lines, {"RssAnon", "VmSwap", "VmPTE"}).value_or(0);
 }
 
 }  // namespace holdfast::supervisor

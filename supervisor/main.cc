@@ -36,13 +36,22 @@ namespace asio = boost::asio;
 using namespace holdfast;
 using namespace holdfast::supervisor;
 
-// Half of what is available, at each worker's limit: most use far less, and the host has other work to do.
-std::size_t default_max_workers(std::uint64_t memory_bytes) {
-  constexpr std::size_t kMost = 1000;
+// Half of what is available: the host has other work to do.
+std::uint64_t default_memory_budget() {
   const std::uint64_t available = available_memory();
-  const std::size_t workers = std::clamp<std::size_t>(available / 2 / memory_bytes, 1, kMost);
-  spdlog::info("--max-workers {}: half of the {} available, by {} for each module", workers,
-               ipc::format_size(available), ipc::format_size(memory_bytes));
+  spdlog::info("--memory-budget {}: half of the {} available", ipc::format_size(available / 2),
+               ipc::format_size(available));
+  return available / 2;
+}
+
+// As many as fit into the budget, each with the most that it may take.
+std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memory_bytes) {
+  constexpr std::size_t kMost = 1000;
+  const std::uint64_t budget = memory_budget == 0 ? available_memory() / 2 : memory_budget;
+  const std::uint64_t each = memory_bytes + kNativeMemoryBytes;
+  const std::size_t workers = std::clamp<std::size_t>(budget / each, 1, kMost);
+  spdlog::info("--max-workers {}: {}, by {} for each module, {} for native memory included", workers,
+               ipc::format_size(budget), ipc::format_size(each), ipc::format_size(kNativeMemoryBytes));
   return workers;
 }
 
@@ -67,9 +76,9 @@ std::size_t raise_descriptor_limit() {
 // What workers need is set aside first: clients must not be able to keep the supervisor from starting one.
 std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, const Options& options) {
   constexpr std::size_t kMost = 10'000;
-  // pidfd, socket, statm, and the page while it arrives; without a zygote, the control socket and the leash of each;
-  // the line until it is given away.
-  const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 6 : 4) + (options.direct_line ? 1 : 0);
+  // pidfd, socket, statm, status, and the page while it arrives; without a zygote, the control socket and the leash of
+  // each; the line until it is given away.
+  const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 7 : 5) + (options.direct_line ? 1 : 0);
   constexpr std::size_t kForTheRest = 64;
   const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.max_standby) + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
@@ -104,10 +113,10 @@ void close_all_but(std::vector<int> kept) {
   ::close_range(begin, ~0U, 0);
 }
 
-SchedulerOptions scheduler_options(const Options& options) {
+SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_budget) {
   SchedulerOptions result;
-  result.max_workers =
-      options.max_workers ? *options.max_workers : default_max_workers(options.module_defaults.memory_bytes);
+  result.max_workers = options.max_workers ? *options.max_workers
+                                           : default_max_workers(memory_budget, options.module_defaults.memory_bytes);
   result.standby = options.standby;
   result.max_standby = std::max(options.standby_max, options.standby);
   result.cores = std::max(std::thread::hardware_concurrency(), 1u);
@@ -126,9 +135,10 @@ std::chrono::nanoseconds busy_poll(const Options& options, const SchedulerOption
 }
 
 SupervisorOptions supervisor_options(const Options& options, const SchedulerOptions& scheduler,
-                                     const Settings& settings, std::size_t descriptors) {
+                                     const Settings& settings, std::size_t descriptors, std::uint64_t memory_budget) {
   SupervisorOptions result;
   result.scheduler = scheduler;
+  result.workers.memory_budget_bytes = memory_budget;
   result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
   result.workers.largest_memory_bytes = settings.largest_memory();
   result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
@@ -199,7 +209,8 @@ int main(int argc, char** argv) {
   set_up_log(options.log_format, options.log_level, options.module_log_level.value_or(options.log_level));
   const std::size_t descriptors = raise_descriptor_limit();
 
-  const SchedulerOptions options_of_scheduler = scheduler_options(options);
+  const std::uint64_t memory_budget = options.memory_budget ? *options.memory_budget : default_memory_budget();
+  const SchedulerOptions options_of_scheduler = scheduler_options(options, memory_budget);
   const bool has_config = !options.config.empty();
   const SettingsFile settings_file(options.config, options.module_defaults, options_of_scheduler.max_workers);
   auto settings = has_config ? settings_file.read(settings_file.open()) : Settings(options.module_defaults);
@@ -208,7 +219,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const SupervisorOptions options_of_supervisor =
-      supervisor_options(options, options_of_scheduler, *settings, descriptors);
+      supervisor_options(options, options_of_scheduler, *settings, descriptors, memory_budget);
 
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
@@ -312,6 +323,7 @@ int main(int argc, char** argv) {
                      .everything_may_have_changed = [&] { supervisor.all_module_files_may_have_changed(); },
                      .watch_again = [&] { return (*broker)->watch_modules(); }});
   watch.start();
+  supervisor.watch_files_by(watch);
 
   std::function<void()> await_hangup = [&] {
     hangups.async_wait([&](const boost::system::error_code& error, int) {
@@ -323,7 +335,6 @@ int main(int argc, char** argv) {
       }
       await_hangup();
     });
-  supervisor.watch_files_by(watch);
   };
   await_hangup();
 

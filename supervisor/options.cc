@@ -135,6 +135,16 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
                  "processes that may hold a module at a time (default: as many as fit into the available memory)")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}));
+  app.add_option_function<std::string>(
+         "--memory-budget",
+         [&](const std::string& text) {
+           const auto size = ipc::parse_size(text);
+           if (!size) throw CLI::ValidationError("--memory-budget", size.error());
+           options.memory_budget = *size;
+         },
+         "what all modules' processes together may hold: past it those end first that are over their own limits "
+         "(default: half of the available memory; 0B: any amount)")
+      ->type_name("SIZE");
   app.add_option("--standby", options.standby, "locked processes kept ready for the next cold call")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))

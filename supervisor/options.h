@@ -27,7 +27,8 @@ struct Options {
   mode_t socket_mode = 0600;
   std::filesystem::path modules;
   std::vector<std::pair<ModuleName, std::filesystem::path>> module_files;
-  std::optional<std::size_t> max_workers;  // none: from the memory that is available
+  std::optional<std::size_t> max_workers;      // none: from the memory that is available
+  std::optional<std::uint64_t> memory_budget;  // what all workers may hold; none: half of what is available; 0: any
   std::size_t standby = 1;
   std::optional<std::size_t> max_clients;                        // none: from the limit of open files
   std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;  // for each of what clients share memory for

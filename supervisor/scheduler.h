@@ -231,6 +231,10 @@ class Scheduler {
   // From now on no more standbys than this either.
   void bound_standbys(std::size_t most) { options_.max_standby = std::min(options_.max_standby, most); }
 
+  // From now on no more workers than this are given a module; nothing: as many as max_workers. Those that are too many
+  // go when they are idle and somebody waits, or when they are retired.
+  void bound_workers(std::optional<std::size_t> most, TimePoint now, Decisions& out);
+
   // Nothing: it is taken on.
   std::optional<RefuseCall> call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);
 
@@ -404,6 +408,8 @@ class Scheduler {
   void file_claim(Module& module);
   void drop_claim(Module& module);
   bool somebody_waits() const { return !first_claims_.empty() || !further_claims_.empty(); }
+  // How many workers may hold a module.
+  std::size_t slots() const { return std::min(options_.max_workers, most_workers_.value_or(options_.max_workers)); }
   void arrange(TimePoint now, Decisions& out);
   void assign_workers(TimePoint now, Decisions& out);
   bool resume_draining(Module& module, TimePoint now, Decisions& out);
@@ -443,6 +449,7 @@ class Scheduler {
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
   std::size_t slots_taken_ = 0;
+  std::optional<std::size_t> most_workers_;  // fewer than max_workers, while memory is short
   std::size_t queued_ = 0;
   std::size_t open_calls_ = 0;
   std::uint64_t last_worker_ = 0;

@@ -167,6 +167,13 @@ void Scheduler::end_hold_offs(TimePoint now, Decisions& out) {
 
 // --- slots ---------------------------------------------------------------------------------------------------------
 
+void Scheduler::bound_workers(std::optional<std::size_t> most, TimePoint now, Decisions& out) {
+  if (most) most = std::max<std::size_t>(*most, 1);
+  most_workers_ = most;
+  arrange(now, out);
+  check();
+}
+
 // Brings the pool in line with the claims. To be called after whatever changes workers or claims.
 void Scheduler::arrange(TimePoint now, Decisions& out) {
   room_check_.reset();
@@ -180,7 +187,9 @@ void Scheduler::assign_workers(TimePoint now, Decisions& out) {
     Module& module = *(first_claims_.empty() ? further_claims_ : first_claims_).front();
     if (resume_draining(module, now, out)) continue;
     if (count(WorkerPhase::standby) == 0) return;
-    if (slots_taken_ >= options_.max_workers && !evict_idle_worker(module, now, out)) return;
+    while (slots_taken_ >= slots()) {
+      if (!evict_idle_worker(module, now, out)) return;
+    }
     const auto standby = std::find_if(workers_.begin(), workers_.end(),
                                       [](const auto& entry) { return entry.second.phase == WorkerPhase::standby; });
     drop_claim(module);
@@ -270,7 +279,7 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
 
 // Slots that are free, or will be without anybody's being asked to drain.
 std::size_t Scheduler::slots_to_come(TimePoint now) const {
-  std::size_t slots = options_.max_workers - slots_taken_;
+  std::size_t slots = this->slots() - std::min(this->slots(), slots_taken_);
   for (const auto& [id, worker] : workers_) {
     if (!worker.has_slot) continue;
     const bool evictable = worker.is_idle() && worker.takes_calls() && !is_kept_warm(worker);

@@ -256,6 +256,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
+  void memory_is_short(std::uint64_t bytes) override;
+  void memory_is_enough() override;
   void worker_stopping(WorkerId worker) override;
   void worker_ended(WorkerId worker, const WorkerEnd& end) override;
   // Null if it has none.
@@ -290,12 +292,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Settings settings_;
   const ModuleSources& sources_;
   OpenFiles opened_;
-  std::function<void(std::string)> finished_;
-  std::function<void()> ready_;
   ModuleWatch* watch_ = nullptr;
   // Whose message was last preceded by a look at the watch, and in which turn.
   const ClientSession* looked_for_ = nullptr;
   std::uint64_t looked_in_turn_ = 0;
+  std::function<void(std::string)> finished_;
+  std::function<void()> ready_;
   const TimePoint started_at_ = std::chrono::steady_clock::now();
 
   Turn turn_;

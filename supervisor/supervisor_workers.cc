@@ -3,6 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
@@ -132,6 +135,33 @@ void Supervisor::worker_is_worn_out(WorkerId worker) {
   spdlog::info("{}: its worker has used half of the CPU time that it may use (--cpu-limit); replacing it",
                module_name_of(worker));
   scheduler_.retire(worker, steady_clock::now(), decisions_);
+  carry_out();
+}
+
+// Those that nobody calls now make room, the largest first, and no further ones are given a module in their place.
+void Supervisor::memory_is_short(std::uint64_t bytes) {
+  std::vector<std::pair<std::uint64_t, WorkerId>> idle;
+  for (const auto& [worker, view] : scheduler_.workers()) {
+    if (view.phase != WorkerPhase::ready || view.calls_in_flight > 0 || !view.takes_calls) continue;
+    idle.emplace_back(workers_.memory_bytes(worker), worker);
+  }
+  std::sort(idle.rbegin(), idle.rend());
+  const TimePoint now = steady_clock::now();
+  std::uint64_t freed = 0;
+  for (const auto& [held, worker] : idle) {
+    if (freed >= bytes) break;
+    freed += held;
+    spdlog::info("{}: its worker is idle and is removed: all modules together hold more than --memory-budget",
+                 module_name_of(worker));
+    scheduler_.retire(worker, now, decisions_);
+  }
+  carry_out();
+  scheduler_.bound_workers(scheduler_.pool(now).slots_taken, now, decisions_);
+  carry_out();
+}
+
+void Supervisor::memory_is_enough() {
+  scheduler_.bound_workers(std::nullopt, steady_clock::now(), decisions_);
   carry_out();
 }
 

@@ -48,7 +48,8 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
     case EndCause::protocol_violation:
       return fmt::format("was killed because it broke the protocol: {}", end.detail);
     case EndCause::out_of_memory:
-      return fmt::format("used up its memory limit of {}", ipc::format_size(limits.memory_bytes));
+      return fmt::format("used up its memory limit of {}{}", ipc::format_size(limits.memory_bytes),
+                         end.detail.empty() ? "" : fmt::format(" ({})", end.detail));
     case EndCause::fatal:
       return fmt::format("ended because V8 gave up: {}", end.detail);
     case EndCause::sandbox_violation:
@@ -182,6 +183,9 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
   Error error;
   const ErrorCode code = code_of(end.cause);
   error.code = code == ErrorCode::unavailable ? code : ErrorCode::worker_crashed;
+  // Nobody can tell which of the calls holds the memory.
+  const bool is_anybodys = end.cause == EndCause::out_of_memory && end.guilty == CallId{};
+  if (is_anybodys) error.code = ErrorCode::out_of_memory;
   error.executed = ipc::Executed::maybe;
   error.retryable = true;
   error.detail = detail_of(end);
@@ -190,7 +194,8 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
     error.message += fmt::format(", in another call to the same module (function \"{}\")", guilty_function);
     error.detail = fmt::format("stopped for another call: {}", ipc::to_string(code_of(end.cause)));
   }
-  error.message += "; this call had been started and is not to blame";
+  error.message += is_anybodys ? "; this call had been started, and no call was on the CPU"
+                               : "; this call had been started and is not to blame";
   return error;
 }
 

@@ -163,6 +163,8 @@ std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(s
 
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   if (!cpu_clock_) {
+std::uint64_t WorkerProcess::held_bytes() const { return held_memory(sight().status); }
+
     clockid_t clock;
     if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0) return std::nullopt;
     if (!send_signal(pidfd_, 0)) return std::nullopt;  // it is gone: its number may be another's by now

@@ -2,9 +2,14 @@
 // the zygotes say is in workers_events.cc.
 #include "supervisor/workers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 #include <vector>
+
+#include "ipc/units.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -21,8 +26,13 @@ constexpr milliseconds kLongestSoftStop{500};
 // What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their
 // limit, by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
-// How often that is looked at, at least.
+// What it may hold beyond it for good: as RLIMIT_DATA lets it (worker/zygote.cc), and the page tables of that.
+constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
+// How often that is looked at, at least; and where the memory of all together may soon be used up.
 constexpr milliseconds kMemoryLook{500};
+constexpr milliseconds kMemoryLookWhenShort{100};
+// Who holds more than its limit and what native memory it may have besides, for this long, hides it, too.
+constexpr milliseconds kMemoryGrace{900};
 // Of an idle worker only its page is looked at so often, and all idle workers together: one wake-up for all of them,
 // and no system call for each. As the page may lie, they are looked at as others are now and then: less and less often
 // while the kernel finds that they use no CPU, and each at another time, up to this long (and as much again).
@@ -54,7 +64,8 @@ Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const 
       broker_(broker),
       options_(options),
       owner_(owner),
-      zygotes_(io, broker, options.zygotes, *this) {}
+      zygotes_(io, broker, options.zygotes, *this),
+      budget_(options.memory_budget_bytes) {}
 
 void Workers::wake_at(WorkerId worker, Entry& entry, Clock::time_point when) {
   if (entry.wakeup) {
@@ -67,6 +78,7 @@ void Workers::wake_at(WorkerId worker, Entry& entry, Clock::time_point when) {
 void Workers::remove_entry(WorkerId worker) {
   const auto found = entries_.find(worker);
   if (found->second.wakeup) wakeups_.erase(*found->second.wakeup);
+  budget_.forget(worker);
   entries_.erase(found);
 }
 
@@ -163,11 +175,9 @@ bool Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
   return true;
 }
 
-std::uint64_t Workers::see_memory(Entry& entry, Clock::time_point now) {
-  const std::uint64_t bytes = entry.process->anonymous_bytes();
+void Workers::see_memory(Entry& entry, Clock::time_point now) {
   entry.memory_seen_at = now;
-  entry.meter.saw_memory(bytes);
-  return bytes;
+  entry.meter.saw_memory(entry.process->anonymous_bytes());
 }
 
 void Workers::refresh_memory(Clock::time_point now) {
@@ -291,25 +301,80 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   }
   const StretchView view = entry.process->stretch();
   const bool is_idle = looks_idle(entry, view);
-  if (is_idle && view.count == entry.idle_stretches && now < entry.idle_until) {
+  const bool needs_no_look = is_idle && view.count == entry.idle_stretches && !entry.over_limit_since;
+  if (needs_no_look && now < entry.idle_until) {
     entry.look_at = next_common_look(entry.limits, now);
     return;
   }
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
-  entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + kMemoryLook);
-  const std::uint64_t memory = see_memory(entry, now);
+  const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
+  entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
+  see_memory(entry, now);
   const bool used_cpu = read_meter(entry);
   note_idleness(entry, view, used_cpu, now);
-  if (memory > empty_bytes_ + entry.limits.memory_bytes + kMemoryHeadroom) {
-    begin_end(entry, EndCause::out_of_memory, CallId{view.running});
-    entry.detail = "native memory";
-    owner_.worker_stopping(entry.process->id());
-    return entry.process->kill();
-  }
+  if (end_for_memory(entry, view, now)) return;
   if (options_.cpu_time.count() == 0 || entry.worn_out) return;
   entry.worn_out = entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
   if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
+}
+
+// --- memory --------------------------------------------------------------------------------------------------------
+
+std::uint64_t Workers::own_memory(const Entry& entry) const {
+  const std::uint64_t held = entry.process->held_bytes();
+  return held - std::min(held, empty_held_bytes_);
+}
+
+bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now) {
+  const std::uint64_t bytes = own_memory(entry);
+  const std::uint64_t limit = entry.limits.memory_bytes;
+  if (bytes <= limit + kNativeAllowance) {
+    entry.over_limit_since.reset();
+  } else if (!entry.over_limit_since) {
+    entry.over_limit_since = now;
+  }
+  const bool is_for_long = entry.over_limit_since && now - *entry.over_limit_since >= kMemoryGrace;
+  if (is_for_long || bytes > limit + kMemoryHeadroom) {
+    kill_for_memory(entry, CallId{view.running}, fmt::format("it held {} in native memory", ipc::format_size(bytes)));
+    return true;
+  }
+  if (entry.over_limit_since) entry.look_at = std::min(*entry.look_at, now + kMemoryLook);
+  budget_.saw(entry.process->id(), bytes, limit);
+  keep_to_budget();
+  return entry.cause.has_value();
+}
+
+// Ends those first that are furthest over their limits. Where all are within them, the owner makes room.
+void Workers::keep_to_budget() {
+  while (budget_.excess() > 0) {
+    const auto furthest = budget_.furthest_over_limit();
+    if (!furthest) break;
+    Entry& entry = entry_of(*furthest);
+    const std::string sum = ipc::format_size(budget_.sum());
+    kill_for_memory(entry, CallId{entry.process->stretch().running},
+                    fmt::format("all modules together held {}, and may hold {}, --memory-budget; it held {}, and was "
+                                "furthest over its limit",
+                                sum, ipc::format_size(budget_.total()), ipc::format_size(own_memory(entry))));
+  }
+  const bool is_short = budget_.excess() > 0 || (memory_is_short_ && budget_.is_nearly_used_up());
+  const bool was_short = std::exchange(memory_is_short_, is_short);
+  if (budget_.excess() > 0) {
+    owner_.memory_is_short(budget_.excess());
+  } else if (was_short && !memory_is_short_) {
+    owner_.memory_is_enough();
+  }
+}
+
+void Workers::kill_for_memory(Entry& entry, CallId guilty, std::string detail) {
+  const WorkerId worker = entry.process->id();
+  budget_.forget(worker);
+  if (entry.cause || entry.hung_up) return;
+  begin_end(entry, EndCause::out_of_memory, guilty);
+  entry.detail = std::move(detail);
+  const auto process = entry.process;
+  owner_.worker_stopping(worker);
+  process->kill();
 }
 
 void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "supervisor/ids.h"
+#include "supervisor/memory_budget.h"
 #include "supervisor/usage_meter.h"
 #include "supervisor/worker_end.h"
 #include "supervisor/worker_process.h"
@@ -18,11 +19,15 @@
 
 namespace holdfast::supervisor {
 
+// What a module's process may take beyond the module's memory, for V8's own work and native memory such as Intl's.
+inline constexpr std::uint64_t kNativeMemoryBytes = std::uint64_t{96} << 20;
+
 struct WorkersOptions {
   ZygotesOptions zygotes;
   std::uint64_t largest_memory_bytes = 0;  // of any module, ever: what workers are made for
   std::chrono::seconds cpu_time{0};        // what a worker may use over its whole life; 0: any amount
   bool direct_line = false;                // workers have one
+  std::uint64_t memory_budget_bytes = 0;   // what all together may hold; 0: any amount
 };
 
 class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
@@ -53,6 +58,10 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
     // It has used up half of the CPU time that it may use: better replaced before it has used all of it. Told once.
     virtual void worker_is_worn_out(WorkerId worker) = 0;
+    // All workers together hold so much more than they may, and each is within its limit. Told again while it is so;
+    // and when it is not so any more.
+    virtual void memory_is_short(std::uint64_t bytes) = 0;
+    virtual void memory_is_enough() = 0;
     // It is being stopped and takes no more calls.
     virtual void worker_stopping(WorkerId worker) = 0;
     // What is known of it is forgotten when this returns.
@@ -147,6 +156,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     CallId said_call{};
     std::string stack;
     std::string detail;
+    std::optional<Clock::time_point> over_limit_since;
     bool worn_out = false;
     bool hung_up = false;
     bool ended = false;
@@ -173,8 +183,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // Whether it has used the CPU since the last reading, as far as this one can tell.
   bool read_meter(Entry& entry);
   bool note_cpu_time(Entry& entry, Clock::duration cpu_time);
-  // Returns its anonymous memory.
-  std::uint64_t see_memory(Entry& entry, Clock::time_point now);
+  void see_memory(Entry& entry, Clock::time_point now);
+  // What it holds that it does not share with its zygote.
+  std::uint64_t own_memory(const Entry& entry) const;
+  // Whether it is to be killed for what it holds, and is.
+  bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
+  void keep_to_budget();
+  void kill_for_memory(Entry& entry, CallId guilty, std::string detail);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
@@ -198,10 +213,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   Zygotes zygotes_;
   // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
   std::uint64_t empty_bytes_ = 0;
+  std::uint64_t empty_held_bytes_ = 0;    // the same, of WorkerProcess::held_bytes()
   WorkerProcess::MemoryLook empty_look_;  // the first that was prepared
   const std::shared_ptr<Connection::FrameAccounts> frames_ =
       std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = kFrameMemory, .per_user = kFrameMemory});
   std::unordered_map<WorkerId, Entry> entries_;
+  MemoryBudget budget_;
+  bool memory_is_short_ = false;
   // One for each worker at most, not later than the first thing that is to be done for it.
   std::multimap<Clock::time_point, WorkerId> wakeups_;
 };

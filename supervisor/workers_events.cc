@@ -55,7 +55,10 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
                                                           std::move(line), std::move(*page), broker_, frames_, *this);
   found->second.process->start();
-  if (empty_bytes_ == 0) empty_bytes_ = found->second.process->anonymous_bytes();
+  if (empty_bytes_ == 0) {
+    empty_bytes_ = found->second.process->anonymous_bytes();
+    empty_held_bytes_ = found->second.process->held_bytes();
+  }
   owner_.worker_forked(worker);
 }
 

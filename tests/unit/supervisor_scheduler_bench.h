@@ -146,6 +146,9 @@ class Bench {
   std::string retire(std::uint64_t worker) {
     return after([&](Decisions& out) { scheduler_.retire(WorkerId{worker}, now_, out); });
   }
+  std::string bound_workers(std::optional<std::size_t> most) {
+    return after([&](Decisions& out) { scheduler_.bound_workers(most, now_, out); });
+  }
   std::string renew_standbys() {
     return after([&](Decisions& out) { scheduler_.renew_standbys(now_, out); });
   }

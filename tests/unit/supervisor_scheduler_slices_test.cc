@@ -168,6 +168,39 @@ TEST_CASE("the idle worker is evicted whose loss costs least: load time divided 
   }
 }
 
+TEST_CASE("while there may be fewer workers, those that wait get the places of idle ones, and further ones later") {
+  Bench bench({.max_workers = 4, .standby = 1});
+  bench.started();
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    bench.arrives(i, static_cast<char>('a' + i - 1));
+    bench.loaded(i);
+    bench.forked(i + 1);
+  }
+  bench.answered(1);
+  bench.answered(2);
+  bench.pass(10s);
+  CHECK(bench.bound_workers(2) == "");
+  CHECK(bench.pool().slots_taken == 3);
+  bench.arrives(4, 'd');
+  CHECK(bench.is_on(4, 4));
+  CHECK(bench.pool().slots_taken == 2);
+  CHECK(bench.view(3).phase == WorkerPhase::ready);
+  bench.arrives(5, 'e');
+  bench.forked(5);
+  CHECK(bench.is_queued(5));
+  bench.bound_workers(std::nullopt);
+  CHECK(bench.is_on(5, 5));
+  // Some module always can be served.
+  bench.bound_workers(0);
+  bench.loaded(4);
+  bench.loaded(5);
+  for (std::uint64_t call = 3; call <= 5; ++call) bench.answered(call);
+  bench.pass(10s);
+  bench.arrives(6, 'f');
+  bench.forked(6);
+  CHECK(bench.is_on(6, 6));
+}
+
 TEST_CASE("why a worker was evicted is said") {
   Bench bench = full(kTwoSlots, 20ms);
   bench.answered(1);
