@@ -32,6 +32,10 @@ class StretchWatch {
     TimePoint look_again{};  // if not exceeded: the next look that can find something
   };
 
+  // For `duration` the worker was halted: that is no time of the stretch that it is in. From then on the view's start
+  // of that stretch is later by it.
+  void was_halted(Duration duration) { seen_start_ += duration; }
+
   // `cpu_time` reads how long the worker has been on a CPU since it started; nothing: it cannot be read, and all time
   // counts.
   Verdict look(const StretchView& view, TimePoint now, const std::function<std::optional<Duration>()>& cpu_time);

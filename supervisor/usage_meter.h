@@ -25,6 +25,9 @@ class UsageMeter {
     return added;
   }
 
+  // What the process had used at the last reading.
+  Duration cpu_time() const { return cpu_time_; }
+
   // The process has this much memory now.
   void saw_memory(std::uint64_t bytes) {
     memory_ = bytes;
@@ -34,9 +37,12 @@ class UsageMeter {
   // A call was given to the worker; one that it had has ended. Read first.
   void call_begins() {
     if (calls_++ == 0) peak_ = memory_;
+    ++calls_begun_;
   }
   void call_ends() { --calls_; }
   std::size_t calls() const { return calls_; }
+  // How many ever began.
+  std::uint64_t calls_begun() const { return calls_begun_; }
 
   // What a call was charged that the worker has had since its first: the difference of two of these is what one was
   // charged that it had between them.
@@ -49,6 +55,7 @@ class UsageMeter {
   Duration cpu_time_{};  // of the process, at the last reading
   Duration share_{};
   std::size_t calls_ = 0;
+  std::uint64_t calls_begun_ = 0;
   std::uint64_t memory_ = 0;
   std::uint64_t peak_ = 0;
 };

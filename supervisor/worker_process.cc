@@ -64,6 +64,8 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
 // A signal that cannot be sent finds a process that is gone already, which its socket will tell.
 void WorkerProcess::ask_to_stop() { send_signal(pidfd_, ipc::kSoftStopSignal); }
 void WorkerProcess::kill() { send_signal(pidfd_, SIGKILL); }
+void WorkerProcess::halt() { send_signal(pidfd_, SIGSTOP); }
+void WorkerProcess::go_on() { send_signal(pidfd_, SIGCONT); }
 
 void WorkerProcess::send(ipc::LoadRequest load) {
   load.tag = tag_;
@@ -161,10 +163,10 @@ const Broker::Sight& WorkerProcess::sight() const {
 
 std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(sight().statm); }
 
-std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
-  if (!cpu_clock_) {
 std::uint64_t WorkerProcess::held_bytes() const { return held_memory(sight().status); }
 
+std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
+  if (!cpu_clock_) {
     clockid_t clock;
     if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0) return std::nullopt;
     if (!send_signal(pidfd_, 0)) return std::nullopt;  // it is gone: its number may be another's by now

@@ -111,6 +111,9 @@ class WorkerProcess final : public Connection {
   // SIGXCPU: the worker says where it is and ends.
   void ask_to_stop();
   void kill();
+  // The process does nothing at all until it goes on. It can be killed meanwhile.
+  void halt();
+  void go_on();
 
   // Hints from the shared page.
   StretchView stretch() const;
@@ -133,11 +136,11 @@ class WorkerProcess final : public Connection {
 
   // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
   std::uint64_t anonymous_bytes() const;
+  // All that it makes the host hold, what it shares with its zygote included. Some tens of microseconds.
+  std::uint64_t held_bytes() const;
 
   // Whether pid() and cpu_time() are known without the broker. What is known of its memory takes the broker.
   bool has_pid() const;
-  // All that it makes the host hold, what it shares with its zygote included. Some tens of microseconds.
-  std::uint64_t held_bytes() const;
   bool is_known_to_broker() const { return sight_.pid != 0; }
 
   using Connection::flush;

@@ -38,6 +38,8 @@ constexpr milliseconds kMemoryGrace{900};
 // while the kernel finds that they use no CPU, and each at another time, up to this long (and as much again).
 constexpr milliseconds kLongestIdlePause{8000};
 constexpr std::uint64_t kIdlePhases = 16;
+// How often a worker is looked at that is at work without a call, and how often one that is halted for it may go on.
+constexpr milliseconds kBackgroundLook{50};
 // For what a call's use of memory is told by, which is not looked at more often than this.
 constexpr milliseconds kMemoryFresh{10};
 
@@ -79,6 +81,7 @@ void Workers::remove_entry(WorkerId worker) {
   const auto found = entries_.find(worker);
   if (found->second.wakeup) wakeups_.erase(*found->second.wakeup);
   budget_.forget(worker);
+  background_.forget(worker);
   entries_.erase(found);
 }
 
@@ -139,6 +142,7 @@ void Workers::call(WorkerId worker, const ipc::WorkerCall& call) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
   entry.meter.call_begins();
+  if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->send(call);
 }
 
@@ -146,6 +150,7 @@ void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
   entry.meter.call_begins();
+  if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->send(open);
 }
 
@@ -229,6 +234,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   if (entry.cause || entry.hung_up) return;
   begin_end(entry, cause, guilty);
   read_meter(entry);
+  if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
   owner_.worker_stopping(worker);
@@ -245,11 +251,13 @@ void Workers::kill(WorkerId worker, EndCause cause) {
 std::optional<Workers::Clock::time_point> Workers::next_wakeup() const {
   std::optional<Clock::time_point> next = zygotes_.next_wakeup();
   if (!wakeups_.empty()) next = std::min(wakeups_.begin()->first, next.value_or(wakeups_.begin()->first));
+  if (background_.any_stopped()) next = std::min(next_turn_at_, next.value_or(next_turn_at_));
   return next;
 }
 
 void Workers::tick(Clock::time_point now) {
   zygotes_.tick(now);
+  give_turns(now);
   while (!wakeups_.empty() && wakeups_.begin()->first <= now) {
     const WorkerId worker = wakeups_.begin()->second;
     Entry& entry = entry_of(worker);
@@ -299,7 +307,9 @@ void Workers::look(Entry& entry, Clock::time_point now) {
     owner_.worker_stopping(entry.process->id());
     return entry.process->kill();
   }
-  const StretchView view = entry.process->stretch();
+  StretchView view = entry.process->stretch();
+  // While it was halted nothing ran.
+  if (view.count == entry.halted_in_stretch) view.start += entry.halted_for;
   const bool is_idle = looks_idle(entry, view);
   const bool needs_no_look = is_idle && view.count == entry.idle_stretches && !entry.over_limit_since;
   if (needs_no_look && now < entry.idle_until) {
@@ -314,6 +324,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   const bool used_cpu = read_meter(entry);
   note_idleness(entry, view, used_cpu, now);
   if (end_for_memory(entry, view, now)) return;
+  note_background(entry, view, now);
   if (options_.cpu_time.count() == 0 || entry.worn_out) return;
   entry.worn_out = entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
   if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
@@ -375,6 +386,54 @@ void Workers::kill_for_memory(Entry& entry, CallId guilty, std::string detail) {
   const auto process = entry.process;
   owner_.worker_stopping(worker);
   process->kill();
+}
+
+// --- what is done without a call -----------------------------------------------------------------------------------
+
+// Only what it did between two looks without a call at either or in between: after an answer there is always a rest of
+// work. By its page it was at work all the time since its stretch began, whether it had a CPU or not; where the page
+// lies, the kernel's count is left.
+void Workers::note_background(Entry& entry, const StretchView& view, Clock::time_point now) {
+  const bool is_without_calls =
+      entry.meter.calls() == 0 && entry.load == Entry::Load::done && entry.meter.calls_begun() == entry.calls_at_look;
+  entry.calls_at_look = entry.meter.calls_begun();
+  const auto used = entry.meter.cpu_time() - std::exchange(entry.cpu_at_look, entry.meter.cpu_time());
+  const auto elapsed = now - std::exchange(entry.looked_at, now);
+  if (entry.meter.calls() > 0 || entry.load != Entry::Load::done) return;
+  if (used > Clock::duration::zero() || view.running != ipc::SharedPage::kNothing) {
+    entry.look_at = std::min(entry.look_at.value_or(now + kBackgroundLook), now + kBackgroundLook);
+  }
+  const bool runs = view.running != ipc::SharedPage::kNothing;
+  const auto worked = std::max(used, runs ? std::min(elapsed, now - view.start) : Clock::duration::zero());
+  if (!is_without_calls || worked <= Clock::duration::zero()) return;
+  if (!background_.worked(entry.process->id(), worked, now)) return;
+  entry.process->halt();
+  if (std::exchange(entry.halted_in_stretch, view.count) != view.count) entry.halted_for = {};
+  entry.halted_at = now;
+  entry.look_at.reset();
+  next_turn_at_ = std::max(next_turn_at_, now + kBackgroundLook);
+}
+
+void Workers::go_on(Entry& entry, Clock::time_point now) {
+  if (!entry.halted_at) return;
+  const auto halted_for = now - *entry.halted_at;
+  if (entry.process->stretch().count == entry.halted_in_stretch) {
+    entry.halted_for += halted_for;
+    entry.watch.was_halted(halted_for);
+  }
+  entry.halted_at.reset();
+  background_.called(entry.process->id());
+  entry.process->go_on();
+  if (entry.cause || entry.hung_up) return;
+  entry.looked_at = now;
+  entry.look_at = now + kBackgroundLook;
+  wake_at(entry.process->id(), entry, *entry.look_at);
+}
+
+void Workers::give_turns(Clock::time_point now) {
+  if (!background_.any_stopped() || now < next_turn_at_) return;
+  next_turn_at_ = now + kBackgroundLook;
+  if (const auto worker = background_.next_turn(now)) go_on(entry_of(*worker), now);
 }
 
 void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {

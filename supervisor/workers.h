@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "supervisor/background_time.h"
 #include "supervisor/ids.h"
 #include "supervisor/memory_budget.h"
 #include "supervisor/usage_meter.h"
@@ -157,6 +158,14 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::string stack;
     std::string detail;
     std::optional<Clock::time_point> over_limit_since;
+    // Of the last look, for what is done without a call: its time, the calls that had begun, and the CPU time.
+    Clock::time_point looked_at{};
+    std::uint64_t calls_at_look = ~std::uint64_t{0};
+    Clock::duration cpu_at_look{};
+    // Since when the process is halted, and for how long it was in the stretch with this count.
+    std::optional<Clock::time_point> halted_at;
+    std::uint64_t halted_in_stretch = 0;
+    Clock::duration halted_for{};
     bool worn_out = false;
     bool hung_up = false;
     bool ended = false;
@@ -190,6 +199,9 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
   void keep_to_budget();
   void kill_for_memory(Entry& entry, CallId guilty, std::string detail);
+  void note_background(Entry& entry, const StretchView& view, Clock::time_point now);
+  void go_on(Entry& entry, Clock::time_point now);
+  void give_turns(Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
@@ -220,6 +232,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   std::unordered_map<WorkerId, Entry> entries_;
   MemoryBudget budget_;
   bool memory_is_short_ = false;
+  BackgroundTime background_;
+  Clock::time_point next_turn_at_{};  // for one that is halted
   // One for each worker at most, not later than the first thing that is to be done for it.
   std::multimap<Clock::time_point, WorkerId> wakeups_;
 };
