@@ -13,6 +13,15 @@ delete iteratorPrototype[Symbol.asyncIterator];
 Object.setPrototypeOf(iteratorPrototype, getPrototypeOf(getPrototypeOf((async function* () {}).prototype)));
 Object.defineProperty(iteratorPrototype, Symbol.toStringTag, { value: 'ReadableStream AsyncIterator', configurable: true });
 
+// The methods of their own by which the package's classes call each other: a module that put others in their place would
+// be handed what the runtime waits for a chunk with.
+for (const { prototype } of Object.values(streams)) {
+  for (const symbol of Object.getOwnPropertySymbols(prototype ?? {})) {
+    if (!symbol.description.startsWith('[[')) continue;
+    Object.defineProperty(prototype, symbol, { writable: false, configurable: false });
+  }
+}
+
 export const {
   ReadableStream, ReadableStreamDefaultController, TransformStream, TransformStreamDefaultController, WritableStream,
 } = streams;

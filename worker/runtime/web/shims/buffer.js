@@ -25,7 +25,9 @@ function isomorphicText(bytes, mask) {
   const most = 8192;  // arguments of one call
   let text = '';
   for (let at = 0; at < bytes.length; at += most) {
-    text += String.fromCharCode(...bytes.subarray(at, at + most).map((byte) => byte & mask));
+    const part = new Uint8Array(bytes.subarray(at, at + most));
+    for (let i = 0; i < part.length; i++) part[i] &= mask;
+    text += String.fromCharCode(...part);
   }
   return text;
 }
