@@ -17,11 +17,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes well under a millisecond
-// once V8 comes to an interrupt check; where it never does, this is what the caller waits in vain. On a busy machine a
-// worker may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
-constexpr milliseconds kSoftStopPatience{10};
-constexpr milliseconds kLongestSoftStop{500};
+// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes about a millisecond once V8
+// comes to an interrupt check with a function of the module; before that it may be compiling, which takes 10 ms and more.
+// Where it never comes to one, this is what the caller waits in vain. On a busy machine a worker, whose priority is low,
+// may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
+constexpr milliseconds kSoftStopPatience{30};
+constexpr milliseconds kLongestSoftStop{2000};
 
 // What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their
 // limit, by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).

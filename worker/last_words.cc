@@ -181,7 +181,7 @@ struct AwaitedStack {
 AwaitedStack awaited;
 
 // Well within what the supervisor waits for after it has asked (supervisor/workers.cc).
-constexpr std::chrono::milliseconds kStackPatience{4};
+constexpr std::chrono::milliseconds kStackPatience{10};
 
 std::chrono::nanoseconds cpu_time_now() {
   timespec now{};
