@@ -26,8 +26,4 @@ constexpr int kLockFailedStatus = 71;
 // that told it so. The call's number is on the shared page.
 constexpr int kRefusedSystemCallStatus = 128 + SIGSYS;
 
-// Tells a launcher to end, and its zygote with it. Not SIGTERM: a service manager sends that to all processes of the
-// service, and open calls are to have their time.
-constexpr int kLauncherEndSignal = SIGUSR1;
-
 }  // namespace holdfast::ipc

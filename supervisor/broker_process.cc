@@ -29,8 +29,8 @@
 #include <vector>
 
 #include "ipc/packet.h"
+#include "ipc/process_signals.h"
 #include "ipc/worker_messages.h"
-#include "ipc/worker_status.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -114,7 +114,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   ::prctl(PR_SET_DUMPABLE, 0);
   // What a terminal sends to its foreground, or a service manager to all processes, is for the supervisor to act on.
   ::setsid();
-  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
+  for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);

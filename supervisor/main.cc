@@ -11,7 +11,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include "ipc/descriptor_refusal.h"
@@ -92,7 +94,11 @@ std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions&
 // children that nobody could wait for.
 void mend_inheritance() {
   ::signal(SIGCHLD, SIG_DFL);
-  ::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more must not end the supervisor
+  // A log that nobody reads any more, that is at its file's limit, or that goes to a terminal in whose background this
+  // process runs, must neither end nor stop the supervisor.
+  for (int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) ::signal(signal, SIG_IGN);
+  // Until main() listens for them.
+  for (int signal : {SIGHUP, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
   for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::dup(fd)) {
     if (fd <= STDERR_FILENO) continue;
     ::close(fd);
@@ -190,6 +196,14 @@ void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   spdlog::info("settings reloaded from {}: {} modules or versions have their own", path, tables);
 }
 
+// Without a login the directory above the default socket is not there.
+std::string socket_advice(const std::string& socket) {
+  std::error_code ignored;
+  const auto directory = std::filesystem::path(socket).parent_path();
+  if (directory.empty() || std::filesystem::exists(directory, ignored)) return {};
+  return "; name a socket in a directory that exists and is this user's: --socket PATH, or HOLDFAST_SOCKET";
+}
+
 // s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
 void announce_ready(std::optional<int> fd) {
   if (!fd) return;
@@ -243,7 +257,7 @@ int main(int argc, char** argv) {
   if (!options.client_fd) {
     auto opened = Listener::open(io, options.socket, options.socket_mode);
     if (!opened) {
-      spdlog::critical("{}", opened.error());
+      spdlog::critical("{}{}", opened.error(), socket_advice(options.socket));
       return 1;
     }
     listener = std::move(*opened);
@@ -279,7 +293,7 @@ int main(int argc, char** argv) {
   if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
 
   int status = 0;
-  asio::signal_set signals(io, SIGTERM, SIGINT), hangups(io, SIGHUP);
+  asio::signal_set signals(io, SIGTERM, SIGINT, SIGQUIT), hangups(io, SIGHUP), reserved(io, SIGUSR1, SIGUSR2);
   asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
   Supervisor supervisor(io, options_of_supervisor, sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
@@ -291,6 +305,7 @@ int main(int argc, char** argv) {
     broker_end.close(ignored);
     signals.cancel();
     hangups.cancel();
+    reserved.cancel();
     io.stop();
   });
 
@@ -310,9 +325,10 @@ int main(int argc, char** argv) {
     supervisor.begin_shutdown();
   };
   std::function<void()> await_signal = [&] {
-    signals.async_wait([&](const boost::system::error_code& error, int) {
+    signals.async_wait([&](const boost::system::error_code& error, int signal) {
       if (error) return;
       shut_down();
+      if (signal == SIGQUIT) supervisor.begin_shutdown();  // a second time: without the wait
       await_signal();
     });
   };
@@ -337,6 +353,15 @@ int main(int argc, char** argv) {
     });
   };
   await_hangup();
+
+  std::function<void()> await_reserved = [&] {
+    reserved.async_wait([&](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      spdlog::info("SIG{}: reserved for later use; nothing is done", ::sigabbrev_np(signal));
+      await_reserved();
+    });
+  };
+  await_reserved();
 
   if (options.client_fd) {
     for (int fd : {options.client_fd.value(), options.ready_fd.value_or(-1)}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);

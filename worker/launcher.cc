@@ -12,7 +12,7 @@
 
 #include "ipc/packet.h"
 #include "ipc/worker_messages.h"
-#include "ipc/worker_status.h"
+#include "ipc/process_signals.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
@@ -52,8 +52,8 @@ int wait_for(pid_t child, const sigset_t& signals, rusage& usage) {
 int run_launcher(const ZygoteOptions& options, char** arguments) {
   // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
   require(options, sandbox::new_session());
-  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);  // for the supervisor to act on
-  ::signal(SIGCHLD, SIG_DFL);                                      // ignored, it would leave nothing to wait for
+  for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
   require(options, sandbox::enter_namespaces());
   require(options, sandbox::die_with_parent(ipc::kLauncherEndSignal));
   // Held back from here on, so that none can come before wait_for() waits for it.

@@ -12,6 +12,7 @@
 
 #include "ipc/descriptor_refusal.h"
 #include "ipc/worker_messages.h"
+#include "ipc/process_signals.h"
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
@@ -103,8 +104,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   if (closed) socket = sandbox::kKeptDescriptor;
   lock(closed);
   lock(sandbox::reset_signals());
-  // Of a service manager to all processes: for the supervisor to act on.
-  for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
+  for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
   lock(sandbox::die_with_parent(SIGKILL));
   if (::getppid() != parent) ::_exit(0);  // it died before that took effect
   lower_own_priority();

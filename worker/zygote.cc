@@ -19,6 +19,7 @@
 #include "ipc/pidfd.h"
 #include "ipc/unique_fd.h"
 #include "ipc/worker_messages.h"
+#include "ipc/process_signals.h"
 #include "sandbox/hardening.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
@@ -245,6 +246,8 @@ void run_zygote(const ZygoteOptions& start_options) {
   require(options, sandbox::new_session());
   lower_priority_of_session();
   require(options, sandbox::reset_signals());
+  // The first process of a pid namespace is deaf to them anyway; where namespaces may be missing it is not.
+  for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
   require(options, sandbox::die_with_parent(SIGKILL));
   const OomScore oom_score;
   oom_score.set(options.single_worker ? OomScore::kOfWorker : OomScore::kOfZygote);

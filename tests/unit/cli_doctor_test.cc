@@ -21,7 +21,7 @@ Examination in_order() {
                        {"Gid", "65534\t65534\t65534\t65534"},
                        {"Threads", "1"},
                        {"Seccomp", "2"},
-                       {"SigIgn", "0000000000004001"},
+                       {"SigIgn", "0000000000004a07"},
                        {"SigBlk", "0000000000000000"},
                        {"Speculation_Store_Bypass", "thread force mitigated"},
                        {"SpeculationIndirectBranch", "conditional force disabled"}};

@@ -1,10 +1,13 @@
 #include "tools/cli/doctor/findings.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include "ipc/process_signals.h"
 
 namespace holdfast::cli {
 namespace {
@@ -97,7 +100,10 @@ class Examiner {
 
   void process() {
     expect_field("process", "one thread", worker_, "Threads", "1");
-    expect_field("process", "only SIGTERM and SIGHUP ignored", worker_, "SigIgn", "0000000000004001");
+    std::uint64_t ignored = 0;
+    for (const int signal : ipc::kSupervisorsSignals) ignored |= std::uint64_t{1} << (signal - 1);
+    expect_field("process", "only the supervisor's signals ignored", worker_, "SigIgn",
+                 fmt::format("{:016x}", ignored).c_str());
     expect_field("process", "no signal blocked", worker_, "SigBlk", "0000000000000000");
     expect_known("process", "no terminal", worker_.has_terminal ? std::optional(!*worker_.has_terminal) : std::nullopt,
                  "none", "one");
