@@ -49,7 +49,7 @@ class Broker {
 
   // Starts the worker's program with `control` as its control socket; with a worker's id, to become that one. A start
   // that fails is told on the control socket. Closing the leash that is returned ends what was started; it is readable
-  // once that has ended. None: the broker is gone.
+  // once that has ended, and tells how (broker_process.h). None: the broker is gone.
   UniqueFd start_zygote(const UniqueFd& control, std::optional<std::uint64_t> single_worker);
 
   // As Duties::open_module. EAGAIN: the broker takes too long, as with a file system that hangs; until it has answered,

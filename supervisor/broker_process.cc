@@ -4,24 +4,19 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/process/args.hpp>
-#include <boost/process/child.hpp>
-#include <boost/process/env.hpp>
-#include <boost/process/environment.hpp>
-#include <boost/process/exe.hpp>
-#include <boost/process/handles.hpp>
-#include <boost/process/io.hpp>
-#include <boost/process/posix.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <list>
 #include <string>
@@ -29,13 +24,14 @@
 #include <vector>
 
 #include "ipc/packet.h"
+#include "ipc/pidfd.h"
 #include "ipc/process_signals.h"
+#include "ipc/text.h"
 #include "ipc/worker_messages.h"
 
 namespace holdfast::supervisor {
 namespace {
 
-namespace process = boost::process;
 using Clock = std::chrono::steady_clock;
 
 // The control socket's number in the zygote.
@@ -54,8 +50,46 @@ pid_t number_in(const std::string& path, std::string_view key) {
   return 0;
 }
 
+// What a program says before it has its control socket is a line or two, of the dynamic linker's.
+constexpr std::size_t kMaxSaidBytes = 2048;
+
+// From the end of the program's standard error to the program's own.
+constexpr int kEndAfterErrorsMillis = 200;
+
+// A shell, or the launcher for its zygote, tells of a signal by 128 and its number.
+std::string describe_end(int status) {
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
+  const char* const name = signal > 0 ? ::sigabbrev_np(signal) : nullptr;
+  if (name != nullptr) return fmt::format("was killed by SIG{}", name);
+  return fmt::format("ended with exit status {}", WEXITSTATUS(status));
+}
+
+// With `control` as its descriptor kControlFd, and without an environment. Fails with an errno value.
+tl::expected<pid_t, int> spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+                               int control, int errors) {
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  char* const environment[] = {nullptr};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, control, kControlFd);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kControlFd + 1);
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environment);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return tl::unexpected(error);
+  return pid;
+}
+
+std::string one_line(std::string_view said) {
+  while (!said.empty() && said.back() == '\n') said.remove_suffix(1);
+  return ipc::printable(ipc::clean_utf8(said, kMaxSaidBytes), ipc::Newlines::escape);
+}
+
 // Of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
-pid_t pid_of(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
+pid_t pid_behind(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
 
 tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
   UniqueFd opened(::open(fmt::format("/proc/{}/{}", pid, name).c_str(), O_RDONLY | O_CLOEXEC));
@@ -86,19 +120,24 @@ class BrokerProcess {
 
  private:
   struct Launcher {
-    process::child child;
+    pid_t pid;
     UniqueFd leash;
+    UniqueFd errors;                           // its program's standard error; none once nobody has it open any more
+    std::string said;                          // there
     std::optional<Clock::time_point> kill_at;  // it was told to end
   };
 
   bool serve_request();
   void start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds);
+  std::string spawn_advice(int error) const;
   std::vector<UniqueFd> watch_modules(BrokerAnswer& answer) const;
   std::vector<UniqueFd> answer_to(const BrokerRequest& request, const std::vector<UniqueFd>& fds,
                                   BrokerAnswer& answer) const;
   UniqueFd open_module(const BrokerRequest& request, BrokerAnswer& answer) const;
   bool is_ours(pid_t pid) const;
   void tell_to_end(Launcher& launcher);
+  void hear(Launcher& launcher) const;
+  void tell_of_end(const Launcher& launcher, int status) const;
   void reap();
   int next_timeout() const;
 
@@ -121,7 +160,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!child_signals_) ::_exit(1);  // the supervisor notices
-  // Standard error stays for what a worker's program says before it has its control socket.
+  // Standard error stays for what a worker's program says that does not end by it.
   const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(nowhere.get(), fd);
   const int kept[] = {std::min(socket, child_signals_.get()), std::max(socket, child_signals_.get())};
@@ -135,15 +174,17 @@ void BrokerProcess::run() {
     std::vector<pollfd> wanted = {{leaving_ ? -1 : socket_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}};
     for (const Launcher& launcher : launchers_) {
       wanted.push_back({launcher.kill_at ? -1 : launcher.leash.get(), POLLIN, 0});
+      wanted.push_back({launcher.errors.get(), POLLIN, 0});
     }
     if (::poll(wanted.data(), wanted.size(), next_timeout()) < 0 && errno != EINTR) ::_exit(1);
     auto at = wanted.begin() + 2;
     for (Launcher& launcher : launchers_) {
-      if ((at++)->revents != 0) tell_to_end(launcher);  // nothing is ever sent on a leash
+      if ((at++)->revents != 0) tell_to_end(launcher);  // the supervisor never sends on a leash
+      if ((at++)->revents != 0) hear(launcher);
     }
     const auto now = Clock::now();
     for (Launcher& launcher : launchers_) {
-      if (launcher.kill_at && *launcher.kill_at <= now) ::kill(launcher.child.id(), SIGKILL);
+      if (launcher.kill_at && *launcher.kill_at <= now) ::kill(launcher.pid, SIGKILL);
     }
     if (wanted[0].revents != 0 && !serve_request()) {
       leaving_ = true;
@@ -217,7 +258,7 @@ std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, con
       return files;
     case Kind::look_at:
     case Kind::open_memory: {
-      const pid_t pid = fds.size() == 1 ? pid_of(fds.front()) : 0;
+      const pid_t pid = fds.size() == 1 ? pid_behind(fds.front()) : 0;
       if (!is_ours(pid)) break;
       answer.pid = pid;
       if (request.kind == Kind::look_at) {
@@ -269,7 +310,7 @@ UniqueFd BrokerProcess::open_module(const BrokerRequest& request, BrokerAnswer& 
 // Whether the process descends from a launcher.
 bool BrokerProcess::is_ours(pid_t pid) const {
   while (pid > 1) {
-    const auto is_it = [pid](const Launcher& launcher) { return launcher.child.id() == pid; };
+    const auto is_it = [pid](const Launcher& launcher) { return launcher.pid == pid; };
     if (std::any_of(launchers_.begin(), launchers_.end(), is_it)) return true;
     pid = number_in(fmt::format("/proc/{}/status", pid), "PPid:");
   }
@@ -284,42 +325,93 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
     ipc::OutputBuffer out;
     encode(out,
            ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
+    // Whoever holds the other end may never read.
+    ::fcntl(control.get(), F_SETFL, O_NONBLOCK);
     (void)ipc::send_packet(control.get(), out.data(), {});
   };
-  // Whoever holds the other end may never read.
-  ::fcntl(control.get(), F_SETFL, O_NONBLOCK);
   if (launchers_.size() >= duties_.max_programs) {
     return fail(fmt::format("{} programs were started and have not ended", launchers_.size()));
   }
-  if (::access(duties_.program.c_str(), X_OK) != 0) return fail(std::strerror(errno));  // Boost.Process does not tell
   std::vector<std::string> arguments = duties_.arguments;
   arguments.push_back(fmt::format("--control-fd={}", kControlFd));
   if (request.single) arguments.push_back(fmt::format("--single-worker={}", request.single_worker));
-  ::fcntl(control.get(), F_SETFL, 0);
-  std::error_code error;
-  process::child child(process::exe = duties_.program.string(), process::args = arguments,
-                       process::env = process::environment(),
-                       process::std_in<process::null, process::std_out> process::null, process::limit_handles,
-                       process::posix::fd.bind(kControlFd, control.get()), error);
-  if (error) return fail(error.message());
-  launchers_.push_back({std::move(child), std::move(fds[1]), std::nullopt});
+  int errors[2];
+  if (::pipe2(errors, O_CLOEXEC) != 0) return fail(std::strerror(errno));
+  UniqueFd heard(errors[0]);
+  const UniqueFd said(errors[1]);
+  ::fcntl(heard.get(), F_SETFL, O_NONBLOCK);
+  const auto started = spawn(duties_.program, arguments, control.get(), said.get());
+  if (!started) return fail(fmt::format("{}; {}", std::strerror(started.error()), spawn_advice(started.error())));
+  launchers_.push_back({*started, std::move(fds[1]), std::move(heard), {}, std::nullopt});
+}
+
+std::string BrokerProcess::spawn_advice(int error) const {
+  if (error == EACCES) {
+    return fmt::format(
+        "it must be a program that uid {} may execute, and each directory above it one that this user "
+        "may enter",
+        ::geteuid());
+  }
+  if (error == ENOENT && ::access(duties_.program.c_str(), F_OK) == 0) {
+    return "the interpreter or dynamic linker that it names is missing";
+  }
+  return "--worker must name the holdfast-worker program";
+}
+
+// The launcher and the zygote close their standard error when they are about to be locked. What was said until then and
+// did not end the program is for whoever reads the supervisor's.
+void BrokerProcess::hear(Launcher& launcher) const {
+  char bytes[512];
+  ssize_t count;
+  while ((count = ::read(launcher.errors.get(), bytes, sizeof bytes)) > 0) {
+    launcher.said.append(bytes, std::min(static_cast<std::size_t>(count), kMaxSaidBytes - launcher.said.size()));
+  }
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  launcher.errors.reset();
+  if (launcher.said.empty()) return;
+  const UniqueFd process = open_pidfd(launcher.pid);
+  pollfd ended = {process.get(), POLLIN, 0};
+  if (process && ::poll(&ended, 1, kEndAfterErrorsMillis) == 0) {
+    (void)!::write(STDERR_FILENO, launcher.said.data(), launcher.said.size());
+    launcher.said.clear();
+  }
+}
+
+// On the leash, for a supervisor that still wants to know: two texts with a NUL between them, how it ended, and what
+// may be the matter with a program that ends before it has said anything on its control socket.
+void BrokerProcess::tell_of_end(const Launcher& launcher, int status) const {
+  const std::string program = ipc::printable(duties_.program.string(), ipc::Newlines::escape);
+  std::string text = fmt::format("{} {}", program, describe_end(status));
+  const std::string said = one_line(launcher.said);
+  if (!said.empty()) text += ": " + said;
+  text.push_back('\0');
+  text += said.find("shared librar") != std::string::npos
+              ? fmt::format("install the library that is missing (ldd {} shows all), or build Holdfast anew", program)
+              : fmt::format(
+                    "--worker must name the holdfast-worker of the same build as holdfastd {}; `{} --version` "
+                    "tells what that program is",
+                    HOLDFAST_VERSION, program);
+  (void)!::send(launcher.leash.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 // The launcher kills the zygote, reaps it, and ends; unless somebody has stopped it.
 void BrokerProcess::tell_to_end(Launcher& launcher) {
   if (launcher.kill_at) return;
   launcher.kill_at = Clock::now() + kEndPatience;
-  ::kill(launcher.child.id(), ipc::kLauncherEndSignal);
-  ::kill(launcher.child.id(), SIGCONT);
+  ::kill(launcher.pid, ipc::kLauncherEndSignal);
+  ::kill(launcher.pid, SIGCONT);
 }
 
 void BrokerProcess::reap() {
   signalfd_siginfo drained;
   while (::read(child_signals_.get(), &drained, sizeof drained) > 0) {
   }
-  std::erase_if(launchers_, [](Launcher& launcher) {
-    std::error_code ignored;
-    return !launcher.child.running(ignored);
+  std::erase_if(launchers_, [this](Launcher& launcher) {
+    int status = 0;
+    if (::waitpid(launcher.pid, &status, WNOHANG) == 0) return false;
+    if (launcher.errors) hear(launcher);
+    tell_of_end(launcher, status);
+    return true;
   });
 }
 
