@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "sandbox/privileges.h"
+#include "sandbox/refusal.h"
 
 namespace holdfast::sandbox {
 namespace {
@@ -24,40 +25,25 @@ constexpr std::string_view kRootLayer = "root";
 constexpr int kNamespaces =
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
 
-constexpr std::string_view kContainerAdvice =
-    "inside a container, its seccomp and AppArmor profiles must allow unshare, mount and pivot_root";
-
-constexpr std::string_view kPrivilegeAdvice =
-    "unprivileged user namespaces are refused here: set sysctl kernel.unprivileged_userns_clone=1 (Debian) or "
-    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu, or an AppArmor profile with the userns permission); "
-    "inside a container, its seccomp and AppArmor profiles must allow unshare, mount and pivot_root";
-
-std::string_view unshare_advice(int error) {
-  switch (error) {
-    case EPERM:
-    case EACCES:
-    case ENOSYS:
-      return kPrivilegeAdvice;
-    case ENOSPC:
-    case EUSERS:
-      return "raise sysctl user.max_user_namespaces and its siblings (user.max_{mnt,net,ipc,uts,cgroup,pid}_"
-             "namespaces); 0 means that they are switched off";
-    case EINVAL:
-      return "the kernel must be built with every kind of namespace, and the caller must have one thread";
-    default:
-      return {};
-  }
+// A failure of what hosts and containers forbid. Not setup_failure() with the advice: that reads files, and errno is an
+// argument.
+tl::unexpected<SetupError> refused(std::string_view layer, std::string_view call, int error) {
+  return setup_failure(layer, call, error, advice_on_refusal(error));
 }
 
 // The kernel takes each of these files in a single write(2) (user_namespaces(7)).
 SetupResult write_proc_file(const std::string& path, std::string_view text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return setup_failure(kLayer, "open " + path, errno, "/proc must be mounted and writable");
+  if (fd < 0) {
+    const int error = errno;
+    if (error == EACCES || error == EPERM) return refused(kLayer, "open " + path, error);
+    return setup_failure(kLayer, "open " + path, error, "/proc must be mounted and writable");
+  }
   const ssize_t written = write(fd, text.data(), text.size());
   const int error = errno;
   close(fd);
   if (written != static_cast<ssize_t>(text.size())) {
-    return setup_failure(kLayer, "write " + path, written < 0 ? error : EIO, kPrivilegeAdvice);
+    return refused(kLayer, "write " + path, written < 0 ? error : EIO);
   }
   return {};
 }
@@ -84,7 +70,10 @@ SetupResult enter_namespaces() {
   const uid_t outside_uid = geteuid();
   const gid_t outside_gid = getegid();
   if (unshare(kNamespaces) != 0) {
-    return setup_failure(kLayer, "unshare(user, mount, net, ipc, uts, cgroup, pid)", errno, unshare_advice(errno));
+    constexpr const char* kCall = "unshare(user, mount, net, ipc, uts, cgroup, pid)";
+    if (errno != EINVAL) return refused(kLayer, kCall, errno);
+    return setup_failure(kLayer, kCall, EINVAL,
+                         "the kernel must be built with every kind of namespace, and the caller must have one thread");
   }
   if (SetupResult done = map_ids(outside_uid, outside_gid); !done) return done;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return setup_failure(kLayer, "prctl(PR_SET_DUMPABLE, 0)", errno);
@@ -93,8 +82,11 @@ SetupResult enter_namespaces() {
 
 SetupResult seal_root() {
   // Elsewhere it would be the root of others that is taken away.
-  if (getpid() != 1)
-    return setup_failure(kRootLayer, "seal_root outside of a pid namespace of its own", EPERM, kPrivilegeAdvice);
+  if (getpid() != 1) {
+    return setup_failure(kRootLayer, "empty root without namespaces", EPERM,
+                         "where namespaces may be missing, this layer is missing as well: allow both, --allow-missing "
+                         "namespaces --allow-missing root");
+  }
   // Certain to exist: enter_namespaces() wrote there.
   constexpr const char* kMountPoint = "/proc";
   constexpr unsigned long kInert = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -102,25 +94,25 @@ SetupResult seal_root() {
   constexpr const char* kTiny = "size=4k,nr_inodes=2,mode=0555";
 
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return setup_failure(kRootLayer, "mount(make / private)", errno, kPrivilegeAdvice);
+    return refused(kRootLayer, "mount(make / private)", errno);
   }
   if (mount("none", kMountPoint, "tmpfs", kInert, kTiny) != 0) {
-    return setup_failure(kRootLayer, "mount(empty tmpfs)", errno, kPrivilegeAdvice);
+    return refused(kRootLayer, "mount(empty tmpfs)", errno);
   }
   if (chdir(kMountPoint) != 0) return setup_failure(kRootLayer, "chdir(empty tmpfs)", errno);
   if (mkdir("root", 0555) != 0) return setup_failure(kRootLayer, "mkdir(root)", errno);
   // Stacks the old root over the new one, from where it is then detached: pivot_root(2), "pivot_root(".", ".")".
   if (syscall(SYS_pivot_root, ".", ".") != 0) {
-    return setup_failure(kRootLayer, "pivot_root", errno,
-                         errno == EINVAL ? "the host's root must not be an initramfs" : kContainerAdvice);
+    if (errno != EINVAL) return refused(kRootLayer, "pivot_root", errno);
+    return setup_failure(kRootLayer, "pivot_root", EINVAL, "the host's root must not be an initramfs");
   }
-  if (umount2(".", MNT_DETACH) != 0) return setup_failure(kRootLayer, "umount2(old root)", errno, kContainerAdvice);
+  if (umount2(".", MNT_DETACH) != 0) return refused(kRootLayer, "umount2(old root)", errno);
   if (mount("none", "/", "tmpfs", MS_REMOUNT | MS_RDONLY | kInert, kTiny) != 0) {
-    return setup_failure(kRootLayer, "mount(remount / read-only)", errno, kContainerAdvice);
+    return refused(kRootLayer, "mount(remount / read-only)", errno);
   }
   // pivot_root has sealed the files off already. A process in a chroot can make no user namespace (EPERM in
   // unshare(2)), where it would hold capabilities again.
-  if (chroot("/root") != 0) return setup_failure(kRootLayer, "chroot", errno, kContainerAdvice);
+  if (chroot("/root") != 0) return refused(kRootLayer, "chroot", errno);
   if (chdir("/") != 0) return setup_failure(kRootLayer, "chdir(/)", errno);
 
   constexpr std::string_view kHostName = "holdfast";

@@ -11,6 +11,7 @@
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
+#include "tests/support/confine_program.h"
 #include "tests/support/program.h"
 
 namespace holdfast::test {
@@ -28,10 +29,14 @@ void check_report(const Finished& finished) {
     const std::string state = finding["state"];
     const std::string layer = finding["layer"];
     layers.insert(layer);
+    if (layer == "verdict") {
+      CHECK(finding["starts"] == true);
+      CHECK(finding["exit_code"] == 0);
+    }
     CHECK((state == "active" || (state == "unavailable" && (layer == "speculation" || layer == "code"))));
   }
   CHECK(layers == std::set<std::string>{"namespaces", "root", "privileges", "descriptors", "process", "limits",
-                                        "speculation", "code", "seccomp", "supervisor", "v8"});
+                                        "speculation", "code", "seccomp", "supervisor", "v8", "verdict"});
 }
 
 TEST_CASE("holdfast doctor finds every layer active, in each profile and isolation") {
@@ -134,6 +139,97 @@ TEST_CASE("holdfast doctor names what is missing, and what to change, and exits 
   const Finished named = run({supervisor_program(), "--module", "m@1=/dev/null", "--allow-missing", "walls"});
   CHECK(named.status == 2);
   CHECK(contains(named.errors, "walls"));
+}
+
+json verdict_of(const Finished& finished) { return json::parse(finished.output).back(); }
+
+// The states of all rows, the verdict's aside.
+std::multiset<std::string> states_of(const Finished& finished) {
+  std::multiset<std::string> states;
+  for (const json& finding : json::parse(finished.output)) {
+    if (finding["layer"] != "verdict") states.insert(finding["state"].get<std::string>());
+  }
+  return states;
+}
+
+std::vector<std::string> confined(std::vector<std::string> how, const std::vector<std::string>& command) {
+  how.insert(how.begin(), confine_program());
+  how.insert(how.end(), command.begin(), command.end());
+  return how;
+}
+
+TEST_CASE("to root without CAP_SYS_PTRACE, as in a container, what works is unknown and not missing") {
+  if (::geteuid() != 0) return;
+  // CAP_SYS_PTRACE and CAP_SYS_ADMIN
+  const Finished found = run(confined({"--drop=19", "--drop=21"}, {command_program(), "doctor", "--json"}));
+  CHECK(found.status == 0);
+  CHECK(states_of(found).count("missing") == 0);
+  CHECK(states_of(found).count("unknown") > 0);
+  const json verdict = verdict_of(found);
+  CHECK(verdict["starts"] == true);
+  CHECK(verdict["exit_code"] == 0);
+  CHECK(contains(verdict["advice"].get<std::string>(), "CAP_SYS_PTRACE"));
+  CHECK_FALSE(contains(found.output, "as root"));
+}
+
+TEST_CASE("where a seccomp filter refuses namespaces, doctor, run and holdfastd say the same") {
+  const std::vector<std::string> refused = {"--refuse=unshare", "--refuse=mount", "--refuse=pivot_root"};
+  const Finished found = run(confined(refused, {command_program(), "doctor", "--json"}));
+  CHECK(found.status == 1);
+  CHECK(found.errors == "");
+  const json verdict = verdict_of(found);
+  CHECK(verdict["starts"] == false);
+  CHECK(verdict["exit_code"] == 1);
+  const std::string what = "namespaces: unshare(user, mount, net, ipc, uts, cgroup, pid): Operation not permitted";
+  CHECK(contains(verdict["verdict"].get<std::string>(), what));
+  const std::string advice = verdict["advice"];
+  CHECK(contains(advice, "a seccomp filter refuses it"));
+
+  const std::string calculator = examples_folder() / "calculator.js";
+  const Finished ran = run(confined(refused, {command_program(), "run", calculator, "add", R"({"a":1,"b":2})"}));
+  CHECK(ran.status == 3);
+  CHECK(ran.errors == "error: unavailable: cannot start workers: " + what + "; " + advice + "\n");
+
+  const TemporaryFolder folder;
+  const Finished started = run(confined(refused, {supervisor_program(), "--modules", folder.path(), "--worker",
+                                                  worker_program(), "--socket", folder.path() / "s.sock"}));
+  CHECK(started.status == 1);
+  CHECK(contains(started.errors, what + "; " + advice));
+}
+
+TEST_CASE("where namespaces may be missing and the root may not, the message says that both must be allowed") {
+  const TemporaryFolder folder;
+  const Finished started = run(
+      confined({"--refuse=unshare"}, {supervisor_program(), "--modules", folder.path(), "--worker", worker_program(),
+                                      "--socket", folder.path() / "s.sock", "--allow-missing", "namespaces"}));
+  CHECK(started.status == 1);
+  CHECK(contains(started.errors, "--allow-missing namespaces --allow-missing root"));
+}
+
+TEST_CASE("holdfast doctor says without what holdfastd starts, where that may be missing") {
+  const Finished found = run(confined(
+      {"--refuse=unshare"}, {command_program(), "doctor", "--allow-missing", "namespaces", "--allow-missing", "root"}));
+  CHECK(found.status == 0);
+  CHECK(contains(found.output, "\nverdict: holdfastd starts here, without: namespaces, root (--allow-missing)"));
+}
+
+TEST_CASE("nobody in a user namespace where root has no id: that a worker is not dumpable is unknown, not missing") {
+  if (::geteuid() != 0) return;
+  const std::string command = startable_by_nobody(command_program());
+  if (command != command_program()) return;
+  const Finished found =
+      run({"/usr/bin/unshare", "--user", "--map-current-user", command, "doctor", "--json"}, {.as_nobody = true});
+  CHECK(found.status == 0);
+  CHECK(states_of(found).count("missing") == 0);
+  CHECK(states_of(found).count("unknown") == 1);
+}
+
+TEST_CASE("where /proc is of another pid namespace, nothing is read from another's process") {
+  if (::geteuid() != 0) return;
+  const Finished found = run({"/usr/bin/unshare", "--pid", "--fork", command_program(), "doctor", "--json"});
+  CHECK(found.status == 0);
+  CHECK(states_of(found).count("missing") == 0);
+  CHECK(states_of(found).count("unknown") > 0);
 }
 
 }  // namespace

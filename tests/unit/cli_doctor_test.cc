@@ -66,10 +66,8 @@ TEST_CASE("of a worker in order nothing is missing, off or unavailable") {
 TEST_CASE("each layer that is not in place is missing") {
   const std::pair<const char*, std::function<void(Examination&)>> changes[] = {
       {"namespaces ", [](auto& all) { all.worker.namespaces["net"] = all.self.namespaces["net"]; }},
-      {"namespaces ", [](auto& all) { all.worker.namespaces.erase("pid"); }},
       {"root ", [](auto& all) { all.worker.root_is_empty = false; }},
       {"root ", [](auto& all) { all.worker.root_is_read_only = false; }},
-      {"root ", [](auto& all) { all.worker.root_is_empty.reset(); }},
       {"privileges ", [](auto& all) { all.worker.status["NoNewPrivs"] = "0"; }},
       {"privileges ", [](auto& all) { all.worker.status["CapBnd"] = "0000000000000001"; }},
       {"privileges ", [](auto& all) { all.worker.status["Uid"] = "65534\t0\t65534\t65534"; }},
@@ -92,7 +90,6 @@ TEST_CASE("each layer that is not in place is missing") {
        [](auto& all) {
          all.worker.limits["Max processes"] = {"0", "100"};
        }},
-      {"limits ", [](auto& all) { all.worker.limits.erase("Max cpu time"); }},
       {"code ",
        [](auto& all) {
          all.worker.mappings->push_back({"rwxp", "", false});
@@ -111,6 +108,82 @@ TEST_CASE("each layer that is not in place is missing") {
     CAPTURE(layer);
     CHECK(layers(examination, LayerState::missing) == layer);
   }
+}
+
+TEST_CASE("what the kernel does not show is unknown and not missing, and the verdict counts it") {
+  const std::pair<const char*, std::function<void(Examination&)>> changes[] = {
+      {"namespaces ", [](auto& all) { all.worker.namespaces.erase("pid"); }},
+      {"root ", [](auto& all) { all.worker.root_is_empty.reset(); }},
+      {"privileges ", [](auto& all) { all.worker.status.erase("CapBnd"); }},
+      {"privileges ", [](auto& all) { all.worker.is_dumpable.reset(); }},
+      {"privileges ",
+       [](auto& all) {
+         all.worker.is_dumpable.reset();
+         all.worker.owner_is_ambiguous = true;
+       }},
+      {"descriptors ", [](auto& all) { all.worker.descriptors.reset(); }},
+      {"process ", [](auto& all) { all.worker.has_environment.reset(); }},
+      {"limits ", [](auto& all) { all.worker.limits.erase("Max cpu time"); }},
+      {"code ", [](auto& all) { all.worker.mappings.reset(); }},
+      {"supervisor ", [](auto& all) { all.supervisor.status.erase("Uid"); }},
+  };
+  for (const auto& [layer, change] : changes) {
+    Examination examination = in_order();
+    change(examination);
+    CAPTURE(layer);
+    CHECK(layers(examination, LayerState::unknown) == layer);
+    CHECK(layers(examination, LayerState::missing) == "");
+    const Verdict verdict = verdict_on(examine(examination), examination, {});
+    CHECK(verdict.starts);
+    CHECK(verdict.is_good);
+    CHECK(verdict.text.find("1 of ") != std::string::npos);
+  }
+  Examination hidden = in_order();
+  hidden.worker = hidden.supervisor = {};
+  CHECK(layers(hidden, LayerState::missing) == "");
+}
+
+TEST_CASE("advice on rows that cannot be read fits whoever looks") {
+  Examination examination = in_order();
+  examination.worker.root_is_empty.reset();
+  const auto advice = [&] { return verdict_on(examine(examination), examination, {}).advice; };
+  examination.self.status = {{"Uid", "0\t0\t0\t0"}, {"CapEff", "00000000a80425fb"}};
+  CHECK(advice().find("CAP_SYS_PTRACE") != std::string::npos);
+  CHECK(advice().find("as root") == std::string::npos);
+  examination.self.status = {{"Uid", "0\t0\t0\t0"}, {"CapEff", "000001ffffffffff"}};
+  CHECK(advice() == "");
+  examination.self.status = {{"Uid", "1000\t1000\t1000\t1000"}, {"CapEff", "0000000000000000"}};
+  CHECK(advice() == "");
+  examination.worker.status.clear();
+  CHECK(advice().find("/proc") != std::string::npos);
+}
+
+TEST_CASE("a layer without which holdfastd refused to start is missing by its own words, whatever else can be read") {
+  Examination examination = in_order();
+  CHECK(verdict_on(examine(examination), examination, {}).text ==
+        "holdfastd starts here, with every layer of the sandbox in place");
+  examination.refused = {{"namespaces", "unshare(all): Operation not permitted; ask for them"},
+                         {"root", "no root: Operation not permitted"}};
+  examination.worker.namespaces.clear();
+  CHECK(layers(examination, LayerState::missing) == "namespaces root ");
+  const Verdict refused = verdict_on(examine(examination), examination, {"root"});
+  CHECK_FALSE(refused.starts);
+  CHECK_FALSE(refused.is_good);
+  CHECK(refused.text.starts_with("holdfastd does not start here: namespaces: unshare(all): Operation not permitted"));
+  CHECK(refused.advice == "ask for them");
+  const Verdict allowed = verdict_on(examine(examination), examination, {"root", "namespaces"});
+  CHECK(allowed.starts);
+  CHECK(allowed.is_good);
+  CHECK(allowed.text.starts_with("holdfastd starts here, without: namespaces, root (--allow-missing)"));
+}
+
+TEST_CASE("a worker that is not in order is told of in the verdict, though holdfastd starts") {
+  Examination examination = in_order();
+  examination.worker.limits["Max processes"] = {"0", "100"};
+  const Verdict verdict = verdict_on(examine(examination), examination, {});
+  CHECK(verdict.starts);
+  CHECK_FALSE(verdict.is_good);
+  CHECK(verdict.text == "holdfastd starts here, but this is not as it should be: limits");
 }
 
 TEST_CASE("in the strict profile, code that was made while the worker ran is a layer that is missing") {

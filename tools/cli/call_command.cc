@@ -212,7 +212,11 @@ int run_command(const RunOptions& options) {
   if (options.memory) flags.insert(flags.end(), {"--memory", *options.memory});
   if (options.stretch) flags.insert(flags.end(), {"--stretch", *options.stretch});
   auto supervisor = PrivateSupervisor::start(flags);
-  if (!supervisor) return finish(supervisor.error(), options.call);
+  if (!supervisor) {
+    const StartError& error = supervisor.error();
+    if (error.is_usage) return tell_usage_error(error.message);
+    return finish(ipc::ConnectError{ipc::ConnectError::Reason::cannot_connect, error.message}, options.call);
+  }
   CallOptions with_logs = options.call;
   with_logs.show_logs = true;
   return call(supervisor->client(), request_for(target, options.call, *arguments), with_logs);

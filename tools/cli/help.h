@@ -113,6 +113,10 @@ shows of it, and of its supervisor. States:
   missing      not in place: holdfastd does not start without it, unless --allow-missing names its layer
   off          by setting
   unavailable  neither this kernel nor this processor offers it; Holdfast does without
-Exit code: 0 if nothing is missing, 1 if something is, 3 if there is no worker to look at.)";
+  unknown      the kernel does not show it to this user; holdfastd does not start where it is missing
+The last line, "verdict: ...", says whether holdfastd starts here; with --json it is the array's last
+element, of the layer "verdict", with the further keys verdict, starts and exit_code.
+Exit code: 0 if holdfastd starts and nothing is missing but what may be, 1 if something is missing,
+3 if there is no worker to look at.)";
 
 }  // namespace holdfast::cli

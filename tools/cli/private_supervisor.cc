@@ -1,10 +1,12 @@
 #include "tools/cli/private_supervisor.h"
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,7 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "ipc/text.h"
+#include "tools/cli/start_failure.h"
 
 extern char** environ;
 
@@ -28,11 +30,9 @@ using std::chrono::milliseconds;
 // Longer than any orderly end, which takes the workers' deaths; a person is waiting.
 constexpr milliseconds kEndTimeout{5000};
 // V8 and the namespaces are set up before the hello; this leaves room for sanitizers and a busy machine.
-constexpr milliseconds kHelloTimeout{20000};
+constexpr std::chrono::seconds kHelloTimeout{20};
 
-tl::unexpected<ipc::ConnectError> cannot_start(std::string message) {
-  return tl::unexpected(ipc::ConnectError{ipc::ConnectError::Reason::cannot_connect, std::move(message)});
-}
+tl::unexpected<StartError> cannot_start(std::string message) { return tl::unexpected(StartError{std::move(message)}); }
 
 bool is_program(const fs::path& path) {
   std::error_code ignored;
@@ -46,9 +46,25 @@ tl::expected<fs::path, std::string> own_folder() {
   return self.parent_path();
 }
 
+// The wait status of a holdfastd that refuses its arguments: exit code 2.
+constexpr int kUsageStatus = 2 << 8;
+
 std::string describe_end(int status) {
   if (WIFSIGNALED(status)) return fmt::format("was killed by SIG{}", sigabbrev_np(WTERMSIG(status)));
   return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+}
+
+// For the newline of --ready-fd; the problem if it does not come.
+std::optional<std::string> wait_until_ready(const UniqueFd& pipe) {
+  pollfd wanted = {pipe.get(), POLLIN, 0};
+  int found = 0;
+  do {
+    found = ::poll(&wanted, 1, static_cast<int>(milliseconds(kHelloTimeout).count()));
+  } while (found < 0 && errno == EINTR);
+  char newline = 0;
+  if (found > 0 && ::read(pipe.get(), &newline, 1) == 1) return std::nullopt;
+  if (found > 0) return "it ended before it had workers";
+  return fmt::format("it had no workers within {} s", kHelloTimeout.count());
 }
 
 // The actions and attributes of posix_spawn(3), released with their owner.
@@ -72,11 +88,13 @@ struct SpawnPlan {
 ChildProcess::ChildProcess(pid_t pid) : pid_(pid) {}
 
 tl::expected<ChildProcess, std::string> ChildProcess::start(const std::string& program,
-                                                            const std::vector<std::string>& arguments, int kept) {
+                                                            const std::vector<std::string>& arguments,
+                                                            std::span<const int> kept, int errors) {
   SpawnPlan plan;
   posix_spawn_file_actions_addopen(&plan.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&plan.actions, errors, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&plan.actions, STDERR_FILENO, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&plan.actions, kept, kept);  // onto itself: only clears close-on-exec
+  for (const int fd : kept) posix_spawn_file_actions_adddup2(&plan.actions, fd, fd);  // only clears close-on-exec
 
   sigset_t none;
   sigset_t defaults;
@@ -123,7 +141,7 @@ std::string ChildProcess::wait() {
   return waited < 0 ? "ended" : describe_end(status);
 }
 
-tl::expected<PrivateSupervisor, ipc::ConnectError> PrivateSupervisor::start(const std::vector<std::string>& arguments) {
+tl::expected<PrivateSupervisor, StartError> PrivateSupervisor::start(const std::vector<std::string>& arguments) {
   const auto program = find_supervisor();
   if (!program) return cannot_start(program.error());
 
@@ -133,24 +151,35 @@ tl::expected<PrivateSupervisor, ipc::ConnectError> PrivateSupervisor::start(cons
   }
   UniqueFd ours(ends[0]);
   UniqueFd theirs(ends[1]);
-  std::vector<std::string> all = {"--client-fd", fmt::to_string(theirs.get())};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return cannot_start(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
+  const UniqueFd ready(ends[0]);
+  UniqueFd tells_ready(ends[1]);
+  auto errors = ErrorRelay::open();
+  if (!errors) return cannot_start(fmt::format("cannot read what {} prints: {}", *program, std::strerror(errno)));
+  std::vector<std::string> all = {"--client-fd", fmt::to_string(theirs.get()), "--ready-fd",
+                                  fmt::to_string(tells_ready.get())};
   all.insert(all.end(), arguments.begin(), arguments.end());
-  auto process = ChildProcess::start(*program, all, theirs.get());
+  auto process =
+      ChildProcess::start(*program, all, std::array{theirs.get(), tells_ready.get()}, errors->program_end().get());
   if (!process) return cannot_start(process.error());
   theirs.reset();  // else its end would not be seen here
+  tells_ready.reset();
+  errors->program_end().reset();
 
   auto client =
       ipc::Client::adopt(std::move(ours), {.name = "holdfast " HOLDFAST_VERSION, .hello_timeout = kHelloTimeout});
-  if (!client) {
-    ipc::ConnectError error = client.error();
-    // Of a supervisor that ended, the end is the news, not that its session was cut off.
-    if (error.reason == ipc::ConnectError::Reason::protocol_error) {
-      error.reason = ipc::ConnectError::Reason::cannot_connect;
-    }
-    error.message = fmt::format("the private supervisor {} {}: {}", *program, process->wait(), error.message);
-    return tl::unexpected(std::move(error));
+  // The hello comes before there are workers, whose start may fail yet.
+  const std::optional<std::string> problem = client ? wait_until_ready(ready) : std::optional(client.error().message);
+  if (!problem) {
+    errors->pass_on();
+    return PrivateSupervisor(std::move(errors), std::move(*process), std::move(*client));
   }
-  return PrivateSupervisor(std::move(*process), std::move(*client));
+  if (client) client = tl::unexpected(ipc::ConnectError{});  // closes the connection, which ends the supervisor
+  const std::string end = process->wait();
+  // Of a supervisor that ended, its own words are the news, not that its session was cut off.
+  const std::string reason = reason_of_failed_start(errors->take());
+  if (!reason.empty()) return tl::unexpected(StartError{reason, end == describe_end(kUsageStatus)});
+  return cannot_start(fmt::format("the private supervisor {} {}: {}", *program, end, *problem));
 }
 
 tl::expected<std::string, std::string> find_supervisor() {

@@ -2,7 +2,10 @@
 // no socket file, and it ends when that connection does, even if this program is killed.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <sys/types.h>
@@ -10,6 +13,7 @@
 
 #include "ipc/client.h"
 #include "ipc/unique_fd.h"
+#include "tools/cli/error_relay.h"
 
 namespace holdfast::cli {
 
@@ -19,11 +23,12 @@ class ChildProcess {
  public:
   explicit ChildProcess(pid_t pid);
 
-  // Starts `program` with the descriptor `kept` open in it. It reads nothing, and what it prints goes to standard
-  // error: standard output is for results alone. It has its own process group, so that Ctrl-C at a terminal reaches
+  // Starts `program` with the descriptors `kept` open in it. It reads nothing, and what it prints goes to `errors`:
+  // standard output is for results alone. It has its own process group, so that Ctrl-C at a terminal reaches
   // only this program, which ends what it has begun. The error says what could not be started, and why.
   static tl::expected<ChildProcess, std::string> start(const std::string& program,
-                                                       const std::vector<std::string>& arguments, int kept);
+                                                       const std::vector<std::string>& arguments,
+                                                       std::span<const int> kept, int errors = STDERR_FILENO);
 
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
@@ -38,19 +43,27 @@ class ChildProcess {
   pid_t pid_;  // -1: nothing to wait for
 };
 
+// Why there is no private supervisor. What it printed itself is in the message, and nowhere else.
+struct StartError {
+  std::string message;
+  bool is_usage = false;  // it refused its arguments
+};
+
 class PrivateSupervisor {
  public:
-  // Starts holdfastd with `arguments` and waits for its hello. The arguments must not name a socket or a client.
-  static tl::expected<PrivateSupervisor, ipc::ConnectError> start(const std::vector<std::string>& arguments);
+  // Starts holdfastd with `arguments` and waits until it has workers. The arguments must not name a socket or a client,
+  // nor another format than text for its log.
+  static tl::expected<PrivateSupervisor, StartError> start(const std::vector<std::string>& arguments);
 
   ipc::Client& client() { return client_; }
   pid_t pid() const { return process_.pid(); }
 
  private:
-  PrivateSupervisor(ChildProcess process, ipc::Client client)
-      : process_(std::move(process)), client_(std::move(client)) {}
+  PrivateSupervisor(std::unique_ptr<ErrorRelay> errors, ChildProcess process, ipc::Client client)
+      : errors_(std::move(errors)), process_(std::move(process)), client_(std::move(client)) {}
 
-  ChildProcess process_;  // waited for after the client below has closed the connection
+  std::unique_ptr<ErrorRelay> errors_;  // what its end makes it say is still told
+  ChildProcess process_;                // waited for after the client below has closed the connection
   ipc::Client client_;
 };
 

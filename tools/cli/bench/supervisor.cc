@@ -1,5 +1,6 @@
 #include "tools/cli/bench/supervisor.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
   if (!options.worker.empty()) arguments.insert(arguments.end(), {"--worker", options.worker});
   arguments.insert(arguments.end(), flags.begin(), flags.end());
 
-  auto process = ChildProcess::start(*program, arguments, told.get());
+  auto process = ChildProcess::start(*program, arguments, std::array{told.get()});
   if (!process) return stop(process.error());
   BenchSupervisor supervisor(std::move(*process), socket);
   told.reset();

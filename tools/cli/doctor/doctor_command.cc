@@ -1,8 +1,9 @@
 #include "tools/cli/doctor/doctor_command.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "tools/cli/json_text.h"
 #include "tools/cli/private_supervisor.h"
 #include "tools/cli/standard_streams.h"
+#include "tools/cli/start_failure.h"
 #include "tools/cli/table.h"
 
 namespace holdfast::cli {
@@ -47,20 +49,33 @@ class ModuleFile {
   bool written_ = false;
 };
 
-std::vector<std::string> supervisor_arguments(const DoctorOptions& options, const ModuleFile& module) {
+tl::expected<PrivateSupervisor, StartError> start(const DoctorOptions& options, const ModuleFile& module,
+                                                  const std::vector<RefusedLayer>& without) {
   std::vector<std::string> arguments = {"--module",      "doctor@1=" + module.path(),
                                         "--profile",     options.profile,
                                         "--isolation",   options.isolation,
                                         "--speculation", options.speculation,
                                         "--max-workers", "1",
                                         "--standby",     "0",
-                                        "--log-level",   "off"};
-  // Whatever is missing is to be found, not to end the examination.
-  for (const char* layer : {"namespaces", "root", "privileges", "descriptors", "process", "limits", "speculation",
-                            "code", "seccomp", "supervisor"}) {
-    arguments.insert(arguments.end(), {"--allow-missing", layer});
+                                        "--log-level",   "error"};
+  for (const RefusedLayer& one : without) arguments.insert(arguments.end(), {"--allow-missing", one.layer});
+  return PrivateSupervisor::start(arguments);
+}
+
+// What is missing is to be found, not to end the examination: holdfastd names one layer after the other without which
+// it does not start, and is started again without it.
+tl::expected<PrivateSupervisor, StartError> start_with_what_there_is(const DoctorOptions& options,
+                                                                     const ModuleFile& module,
+                                                                     std::vector<RefusedLayer>& refused) {
+  for (;;) {
+    auto supervisor = start(options, module, refused);
+    if (supervisor) return supervisor;
+    const std::string& reason = supervisor.error().message;
+    const std::string layer = layer_of_failed_start(reason);
+    const bool was_known = std::ranges::find(refused, layer, &RefusedLayer::layer) != refused.end();
+    if (layer.empty() || was_known) return supervisor;
+    refused.push_back({layer, std::string(message_on_layer(reason))});
   }
-  return arguments;
 }
 
 std::optional<ScriptView> ask_script(ipc::Client& client) {
@@ -77,22 +92,23 @@ std::optional<ScriptView> ask_script(ipc::Client& client) {
                     .has_web_assembly = found.value("wasm", true)};
 }
 
-std::string as_table(const std::vector<Finding>& findings) {
+std::string as_table(const std::vector<Finding>& findings, const Verdict& verdict) {
   std::vector<std::vector<std::string>> rows;
   for (const Finding& finding : findings) {
     rows.push_back({finding.layer, finding.aspect, to_string(finding.state), finding.seen});
   }
-  std::string text = format_table({{"LAYER"}, {"ASPECT"}, {"STATE"}, {"SEEN"}}, rows);
-  std::vector<std::string> told;
+  std::string text = rows.empty() ? "" : format_table({{"LAYER"}, {"ASPECT"}, {"STATE"}, {"SEEN"}}, rows);
+  std::vector<std::string> told = {verdict.advice};
   for (const Finding& finding : findings) {
     if (finding.advice.empty() || std::find(told.begin(), told.end(), finding.advice) != told.end()) continue;
     told.push_back(finding.advice);
     text += fmt::format("{}: {}\n", finding.layer, finding.advice);
   }
-  return text;
+  if (!verdict.advice.empty()) text += fmt::format("to do: {}\n", verdict.advice);
+  return text + fmt::format("verdict: {}\n", verdict.text);
 }
 
-std::string as_json(const std::vector<Finding>& findings) {
+std::string as_json(const std::vector<Finding>& findings, const Verdict& verdict, ExitCode code) {
   auto list = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
     list.push_back({{"layer", finding.layer},
@@ -101,46 +117,64 @@ std::string as_json(const std::vector<Finding>& findings) {
                     {"seen", finding.seen},
                     {"advice", finding.advice}});
   }
+  // A row like the others, for those who want nothing but rows.
+  list.push_back({{"layer", "verdict"},
+                  {"aspect", "holdfastd starts here"},
+                  {"state", to_string(verdict.is_good ? LayerState::active : LayerState::missing)},
+                  {"seen", verdict.text},
+                  {"advice", verdict.advice},
+                  {"verdict", verdict.text},
+                  {"starts", verdict.starts},
+                  {"exit_code", static_cast<int>(code)}});
   return to_output(list) + "\n";
 }
 
-int fail(const std::string& message) {
-  write_standard_error(fmt::format("error: {}\n", message));
-  return static_cast<int>(ExitCode::stopped);
+int tell(const DoctorOptions& options, const std::vector<Finding>& findings, const Verdict& verdict, ExitCode code) {
+  const bool is_json = options.format == Format::json;
+  const bool written = write_standard_output(is_json ? as_json(findings, verdict, code) : as_table(findings, verdict));
+  return static_cast<int>(written ? code : ExitCode::stopped);
+}
+
+// There is no worker to look at.
+int fail(const DoctorOptions& options, const std::string& message) {
+  const std::size_t end = std::min(message.find("; "), message.size());
+  return tell(options, {},
+              {.text = fmt::format("no worker can be looked at here: {}", message.substr(0, end)),
+               .advice = end == message.size() ? "" : message.substr(end + 2)},
+              ExitCode::stopped);
 }
 
 }  // namespace
 
 int doctor_command(const DoctorOptions& options) {
   const ModuleFile module;
-  if (!module.written()) return fail(fmt::format("cannot write {}", module.path()));
-  auto supervisor = PrivateSupervisor::start(supervisor_arguments(options, module));
-  if (!supervisor) return fail(supervisor.error().message);
-
+  if (!module.written()) {
+    return fail(options, fmt::format("cannot write {}: {}", module.path(), std::strerror(errno)));
+  }
   Examination examination;
+  auto supervisor = start_with_what_there_is(options, module, examination.refused);
+  if (!supervisor) return fail(options, supervisor.error().message);
+
   examination.strict = options.profile == "strict";
   examination.speculation_is_free = options.speculation == "free";
   examination.script = ask_script(supervisor->client());
   const auto list = supervisor->client().list_workers();
-  if (!list) return fail(list.error().message);
-  const auto found = std::find_if(list->workers.begin(), list->workers.end(),
-                                  [](const auto& worker) { return worker.module == "doctor" && worker.pid != 0; });
-  if (found == list->workers.end()) return fail("no worker holds the doctor's module; holdfast run tells more");
-  examination.worker = look_at_process(found->pid);
-  examination.supervisor = look_at_process(supervisor->pid());
-  examination.self = look_at_process(::getpid());
+  if (!list) return fail(options, list.error().message);
+  const auto found = std::ranges::find(list->workers, "doctor", &ipc::WorkerInfo::module);
+  if (found == list->workers.end()) {
+    return fail(options, "no worker holds the doctor's module; `holdfast run FILE FUNC` tells more");
+  }
+  // The number that holdfastd tells is none of a /proc that is mounted for another pid namespace.
+  const pid_t self = pid_in_proc(::getpid());
+  if (found->pid != 0 && self == ::getpid()) examination.worker = look_at_process(found->pid);
+  examination.supervisor = look_at_process(pid_in_proc(supervisor->pid()));
+  examination.self = look_at_process(self);
 
   auto findings = examine(examination);
   for (auto& finding : try_engine_features(supervisor->client(), examination.strict))
     findings.push_back(std::move(finding));
-  const bool written = write_standard_output(options.format == Format::json ? as_json(findings) : as_table(findings));
-  if (!written) return static_cast<int>(ExitCode::stopped);
-  const auto& allowed = options.allow_missing;
-  const bool one_is_missing = std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
-    return finding.state == LayerState::missing &&
-           std::find(allowed.begin(), allowed.end(), finding.layer) == allowed.end();
-  });
-  return static_cast<int>(one_is_missing ? ExitCode::function_failed : ExitCode::result);
+  const Verdict verdict = verdict_on(findings, examination, options.allow_missing);
+  return tell(options, findings, verdict, verdict.is_good ? ExitCode::result : ExitCode::function_failed);
 }
 
 }  // namespace holdfast::cli

@@ -17,7 +17,8 @@ struct DoctorOptions {
 };
 
 // Starts a supervisor with these settings, looks at a worker of it and at itself from outside, prints what it found and
-// returns the exit code: 0 if no layer is missing but those that may be, 1 if one is, 3 if no worker can be had.
+// the verdict on it, and returns the exit code that follows from the verdict: 0 if holdfastd starts here and nothing is
+// missing but what may be, 1 if something is missing, 3 if no worker can be had.
 int doctor_command(const DoctorOptions& options);
 
 }  // namespace holdfast::cli

@@ -1,9 +1,12 @@
 #include "tools/cli/doctor/findings.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -15,19 +18,32 @@ namespace {
 constexpr const char* kNamespaceAdvice =
     "let this user make user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), "
     "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces above 0; inside a container, "
-    "its "
-    "seccomp and AppArmor profiles must allow unshare, mount and pivot_root";
+    "its seccomp and AppArmor profiles must allow unshare, mount and pivot_root";
 constexpr const char* kSeccompAdvice = "the kernel must be built with CONFIG_SECCOMP_FILTER";
 constexpr const char* kLimitsAdvice =
     "start Holdfast with higher hard limits (ulimit -H, Limit* of the service manager)";
-constexpr const char* kNotReadable =
-    "the kernel does not show it to this user; run as root, or as the one who runs holdfastd";
+
+constexpr unsigned kCapSysPtrace = 19;  // capability.h
+
+bool is_root(const ProcessView& view) { return view.field("Uid").starts_with("0\t"); }
+
+bool holds(const ProcessView& view, unsigned capability) {
+  const std::string set = view.field("CapEff");
+  std::uint64_t bits = 0;
+  const auto [end, error] = std::from_chars(set.data(), set.data() + set.size(), bits, 16);
+  return error == std::errc{} && (bits >> capability & 1) != 0;
+}
 
 class Examiner {
  public:
   explicit Examiner(const Examination& examination) : examination_(examination), worker_(examination.worker) {}
 
   std::vector<Finding> findings() {
+    for (const auto& [layer, message] : examination_.refused) {
+      const std::size_t end = std::min(message.find("; "), message.size());
+      findings_.push_back({layer, "set up", LayerState::missing, message.substr(0, end),
+                           end == message.size() ? "" : message.substr(end + 2)});
+    }
     namespaces();
     root();
     privileges();
@@ -49,42 +65,75 @@ class Examiner {
   void expect(const char* layer, std::string aspect, bool holds, std::string seen, const char* advice = "") {
     add(layer, std::move(aspect), holds ? LayerState::active : LayerState::missing, std::move(seen), advice);
   }
+  bool was_refused(std::string_view layer) const {
+    return std::ranges::find(examination_.refused, layer, &RefusedLayer::layer) != examination_.refused.end();
+  }
+  // Where the kernel refused them to holdfastd, that has told itself what to change. Where it did not come to ask for
+  // them, nothing is told of what would have come.
+  const char* namespace_advice() const {
+    const auto found = std::ranges::find(examination_.refused, "namespaces", &RefusedLayer::layer);
+    return found != examination_.refused.end() && found->message.starts_with("unshare") ? "" : kNamespaceAdvice;
+  }
+  // Why the kernel does not show something of `view`: a locked process is not dumpable, so that its folder in /proc is
+  // for those who could trace it (proc(5), ptrace(2)).
+  std::string why_unreadable(const ProcessView& view) const {
+    if (view.status.empty()) return "/proc does not show this process";
+    if (holds(examination_.self, kCapSysPtrace)) return "the kernel does not show it";
+    return is_root(examination_.self) ? "root without CAP_SYS_PTRACE" : "it is for root alone to see";
+  }
+  void unknown(const char* layer, std::string aspect, const ProcessView& view) {
+    add(layer, std::move(aspect), LayerState::unknown, "cannot be read: " + why_unreadable(view));
+  }
   // For what may not be readable.
   void expect_known(const char* layer, std::string aspect, std::optional<bool> holds, const char* seen_if,
                     const char* seen_else, const char* advice = "") {
-    if (!holds) return add(layer, std::move(aspect), LayerState::missing, "cannot be read", kNotReadable);
+    if (!holds) return unknown(layer, std::move(aspect), worker_);
     expect(layer, std::move(aspect), *holds, *holds ? seen_if : seen_else, advice);
   }
   void expect_field(const char* layer, const char* aspect, const ProcessView& view, const char* field,
                     const char* wanted, const char* advice = "") {
+    if (view.field(field).empty()) return unknown(layer, aspect, view);
     expect(layer, aspect, view.field(field) == wanted, fmt::format("{} {}", field, view.field(field)), advice);
+  }
+  void expect_no_root(const char* layer, const ProcessView& view, const char* ids) {
+    const std::string numbers = view.field(ids);
+    if (numbers.empty()) return unknown(layer, "not root", view);
+    expect(layer, "not root", ("\t" + numbers + "\t").find("\t0\t") == std::string::npos,
+           fmt::format("{} {}", ids, numbers.substr(0, numbers.find('\t'))));
   }
 
   void namespaces() {
     for (const auto& [kind, own] : examination_.self.namespaces) {
       const auto found = worker_.namespaces.find(kind);
       if (found == worker_.namespaces.end()) {
-        add("namespaces", kind, LayerState::missing, "cannot be read", kNotReadable);
+        unknown("namespaces", kind, worker_);
       } else {
-        expect("namespaces", kind, found->second != own, found->second, kNamespaceAdvice);
+        expect("namespaces", kind, found->second != own, found->second, namespace_advice());
       }
     }
   }
 
   void root() {
-    expect_known("root", "empty", worker_.root_is_empty, "no entries", "the host's files", kNamespaceAdvice);
-    expect_known("root", "read-only", worker_.root_is_read_only, "read-only", "writable", kNamespaceAdvice);
+    expect_known("root", "empty", worker_.root_is_empty, "no entries", "the host's files", namespace_advice());
+    expect_known("root", "read-only", worker_.root_is_read_only, "read-only", "writable", namespace_advice());
   }
 
   void privileges() {
     expect_field("privileges", "no new privileges", worker_, "NoNewPrivs", "1");
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+      // Without a user namespace of its own a worker cannot empty what limits execve(2), nor does that matter: without
+      // new privileges execve(2) grants none.
+      if (set == std::string_view("CapBnd") && was_refused("namespaces") && worker_.field("NoNewPrivs") == "1") {
+        add("privileges", "no capabilities", LayerState::unavailable,
+            fmt::format("CapBnd {}, of no effect without new privileges", worker_.field(set)));
+        continue;
+      }
       expect_field("privileges", "no capabilities", worker_, set, "0000000000000000");
     }
-    for (const char* ids : {"Uid", "Gid"}) {
-      const std::string numbers = worker_.field(ids);
-      expect("privileges", "not root", ("\t" + numbers + "\t").find("\t0\t") == std::string::npos && !numbers.empty(),
-             fmt::format("{} {}", ids, numbers.substr(0, numbers.find('\t'))));
+    for (const char* ids : {"Uid", "Gid"}) expect_no_root("privileges", worker_, ids);
+    if (worker_.owner_is_ambiguous) {
+      return add("privileges", "not dumpable", LayerState::unknown,
+                 "cannot be read: where root has no id, its files look like this user's");
     }
     expect_known("privileges", "not dumpable",
                  worker_.is_dumpable ? std::optional(!*worker_.is_dumpable) : std::nullopt, "its /proc is root's",
@@ -94,7 +143,7 @@ class Examiner {
   void descriptors() {
     const auto& held = worker_.descriptors;
     const bool one_socket = held && held->size() == 1 && held->front() == "socket";
-    if (!held) return add("descriptors", "one socket", LayerState::missing, "cannot be read", kNotReadable);
+    if (!held) return unknown("descriptors", "one socket", worker_);
     expect("descriptors", "one socket", one_socket, fmt::format("{} open", held->size()));
   }
 
@@ -115,8 +164,9 @@ class Examiner {
   void limits() {
     const auto limit = [this](const char* name, auto holds) {
       const auto found = worker_.limits.find(name);
-      const std::string hard = found == worker_.limits.end() ? "unknown" : found->second.second;
-      const bool both = found != worker_.limits.end() && found->second.first == hard;
+      if (found == worker_.limits.end()) return unknown("limits", name + 4, worker_);
+      const std::string hard = found->second.second;
+      const bool both = found->second.first == hard;
       expect("limits", name + 4, both && holds(hard), hard, kLimitsAdvice);
     };
     const auto zero = [](const std::string& hard) { return hard == "0"; };
@@ -151,7 +201,7 @@ class Examiner {
 
   // The program's and its libraries' code. Anonymous pages hold what V8 compiled.
   void code() {
-    if (!worker_.mappings) return add("code", "sealed", LayerState::missing, "cannot be read", kNotReadable);
+    if (!worker_.mappings) return unknown("code", "sealed and never writable", worker_);
     const auto count = [this](const std::function<bool(const Mapping&)>& filter) {
       return std::count_if(worker_.mappings->begin(), worker_.mappings->end(), filter);
     };
@@ -180,9 +230,7 @@ class Examiner {
     expect_field("supervisor", "filter", view, "Seccomp", "2", kSeccompAdvice);
     expect_field("supervisor", "no new privileges", view, "NoNewPrivs", "1");
     expect_field("supervisor", "no capabilities", view, "CapPrm", "0000000000000000");
-    const std::string numbers = view.field("Uid");
-    expect("supervisor", "not root", ("\t" + numbers + "\t").find("\t0\t") == std::string::npos && !numbers.empty(),
-           "Uid " + numbers.substr(0, numbers.find('\t')));
+    expect_no_root("supervisor", view, "Uid");
   }
 
   void script() {
@@ -198,7 +246,61 @@ class Examiner {
   std::vector<Finding> findings_;
 };
 
+std::string listed(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text.append(text.empty() ? "" : ", ").append(name);
+  return text;
+}
+
+// What somebody who could not read everything can change about that.
+std::string reading_advice(const Examination& examination) {
+  if (examination.worker.status.empty()) {
+    return "to have every row read, mount /proc for this pid namespace, and without hidepid";
+  }
+  if (!is_root(examination.self) || holds(examination.self, kCapSysPtrace)) return {};
+  return "to have every row read, grant this root CAP_SYS_PTRACE, or run holdfast doctor as another user";
+}
+
 }  // namespace
+
+Verdict verdict_on(const std::vector<Finding>& findings, const Examination& examination,
+                   const std::vector<std::string>& allowed) {
+  const auto may_be_missing = [&](const std::string& layer) {
+    return std::find(allowed.begin(), allowed.end(), layer) != allowed.end();
+  };
+  std::set<std::string> missing, done_without, unavailable;
+  std::size_t unknown = 0;
+  for (const Finding& finding : findings) {
+    if (finding.state == LayerState::unknown) ++unknown;
+    if (finding.state == LayerState::unavailable) unavailable.insert(finding.layer);
+    if (finding.state == LayerState::missing) {
+      (may_be_missing(finding.layer) ? done_without : missing).insert(finding.layer);
+    }
+  }
+  const auto& refused = examination.refused;
+  const auto first = std::ranges::find_if(refused, [&](const auto& one) { return !may_be_missing(one.layer); });
+  Verdict verdict{.starts = first == refused.end(), .is_good = missing.empty(), .text = {}, .advice = {}};
+  if (!verdict.starts) {
+    const std::size_t end = std::min(first->message.find("; "), first->message.size());
+    verdict.text = fmt::format("holdfastd does not start here: {}: {}", first->layer, first->message.substr(0, end));
+    if (missing.size() > 1) verdict.text += fmt::format("; missing: {}", listed(missing));
+    if (end < first->message.size()) verdict.advice = first->message.substr(end + 2);
+    return verdict;
+  }
+  if (!missing.empty()) {
+    verdict.text = fmt::format("holdfastd starts here, but this is not as it should be: {}", listed(missing));
+  } else if (!done_without.empty()) {
+    verdict.text = fmt::format("holdfastd starts here, without: {} (--allow-missing)", listed(done_without));
+  } else {
+    verdict.text = "holdfastd starts here, with every layer of the sandbox in place";
+  }
+  if (!unavailable.empty()) verdict.text += fmt::format("; not offered by this host: {}", listed(unavailable));
+  if (unknown > 0) {
+    verdict.text += fmt::format("; {} of {} rows cannot be read from here", unknown, findings.size());
+    verdict.advice = reading_advice(examination);
+  }
+  return verdict;
+}
 
 std::vector<Finding> examine(const Examination& examination) { return Examiner(examination).findings(); }
 
@@ -212,6 +314,8 @@ const char* to_string(LayerState state) {
       return "off";
     case LayerState::unavailable:
       return "unavailable";
+    case LayerState::unknown:
+      return "unknown";
   }
   return "unknown";
 }

@@ -14,6 +14,7 @@ enum class LayerState {
   missing,      // it ought to be there
   off,          // by the operator's setting
   unavailable,  // neither this kernel nor this processor offers it; Holdfast does without
+  unknown,      // the kernel does not show it to whoever looks
 };
 
 struct Finding {
@@ -31,7 +32,14 @@ struct ScriptView {
   bool has_web_assembly = true;
 };
 
+// A layer that holdfastd could not set up here, so that it does not start unless that one may be missing.
+struct RefusedLayer {
+  std::string layer;
+  std::string message;  // holdfastd's own: "CALL: ERROR; ADVICE"
+};
+
 struct Examination {
+  std::vector<RefusedLayer> refused;
   ProcessView worker;
   ProcessView supervisor;
   ProcessView self;  // the one who looks: what an unlocked process of this host is like
@@ -41,6 +49,17 @@ struct Examination {
 };
 
 std::vector<Finding> examine(const Examination& examination);
+
+struct Verdict {
+  bool starts = false;   // holdfastd does here, with these settings
+  bool is_good = false;  // and nothing is missing but what may be
+  std::string text;      // one line
+  std::string advice;    // what to change; empty where nothing is to be changed
+};
+
+// `allowed` are the layers that may be missing.
+Verdict verdict_on(const std::vector<Finding>& findings, const Examination& examination,
+                   const std::vector<std::string>& allowed);
 
 const char* to_string(LayerState state);
 

@@ -1,5 +1,6 @@
 #include "tools/cli/doctor/process_view.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -70,6 +71,8 @@ std::optional<std::vector<std::string>> read_descriptors(const std::string& fold
   fs::directory_iterator list(folder + "/fd", error);
   if (!error) {
     for (const auto& entry : list) found.push_back(kind_of(fs::read_symlink(entry, error).string()));
+    // The names are shown to some who may not see what is behind them.
+    if (error) return std::nullopt;
     return found;
   }
   constexpr int kNumbers = 256;
@@ -132,6 +135,20 @@ std::optional<bool> read_has_environment(const std::vector<std::string>& stat, p
   return bytes.find_first_not_of('\0') != std::string::npos;
 }
 
+std::string first_word(const char* path) {
+  std::ifstream file(path);
+  std::string word;
+  file >> word;
+  return word;
+}
+
+// Whether a map of user_namespaces(7) is the one of the first user namespace.
+bool has_every_id(const char* map) {
+  std::ifstream file(map);
+  std::uint64_t inside = 1, outside = 1, count = 0;
+  return file >> inside >> outside >> count && inside == 0 && outside == 0 && count == 0xFFFFFFFF;
+}
+
 }  // namespace
 
 std::string ProcessView::field(const std::string& name) const {
@@ -164,9 +181,23 @@ ProcessView look_at_process(pid_t pid) {
   struct ::stat status;
   const std::string uid = view.field("Uid").substr(0, view.field("Uid").find('\t'));
   if (::stat((folder + "/status").c_str(), &status) == 0 && !uid.empty() && uid != "0") {
-    view.is_dumpable = std::to_string(status.st_uid) == uid;
+    const bool is_its_own = std::to_string(status.st_uid) == uid;
+    // An id that has no number in this user namespace is shown as this one (user_namespaces(7)).
+    view.owner_is_ambiguous =
+        is_its_own && uid == first_word("/proc/sys/kernel/overflowuid") && !has_every_id("/proc/self/uid_map");
+    if (!view.owner_is_ambiguous) view.is_dumpable = is_its_own;
   }
   return view;
+}
+
+pid_t pid_in_proc(pid_t pid) {
+  const UniqueFd process = open_pidfd(pid);
+  std::ifstream file(fmt::format("/proc/self/fdinfo/{}", process.get()));
+  for (std::string word; file >> word;) {
+    pid_t number = 0;
+    if (word == "Pid:" && file >> number) return std::max(number, 0);
+  }
+  return 0;
 }
 
 }  // namespace holdfast::cli

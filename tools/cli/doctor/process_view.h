@@ -29,12 +29,18 @@ struct ProcessView {
   std::optional<bool> root_is_read_only;
   std::optional<bool> has_environment;
   std::optional<bool> is_dumpable;
+  bool owner_is_ambiguous = false;  // what says whether it is dumpable, root's id, looks here like its own
   std::optional<bool> has_terminal;
 
   // A field of `status`; empty if there is none.
   std::string field(const std::string& name) const;
 };
 
+// `pid` as /proc has it; see pid_in_proc().
 ProcessView look_at_process(pid_t pid);
+
+// A child of this process, or this process itself, as /proc has it, which may be mounted for another pid namespace; 0:
+// /proc does not show it.
+pid_t pid_in_proc(pid_t pid);
 
 }  // namespace holdfast::cli
