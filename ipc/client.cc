@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,6 +41,23 @@ void set_send_timeout(const UniqueFd& socket, milliseconds timeout) {
 
 tl::unexpected<ConnectError> cannot_connect(std::string message) {
   return tl::unexpected(ConnectError{ConnectError::Reason::cannot_connect, std::move(message)});
+}
+
+// What is the matter with a socket to which connect(2) failed so, and what to do.
+std::string connect_advice(const std::string& path, int error) {
+  struct stat status = {};
+  const bool is_seen = ::stat(path.c_str(), &status) == 0;
+  if (error == EACCES || error == EPERM) {
+    if (!is_seen)
+      return "this user may not enter a directory above it; run as another user (sudo), or name another socket";
+    return fmt::format(
+        "the socket is uid {}'s and gid {}'s with mode {:04o}, and this is uid {}; run as a user who may write "
+        "to it (sudo), or give the socket another mode or group (holdfastd --socket-mode)",
+        status.st_uid, status.st_gid, status.st_mode & 07777, ::geteuid());
+  }
+  if (is_seen && !S_ISSOCK(status.st_mode)) return "it is no socket; name holdfastd's (--socket, HOLDFAST_SOCKET)";
+  if (error == ECONNREFUSED) return "nobody listens there any more: holdfastd has ended, start it again";
+  return "is holdfastd running, and on this socket? (--socket and HOLDFAST_SOCKET name another)";
 }
 
 Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
@@ -100,8 +119,9 @@ tl::expected<Client, ConnectError> Client::connect(const std::string& socket_pat
       return cannot_connect(fmt::format("the supervisor at {} did not accept a connection within {} ms", socket_path,
                                         options.hello_timeout.count()));
     }
-    return cannot_connect(
-        fmt::format("cannot connect to {}: {}; is holdfastd running?", socket_path, std::strerror(errno)));
+    const int error = errno;
+    return cannot_connect(fmt::format("cannot connect to {}: {}; {}", socket_path, std::strerror(error),
+                                      connect_advice(socket_path, error)));
   }
   return begin_session(std::move(socket), options, deadline);
 }

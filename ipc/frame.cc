@@ -3,10 +3,23 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace holdfast::ipc {
 namespace {
+
+// Whether the bytes that were read as this number are how a request of HTTP begins.
+bool looks_like_http(std::uint64_t first_word) {
+  constexpr std::string_view kMethods[] = {"GET ", "POST", "PUT ", "HEAD", "DELE",
+                                           "PATC", "OPTI", "TRAC", "CONN", "PRI "};
+  return std::ranges::any_of(kMethods, [&](std::string_view method) {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < method.size(); ++i)
+      word |= std::uint64_t{static_cast<unsigned char>(method[i])} << 8 * i;
+    return word == first_word;
+  });
+}
 
 constexpr std::size_t kWordBytes = sizeof(Word);
 
@@ -98,6 +111,7 @@ tl::expected<std::optional<Frame>, ProtocolViolation> FrameReader::next() {
 
   const std::uint64_t segment_count = std::uint64_t{read_u32(head)} + 1;
   if (segment_count > limits_.max_segments) {
+    if (looks_like_http(segment_count - 1)) return violation("this looks like HTTP; expected is a Cap'n Proto frame");
     return violation("the frame has " + std::to_string(segment_count) + " segments; at most " +
                      std::to_string(limits_.max_segments) + " are accepted");
   }

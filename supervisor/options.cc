@@ -1,6 +1,7 @@
 #include "supervisor/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include <map>
 #include <system_error>
 
+#include "ipc/closest_word.h"
 #include "ipc/socket_path.h"
+#include "ipc/text.h"
 #include "ipc/units.h"
 #include "supervisor/setting_keys.h"
 
@@ -66,6 +69,36 @@ tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(con
   return std::pair{std::move(*name), fs::path(text.substr(equals + 1))};
 }
 
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  return {[words](const std::string& text) {
+            if (std::ranges::find(words, text) != words.end()) return std::string();
+            const std::string meant = ipc::closest_word(text, words);
+            return fmt::format("\"{}\" is not known; expected one of {}{}", text, fmt::join(words, ", "),
+                               meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
+          },
+          ""};
+}
+
+std::string shown(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, "|")); }
+
+// An option that takes one of these words, the first by default.
+template <typename T>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, T& into,
+                        const std::vector<std::pair<std::string, T>>& words, const std::string& description) {
+  std::vector<std::string> names;
+  for (const auto& [word, value] : words) names.push_back(word);
+  const auto set = [&into, words](const std::string& text) {
+    into = std::ranges::find(words, text, &std::pair<std::string, T>::first)->second;
+  };
+  return app.add_option_function<std::string>(name, set, description)
+      ->type_name(shown(names))
+      ->check(one_of(names))
+      ->default_str(names.front());
+}
+
+// A check without the words that CLI11 would put into the help.
+CLI::Validator quiet(CLI::Validator check) { return check.description(""); }
+
 // "5%" is 0.05.
 tl::expected<double, std::string> parse_share(const std::string& text) {
   double percent = 0;
@@ -104,6 +137,26 @@ void add_module_settings(CLI::App& app, ModuleSettings& settings) {
   }
 }
 
+std::string failure_message(const CLI::App* app, const CLI::Error& error) {
+  const auto unknown = app->remaining();
+  std::string what = error.what();
+  if (!unknown.empty()) {
+    const std::string word = unknown.front().substr(0, unknown.front().find('='));
+    what = word.starts_with("-") ? fmt::format("there is no option \"{}\"", word)
+                                 : fmt::format("\"{}\" is not expected: holdfastd takes options only", word);
+    std::vector<std::string> known;
+    for (const CLI::Option* option : app->get_options()) {
+      for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    if (const auto meant = ipc::closest_word(word, known); !meant.empty()) {
+      what += fmt::format("; did you mean {}?", meant);
+    }
+  }
+  constexpr std::size_t kMaxBytes = 4096;
+  return fmt::format("error: {}\n`holdfastd --help` tells more.\n",
+                     ipc::printable(ipc::clean_utf8(what, kMaxBytes), ipc::Newlines::escape));
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
@@ -115,8 +168,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   std::vector<std::string> allow_loader;
   std::vector<std::string> allow_logs;
 
-  CLI::App app("holdfastd: runs untrusted JavaScript functions, each module in a locked process of its own.");
-  app.set_version_flag("--version", std::string("holdfastd ") + HOLDFAST_VERSION);
+  CLI::App app("Runs untrusted JavaScript functions, each module in a locked process of its own.", "holdfastd");
+  app.set_version_flag("-V,--version", std::string("holdfastd ") + HOLDFAST_VERSION, "print the version and exit");
+  app.set_help_flag("-h,--help", "print this help and exit");
+  app.failure_message(failure_message);
   app.get_formatter()->column_width(36);
   const auto duration = [](const std::string& text) { return ipc::parse_duration(text); };
   const CLI::Range is_descriptor(0, std::numeric_limits<int>::max());
@@ -128,13 +183,13 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "who may connect: the socket file's permissions, octal");
   app.add_option("--modules", options.modules, "where modules are: files named MODULE-VERSION.js (.mjs, .cjs)")
       ->type_name("DIR")
-      ->check(CLI::ExistingDirectory);
+      ->check(quiet(CLI::ExistingDirectory));
   app.add_option("--module", module_files, "a single module: MODULE@VERSION=FILE; may be repeated")
       ->type_name("NAME=FILE");
   app.add_option("--max-workers", options.max_workers,
                  "processes that may hold a module at a time (default: as many as fit into the available memory)")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}));
+      ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{100'000})));
   app.add_option_function<std::string>(
          "--memory-budget",
          [&](const std::string& text) {
@@ -147,35 +202,35 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("SIZE");
   app.add_option("--standby", options.standby, "locked processes kept ready for the next cold call")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+      ->check(quiet(CLI::Range(std::size_t{0}, std::size_t{10'000})))
       ->capture_default_str();
   CLI::Option* const standby_max =
       app.add_option("--standby-max", options.standby_max, "the most such processes, when many cold calls come")
           ->type_name("N")
-          ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+          ->check(quiet(CLI::Range(std::size_t{0}, std::size_t{10'000})))
           ->capture_default_str();
   add(app, "--standby-memory", options.standby_memory_share, parse_share, "5%", "SHARE",
       "what such processes may take of the machine's memory");
   app.add_option("--max-clients", options.max_clients,
                  "clients that may be connected at a time (default: as many as the limit of open files leaves)")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+      ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{1'000'000})));
   add(app, "--client-memory", options.client_memory_bytes, parse_client_memory, "512MB", "SIZE",
       "what the open calls of all clients may hold; as much again for frames that arrive, and for unread answers");
   app.add_option("--client-queue-limit", options.client_queue_limit,
                  "calls of one client that may wait; more are refused")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}))
+      ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{1'000'000})))
       ->capture_default_str();
   app.add_option("--total-queue-limit", options.total_queue_limit,
                  "calls that may wait for all modules together; more are refused")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
+      ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{10'000'000})))
       ->capture_default_str();
   app.add_option("--config", options.config,
                  "the settings file: what differs from these flags for single modules; read anew at SIGHUP")
       ->type_name("FILE")
-      ->check(CLI::ExistingFile);
+      ->check(quiet(CLI::ExistingFile));
   add_module_settings(app, options.module_defaults);
   add(app, "--max-timeout", options.longest_timeout, duration, "1h", "DURATION",
       "the longest time that a call may ask for; more is cut to this");
@@ -204,38 +259,25 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "what a loader has to answer with a module's code");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
       "what open calls have to finish after SIGTERM");
-  app.add_option(
-         "--profile", options.profile,
-         "jit: V8 compiles, and what it compiled can be executed; strict: no memory can ever be made executable, "
-         "JavaScript is interpreted, there is no WebAssembly")
-      ->type_name("PROFILE")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, sandbox::Profile>{
-          {"jit", sandbox::Profile::jit}, {"strict", sandbox::Profile::strict}}))
-      ->default_str("jit");
-  app.add_option(
-         "--isolation", options.isolation,
-         "fork: workers are forked from a zygote; exec: each is a program of its own, with an address layout and "
-         "a hash seed of its own, slower to start and larger")
-      ->type_name("KIND")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Isolation>{{"fork", Isolation::fork}, {"exec", Isolation::exec}}))
-      ->default_str("fork");
+  add_choice<sandbox::Profile>(
+      app, "--profile", options.profile, {{"jit", sandbox::Profile::jit}, {"strict", sandbox::Profile::strict}},
+      "jit: V8 compiles, and what it compiled can be executed; strict: no memory can ever be made executable, "
+      "JavaScript is interpreted, there is no WebAssembly");
+  add_choice<Isolation>(app, "--isolation", options.isolation, {{"fork", Isolation::fork}, {"exec", Isolation::exec}},
+                        "fork: workers are forked from a zygote; exec: each is a program of its own, with an address "
+                        "layout and a hash seed of its own, slower to start and larger");
   app.add_option("--zygote-forks", options.zygote_forks,
                  "workers that were given a module after which the zygote is replaced")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}))
+      ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000})))
       ->capture_default_str();
   add(app, "--zygote-age", options.zygote_age, duration, "10m", "DURATION",
       "age at which a zygote is replaced that had such a worker");
   add(app, "--cpu-limit", options.cpu_limit, duration, "1h", "DURATION",
       "CPU time of a worker over its whole life; it is replaced when it has used half of it");
-  app.add_option(
-         "--speculation", options.restrict_speculation,
-         "restricted: the processor does not speculate past stores and by trained branches while a worker runs, "
-         "where the host can have it so; free: it may")
-      ->type_name("HOW")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"restricted", true}, {"free", false}}))
-      ->default_str("restricted");
+  add_choice<bool>(app, "--speculation", options.restrict_speculation, {{"restricted", true}, {"free", false}},
+                   "restricted: the processor does not speculate past stores and by trained branches while a worker "
+                   "runs, where the host can have it so; free: it may");
   app.add_flag(
       "--direct-line", options.direct_line,
       "give a client that asks for it a socket straight to its module's worker: calls take half the time or less, and "
@@ -244,29 +286,26 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
          "--allow-missing", options.allow_missing,
          "go on without this layer of the sandbox where it cannot be set up; may be repeated (see holdfast doctor)")
       ->type_name("LAYER")
-      ->check(CLI::IsMember(std::vector<std::string>(sandbox::kLayers.begin(), sandbox::kLayers.end())));
+      ->check(one_of({sandbox::kLayers.begin(), sandbox::kLayers.end()}));
   app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
+      ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
   app.add_option("--module-log-level", options.module_log_level,
                  "the same of what modules log (default: that of --log-level)")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
-  app.add_option("--log-format", options.log_format, "text, or json: an object on each line")
-      ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LogFormat>{{"text", LogFormat::text}, {"json", LogFormat::json}}))
-      ->default_str("text");
+      ->check(one_of({"debug", "info", "warning", "error", "off"}));
+  add_choice<LogFormat>(app, "--log-format", options.log_format, {{"text", LogFormat::text}, {"json", LogFormat::json}},
+                        "text, or json: an object on each line");
   app.add_option("--worker", options.worker_program, "the holdfast-worker program")->type_name("PATH");
   app.add_option("--ready-fd", options.ready_fd,
                  "write a newline to this descriptor once clients are accepted, and close it")
       ->type_name("FD")
-      ->check(is_descriptor);
+      ->check(quiet(is_descriptor));
   app.add_option("--client-fd", options.client_fd,
                  "serve only the client that is connected to this descriptor, and end when it leaves")
       ->type_name("FD")
-      ->check(is_descriptor);
+      ->check(quiet(is_descriptor));
   app.add_option_function<std::string>(
          "--print-policy",
          [](const std::string& which) {
@@ -277,11 +316,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
            throw CLI::Success();
          },
          "print the system calls that jit or strict workers, or the supervisor, can make, and end")
-      ->type_name("WHOSE")
-      ->check(CLI::IsMember({"jit", "strict", "supervisor"}));
+      ->type_name("jit|strict|supervisor")
+      ->check(one_of({"jit", "strict", "supervisor"}));
   app.footer(
       "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
-      "SIGTERM and SIGINT: finish open calls and end; a second one: end at once. SIGHUP: read --config anew.\n"
+      "SIGTERM and SIGINT: finish open calls and end; a second one, or SIGQUIT: end at once. SIGHUP: read --config "
+      "anew.\n"
       "Exit status: 0 after a signal, 1 if it cannot start or go on, 2 for a usage error.");
 
   try {

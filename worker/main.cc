@@ -24,7 +24,7 @@ bool is_control_socket(int fd) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+  if (argc == 2 && (std::string_view(argv[1]) == "--version" || std::string_view(argv[1]) == "-V")) {
     std::puts("holdfast-worker " HOLDFAST_VERSION);
     return 0;
   }

@@ -8,10 +8,12 @@
 
 #include <string_view>
 
+#include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/program.h"
+#include "tests/support/raw_connection.h"
 #include "tests/support/waiting.h"
 
 namespace holdfast::test {
@@ -239,6 +241,127 @@ TEST_CASE("control characters in a result and in an error reach no terminal") {
   const Finished failed = holdfast({"run", file, "error"});
   CHECK_FALSE(contains(failed.errors, "\x1b"));
   CHECK_FALSE(contains(failed.errors, "\xc2\x9b"));
+}
+
+TEST_CASE("a mistyped command or option exits with 2 and is told what may be meant") {
+  const auto errors_of = [](std::vector<std::string> arguments) {
+    const Finished done = holdfast(std::move(arguments));
+    CHECK(done.status == 2);
+    CHECK(done.output == "");
+    return done.errors;
+  };
+  CHECK(errors_of({"runn"}) ==
+        "error: there is no command \"runn\"; did you mean run?\n`holdfast --help` tells more.\n");
+  CHECK(contains(errors_of({"frobnicate"}), "there is no command \"frobnicate\"\n"));
+  CHECK(contains(errors_of({"help", "stat"}), "there is no command \"stat\"; did you mean stats?"));
+  CHECK(errors_of({"run", calculator(), "add", "--timeot", "5s"}) ==
+        "error: holdfast run has no option \"--timeot\"; did you mean --timeout?\n`holdfast run --help` tells more.\n");
+  CHECK(contains(errors_of({"invoke", "m@1", "f", "--encodng=json"}), "did you mean --encoding?"));
+  CHECK(contains(errors_of({"run", calculator(), "add", "--profile", "strikt"}), "did you mean strict?"));
+  CHECK(contains(errors_of({"--socke"}), "holdfast has no option"));
+  CHECK(contains(errors_of({}), "a command is required: run, "));
+
+  const Finished daemon = run({supervisor_program(), "--moduels", "/"});
+  CHECK(daemon.status == 2);
+  CHECK(daemon.errors ==
+        "error: there is no option \"--moduels\"; did you mean --modules?\n`holdfastd --help` tells more.\n");
+  CHECK(contains(run({supervisor_program(), "--modules", "/", "--isolation", "frok"}).errors, "did you mean fork?"));
+}
+
+TEST_CASE("holdfast help is --help, of the command that is named, and -V is --version everywhere") {
+  CHECK(holdfast({"help"}).output == holdfast({"--help"}).output);
+  CHECK(holdfast({"help"}).status == 0);
+  for (const char* command : {"run", "invoke", "ps", "stats", "logs", "load", "doctor", "bench"}) {
+    CAPTURE(std::string_view(command));
+    const Finished help = holdfast({"help", command});
+    CHECK(help.status == 0);
+    CHECK(help.output == holdfast({command, "--help"}).output);
+    for (const char* noise : {"->", " in [", ":{", ":value", "UINT", "FLOAT"})
+      CHECK_FALSE(contains(help.output, noise));
+    CHECK(holdfast({command, "-V"}).output == holdfast({"--version"}).output);
+  }
+  CHECK(contains(holdfast({"ps", "--help"}).output, "line  "));
+  for (const std::string& program : {command_program(), supervisor_program(), worker_program()}) {
+    const Finished version = run({program, "-V"});
+    CHECK(version.status == 0);
+    CHECK(version.output == run({program, "--version"}).output);
+    CHECK(version.output.starts_with("holdfast"));
+  }
+  const Finished daemon = run({supervisor_program(), "--help"});
+  for (const char* noise : {"->", " in [", ":{", ":value", "UINT", ":DIR"}) CHECK_FALSE(contains(daemon.output, noise));
+  CHECK(contains(daemon.output, "--isolation fork|exec=fork"));
+}
+
+TEST_CASE("a module of which nothing is known is told to be that by holdfast stats and holdfast logs") {
+  Daemon daemon({.modules = {{"quiet", "exports.f = () => 1;"}}});
+  const std::string socket = daemon.socket_path();
+  for (const char* command : {"stats", "logs"}) {
+    for (const char* name : {"nosuch", "nosuch@v1", "quiet@v2"}) {
+      const Finished done = holdfast({command, name, "--socket", socket});
+      CHECK(done.status == 1);
+      CHECK(done.output == "");
+      CHECK(contains(done.errors, name));
+    }
+  }
+  CHECK(holdfast({"invoke", "quiet@v1", "f", "--socket", socket}).output == "1\n");
+  CHECK(holdfast({"stats", "quiet", "--socket", socket}).status == 0);
+  const Finished logs = holdfast({"logs", "quiet", "--socket", socket});
+  CHECK(logs.status == 0);
+  CHECK(logs.errors == "note: no lines of module quiet are kept\n");
+  CHECK(holdfast({"logs", "--socket", socket}).errors == "");
+}
+
+TEST_CASE("a socket that cannot be connected to is told of with what to do about it") {
+  const TemporaryFolder folder;
+  const auto errors_of = [](const std::string& socket, const ProgramOptions& options = {}) {
+    const Finished done = run({command_program(), "ps", "--socket", socket, "--wait", "0s"}, options);
+    CHECK(done.status == 3);
+    return done.errors;
+  };
+  CHECK(contains(errors_of(folder.path() / "none"), "No such file or directory; is holdfastd running"));
+  CHECK(contains(errors_of(folder.write("file", "")), "it is no socket"));
+
+  Daemon daemon({.modules = {}});
+  if (::geteuid() == 0 && !is_for_nobody() && startable_by_nobody(command_program()) == command_program()) {
+    fs::permissions(daemon.folder()->path(), fs::perms(0755));
+    const std::string refused = errors_of(daemon.socket_path(), {.as_nobody = true});
+    CHECK(contains(refused, "Permission denied; the socket is uid 0's and gid 0's with mode 0600"));
+    CHECK(contains(refused, "sudo"));
+    fs::permissions(daemon.folder()->path(), fs::perms(0700));
+    CHECK(contains(errors_of(daemon.socket_path(), {.as_nobody = true}), "may not enter a directory"));
+  }
+  daemon.signal(SIGKILL);
+  daemon.wait();
+  CHECK(contains(errors_of(daemon.socket_path()), "Connection refused; nobody listens there any more"));
+}
+
+TEST_CASE("a command waits a moment for a supervisor that is about to listen") {
+  const TemporaryFolder folder;
+  folder.write("echo-v1.js", "exports.echo = (payload) => payload;");
+  const std::string socket = folder.path() / "s.sock";
+  Program call({command_program(), "invoke", "echo@v1", "echo", "7", "--socket", socket, "--wait", "1h"});
+  Program daemon({supervisor_program(), "--modules", folder.path(), "--socket", socket, "--worker", worker_program()});
+  CHECK(call.wait() == 0);
+  CHECK(call.output() == "7\n");
+  daemon.signal(SIGTERM);
+  CHECK(daemon.wait() == 0);
+}
+
+TEST_CASE("an HTTP client at the socket is told that it speaks HTTP, and so is the log") {
+  Daemon daemon({.modules = {}});
+  RawConnection connection(daemon.socket_path());
+  connection.send("GET /modules HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(contains(connection.read_to_end(), "this looks like HTTP"));
+  CHECK(daemon.logged("this looks like HTTP"));
+  daemon.stop();
+}
+
+TEST_CASE("numbers that no double holds are taken from the command line as JSON.parse takes them") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("kinds.js", "exports.kinds = ({ n }) => String(n);");
+  CHECK(holdfast({"run", file, "kinds", R"({"n":1e400})"}).output == "\"Infinity\"\n");
+  CHECK(holdfast({"run", file, "kinds", "--args", R"([{"n":-1e400}])"}).output == "\"-Infinity\"\n");
+  CHECK(holdfast({"run", file, "kinds", R"({"n":1e400x})"}).status == 2);
 }
 
 TEST_CASE("holdfastd and the worker's program refuse what makes no sense with exit status 2") {

@@ -72,3 +72,29 @@ TEST_CASE("output holds no control characters and means the same") {
 TEST_CASE("a document is written in one line of valid UTF-8 whatever its strings hold") {
   CHECK(to_output({{"text", "a\nb\xFF\x1b"}}) == "{\"text\":\"a\\nb\xEF\xBF\xBD\\u001b\"}");
 }
+
+TEST_CASE("numbers that no double holds are JSON, as JSON.parse has it") {
+  for (const std::string& number :
+       {std::string("1e400"), std::string("-1E+400"), std::string("12e999999999999999999999"), std::string("1e-99999"),
+        std::string(400, '9'), "-" + std::string(400, '1') + ".5", std::string("123.456e400"), std::string("10e309"),
+        std::string("99"), std::string("0.5e400"), "0." + std::string(5000, '3'), std::string("123e+4000")}) {
+    CAPTURE(number);
+    CHECK_FALSE(json_problem(number));
+    CHECK_FALSE(json_problem("{\"n\":[" + number + " ," + number + "],\"s\":\"\\\" 1e400 \\ud800\"}"));
+  }
+}
+
+TEST_CASE("what only looks like a number that no double holds is no JSON, and its place is told") {
+  for (const char* wrong : {"1e", "1e+", "01e400", "1e400.5", "1.e400", "-", "-e400", "1e400e400", "[1e400 1]",
+                            "1e400x", "+1e400", ".5e400", "1e4 00"}) {
+    CAPTURE(wrong);
+    CHECK(json_problem(wrong));
+  }
+  CHECK(json_problem("[1e400,\n 12345e400, x]")->starts_with("line 2, column 13"));
+}
+
+TEST_CASE("deep nesting and repeated keys are JSON") {
+  const std::size_t depth = 200'000;
+  CHECK_FALSE(json_problem(std::string(depth, '[') + std::string(depth, ']')));
+  CHECK_FALSE(json_problem(R"({"a":1,"a":1e400})"));
+}

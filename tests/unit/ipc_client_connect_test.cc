@@ -176,8 +176,10 @@ TEST_CASE("where nobody listens, the error names the socket and says what to do"
   const auto client = Client::connect("/nowhere/holdfast.sock");
   REQUIRE_FALSE(client.has_value());
   CHECK(client.error().reason == ConnectError::Reason::cannot_connect);
-  CHECK(client.error().message ==
-        "cannot connect to /nowhere/holdfast.sock: No such file or directory; is holdfastd running?");
+  CHECK(
+      client.error().message ==
+      "cannot connect to /nowhere/holdfast.sock: No such file or directory; is holdfastd running, and on this socket? "
+      "(--socket and HOLDFAST_SOCKET name another)");
 }
 
 TEST_CASE("a socket path that no address can hold is an error that says so") {

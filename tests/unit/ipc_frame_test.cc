@@ -146,6 +146,19 @@ TEST_CASE("a look ahead ends before a frame that is refused, which is then refus
   CHECK_FALSE(reader.next().has_value());
 }
 
+TEST_CASE("a request of HTTP is told to look like one") {
+  for (const std::string text : {"GET / HTTP/1.1\r\n\r\n", "POST /call HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\n"}) {
+    CAPTURE(text);
+    FrameReader reader;
+    const auto space = reader.prepare();
+    std::copy(text.begin(), text.end(), reinterpret_cast<char*>(space.data()));
+    reader.commit(text.size());
+    const auto frame = reader.next();
+    REQUIRE_FALSE(frame.has_value());
+    CHECK(frame.error().message.find("this looks like HTTP") != std::string::npos);
+  }
+}
+
 TEST_CASE("a frame that Cap'n Proto's own library wrote comes out with all its segments") {
   capnp::MallocMessageBuilder builder(1, capnp::AllocationStrategy::FIXED_SIZE);
   builder.initRoot<wire::ClientMessage>().initCall().setFunction("several segments, since each has one word at first");

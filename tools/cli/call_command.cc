@@ -227,7 +227,7 @@ int invoke_command(const InvokeOptions& options) {
   const auto arguments = read_arguments(options.call);
   if (!arguments) return tell_usage_error(arguments.error());
 
-  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  auto client = connect_to(options.supervisor);
   if (!client) return finish(client.error(), options.call);
   return call(*client, request_for(options.target, options.call, *arguments), options.call);
 }

@@ -8,6 +8,7 @@
 
 #include "ipc/module_name.h"
 #include "tools/cli/answer_output.h"
+#include "tools/cli/connection.h"
 #include "tools/cli/file_module.h"
 
 namespace holdfast::cli {
@@ -38,7 +39,7 @@ struct RunOptions {
 
 struct InvokeOptions {
   ipc::ModuleName target;
-  std::string socket;
+  SupervisorAddress supervisor;
   CallOptions call;
 };
 

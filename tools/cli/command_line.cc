@@ -2,12 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <map>
 #include <optional>
 
+#include "ipc/closest_word.h"
 #include "ipc/module_name.h"
 #include "ipc/socket_path.h"
 #include "ipc/text.h"
@@ -28,11 +31,29 @@ CLI::Validator valid_duration() {
           ""};
 }
 
+CLI::Validator valid_wait() {
+  return {[](std::string& text) {
+            const auto parsed = ipc::parse_duration(text);
+            return parsed ? std::string() : parsed.error();
+          },
+          ""};
+}
+
 CLI::Validator valid_size() {
   return {[](std::string& text) {
             const auto parsed = ipc::parse_size(text);
             if (!parsed) return parsed.error();
             return *parsed > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+          },
+          ""};
+}
+
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  return {[words](const std::string& text) {
+            if (std::ranges::find(words, text) != words.end()) return std::string();
+            const std::string meant = ipc::closest_word(text, words);
+            return fmt::format("\"{}\" is not known; expected one of {}{}", text, fmt::join(words, ", "),
+                               meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
           },
           ""};
 }
@@ -55,17 +76,13 @@ void add_json(CLI::App& command, Format& format, const char* what) {
 template <typename Value>
 void add_choice(CLI::App& command, const char* name, Value& value, const std::map<std::string, Value>& words,
                 const char* what) {
-  const auto is_known = [words](const std::string& text) -> std::string {
-    if (words.contains(text)) return "";
-    std::string known;
-    for (const auto& [word, meaning] : words) known += (known.empty() ? "" : ", ") + word;
-    return fmt::format("\"{}\" is not known; expected one of {}", text, known);
-  };
+  std::vector<std::string> known;
+  for (const auto& [word, meaning] : words) known.push_back(word);
   command
       .add_option_function<std::string>(
           name, [&value, words](const std::string& text) { value = words.at(text); }, what)
-      ->check(is_known)
-      ->type_name("ENCODING");
+      ->check(one_of(known))
+      ->type_name(fmt::format("{}", fmt::join(known, "|")));
 }
 
 void add_call(CLI::App& command, CallOptions& call) {
@@ -97,11 +114,11 @@ void add_call(CLI::App& command, CallOptions& call) {
 }
 
 // A flag that is given on to holdfastd.
-CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, std::vector<std::string> words,
+CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, const std::vector<std::string>& words,
                       const char* what) {
   return command.add_option(name, into, what)
-      ->check(CLI::IsMember(std::move(words)))
-      ->type_name("")
+      ->check(one_of(words))
+      ->type_name(fmt::format("{}", fmt::join(words, "|")))
       ->capture_default_str();
 }
 
@@ -142,10 +159,17 @@ CLI::Validator valid_variable() {
           ""};
 }
 
-void add_socket(CLI::App& command, std::string& socket) {
-  command.add_option("--socket", socket, "the supervisor's socket; HOLDFAST_SOCKET sets another default")
+void add_supervisor(CLI::App& command, SupervisorAddress& supervisor) {
+  command.add_option("--socket", supervisor.socket, "the supervisor's socket; HOLDFAST_SOCKET sets another default")
       ->type_name("PATH")
       ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--wait", [&supervisor](const std::string& text) { supervisor.wait = *ipc::parse_duration(text); },
+          "how long to wait for a supervisor that does not listen there yet")
+      ->check(valid_wait())
+      ->type_name("DURATION")
+      ->default_str(ipc::format_duration(kDefaultWait));
 }
 
 CLI::App* add_run(CLI::App& app, RunOptions& options) {
@@ -195,14 +219,14 @@ CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
                    "running it twice does no harm: when its worker dies through no fault of the call, run it again");
   invoke->add_flag("--logs", options.call.show_logs,
                    "print on standard error what the module logs in this call, as it comes");
-  add_socket(*invoke, options.socket);
+  add_supervisor(*invoke, options.supervisor);
   invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
   return invoke;
 }
 
 CLI::App* add_ps(CLI::App& app, PsOptions& options) {
   CLI::App* ps = app.add_subcommand("ps", "list the worker processes of a running holdfastd");
-  add_socket(*ps, options.socket);
+  add_supervisor(*ps, options.supervisor);
   add_json(*ps, options.format, "print a JSON array");
   ps->footer(kPsHelp);
   return ps;
@@ -238,7 +262,7 @@ CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
       ->check(CLI::Range(0U, 1'000'000U).description(""))
       ->type_name("N")
       ->capture_default_str();
-  add_socket(*logs, options.socket);
+  add_supervisor(*logs, options.supervisor);
   add_json(*logs, options.format, "print a JSON object on each line");
   logs->footer(kLogsHelp);
   return logs;
@@ -247,7 +271,7 @@ CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
 CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
   CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
   add_filter(*stats, options.filter);
-  add_socket(*stats, options.socket);
+  add_supervisor(*stats, options.supervisor);
   add_json(*stats, options.format, "print one JSON object with all counts; durations in seconds, sizes in bytes");
   stats->footer(kStatsHelp);
   return stats;
@@ -264,7 +288,7 @@ CLI::App* add_load(CLI::App& app, LoadOptions& options) {
       ->check(valid_duration())
       ->type_name("DURATION");
   load->add_flag("-v,--verbose", options.verbose, "print on standard error each module that is asked for");
-  add_socket(*load, options.socket);
+  add_supervisor(*load, options.supervisor);
   load->footer(kLoadHelp);
   return load;
 }
@@ -297,10 +321,10 @@ void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
       ->type_name("S")
       ->capture_default_str();
   bench.add_option("--bundle", options.bundle, "a CommonJS file that the suite modules measures, too")
-      ->check(CLI::ExistingFile)
+      ->check(CLI::ExistingFile.description(""))
       ->type_name("FILE");
   bench.add_option("--fork-call", options.fork_call, "the program that measures the floor of a fork with V8")
-      ->check(CLI::ExistingFile)
+      ->check(CLI::ExistingFile.description(""))
       ->type_name("PATH");
   bench.add_option("--figures", options.figures, "write what --json prints into this file, whatever is printed")
       ->type_name("FILE");
@@ -346,14 +370,61 @@ CLI::App* add_doctor(CLI::App& app, DoctorOptions& options) {
   return doctor;
 }
 
+std::string name_of(const CLI::App& command) {
+  return command.get_parent() == nullptr ? "holdfast" : "holdfast " + command.get_name();
+}
+
+// The commands, or the options of one, that can be typed.
+std::vector<std::string> words_of(const CLI::App& app, bool options) {
+  std::vector<std::string> words;
+  if (!options) {
+    for (const CLI::App* command : app.get_subcommands(nullptr)) words.push_back(command->get_name());
+    words.push_back("help");
+    return words;
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) words.push_back("--" + name);
+  }
+  return words;
+}
+
 std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   const auto commands = app->get_subcommands();
-  const auto unknown = app->remaining();
+  const CLI::App& command = commands.empty() ? *app : *commands.front();
+  const auto unknown = app->remaining(true);
   std::string what = error.what();
-  if (commands.empty() && !unknown.empty()) what = fmt::format("there is no command \"{}\"", unknown.front());
+  const auto option = std::ranges::find_if(unknown, [](const std::string& word) { return word.starts_with("-"); });
+  std::string mistyped;
+  if (option != unknown.end()) {
+    mistyped = option->substr(0, option->find('='));
+    what = fmt::format("{} has no option \"{}\"", name_of(command), mistyped);
+  } else if (commands.empty() && !unknown.empty()) {
+    mistyped = unknown.front();
+    what = fmt::format("there is no command \"{}\"", mistyped);
+  } else if (commands.empty() && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError)) {
+    what = fmt::format("a command is required: {}", fmt::join(words_of(*app, false), ", "));
+  }
+  if (!mistyped.empty()) {
+    const std::string meant = ipc::closest_word(mistyped, words_of(command, option != unknown.end()));
+    if (!meant.empty()) what += fmt::format("; did you mean {}?", meant);
+  }
   return fmt::format("error: {}\n`{} --help` tells more.\n",
-                     ipc::printable(ipc::clean_utf8(what, 4096), ipc::Newlines::escape),
-                     commands.empty() ? "holdfast" : "holdfast " + commands.front()->get_name());
+                     ipc::printable(ipc::clean_utf8(what, 4096), ipc::Newlines::escape), name_of(command));
+}
+
+// `holdfast help`, `holdfast help COMMAND`: as --help, which each of them has.
+std::vector<std::string> with_help_as_option(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    arguments.resize(std::min<std::size_t>(arguments.size(), 1));
+    // --help would be served before the name of a command that there is not is noticed.
+    const std::vector<std::string> known = words_of(app, false);
+    const bool is_known = arguments.empty() || std::ranges::find(known, arguments.front()) != known.end();
+    if (is_known) arguments.push_back("--help");
+  }
+  std::ranges::reverse(arguments);  // as CLI::App::parse() takes them
+  return arguments;
 }
 
 }  // namespace
@@ -361,16 +432,17 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
 tl::expected<Command, int> parse_command_line(int argc, char** argv) {
   const std::string socket = ipc::default_socket_path();
   RunOptions run_options;
-  InvokeOptions invoke_options{.target = {}, .socket = socket, .call = {}};
-  PsOptions ps_options{.socket = socket};
-  StatsOptions stats_options{.socket = socket, .filter = {}};
-  LogsOptions logs_options{.socket = socket, .filter = {}};
-  LoadOptions load_options{.folder = {}, .socket = socket};
+  InvokeOptions invoke_options{.target = {}, .supervisor = {socket}, .call = {}};
+  PsOptions ps_options{.supervisor = {socket}};
+  StatsOptions stats_options{.supervisor = {socket}, .filter = {}};
+  LogsOptions logs_options{.supervisor = {socket}, .filter = {}};
+  LoadOptions load_options{.folder = {}, .supervisor = {socket}};
   BenchOptions bench_options;
   DoctorOptions doctor_options;
 
   CLI::App app("Call functions of untrusted JavaScript modules, each locked in a process of its own.", "holdfast");
-  app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
+  app.set_version_flag("-V,--version", "holdfast " HOLDFAST_VERSION, "print the version and exit");
+  app.set_help_flag("-h,--help", "print this help and exit; so does `holdfast help [COMMAND]`");
   app.require_subcommand(1);
   app.failure_message(failure_message);
   app.footer(fmt::format("{}\n\n{}", kExamples, kExitCodes));
@@ -382,8 +454,13 @@ tl::expected<Command, int> parse_command_line(int argc, char** argv) {
   const CLI::App* load = add_load(app, load_options);
   const CLI::App* doctor = add_doctor(app, doctor_options);
   add_bench(app, bench_options);
+  for (CLI::App* command : app.get_subcommands(nullptr)) {
+    command->set_help_flag("-h,--help", "print this help and exit");
+    command->set_version_flag("-V,--version", "holdfast " HOLDFAST_VERSION, "print the version and exit");
+    command->get_formatter()->column_width(34);
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(with_help_as_option(app, argc, argv));
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage));
   }

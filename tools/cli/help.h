@@ -19,7 +19,7 @@ inline constexpr const char* kExamples = R"(Examples:
   holdfast invoke calculator@v1.0.0 add '{"a":1,"b":2}'
   holdfast ps
 
-`holdfast COMMAND --help` tells more of each.)";
+`holdfast help COMMAND` tells more of each.)";
 
 inline constexpr const char* kRunHelp = R"(Examples:
   holdfast run sum.js add '{"a":1,"b":2}'
@@ -38,6 +38,8 @@ inline constexpr const char* kPsHelp = R"(Columns, and keys with --json:
   state            starting, standby, loading, idle, busy or draining (it finishes the calls that it has)
   calls            answered since it started
   calls_in_flight  being worked on
+  line             whether a client has its direct line (holdfastd --direct-line); calls on it are
+                   counted as the worker tells them
   cpu              CPU time that it has used (JSON: seconds)
   memory           that it alone holds (JSON: bytes)
   age              since it was forked (JSON: seconds))";

@@ -30,6 +30,64 @@ std::string with_surrogates_replaced(std::string_view text) {
   return copy;
 }
 
+std::size_t end_of_digits(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+  return at;
+}
+
+// The parts of the number of RFC 8259 that begins at `begin`; nothing if none does.
+struct Number {
+  std::size_t integer;   // the first digit
+  std::size_t fraction;  // behind the integer
+  std::size_t exponent;  // the first digit of it; the end if there is none
+  std::size_t end;
+};
+std::optional<Number> number_at(std::string_view text, std::size_t begin) {
+  Number number{};
+  number.integer = begin + (text[begin] == '-' ? 1 : 0);
+  number.fraction = number.end = end_of_digits(text, number.integer);
+  if (number.end == number.integer || (text[number.integer] == '0' && number.end > number.integer + 1)) return {};
+  if (number.end < text.size() && text[number.end] == '.') {
+    number.end = end_of_digits(text, number.fraction + 1);
+    if (number.end == number.fraction + 1) return std::nullopt;
+  }
+  number.exponent = number.end;
+  if (number.end < text.size() && (text[number.end] == 'e' || text[number.end] == 'E')) {
+    const bool has_sign = number.end + 1 < text.size() && (text[number.end + 1] == '+' || text[number.end + 1] == '-');
+    number.exponent += has_sign ? 2 : 1;
+    number.end = end_of_digits(text, number.exponent);
+    if (number.end == number.exponent) return std::nullopt;
+  }
+  return number;
+}
+
+// nlohmann_json refuses numbers that no double holds. They are JSON, and JSON.parse makes Infinity of them. The copy
+// has in the place of each number a small one of the same length: "1.0045e000" for "123.45e400".
+std::string with_small_numbers(std::string_view text) {
+  std::string copy(text);
+  bool in_string = false;
+  for (std::size_t i = 0; i < copy.size(); ++i) {
+    const char byte = copy[i];
+    if (byte == '"') in_string = !in_string;
+    if (in_string && byte == '\\') ++i;  // whatever is escaped does not end the string
+    if (in_string || (byte != '-' && (byte < '0' || byte > '9'))) continue;
+    const auto number = number_at(text, i);
+    if (!number) {
+      i = std::max(end_of_digits(text, i), i + 1) - 1;
+      continue;
+    }
+    if (number->fraction > number->integer + 2) {
+      const bool has_fraction = number->fraction < number->end && text[number->fraction] == '.';
+      copy.replace(number->integer + 1, 1, ".");
+      const std::size_t zeros = number->fraction + (has_fraction ? 1 : 0) - (number->integer + 2);
+      copy.replace(number->integer + 2, zeros, zeros, '0');
+    }
+    copy.replace(number->exponent, number->end - number->exponent, number->end - number->exponent, '0');
+    i = number->end - 1;
+  }
+  return copy;
+}
+
 std::string position(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, offset);
   const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
@@ -46,7 +104,7 @@ std::optional<std::string> json_problem(std::string_view text) {
     return position(text, nul) + ": a NUL character";
   }
   if (nlohmann::json::accept(text)) return std::nullopt;
-  const std::string copy = with_surrogates_replaced(text);
+  const std::string copy = with_small_numbers(with_surrogates_replaced(text));
   if (nlohmann::json::accept(copy)) return std::nullopt;
   try {
     [[maybe_unused]] const auto parsed = nlohmann::json::parse(copy);

@@ -54,7 +54,7 @@ int load_command(const LoadOptions& options) {
     return tell_usage_error(fmt::format("cannot load modules from {}: {}", options.folder,
                                         error ? error.message() : std::string("it is not a folder")));
   }
-  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  auto client = connect_to(options.supervisor);
   if (!client) return tell_failure(as_error(client.error()));
   const auto load = [&, max_bytes = client->server().max_source_bytes](const ipc::ModuleName& name) {
     ipc::LoadOutcome outcome = load_from_folder(options.folder, name, max_bytes);

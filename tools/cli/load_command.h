@@ -4,11 +4,13 @@
 #include <chrono>
 #include <string>
 
+#include "tools/cli/connection.h"
+
 namespace holdfast::cli {
 
 struct LoadOptions {
   std::string folder;
-  std::string socket;
+  SupervisorAddress supervisor;
   std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default
   bool verbose = false;                 // a line for each module that is asked for, on standard error
 };

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "ipc/client.h"
 #include "tools/cli/log_listing.h"
 #include "tools/cli/signal_watch.h"
@@ -28,14 +30,24 @@ bool follow(ipc::Client& client, SignalWatch& signals) {
   return false;
 }
 
+// Where nothing was shown of the module that was asked for: whether that may be because there is none of the name.
+bool is_known(ipc::Client& client, const ModuleFilter& filter) {
+  auto stats = client.stats();
+  if (!stats) return true;
+  select_and_sort(*stats, filter);
+  return !stats->modules.empty();
+}
+
 }  // namespace
 
 int logs_command(const LogsOptions& options) {
-  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  auto client = connect_to(options.supervisor);
   if (!client) return tell_failure(as_error(client.error()));
   SignalWatch signals;
   bool written = true;
+  bool shown = false;
   const auto show = [&](const ipc::LogRecord& record) {
+    shown = true;
     written =
         written && write_standard_output(options.format == Format::json ? log_as_json(record) : log_as_text(record));
   };
@@ -45,6 +57,13 @@ int logs_command(const LogsOptions& options) {
                                                   .follow = options.follow},
                                                  show);
   if (!subscribed) return tell_failure(subscribed.error());
+  if (!options.filter.module.empty() && options.lines > 0 && !shown) {
+    const bool known = is_known(*client, options.filter);
+    const char* const text = known ? "note: no lines of {} are kept\n"
+                                   : "error: no lines of {} are kept: no call of it has come since holdfastd started\n";
+    write_standard_error(fmt::format(fmt::runtime(text), name_of(options.filter)));
+    if (!known && !options.follow) return static_cast<int>(ExitCode::function_failed);
+  }
   if (!options.follow || follow(*client, signals)) {
     return static_cast<int>(written ? ExitCode::result : ExitCode::stopped);
   }

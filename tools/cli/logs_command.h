@@ -5,12 +5,13 @@
 #include <string>
 
 #include "tools/cli/answer_output.h"
+#include "tools/cli/connection.h"
 #include "tools/cli/stats_listing.h"
 
 namespace holdfast::cli {
 
 struct LogsOptions {
-  std::string socket;
+  SupervisorAddress supervisor;
   ModuleFilter filter;
   std::uint32_t lines = 1000;  // of those that there are
   bool follow = false;

@@ -8,7 +8,7 @@
 namespace holdfast::cli {
 
 int ps_command(const PsOptions& options) {
-  auto client = ipc::Client::connect(options.socket, {.name = "holdfast " HOLDFAST_VERSION});
+  auto client = connect_to(options.supervisor);
   if (!client) return tell_failure(as_error(client.error()));
   const auto list = client->list_workers();
   if (!list) return tell_failure(list.error());

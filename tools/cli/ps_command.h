@@ -4,11 +4,12 @@
 #include <string>
 
 #include "tools/cli/answer_output.h"
+#include "tools/cli/connection.h"
 
 namespace holdfast::cli {
 
 struct PsOptions {
-  std::string socket;
+  SupervisorAddress supervisor;
   Format format = Format::text;
 };
 

@@ -4,12 +4,13 @@
 #include <string>
 
 #include "tools/cli/answer_output.h"
+#include "tools/cli/connection.h"
 #include "tools/cli/stats_listing.h"
 
 namespace holdfast::cli {
 
 struct StatsOptions {
-  std::string socket;
+  SupervisorAddress supervisor;
   ModuleFilter filter;
   Format format = Format::text;
 };

@@ -91,6 +91,10 @@ nlohmann::ordered_json as_json(const ipc::StatsTotals& totals) {
 
 }  // namespace
 
+std::string name_of(const ModuleFilter& filter) {
+  return filter.version.empty() ? "module " + filter.module : filter.module + "@" + filter.version;
+}
+
 void select_and_sort(ipc::Stats& stats, const ModuleFilter& filter) {
   std::erase_if(stats.modules, [&](const ipc::ModuleStats& module) {
     return (!filter.module.empty() && module.module != filter.module) ||

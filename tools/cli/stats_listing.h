@@ -13,6 +13,9 @@ struct ModuleFilter {
   std::string version;  // empty: each
 };
 
+// "module calculator", "calculator@v1.0.0": what a filter that names something names.
+std::string name_of(const ModuleFilter& filter);
+
 // Leaves out what the filter does not name, and puts first what used most CPU time.
 void select_and_sort(ipc::Stats& stats, const ModuleFilter& filter);
 

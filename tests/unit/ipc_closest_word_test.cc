@@ -1,0 +1,32 @@
+// What somebody meant who mistyped a word.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "ipc/closest_word.h"
+
+namespace holdfast::ipc {
+namespace {
+
+TEST_CASE("the closest word is one or two steps away, and the closer the better") {
+  const std::vector<std::string> known = {"run", "invoke", "ps", "stats", "--timeout", "--memory"};
+  CHECK(closest_word("runn", known) == "run");
+  CHECK(closest_word("rnu", known) == "run");
+  CHECK(closest_word("stat", known) == "stats");
+  CHECK(closest_word("invok", known) == "invoke");
+  CHECK(closest_word("--timeot", known) == "--timeout");
+  CHECK(closest_word("--tiemoutt", known) == "--timeout");
+}
+
+TEST_CASE("a word that is like none has no closest one") {
+  const std::vector<std::string> known = {"run", "ps", "--memory"};
+  CHECK(closest_word("frobnicate", known) == "");
+  CHECK(closest_word("xy", known) == "");
+  CHECK(closest_word("", known) == "");
+  CHECK(closest_word(std::string(100'000, 'r'), known) == "");
+  CHECK(closest_word("run", {}) == "");
+}
+
+}  // namespace
+}  // namespace holdfast::ipc
