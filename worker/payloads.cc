@@ -6,6 +6,7 @@
 
 #include "worker/native_bytes.h"
 #include "worker/text.h"
+#include "worker/utf.h"
 
 namespace holdfast::worker {
 namespace {
@@ -33,6 +34,17 @@ ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wan
 
 std::span<const std::uint8_t> as_octets(ipc::Bytes bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
+std::string describe_not_utf8(std::span<const std::uint8_t> bytes) {
+  std::size_t at = 0;
+  for (; at < bytes.size(); ++at) {
+    const Utf8Sequence sequence = first_utf8_sequence(bytes.subspan(at));
+    if (sequence.kind != Utf8Sequence::Kind::complete) break;
+    at += sequence.length - 1;
+  }
+  return at < bytes.size() ? fmt::format("the byte 0x{:02x} at offset {} is not UTF-8", bytes[at], at)
+                           : "it is not UTF-8";
 }
 
 // What JSON.stringify makes of a number that JSON has no text for is another value.
@@ -90,10 +102,17 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
                           (failure.HasCaught() ? ": " + describe(failure).first : std::string()));
   }
   v8::Local<v8::String> text;
-  if (v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal,
-                              static_cast<int>(payload.size()))
-          .ToLocal(&text) &&
-      v8::JSON::Parse(engine_.context(), text).ToLocal(&value)) {
+  const auto octets = as_octets(payload);
+  // V8 would put U+FFFD in the place of what is not UTF-8.
+  const bool has_only_ascii = is_ascii(octets);
+  if (!has_only_ascii && !is_valid_utf8(octets))
+    return tl::unexpected("the payload is not JSON: " + describe_not_utf8(octets));
+  const int length = static_cast<int>(octets.size());
+  const auto made =
+      has_only_ascii
+          ? v8::String::NewFromOneByte(isolate, octets.data(), v8::NewStringType::kNormal, length)
+          : v8::String::NewFromUtf8(isolate, ipc::as_text(payload).data(), v8::NewStringType::kNormal, length);
+  if (made.ToLocal(&text) && v8::JSON::Parse(engine_.context(), text).ToLocal(&value)) {
     return value;
   }
   return tl::unexpected("the payload is not JSON" +
