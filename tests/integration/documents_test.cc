@@ -1,8 +1,12 @@
 // What the documents show is what the programs print.
 #include <filesystem>
-#include <string_view>
+#include <optional>
 #include <signal.h>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <unistd.h>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -39,6 +43,130 @@ TEST_CASE("docs/operating.md shows the example of a settings file, with which ho
   daemon.signal(SIGHUP);
   CHECK(daemon.logged("settings reloaded from " + file.string() + ": 3 modules or versions have their own"));
   daemon.stop();
+}
+
+// A fenced block of a Markdown file.
+struct Block {
+  std::string language;  // behind the fence; may be empty
+  std::string text;
+};
+
+// Those between two headings; an empty one stands for the beginning or the end.
+std::vector<Block> blocks_of(const std::filesystem::path& file, const std::string& from, const std::string& to) {
+  std::istringstream lines(read_file(file));
+  std::vector<Block> blocks;
+  bool is_inside = from.empty();
+  std::optional<Block> open;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == from) is_inside = true;
+    if (!to.empty() && line == to) break;
+    if (line.starts_with("```")) {
+      if (open && is_inside) blocks.push_back(*open);
+      open = open ? std::nullopt : std::optional(Block{line.substr(3), ""});
+    } else if (open) {
+      open->text += line + "\n";
+    }
+  }
+  return blocks;
+}
+
+// Whether the text is as the document shows it, where "…" stands for anything. What is bytes has no newline at its end.
+bool is_as_shown(std::string_view text, std::string_view shown) {
+  constexpr std::string_view kAnything = "…";
+  const std::size_t end = shown.find(kAnything);
+  if (end == shown.npos) return text == shown || std::string(text) + "\n" == shown;
+  if (!text.starts_with(shown.substr(0, end))) return false;
+  const std::string_view rest = shown.substr(end + kAnything.size());
+  const std::string_view next = rest.substr(0, std::min(rest.find(kAnything), rest.find('\n') + 1));
+  const std::size_t found = text.find(next, end);
+  return found != text.npos && is_as_shown(text.substr(found), rest);
+}
+
+// Runs lines as a reader would paste them, in a folder where docs/ is, with the programs in PATH.
+class Reader {
+ public:
+  Reader() { std::filesystem::create_directory_symlink(examples_folder().parent_path(), folder_.path() / "docs"); }
+  const TemporaryFolder& folder() const { return folder_; }
+  // What it prints on both outputs.
+  std::string run(const std::string& lines) const {
+    const auto folder_of = [](const std::string& program) {
+      return std::filesystem::path(program).parent_path().string();
+    };
+    const std::string path =
+        "export PATH=" + folder_of(command_program()) + ":" + folder_of(supervisor_program()) + ":/usr/bin:/bin";
+    return test::run({"/bin/bash", "-e", "-c", "exec 2>&1; " + path + "; cd " + folder_.path().string() + "\n" + lines})
+        .output;
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_CASE("README.md's commands work as they are pasted, and print what it shows") {
+  const Reader reader;
+  const auto blocks =
+      blocks_of(examples_folder().parent_path().parent_path() / "README.md", "## Try it", "## Why not …");
+  std::string pasted, last;
+  std::size_t shown = 0;
+  for (const Block& block : blocks) {
+    if (block.language == "sh") {
+      // What builds the programs is tools/quickstart's own matter, and where they are is the test's.
+      std::istringstream lines(block.text);
+      std::string kept;
+      for (std::string line; std::getline(lines, line);) {
+        if (line != "tools/quickstart" && !line.starts_with("export PATH=")) kept += line + "\n";
+      }
+      pasted += kept;
+      last = reader.run(kept);
+      CAPTURE(last);
+      if (contains(kept, "holdfastd ")) {
+        CHECK(contains(last, "\"Hello, world!\"\n"));
+        CHECK(contains(last, "hello"));
+        CHECK(contains(last, "idle"));
+      }
+    } else if (block.language == "text") {
+      ++shown;
+      CHECK(last == block.text);
+    }
+  }
+  CHECK(shown == 2);
+  CHECK(contains(pasted, "holdfastd --modules functions"));
+}
+
+TEST_CASE("docs/modules.md's commands print what it shows") {
+  const Reader reader;
+  std::size_t ran = 0;
+  for (const Block& block : blocks_of(examples_folder().parent_path() / "modules.md", "", "")) {
+    // A module's file is named in its first line.
+    if (block.language == "js" && block.text.starts_with("// ")) {
+      const std::string name = block.text.substr(3, block.text.find('\n') - 3);
+      reader.folder().write(name, block.text);
+      reader.folder().write(name.substr(0, name.rfind('.')) + "-v1.js", block.text);
+    }
+    if (!block.text.starts_with("$ ") || contains(block.text, "npx ") || contains(block.text, "npm ") ||
+        contains(block.text, "meson "))
+      continue;
+    // Commands follow each other in one shell; each one's output is what stands below it.
+    std::istringstream lines(block.text);
+    std::string commands, output;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("$ ")) {
+        commands += line.substr(2) + " || true\n";
+      } else {
+        output += line + "\n";
+      }
+    }
+    if (contains(commands, "& || true")) {
+      commands.replace(commands.find("& || true"), 9, "&");
+      commands += "kill $!; wait\n";
+    }
+    ++ran;
+    CAPTURE(commands);
+    const std::string printed = reader.run(commands);
+    CAPTURE(printed);
+    CHECK(is_as_shown(printed, output));
+  }
+  CHECK(ran >= 4);
 }
 
 }  // namespace
