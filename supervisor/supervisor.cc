@@ -22,6 +22,10 @@ constexpr std::size_t kMaxFunctionBytes = 256;
 constexpr std::chrono::seconds kHelloPatience{10};
 // Clients that send a part of a frame, or read nothing, are looked for so often, as long as there are any.
 constexpr std::chrono::seconds kStalledPause{1};
+// Who waits in a queue that is full is known for so long at least, and then looked at for one in kCrowdRest + 1 parts
+// of the time.
+constexpr std::chrono::milliseconds kCrowdKnown{10};
+constexpr int kCrowdRest = 20;
 // For one call's sake no more calls than this are made to give way.
 constexpr int kMostGivingWay = 64;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
@@ -174,7 +178,11 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                             .deadline = now + timeout,
                             .idempotent = request.idempotent};
   // Nothing is copied of a call that is refused.
-  if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
+  auto refused = scheduler_.call_arrived(arrived, now, decisions_);
+  if (refused && make_room_in_queue(refused->reason, client, id, module)) {
+    refused = scheduler_.call_arrived(arrived, now, decisions_);
+  }
+  if (refused) {
     ++module.counts.refused;
     refuse(refusal(*refused, module, options_.scheduler));
     return forget_if_unused(module);
@@ -230,6 +238,42 @@ bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
   call.payload = ipc::KeptBytes(ipc::Bytes());
   call.share->use(call.function.size(), now);
   return true;
+}
+
+bool Supervisor::make_room_in_queue(RefuseCall::Reason full, const ClientSession& client, CallId id,
+                                    const KnownModule& module) {
+  const bool is_modules = full == RefuseCall::Reason::module_queue_full;
+  if (!is_modules && full != RefuseCall::Reason::all_queues_full) return false;
+  const TimePoint now = steady_clock::now();
+  Crowd* const crowd = crowd_of(is_modules ? module.id : ModuleId{}, now);
+  if (crowd == nullptr) return false;
+  while (const auto call = crowd->give_way_to(client.user(), client.id())) {
+    if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it waits no more
+    scheduler_.abandon(*call, now, decisions_);
+    finish(*call, overloaded("the queue is full, and its places are for users and connections with fewer calls in it; "
+                             "try again later"));
+    crowd->add(client.user(), client.id(), id);
+    return true;
+  }
+  return false;
+}
+
+// To look through all calls takes long where very many wait, so that it is done for a small part of the time.
+Crowd* Supervisor::crowd_of(ModuleId module, TimePoint now) {
+  std::erase_if(crowds_, [&](const auto& entry) { return entry.second.first <= now; });
+  if (const auto known = crowds_.find(module); known != crowds_.end()) return &known->second.second;
+  if (now < look_at_crowd_again_at_) return nullptr;
+  Crowd crowd;
+  for (const auto& [id, call] : calls_) {
+    const bool waits = call.client != nullptr && call.worker == WorkerId{} && !call.line;
+    if (waits && (module == ModuleId{} || call.module->id == module)) {
+      crowd.add(call.client->user(), call.client->id(), id);
+    }
+  }
+  const TimePoint looked_at = steady_clock::now();
+  look_at_crowd_again_at_ = looked_at + (looked_at - now) * kCrowdRest;
+  const TimePoint good_until = std::max<TimePoint>(look_at_crowd_again_at_, looked_at + kCrowdKnown);
+  return &crowds_.insert_or_assign(module, std::pair(good_until, std::move(crowd))).first->second.second;
 }
 
 void Supervisor::let_go_of_stalled_clients(TimePoint now) {

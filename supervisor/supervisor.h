@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -18,6 +19,7 @@
 #include "supervisor/client_accounts.h"
 #include "supervisor/client_session.h"
 #include "supervisor/code_from_strings.h"
+#include "supervisor/crowd.h"
 #include "supervisor/ids.h"
 #include "supervisor/loaders.h"
 #include "supervisor/module_log.h"
@@ -177,6 +179,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // is none to be had.
   bool make_room_for(const ClientSession& client, std::size_t bytes);
   bool give_way(CallId call, const ClientSession& newcomer);
+  // Whether a call of somebody with more in the queue that is full has given way to this client's.
+  bool make_room_in_queue(RefuseCall::Reason full, const ClientSession& client, CallId call, const KnownModule& module);
+  Crowd* crowd_of(ModuleId module, TimePoint now);
   void let_go_of_stalled_clients(TimePoint now);
   void forget_if_unused(KnownModule& module);
   void forget_idle_modules();
@@ -321,6 +326,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
+  // Who waits for a module that has a full queue, ModuleId{}: for all modules; and until when that is taken to be so.
+  std::map<ModuleId, std::pair<TimePoint, Crowd>> crowds_;
+  TimePoint look_at_crowd_again_at_{};
   std::set<CallId> lines_;  // that are open
   std::uint64_t withdrawals_seen_ = 0;
   std::optional<TimePoint> look_at_lines_at_;  // for those that nobody calls on

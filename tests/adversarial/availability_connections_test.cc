@@ -220,8 +220,34 @@ TEST_CASE("calls that a worker has begun with large payloads take no other clien
       hoarding.back()->send(call_frame(1, "hang", payload, ipc::Encoding::bytes));
       CHECK(greeted(*hoarding.back()));
     }
+    // A worker reads its calls in order: now it has read these.
+    ipc::Client client = scene.daemon.connect();
+    CHECK(outcome(call(client, {"evil", "add", R"({"a":1,"b":2})"})) == "3");
     for (int i = 0; i < 3; ++i) scene.check_served(16 * kMega);
     scene.daemon.stop();
+  }
+}
+
+TEST_CASE("calls that wait take no other client's place in the queues") {
+  for (const std::string flag : {"--queue-limit", "--total-queue-limit"}) {
+    for (const auto& attacker : attackers()) {
+      CAPTURE(attacker.has_value());
+      Scene scene({flag, "40", "--concurrency", "4"});
+      std::vector<std::unique_ptr<RawConnection>> waiting;
+      for (int i = 0; i < 6; ++i) {
+        waiting.push_back(scene.connect(attacker));
+        for (std::uint64_t id = 1; id <= 16; ++id) waiting.back()->send(call_frame(id, "hang", "null"));
+        CHECK(greeted(*waiting.back()));
+      }
+      // The queue is full, and nothing that waits in it is going to end: a call of another is taken on all the same.
+      ipc::Client client = scene.daemon.connect();
+      Calls calls(client);
+      calls.start({.module = "evil", .function = "hang", .timeout = minutes(5)});
+      CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
+      CHECK_FALSE(calls.is_answered(0));
+      waiting.clear();
+      scene.daemon.stop();
+    }
   }
 }
 
