@@ -108,6 +108,17 @@ void promise_details(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, details, 2));
 }
 
+// [the innermost target that is no Proxy, handler] of a Proxy, [null, null] where that or one on the way is revoked,
+// and undefined for anything else. No trap is run.
+void proxy_details(const Arguments& arguments) {
+  if (!arguments[0]->IsProxy()) return;
+  v8::Isolate* isolate = arguments.GetIsolate();
+  v8::Local<v8::Value> details[] = {arguments[0], arguments[0].As<v8::Proxy>()->GetHandler()};
+  while (details[0]->IsProxy()) details[0] = details[0].As<v8::Proxy>()->GetTarget();
+  if (details[0]->IsNull()) details[1] = v8::Null(isolate);
+  arguments.GetReturnValue().Set(v8::Array::New(isolate, details, std::size(details)));
+}
+
 // [entries, whether keys and values alternate in it] of an iterator of a Map or a Set, which stays where it is;
 // undefined for anything else.
 void preview_entries(const Arguments& arguments) {
@@ -196,6 +207,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
   install("currentCall", current_call);
   install("promiseDetails", promise_details);
   install("previewEntries", preview_entries);
+  install("proxyDetails", proxy_details);
   install("originalPlace", original_place);
   install("originalFunctionName", original_function_name);
   install("originalLine", original_line);

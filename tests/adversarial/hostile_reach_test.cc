@@ -18,7 +18,7 @@ constexpr const char* kSpots = R"js(
     const spots = (spy) => ({
       toJSON: () => console.log({ toJSON: spy }),
       getter: () => console.log(with_({}, 'a', spy), Object.defineProperty({}, 'a', { get: spy, enumerable: true })),
-      prototypeTrap: () => console.log(new Proxy({}, { getPrototypeOf: function () { spy(); return null; } })),
+      prototypeTrap: () => console.log(Object.create(new Proxy({}, { getPrototypeOf: function () { spy(); return null; } }))),
       errorName: () => console.log(with_(new Error(), 'name', spy)),
       errorMessage: () => console.log(with_(new Error(), 'message', spy)),
       errorStack: () => console.log(with_(new Error(), 'stack', spy)),

@@ -187,6 +187,18 @@ TEST_CASE("a group that a call leaves open does not indent the lines of others")
   CHECK(text == "next");
 }
 
+TEST_CASE("the target of a Proxy is logged, and none of its traps is run") {
+  const Logged logged = logged_by(R"js(
+      let traps = 0;
+      const handler = new Proxy({}, { get() { traps++; } });
+      console.log(new Proxy({ a: 1 }, handler), new Proxy(new Proxy([2], handler), handler));
+      const { proxy, revoke } = Proxy.revocable({}, handler);
+      revoke();
+      console.log(proxy, traps);
+  )js");
+  CHECK(logged.lines == std::vector<Line>{{kInfo, "Proxy({ a: 1 }) Proxy([ 2 ])"}, {kInfo, "<Revoked Proxy> 0"}});
+}
+
 TEST_CASE("nothing that a module logs throws into its call, and no line is longer than 8 kB") {
   const Logged logged = logged_by(R"js(
       const bad = { get a() { throw new Error('no'); } };

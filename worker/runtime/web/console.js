@@ -115,6 +115,9 @@ function inspectSafely(value, options) {
   }
 }
 
+// For the console's view of undici's classes.
+runtime.inspect = inspect;
+
 // For values that are shown without running their getters.
 runtime.inspectSafely = inspectSafely;
 
@@ -292,6 +295,11 @@ for (const [iterator, name] of [[new Map().entries(), 'Map'], [new Set().values(
     return joined(`[${name} ${preview[1] ? 'Entries' : 'Iterator'}]`, preview[0], preview[1], depth, options);
   });
 }
+
+defineInspection(ReadableStream.prototype, function (depth, options) {
+  if (this === ReadableStream.prototype) return this;
+  return depth < 0 ? '[ReadableStream]' : `ReadableStream ${inspect({ locked: this.locked, state: this._state }, options)}`;
+});
 
 defineInspection(URL.prototype, function (depth, options) {
   if (this === URL.prototype) return this;

@@ -1,7 +1,8 @@
 // Node's util.inspect and util.format.
-import { getOwnPropertyDescriptors } from './inspect_before.js';
+import { OriginalWeakMap, getOwnPropertyDescriptors } from './inspect_before.js';
 import util from 'node-inspect-extracted';
 
 Object.getOwnPropertyDescriptors = getOwnPropertyDescriptors;
+globalThis.WeakMap = OriginalWeakMap;
 
 export const { format, getStringWidth, inspect } = util;

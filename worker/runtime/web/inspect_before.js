@@ -1,10 +1,17 @@
-// To find what properties an array or a typed array has besides its elements, node-inspect-extracted asks for the
-// descriptors of all of them, which takes some hundred bytes for each. It takes the function for that from Object when it
-// is evaluated, which is now made another: one that leaves the elements out. inspect.js puts back what was there.
-const { nonIndexNames } = host;
+// node-inspect-extracted takes what it needs from the global object when it is evaluated. For that moment, two things
+// there are others; inspect.js puts back what was there.
+//
+// - To find what properties an array or a typed array has besides its elements, it asks for the descriptors of all of
+//   them, which takes some hundred bytes for each. Here, Object.getOwnPropertyDescriptors leaves the elements out.
+// - It shows the target of a Proxy, and runs none of its traps, if it finds the Proxy in a WeakMap. Here, every WeakMap
+//   has all Proxies.
+const { nonIndexNames, proxyDetails } = host;
 const { defineProperty, getOwnPropertyDescriptor } = Object;
+const { apply } = Reflect;
+const { get: weakMapGet } = WeakMap.prototype;
 
 export const { getOwnPropertyDescriptors } = Object;
+export const { WeakMap: OriginalWeakMap } = globalThis;
 
 Object.getOwnPropertyDescriptors = (value) => {
   const names = nonIndexNames(value);
@@ -17,3 +24,12 @@ Object.getOwnPropertyDescriptors = (value) => {
   }
   return descriptors;
 };
+
+// The package looks at own properties of the prototype alone.
+class WeakMapWithProxies extends OriginalWeakMap {}
+Object.defineProperties(WeakMapWithProxies.prototype, {
+  ...getOwnPropertyDescriptors(OriginalWeakMap.prototype),
+  constructor: { value: WeakMapWithProxies },
+  get: { value: function get(key) { return proxyDetails(key) ?? apply(weakMapGet, this, [key]); } },
+});
+globalThis.WeakMap = WeakMapWithProxies;
