@@ -3,8 +3,10 @@
 
 const { show } = runtime;
 const { apply } = Reflect;
+const stringEndsWith = String.prototype.endsWith;
 const stringStartsWith = String.prototype.startsWith;
 const setHas = Set.prototype.has;
+const regExpExec = RegExp.prototype.exec;
 const ErrorConstructor = Error;
 
 const ofNode = new Set([
@@ -16,7 +18,11 @@ const ofNode = new Set([
 ]);
 
 // Numbers of ImportedBy in module_loader.h.
-const REQUIRE_CALL = 0, STATIC_IMPORT = 1;
+const REQUIRE_CALL = 0;
+
+// The command of docs/modules.md. Without a target, esbuild writes what only newer engines have.
+const bundleCommand = (name, extension, format, outputExtension) =>
+  `npx esbuild ${name}${extension} --bundle --format=${format} --target=es2022 --outfile=${name}-v1${outputExtension}`;
 
 runtime.missingModule = (specifier, by) => {
   const name = show(specifier);
@@ -28,11 +34,28 @@ runtime.missingModule = (specifier, by) => {
   } else {
     text += 'Bundle its dependencies into it, for example with: ';
   }
-  const extension = by === STATIC_IMPORT ? 'mjs' : 'js';
-  text += `npx esbuild app.js --bundle --format=${format} --outfile=app-v1.${extension}`;
+  text += bundleCommand('app', '.js', format, by === REQUIRE_CALL ? '.cjs' : '.mjs');
   const error = new ErrorConstructor(text);
   error.code = by === REQUIRE_CALL ? 'MODULE_NOT_FOUND' : 'ERR_MODULE_NOT_FOUND';
   return error;
+};
+
+const compiledFile = /^([\w.+-]+?)(\.(?:[cm]?ts|tsx|jsx))$/;
+const compiledName = /\.(?:[cm]?ts|tsx|jsx)$/;
+
+// What to do about a file that V8 cannot read; '' where nothing is known. `message` is that of the SyntaxError.
+runtime.syntaxAdvice = (file, message) => {
+  const found = apply(regExpExec, compiledName, [file]);
+  if (found !== null) {
+    const { 0: extension } = found;
+    const { 1: name } = apply(regExpExec, compiledFile, [file]) ?? { 1: 'app' };
+    const isJsx = apply(stringEndsWith, extension, ['x']);
+    return `this is ${extension === '.jsx' ? 'JSX' : 'TypeScript'}, which is not run as it is; bundle it, for example with: ` +
+      bundleCommand(name, extension, 'esm', '.mjs') + (isJsx ? ' --jsx=automatic' : '');
+  }
+  if (message !== 'SyntaxError: Unexpected token \'<\'') return '';
+  return 'if this is JSX, bundle it, for example with: ' +
+    `${bundleCommand('app', '.js', 'esm', '.mjs')} --loader:.js=jsx --jsx=automatic`;
 };
 
 // The `require` of CommonJS modules.
