@@ -108,6 +108,7 @@ void write_error(wire::Error::Builder to, const Error& error) {
   set_text(error.detail, [&](unsigned size) { return to.initDetail(size); });
   constexpr std::int64_t kLongest = std::numeric_limits<std::uint32_t>::max();
   to.setRetryAfterMillis(static_cast<std::uint32_t>(std::clamp<std::int64_t>(error.retry_after.count(), 0, kLongest)));
+  if (!error.properties.empty()) set_text(error.properties, [&](unsigned size) { return to.initProperties(size); });
 }
 
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from) {
@@ -121,7 +122,8 @@ tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from) {
                .retryable = from.getRetryable(),
                .executed = *executed,
                .detail = std::string(view(from.getDetail())),
-               .retry_after = std::chrono::milliseconds(from.getRetryAfterMillis())};
+               .retry_after = std::chrono::milliseconds(from.getRetryAfterMillis()),
+               .properties = std::string(view(from.getProperties()))};
 }
 
 tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader from) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "ipc/json.h"
 #include "ipc/text.h"
 
 namespace holdfast::ipc {
@@ -20,6 +21,7 @@ Error cleaned(Error error) {
   error.message = clean_utf8(error.message, kMaxTextBytes);
   error.stack = clean_utf8(error.stack, kMaxTextBytes);
   error.detail = clean_utf8(error.detail, kMaxTextBytes);
+  if (error.properties.size() > kMaxPropertiesBytes || !is_json_object(error.properties)) error.properties.clear();
   return error;
 }
 

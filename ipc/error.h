@@ -41,11 +41,15 @@ struct Error {
   Executed executed = Executed::no;
   std::string detail;  // for a program; see protocol.capnp
   std::chrono::milliseconds retry_after{0};
+  std::string properties = {};  // JSON of an object, for a program: the thrown error's own properties; or empty
 };
+
+constexpr std::size_t kMaxPropertiesBytes = 4096;
 
 Error make_error(ErrorCode code, std::string message, Executed executed = Executed::no);
 
-// What a worker sent under the name of an error, made fit to pass on.
+// What a worker sent under the name of an error, made fit to pass on. Properties that are not what protocol.capnp says
+// of them are left out.
 Error cleaned(Error error);
 
 // Whether a call can end with this error by what its function did. A worker that sends another would pass its own word

@@ -276,6 +276,11 @@ struct Error {
   # For a program: what is said of it at each code above. May be empty.
   retryAfterMillis @6 :UInt32;
   # With `overloaded` and `unavailable`; 0: unknown.
+  properties @7 :Text;
+  # With `exception` and `loadFailed`: what the module has put on the error that it threw, such as a `code` or a `status`,
+  # as the JSON text of one object, in UTF-8 and without the escapes of half a character. At most 4096 bytes and 32
+  # properties; those that do not fit are left out. It is the module's word, and no more to be trusted than `message`; the
+  # supervisor, and on a direct line the client library, checks that it is JSON of that form. Empty: there are none.
 }
 
 struct WorkerList {

@@ -51,6 +51,15 @@ std::string clean_utf8(std::string_view text, std::size_t max_bytes) {
   return clean;
 }
 
+bool is_well_formed_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string printable(std::string_view text, Newlines newlines) {
   std::string shown;
   shown.reserve(text.size());

@@ -122,7 +122,8 @@ void set_text(std::string_view text, Init init) {
 }
 
 inline std::size_t words_for(const Error& error) {
-  return words_for(error.message.size()) + words_for(error.stack.size()) + words_for(error.detail.size());
+  return words_for(error.message.size()) + words_for(error.stack.size()) + words_for(error.detail.size()) +
+         words_for(error.properties.size());
 }
 
 tl::expected<SourceReply, ProtocolViolation> read_source(wire::Source::Reader from);

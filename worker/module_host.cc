@@ -32,7 +32,10 @@ ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPa
       outbox_(outbox),
       line_(line),
       page_(page),
-      payloads_(engine, [this](v8::Local<v8::Value> thrown) { return describe(thrown); }) {
+      payloads_(engine, [this](v8::Local<v8::Value> thrown) {
+        Thrown described = describe(thrown);
+        return std::pair(std::move(described.message), std::move(described.stack));
+      }) {
   engine_.set_host(this);
 }
 

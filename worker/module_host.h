@@ -206,8 +206,15 @@ class ModuleHost {
   // Whether a listener of the module's own took it.
   bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> subject);
   bool has_unreported_failures() const;
+  // What was thrown, for its caller: see describe_error in engine.h.
+  struct Thrown {
+    std::string message;
+    std::string stack;
+    std::string properties;
+  };
+  static ipc::Error exception(Thrown thrown);
   // Returns what describe() says of it.
-  std::pair<std::string, std::string> log_uncaught(const char* where, v8::Local<v8::Value> thrown);
+  Thrown log_uncaught(const char* where, v8::Local<v8::Value> thrown);
   // Logs what the call, or nobody, threw where nothing could catch it, and fails the call if it is still open once this
   // turn's microtasks have run.
   void report_uncaught(const char* where, v8::Local<v8::Value> thrown, v8::Local<v8::Message> place);
@@ -236,8 +243,8 @@ class ModuleHost {
   LoadState load_threw_at(v8::Local<v8::Value> thrown, v8::Local<v8::Value> file, int line, int column,
                           v8::Local<v8::Value> code, const char* prefix = "");
 
-  // What was thrown as message and stack, in the words of calls.js.
-  std::pair<std::string, std::string> describe(v8::Local<v8::Value> thrown);
+  // In the words of errors.js.
+  Thrown describe(v8::Local<v8::Value> thrown);
   std::string to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes);
   std::string exported_names();
 

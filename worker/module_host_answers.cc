@@ -108,10 +108,14 @@ void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
 }
 
 void ModuleHost::answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown) {
-  auto [message, stack] = describe(thrown);
-  ipc::Error error = make_error(ipc::ErrorCode::exception, std::move(message), ipc::Executed::yes);
-  error.stack = std::move(stack);
-  answer_error(id, std::move(error));
+  answer_error(id, exception(describe(thrown)));
+}
+
+ipc::Error ModuleHost::exception(Thrown thrown) {
+  ipc::Error error = make_error(ipc::ErrorCode::exception, std::move(thrown.message), ipc::Executed::yes);
+  error.stack = std::move(thrown.stack);
+  error.properties = std::move(thrown.properties);
+  return error;
 }
 
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
@@ -130,19 +134,21 @@ void ModuleHost::answer_cancelled(std::uint64_t id) {
   answer_error(id, make_error(ipc::ErrorCode::cancelled, "the call was cancelled", ipc::Executed::maybe));
 }
 
-std::pair<std::string, std::string> ModuleHost::describe(v8::Local<v8::Value> thrown) {
+ModuleHost::Thrown ModuleHost::describe(v8::Local<v8::Value> thrown) {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Value> described, message, stack;
+  v8::Local<v8::Value> described, message, stack, properties;
   if (!engine_.runtime()
            .describe_error.Get(isolate_)
            ->Call(context, v8::Undefined(isolate_), 1, &thrown)
            .ToLocal(&described) ||
       !described->IsArray() || !described.As<v8::Array>()->Get(context, 0).ToLocal(&message) ||
-      !described.As<v8::Array>()->Get(context, 1).ToLocal(&stack)) {
-    return {"an error that cannot be shown was thrown", ""};
+      !described.As<v8::Array>()->Get(context, 1).ToLocal(&stack) ||
+      !described.As<v8::Array>()->Get(context, 2).ToLocal(&properties)) {
+    return {"an error that cannot be shown was thrown", "", ""};
   }
-  return {to_utf8(message, kMaxMessageBytes), to_utf8(stack, kMaxStackBytes)};
+  return {to_utf8(message, kMaxMessageBytes), to_utf8(stack, kMaxStackBytes),
+          to_utf8(properties, ipc::kMaxPropertiesBytes)};
 }
 
 std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {

@@ -19,17 +19,12 @@ constexpr std::size_t kMaxRejectionsLogged = 16;
 // Of so many reported rejections it is noticed that they were handled after all: the last ones.
 constexpr std::size_t kMaxReported = 64;
 
-ipc::Error exception(std::string message, std::string stack) {
-  ipc::Error error = make_error(ipc::ErrorCode::exception, std::move(message), ipc::Executed::yes);
-  error.stack = std::move(stack);
-  return error;
-}
-
 }  // namespace
 
-std::pair<std::string, std::string> ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
-  auto described = describe(thrown);
-  log(ipc::LogLevel::error, fmt::format("uncaught in {}: {}\n{}", where, described.first, described.second));
+ModuleHost::Thrown ModuleHost::log_uncaught(const char* where, v8::Local<v8::Value> thrown) {
+  Thrown described = describe(thrown);
+  described.message = fmt::format("uncaught in {}: {}", where, described.message);
+  log(ipc::LogLevel::error, fmt::format("{}\n{}", described.message, described.stack));
   return described;
 }
 
@@ -37,10 +32,10 @@ void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown,
   const std::uint64_t call = current_call();
   if (is_taken(Uncaught::error, thrown, place_of(isolate_, place))) return;
   set_current_call(call);
-  const auto [message, stack] = log_uncaught(where, thrown);
+  Thrown described = log_uncaught(where, thrown);
   const auto is_its = [call](const auto& failure) { return failure.first == call; };
   if (!open_.contains(call) || std::ranges::any_of(uncaught_, is_its)) return;
-  uncaught_.emplace_back(call, exception(fmt::format("uncaught in {}: {}", where, message), stack));
+  uncaught_.emplace_back(call, exception(std::move(described)));
 }
 
 void ModuleHost::fail_call(std::uint64_t id, ipc::Error error) {
@@ -110,15 +105,17 @@ void ModuleHost::report_unhandled_rejections() {
     set_current_call(rejection.call);
     const bool fails_load = rejection.call == 0 && is_loading();
     if (logged == kMaxRejectionsLogged && !fails_load && !open_.contains(rejection.call)) continue;
-    const auto [message, stack] = describe(reason);
+    static constexpr const char* kPrefix = "unhandled promise rejection: ";
+    Thrown described = describe(reason);
+    described.message.insert(0, kPrefix);
     if (logged < kMaxRejectionsLogged) {
       ++logged;
-      log(ipc::LogLevel::error, fmt::format("unhandled promise rejection: {}\n{}", message, stack));
+      log(ipc::LogLevel::error, fmt::format("{}\n{}", described.message, described.stack));
     }
     if (fails_load) {
-      load_threw(reason, {}, "unhandled promise rejection: ");
+      load_threw(reason, {}, kPrefix);
     } else {
-      fail_call(rejection.call, exception("unhandled promise rejection: " + message, stack));
+      fail_call(rejection.call, exception(std::move(described)));
     }
   }
 }

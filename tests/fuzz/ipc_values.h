@@ -162,7 +162,7 @@ inline std::string describe(const CallRequest& call) {
       .add("id", call.id)
       .add("module", call.module)
       .add("version", call.version)
-      .add("function", call.function)
+      .add("function", call.function.empty() ? kDefaultFunction : call.function)
       .add("payload", call.payload)
       .add("encoding", call.encoding)
       .add("arguments", call.arguments)
@@ -253,7 +253,8 @@ inline std::string describe(const Error& error) {
       .add("retryable", error.retryable)
       .add("executed", error.executed)
       .add("detail", error.detail)
-      .add("retry_after", error.retry_after.count());
+      .add("retry_after", error.retry_after.count())
+      .add("properties", error.properties);
 }
 inline std::string describe(const Usage& usage) {
   return Description("usage")

@@ -50,7 +50,8 @@ std::vector<std::string> messages() {
                        .retryable = true,
                        .executed = Executed::maybe,
                        .detail = "queue",
-                       .retry_after = std::chrono::milliseconds(20)};
+                       .retry_after = std::chrono::milliseconds(20),
+                       .properties = R"({"code":"E_QUOTA"})"};
   const WorkerInfo worker = {.pid = 4711,
                              .module = "calculator",
                              .version = "v1.0.0",

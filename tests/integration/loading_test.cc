@@ -130,7 +130,7 @@ TEST_CASE("a top level that throws is load_failed, with what was thrown and wher
 }
 
 TEST_CASE("a top level that throws what is no Error is load_failed") {
-  CHECK(contains(load_error("throw { sorry: true };").message, R"({"sorry":true})"));
+  CHECK(contains(load_error("throw { sorry: true };").message, "{ sorry: true }"));
 }
 
 TEST_CASE("a top level that never ends is load_failed, and the stack says where it was") {

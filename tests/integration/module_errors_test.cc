@@ -38,7 +38,7 @@ TEST_CASE("the errors of an AggregateError are in its stack, and other values as
   const auto error = thrown_by("throw new AggregateError([new Error('a'), 'b', null, { c: 1 }], 'all');");
   CHECK(error.message == "AggregateError: all");
   CHECK(contains(error.stack, " {\n  [errors]: [\n    Error: a\n        at Object.f (m-v1.js:2:"));
-  CHECK(contains(error.stack, ",\n    'b',\n    null,\n    {\"c\":1}\n  ]\n}"));
+  CHECK(contains(error.stack, ",\n    'b',\n    null,\n    { c: 1 }\n  ]\n}"));
   CHECK(contains(thrown_by("return Promise.any([Promise.reject(new Error('a'))]);").stack,
                  "{\n  [errors]: [\n    Error: a"));
 }
@@ -70,8 +70,8 @@ TEST_CASE("what is thrown and is no Error is shown") {
   CHECK(thrown_by("throw 'text';").message == said + "text");
   CHECK(thrown_by("throw null;").message == said + "null");
   CHECK(thrown_by("throw undefined;").message == said + "undefined");
-  CHECK(thrown_by("throw { a: [1] };").message == said + R"({"a":[1]})");
-  CHECK(thrown_by("throw 12n;").message == said + "12");
+  CHECK(thrown_by("throw { a: [1] };").message == said + "{ a: [ 1 ] }");
+  CHECK(thrown_by("throw 12n;").message == said + "12n");
   CHECK(thrown_by("throw Symbol('s');").message == said + "Symbol(s)");
 }
 

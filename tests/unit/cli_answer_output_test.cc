@@ -119,9 +119,23 @@ TEST_CASE("with --json an error has all its keys, in one line") {
   CHECK(line.find('\n') == line.size() - 1);
   auto expected =
       nlohmann::json::parse(R"({"ok": false, "error": {"code": "overloaded", "message": "full\n\u001b\ufffd",
-    "stack": "", "retryable": true, "executed": "maybe", "detail": "", "retry_after_ms": 250}})");
+    "stack": "", "retryable": true, "executed": "maybe", "detail": "", "properties": {}, "retry_after_ms": 250}})");
   expected["usage"] = nlohmann::json::parse(kUsageJson);
   CHECK(nlohmann::json::parse(line) == expected);
+}
+
+TEST_CASE("with --json an error's own properties are JSON, and what is none is left out") {
+  const auto properties = [](std::string text) {
+    ipc::Error error = error_of(ipc::ErrorCode::exception);
+    error.properties = std::move(text);
+    return nlohmann::json::parse(render(tl::unexpected(error), Format::json).standard_output)["error"]["properties"];
+  };
+  CHECK(properties(R"({"code":"E_QUOTA","at":{"list":[1,null]}})") ==
+        nlohmann::json::parse(R"({"code":"E_QUOTA","at":{"list":[1,null]}})"));
+  for (const char* text : {"", "[1]", "7", "{", "{} {}", "{\"a\":\"\xFF\"}"}) {
+    CAPTURE(text);
+    CHECK(properties(text) == nlohmann::json::object());
+  }
 }
 
 TEST_CASE("what a call took is one line for people") {

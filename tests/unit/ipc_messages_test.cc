@@ -215,10 +215,11 @@ TEST_CASE("every message between supervisor, zygote and worker arrives as it was
     check_round_trip<WorkerRequestProtocol>(
         WorkerRequest(WorkerCall{kMax64, text, as_bytes(text), Encoding::json, ArgumentStyle::positional,
                                  std::chrono::steady_clock::time_point::max()}));
-    check_round_trip<WorkerProtocol>(WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text}}));
+    check_round_trip<WorkerProtocol>(
+        WorkerMessage(LoadFailed{Error{.message = text, .stack = text, .detail = text, .properties = text}}));
     check_round_trip<WorkerProtocol>(WorkerMessage(AnswerView{kMax64, ResultView{as_bytes(text)}}));
     check_round_trip<WorkerProtocol>(
-        WorkerMessage(AnswerView{1, Error{.message = text, .stack = text, .detail = text}}));
+        WorkerMessage(AnswerView{1, Error{.message = text, .stack = text, .detail = text, .properties = text}}));
     check_round_trip<WorkerProtocol>(WorkerMessage(LogLine{LogLevel::error, text, kMax64, kMax64 - 1}));
     check_round_trip<WorkerProtocol>(WorkerMessage(Stopped{StopReason::soft_stop, kMax64, text, text}));
   }

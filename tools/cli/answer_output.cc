@@ -53,6 +53,12 @@ nlohmann::ordered_json as_json(const ipc::Usage& usage) {
           {"cold", usage.cold}};
 }
 
+// The module's own properties of an error. The supervisor checks them; one of someone else's making may not.
+nlohmann::ordered_json properties_of(const ipc::Error& error) {
+  auto properties = nlohmann::ordered_json::parse(error.properties, nullptr, false);
+  return properties.is_object() ? properties : nlohmann::ordered_json::object();
+}
+
 nlohmann::ordered_json as_json(const ipc::Error& error, const ipc::Usage& usage) {
   return {{"ok", false},
           {"error",
@@ -62,6 +68,7 @@ nlohmann::ordered_json as_json(const ipc::Error& error, const ipc::Usage& usage)
             {"retryable", error.retryable},
             {"executed", ipc::to_string(error.executed)},
             {"detail", error.detail},
+            {"properties", properties_of(error)},
             {"retry_after_ms", error.retry_after.count()}}},
           {"usage", as_json(usage)}};
 }

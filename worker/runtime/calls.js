@@ -35,10 +35,15 @@ runtime.watch = async (id, value) => {
   settle(id, true, result);
 };
 
+// No prototype chain is longer; one of Proxies may have no end.
+const longestChain = 1000;
+
 function isError(value) {
   try {
-    for (let at = value; typeof at === 'object' && at !== null; at = getPrototypeOf(at)) {
+    let at = value;
+    for (let i = 0; i < longestChain && typeof at === 'object' && at !== null; i++) {
       if (at === ErrorPrototype) return true;
+      at = getPrototypeOf(at);
     }
   } catch { /* a Proxy that throws is no error object of ours */ }
   return false;

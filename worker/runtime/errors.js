@@ -3,10 +3,10 @@
 // is the module's, though, and may be anything: it throws, lies and never ends.
 'use strict';
 
-const { originalPlace, originalFunctionName, originalLine, sourceText } = host;
+const { kindOf, originalPlace, originalFunctionName, originalLine, proxyDetails, sourceText } = host;
 const { show, isError, beginning, mostRead } = runtime;
-const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
-const { getPrototypeOf } = Object;
+const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect;
+const { getPrototypeOf, hasOwn } = Object;
 const { isArray } = Array;
 const { max, min } = Math;
 const ErrorConstructor = Error;
@@ -21,10 +21,19 @@ const stringStartsWith = String.prototype.startsWith;
 const stringTrimStart = String.prototype.trimStart;
 const regExpExec = RegExp.prototype.exec;
 const toNumber = Number;
+const toText = String;
 
 // In one description; beyond, it says how many there are.
 const mostNested = 32;
 const mostDeep = 8;
+// Of one error.
+const mostProperties = 32;
+// Objects and properties inside of the values in one description.
+const mostParts = 4000;
+const deepestCause = 5;
+const deepestProperty = 2;
+// Properties in one line take no more.
+const mostInLine = 72;
 
 // --- the runtime's own frames, on which nobody can act --------------------------------------------------------------
 
@@ -85,48 +94,117 @@ function ownProperty(error, name) {
   }
 }
 
+// A Proxy's target, and everything else as it is: what is shown of a Proxy asks none of its traps.
+function withoutProxy(value) {
+  const details = proxyDetails(value);
+  return details === undefined || details[0] === null ? value : details[0];
+}
+
 const indented = (text, indent) => apply(stringReplaceAll, text, ['\n', `\n${indent}`]);
 
-// `state` says how many more are shown, and which contain this one: errors may have themselves for a cause.
+// Numbers of Kind in native_structured_clone.cc.
+const ARRAY = 1, STRING_OBJECT = 7, TYPED_ARRAY = 10;
+
+// As inspect's options.
+const inLines = { __proto__: null };
+const inOneLine = { __proto__: null, breakLength: Infinity, compact: true };
+
+// `state` says how much more is shown, and which contain this one: errors may have themselves for a cause.
 function nestedText(value, indent, state) {
   if (state.left-- <= 0 || state.depth >= mostDeep) return '[...]';
-  for (let at = state.above; at !== undefined; at = at.next) if (at.value === value) return '[Circular]';
-  let isOne = false;
-  try { isOne = isError(value); } catch { /* it is none that can be shown */ }
-  if (!isOne) return typeof value === 'string' ? `'${indented(show(value), indent)}'` : indented(show(value), indent);
-  const message = headline(value);
-  const { 0: frames, 1: inner } = partsOf(value, message, indent, state);
+  const target = withoutProxy(value);
+  for (let at = state.above; at !== undefined; at = at.next) if (at.value === target) return '[Circular]';
+  if (!isError(target)) return indented(runtime.inspectWithin(value, state.budget, deepestCause, inLines), indent);
+  const message = headline(target);
+  const { 0: frames, 1: inner } = partsOf(target, message, indent, state);
   const shown = frames === '' ? `[${message}]` : `${message}\n${frames}`;
   return indented(shown, indent) + inner;
 }
 
-// [the frames, the causes and errors inside as Node.js shows them, or ''].
-function partsOf(error, message, indent, state) {
+// Headline and stack have the first three; the others are shown behind the rest.
+const shownElsewhere = { __proto__: null, name: true, message: true, stack: true, cause: true, errors: true };
+runtime.isShownElsewhere = (key) => typeof key === 'string' && shownElsewhere[key] === true;
+const { isShownElsewhere } = runtime;
+
+const isIdentifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
+
+function keyText(key, state) {
+  if (typeof key === 'symbol') return `[${beginning(toText(key))}]`;
+  return apply(regExpExec, isIdentifier, [key]) !== null ? key : runtime.inspectWithin(key, state.budget, 0, inOneLine);
+}
+
+// No arrays: the module may have put setters for indices behind them.
+const newList = () => ({ __proto__: null, length: 0 });
+function append(list, value) { list[list.length++] = value; }
+
+// The error's own enumerable properties as texts. Accessors are not called.
+function propertyTexts(error, keys, indent, state) {
+  const texts = newList();
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i];
+    if (isShownElsewhere(key)) continue;
+    const property = getOwnPropertyDescriptor(error, key);
+    if (property === undefined || !property.enumerable) continue;
+    if (texts.length >= mostProperties) {
+      append(texts, '...');
+      break;
+    }
+    let text;
+    if (hasOwn(property, 'value')) {
+      const { value } = property;
+      text = isError(withoutProxy(value)) ? nestedText(value, indent, state)
+        : indented(runtime.inspectWithin(value, state.budget, deepestProperty, inLines), indent);
+    } else {
+      text = property.get === undefined ? '[Setter]' : property.set === undefined ? '[Getter]' : '[Getter/Setter]';
+    }
+    append(texts, `${keyText(key, state)}: ${text}`);
+  }
+  return texts;
+}
+
+// In braces, in one line where they are properties alone, and short.
+function bracedTexts(texts, areProperties, indent) {
+  if (texts.length === 0) return '';
+  let line = '', isShort = areProperties;
+  for (let i = 0; i < texts.length && isShort; i++) {
+    line += `${i === 0 ? '' : ', '}${texts[i]}`;
+    isShort = line.length <= mostInLine && apply(stringIndexOf, texts[i], ['\n']) < 0;
+  }
+  if (isShort) return ` { ${line} }`;
+  let lines = '';
+  for (let i = 0; i < texts.length; i++) lines += `${i === 0 ? '' : ','}\n${indent}  ${texts[i]}`;
+  return ` {${lines}\n${indent}}`;
+}
+
+function errorsText(errors, name, inside, below) {
+  let text = `${name}: [`;
+  const { length } = errors;
+  for (let i = 0; i < length; i++) {
+    if (below.left <= 0) {
+      text += `\n${inside}  ... ${length - i} more`;
+      break;
+    }
+    text += `\n${inside}  ${nestedText(errors[i], `${inside}  `, below)}${i + 1 < length ? ',' : ''}`;
+  }
+  return `${text}\n${inside}]`;
+}
+
+// [the frames, the properties, causes and errors inside as Node.js shows them, or ''].
+function partsOf(error, message, indent, state, keys) {
   const frames = framesOf(error, message);
   const inside = `${indent}  `;
-  let inner = '';
   const below = {
-    __proto__: null, left: state.left, depth: state.depth + 1,
+    __proto__: null, left: state.left, depth: state.depth + 1, budget: state.budget,
     above: { __proto__: null, value: error, next: state.above },
   };
+  const texts = propertyTexts(error, keys ?? ownKeys(error), inside, below);
+  const { length } = texts;
   const cause = ownProperty(error, 'cause');
-  if (cause !== undefined) inner += `\n${inside}${cause[0]}: ${nestedText(cause[1], inside, below)}`;
+  if (cause !== undefined) append(texts, `${cause[0]}: ${nestedText(cause[1], inside, below)}`);
   const errors = ownProperty(error, 'errors');
-  if (errors !== undefined && isArray(errors[1])) {
-    if (inner !== '') inner += ',';
-    inner += `\n${inside}${errors[0]}: [`;
-    const { length } = errors[1];
-    for (let i = 0; i < length; i++) {
-      if (below.left <= 0) {
-        inner += `\n${inside}  ... ${length - i} more`;
-        break;
-      }
-      inner += `\n${inside}  ${nestedText(errors[1][i], `${inside}  `, below)}${i + 1 < length ? ',' : ''}`;
-    }
-    inner += `\n${inside}]`;
-  }
+  if (errors !== undefined && isArray(errors[1])) append(texts, errorsText(errors[1], errors[0], inside, below));
   state.left = below.left;
-  return [frames, inner === '' ? '' : ` {${inner}\n${indent}}`];
+  return [frames, bracedTexts(texts, texts.length === length, indent)];
 }
 
 // A module may look whether there is WebAssembly, and do without; one that does not look is told why there is none.
@@ -135,24 +213,52 @@ const withReason = (message) => message === withoutWebAssembly
   ? `${message}: modules run in the strict profile here, which has none`
   : message;
 
-// [message, stack] of anything that was thrown. Never throws itself.
-const describeError = (thrown) => {
+// Of an object whose keys are names: undefined for arrays, texts with indices, and what is no object.
+function keysOf(value) {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const kind = kindOf(value);
+  if (kind === ARRAY || kind === STRING_OBJECT || kind === TYPED_ARRAY) return undefined;
   try {
-    if (!isError(thrown)) return [`a value that is not an Error was thrown: ${show(thrown)}`, ''];
+    return ownKeys(value);
+  } catch {
+    return undefined;  // a Proxy that is revoked
+  }
+}
+
+// What was thrown and is no Error.
+function thrownText(value, keys) {
+  if (typeof value === 'string') return beginning(value);
+  return beginning(runtime.inspectWithin(value, { __proto__: null, left: mostParts }, deepestCause, inOneLine, keys));
+}
+
+// [message, stack, its properties as JSON or ''] of anything that was thrown. Never throws itself.
+const describeError = (value) => {
+  try {
+    const thrown = withoutProxy(value);
+    const keys = keysOf(thrown);
+    if (!isError(thrown)) {
+      const text = thrownText(value, keys);
+      return [`a value that is not an Error was thrown: ${text}`, '', runtime.propertiesOf(thrown, keys, false)];
+    }
     const message = headline(thrown);
+    const state = {
+      __proto__: null, left: mostNested, depth: 0, above: undefined, budget: { __proto__: null, left: mostParts },
+    };
     let parts;
     try {
-      parts = partsOf(thrown, message, '', { __proto__: null, left: mostNested, depth: 0, above: undefined });
+      parts = partsOf(thrown, message, '', state, keys);
     } catch {
       parts = [framesOf(thrown, message), ''];  // an array of errors that throws, say
     }
     const { 0: frames, 1: inner } = parts;
-    return [withReason(message), frames === '' && inner !== '' ? apply(stringSlice, inner, [1]) : frames + inner];
+    const stack = frames === '' && inner !== '' ? apply(stringSlice, inner, [1]) : frames + inner;
+    return [withReason(message), stack, runtime.propertiesOf(thrown, keys, true)];
   } catch {
-    return ['an error that cannot be shown was thrown: its own properties throw', ''];
+    return ['an error that cannot be shown was thrown: its own properties throw', '', ''];
   }
 };
 runtime.describeError = describeError;
+runtime.headline = headline;
 runtime.withoutOwnFrames = withoutOwnFrames;
 
 // --- loads that fail ------------------------------------------------------------------------------------------------
@@ -182,13 +288,18 @@ function marked(line, column) {
   return [part, `${part}\n${indent}^`];
 }
 
-// [message, stack with the line of code in front, that line]. `file`, `line`, `column` and `code` are what V8 tells of
+// [message, stack with the line of code in front, that line, properties]. `file`, `line`, `column` and `code` are what V8 tells of
 // the place, or ''.
 runtime.describeLoadFailure = (thrown, file, line, column, code) => {
-  let { 0: message, 1: stack } = describeError(thrown);
+  let { 0: message, 1: stack, 2: properties } = describeError(thrown);
+  // V8 could not compile it: nothing has run that would have a stack.
+  if (stack === '' && apply(stringStartsWith, message, ['SyntaxError: '])) {
+    const advice = runtime.syntaxAdvice(file, message);
+    if (advice !== '') message += `: ${advice}`;
+  }
   if (file === '' || apply(stringStartsWith, file, ['holdfast:'])) {
     const found = apply(regExpExec, framePlace, [stack]);
-    if (found === null) return [message, stack, ''];
+    if (found === null) return [message, stack, '', properties];
     file = found[1];
     line = toNumber(found[2]);
     column = toNumber(found[3]);
@@ -202,10 +313,12 @@ runtime.describeLoadFailure = (thrown, file, line, column, code) => {
       code = lineOf(sourceText(file), line);
     }
   }
-  if (stack === '') stack = `    at ${file}:${line}:${column}`;
-  if (code === undefined || code === '') return [message, stack, ''];
+  // Nothing has run, but there may be properties.
+  const hasFrames = stack !== '' && !apply(stringStartsWith, stack, ['{']);
+  if (!hasFrames) stack = `    at ${file}:${line}:${column}${stack === '' ? '' : ` ${stack}`}`;
+  if (code === undefined || code === '') return [message, stack, '', properties];
   const { 0: part, 1: lines } = marked(code, column);
-  return [message, `${file}:${line}\n${lines}\n${stack}`, part];
+  return [message, `${file}:${line}\n${lines}\n${stack}`, part, properties];
 };
 
 // --- source maps ----------------------------------------------------------------------------------------------------

@@ -6,3 +6,4 @@ import './streams.js';
 import './blob.js';
 import './fetch.js';
 import './console.js';
+import './bounded_inspection.js';

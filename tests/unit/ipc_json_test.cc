@@ -1,0 +1,93 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "ipc/error.h"
+#include "ipc/json.h"
+
+using namespace holdfast::ipc;
+
+TEST_CASE("one JSON object is one") {
+  for (const char* text :
+       {"{}", " { } ", R"({"a":1})", R"({"a":-0.5e+10,"b":[ ],"c":[1, "x",true ,false,null,{}]})", R"({"":{"":{}}})",
+        R"({"a":"\"\\\/\b\f\n\r\t\u00e9"})", "{\"a\":\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"}", R"({"a":"\ud83d\ude00"})",
+        R"({"a":1,"a":2})", R"({"a":1E5,"b":0e-1,"c":10})"}) {
+    CAPTURE(text);
+    CHECK(is_json_object(text));
+  }
+}
+
+TEST_CASE("what is not one JSON object is not") {
+  for (const char* text : {"",
+                           " ",
+                           "null",
+                           "1",
+                           "[]",
+                           R"("a")",
+                           "{",
+                           "}",
+                           "{}{}",
+                           "{} x",
+                           R"({"a"})",
+                           R"({"a":})",
+                           R"({"a":1,})",
+                           R"({,"a":1})",
+                           R"({a:1})",
+                           R"({'a':1})",
+                           R"({"a":01})",
+                           R"({"a":+1})",
+                           R"({"a":1.})",
+                           R"({"a":.5})",
+                           R"({"a":1e})",
+                           R"({"a":-})",
+                           R"({"a":NaN})",
+                           R"({"a":tru})",
+                           R"({"a":[1,]})",
+                           R"({"a":[1 2]})",
+                           R"({"a":[})",
+                           R"({"a":"x)",
+                           R"({"a":"\x"})",
+                           R"({"a":"\u12g4"})",
+                           R"({"a":"\u12"})",
+                           "{\"a\":\"\n\"}",
+                           "{\"a\":\"\x1f\"}",
+                           R"({"a":"\ud83d"})",
+                           R"({"a":"\ude00\ud83d"})",
+                           R"({"a":"\ud83dx"})",
+                           "{\"a\":\"\xC3\"}",
+                           "{\"a\":\"\xC0\xAF\"}",
+                           "{\"a\":\"\xED\xA0\x80\"}",
+                           "\xEF\xBB\xBF{}",
+                           "{\"a\":1 /* */}"}) {
+    CAPTURE(text);
+    CHECK_FALSE(is_json_object(text));
+  }
+  CHECK_FALSE(is_json_object(std::string_view("{}\0", 3)));
+  CHECK_FALSE(is_json_object(std::string_view("{\"a\0\":1}", 8)));
+}
+
+TEST_CASE("an object that is nested deeply is none, and ends nobody") {
+  const auto nested = [](std::size_t depth) {
+    return R"({"a":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  CHECK(is_json_object(nested(63)));
+  CHECK_FALSE(is_json_object(nested(64)));
+  CHECK_FALSE(is_json_object(nested(10'000'000)));
+  CHECK_FALSE(is_json_object(R"({"a":)" + std::string(10'000'000, '[')));
+}
+
+TEST_CASE("properties that a worker sent are passed on as they are, or not at all") {
+  const auto passed_on = [](std::string properties) {
+    Error error;
+    error.properties = std::move(properties);
+    return cleaned(std::move(error)).properties;
+  };
+  CHECK(passed_on("") == "");
+  CHECK(passed_on(R"({"code":"E_QUOTA","status":429})") == R"({"code":"E_QUOTA","status":429})");
+  CHECK(passed_on("[1]") == "");
+  CHECK(passed_on(R"({"code":)") == "");
+  CHECK(passed_on("{\"code\":\"\xFF\"}") == "");
+  const auto of_size = [](std::size_t bytes) { return R"({"a":")" + std::string(bytes - 8, 'x') + R"("})"; };
+  CHECK(passed_on(of_size(kMaxPropertiesBytes)).size() == kMaxPropertiesBytes);
+  CHECK(passed_on(of_size(kMaxPropertiesBytes + 1)) == "");
+}
