@@ -44,6 +44,7 @@ tl::expected<ClientMessage, ProtocolViolation> decode_call(wire::Call::Reader fr
   call.module = view(from.getModule());
   call.version = view(from.getVersion());
   call.function = view(from.getFunction());
+  if (call.function.empty()) call.function = kDefaultFunction;
   call.payload = view(from.getPayload());
   auto encoding = checked_enum<Encoding>(from.getEncoding(), kEncodingCount, "payload encoding");
   if (!encoding) return tl::unexpected(encoding.error());

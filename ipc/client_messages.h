@@ -49,11 +49,14 @@ struct ClientHello {
   std::string_view client_name;
 };
 
+// What a call that names no function calls.
+constexpr std::string_view kDefaultFunction = "default";
+
 struct CallRequest {
   std::uint64_t id = 0;
   std::string_view module;
   std::string_view version;
-  std::string_view function;
+  std::string_view function;  // empty: kDefaultFunction, as which it is read
   Bytes payload;
   Encoding encoding = Encoding::json;
   ArgumentStyle arguments = ArgumentStyle::single;

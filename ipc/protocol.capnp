@@ -146,7 +146,8 @@ struct Call {
   version @2 :Text;
   # A module is named by both. Each is 1 to 64 characters of A-Z a-z 0-9 . _ - + and does not begin with a dot.
   function @3 :Text;
-  # The name of an export, at most 256 bytes.
+  # The name of an export, at most 256 bytes. Empty: "default", which is the default export, or the function that
+  # module.exports is.
   payload @4 :Data;
   encoding @5 :Encoding;
   arguments @6 :ArgumentStyle;

@@ -144,9 +144,9 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                    fmt::format("the payload has {}; at most {} are allowed", ipc::format_size(request.payload.size()),
                                ipc::format_size(ClientSession::kMaxPayloadBytes))));
   }
-  if (request.function.empty() || request.function.size() > kMaxFunctionBytes) {
+  if (request.function.size() > kMaxFunctionBytes) {
     return refuse(
-        make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
+        make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has at most {} bytes, this one has {}",
                                                           kMaxFunctionBytes, request.function.size())));
   }
   if (request.logs) {

@@ -169,6 +169,8 @@ void Engine::evaluate_runtime() {
   take("stream", runtime_.stream);
   take("require", runtime_.require);
   take("missingModule", runtime_.missing_module);
+  take("missingExport", runtime_.missing_export);
+  take("isClass", runtime_.is_class);
   take("describeLoadFailure", runtime_.describe_load_failure);
   take("prepareStackTrace", runtime_.prepare_stack_trace);
   take("functionPlaces", runtime_.function_places);

@@ -56,6 +56,8 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> stream;
   v8::Global<v8::Function> require;
   v8::Global<v8::Function> missing_module;
+  v8::Global<v8::Function> missing_export;
+  v8::Global<v8::Function> is_class;
   v8::Global<v8::Function> describe_load_failure;
   v8::Global<v8::Function> prepare_stack_trace;
   v8::Global<v8::Function> function_places;

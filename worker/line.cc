@@ -149,9 +149,9 @@ std::optional<Line::Work> Line::take(const ipc::CallRequest& call, TimePoint rec
                                                                    call.payload.size(), max_payload_bytes_)));
     return std::nullopt;
   }
-  if (call.function.empty() || call.function.size() > kMaxFunctionBytes) {
+  if (call.function.size() > kMaxFunctionBytes) {
     tell(call.id,
-         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has 1 to {} bytes, this one has {}",
+         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has at most {} bytes, this one has {}",
                                                            kMaxFunctionBytes, call.function.size())));
     return std::nullopt;
   }

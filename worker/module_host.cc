@@ -82,9 +82,7 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
   const auto exported = find_function(call.function);
   if (!exported) {
     if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
-    return answer_error(call.id, make_error(ipc::ErrorCode::not_found,
-                                            fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
-                                                        module_, version_, call.function, exported_names())));
+    return answer_not_exported(call);
   }
   std::vector<v8::Local<v8::Value>> arguments;
   if (auto read = payloads_.read(call, arguments); !read) {
@@ -96,7 +94,11 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
   const bool returned =
       exported->function->Call(context, exported->receiver, static_cast<int>(arguments.size()), arguments.data())
           .ToLocal(&value);
-  if (!returned) return answer_exception(call.id, failure.Exception());
+  if (!returned) {
+    // A class throws before any code of its own is run.
+    if (is_class(exported->function)) return answer_not_exported(call);
+    return answer_exception(call.id, failure.Exception());
+  }
   if (!value->IsObject()) return answer_value(call.id, value);
   if (value->IsPromise()) {
     // Marked now, so that a rejection is taken for an answer and not for one that nobody handles.
@@ -122,6 +124,7 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
 
 // An own property of the exports that is a function: what every object inherits ("constructor", "toString") was not
 // exported by anybody. What is exported by name is called as such a function is, and not as a method of the module.
+// Where a function is the exports themselves, it is "default", the name by which Node.js imports it.
 std::optional<ModuleHost::Exported> ModuleHost::find_function(std::string_view name) {
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::String> key = engine_.string(name);
@@ -137,8 +140,11 @@ std::optional<ModuleHost::Exported> ModuleHost::find_function(std::string_view n
     return Exported{is_es_module_ ? v8::Undefined(isolate_).As<v8::Value>() : exports.As<v8::Value>(), function};
   }
   const auto by_default = default_export();
-  if (!by_default || !find(*by_default).ToLocal(&function)) return std::nullopt;
-  return Exported{*by_default, function};
+  if (by_default && find(*by_default).ToLocal(&function)) return Exported{*by_default, function};
+  if (name == ipc::kDefaultFunction && exports->IsFunction()) {
+    return Exported{v8::Undefined(isolate_), exports.As<v8::Function>()};
+  }
+  return std::nullopt;
 }
 
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {

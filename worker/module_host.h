@@ -195,7 +195,7 @@ class ModuleHost {
   };
   std::optional<Exported> find_function(std::string_view name);
   std::optional<v8::Local<v8::Object>> default_export();
-  void append_names(v8::Local<v8::Object> exports, std::vector<std::string>& names, std::uint32_t& more);
+  bool is_class(v8::Local<v8::Function> function);
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void set_environment(const ipc::LoadRequest& request);
   void tell_of_dropped_lines();
@@ -229,6 +229,7 @@ class ModuleHost {
   void start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open);
   void answer_unserializable(std::uint64_t id, NotExpressed reason);
   void answer_exception(std::uint64_t id, v8::Local<v8::Value> thrown);
+  void answer_not_exported(const ipc::WorkerCall& call);
   void answer_error(std::uint64_t id, ipc::Error error);
   void send_result(std::uint64_t id, const ipc::ResultView& result);
   void note_started(std::uint64_t id);
@@ -246,7 +247,6 @@ class ModuleHost {
   // In the words of errors.js.
   Thrown describe(v8::Local<v8::Value> thrown);
   std::string to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes);
-  std::string exported_names();
 
   Engine& engine_;
   v8::Isolate* const isolate_;

@@ -155,41 +155,33 @@ std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_byte
   return worker::to_utf8(isolate_, value, max_bytes);
 }
 
-void ModuleHost::append_names(v8::Local<v8::Object> exports, std::vector<std::string>& names, std::uint32_t& more) {
-  constexpr std::size_t kMaxNames = 10;
-  v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::Array> keys;
-  if (!exports->GetOwnPropertyNames(context).ToLocal(&keys)) return;
-  for (std::uint32_t i = 0; i < keys->Length(); ++i) {
-    if (names.size() == kMaxNames) {
-      more += keys->Length() - i;
-      return;
-    }
-    v8::Local<v8::Value> key;
-    v8::Local<v8::String> text;
-    if (!keys->Get(context, i).ToLocal(&key) || !key->ToString(context).ToLocal(&text)) continue;
-    std::string name = to_utf8(text, 64);
-    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
-  }
+bool ModuleHost::is_class(v8::Local<v8::Function> function) {
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Value> argument[] = {function};
+  v8::Local<v8::Value> is_one;
+  return engine_.runtime()
+             .is_class.Get(isolate_)
+             ->Call(engine_.context(), v8::Undefined(isolate_), 1, argument)
+             .ToLocal(&is_one) &&
+         is_one->IsTrue();
 }
 
-std::string ModuleHost::exported_names() {
+void ModuleHost::answer_not_exported(const ipc::WorkerCall& call) {
   v8::TryCatch failure(isolate_);
-  std::vector<std::string> names;
-  std::uint32_t more = 0;
-  append_names(exports_.Get(isolate_), names, more);
-  if (const auto by_default = default_export()) {
-    if (!(*by_default)->IsFunction()) std::erase(names, "default");
-    append_names(*by_default, names, more);
+  const auto by_default = default_export();
+  v8::Local<v8::Value> arguments[] = {
+      exports_.Get(isolate_), by_default ? by_default->As<v8::Value>() : v8::Undefined(isolate_).As<v8::Value>(),
+      v8::Boolean::New(isolate_, is_es_module_), engine_.string(call.function)};
+  v8::Local<v8::Value> exported;
+  if (!engine_.runtime()
+           .missing_export.Get(isolate_)
+           ->Call(engine_.context(), v8::Undefined(isolate_), static_cast<int>(std::size(arguments)), arguments)
+           .ToLocal(&exported)) {
+    exported = engine_.string("what cannot be listed");
   }
-  if (names.empty()) return "nothing";
-  std::string list;
-  for (const std::string& name : names) {
-    if (!list.empty()) list += ", ";
-    list += name;
-  }
-  if (more > 0) list += fmt::format(" and {} more", more);
-  return list;
+  answer_error(call.id, make_error(ipc::ErrorCode::not_found,
+                                   fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,
+                                               version_, call.function, to_utf8(exported, kMaxMessageBytes))));
 }
 
 }  // namespace holdfast::worker

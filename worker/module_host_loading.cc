@@ -151,8 +151,10 @@ ModuleHost::LoadState ModuleHost::take_exports(v8::Local<v8::Value> exports) {
   v8::TryCatch failure(isolate_);
   if (!source_map_) source_.Reset();
   if (!exports->IsObject()) {
-    return load_failed(fmt::format("module.exports must be an object whose properties are functions, but it is {}",
-                                   exports->IsNull() ? "null" : to_utf8(exports->TypeOf(isolate_), 32)));
+    return load_failed(
+        fmt::format("module.exports must be an object whose properties are functions, or a function, but "
+                    "it is {}",
+                    exports->IsNull() ? "null" : to_utf8(exports->TypeOf(isolate_), 32)));
   }
   exports_.Reset(isolate_, exports.As<v8::Object>());
   if (is_es_module_) {
@@ -173,8 +175,8 @@ ModuleHost::LoadState ModuleHost::take_exports(v8::Local<v8::Value> exports) {
   return LoadState::loaded;
 }
 
-// The functions may also be those of an object that is the default export; that of an ES module, or what a compiler has
-// made of one.
+// The functions may also be own properties of the default export; that of an ES module, or what a compiler has made of
+// one.
 std::optional<v8::Local<v8::Object>> ModuleHost::default_export() {
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::Object> exports = exports_.Get(isolate_);

@@ -32,7 +32,7 @@ TEST_CASE("functions are exported by name, by a default object, or both, and nam
     CHECK(outcome(call(client, {"both", "g"})) == "\"g\"");
     CHECK(outcome(call(client, {"both", "h"})) == "\"h\"");
     CHECK(outcome(call(client, {"both", "no"})) ==
-          "not_found: module both@v1 exports no function \"no\"; it exports: f, value, g, h, no");
+          "not_found: module both@v1 exports no function \"no\"; it exports: f, value (a number), g, h, no (a number)");
     CHECK(code_of(call(client, {"both", "value"})) == "not_found");
     CHECK(code_of(call(client, {"both", "toString"})) == "not_found");
     CHECK(outcome(call(client, {"one", "default"})) == "\"undefined\"");
@@ -142,7 +142,9 @@ TEST_CASE("an import or require of anything else fails with its name and says ho
   const auto error = error_of(call(client, {"static", "f"}));
   CHECK(error.code == ipc::ErrorCode::load_failed);
   CHECK(contains(error.message, "Cannot find module 'lodash': a Holdfast module is one file. " + bundle + "esm"));
-  CHECK(error.stack == "static-v1.js:3\nimport _ from 'lodash';\n              ^\n    at static-v1.js:3:15");
+  CHECK(error.stack ==
+        "static-v1.js:3\nimport _ from 'lodash';\n              ^\n    at static-v1.js:3:15 { code: "
+        "'ERR_MODULE_NOT_FOUND' }");
   CHECK(error.detail == "import _ from 'lodash';");
   CHECK(contains(outcome(call(client, {"dynamic", "f"})), "exception: Error: Cannot find module 'lodash'"));
   CHECK(outcome(call(client, {"caught", "f"})) == R"(["ERR_MODULE_NOT_FOUND",true])");

@@ -93,6 +93,10 @@ tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) 
 
 std::optional<std::string> function_problem(const std::string& function) {
   if (function.empty()) return "FUNC is empty";
+  if (function.front() == '{' || function.front() == '[') {
+    return fmt::format("FUNC is {}, which looks like a payload: name the function before it, such as default",
+                       ipc::printable(ipc::clean_utf8(function, kMaxFunctionBytes), ipc::Newlines::escape));
+  }
   if (function.size() <= kMaxFunctionBytes) return std::nullopt;
   return fmt::format("FUNC has {} bytes; at most {} are possible", function.size(), kMaxFunctionBytes);
 }

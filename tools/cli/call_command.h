@@ -14,7 +14,7 @@
 namespace holdfast::cli {
 
 struct CallOptions {
-  std::string function;
+  std::string function{ipc::kDefaultFunction};
   std::optional<std::string> payload;  // as `encoding` says; "-": from standard input; nothing: null, or no bytes
   ipc::Encoding encoding = ipc::Encoding::json;
   ipc::ResultEncoding result_encoding = ipc::ResultEncoding::automatic;

@@ -86,7 +86,7 @@ void add_choice(CLI::App& command, const char* name, Value& value, const std::ma
 }
 
 void add_call(CLI::App& command, CallOptions& call) {
-  command.add_option("FUNC", call.function, "the exported function to call")->required()->type_name("");
+  command.add_option("FUNC", call.function, "the exported function to call; none is the default export")->type_name("");
   auto* payload =
       command.add_option("PAYLOAD", call.payload, "its argument as JSON; - reads standard input; none is null")
           ->type_name("");
