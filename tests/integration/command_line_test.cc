@@ -83,7 +83,6 @@ TEST_CASE("what cannot be called for what the command line says exits with 2 and
   CHECK(holdfast({"run", calculator(), "add", "{not json"}).status == 2);
   CHECK(holdfast({"run", calculator(), "add", "--args", "{}"}).status == 2);
   CHECK(holdfast({"run", calculator() + ".missing", "add"}).status == 2);
-  CHECK(holdfast({"run", calculator()}).status == 2);
   CHECK(holdfast({"frobnicate"}).status == 2);
 }
 
@@ -135,6 +134,60 @@ TEST_CASE("--json prints an error as one JSON object with every field, on standa
   CHECK(error.at("executed") == "yes");
   CHECK(error.at("detail") == "");
   CHECK(error.at("retry_after_ms") == 0);
+}
+
+TEST_CASE("an error's own properties are shown behind the stack, and are data with --json") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("quota.js", R"js(
+      exports.f = () => { throw Object.assign(new Error('too many'), { code: 'E_QUOTA', status: 429 }); };
+  )js");
+  CHECK(contains(holdfast({"run", file, "f"}).errors, ") { code: 'E_QUOTA', status: 429 }\n"));
+  const json printed = json::parse(holdfast({"run", file, "f", "--json"}).output);
+  CHECK(printed.at("error").at("properties") == json::parse(R"({"code": "E_QUOTA", "status": 429})"));
+}
+
+TEST_CASE("without a function, the default export is called") {
+  const TemporaryFolder folder;
+  const auto file =
+      folder.write("one.js", "module.exports = (...values) => values.length > 2 ? values.slice(0, -1) : values[0];");
+  CHECK(holdfast({"run", file}).output == "null\n");
+  CHECK(holdfast({"run", file, "--args", "[1,2]"}).output == "[1,2]\n");
+  CHECK(holdfast({"run", file, "default", "7"}).output == "7\n");
+  const Finished payload_alone = holdfast({"run", file, R"({"a":1})"});
+  CHECK(payload_alone.status == 2);
+  CHECK(contains(payload_alone.errors, R"(FUNC is {"a":1}, which looks like a payload)"));
+  Daemon daemon({.modules = {{"one", "module.exports = () => 'called';"}}});
+  CHECK(holdfast({"invoke", "one@v1", "--socket", daemon.socket_path()}).output == "\"called\"\n");
+}
+
+TEST_CASE("holdfast run shows what is logged at load, and what fails with the answer") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("late.js", R"js(
+      console.log('at load');
+      exports.f = () => { console.log('in the call'); Promise.reject(new Error('lost')); return 1; };
+  )js");
+  const Finished done = holdfast({"run", file, "f"});
+  CHECK(done.status == 0);
+  CHECK(done.output == "1\n");
+  CHECK(occurrences(done.errors, "[info] at load\n") == 1);
+  CHECK(occurrences(done.errors, "[info] in the call\n") == 1);
+  CHECK(occurrences(done.errors, "[error] unhandled promise rejection: Error: lost\n") == 1);
+}
+
+TEST_CASE("a TypeScript or JSX file that cannot be compiled is told how to bundle it") {
+  const TemporaryFolder folder;
+  const Finished typed =
+      holdfast({"run", folder.write("sum.ts", "export const add = (a: number): number => a;"), "add"});
+  CHECK(typed.status == 1);
+  CHECK(contains(typed.errors, "npx esbuild sum.ts --bundle --format=esm --target=es2022 --outfile=sum-v1.mjs\n"));
+  const Finished element = holdfast({"run", folder.write("page.jsx", "export const page = () => <p/>;"), "page"});
+  CHECK(contains(element.errors,
+                 "npx esbuild page.jsx --bundle --format=esm --target=es2022 --outfile=page-v1.mjs --jsx=automatic"));
+  CHECK(contains(holdfast({"run", folder.write("page.js", "export const page = () => <p/>;"), "page"}).errors,
+                 "--loader:.js=jsx"));
+  CHECK_FALSE(
+      contains(holdfast({"run", folder.write("wrong.js", "exports.f = () => 1 +* 2;"), "f"}).errors, "esbuild"));
+  CHECK(holdfast({"run", folder.write("plain.ts", "exports.f = () => 1;"), "f"}).output == "1\n");
 }
 
 TEST_CASE("--args passes a JSON array's elements as arguments") {

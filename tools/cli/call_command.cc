@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <poll.h>
 #include <unistd.h>
 
@@ -111,8 +112,34 @@ std::optional<std::string> file_problem(const std::string& file) {
   return std::nullopt;
 }
 
+// What the supervisor's only module logs outside of its call: while it is loaded, and what fails with the answer, or
+// because of it, and fails nobody.
+class LinesAroundCall {
+ public:
+  explicit LinesAroundCall(ipc::Client& client) : client_(client) {
+    const auto show = [answered = answered_](const ipc::LogRecord& record) {
+      if (*answered || record.request_id.empty()) write_standard_error(log_of_call(record));
+    };
+    // Without the lines there is still an answer.
+    [[maybe_unused]] const auto subscribed = client_.subscribe_logs({.follow = true}, show);
+  }
+
+  void note_answer() { *answered_ = true; }
+
+  // Shows the lines that came with the answer. What was sent before the supervisor's word on something else is read by
+  // then.
+  void show_last() {
+    [[maybe_unused]] const auto asked = client_.subscribe_logs({}, [](const ipc::LogRecord&) {});
+  }
+
+ private:
+  ipc::Client& client_;
+  std::shared_ptr<bool> answered_ = std::make_shared<bool>(false);
+};
+
 // Makes the call and prints its answer. A signal cancels it; a second one ends the wait for the supervisor's word.
-int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions& options) {
+int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions& options,
+         LinesAroundCall* lines = nullptr) {
   SignalWatch signals;
   std::optional<ipc::Answer> answer;
   std::optional<int> signal;
@@ -135,7 +162,12 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
     readers.on_log = [](const ipc::LogRecord& record) { write_standard_error(log_of_call(record)); };
   }
   id = client.start(
-      request, [&](ipc::Answer arrived) { answer = std::move(arrived); }, std::move(readers));
+      request,
+      [&](ipc::Answer arrived) {
+        answer = std::move(arrived);
+        if (lines != nullptr) lines->note_answer();
+      },
+      std::move(readers));
   for (client.run_once(milliseconds(0)); !answer; client.run_once(milliseconds(0))) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
     if (signal && left <= milliseconds(0)) break;
@@ -157,6 +189,7 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
                                        .detail = {}});
   }
   if (!is_read) return static_cast<int>(ExitCode::result);  // nobody who would care
+  if (answer && lines != nullptr && !signal) lines->show_last();
   const int code = finish(*answer, options, streamed);
   return signal ? exit_code_for_signal(*signal) : code;
 }
@@ -223,7 +256,8 @@ int run_command(const RunOptions& options) {
   }
   CallOptions with_logs = options.call;
   with_logs.show_logs = true;
-  return call(supervisor->client(), request_for(target, options.call, *arguments), with_logs);
+  LinesAroundCall lines(supervisor->client());
+  return call(supervisor->client(), request_for(target, options.call, *arguments), with_logs, &lines);
 }
 
 int invoke_command(const InvokeOptions& options) {
