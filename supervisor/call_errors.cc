@@ -38,6 +38,17 @@ Error held_off(const RefuseCall& refused, const KnownModule& module) {
   return error;
 }
 
+// Its client's calls killed workers of the module: the client is told apart from others, which are served.
+Error owner_paused(const RefuseCall& refused, const KnownModule& module) {
+  Error error = overloaded(
+      fmt::format("calls of this client to {} killed {} {} lately; its next call to that module can run in {}",
+                  to_string(module.name), refused.kills, refused.kills == 1 ? "worker" : "workers",
+                  ipc::format_duration(std::chrono::ceil<milliseconds>(refused.retry_after))),
+      refused.retry_after);
+  error.detail = "client_paused";
+  return error;
+}
+
 }  // namespace
 
 Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options) {
@@ -55,6 +66,8 @@ Error refusal(const RefuseCall& refused, const KnownModule& module, const Schedu
                         refused.retry_after);
     case RefuseCall::Reason::held_off:
       return held_off(refused, module);
+    case RefuseCall::Reason::owner_paused:
+      return owner_paused(refused, module);
   }
   return make_error(ErrorCode::unavailable, "the call was refused");
 }

@@ -132,6 +132,7 @@ SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_
   result.replenish_after = std::chrono::milliseconds(1);
   result.module = options.module_defaults;
   result.hold_off.longest_delay = options.hold_off;
+  result.offences.longest_pause = options.hold_off;
   return result;
 }
 

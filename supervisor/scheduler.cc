@@ -38,10 +38,13 @@ void Scheduler::configure(ModuleId id, const ModuleSettings& settings, TimePoint
   Module& module = module_of(id);
   module.settings = settings;
   retire_surplus(module, now, out);
-  dispatch(module, now, out);
-  update(module, now, out);
-  for (const Worker* worker : module.workers) {
-    if (worker->is_idle()) check_idle_at(worker->idle_since + settings.idle_timeout);
+  if (module.quarantine) module.quarantine->settings = settings_of_quarantine(settings);
+  settle(module, now, out);
+  for (const Module* part : {&module, module.quarantine.get()}) {
+    if (part == nullptr) continue;
+    for (const Worker* worker : part->workers) {
+      if (worker->is_idle()) check_idle_at(worker->idle_since + settings.idle_timeout);
+    }
   }
   arrange(now, out);
   check();
@@ -50,10 +53,21 @@ void Scheduler::configure(ModuleId id, const ModuleSettings& settings, TimePoint
 bool Scheduler::forget(ModuleId id) {
   const auto found = modules_.find(id);
   if (found == modules_.end()) return true;
-  Module& module = found->second;
-  if (!module.queue.empty() || module.claim != Claim::none || module.held_back || module.processes > 0) return false;
+  for (const Module* part : {&found->second, found->second.quarantine.get()}) {
+    if (part == nullptr) continue;
+    if (!part->queue.empty() || part->claim != Claim::none || part->held_back || part->processes > 0) return false;
+  }
   modules_.erase(found);
   return true;
+}
+
+// Brings both parts of a module in line with what has changed: the clean one first.
+void Scheduler::settle(Module& module, TimePoint now, Decisions& out) {
+  for (Module* part : {&module.main(), module.main().quarantine.get()}) {
+    if (part == nullptr) continue;
+    dispatch(*part, now, out);
+    update(*part, now, out);
+  }
 }
 
 // --- workers -------------------------------------------------------------------------------------------------------
@@ -83,7 +97,7 @@ void Scheduler::worker_loaded(WorkerId id, TimePoint now, Decisions& out) {
   if (worker.phase == WorkerPhase::leaving) return;
   expect(worker.phase == WorkerPhase::loading, "a worker that has loaded was loading");
   set_phase(worker, WorkerPhase::ready);
-  worker.module->load_time.add(now - worker.assigned_at);
+  worker.module->main().load_time.add(now - worker.assigned_at);
   worker.slice_end = now + slice_of(*worker.module);
   if (worker.calls.empty()) became_idle(worker, now, out);
   arrange(now, out);
@@ -112,7 +126,12 @@ void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
 }
 
 void Scheduler::retire_all(ModuleId id, TimePoint now, Decisions& out) {
-  for (Worker* worker : std::vector<Worker*>(module_of(id).workers)) retire(worker->id, now, out);
+  Module& module = module_of(id);
+  std::vector<Worker*> workers = module.workers;
+  if (module.quarantine) {
+    workers.insert(workers.end(), module.quarantine->workers.begin(), module.quarantine->workers.end());
+  }
+  for (Worker* worker : workers) retire(worker->id, now, out);
 }
 
 void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
@@ -126,6 +145,7 @@ void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
 std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& loss, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.phase != WorkerPhase::leaving) set_leaving(worker);
+  blame(worker, loss, now);
   const std::uint64_t started = std::max(worker.started, loss.started);
   std::vector<EndedCall> ended;
   std::vector<CallId> again;
@@ -154,11 +174,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);
   for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, call_of(*call));
-  if (module != nullptr) {
-    if (loss.fault_of_module) module->hold_off.failed(options_.hold_off, now);
-    dispatch(*module, now, out);
-    update(*module, now, out);
-  }
+  if (module != nullptr) settle(*module, now, out);
   arrange(now, out);
   check();
   return ended;
@@ -171,8 +187,8 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
   Module& module = *worker.module;
   if (!worker.has_slot) {
     // It was stopped, and had no calls; those that wait are another worker's already.
-    module.hold_off.failed(options_.hold_off, now);
-    update(module, now, out);
+    module.main().hold_off.failed(options_.hold_off, now);
+    update(module.main(), now, out);
     arrange(now, out);
     return {};
   }
@@ -184,13 +200,13 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
   worker.calls.clear();
   if (worker.phase != WorkerPhase::leaving) set_phase(worker, WorkerPhase::leaving);
   free_slot(worker);
-  module.hold_off.failed(options_.hold_off, now);
+  module.main().hold_off.failed(options_.hold_off, now);
   // If another instance has loaded it, that one serves what waits.
   if (module.instances_that_take_calls() == 0) {
     const auto queued = end_queued_calls(module);
     ended.insert(ended.end(), queued.begin(), queued.end());
   }
-  update(module, now, out);
+  update(module.main(), now, out);
   arrange(now, out);
   check();
   return ended;
@@ -201,6 +217,7 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
 void Scheduler::tick(TimePoint now, Decisions& out) {
   end_overdue(now, out);
   end_hold_offs(now, out);
+  end_pauses(now, out);
   remove_idle(now, out);
   if (progress_check_ && *progress_check_ <= now) look_at_all_progress(now, out);
   if (fork_again_ && *fork_again_ <= now) fork_again_.reset();
@@ -215,6 +232,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
   };
   if (!timers_.empty()) consider(timers_.begin()->first);
   if (!held_off_.empty()) consider(held_off_.begin()->first);
+  if (!pauses_.empty()) consider(pauses_.begin()->first);
   consider(idle_check_);
   consider(room_check_);
   consider(progress_check_);
@@ -237,7 +255,8 @@ WorkerView Scheduler::view(WorkerId id) const {
   const Worker& worker = worker_of(id);
   std::optional<ModuleId> module;
   if (worker.module != nullptr) module = worker.module->id;
-  return {worker.phase, module, worker.takes_calls(), worker.calls.size(), worker.calls_done};
+  const bool is_quarantine = worker.module != nullptr && worker.module->origin != nullptr;
+  return {worker.phase, module, is_quarantine, worker.takes_calls(), worker.calls.size(), worker.calls_done};
 }
 
 std::vector<CallId> Scheduler::calls_on(WorkerId id) const {
@@ -254,18 +273,32 @@ std::vector<std::pair<WorkerId, WorkerView>> Scheduler::workers() const {
 }
 
 ModuleView Scheduler::view(ModuleId id, TimePoint now) const {
+  ModuleView view = this->view(id, Part::clean, now);
+  const ModuleView apart = this->view(id, Part::quarantine, now);
+  view.queued += apart.queued;
+  view.paused += apart.paused;
+  view.calls_in_flight += apart.calls_in_flight;
+  view.instances += apart.instances;
+  view.claims_slot = view.claims_slot || apart.claims_slot;
+  view.needs_source = view.needs_source || apart.needs_source;
+  return view;
+}
+
+ModuleView Scheduler::view(ModuleId id, Part part, TimePoint now) const {
   ModuleView view;
   const auto found = modules_.find(id);
   if (found == modules_.end()) return view;
-  const Module& module = found->second;
-  view.queued = module.queue.size();
-  for (const Worker* worker : module.workers) {
+  const Module* const module = part == Part::clean ? &found->second : found->second.quarantine.get();
+  if (module == nullptr) return view;
+  view.queued = module->queue.size();
+  view.paused = module->queue.paused_calls();
+  for (const Worker* worker : module->workers) {
     view.calls_in_flight += worker->calls.size();
     if (worker->phase != WorkerPhase::leaving) ++view.instances;
     if (worker->phase == WorkerPhase::loading) view.needs_source = true;
   }
-  view.held_off_until = module.hold_off.until(now);
-  view.claims_slot = module.claim == Claim::fetching || module.claim == Claim::waiting;
+  view.held_off_until = found->second.hold_off.until(now);
+  view.claims_slot = module->claim == Claim::fetching || module->claim == Claim::waiting;
   view.needs_source = view.needs_source || view.claims_slot;
   return view;
 }

@@ -25,8 +25,21 @@
 //   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
 //     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
-//   - A module that fails again and again is held off (hold_off.h): calls are refused, and those that wait go on
-//   waiting.
+//   - A module that fails again and again, through no call's fault, is held off (hold_off.h): calls are refused, and
+//     those that wait go on waiting.
+//
+// The quarantine
+//   - A call that kills its worker is its owner's failure, not its module's (offences.h). From then on the owner's
+//   calls
+//     to that module wait in a queue of their own and are given to a worker of their own, the module's quarantine. So
+//     no worker that serves clean owners dies of an owner that is known to be guilty. There is at most one such worker
+//     for a module, besides max_instances; it competes for slots like a module of its own, but no worker of its module
+//     drains for it.
+//   - A paused owner's calls wait there until its pause is over, or are refused if their deadlines are before that. A
+//     pause begins with a kill, when the owner's kills came in a row.
+//   - When a quarantine's worker dies of a call while anybody else waits for a slot, the quarantine gets no other for
+//     some times what that cost (OffenceOptions::pause_for_others).
+//   - Of a module one claim at a time is served, that of its clean part first.
 //
 // Time points are the caller's; they never go back from one event to the next. Not thread-safe. Telling it of a call,
 // worker or module that it does not know, or of an event that cannot be (a worker that is forked twice), is a broken
@@ -39,6 +52,7 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <variant>
@@ -49,6 +63,7 @@
 #include "supervisor/hold_off.h"
 #include "supervisor/ids.h"
 #include "supervisor/module_settings.h"
+#include "supervisor/offences.h"
 
 namespace holdfast::supervisor {
 
@@ -75,6 +90,7 @@ struct SchedulerOptions {
   // the call that it was given, which somebody waits for.
   Duration replenish_after{};
   HoldOffOptions hold_off{};
+  OffenceOptions offences{};
   ModuleSettings module{};  // of modules that are not configured otherwise
 };
 
@@ -145,9 +161,10 @@ struct CancelOverdue {
 
 // The call is not taken on; answer it with an error.
 struct RefuseCall {
-  enum class Reason { module_queue_full, client_queue_full, all_queues_full, held_off };
+  enum class Reason { module_queue_full, client_queue_full, all_queues_full, held_off, owner_paused };
   Reason reason;
-  Duration retry_after;  // by when there is likely to be room; when the module is tried again
+  Duration retry_after;  // by when there is likely to be room; when the module is tried again; when the pause is over
+  unsigned kills = 0;    // with `owner_paused`: how many workers died of the owner's calls lately
 };
 
 using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker,
@@ -169,8 +186,10 @@ struct ArrivedCall {
 struct WorkerLoss {
   std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
   CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
-  bool fault_of_module =
-      false;  // as opposed to the operator's, a client's or the zygote's: counts for its being held off
+  // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
+  // guilty call answers for that; without one the module does, if the worker had answered nothing.
+  bool own_fault = false;
+  Duration time{};  // for how long the guilty call was on the CPU when the worker ended
 };
 
 // A call that is forgotten and to be answered.
@@ -192,13 +211,15 @@ enum class WorkerPhase {
 struct WorkerView {
   WorkerPhase phase;
   std::optional<ModuleId> module;
-  bool takes_calls;  // false: drains, retires or leaves, or has no module
+  bool is_quarantine;  // it serves guilty owners alone
+  bool takes_calls;    // false: drains, retires or leaves, or has no module
   std::size_t calls_in_flight;
   std::uint64_t calls_done;
 };
 
 struct ModuleView {
   std::size_t queued = 0;
+  std::size_t paused = 0;  // of these, calls of paused owners
   std::size_t calls_in_flight = 0;
   std::size_t instances = 0;  // workers that hold it and are not leaving
   std::optional<TimePoint> held_off_until;
@@ -306,6 +327,9 @@ class Scheduler {
   WorkerView view(WorkerId worker) const;
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
   ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
+  // Of one part of the module.
+  enum class Part { clean, quarantine };
+  ModuleView view(ModuleId module, Part part, TimePoint now) const;
   PoolView pool(TimePoint now) const;
   // The calls that the worker was given and has not answered, abandoned ones included.
   std::vector<CallId> calls_on(WorkerId worker) const;
@@ -319,8 +343,9 @@ class Scheduler {
   struct Module;
 
   struct Call {
-    Module* module = nullptr;
+    Module* module = nullptr;  // or its quarantine
     ClientId client{};
+    UserId user{};
     Worker* worker = nullptr;  // null: in its module's queue
     TimePoint deadline;
     bool idempotent = false;
@@ -333,8 +358,13 @@ class Scheduler {
 
   enum class Claim { none, held_off, fetching, waiting };
 
+  // A module, or its quarantine: the same module once more, for guilty owners. Each has workers, a queue and a claim.
   struct Module {
     ModuleId id{};
+    Module* origin = nullptr;            // of a quarantine: the module
+    std::unique_ptr<Module> quarantine;  // of a module; null until an owner is guilty
+    std::unique_ptr<Offences> offences;  // of a module; null: nobody is guilty
+    TimePoint no_worker_before{};        // of a quarantine
     ModuleSettings settings;
     CallQueue queue;
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
@@ -345,9 +375,12 @@ class Scheduler {
     std::uint64_t place = 0;       // in first_claims_, kept until it has a worker; 0: none
     bool source_is_stale = false;  // with Claim::fetching: what is being fetched is outdated already
     bool held_back = false;        // in held_back_
-    HoldOff hold_off;
+    HoldOff hold_off;              // of a module
     Estimate cpu_per_call;
-    Estimate load_time;
+    Estimate load_time;  // of a module
+
+    Module& main() { return origin == nullptr ? *this : *origin; }
+    const Module& main() const { return origin == nullptr ? *this : *origin; }
   };
 
   struct GivenCall {
@@ -381,9 +414,24 @@ class Scheduler {
   Worker& worker_of(WorkerId id);
   const Worker& worker_of(WorkerId id) const;
   Module& module_of(ModuleId id);
+  void settle(Module& module, TimePoint now, Decisions& out);
+
+  // --- guilty owners (scheduler_quarantine.cc)
+  static ModuleSettings settings_of_quarantine(ModuleSettings settings);
+  Module& quarantine_of(Module& module);
+  Module& part_for(Module& module, UserId user, ClientId client);
+  void move_to_quarantine(Module& module, ClientId client);
+  bool goes_apart(Module& module, const Call& call, TimePoint now);
+  std::optional<TimePoint> paused_until(const Module& module, UserId user, ClientId client, TimePoint now) const;
+  void pause(Module& quarantine, ClientId client, TimePoint until);
+  void end_pauses(TimePoint now, Decisions& out);
+  void blame(Worker& worker, const WorkerLoss& loss, TimePoint now);
+  void note_answer(Module& module, const Call& call, TimePoint now);
 
   // --- calls (scheduler_calls.cc)
   std::optional<RefuseCall::Reason> full_queue(const Module& module, ClientId client) const;
+  std::optional<RefuseCall> refusal(const Module& module, const ArrivedCall& call, std::optional<TimePoint> paused,
+                                    bool waits, TimePoint now) const;
   Duration time_to_drain(const Module& module) const;
   std::size_t window(const Module& module) const;
   Worker* worker_with_room(Module& module);
@@ -404,6 +452,9 @@ class Scheduler {
 
   // --- the pool (scheduler_pool.cc)
   void update(Module& module, TimePoint now, Decisions& out);
+  void renew_claim(Module& module, TimePoint now, Decisions& out);
+  bool shares_claim(Module& module);
+  static Module& fetching_part(Module& module);
   bool wants_worker(const Module& module) const;
   void file_claim(Module& module);
   void drop_claim(Module& module);
@@ -445,7 +496,8 @@ class Scheduler {
   std::deque<Module*> first_claims_;            // of modules that have no worker which takes calls, by their place
   std::deque<Module*> further_claims_;          // of modules that want one more
   std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
-  std::vector<Module*> held_back_;              // modules whose calls wait only until their worker has started others
+  std::multimap<TimePoint, std::pair<ModuleId, ClientId>> pauses_;  // of owners whose calls wait for their ends
+  std::vector<Module*> held_back_;  // modules whose calls wait only until their worker has started others
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
   std::size_t slots_taken_ = 0;

@@ -26,8 +26,8 @@ constexpr Duration kLongestRetryAfter = std::chrono::seconds(10);
 // --- events --------------------------------------------------------------------------------------------------------
 
 std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, TimePoint now, Decisions& out) {
-  Module& module = module_of(arrived.module);
-  if (const auto held_off = module.hold_off.until(now)) {
+  Module& called = module_of(arrived.module);
+  if (const auto held_off = called.hold_off.until(now)) {
     return RefuseCall{RefuseCall::Reason::held_off, *held_off - now};
   }
   // In the queue it would keep those behind it from a worker that has room.
@@ -35,15 +35,17 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     out.push_back(CallOverdue{arrived.id, std::nullopt});
     return std::nullopt;
   }
-  Worker* worker = module.queue.empty() ? worker_with_room(module) : nullptr;
-  if (worker == nullptr) {
-    if (const auto full = full_queue(module, arrived.client)) return RefuseCall{*full, time_to_drain(module)};
-  }
+  Module& module = part_for(called, arrived.user, arrived.client);
+  const auto paused = paused_until(module, arrived.user, arrived.client, now);
+  const bool waits = paused || module.queue.is_ready() || module.queue.contains(arrived.client);
+  Worker* worker = waits ? nullptr : worker_with_room(module);
+  if (const auto refused = refusal(module, arrived, paused, worker == nullptr, now)) return refused;
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
   expect(is_new, "a call's id is new");
   Call& call = entry->second;
   call.module = &module;
   call.client = arrived.client;
+  call.user = arrived.user;
   call.deadline = arrived.deadline;
   call.idempotent = arrived.idempotent;
   ++open_calls_;
@@ -52,7 +54,14 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     give(arrived.id, call, *worker, out);
   } else {
     enqueue(arrived.id, call);
-    look_at_progress(module, now, out);
+    if (paused) {
+      pause(module, arrived.client, *paused);
+    } else if (module.queue.is_paused(arrived.client)) {
+      module.queue.resume(arrived.client);
+      dispatch(module, now, out);
+    } else {
+      look_at_progress(module, now, out);
+    }
     update(module, now, out);
     arrange(now, out);
   }
@@ -72,10 +81,11 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   worker.calls.erase(given);
   ++worker.calls_done;
   module.cpu_per_call.add(cpu_time);
-  module.hold_off.answered(options_.hold_off);
+  module.main().hold_off.answered(options_.hold_off);
+  note_answer(module, call, now);
   forget_call(id);
   if (worker.phase == WorkerPhase::leaving) return;
-  if (!module.queue.empty()) {
+  if (module.queue.is_ready()) {
     dispatch(module, now, out);
     update(module, now, out);
   }
@@ -93,7 +103,7 @@ void Scheduler::calls_started(WorkerId id, std::uint64_t count, TimePoint now, D
   if (worker.module == nullptr) return;
   if (count <= worker.started) return;
   worker.started = std::min(count, worker.given);
-  if (worker.module->queue.empty()) return;
+  if (!worker.module->queue.is_ready()) return;
   dispatch(*worker.module, now, out);
   update(*worker.module, now, out);
   check();
@@ -106,7 +116,7 @@ std::optional<WorkerId> Scheduler::abandon(CallId id, TimePoint now, Decisions& 
     Module& module = *call.module;
     dequeue(id, call);
     forget_call(id);
-    if (module.queue.empty()) {
+    if (!module.queue.is_ready()) {
       update(module, now, out);
       arrange(now, out);
     }
@@ -126,6 +136,19 @@ std::optional<RefuseCall::Reason> Scheduler::full_queue(const Module& module, Cl
   if (queued_ >= options_.total_queue_limit) return all_queues_full;
   const auto found = queued_by_client_.find(client);
   if (found != queued_by_client_.end() && found->second >= options_.client_queue_limit) return client_queue_full;
+  return std::nullopt;
+}
+
+// `waits`: no worker has room for the call now.
+std::optional<RefuseCall> Scheduler::refusal(const Module& module, const ArrivedCall& call,
+                                             std::optional<TimePoint> paused, bool waits, TimePoint now) const {
+  using enum RefuseCall::Reason;
+  if (!waits) return std::nullopt;
+  const auto full = full_queue(module, call.client);
+  if (paused && (*paused >= call.deadline || full == client_queue_full)) {
+    return RefuseCall{owner_paused, *paused - now, module.main().offences->kills(call.user, call.client)};
+  }
+  if (full) return RefuseCall{*full, time_to_drain(module)};
   return std::nullopt;
 }
 
@@ -167,11 +190,19 @@ Scheduler::Worker* Scheduler::worker_with_room(Module& module) {
 }
 
 void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
-  while (!module.queue.empty()) {
+  bool moved_some = false;
+  while (module.queue.is_ready()) {
     const CallId id = module.queue.front();
     Call& call = call_of(id);
+    if (goes_apart(module, call, now)) {
+      moved_some = module.origin == nullptr;
+      continue;
+    }
     Worker* worker = worker_with_room(module);
-    if (worker == nullptr) return look_at_progress(module, now, out);
+    if (worker == nullptr) {
+      look_at_progress(module, now, out);
+      break;
+    }
     if (call.deadline <= now) {
       dequeue(id, call);  // which is no turn of its client's
       out.push_back(CallOverdue{id, std::nullopt});
@@ -182,6 +213,9 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
       give(id, call, *worker, out);
     }
   }
+  if (!moved_some) return;
+  dispatch(*module.quarantine, now, out);
+  update(*module.quarantine, now, out);
 }
 
 void Scheduler::give(CallId id, Call& call, Worker& worker, Decisions& out) {
@@ -211,7 +245,7 @@ bool Scheduler::say_look_at_progress(const Module& module, Decisions& out) const
 void Scheduler::look_at_all_progress(TimePoint now, Decisions& out) {
   progress_check_.reset();
   std::erase_if(held_back_, [&](Module* module) {
-    module->held_back = !module->queue.empty() && say_look_at_progress(*module, out);
+    module->held_back = module->queue.is_ready() && say_look_at_progress(*module, out);
     return !module->held_back;
   });
   if (!held_back_.empty()) progress_check_ = now + kProgressLook;
@@ -226,6 +260,7 @@ void Scheduler::enqueue(CallId id, Call& call) {
 
 void Scheduler::requeue(CallId id, Call& call) {
   call.worker = nullptr;
+  call.module = &part_for(call.module->main(), call.user, call.client);
   call.module->queue.push_front(call.client, id);
   count_queued(call.client, +1);
 }
@@ -263,7 +298,7 @@ void Scheduler::end_overdue(TimePoint now, Decisions& out) {
       dequeue(id, call);
       forget_call(id);
       out.push_back(CallOverdue{id, std::nullopt});
-      if (module.queue.empty()) update(module, now, out);
+      if (!module.queue.is_ready()) update(module, now, out);
     } else if (!call.abandoned) {
       out.push_back(CallOverdue{id, call.worker->id});
     } else if (call.worker->phase != WorkerPhase::leaving) {

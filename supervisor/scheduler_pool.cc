@@ -45,32 +45,39 @@ bool Scheduler::wants_worker(const Module& module) const {
   if (module.workers.size() > settings.max_instances) return false;
   const std::size_t instances = module.instances_that_take_calls();
   if (instances < settings.min_warm) return true;
-  if (module.queue.empty()) return false;
+  if (!module.queue.is_ready()) return false;
   if (instances == 0) return true;
   if (instances >= std::min(settings.max_instances, options_.cores)) return false;
   const auto per_call = module.cpu_per_call.value();
   if (!per_call) return false;
   // To start another takes as long as to load it. Is what waits more than that?
-  const Duration start = std::max(module.load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
+  const Duration start = std::max(module.main().load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   return *per_call > start * static_cast<Duration::rep>(instances) / static_cast<Duration::rep>(module.queue.size());
 }
 
 // Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
+  renew_claim(module, now, out);
+  if (module.quarantine) renew_claim(*module.quarantine, now, out);
+}
+
+void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
   if (!wants_worker(module)) return drop_claim(module);
-  auto until = module.hold_off.until(now);
+  const HoldOff& hold_off = module.main().hold_off;
+  auto until = hold_off.until(now);
   // Nobody waits for it, so that nothing else would keep it from failing again and again.
-  const TimePoint not_before = module.hold_off.failed_at() + kWarmRetry;
+  const TimePoint not_before = hold_off.failed_at() + kWarmRetry;
   if (!until && module.queue.empty() && options_.hold_off.longest_delay == Duration::zero() && not_before > now) {
     until = not_before;
   }
+  if (module.no_worker_before > now) until = std::max(module.no_worker_before, until.value_or(TimePoint::min()));
   // It failed while it waited; or since it was held off it has failed again, or shown that it is well.
   if (module.claim == Claim::held_off || (until && module.claim == Claim::waiting)) drop_claim(module);
   if (module.claim == Claim::none) {
     if (until) {
       module.claim = Claim::held_off;
       held_off_.emplace(*until, &module);
-    } else {
+    } else if (!shares_claim(module)) {
       module.claim = Claim::fetching;
       out.push_back(FetchSource{module.id});
     }
@@ -78,6 +85,26 @@ void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
     drop_claim(module);
     file_claim(module);
   }
+}
+
+// The source that is at hand, or asked for, is for one worker: while one part of the module has a claim, the other has
+// none. The clean part takes over what its quarantine has claimed.
+bool Scheduler::shares_claim(Module& module) {
+  const auto has_claim = [](const Module& part) {
+    return part.claim == Claim::fetching || part.claim == Claim::waiting;
+  };
+  if (module.origin != nullptr) return has_claim(*module.origin);
+  if (!module.quarantine || !has_claim(*module.quarantine)) return false;
+  Module& quarantine = *module.quarantine;
+  if (quarantine.claim == Claim::waiting) {
+    drop_claim(quarantine);
+    file_claim(module);
+  } else {
+    quarantine.claim = Claim::none;
+    module.claim = Claim::fetching;
+    module.source_is_stale = std::exchange(quarantine.source_is_stale, false);
+  }
+  return true;
 }
 
 void Scheduler::file_claim(Module& module) {
@@ -105,19 +132,25 @@ void Scheduler::drop_claim(Module& module) {
 }
 
 void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
-  Module& module = module_of(id);
+  Module& module = fetching_part(module_of(id));
   expect(module.claim == Claim::fetching, "a source that is ready was asked for");
   if (std::exchange(module.source_is_stale, false)) return out.push_back(FetchSource{id});
   module.claim = Claim::none;
-  if (module.hold_off.until(now)) return update(module, now, out);
-  if (!wants_worker(module)) return;
+  const bool must_wait = module.main().hold_off.until(now) || module.no_worker_before > now;
+  if (must_wait || !wants_worker(module)) return update(module.main(), now, out);
   file_claim(module);
   arrange(now, out);
   check();
 }
 
+// The part of the module for which its source is asked for.
+Scheduler::Module& Scheduler::fetching_part(Module& module) {
+  const bool is_quarantines = module.quarantine && module.quarantine->claim == Claim::fetching;
+  return is_quarantines ? *module.quarantine : module;
+}
+
 std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisions& out, Fault fault) {
-  Module& module = module_of(id);
+  Module& module = fetching_part(module_of(id));
   expect(module.claim == Claim::fetching, "a source that could not be had was asked for");
   if (std::exchange(module.source_is_stale, false)) {
     out.push_back(FetchSource{id});
@@ -128,8 +161,8 @@ std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisio
   // If there are instances, they serve what waits.
   if (module.instances_that_take_calls() == 0) ended = end_queued_calls(module);
   // What is claimed all the same would be asked for again at once.
-  if (fault == Fault::of_module || wants_worker(module)) module.hold_off.failed(options_.hold_off, now);
-  update(module, now, out);
+  if (fault == Fault::of_module || wants_worker(module)) module.main().hold_off.failed(options_.hold_off, now);
+  update(module.main(), now, out);
   check();
   return ended;
 }
@@ -145,10 +178,14 @@ void Scheduler::end_hold_off(ModuleId id, TimePoint now, Decisions& out) {
 void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
   Module& module = module_of(id);
   module.hold_off.reset();
-  if (module.claim == Claim::fetching) {
-    module.source_is_stale = true;
-  } else {
-    drop_claim(module);
+  module.offences.reset();  // of code that is no more
+  for (Module* part : {&module, module.quarantine.get()}) {
+    if (part == nullptr) continue;
+    if (part->claim == Claim::fetching) {
+      part->source_is_stale = true;
+    } else {
+      drop_claim(*part);
+    }
   }
   retire_all(id, now, out);
   update(module, now, out);
@@ -161,7 +198,7 @@ void Scheduler::end_hold_offs(TimePoint now, Decisions& out) {
     Module& module = *held_off_.begin()->second;
     held_off_.erase(held_off_.begin());
     module.claim = Claim::none;
-    update(module, now, out);
+    update(module.main(), now, out);
   }
 }
 
@@ -241,7 +278,7 @@ bool Scheduler::is_kept_warm(const Worker& worker) const {
 // that a start takes would have been better off had it stayed; so it stays for that long, which is at worst twice as
 // long as need be.
 TimePoint Scheduler::evictable_from(const Worker& worker) const {
-  const Duration load_time = std::max(worker.module->load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
+  const Duration load_time = std::max(worker.module->main().load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   return std::min(worker.idle_since + load_time, std::max(worker.slice_end, worker.idle_since));
 }
 
@@ -261,7 +298,7 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
     }
     ++decision.candidates;
     const Duration idle_for = now - worker.idle_since;
-    const Duration load_time = worker.module->load_time.value().value_or(kLeastLoadTime);
+    const Duration load_time = worker.module->main().load_time.value().value_or(kLeastLoadTime);
     const double loss =
         static_cast<double>(std::max(load_time, kQuickLoad).count()) / static_cast<double>(idle_for.count() + 1);
     const bool is_less = loss < least_loss || (loss == least_loss && victim != nullptr && id < victim->id);
@@ -295,7 +332,7 @@ void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
   for (std::size_t i = 0; i < first_claims_.size(); ++i) {
     if (slots > 0) {
       --slots;
-    } else if (!drain_for(*first_claims_[i], now, out)) {
+    } else if (!drain_for(*first_claims_[i], now, out) && first_claims_[i]->origin == nullptr) {
       return;
     }
   }
@@ -305,7 +342,9 @@ void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
 // Whoever has most for its weight gives first. A module that has a worker already gets another only from one that has
 // more than it will then have.
 bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out) {
+  // A quarantine is one instance more of its module.
   const auto share = [](const Module& module, std::size_t more) {
+    if (module.origin != nullptr) more += module.origin->workers.size();
     return static_cast<double>(module.workers.size() + more) / static_cast<double>(module.settings.weight);
   };
   Worker* victim = nullptr;
@@ -314,6 +353,8 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
         is_kept_warm(worker)) {
       continue;
     }
+    // Guilty owners take no worker from the clean ones of their module that these use.
+    if (worker.module == claimant.origin && !worker.is_idle()) continue;
     if (worker.is_idle()) {
       // It need not drain, only wait; and no worker is forked to take its place before.
       if (const TimePoint from = evictable_from(worker); from > now) check_room_at(from);

@@ -196,9 +196,18 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
   }
   std::string guilty_function;
-  if (scheduler_.is_on(shown.guilty, worker)) guilty_function = calls_.at(shown.guilty).function;
+  const WorkerProcess& process = *workers_.process(worker);
+  WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .own_fault = is_fault};
+  if (scheduler_.is_on(shown.guilty, worker)) {
+    const Call& guilty = calls_.at(shown.guilty);
+    guilty_function = guilty.function;
+    loss.own_fault = is_fault_of_call(end);
+    // The page may say anything of when the stretch began.
+    loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
+  } else if (process.line_counts().answered() > 0) {
+    loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them
+  }
   if (module != nullptr && is_fault) remember_failure(*module, guilty_error(shown, limits));
-  const WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .fault_of_module = is_fault};
   const std::vector<CallId> calls = scheduler_.calls_on(worker);
   for (const EndedCall& ended : scheduler_.worker_lost(worker, loss, now, decisions_)) {
     if (Call& call = calls_.at(ended.call); call.line && call.line->is_open) {

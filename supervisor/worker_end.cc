@@ -141,6 +141,10 @@ bool is_fault_of_module(const WorkerEnd& end) {
   return false;
 }
 
+bool is_fault_of_call(const WorkerEnd& end) {
+  return is_fault_of_module(end) || end.cause == EndCause::deadline_exceeded || end.cause == EndCause::ignored_cancel;
+}
+
 bool failed_to_load(const WorkerEnd& end) {
   return end.while_loading && end.cause != EndCause::zygote_died && end.cause != EndCause::removed &&
          end.cause != EndCause::gave_way && end.cause != EndCause::lock_failed;

@@ -52,6 +52,9 @@ struct Limits {
 // Whether the module is to blame, rather than its caller's time limit, the operator or the zygote.
 bool is_fault_of_module(const WorkerEnd& end);
 
+// Whether a call that was on the CPU at this end is to blame for it: by what it did, or because its time was over.
+bool is_fault_of_call(const WorkerEnd& end);
+
 // Whether the module cannot be loaded: its top level was on the CPU, and nothing from outside ended it.
 bool failed_to_load(const WorkerEnd& end);
 

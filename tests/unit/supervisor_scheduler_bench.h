@@ -48,6 +48,8 @@ inline const char* describe(RefuseCall::Reason reason) {
       return "all queues full";
     case held_off:
       return "held off";
+    case owner_paused:
+      return "owner paused";
   }
   return "?";
 }
@@ -99,6 +101,7 @@ class Bench {
     Duration time = 1h;  // until the deadline
     std::uint64_t client = 1;
     bool idempotent = false;
+    unsigned user = 1;
   };
   std::string arrives(std::uint64_t call, char module, const Arrival& arrival) {
     std::optional<RefuseCall> refused;
@@ -106,6 +109,7 @@ class Bench {
       refused = scheduler_.call_arrived({.id = CallId{call},
                                          .module = module_id(module),
                                          .client = ClientId{arrival.client},
+                                         .user = UserId{arrival.user},
                                          .deadline = now_ + arrival.time,
                                          .idempotent = arrival.idempotent},
                                         now_, out);

@@ -304,17 +304,18 @@ TEST_CASE("a source that changes while it is fetched is fetched again, whether t
 
 constexpr HoldOffOptions kAtTheSecondFailure = {.free_failures = 1, .first_delay = 1s, .healthy_answers = 2};
 
-TEST_CASE("a module that fails again is held off: its calls are refused, and those that wait go on waiting") {
+TEST_CASE(
+    "a module whose workers die of no call is held off: its calls are refused, and those that wait go on waiting") {
   Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure, .module = {.concurrency = 1}});
   bench.started();
   bench.arrives(1, 'a');
   bench.arrives(2, 'a');
   bench.arrives(3, 'a');
   bench.forked(2);
-  CHECK(bench.lost(1, WorkerLoss{.started = 1, .fault_of_module = true}) ==
+  CHECK(bench.lost(1, WorkerLoss{.started = 1, .own_fault = true}) ==
         "ended c1 started, load w2 a, call c2 on w2, fork w3");
   bench.forked(3);
-  CHECK(bench.lost(2, WorkerLoss{.started = 1, .fault_of_module = true}) == "ended c2 started");
+  CHECK(bench.lost(2, WorkerLoss{.started = 1, .own_fault = true}) == "ended c2 started");
   CHECK(bench.arrives(4, 'a') == "refuse c4 held off");
   CHECK(bench.is_queued(3));
   CHECK_FALSE(bench.module('a').claims_slot);
@@ -325,31 +326,25 @@ TEST_CASE("a module that fails again is held off: its calls are refused, and tho
 }
 
 TEST_CASE("a module that is held off while it waits for a slot loses its place") {
-  Bench bench({.max_workers = 2,
-               .standby = 1,
-               .cores = 2,
-               .hold_off = kAtTheSecondFailure,
-               .module = {.max_instances = 2, .concurrency = 1}});
+  Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure});
   bench.started();
-  bench.arrives(1, 'a');
+  bench.arrives(1, 'b');
   bench.forked(2);
   bench.loaded(1);
-  bench.arrives(2, 'b');
+  bench.holding_sources();
+  bench.arrives(2, 'a');
+  bench.source_ready('a');
+  CHECK(bench.module('a').claims_slot);
+  bench.stopping(1);
+  bench.lost(1);
+  CHECK(bench.view(2).phase == WorkerPhase::loading);
+  bench.lost(2, WorkerLoss{.own_fault = true});
+  bench.source_ready('a');
   bench.forked(3);
-  bench.loaded(2);
-  bench.answered(1, 1s);
-  // One more is worth it; there is no slot.
-  bench.arrives(3, 'a', Bench::Arrival{});
-  bench.arrives(4, 'a', Bench::Arrival{});
-  CHECK(bench.module('a').claims_slot);
-  bench.lost(1, WorkerLoss{.started = 2, .fault_of_module = true});
-  bench.forked(4);
-  CHECK(bench.module('a').instances == 1);
-  bench.arrives(5, 'a', Bench::Arrival{});
-  CHECK(bench.module('a').claims_slot);
-  CHECK(bench.lost(3, WorkerLoss{.started = 1, .fault_of_module = true}) == "ended c4 started");
+  bench.lost(3, WorkerLoss{.own_fault = true});
+  CHECK(bench.module('a').held_off_until.has_value());
   CHECK_FALSE(bench.module('a').claims_slot);
-  CHECK(bench.is_queued(5));
+  CHECK(bench.is_queued(2));
 }
 
 TEST_CASE("loads and sources that fail count for holding off; a changed source ends it") {
@@ -365,17 +360,27 @@ TEST_CASE("loads and sources that fail count for holding off; a changed source e
   CHECK(bench.arrives(4, 'a') == "fetch a");
 }
 
-TEST_CASE("answers show that a module is well") {
+TEST_CASE("a worker that has answered shows that its module is well, whatever ends the worker") {
   Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure});
   bench.started();
   for (std::uint64_t worker = 1; worker < 6; ++worker) {
-    bench.arrives(3 * worker, 'a');
-    bench.arrives(3 * worker + 1, 'a');
-    bench.arrives(3 * worker + 2, 'a');
-    bench.answered(3 * worker);
-    bench.answered(3 * worker + 1);
+    bench.arrives(2 * worker, 'a');
+    bench.arrives(2 * worker + 1, 'a');
+    bench.answered(2 * worker);
     bench.forked(worker + 1);
-    bench.lost(worker, WorkerLoss{.started = 3, .fault_of_module = true});
+    bench.lost(worker, WorkerLoss{.started = 2, .own_fault = true});
+    CHECK_FALSE(bench.module('a').held_off_until.has_value());
+  }
+}
+
+TEST_CASE("calls that kill their workers do not hold their module off") {
+  Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure});
+  bench.started();
+  for (std::uint64_t worker = 1; worker < 20; ++worker) {
+    bench.arrives(worker, 'a', Bench::Arrival{.client = worker, .user = static_cast<unsigned>(worker)});
+    REQUIRE(bench.is_on(worker, worker));
+    bench.forked(worker + 1);
+    bench.lost(worker, WorkerLoss{.started = 1, .guilty = CallId{worker}, .own_fault = true});
     CHECK_FALSE(bench.module('a').held_off_until.has_value());
   }
 }

@@ -20,7 +20,14 @@ constexpr std::size_t kHistoryLines = 80;
 // Far more than it takes to finish what a run leaves open; a world that needs more is stuck.
 constexpr std::size_t kMostStepsToSettle = 200'000;
 
-char letter(ModuleId id) { return static_cast<char>(id); }
+// What a module's quarantine is allowed.
+ModuleSettings settings_of_quarantine(ModuleSettings settings) {
+  settings.max_instances = 1;
+  settings.min_warm = 0;
+  return settings;
+}
+
+char letter(ModuleId id) { return static_cast<char>(number(id) & 0xff); }
 
 }  // namespace
 
@@ -41,6 +48,13 @@ SchedulerOptions Simulation::random_options() {
   options.hold_off.longest_delay = milliseconds(from_to(20, 100));
   options.hold_off.healthy_answers = from_to(1, 30);
   options.hold_off.healthy_time = milliseconds(from_to(1, 500));
+  options.offences.free_kills = static_cast<unsigned>(from_to(0, 2));
+  options.offences.free_kills_of_user = static_cast<unsigned>(from_to(0, 4));
+  options.offences.guilty_connections = static_cast<unsigned>(from_to(1, 3));
+  options.offences.answers_between = from_to(1, 5);
+  options.offences.healthy_answers = from_to(1, 20);
+  options.offences.memory = milliseconds(from_to(10, 1000));
+  options.offences.longest_pause = milliseconds(one_in(4) ? 0 : from_to(1, 50));
   options.module = random_settings(0);
   return options;
 }
@@ -62,7 +76,10 @@ Simulation::Simulation(std::uint64_t seed, History history)
   module_count_ = from_to(1, 8);
   client_count_ = from_to(1, 4);
   calm_ = one_in(2);
-  for (std::uint64_t i = 0; i < module_count_; ++i) modules_[ModuleId{'a' + i}].settings = options_.module;
+  for (std::uint64_t i = 0; i < module_count_; ++i) {
+    modules_[ModuleId{'a' + i}].settings = options_.module;
+    modules_[quarantine_of(ModuleId{'a' + i})].settings = settings_of_quarantine(options_.module);
+  }
 }
 
 std::optional<BrokenRule> Simulation::run(std::size_t steps) {
@@ -137,9 +154,11 @@ void Simulation::arrive() {
   if (one_in(3)) time = microseconds(below(5000));
   if (one_in(3)) time = minutes(10);
   if (one_in(50)) time = -milliseconds(1);
+  const ClientId client{1 + below(client_count_)};
   const ArrivedCall arrived = {.id = id,
                                .module = some_module(),
-                               .client = ClientId{1 + below(client_count_)},
+                               .client = client,
+                               .user = user_of(client),
                                .deadline = now_ + time,
                                .idempotent = one_in(2)};
   note("c{} arrives for {} from client {}, to be done within {} us{}", number(id), letter(arrived.module),
@@ -149,10 +168,14 @@ void Simulation::arrive() {
   Call& call = calls_[id];
   call.module = arrived.module;
   call.client = arrived.client;
+  call.user = arrived.user;
   call.deadline = arrived.deadline;
   call.idempotent = arrived.idempotent;
   // It waits at first; whether it may is seen when it was not refused.
-  const bool full_queues = modules_.at(call.module).queued >= modules_.at(call.module).settings.queue_limit ||
+  using enum Scheduler::Part;
+  const std::size_t shorter_queue =
+      std::min(scheduler_.view(call.module, clean, now_).queued, scheduler_.view(call.module, quarantine, now_).queued);
+  const bool full_queues = shorter_queue >= modules_.at(call.module).settings.queue_limit ||
                            queued() >= options_.total_queue_limit ||
                            queued_of(call.client) >= options_.client_queue_limit;
   const bool is_held_off = modules_.at(call.module).hold_off.until(now_).has_value();
@@ -201,19 +224,20 @@ void Simulation::finish_source() {
   }
   if (fetching.empty()) return;
   const ModuleId id = fetching[below(fetching.size())];
+  const ModuleId main = main_of(id);
   Module& module = modules_.at(id);
   module.fetching = false;
   const bool is_stale = std::exchange(module.source_is_stale, false);
   if (!mishap(10)) {
     note("the source of {} is there", letter(id));
-    if (!is_stale && !module.hold_off.until(now_)) file_claim(id);
-    put([&](Decisions& out) { scheduler_.source_ready(id, now_, out); });
+    if (!is_stale && !modules_.at(main).hold_off.until(now_) && module.no_worker_before <= now_) file_claim(id);
+    put([&](Decisions& out) { scheduler_.source_ready(main, now_, out); });
   } else {
     note("the source of {} cannot be had", letter(id));
     const bool ends_calls = !is_stale && workers_that_take_calls(id) == 0;
     if (!is_stale) fail(id);
     Decisions decisions;
-    const auto ended = scheduler_.source_failed(id, now_, decisions);
+    const auto ended = scheduler_.source_failed(main, now_, decisions);
     require(ends_calls || ended.empty(), "a source that cannot be had ends no calls that a worker can still serve");
     if (ends_calls) end_queued(id, ended);
     carry_out(decisions);
@@ -231,7 +255,7 @@ void Simulation::finish_load() {
   if (worker.phase == WorkerPhase::ready || mishap(6)) return fail_load(*id);
   note("w{} has loaded", number(*id));
   if (worker.phase == WorkerPhase::loading) {
-    Module& module = modules_.at(*worker.module);
+    Module& module = modules_.at(main_of(*worker.module));
     worker.phase = WorkerPhase::ready;
     worker.idle_since = now_;
     worker.slice_end = now_ + options_.slice * static_cast<Duration::rep>(module.settings.weight);
@@ -310,10 +334,14 @@ void Simulation::change_module() {
       note("the source of {} changes", letter(id));
       module.hold_off.reset();
       module.held_off_until.reset();
-      module.claims = false;
-      module.source_is_stale = module.fetching;
+      module.offences = Offences();
+      for (ModuleId part : {id, quarantine_of(id)}) {
+        modules_.at(part).claims = false;
+        modules_.at(part).source_is_stale = modules_.at(part).fetching;
+      }
       for (auto& [worker_id, worker] : workers_) {
-        if (worker.has_slot && worker.module == id && worker.phase != WorkerPhase::leaving) worker.retiring = true;
+        if (worker.has_slot && worker.module && main_of(*worker.module) == id && worker.phase != WorkerPhase::leaving)
+          worker.retiring = true;
       }
       return put([&](Decisions& out) { scheduler_.source_changed(id, now_, out); });
     }
@@ -321,6 +349,7 @@ void Simulation::change_module() {
       // Some slot is left for whom nothing is kept warm.
       const std::size_t free = options_.max_workers - 1 - (kept_warm() - module.settings.min_warm);
       module.settings = random_settings(free);
+      modules_.at(quarantine_of(id)).settings = settings_of_quarantine(module.settings);
       note("{} has other settings: {} instances, {} warm, concurrency {}, weight {}", letter(id),
            module.settings.max_instances, module.settings.min_warm, module.settings.concurrency,
            module.settings.weight);
@@ -332,12 +361,17 @@ void Simulation::change_module() {
     default: {
       if (!scheduler_.forget(id)) return;
       note("{} is forgotten", letter(id));
-      const auto holds_it = [&](const auto& entry) { return entry.second.module == id; };
-      require(module.queued == 0 && !module.fetching && !module.claims &&
+      const auto holds_it = [&](const auto& entry) {
+        return entry.second.module && main_of(*entry.second.module) == id;
+      };
+      Module& apart = modules_.at(quarantine_of(id));
+      require(module.queued == 0 && !module.fetching && !module.claims && !apart.fetching && !apart.claims &&
                   std::none_of(workers_.begin(), workers_.end(), holds_it),
               "a module is forgotten only if it has no calls, no workers, and does not wait for its source");
       module = Module();
       module.settings = options_.module;
+      apart = Module();
+      apart.settings = settings_of_quarantine(options_.module);
     }
   }
 }

@@ -58,9 +58,12 @@ class Simulation {
   const SimulationCounts& counts() const { return counts_; }
 
  private:
+  static constexpr std::uint64_t kQuarantine = 0x100;
+
   struct Call {
     ModuleId module{};
     ClientId client{};
+    UserId user{};
     TimePoint deadline{};
     bool idempotent = false;
     std::optional<WorkerId> worker;  // nothing: it waits
@@ -74,7 +77,7 @@ class Simulation {
 
   struct Worker {
     WorkerPhase phase = WorkerPhase::starting;
-    std::optional<ModuleId> module;
+    std::optional<ModuleId> module;  // or its quarantine
     bool has_slot = false;
     bool load_failed = false;
     std::vector<CallId> calls;  // in the order given
@@ -96,6 +99,8 @@ class Simulation {
     bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
   };
 
+  // A module or, under an id of its own, its quarantine, which has settings, a claim and a source only: a client's
+  // calls wait in one order, wherever that is.
   struct Module {
     ModuleSettings settings;
     std::map<ClientId, std::deque<CallId>> queues;  // none is empty
@@ -109,6 +114,9 @@ class Simulation {
     std::uint64_t place = 0;       // in the line of those that have no worker, until it has one; 0: none
     HoldOff hold_off;
     std::optional<TimePoint> held_off_until;  // the latest time that was said
+    Offences offences;
+    TimePoint no_worker_before{};    // of a quarantine
+    std::set<ClientId> were_guilty;  // at any time
     Estimate load_time;
   };
 
@@ -158,6 +166,7 @@ class Simulation {
   void check_eviction(const KillWorker& kill, const Worker& victim) const;
   void check_turn(Module& module, const Call& call);
   void see_who_stopped_draining();
+  void see_who_took_over();
   void see_who_is_too_many(const Decisions& decisions);
 
   // --- what is known
@@ -165,11 +174,22 @@ class Simulation {
   void enqueue(CallId id, Call& call);
   void requeue(CallId id, Call& call);
   void dequeue(CallId id, const Call& call);
-  void end_queued(ModuleId id, std::vector<CallId> ended);
+  void end_queued(ModuleId part, const std::vector<CallId>& ended);
   void leave(Worker& worker);
   void file_claim(ModuleId id);
   void renew_claim(ModuleId id);
   void fail(ModuleId id);
+  static ModuleId quarantine_of(ModuleId module) { return ModuleId{number(module) | kQuarantine}; }
+  static ModuleId main_of(ModuleId part) { return ModuleId{number(part) & ~kQuarantine}; }
+  static bool is_quarantine(ModuleId part) { return main_of(part) != part; }
+  ModuleView view(ModuleId part) const;
+  static UserId user_of(ClientId client) { return UserId{static_cast<uid_t>(number(client) % 2)}; }
+  bool is_guilty(ModuleId module, ClientId client) const;
+  std::optional<TimePoint> paused_until(ModuleId module, ClientId client) const;
+  bool is_blocked(ModuleId part) const;
+  ModuleId claiming_part(ModuleId module) const;
+  void note_guilty(ModuleId module);
+  void blame(const Worker& worker, const WorkerLoss& loss);
   std::size_t workers_with_slot(ModuleId module) const;
   std::size_t workers_that_take_calls(ModuleId module) const;
   std::size_t slots_taken() const;

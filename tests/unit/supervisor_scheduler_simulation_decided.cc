@@ -1,5 +1,6 @@
 // What the scheduler decides in the simulation, and whether it may.
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "tests/unit/supervisor_scheduler_bench.h"
@@ -39,6 +40,7 @@ void Simulation::require(bool condition, const char* rule) const {
 
 void Simulation::carry_out(const Decisions& decisions) {
   see_who_stopped_draining();
+  see_who_took_over();
   see_who_is_too_many(decisions);
   for (const Decision& decision : decisions) {
     if (keep_history_ == History::kept) note("  -> {}", describe(decision));
@@ -67,6 +69,22 @@ void Simulation::see_who_stopped_draining() {
     worker.latest_slice_end = now_ + options_.slice * static_cast<Duration::rep>(module.settings.weight);
     if (module.claims) module.place = 0;
     module.claims = false;
+  }
+}
+
+// Nor that the clean part of a module takes over what its quarantine has claimed.
+void Simulation::see_who_took_over() {
+  for (auto& [id, module] : modules_) {
+    if (is_quarantine(id) || module.claims || module.fetching || !view(id).claims_slot) continue;
+    Module& apart = modules_.at(quarantine_of(id));
+    if (apart.fetching) {
+      module.fetching = true;
+      module.source_is_stale = std::exchange(apart.source_is_stale, false);
+      apart.fetching = false;
+    } else if (apart.claims) {
+      apart.claims = false;
+      file_claim(id);
+    }
   }
 }
 
@@ -103,8 +121,10 @@ void Simulation::carry_out(const ForkWorker& fork) {
 }
 
 void Simulation::carry_out(const FetchSource& fetch) {
-  Module& module = modules_.at(fetch.module);
-  require(!module.fetching, "a module's source is fetched once at a time");
+  const ModuleId part = claiming_part(fetch.module);
+  Module& module = modules_.at(part);
+  require(!modules_.at(fetch.module).fetching && !modules_.at(quarantine_of(fetch.module)).fetching,
+          "a module's source is fetched once at a time");
   module.fetching = true;
   module.claims = false;
 }
@@ -113,11 +133,18 @@ void Simulation::carry_out(const LoadModule& load) {
   const auto found = workers_.find(load.worker);
   require(found != workers_.end() && found->second.phase == WorkerPhase::standby && !found->second.module,
           "a module is loaded into a standby worker");
-  Module& module = modules_.at(load.module);
+  const bool is_apart = scheduler_.view(load.worker).is_quarantine;
+  const ModuleId part = is_apart ? quarantine_of(load.module) : load.module;
+  Module& module = modules_.at(part);
+  if (Module& apart = modules_.at(quarantine_of(load.module)); !is_apart && !module.claims && apart.claims) {
+    apart.claims = false;  // taken over
+    file_claim(part);
+  }
   require(module.claims, "a module is loaded that claims a slot and whose source is at hand");
-  require(!module.hold_off.until(now_), "a module that is held off gets no worker");
+  require(module.no_worker_before <= now_, "others have the slot first that they had to wait for");
+  require(!modules_.at(load.module).hold_off.until(now_), "a module that is held off gets no worker");
   for (const auto& [id, other] : modules_) {
-    if (id == load.module || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
+    if (id == part || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
     require(module.claim_is_first, "a module gets a further worker only when every module that claims one has one");
     // Who has no place yet has only just claimed.
     require(other.place == 0 || (module.place != 0 && other.place >= module.place),
@@ -125,15 +152,15 @@ void Simulation::carry_out(const LoadModule& load) {
   }
   Worker& worker = found->second;
   worker.phase = WorkerPhase::loading;
-  worker.module = load.module;
+  worker.module = part;
   worker.has_slot = true;
   worker.assigned_at = now_;
   module.claims = false;
   module.place = 0;
   require(slots_taken() <= options_.max_workers, "no more than max_workers workers hold a module");
-  require(workers_with_slot(load.module) <= module.settings.max_instances + 1,
+  require(workers_with_slot(part) <= module.settings.max_instances + 1,
           "a module has at most one worker more than max_instances, while others leave");
-  require(workers_that_take_calls(load.module) <= module.settings.max_instances,
+  require(workers_that_take_calls(part) <= module.settings.max_instances,
           "of a module at most max_instances workers take calls");
 }
 
@@ -144,13 +171,19 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   require(!call.was_overdue && call.deadline > now_, "no call is given to a worker when its deadline has passed");
   require(workers_.contains(dispatch.worker), "a call is given to a worker that exists");
   Worker& worker = workers_.at(dispatch.worker);
-  require(worker.module == call.module && worker.takes_calls(),
+  require(worker.module && main_of(*worker.module) == call.module && worker.takes_calls(),
           "a call is given to a worker that holds its module and takes calls");
+  const bool is_apart = is_quarantine(*worker.module);
+  require(is_apart || !is_guilty(call.module, call.client),
+          "a worker that serves clean owners is given no call of an owner that is guilty");
+  require(!is_apart || modules_.at(call.module).were_guilty.contains(call.client),
+          "an owner that was never guilty is served by the module's own workers");
+  require(!is_apart || !paused_until(call.module, call.client), "a paused owner's calls wait");
   Module& module = modules_.at(call.module);
   require(worker.calls.size() < module.settings.concurrency, "a worker has at most `concurrency` calls");
   require(module.queues.at(call.client).front() == dispatch.call,
           "a client's calls of a module are served in order, those that came back first");
-  check_turn(module, call);
+  if (!is_apart) check_turn(module, call);
   dequeue(dispatch.call, call);
   call.came_back = false;
   call.worker = dispatch.worker;
@@ -159,10 +192,11 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
 }
 
 // Between two calls of one client every other client that waits is served; a call that came back is served besides.
+// Whoever was guilty may wait elsewhere.
 void Simulation::check_turn(Module& module, const Call& call) {
-  if (!call.came_back) {
+  if (!call.came_back && !module.were_guilty.contains(call.client)) {
     for (auto& [client, others] : module.turns_of_others) {
-      if (client == call.client) continue;
+      if (client == call.client || module.were_guilty.contains(client)) continue;
       require(others.insert(call.client).second, "each client that waits for a module has its turn");
     }
   }
@@ -172,7 +206,7 @@ void Simulation::check_turn(Module& module, const Call& call) {
 void Simulation::carry_out(const LookAtProgress& look) {
   require(workers_.contains(look.worker), "a worker that is looked at exists");
   const Worker& worker = workers_.at(look.worker);
-  require(worker.takes_calls() && modules_.at(*worker.module).queued > 0 &&
+  require(worker.takes_calls() && modules_.at(main_of(*worker.module)).queued > 0 &&
               worker.calls.size() < modules_.at(*worker.module).settings.concurrency,
           "a worker is looked at that could have more calls");
   if (!behaves_ && one_in(2)) return;
@@ -188,13 +222,15 @@ void Simulation::carry_out(const DrainWorker& drain) {
           "a worker drains that is loaded, takes calls and has some");
   require(worker.slice_end <= now_, "no worker drains before its slice is over");
   require(!is_kept_warm(worker), "a worker that is kept warm does not drain");
-  const Module& claimant = modules_.at(drain.for_module);
-  require(claimant.claims && drain.for_module != *worker.module, "a worker drains for another module, which waits");
-  require(claimant.claim_is_first || share(*worker.module, 0) > share(drain.for_module, 1),
+  const ModuleId part = claiming_part(drain.for_module);
+  const Module& claimant = modules_.at(part);
+  require(!is_quarantine(part) || main_of(part) != *worker.module, "clean owners keep a worker that they use");
+  require(claimant.claims && part != *worker.module, "a worker drains for another module, which waits");
+  require(claimant.claim_is_first || share(*worker.module, 0) > share(part, 1),
           "a module gets a further worker only from one that has more for its weight");
   for (const auto& [id, other] : workers_) {
     if (other.phase != WorkerPhase::ready || !other.takes_calls() || other.calls.empty() || is_kept_warm(other) ||
-        other.latest_slice_end > now_ || other.module == drain.for_module) {
+        other.latest_slice_end > now_ || other.module == part || other.module == main_of(part)) {
       continue;
     }
     require(share(*other.module, 0) <= share(*worker.module, 0),
@@ -213,14 +249,14 @@ void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) co
           "a worker is evicted only for another module, which waits");
   require(count(WorkerPhase::standby) > 0, "no worker is evicted before another is there to take the module");
   const auto load_time = [&](ModuleId id) {
-    return std::max(modules_.at(id).load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
+    return std::max(modules_.at(main_of(id)).load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   };
   require(kill.idle_for == now_ - victim.idle_since && kill.candidates > 0, "it is said why a worker is evicted");
   require(kill.idle_for >= load_time(*victim.module) || victim.slice_end <= now_,
           "a worker that is idle for less time than it took to load is not evicted before its slice is over");
   const auto loss = [&](const Worker& worker) {
     const auto load =
-        std::max<Duration>(modules_.at(*worker.module).load_time.value().value_or(kLeastLoadTime), kQuickLoad);
+        std::max<Duration>(modules_.at(main_of(*worker.module)).load_time.value().value_or(kLeastLoadTime), kQuickLoad);
     return static_cast<double>(load.count()) / static_cast<double>((now_ - worker.idle_since).count() + 1);
   };
   for (const auto& [id, other] : workers_) {
@@ -317,15 +353,27 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
     case RefuseCall::Reason::held_off: {
       const auto until = module.hold_off.until(now_);
       require(until && refuse.retry_after == *until - now_, "a call is refused until its module is tried again");
+      break;
+    }
+    case RefuseCall::Reason::owner_paused: {
+      const auto until = paused_until(call.module, call.client);
+      require(is_guilty(call.module, call.client) && until && refuse.retry_after == *until - now_ && refuse.kills > 0,
+              "an owner is refused for a pause of its own, until that is over");
+      require(*until >= call.deadline || queued_of(call.client) >= options_.client_queue_limit,
+              "a paused owner's call waits if it can be in time");
     }
   }
   require(refuse.retry_after > Duration::zero(), "a refusal says when to come again");
+  // Where its client's calls wait from the time when it was guilty, it waits behind them.
+  const ModuleId part = is_guilty(call.module, call.client) ? quarantine_of(call.module) : call.module;
+  const bool is_alone = !module.queues.contains(call.client);
   const auto has_room = [&](const auto& entry) {
     const Worker& worker = entry.second;
-    return worker.module == call.module && worker.takes_calls() && worker.told_started == worker.given &&
+    return worker.module == part && worker.takes_calls() && worker.told_started == worker.given &&
            worker.calls.size() < module.settings.concurrency;
   };
-  require(refuse.reason == RefuseCall::Reason::held_off || std::none_of(workers_.begin(), workers_.end(), has_room),
+  require(refuse.reason == RefuseCall::Reason::held_off || refuse.reason == RefuseCall::Reason::owner_paused ||
+              !is_alone || std::none_of(workers_.begin(), workers_.end(), has_room),
           "a call that a worker has room for is not refused");
 }
 

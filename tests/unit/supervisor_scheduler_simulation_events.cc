@@ -19,7 +19,11 @@ void Simulation::answer_call(CallId id) {
   ++worker.calls_done;
   worker.told_started = std::max(worker.told_started, call.number);
   if (worker.calls.empty()) worker.idle_since = now_;
-  modules_.at(call.module).hold_off.answered(options_.hold_off);
+  Module& module = modules_.at(call.module);
+  module.hold_off.answered(options_.hold_off);
+  if (!module.offences.forget_old(options_.offences, now_)) {
+    module.offences.answered(options_.offences, call.user, call.client);
+  }
   end(id, "answered");
   const Duration cpu_time = one_in(4) ? microseconds(below(5000)) : microseconds(below(50));
   put([&](Decisions& out) { scheduler_.call_answered(id, cpu_time, now_, out); });
@@ -59,12 +63,13 @@ void Simulation::tell_progress(WorkerId id) {
 
 void Simulation::lose(WorkerId id) {
   const Worker worker = workers_.at(id);
-  WorkerLoss loss = {.started = worker.started, .fault_of_module = mishap(3)};
+  WorkerLoss loss = {.started = worker.started, .own_fault = mishap(3), .time = microseconds(below(20'000))};
   if (!worker.calls.empty() && one_in(2)) loss.guilty = worker.calls[below(worker.calls.size())];
   if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
   note("w{} is lost, having started {} of {} calls; c{} is guilty{}", number(id), loss.started, worker.given,
-       number(loss.guilty), loss.fault_of_module ? ", its module's fault" : "");
+       number(loss.guilty), loss.own_fault ? ", by its own fault" : "");
+  blame(worker, loss);
 
   const std::uint64_t started = std::max(worker.told_started, loss.started);
   std::vector<std::pair<CallId, EndedCall::State>> expected_ended;
@@ -90,10 +95,7 @@ void Simulation::lose(WorkerId id) {
   for (const auto& [call, state] : expected_ended) {
     end(call, state == EndedCall::State::not_started ? "lost before its start" : "lost");
   }
-  if (worker.module) {
-    if (loss.fault_of_module) fail(*worker.module);
-    renew_claim(*worker.module);
-  }
+  if (worker.module) renew_claim(*worker.module);
   put([&](Decisions& out) {
     std::vector<std::pair<CallId, EndedCall::State>> ended;
     for (const EndedCall& call : scheduler_.worker_lost(id, loss, now_, out)) ended.emplace_back(call.call, call.state);
@@ -101,6 +103,30 @@ void Simulation::lose(WorkerId id) {
             "with a lost worker end its calls that are guilty, late or abandoned, and those started ones that are not "
             "idempotent or have been run too often; no others");
   });
+}
+
+// The owner of the guilty call answers for the loss, or else the module, unless the worker had answered calls.
+void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
+  if (!loss.own_fault || !worker.module) return;
+  const ModuleId id = main_of(*worker.module);
+  if (std::find(worker.calls.begin(), worker.calls.end(), loss.guilty) == worker.calls.end()) {
+    if (worker.calls_done == 0) fail(id);
+    return;
+  }
+  const auto waits_elsewhere = [&](const auto& entry) { return entry.second.claims && entry.first != worker.module; };
+  const bool others_wait = is_quarantine(*worker.module) && slots_taken() == options_.max_workers &&
+                           std::any_of(modules_.begin(), modules_.end(), waits_elsewhere);
+  Module& module = modules_.at(id);
+  const Call& guilty = calls_.at(loss.guilty);
+  const Duration cost = loss.time + module.load_time.value().value_or(std::chrono::milliseconds(1));
+  module.offences.forget_old(options_.offences, now_);
+  module.offences.killed(options_.offences, guilty.user, guilty.client, cost, now_);
+  if (others_wait) {
+    const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
+    modules_.at(*worker.module).no_worker_before = now_ + std::min(pause, options_.offences.longest_pause);
+  }
+  note_guilty(id);
+  require(is_guilty(id, guilty.client), "an owner whose call killed a worker is guilty");
 }
 
 void Simulation::fail_load(WorkerId id) {

@@ -49,18 +49,21 @@ void Simulation::dequeue(CallId id, const Call& call) {
   module.turns_of_others.erase(call.client);
 }
 
-// These, in any order, are all that waited for the module.
-void Simulation::end_queued(ModuleId id, std::vector<CallId> ended) {
-  Module& module = modules_.at(id);
-  std::vector<CallId> queued;
-  for (const auto& [client, calls] : module.queues) queued.insert(queued.end(), calls.begin(), calls.end());
-  std::sort(queued.begin(), queued.end());
-  std::sort(ended.begin(), ended.end());
-  require(ended == queued, "all calls that wait for a module which cannot be had end, and no others");
-  for (CallId call : ended) end(call, "could not be loaded");
-  module.queues.clear();
-  module.turns_of_others.clear();
-  module.queued = 0;
+// These, in any order, are all that waited for this part of the module.
+void Simulation::end_queued(ModuleId part, const std::vector<CallId>& ended) {
+  Module& module = modules_.at(main_of(part));
+  for (CallId id : ended) {
+    require(calls_.contains(id), "a call that waits for a module which cannot be had ends once");
+    const Call call = calls_.at(id);
+    require(call.module == main_of(part) && !call.worker, "of a module that cannot be had only calls that wait end");
+    require(!is_quarantine(part) || module.were_guilty.contains(call.client),
+            "calls of owners that were never guilty do not end with the quarantine's");
+    dequeue(id, call);
+    end(id, "could not be loaded");
+  }
+  const auto is_left = [&](const auto& entry) { return !module.were_guilty.contains(entry.first); };
+  require(is_quarantine(part) || std::none_of(module.queues.begin(), module.queues.end(), is_left),
+          "all calls that wait for a module which cannot be had end, but those in its quarantine");
 }
 
 // A worker that leaves without calls gives its slot up at once, one with calls when it is lost.
@@ -82,13 +85,45 @@ void Simulation::renew_claim(ModuleId id) {
   if (module.claims && module.claim_is_first != (workers_that_take_calls(id) == 0)) file_claim(id);
 }
 
-void Simulation::fail(ModuleId id) {
-  Module& module = modules_.at(id);
+ModuleView Simulation::view(ModuleId part) const {
+  using enum Scheduler::Part;
+  return scheduler_.view(main_of(part), is_quarantine(part) ? quarantine : clean, now_);
+}
+
+bool Simulation::is_guilty(ModuleId module, ClientId client) const {
+  return modules_.at(module).offences.is_guilty(options_.offences, user_of(client), client);
+}
+
+std::optional<TimePoint> Simulation::paused_until(ModuleId module, ClientId client) const {
+  return modules_.at(module).offences.paused_until(options_.offences, user_of(client), client, now_);
+}
+
+// A quarantine claims nothing while its module does.
+bool Simulation::is_blocked(ModuleId part) const {
+  if (!is_quarantine(part)) return false;
+  const Module& main = modules_.at(main_of(part));
+  return main.claims || main.fetching;
+}
+
+ModuleId Simulation::claiming_part(ModuleId module) const {
+  const ModuleId apart = quarantine_of(module);
+  return view(apart).claims_slot && !view(module).claims_slot ? apart : module;
+}
+
+void Simulation::note_guilty(ModuleId module) {
+  for (std::uint64_t client = 1; client <= client_count_; ++client) {
+    if (is_guilty(module, ClientId{client})) modules_.at(module).were_guilty.insert(ClientId{client});
+  }
+}
+
+void Simulation::fail(ModuleId part) {
+  Module& module = modules_.at(main_of(part));
+  Module& apart = modules_.at(quarantine_of(main_of(part)));
   module.hold_off.failed(options_.hold_off, now_);
   const auto until = module.hold_off.until(now_);
   if (!until) return;
   module.held_off_until = until;
-  module.claims = false;
+  module.claims = apart.claims = false;
 }
 
 std::size_t Simulation::workers_with_slot(ModuleId module) const {
@@ -118,7 +153,8 @@ bool Simulation::must_claim(ModuleId id) const {
   const Module& module = modules_.at(id);
   if (workers_with_slot(id) > module.settings.max_instances) return false;
   const std::size_t instances = workers_that_take_calls(id);
-  return instances < module.settings.min_warm || (instances == 0 && module.queued > 0);
+  const ModuleView seen = view(id);
+  return instances < module.settings.min_warm || (instances == 0 && seen.queued > seen.paused);
 }
 
 bool Simulation::is_kept_warm(const Worker& worker) const {
@@ -132,6 +168,7 @@ std::size_t Simulation::kept_warm() const {
 }
 
 double Simulation::share(ModuleId id, std::size_t more) const {
+  if (is_quarantine(id)) more += workers_with_slot(main_of(id));
   return static_cast<double>(workers_with_slot(id) + more) / static_cast<double>(modules_.at(id).settings.weight);
 }
 
@@ -155,10 +192,11 @@ std::size_t Simulation::queued() const {
 void Simulation::check() {
   ++last_place_;
   for (auto& [id, module] : modules_) {
-    const ModuleView view = scheduler_.view(id, now_);
-    require(!view.claims_slot || module.claims || module.fetching,
-            "a module claims a slot once its source was asked for");
-    if (!view.claims_slot) module.claims = false;
+    const bool claims_slot = view(id).claims_slot;
+    require(!claims_slot || module.claims || module.fetching, "a module claims a slot once its source was asked for");
+    require(!claims_slot || !is_blocked(id), "of a module one part claims a slot at a time");
+    if (!claims_slot) module.claims = false;
+    if (!is_quarantine(id)) note_guilty(id);
     if (module.claims && module.claim_is_first && module.place == 0) module.place = last_place_;
   }
   check_pool();
@@ -187,13 +225,15 @@ void Simulation::check_no_work_is_left() const {
   const bool has_free_worker = slots_taken() < options_.max_workers && count(WorkerPhase::standby) > 0;
   for (const auto& [id, module] : modules_) {
     require(!has_free_worker || !module.claims, "no module waits while a slot and a worker are free");
-    require(!must_claim(id) || module.claims || module.fetching || module.held_off_until,
+    require(!must_claim(id) || module.claims || module.fetching || is_blocked(id) ||
+                modules_.at(main_of(id)).held_off_until || module.no_worker_before != TimePoint{},
             "a module that cannot do without a worker claims one, unless it is held off");
   }
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_calls() || worker.told_started < worker.given) continue;
     const Module& module = modules_.at(*worker.module);
-    require(module.queued == 0 || worker.calls.size() >= module.settings.concurrency,
+    const ModuleView seen = view(*worker.module);
+    require(seen.queued == seen.paused || worker.calls.size() >= module.settings.concurrency,
             "no call waits while a worker has started all that it has, and may have more");
   }
 }
@@ -221,7 +261,10 @@ std::optional<TimePoint> Simulation::first_due() const {
     }
   }
   for (const auto& [id, module] : modules_) {
-    if (must_claim(id) && !module.claims && !module.fetching) consider(*module.held_off_until);
+    if (must_claim(id) && !module.claims && !module.fetching && !is_blocked(id)) {
+      const TimePoint held_off_until = modules_.at(main_of(id)).held_off_until.value_or(module.no_worker_before);
+      consider(std::max(held_off_until, module.no_worker_before));
+    }
   }
   if (no_fork_before_ && count(WorkerPhase::starting) + count(WorkerPhase::standby) < options_.standby) {
     consider(*no_fork_before_);
@@ -234,6 +277,9 @@ std::optional<TimePoint> Simulation::first_due() const {
 std::optional<TimePoint> Simulation::first_room_due() const {
   if (no_fork_before_ || count(WorkerPhase::starting) > 0) return std::nullopt;
   std::size_t claims = 0;
+  // Not every worker makes room for a quarantine.
+  const auto is_apart = [](const auto& entry) { return is_quarantine(entry.first) && entry.second.claims; };
+  if (std::any_of(modules_.begin(), modules_.end(), is_apart)) return std::nullopt;
   for (const auto& [id, module] : modules_) claims += module.claims && module.claim_is_first;
   std::size_t slots_to_come = options_.max_workers - slots_taken();
   std::size_t idle = 0;
@@ -261,13 +307,17 @@ void Simulation::check_views() const {
   auto own = workers_.begin();
   for (const auto& [id, view] : views) {
     const Worker& worker = own->second;
-    require(id == own->first && view.phase == worker.phase && view.module == worker.module &&
+    const bool has_its_module = worker.module.has_value() == view.module.has_value() &&
+                                (!worker.module || (main_of(*worker.module) == *view.module &&
+                                                    is_quarantine(*worker.module) == view.is_quarantine));
+    require(id == own->first && view.phase == worker.phase && has_its_module &&
                 view.calls_in_flight == worker.calls.size() && view.calls_done == worker.calls_done &&
                 view.takes_calls == worker.takes_calls(),
             "a worker's view tells what it is up to");
     ++own;
   }
   for (const auto& [id, module] : modules_) {
+    if (is_quarantine(id)) continue;
     const ModuleView view = scheduler_.view(id, now_);
     require(view.queued == module.queued, "a module's view tells how many calls wait");
     require(view.held_off_until == module.hold_off.until(now_),

@@ -1,0 +1,119 @@
+#include "supervisor/offences.h"
+
+#include <algorithm>
+
+namespace holdfast::supervisor {
+namespace {
+
+// How many answers make up for so many kills.
+std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
+  constexpr unsigned kMostDoublings = 10;
+  return options.healthy_answers << std::min(kills - 1, kMostDoublings);
+}
+
+}  // namespace
+
+void Offences::Record::killed(const OffenceOptions& options) {
+  if (answers >= options.answers_between) row = 0;
+  answers = 0;
+  ++kills;
+  ++row;
+}
+
+void Offences::Record::pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now) {
+  constexpr unsigned kMostDoublings = 20;
+  if (row <= free_kills) return;
+  // The cost is bounded first, so that nothing overflows.
+  cost = std::min(cost, options.longest_pause);
+  const Duration pause = cost * (std::int64_t{1} << std::min(row - free_kills - 1, kMostDoublings));
+  until = std::max(until, now + std::min(pause, options.longest_pause));
+}
+
+bool Offences::Record::is_healed(const OffenceOptions& options) const {
+  return kills > 0 && answers >= answers_needed(options, kills);
+}
+
+void Offences::killed(const OffenceOptions& options, UserId user_id, ClientId client, Duration cost, TimePoint now) {
+  User& user = users_[user_id];
+  user.killed_at = now;
+  const bool is_known = user.connections.contains(client) || user.connections.size() < kMostConnections;
+  bool is_paused = false;
+  if (is_known) {
+    Record& connection = user.connections[client];
+    if (connection.kills == 0) ++user.guilty_connections;
+    connection.killed(options);
+    connection.pause(options, options.free_kills, cost, now);
+    is_paused = connection.row > options.free_kills;
+  }
+  if (is_paused) return;
+  user.record.killed(options);
+  if (is_guilty_as_user(options, user)) user.record.pause(options, options.free_kills_of_user, cost, now);
+}
+
+void Offences::answered(const OffenceOptions& options, UserId user_id, ClientId client) {
+  const auto found = users_.find(user_id);
+  if (found == users_.end()) return;
+  User& user = found->second;
+  // The answers of its clean connections say nothing of the others.
+  if (is_guilty(options, user_id, client)) ++user.record.answers;
+  if (user.connections.contains(client) || user.connections.size() < kMostConnections) {
+    Record& connection = user.connections[client];
+    ++connection.answers;
+    if (connection.is_healed(options)) connection = Record{.answers = connection.answers};
+  }
+  if (user.record.is_healed(options)) {
+    user.record = Record();
+    user.guilty_connections = 0;
+  }
+}
+
+bool Offences::forget_old(const OffenceOptions& options, TimePoint now) {
+  std::erase_if(users_, [&](const auto& entry) { return now - entry.second.killed_at > options.memory; });
+  return users_.empty();
+}
+
+const Offences::Record* Offences::find(const User& user, ClientId client) {
+  const auto found = user.connections.find(client);
+  return found == user.connections.end() ? nullptr : &found->second;
+}
+
+bool Offences::is_guilty_as_user(const OffenceOptions& options, const User& user) {
+  return user.guilty_connections >= options.guilty_connections;
+}
+
+// A connection earns trust by the answers of its own, the more, the more of its user's connections are guilty.
+bool Offences::is_trusted(const OffenceOptions& options, const User& user, const Record* connection) {
+  if (connection == nullptr || connection->kills > 0) return false;
+  return connection->answers >= answers_needed(options, user.guilty_connections - options.guilty_connections + 1);
+}
+
+bool Offences::is_guilty(const OffenceOptions& options, UserId user_id, ClientId client) const {
+  const auto found = users_.find(user_id);
+  if (found == users_.end()) return false;
+  const Record* connection = find(found->second, client);
+  if (connection != nullptr && connection->kills > 0) return true;
+  return is_guilty_as_user(options, found->second) && !is_trusted(options, found->second, connection);
+}
+
+std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, UserId user_id,
+                                                          ClientId client, TimePoint now) const {
+  const auto found = users_.find(user_id);
+  if (found == users_.end()) return std::nullopt;
+  const User& user = found->second;
+  const Record* connection = find(user, client);
+  TimePoint until = connection == nullptr ? TimePoint::min() : connection->until;
+  if (is_guilty_as_user(options, user) && !is_trusted(options, user, connection)) {
+    until = std::max(until, user.record.until);
+  }
+  if (until <= now) return std::nullopt;
+  return until;
+}
+
+unsigned Offences::kills(UserId user_id, ClientId client) const {
+  const auto found = users_.find(user_id);
+  if (found == users_.end()) return 0;
+  const Record* connection = find(found->second, client);
+  return connection != nullptr && connection->kills > 0 ? connection->kills : found->second.record.kills;
+}
+
+}  // namespace holdfast::supervisor

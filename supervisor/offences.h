@@ -1,0 +1,96 @@
+// Whose calls killed workers of a module lately, and what follows for these owners alone. Pure.
+//
+// An owner is a connection, and above it the connection's user. The first kill makes a connection guilty: its calls go
+// to the module's quarantine, a worker that serves no clean owner. A connection that kills again and again, with few
+// answers in between, is also paused: after each further kill it waits for as long as the kill cost, then twice as
+// long, and so on. A user of which several connections are guilty is guilty as a user: connections of that user which
+// have not earned trust by answered calls start in the quarantine, and the kills that their own records leave without a
+// pause add up to a pause of the user. So new connections are no way around a record, and a connection that is known
+// for its good calls does not answer for its user's other connections.
+//
+// Every operation takes constant time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+#include "supervisor/ids.h"
+
+namespace holdfast::supervisor {
+
+struct OffenceOptions {
+  using Duration = std::chrono::steady_clock::duration;
+  // So many kills in a row of one connection, and of a user's guilty connections together, have no pause.
+  unsigned free_kills = 2;
+  unsigned free_kills_of_user = 4;
+  // So many guilty connections make their user guilty.
+  unsigned guilty_connections = 3;
+  // So many answers between two kills end the row: a caller that passes on other people's calls has a bad one at times.
+  std::uint64_t answers_between = 16;
+  // So many answers after its only kill make an owner clean again; after two kills twice as many, and so on.
+  std::uint64_t healthy_answers = 100;
+  // So does so much time without a kill.
+  Duration memory = std::chrono::minutes(10);
+  Duration longest_pause = std::chrono::seconds(30);  // 0: there are no pauses
+  // A kill that others had to wait for keeps the quarantine without a worker for so many times what the kill cost.
+  int pause_for_others = 9;
+};
+
+class Offences {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  // A call of this owner killed a worker. `cost` is how long the call was on the CPU, and what another worker takes to
+  // come up.
+  void killed(const OffenceOptions& options, UserId user, ClientId client, Duration cost, TimePoint now);
+
+  // A call of this owner was answered.
+  void answered(const OffenceOptions& options, UserId user, ClientId client);
+
+  // Forgets what is older than the memory; true if nothing is left.
+  bool forget_old(const OffenceOptions& options, TimePoint now);
+
+  // Whether this owner's calls are kept apart.
+  bool is_guilty(const OffenceOptions& options, UserId user, ClientId client) const;
+
+  // Until when this owner's calls wait; nothing: they need not.
+  std::optional<TimePoint> paused_until(const OffenceOptions& options, UserId user, ClientId client,
+                                        TimePoint now) const;
+
+  // How many workers died of this owner's calls lately: of the connection's own, or else of its user's.
+  unsigned kills(UserId user, ClientId client) const;
+
+ private:
+  // Of a user more connections are not remembered; any other is then as guilty as the user.
+  static constexpr std::size_t kMostConnections = 4096;
+
+  struct Record {
+    unsigned kills = 0;
+    unsigned row = 0;           // kills with few answers in between
+    std::uint64_t answers = 0;  // since the last kill
+    TimePoint until = TimePoint::min();
+
+    void killed(const OffenceOptions& options);
+    void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
+    bool is_healed(const OffenceOptions& options) const;
+  };
+
+  struct User {
+    Record record;  // of the kills that no connection was paused for
+    unsigned guilty_connections = 0;
+    TimePoint killed_at{};
+    std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record
+  };
+
+  static bool is_guilty_as_user(const OffenceOptions& options, const User& user);
+  static bool is_trusted(const OffenceOptions& options, const User& user, const Record* connection);
+  static const Record* find(const User& user, ClientId client);
+
+  std::unordered_map<UserId, User> users_;
+};
+
+}  // namespace holdfast::supervisor

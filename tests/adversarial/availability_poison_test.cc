@@ -1,0 +1,114 @@
+// What one client can do to others of the same module by calls that kill their workers: nothing that the others see.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+
+namespace holdfast::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+const Module kVictim{"victim",
+                     "exports.add = async ({ a, b }) => a + b;"
+                     "exports.loop = () => { for (;;); };"
+                     "exports.oom = () => { const kept = []; for (;;) kept.push(new Array(1e5).fill(1)); };"
+                     "exports.spin = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };"};
+
+// Long enough for a worker that is stopped late on a busy machine, many times over.
+constexpr milliseconds kPatience = std::chrono::minutes(2);
+
+CallTo add() { return {.module = "victim", .function = "add", .payload = R"({"a":1,"b":2})", .timeout = kPatience}; }
+
+struct Poison {
+  const char* name;
+  CallTo call;
+};
+
+const Poison kPoisons[] = {
+    {"loop", {.module = "victim", .function = "loop"}},
+    {"out of memory", {.module = "victim", .function = "oom"}},
+    {"deadline on the CPU", {.module = "victim", .function = "spin", .payload = "60000", .timeout = milliseconds(100)}},
+};
+
+Daemon daemon_with(std::vector<std::string> further_flags = {}) {
+  std::vector<std::string> flags = {"--stretch", "200ms", "--memory", "32MB"};
+  flags.insert(flags.end(), further_flags.begin(), further_flags.end());
+  return Daemon({.modules = {kVictim}, .flags = flags, .holds_off = true});
+}
+
+// Each third call is a good one, of a client that has made no bad one.
+void check_good_calls_succeed(const Daemon& daemon, const Poison& poison) {
+  CAPTURE(poison.name);
+  ipc::Client good = daemon.connect();
+  ipc::Client bad = daemon.connect();
+  Calls bad_calls(bad);
+  for (int i = 0; i < 40; ++i) {
+    bad_calls.start(poison.call);
+    bad_calls.start(poison.call);
+    CHECK(outcome(call(good, add())) == "3");
+  }
+  CHECK(bad_calls.count("result") == 0);
+  CHECK(stats_of(good, "victim").held_off.count() == 0);
+}
+
+TEST_CASE("half of a module's calls and more are poison of one client: every call of another connection succeeds") {
+  for (const Poison& poison : kPoisons) {
+    Daemon daemon = daemon_with();
+    check_good_calls_succeed(daemon, poison);
+    daemon.stop();
+  }
+}
+
+TEST_CASE("so it is where the module has one place for its workers") {
+  for (const Poison& poison : kPoisons) {
+    Daemon daemon = daemon_with({"--max-workers", "1"});
+    check_good_calls_succeed(daemon, poison);
+    daemon.stop();
+  }
+}
+
+TEST_CASE("a connection for each poisonous call is no way around it") {
+  for (const Poison& poison : kPoisons) {
+    CAPTURE(poison.name);
+    Daemon daemon = daemon_with();
+    ipc::Client good = daemon.connect();
+    std::vector<std::unique_ptr<ipc::Client>> bad;
+    std::vector<std::unique_ptr<Calls>> bad_calls;
+    for (int i = 0; i < 40; ++i) {
+      bad.push_back(std::make_unique<ipc::Client>(daemon.connect()));
+      bad_calls.push_back(std::make_unique<Calls>(*bad.back()));
+      bad_calls.back()->start(poison.call);
+      CHECK(outcome(call(good, add())) == "3");
+    }
+    CHECK(stats_of(good, "victim").held_off.count() == 0);
+    daemon.stop();
+  }
+}
+
+TEST_CASE("on a connection that passes on other people's calls the good ones succeed") {
+  for (const Poison& poison : kPoisons) {
+    CAPTURE(poison.name);
+    Daemon daemon = daemon_with();
+    ipc::Client gateway = daemon.connect();
+    Calls calls(gateway);
+    std::vector<std::size_t> good;
+    for (int i = 1; i <= 200; ++i) {
+      if (i % 50 == 0) {
+        calls.start(poison.call);
+      } else {
+        good.push_back(calls.start(add()));
+      }
+    }
+    calls.wait_for_all();
+    for (std::size_t place : good) CHECK(outcome(calls.answer(place)) == "3");
+    daemon.stop();
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,146 @@
+#include "supervisor/offences.h"
+
+#include <doctest/doctest.h>
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr OffenceOptions kOptions = {.free_kills = 1,
+                                     .free_kills_of_user = 2,
+                                     .guilty_connections = 3,
+                                     .answers_between = 4,
+                                     .healthy_answers = 10,
+                                     .memory = 1min,
+                                     .longest_pause = 10s};
+constexpr Offences::TimePoint kNow{1000s};
+constexpr UserId kUser{7}, kOther{8};
+
+ClientId client(std::uint64_t number) { return ClientId{number}; }
+
+void kill(Offences& offences, std::uint64_t number, Offences::Duration cost = 1s) {
+  offences.killed(kOptions, kUser, client(number), cost, kNow);
+}
+
+void answer(Offences& offences, std::uint64_t number, int times) {
+  for (int i = 0; i < times; ++i) offences.answered(kOptions, kUser, client(number));
+}
+
+bool is_guilty(const Offences& offences, std::uint64_t number, UserId user = kUser) {
+  return offences.is_guilty(kOptions, user, client(number));
+}
+
+Offences::Duration pause(const Offences& offences, std::uint64_t number) {
+  const auto until = offences.paused_until(kOptions, kUser, client(number), kNow);
+  return until ? *until - kNow : 0s;
+}
+
+TEST_CASE("one kill makes a connection guilty, and neither its user's others nor other users'") {
+  Offences offences;
+  CHECK_FALSE(is_guilty(offences, 1));
+  kill(offences, 1);
+  CHECK(is_guilty(offences, 1));
+  CHECK_FALSE(is_guilty(offences, 2));
+  CHECK_FALSE(is_guilty(offences, 1, kOther));
+  CHECK(offences.kills(kUser, client(1)) == 1);
+  CHECK(pause(offences, 1) == 0s);
+}
+
+TEST_CASE("kills in a row beyond the free ones pause for their cost, then for twice as long, up to the longest") {
+  Offences offences;
+  kill(offences, 1);
+  for (const auto expected : {1s, 2s, 4s, 8s, 10s, 10s}) {
+    kill(offences, 1);
+    CHECK(pause(offences, 1) == expected);
+  }
+  for (int i = 0; i < 1000; ++i) kill(offences, 1, 100h);
+  CHECK(pause(offences, 1) == 10s);
+  CHECK(pause(offences, 2) == 0s);
+}
+
+TEST_CASE("a few answers between two kills end the row, and fewer do not") {
+  Offences offences;
+  for (int i = 0; i < 20; ++i) {
+    kill(offences, 1);
+    CHECK(pause(offences, 1) == 0s);
+    answer(offences, 1, 4);
+  }
+  kill(offences, 1);
+  answer(offences, 1, 3);
+  kill(offences, 1);
+  CHECK(pause(offences, 1) == 1s);
+}
+
+TEST_CASE("answers make a connection clean again, the more of them, the more it killed") {
+  Offences offences;
+  kill(offences, 1);
+  answer(offences, 1, 9);
+  CHECK(is_guilty(offences, 1));
+  answer(offences, 1, 1);
+  CHECK_FALSE(is_guilty(offences, 1));
+  kill(offences, 1);
+  kill(offences, 1);
+  answer(offences, 1, 19);
+  CHECK(is_guilty(offences, 1));
+  answer(offences, 1, 1);
+  CHECK_FALSE(is_guilty(offences, 1));
+}
+
+TEST_CASE("a user of several guilty connections is guilty: new connections of its are, one with good answers is not") {
+  Offences offences;
+  kill(offences, 1);
+  answer(offences, 100, 10);
+  kill(offences, 2);
+  CHECK_FALSE(is_guilty(offences, 50));
+  kill(offences, 3);
+  CHECK(is_guilty(offences, 50));
+  CHECK_FALSE(is_guilty(offences, 100));
+  CHECK_FALSE(is_guilty(offences, 50, kOther));
+  // It takes more answers to be trusted, the more connections are guilty.
+  answer(offences, 51, 10);
+  CHECK_FALSE(is_guilty(offences, 51));
+  kill(offences, 4);
+  CHECK(is_guilty(offences, 51));
+}
+
+TEST_CASE("new connections are no way around a pause") {
+  Offences offences;
+  answer(offences, 100, 1000);  // not counted: there was no record
+  for (std::uint64_t number = 1; number <= 3; ++number) kill(offences, number);
+  CHECK(pause(offences, 50) == 1s);
+  kill(offences, 4);
+  CHECK(pause(offences, 50) == 2s);
+  for (std::uint64_t number = 5; number <= 20; ++number) kill(offences, number);
+  CHECK(pause(offences, 50) == 10s);
+  CHECK(offences.kills(kUser, client(50)) == 20);
+}
+
+TEST_CASE("a connection that is paused for itself does not pause its user") {
+  Offences offences;
+  for (int i = 0; i < 20; ++i) kill(offences, 1);
+  kill(offences, 2);
+  CHECK(pause(offences, 2) == 0s);
+  CHECK_FALSE(is_guilty(offences, 3));
+}
+
+TEST_CASE("what is older than the memory is forgotten") {
+  Offences offences;
+  kill(offences, 1);
+  CHECK_FALSE(offences.forget_old(kOptions, kNow + 1min));
+  CHECK(is_guilty(offences, 1));
+  CHECK(offences.forget_old(kOptions, kNow + 1min + 1ns));
+  CHECK_FALSE(is_guilty(offences, 1));
+}
+
+TEST_CASE("without a longest pause nobody is paused") {
+  OffenceOptions options = kOptions;
+  options.longest_pause = 0s;
+  Offences offences;
+  for (int i = 0; i < 10; ++i) offences.killed(options, kUser, client(1), 1s, kNow);
+  CHECK_FALSE(offences.paused_until(options, kUser, client(1), kNow).has_value());
+  CHECK(offences.is_guilty(options, kUser, client(1)));
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor

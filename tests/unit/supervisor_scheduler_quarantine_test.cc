@@ -1,0 +1,182 @@
+// What follows when a call kills its worker: for its owner, and for nobody else.
+#include "tests/unit/supervisor_scheduler_bench.h"
+
+#include <doctest/doctest.h>
+
+namespace holdfast::supervisor::testing {
+namespace {
+
+constexpr std::uint64_t kGuilty = 1, kClean = 2;
+
+constexpr WorkerLoss killed_by(std::uint64_t call, Duration time = 100ms) {
+  return {.started = 1, .guilty = CallId{call}, .own_fault = true, .time = time};
+}
+
+Bench::Arrival from(std::uint64_t client, Duration time = 1h) { return {.time = time, .client = client, .user = 7}; }
+
+// Worker 1 has died of call 1, of client 1; worker 2 is ready.
+Bench after_a_kill(SchedulerOptions options) {
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.forked(2);
+  bench.loaded(1);
+  bench.lost(1, killed_by(1));
+  return bench;
+}
+
+TEST_CASE("who killed a worker is served by another than those who did not") {
+  Bench bench = after_a_kill(kTwoWorkers);
+  CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
+  CHECK(bench.view(2).is_quarantine);
+  bench.forked(3);
+  CHECK(bench.arrives(3, 'a', from(kClean)) == "load w3 a, call c3 on w3, fork w4");
+  CHECK_FALSE(bench.view(3).is_quarantine);
+  CHECK(bench.arrives(4, 'a', from(kGuilty)) == "call c4 on w2");
+  CHECK(bench.arrives(5, 'a', from(kClean)) == "call c5 on w3");
+  CHECK(bench.module('a').instances == 2);
+}
+
+TEST_CASE("a guilty owner is guilty for one module only") {
+  Bench bench = after_a_kill(kTwoWorkers);
+  bench.arrives(2, 'b', from(kGuilty));
+  CHECK_FALSE(bench.view(2).is_quarantine);
+}
+
+TEST_CASE("the calls that wait move with their owner, in their order, and others' stay") {
+  SchedulerOptions options = kTwoWorkers;
+  options.module.concurrency = 1;
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.arrives(3, 'a', from(kClean));
+  bench.arrives(4, 'a', from(kGuilty));
+  bench.forked(2);
+  bench.loaded(1);
+  CHECK(bench.lost(1, killed_by(1)) == "ended c1 started, load w2 a, call c3 on w2, fork w3, fork w4");
+  CHECK_FALSE(bench.view(2).is_quarantine);
+  CHECK(bench.forked(3) == "load w3 a, call c2 on w3");
+  CHECK(bench.view(3).is_quarantine);
+  CHECK(bench.answered(2) == "call c4 on w3");
+}
+
+TEST_CASE("calls that the lost worker had not begun go where their owners belong") {
+  Bench bench(kTwoWorkers);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.arrives(3, 'a', from(kClean));
+  bench.forked(2);
+  bench.loaded(1);
+  CHECK(bench.lost(1, killed_by(1)) == "ended c1 started, load w2 a, call c3 on w2, fork w3, fork w4");
+  bench.forked(3);
+  CHECK(bench.view(3).is_quarantine);
+  CHECK(bench.is_on(2, 3));
+}
+
+TEST_CASE("kills in a row pause their owner, for twice as long each time; others are served") {
+  Bench bench = after_a_kill(kTwoWorkers);
+  Duration pause = 0s;
+  std::uint64_t worker = 2;
+  for (std::uint64_t call = 2; call <= 5; ++call, ++worker) {
+    CAPTURE(call);
+    if (pause > 0s) bench.pass(pause);
+    bench.tick();
+    bench.arrives(call, 'a', from(kGuilty));
+    REQUIRE(bench.is_on(call, worker));
+    bench.forked(worker + 1);
+    bench.loaded(worker);
+    bench.lost(worker, killed_by(call));
+    // The first two have none; then what the kill cost, which is the time on the CPU and the load time, 0 here.
+    pause = call < 3 ? 0s : 100ms * (1 << (call - 3));
+  }
+  CHECK(bench.arrives(6, 'a', from(kGuilty)) == "");
+  CHECK(bench.is_queued(6));
+  CHECK(bench.module('a').paused == 1);
+  CHECK(bench.arrives(7, 'a', from(kClean)) == "load w6 a, call c7 on w6, fork w7");
+  bench.forked(7);
+  CHECK(bench.wakeup_in() == pause);
+  CHECK(bench.tick_after(pause) == "load w7 a, call c6 on w7, fork w8");
+}
+
+TEST_CASE("a call that cannot be in time for the end of its owner's pause is refused, and told how many were killed") {
+  SchedulerOptions options = kTwoWorkers;
+  options.offences.free_kills = 0;
+  Bench bench = after_a_kill(options);
+  CHECK(bench.arrives(2, 'a', from(kGuilty, 99ms)) == "refuse c2 owner paused");
+  CHECK(bench.arrives(3, 'a', from(kGuilty, 101ms)) == "");
+  CHECK(bench.tick_after(100ms) == "load w2 a, call c3 on w2, fork w3");
+}
+
+TEST_CASE("after a kill that others had to wait for they have the slot for nine times what it cost") {
+  Bench bench = after_a_kill({.max_workers = 1, .standby = 1});
+  bench.arrives(2, 'a', from(kGuilty));
+  REQUIRE(bench.is_on(2, 2));
+  bench.forked(3);
+  bench.loaded(2);
+  bench.arrives(3, 'a', from(kGuilty));
+  CHECK(bench.arrives(4, 'a', from(kClean)) == "");
+  bench.pass(100ms);
+  CHECK(bench.lost(2, killed_by(2)) == "ended c2 started, load w3 a, call c4 on w3, fork w4");
+  bench.loaded(3);
+  bench.forked(4);
+  bench.answered(4);
+  CHECK(bench.is_queued(3));
+  CHECK(bench.wakeup_in() <= Duration(900ms));
+  bench.tick_after(899ms);
+  CHECK(bench.is_queued(3));
+  CHECK(bench.view(3).phase == WorkerPhase::ready);
+  bench.tick_after(1ms);
+  CHECK(bench.is_on(3, 4));
+  CHECK(bench.view(4).is_quarantine);
+}
+
+TEST_CASE("answers make an owner clean again") {
+  SchedulerOptions options = kTwoWorkers;
+  options.offences.healthy_answers = 2;
+  Bench bench = after_a_kill(options);
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.forked(3);
+  bench.loaded(2);
+  bench.answered(2);
+  CHECK(bench.arrives(3, 'a', from(kGuilty)) == "call c3 on w2");
+  bench.answered(3);
+  CHECK(bench.arrives(4, 'a', from(kGuilty)) == "load w3 a, call c4 on w3, fork w4");
+  CHECK_FALSE(bench.view(3).is_quarantine);
+}
+
+TEST_CASE("the clean part of a module takes over the claim of its quarantine") {
+  Bench bench = after_a_kill({.max_workers = 1, .standby = 1});
+  bench.arrives(2, 'b', from(kClean));
+  bench.forked(3);
+  bench.loaded(2);
+  CHECK(bench.arrives(3, 'a', from(kGuilty)) == "");
+  CHECK(bench.arrives(4, 'a', from(kClean)) == "");
+  bench.answered(2);
+  bench.tick_after(200ms);
+  CHECK(bench.is_on(4, 3));
+  CHECK_FALSE(bench.view(3).is_quarantine);
+  CHECK(bench.is_queued(3));
+}
+
+TEST_CASE("a changed source ends the quarantine") {
+  Bench bench = after_a_kill(kTwoWorkers);
+  bench.source_changed('a');
+  bench.arrives(2, 'a', from(kGuilty));
+  CHECK_FALSE(bench.view(2).is_quarantine);
+}
+
+TEST_CASE("a module whose quarantine has calls or a worker is not forgotten") {
+  Bench bench = after_a_kill(kTwoWorkers);
+  bench.arrives(2, 'a', from(kGuilty));
+  CHECK_FALSE(bench.scheduler().forget(module_id('a')));
+  bench.answered(2);
+  bench.loaded(2);
+  CHECK_FALSE(bench.scheduler().forget(module_id('a')));
+  bench.lost(2);
+  CHECK(bench.scheduler().forget(module_id('a')));
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor::testing
