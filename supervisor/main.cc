@@ -129,6 +129,7 @@ SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_
   result.client_queue_limit = options.client_queue_limit;
   result.total_queue_limit = options.total_queue_limit;
   result.slice = options.slice;
+  result.waiting_grace = options.waiting_grace;
   result.replenish_after = std::chrono::milliseconds(1);
   result.module = options.module_defaults;
   result.hold_off.longest_delay = options.hold_off;

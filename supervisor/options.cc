@@ -238,6 +238,9 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "the longest that a module which keeps failing is left alone, beginning with 100ms; 0s: it is not");
   add(app, "--slice", options.slice, duration, "200ms", "DURATION",
       "how long a busy module keeps its place while others wait for one");
+  add(app, "--waiting-grace", options.waiting_grace, duration, "1s", "DURATION",
+      "how long calls that only wait may keep their module's place when its slice is over and others wait for one; ten "
+      "times as long for calls that work");
   add(app, "--busy-poll", options.busy_poll, duration, "50us", "DURATION",
       "how long the supervisor looks for the next event before it sleeps, while they come so soon; 0s: it sleeps at "
       "once");
@@ -353,6 +356,9 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     }
     if (options.busy_poll > std::chrono::milliseconds(1))
       throw CLI::ValidationError("--busy-poll", "at most 1ms is possible");
+    if (options.waiting_grace < std::chrono::milliseconds(1)) {
+      throw CLI::ValidationError("--waiting-grace", "at least 1ms is needed");
+    }
     if (options.slice < std::chrono::milliseconds(1)) throw CLI::ValidationError("--slice", "at least 1ms is needed");
     if (options.loader_timeout.count() <= 0) {
       throw CLI::ValidationError("--loader-timeout", "it must be longer than 0");

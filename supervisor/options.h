@@ -34,7 +34,8 @@ struct Options {
   std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;  // for each of what clients share memory for
   std::filesystem::path config;                                  // the settings file; empty: there is none
   ModuleSettings module_defaults;  // for modules of which the settings file says nothing else
-  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);  // a busy module keeps its place while others wait
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);   // a busy module keeps its place while others wait
+  std::chrono::nanoseconds waiting_grace = std::chrono::seconds(1);  // the same of one whose calls only wait
   std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);  // 0: the supervisor always sleeps at once
   std::size_t client_queue_limit = 1024;                               // calls of one client that may wait
   std::size_t total_queue_limit = 100'000;                             // calls that may wait, of all modules

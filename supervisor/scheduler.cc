@@ -11,8 +11,9 @@ namespace holdfast::supervisor {
 
 Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
   expect(options.max_workers >= 1 && options.cores >= 1, "max_workers and cores are at least 1");
-  expect(options.slice > Duration::zero() && options.cancel_grace > Duration::zero(),
-         "slice and cancel_grace are longer than 0");
+  expect(options.slice > Duration::zero() && options.cancel_grace > Duration::zero() &&
+             options.waiting_grace > Duration::zero(),
+         "slice, cancel_grace and waiting_grace are longer than 0");
 }
 
 void Scheduler::start(TimePoint now, Decisions& out) {
@@ -219,6 +220,7 @@ void Scheduler::tick(TimePoint now, Decisions& out) {
   end_hold_offs(now, out);
   end_pauses(now, out);
   remove_idle(now, out);
+  if (drain_check_ && *drain_check_ <= now) look_at_drains(now, out);
   if (progress_check_ && *progress_check_ <= now) look_at_all_progress(now, out);
   if (fork_again_ && *fork_again_ <= now) fork_again_.reset();
   arrange(now, out);
@@ -235,6 +237,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
   if (!pauses_.empty()) consider(pauses_.begin()->first);
   consider(idle_check_);
   consider(room_check_);
+  consider(drain_check_);
   consider(progress_check_);
   consider(fork_again_);
   consider(replenish_at_);

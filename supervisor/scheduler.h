@@ -11,10 +11,15 @@
 //     divided by time idle. A worker
 //     that is idle for less time than it took to load is not taken before its slice is over, lest callers that ask
 //     again and again make two modules drive each other out.
-//   - If none is idle, the worker drains whose module has the most instances for its weight, and of these the one whose
-//     slice was over first: it gets no more calls, and when it has answered those that it has, its slot goes on. A
-//     slice is `slice` times the module's weight, from the time when it was loaded; nobody is drained before. When the
-//     claim of its own module comes first meanwhile, it stops draining instead.
+//   - If none is idle, the worker drains whose module has the most instances for its weight, of these the one whose
+//   user
+//     holds the most slots alone, and of these the one whose slice was over first: it gets no more calls, and when it
+//     has answered those that it has, its slot goes on. A slice is `slice` times the module's weight, from the time
+//     when it was loaded; nobody is drained before. When the claim of its own module comes first meanwhile, it stops
+//     draining instead.
+//   - A worker that drains for longer than `waiting_grace` while others wait is told as overdue, so that it can be
+//   ended
+//     if its calls only wait; after kGracesOfWorking graces it is to be ended in any case.
 //   - Workers that a module's min_warm keeps are neither evicted nor drained.
 //   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
 //
@@ -80,6 +85,8 @@ struct SchedulerOptions {
   std::size_t total_queue_limit = 100'000;
   // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
   Duration slice = std::chrono::milliseconds(200);
+  // For how long a worker that drains may have calls that only wait, while others wait for its slot.
+  Duration waiting_grace = std::chrono::seconds(1);
   // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
   // time that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not
   // stuck.
@@ -129,6 +136,14 @@ struct DrainWorker {
   ModuleId for_module;
 };
 
+// The worker drains, and has not come to an end within `waiting_grace`, or a further one; somebody waits for its slot.
+// If its calls only wait, or if it has had its time, it is to be stopped: tell worker_stopping() and worker_lost(). If
+// not, it goes on, and this is said again.
+struct DrainOverdue {
+  WorkerId worker;
+  bool has_had_its_time;
+};
+
 // Kill this worker; no call is on it. Tell worker_lost() when it is gone.
 struct KillWorker {
   enum class Reason {
@@ -168,7 +183,7 @@ struct RefuseCall {
 };
 
 using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker,
-                              KillWorker, CallOverdue, CancelOverdue>;
+                              DrainOverdue, KillWorker, CallOverdue, CancelOverdue>;
 using Decisions = std::vector<Decision>;
 
 // --- what happens --------------------------------------------------------------------------------------------------
@@ -238,6 +253,9 @@ struct PoolView {
 
 class Scheduler {
  public:
+  // For how many times `waiting_grace` a worker may drain whose calls use the CPU.
+  static constexpr int kGracesOfWorking = 10;
+
   explicit Scheduler(const SchedulerOptions& options);
 
   // All events append what is to be done to `out`.
@@ -398,6 +416,8 @@ class Scheduler {
     std::uint64_t started = 0;
     std::uint64_t calls_done = 0;
     bool draining = false;
+    TimePoint drains_since{};  // while it drains
+    TimePoint drain_due{};     // when it is told as overdue
     bool retiring = false;
     bool load_failed = false;
     TimePoint assigned_at{};  // loading began
@@ -469,6 +489,10 @@ class Scheduler {
   void drain_for_claims(TimePoint now, Decisions& out);
   std::size_t slots_to_come(TimePoint now) const;
   bool drain_for(const Module& claimant, TimePoint now, Decisions& out);
+  std::unordered_map<UserId, std::size_t> slots_by_user() const;
+  std::optional<UserId> only_user_of(const Worker& worker) const;
+  void look_at_drains(TimePoint now, Decisions& out);
+  void check_drain_at(TimePoint when);
   Duration slice_of(const Module& module) const;
   bool is_kept_warm(const Worker& worker) const;
   TimePoint evictable_from(const Worker& worker) const;
@@ -510,6 +534,7 @@ class Scheduler {
   RecentRate cold_starts_;
   std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
   std::optional<TimePoint> room_check_;      // when a worker may have to make room
+  std::optional<TimePoint> drain_check_;     // when a worker that drains may be overdue
   std::optional<TimePoint> progress_check_;  // when held_back_ is looked at
   std::optional<TimePoint> fork_again_;      // forks fail: none before this
   std::optional<TimePoint> replenish_at_;    // when standbys are made anew, where one was used up

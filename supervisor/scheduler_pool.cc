@@ -339,13 +339,19 @@ void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
   if (slots == 0 && !further_claims_.empty()) drain_for(*further_claims_.front(), now, out);
 }
 
-// Whoever has most for its weight gives first. A module that has a worker already gets another only from one that has
-// more than it will then have.
+// Whoever has most for its weight gives first, then whose user has most. A module that has a worker already gets
+// another only from one that has more than it will then have.
 bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out) {
   // A quarantine is one instance more of its module.
   const auto share = [](const Module& module, std::size_t more) {
     if (module.origin != nullptr) more += module.origin->workers.size();
     return static_cast<double>(module.workers.size() + more) / static_cast<double>(module.settings.weight);
+  };
+  std::optional<std::unordered_map<UserId, std::size_t>> by_user;  // counted only where it decides
+  const auto slots_of_its_user = [&](const Worker& worker) {
+    if (!by_user) by_user = slots_by_user();
+    const auto user = only_user_of(worker);
+    return user ? by_user->at(*user) : 0;
   };
   Worker* victim = nullptr;
   for (auto& [id, worker] : workers_) {
@@ -368,17 +374,58 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
     if (victim != nullptr) {
       const double one = share(*worker.module, 0);
       const double other = share(*victim->module, 0);
-      if (one < other || (one == other && worker.slice_end > victim->slice_end)) continue;
-      if (one == other && worker.slice_end == victim->slice_end && id > victim->id) continue;
+      if (one < other) continue;
+      const auto slots = one > other ? 1 : slots_of_its_user(worker);
+      const auto victims = one > other ? 0 : slots_of_its_user(*victim);
+      if (slots < victims) continue;
+      if (slots == victims && std::pair(worker.slice_end, id) > std::pair(victim->slice_end, victim->id)) continue;
     }
     victim = &worker;
   }
   if (victim == nullptr) return false;
   victim->draining = true;
+  victim->drains_since = now;
+  victim->drain_due = now + options_.waiting_grace;
+  check_drain_at(victim->drain_due);
   ++withdrawals_;
   out.push_back(DrainWorker{victim->id, claimant.id});
   update(*victim->module, now, out);
   return true;
+}
+
+// The user that has made all calls on the worker; nothing: there are several, or no calls.
+std::optional<UserId> Scheduler::only_user_of(const Worker& worker) const {
+  if (worker.calls.empty()) return std::nullopt;
+  const UserId user = calls_.at(worker.calls.front().id).user;
+  const auto is_its = [&](const GivenCall& given) { return calls_.at(given.id).user == user; };
+  if (!std::all_of(worker.calls.begin(), worker.calls.end(), is_its)) return std::nullopt;
+  return user;
+}
+
+// How many slots each user holds that nobody else uses.
+std::unordered_map<UserId, std::size_t> Scheduler::slots_by_user() const {
+  std::unordered_map<UserId, std::size_t> slots;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.has_slot) continue;
+    if (const auto user = only_user_of(worker)) ++slots[*user];
+  }
+  return slots;
+}
+
+void Scheduler::check_drain_at(TimePoint when) { drain_check_ = std::min(when, drain_check_.value_or(when)); }
+
+// Draining is to make room: what the calls of such a worker do besides waiting, only the kernel and the worker know.
+void Scheduler::look_at_drains(TimePoint now, Decisions& out) {
+  drain_check_.reset();
+  for (auto& [id, worker] : workers_) {
+    if (!worker.draining || !worker.holds_module()) continue;
+    if (worker.drain_due <= now) {
+      worker.drain_due = now + options_.waiting_grace;
+      const bool has_had_its_time = now - worker.drains_since >= kGracesOfWorking * options_.waiting_grace;
+      if (somebody_waits()) out.push_back(DrainOverdue{id, has_had_its_time});
+    }
+    check_drain_at(worker.drain_due);
+  }
 }
 
 // --- the life of a worker ------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ void Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
   if (!main.offences) main.offences = std::make_unique<Offences>();
   main.offences->forget_old(options_.offences, now);
   main.offences->killed(options_.offences, guilty.user, guilty.client, cost, now);
-  if (worker.module->origin == nullptr || slots_taken_ < options_.max_workers) return;
+  if (worker.module->origin == nullptr || slots_taken_ < slots()) return;
   const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
   if (first_claims_.size() + further_claims_.size() <= own_claims) return;
   // Others waited for the slot in which this happened.

@@ -99,6 +99,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     std::uint64_t answers = 0;
     std::chrono::steady_clock::duration cpu_time{};
   };
+  // The CPU time that a worker had used at a time.
+  struct UseLook {
+    TimePoint at{};
+    Duration cpu_time{};
+  };
   // A direct line is one long call, from the wish for it to its end; what is called on it nobody here sees. (See
   // supervisor_lines.cc.)
   struct Line {
@@ -278,6 +283,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void carry_out(const DispatchCall& decision);
   void carry_out(const LookAtProgress& decision);
   void carry_out(const DrainWorker& decision);
+  void carry_out(const DrainOverdue& decision);
+  UseLook look_at_use(WorkerId worker) const;
   void carry_out(const KillWorker& decision);
   void carry_out(const CallOverdue& decision);
   void carry_out(const CancelOverdue& decision);
@@ -329,7 +336,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // Who waits for a module that has a full queue, ModuleId{}: for all modules; and until when that is taken to be so.
   std::map<ModuleId, std::pair<TimePoint, Crowd>> crowds_;
   TimePoint look_at_crowd_again_at_{};
-  std::set<CallId> lines_;  // that are open
+  std::unordered_map<WorkerId, UseLook> drain_looks_;  // at workers that drain, and some that drained
+  std::set<CallId> lines_;                             // that are open
   std::uint64_t withdrawals_seen_ = 0;
   std::optional<TimePoint> look_at_lines_at_;  // for those that nobody calls on
 

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
+#include "ipc/shared_page.h"
 #include "ipc/units.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/supervisor.h"
@@ -111,8 +114,32 @@ void Supervisor::carry_out(const LookAtProgress& decision) {
 void Supervisor::carry_out(const DrainWorker& decision) {
   KnownModule& module = *module_of(decision.worker);
   ++module.counts.drains;
+  drain_looks_[decision.worker] = look_at_use(decision.worker);
   spdlog::debug("{}: its slice is over, and {} waits: its worker gets no more calls", to_string(module.name),
                 to_string(modules_.of(decision.for_module).name));
+}
+
+Supervisor::UseLook Supervisor::look_at_use(WorkerId worker) const {
+  const WorkerProcess* process = workers_.process(worker);
+  if (process == nullptr) return {steady_clock::now(), Duration::zero()};
+  return {steady_clock::now(), process->cpu_time().value_or(Duration::zero())};
+}
+
+// Calls only wait where none is on the CPU and the worker has used it for less than half of the time since the last
+// look: one that waits for a CPU on a busy machine says on its page that it runs.
+void Supervisor::carry_out(const DrainOverdue& decision) {
+  const WorkerProcess* process = workers_.process(decision.worker);
+  if (process == nullptr) return;
+  const UseLook now = look_at_use(decision.worker);
+  const UseLook before = std::exchange(drain_looks_[decision.worker], now);
+  const bool is_idle = process->stretch().running == ipc::SharedPage::kNothing;
+  const bool only_waits = is_idle && now.cpu_time - before.cpu_time < (now.at - before.at) / 2;
+  if (!only_waits && !decision.has_had_its_time) return;
+  const auto grace = options_.scheduler.waiting_grace * (only_waits ? 1 : Scheduler::kGracesOfWorking);
+  scheduler_.worker_stopping(decision.worker, steady_clock::now(), decisions_);
+  workers_.kill(decision.worker, EndCause::slot_given_away,
+                fmt::format("calls that {} hold a slot for at most {} while others wait (--waiting-grace)",
+                            only_waits ? "only wait" : "work on", ipc::format_duration(grace)));
 }
 
 void Supervisor::carry_out(const KillWorker& decision) {

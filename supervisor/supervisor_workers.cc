@@ -172,6 +172,7 @@ void Supervisor::worker_stopping(WorkerId worker) {
 
 void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (stopped_) return;
+  drain_looks_.erase(worker);
   const std::string name = module_name_of(worker);
   const Limits& limits = workers_.limits(worker);
   const auto now = steady_clock::now();

@@ -64,6 +64,8 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
       return "died with its zygote";
     case EndCause::gave_way:
       return "was killed because it had sent a part of a message and the rest did not come";
+    case EndCause::slot_given_away:
+      return fmt::format("was ended and its slot given to another module: {}", end.detail);
     case EndCause::removed:
       return "was removed";
   }
@@ -90,6 +92,7 @@ ErrorCode code_of(EndCause cause) {
     case EndCause::fatal:
     case EndCause::crashed:
     case EndCause::zygote_died:
+    case EndCause::slot_given_away:
       return ErrorCode::worker_crashed;
   }
   return ErrorCode::worker_crashed;
@@ -106,6 +109,8 @@ std::string detail_of(const WorkerEnd& end) {
       return "ignored_cancel";
     case EndCause::gave_way:
       return "gave_way";
+    case EndCause::slot_given_away:
+      return "slot_given_away";
     default:
       return end.detail;
   }
@@ -114,7 +119,7 @@ std::string detail_of(const WorkerEnd& end) {
 // Ends that came from outside the module: the same call may well succeed.
 bool is_retryable(EndCause cause) {
   return cause == EndCause::crashed || cause == EndCause::zygote_died || cause == EndCause::lock_failed ||
-         cause == EndCause::gave_way || cause == EndCause::removed;
+         cause == EndCause::gave_way || cause == EndCause::slot_given_away || cause == EndCause::removed;
 }
 
 }  // namespace
@@ -135,6 +140,7 @@ bool is_fault_of_module(const WorkerEnd& end) {
     case EndCause::lock_failed:
     case EndCause::zygote_died:
     case EndCause::gave_way:
+    case EndCause::slot_given_away:
     case EndCause::removed:
       return false;
   }
@@ -147,7 +153,8 @@ bool is_fault_of_call(const WorkerEnd& end) {
 
 bool failed_to_load(const WorkerEnd& end) {
   return end.while_loading && end.cause != EndCause::zygote_died && end.cause != EndCause::removed &&
-         end.cause != EndCause::gave_way && end.cause != EndCause::lock_failed;
+         end.cause != EndCause::gave_way && end.cause != EndCause::slot_given_away &&
+         end.cause != EndCause::lock_failed;
 }
 
 std::string describe(const WorkerEnd& end, const Limits& limits) { return "it " + what_happened(end, limits); }

@@ -24,6 +24,7 @@ enum class EndCause {
   lock_failed,         // ended itself: it could not lock itself down
   zygote_died,         // died with its zygote
   gave_way,            // killed: it had sent a part of a message, and the rest did not come
+  slot_given_away,     // killed: it drained for too long while others waited for its slot
   removed,             // killed: idle, evicted, or the supervisor is leaving
 };
 

@@ -241,9 +241,12 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   owner_.worker_stopping(worker);
 }
 
-void Workers::kill(WorkerId worker, EndCause cause) {
+void Workers::kill(WorkerId worker, EndCause cause, std::string detail) {
   Entry& entry = entry_of(worker);
-  if (!entry.cause) begin_end(entry, cause, CallId{});
+  if (!entry.cause) {
+    begin_end(entry, cause, CallId{});
+    entry.detail = std::move(detail);
+  }
   entry.process->kill();
 }
 

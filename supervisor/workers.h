@@ -111,7 +111,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed.
   void stop(WorkerId worker, EndCause cause, CallId guilty);
   // At once.
-  void kill(WorkerId worker, EndCause cause);
+  void kill(WorkerId worker, EndCause cause, std::string detail = "");
 
   // Whether something that was sent to the worker has not left yet.
   bool has_unsent(WorkerId worker) const;

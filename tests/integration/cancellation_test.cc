@@ -469,7 +469,8 @@ TEST_CASE("what a cancellation makes room for is begun at once, and not when som
       exports.wait = (_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', resolve));
       exports.ping = () => 'pong';
   )js";
-  Daemon daemon({.modules = {{"holder", code}, {"other", code}}, .flags = {"--max-workers", "1", "--slice", "1ms"}});
+  Daemon daemon({.modules = {{"holder", code}, {"other", code}},
+                 .flags = {"--max-workers", "1", "--slice", "1ms", "--waiting-grace", "1h"}});
   ipc::Client client = daemon.connect();
   // The supervisor has something to do every half a second in any case.
   constexpr int kRounds = 8;

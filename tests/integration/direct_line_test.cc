@@ -263,7 +263,7 @@ TEST_CASE("when its module changes a line is withdrawn, and no call notices") {
 }
 
 TEST_CASE("a line keeps its worker no longer than calls would: another module gets the slot") {
-  Daemon daemon = daemon_with_lines({"--max-workers", "1", "--slice", "50ms"});
+  Daemon daemon = daemon_with_lines({"--max-workers", "1", "--slice", "50ms", "--waiting-grace", "1h"});
   ipc::Client client = client_with_line(daemon);
   Calls calls(client);
   const auto waiting = calls.start({"one", "wait", "200"});

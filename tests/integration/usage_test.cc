@@ -290,7 +290,8 @@ TEST_CASE("holdfast stats counts on, and shows cold starts and CPU time that gro
 }
 
 TEST_CASE("holdfast ps shows which worker drains for another module, and what CPU time each has used") {
-  Daemon daemon({.modules = {kWorker, kEcho}, .flags = {"--max-workers", "1", "--slice", "1ms"}});
+  Daemon daemon(
+      {.modules = {kWorker, kEcho}, .flags = {"--max-workers", "1", "--slice", "1ms", "--waiting-grace", "1h"}});
   ipc::Client client = daemon.connect();
   REQUIRE(outcome(call(client, {"worker", "spin", "30"})) == "30");
   Calls calls(client);

@@ -4,8 +4,6 @@
 #include <utility>
 #include <variant>
 
-#include "supervisor/invariant.h"
-
 namespace holdfast::supervisor::testing {
 
 Duration FairnessResult::work() const {
@@ -66,10 +64,20 @@ void FairnessSimulation::make_call(std::size_t index) {
   call.time = module.shortest_call + Duration(static_cast<Duration::rep>(random_() % spread));
   if (module.one_call_is_endless_in > 0 && random_() % module.one_call_is_endless_in == 0) {
     call.time = std::chrono::hours(1000);
+    call.is_endless = true;
   }
   Decisions out;
-  scheduler_.call_arrived({.id = id, .module = id_of(index), .client = ClientId{1}, .deadline = now_ + module.deadline},
-                          now_, out);
+  const auto refused = scheduler_.call_arrived({.id = id,
+                                                .module = id_of(index),
+                                                .client = ClientId{index + 1},
+                                                .user = UserId{1},
+                                                .deadline = now_ + module.deadline},
+                                               now_, out);
+  if (refused) {
+    ++result_.modules[index].refused;
+    calls_.erase(id);
+    at(now_ + std::max(module.pause, refused->retry_after), [this, index] { make_call(index); });
+  }
   carry_out(std::move(out));
 }
 
@@ -94,6 +102,17 @@ void FairnessSimulation::run_next(WorkerId id) {
   worker.is_running = true;
   ++worker.started;
   at(now_ + (call.abandoned ? Duration() : call.time), [this, id, next] { finish(id, next); });
+  const Duration stretch = world_.modules[call.module].stretch;
+  if (!call.is_endless || stretch == Duration()) return;
+  at(now_ + stretch, [this, id, next] {
+    if (workers_.contains(id) && !workers_.at(id).is_stopping) stop(id, next, Blamed::owner);
+  });
+}
+
+bool FairnessSimulation::only_waits(const Worker& worker) const {
+  if (!worker.is_running) return false;
+  const Call& call = calls_.at(worker.calls.front());
+  return call.is_endless && world_.modules[call.module].endless_calls_wait;
 }
 
 void FairnessSimulation::finish(WorkerId id, CallId call) {
@@ -111,19 +130,23 @@ void FairnessSimulation::finish(WorkerId id, CallId call) {
 
 // --- workers -------------------------------------------------------------------------------------------------------
 
-void FairnessSimulation::stop(WorkerId id, CallId guilty) {
+void FairnessSimulation::stop(WorkerId id, CallId guilty, Blamed blamed) {
   Worker& worker = workers_.at(id);
   if (std::exchange(worker.is_stopping, true)) return;
-  at(now_ + world_.stop_time, [this, id, guilty] { lose(id, guilty); });
+  at(now_ + world_.stop_time, [this, id, guilty, blamed] { lose(id, guilty, blamed); });
   Decisions out;
   scheduler_.worker_stopping(id, now_, out);
   carry_out(std::move(out));
 }
 
-void FairnessSimulation::lose(WorkerId id, CallId guilty) {
+void FairnessSimulation::lose(WorkerId id, CallId guilty, Blamed blamed) {
   Worker& worker = workers_.at(id);
   free_slot(worker);
-  const WorkerLoss loss = {.started = worker.started, .guilty = guilty};
+  WorkerLoss loss = {.started = worker.started, .guilty = guilty};
+  if (blamed == Blamed::owner) {
+    loss.own_fault = true;
+    loss.time = world_.modules[calls_.at(guilty).module].stretch;
+  }
   workers_.erase(id);
   Decisions out;
   for (const EndedCall& ended : scheduler_.worker_lost(id, loss, now_, out)) end_call(ended.call, false);
@@ -227,11 +250,19 @@ void FairnessSimulation::carry_out(const DrainWorker& drain) {
   ++result_.drained;
 }
 
+void FairnessSimulation::carry_out(const DrainOverdue& overdue) {
+  at(now_, [this, overdue] {
+    const auto found = workers_.find(overdue.worker);
+    if (found == workers_.end() || found->second.is_stopping || !found->second.draining_since) return;
+    if (overdue.has_had_its_time || only_waits(found->second)) stop(overdue.worker, CallId{}, Blamed::nobody);
+  });
+}
+
 void FairnessSimulation::carry_out(const KillWorker& kill) {
   Worker& worker = workers_.at(kill.worker);
   free_slot(worker);
   worker.is_stopping = true;
-  at(now_ + world_.stop_time, [this, id = kill.worker] { lose(id, CallId{}); });
+  at(now_ + world_.stop_time, [this, id = kill.worker] { lose(id, CallId{}, Blamed::nobody); });
 }
 
 // A call that runs is ended with its worker, one that does not is taken back.
@@ -241,17 +272,18 @@ void FairnessSimulation::carry_out(const CallOverdue& overdue) {
     if (!calls_.contains(call) || !workers_.contains(id)) return;
     const Worker& worker = workers_.at(id);
     if (worker.is_stopping) return;
-    if (worker.is_running && worker.calls.front() == call) return stop(id, call);
+    const bool is_on_cpu = worker.is_running && worker.calls.front() == call;
+    const bool is_given_up = is_on_cpu && only_waits(worker);
+    if (is_on_cpu && !is_given_up) return stop(id, call, Blamed::nobody);
     Decisions out;
     scheduler_.abandon(call, now_, out);
     end_call(call, false);
     calls_[call].abandoned = true;
     carry_out(std::move(out));
+    if (is_given_up) at(now_, [this, id, call] { finish(id, call); });
   });
 }
 
 void FairnessSimulation::carry_out(const CancelOverdue&) {}  // the calls before it end, or are ended
-
-void FairnessSimulation::carry_out(const RefuseCall&) { expect(false, "no call is refused in a world of fairness"); }
 
 }  // namespace holdfast::supervisor::testing

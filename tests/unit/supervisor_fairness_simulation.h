@@ -24,6 +24,12 @@ struct FairnessModule {
   Duration shortest_call = std::chrono::milliseconds(1);
   Duration longest_call = std::chrono::milliseconds(5);
   unsigned one_call_is_endless_in = 0;  // one in so many runs until it is stopped; 0: none
+  // Such a call waits for ever, instead of using the CPU, and so do those behind it.
+  bool endless_calls_wait = false;
+  // Such a call is stopped after this long on the CPU, and its owner is to blame; 0: at its deadline, and nobody is.
+  Duration stretch{};
+  // The module whose calls these are, where that is another of the list, from another client.
+  std::optional<std::size_t> calls_module;
   Duration deadline = std::chrono::seconds(30);
   Duration load_time = std::chrono::milliseconds(3);
 };
@@ -45,6 +51,7 @@ struct FairnessResult {
     Duration longest_answer{};  // from a call's arrival to its end
     std::uint64_t answered = 0;
     std::uint64_t overdue = 0;
+    std::uint64_t refused = 0;
     std::uint64_t turns = 0;  // how often it was loaded
   };
   std::vector<OfModule> modules;
@@ -67,6 +74,7 @@ class FairnessSimulation {
     std::size_t module = 0;
     TimePoint arrived{};
     Duration time{};
+    bool is_endless = false;
     bool abandoned = false;
   };
 
@@ -86,7 +94,9 @@ class FairnessSimulation {
     std::size_t ahead = 0;
   };
 
-  static ModuleId id_of(std::size_t module) { return ModuleId{module + 1}; }
+  ModuleId id_of(std::size_t module) const {
+    return ModuleId{world_.modules[module].calls_module.value_or(module) + 1};
+  }
   static std::size_t module_of(ModuleId id) { return static_cast<std::size_t>(id) - 1; }
 
   void at(TimePoint when, std::function<void()> event);
@@ -94,8 +104,10 @@ class FairnessSimulation {
   void end_call(CallId id, bool answered);
   void run_next(WorkerId id);
   void finish(WorkerId id, CallId call);
-  void stop(WorkerId id, CallId guilty);
-  void lose(WorkerId id, CallId guilty);
+  enum class Blamed { nobody, owner };
+  void stop(WorkerId id, CallId guilty, Blamed blamed);
+  void lose(WorkerId id, CallId guilty, Blamed blamed);
+  bool only_waits(const Worker& worker) const;
   void free_slot(Worker& worker);
   void have_source(std::size_t module);
 
@@ -106,10 +118,10 @@ class FairnessSimulation {
   void carry_out(const DispatchCall& dispatch);
   void carry_out(const LookAtProgress& look);
   void carry_out(const DrainWorker& drain);
+  void carry_out(const DrainOverdue& overdue);
   void carry_out(const KillWorker& kill);
   void carry_out(const CallOverdue& overdue);
   void carry_out(const CancelOverdue& late);
-  void carry_out(const RefuseCall& refuse);
   void see_who_waits();
   bool has_worker(std::size_t module) const;
 

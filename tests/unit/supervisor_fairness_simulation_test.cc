@@ -40,10 +40,14 @@ Duration round(const FairnessWorld& world, Duration draining) {
   return world.options.slice * static_cast<Duration::rep>(most_weight) + draining + longest_load + world.fork_time;
 }
 
-// What draining takes by what is promised: a call ends at its deadline, or its worker right after.
+// What draining takes by what is promised: a call ends at its deadline, or its worker right after; calls that only wait
+// are ended after a grace, or a second one if a call was on the CPU at the end of the first, others after several.
 Duration longest_draining(const FairnessWorld& world) {
   Duration longest{};
-  for (const FairnessModule& module : world.modules) longest = std::max(longest, module.deadline);
+  for (const FairnessModule& module : world.modules) {
+    const int graces = module.endless_calls_wait ? 2 : Scheduler::kGracesOfWorking;
+    longest = std::max(longest, std::min(module.deadline, world.options.waiting_grace * graces));
+  }
   return longest + world.stop_time;
 }
 
@@ -141,6 +145,70 @@ TEST_CASE("modules of one weight that flood several slots have them for equal ti
   }
 }
 
+TEST_CASE("calls that wait for an hour in all slots: another module waits for a slice and a grace, not for an hour") {
+  for (std::size_t slots = 1; slots <= 6; ++slots) {
+    CAPTURE(slots);
+    FairnessWorld world;
+    world.options.max_workers = slots;
+    for (std::size_t i = 0; i < slots; ++i) {
+      FairnessModule waiting;
+      waiting.open_calls = 1 + i;
+      waiting.one_call_is_endless_in = 1;
+      waiting.endless_calls_wait = true;
+      waiting.deadline = 1h;
+      world.modules.push_back(waiting);
+    }
+    FairnessModule caller;
+    caller.pause = 500ms;
+    caller.deadline = 5s;
+    caller.longest_call = 1ms;
+    world.modules.push_back(caller);
+    const FairnessResult result = run(world);
+    check_waits(world, result);
+    const FairnessResult::OfModule& called = result.modules.back();
+    CHECK(called.answered >= 20);
+    CHECK(called.overdue == 0);
+    const Duration round = world.options.slice + 2 * world.options.waiting_grace + world.stop_time + caller.load_time;
+    CHECK(called.longest_answer <= round + world.fork_time + caller.longest_call);
+  }
+}
+
+TEST_CASE(
+    "calls that kill their workers: a client that made none waits for a kill or two, and none of its calls fails") {
+  for (std::uint64_t seed = 1; seed <= 2 * kFairnessSeeds; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    FairnessWorld world;
+    world.seed = seed;
+    world.options.max_workers = 1 + random() % 3;
+    world.length = 30s;
+    FairnessModule clean;
+    clean.pause = std::chrono::milliseconds(1 + random() % 30);
+    clean.shortest_call = 100us;
+    clean.longest_call = 1ms;
+    clean.deadline = 10s;
+    world.modules.push_back(clean);
+    const std::size_t guilty = 1 + random() % 3;
+    const Duration stretch = std::chrono::milliseconds(random() % 2 == 0 ? 1000 : 1 + random() % 200);
+    for (std::size_t i = 0; i < guilty; ++i) {
+      FairnessModule poison = clean;
+      poison.calls_module = 0;
+      poison.one_call_is_endless_in = random() % 2 == 0 ? 1 : 50;
+      poison.stretch = stretch;
+      if (random() % 2 == 0) poison.open_calls = 1 + random() % 50;
+      world.modules.push_back(poison);
+    }
+    const FairnessResult result = run(world);
+    const FairnessResult::OfModule& called = result.modules.front();
+    CHECK(called.refused == 0);
+    CHECK(called.overdue == 0);
+    CHECK(called.answered > 100);
+    // One kill for each connection that becomes guilty, and one of the quarantine where that takes the only slot.
+    const Duration kill = stretch + world.stop_time + 2 * (clean.load_time + world.fork_time);
+    CHECK(called.longest_answer <= kill * static_cast<Duration::rep>(guilty + 1) + 2 * clean.longest_call);
+  }
+}
+
 // Slots that are flooded by more modules than they hold, others that call now and then, of all weights and lengths.
 FairnessWorld random_world(std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -154,7 +222,9 @@ FairnessWorld random_world(std::uint64_t seed) {
   world.options.slice = std::chrono::milliseconds(from_to(40, 200));
   world.length = 10s;
   const auto floods = world.options.max_workers + from_to(0, 12);
+  world.options.waiting_grace = std::chrono::milliseconds(from_to(20, 400));
   const bool some_never_end = one_in(4), several_instances = one_in(2), weighted = one_in(2);
+  const bool they_wait = one_in(2);
   for (std::uint64_t i = 0; i < floods; ++i) {
     FairnessModule module;
     module.open_calls = from_to(1, 40);
@@ -168,6 +238,7 @@ FairnessWorld random_world(std::uint64_t seed) {
     module.deadline = one_in(5) ? std::chrono::milliseconds(from_to(50, 1000)) : Duration(30s);
     if (some_never_end) {
       module.one_call_is_endless_in = 500;
+      module.endless_calls_wait = they_wait;
       module.deadline = std::chrono::milliseconds(from_to(50, 1000));
     }
     world.modules.push_back(module);

@@ -115,6 +115,7 @@ TEST_CASE("without options the defaults hold that the help text names") {
   CHECK(defaults.module_defaults == ModuleSettings{});
   CHECK(defaults.config.empty());
   CHECK(defaults.slice == 200ms);
+  CHECK(defaults.waiting_grace == 1s);
   CHECK(defaults.busy_poll == 50us);
   CHECK(defaults.client_queue_limit == 1024);
   CHECK(defaults.total_queue_limit == 100'000);
@@ -160,6 +161,7 @@ TEST_CASE("each option sets what it says") {
   CHECK(options({"--max-retries", "0"}).module_defaults.max_retries == 0);
   CHECK(options({"--config", folder.write("s.toml", "").string()}).config == folder / "s.toml");
   CHECK(options({"--slice", "1ms"}).slice == 1ms);
+  CHECK(options({"--waiting-grace", "1ms"}).waiting_grace == 1ms);
   CHECK(options({"--busy-poll", "0s"}).busy_poll == 0s);
   CHECK(options({"--busy-poll", "1ms"}).busy_poll == 1ms);
   CHECK(options({"--client-queue-limit", "3"}).client_queue_limit == 3);
@@ -301,6 +303,7 @@ TEST_CASE("numbers must be numbers within what makes sense") {
       {"--standby-max", {"-1", "10001", "0", "x", ""}},
       {"--standby-memory", {"5", "%", "-1%", "101%", "nan%", "five%", "5 %", ""}},
       {"--slice", {"0", "999us", "1", ""}},
+      {"--waiting-grace", {"0", "999us", "1", ""}},
       {"--busy-poll", {"50", "-1us", "1001us", ""}},
       {"--loader-timeout", {"0", "-1s", "5", ""}},
       {"--client-fd", {"x", "-1", "1.5", "99999999999", ""}},
@@ -360,6 +363,7 @@ TEST_CASE("the help names every option, and asking for it is no mistake") {
                                "--concurrency",
                                "--max-retries",
                                "--slice",
+                               "--waiting-grace",
                                "--busy-poll",
                                "--config",
                                "--standby-max",

@@ -71,6 +71,9 @@ inline std::string describe(const Decision& decision) {
     std::string operator()(const DrainWorker& drain) {
       return fmt::format("drain w{} for {}", of(drain.worker), of(drain.for_module));
     }
+    std::string operator()(const DrainOverdue& drain) {
+      return fmt::format("drain of w{} overdue{}", of(drain.worker), drain.has_had_its_time ? ", finally" : "");
+    }
     std::string operator()(const KillWorker& kill) {
       return fmt::format("kill w{} {}", of(kill.worker), describe(kill.reason));
     }

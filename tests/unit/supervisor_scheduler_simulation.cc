@@ -40,6 +40,7 @@ SchedulerOptions Simulation::random_options() {
   options.client_queue_limit = from_to(1, one_in(2) ? 12 : 100);
   options.total_queue_limit = from_to(4, one_in(2) ? 40 : 400);
   options.slice = milliseconds(from_to(1, 20));
+  options.waiting_grace = milliseconds(from_to(1, 20));
   options.cancel_grace = milliseconds(from_to(1, 20));
   options.replenish_after = milliseconds(from_to(0, 3));
   options.fork_retry = milliseconds(from_to(1, 20));

@@ -86,6 +86,7 @@ class Simulation {
     std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
     std::uint64_t calls_done = 0;
     bool draining = false;
+    TimePoint drain_due{};  // when it is told as overdue, while it drains and others wait
     bool retiring = false;
     TimePoint assigned_at{};
     TimePoint slice_end{};         // by the time when it was loaded
@@ -159,6 +160,7 @@ class Simulation {
   void carry_out(const DispatchCall& dispatch);
   void carry_out(const LookAtProgress& look);
   void carry_out(const DrainWorker& drain);
+  void carry_out(const DrainOverdue& overdue);
   void carry_out(const KillWorker& kill);
   void carry_out(const CallOverdue& overdue);
   void carry_out(const CancelOverdue& late);

@@ -23,6 +23,7 @@ std::string kind_of(const Decision& decision) {
     std::string operator()(const DispatchCall&) { return "dispatch"; }
     std::string operator()(const LookAtProgress&) { return "look"; }
     std::string operator()(const DrainWorker&) { return "drain"; }
+    std::string operator()(const DrainOverdue&) { return "drain overdue"; }
     std::string operator()(const KillWorker& kill) { return std::string("kill ") + describe(kill.reason); }
     std::string operator()(const CallOverdue& overdue) {
       return overdue.worker ? "overdue on a worker" : "overdue in a queue";
@@ -237,7 +238,24 @@ void Simulation::carry_out(const DrainWorker& drain) {
             "the worker drains whose module has the most workers for its weight");
   }
   worker.draining = true;
+  worker.drain_due = now_ + options_.waiting_grace;
   renew_claim(*worker.module);
+}
+
+void Simulation::carry_out(const DrainOverdue& overdue) {
+  require(workers_.contains(overdue.worker), "a worker whose draining is overdue exists");
+  Worker& worker = workers_.at(overdue.worker);
+  require(worker.draining && worker.holds_module() && !worker.calls.empty(),
+          "a worker whose draining is overdue drains, and has calls");
+  require(worker.drain_due <= now_, "draining is overdue after the grace, and after each further one");
+  require(std::any_of(modules_.begin(), modules_.end(), [](const auto& entry) { return entry.second.claims; }),
+          "draining is overdue only while somebody waits");
+  worker.drain_due = now_ + options_.waiting_grace;
+  // Its calls only wait, or work.
+  if (!overdue.has_had_its_time && one_in(2)) return;
+  further_.push_back([this, id = overdue.worker] {
+    if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) stop(id);
+  });
 }
 
 void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) const {

@@ -255,7 +255,13 @@ std::optional<TimePoint> Simulation::first_due() const {
     if (!call.abandoned && !call.was_overdue) consider(call.deadline);
     if (call.abandoned && workers_.at(*call.worker).phase != WorkerPhase::leaving) consider(call.give_up_at);
   }
+  const bool somebody_waits =
+      std::any_of(modules_.begin(), modules_.end(), [](const auto& entry) { return entry.second.claims; });
   for (const auto& [id, worker] : workers_) {
+    // It may have been looked at while nobody waited.
+    if (somebody_waits && worker.draining && worker.holds_module()) {
+      consider(std::max(worker.drain_due, now_) + options_.waiting_grace);
+    }
     if (worker.is_idle() && worker.takes_calls() && !is_kept_warm(worker)) {
       consider(worker.idle_since + modules_.at(*worker.module).settings.idle_timeout);
     }

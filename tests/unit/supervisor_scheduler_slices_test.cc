@@ -468,5 +468,68 @@ TEST_CASE("standby workers are replaced all at once") {
          said == "kill w2 retired, kill w1 retired, fork w3, fork w4"));
 }
 
+// --- calls that only wait ------------------------------------------------------------------------------------------
+
+constexpr SchedulerOptions kGrace = {.max_workers = 1, .standby = 1, .slice = 100ms, .waiting_grace = 50ms};
+
+TEST_CASE("a worker that drains while others wait is told as overdue after each grace, and at last for good") {
+  Bench bench = with_module(kGrace);
+  bench.arrives(2, 'b');
+  CHECK(bench.tick_after(100ms) == "drain w1 for b");
+  CHECK(bench.wakeup_in() == Duration(50ms));
+  CHECK(bench.tick_after(50ms - 1ns) == "");
+  CHECK(bench.tick_after(1ns) == "drain of w1 overdue");
+  for (int graces = 2; graces < Scheduler::kGracesOfWorking; ++graces) {
+    CHECK(bench.tick_after(50ms) == "drain of w1 overdue");
+  }
+  CHECK(bench.tick_after(50ms) == "drain of w1 overdue, finally");
+  bench.stopping(1);
+  CHECK(bench.lost(1, 1) == "ended c1 started, load w2 b, call c2 on w2, fork w3");
+}
+
+TEST_CASE("of calls on a worker that gave its slot away those run again that are idempotent or were not begun") {
+  Bench bench(kGrace);
+  bench.started();
+  bench.arrives(1, 'a', Bench::Arrival{.idempotent = true});
+  bench.arrives(2, 'a');
+  bench.arrives(3, 'a');
+  bench.forked(2);
+  bench.loaded(1);
+  bench.calls_started(1, 2);
+  bench.arrives(4, 'b');
+  bench.tick_after(100ms);
+  CHECK(bench.tick_after(50ms) == "drain of w1 overdue");
+  bench.stopping(1);
+  CHECK(bench.lost(1, 2) == "ended c2 started, load w2 b, call c4 on w2, fork w3");
+  CHECK(bench.is_queued(1));
+  CHECK(bench.is_queued(3));
+}
+
+TEST_CASE("a worker that drains is not overdue when nobody waits any more") {
+  Bench bench = with_module(kGrace);
+  bench.arrives(2, 'b');
+  CHECK(bench.tick_after(100ms) == "drain w1 for b");
+  bench.abandon(2);
+  CHECK(bench.tick_after(50ms) == "");
+}
+
+TEST_CASE("of workers that could drain the one whose user holds the most slots alone drains first") {
+  Bench bench({.max_workers = 3, .standby = 1, .slice = 100ms});
+  bench.started();
+  bench.arrives(1, 'a', Bench::Arrival{.client = 1, .user = 1});
+  bench.forked(2);
+  bench.loaded(1);
+  bench.pass(1ms);
+  bench.arrives(2, 'b', Bench::Arrival{.client = 2, .user = 2});
+  bench.forked(3);
+  bench.loaded(2);
+  bench.arrives(3, 'c', Bench::Arrival{.client = 3, .user = 2});
+  bench.forked(4);
+  bench.loaded(3);
+  bench.pass(200ms);
+  // The first one's slice was over first, but its user has one slot.
+  CHECK(bench.arrives(4, 'd', Bench::Arrival{.client = 1, .user = 1}) == "drain w2 for d");
+}
+
 }  // namespace
 }  // namespace holdfast::supervisor

@@ -50,10 +50,13 @@ WorkerEnd end_by(EndCause cause) {
 }
 
 constexpr EndCause kAllCauses[] = {
-    EndCause::cpu_exceeded,       EndCause::deadline_exceeded, EndCause::ignored_cancel,
-    EndCause::protocol_violation, EndCause::out_of_memory,     EndCause::fatal,
-    EndCause::sandbox_violation,  EndCause::crashed,           EndCause::lock_failed,
-    EndCause::zygote_died,        EndCause::gave_way,          EndCause::removed,
+    EndCause::cpu_exceeded,      EndCause::deadline_exceeded,
+    EndCause::ignored_cancel,    EndCause::protocol_violation,
+    EndCause::out_of_memory,     EndCause::fatal,
+    EndCause::sandbox_violation, EndCause::crashed,
+    EndCause::lock_failed,       EndCause::zygote_died,
+    EndCause::gave_way,          EndCause::slot_given_away,
+    EndCause::removed,
 };
 
 std::string name(EndCause cause) { return "cause " + std::to_string(static_cast<int>(cause)); }
@@ -84,6 +87,8 @@ TEST_CASE("the call that its worker ended for is told why") {
       {EndCause::lock_failed, ErrorCode::unavailable, true, "", "could not lock itself down"},
       {EndCause::zygote_died, ErrorCode::worker_crashed, true, "zygote_died", "died with its zygote"},
       {EndCause::gave_way, ErrorCode::unavailable, true, "gave_way", "a part of a message and the rest did not come"},
+      {EndCause::slot_given_away, ErrorCode::worker_crashed, true, "slot_given_away",
+       "its slot given to another module"},
       {EndCause::removed, ErrorCode::unavailable, true, "", "was removed"},
   };
   REQUIRE(all.size() == std::size(kAllCauses));
@@ -198,7 +203,8 @@ TEST_CASE("a module whose top level was on the CPU cannot be loaded, unless its 
     CHECK_FALSE(failed_to_load(end));
     end.while_loading = true;
     const bool from_outside = cause == EndCause::zygote_died || cause == EndCause::removed ||
-                              cause == EndCause::lock_failed || cause == EndCause::gave_way;
+                              cause == EndCause::lock_failed || cause == EndCause::gave_way ||
+                              cause == EndCause::slot_given_away;
     CHECK(failed_to_load(end) == !from_outside);
   }
 }
