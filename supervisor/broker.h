@@ -36,6 +36,7 @@ class Broker {
     std::function<tl::expected<UniqueFd, int>()> open_settings;                        // the same; none: there are none
     std::function<void()> remove_socket;
     std::function<tl::expected<WatchedPlaces, int>()> watch_modules;  // an errno value on failure
+    std::vector<int> kept;  // descriptors that these need; the broker closes all others
   };
 
   // Forks the broker, which takes `duties` along. Call while the process has one thread and all its rights. The error

@@ -163,10 +163,14 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   // Standard error stays for what a worker's program says that does not end by it.
   const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(nowhere.get(), fd);
-  const int kept[] = {std::min(socket, child_signals_.get()), std::max(socket, child_signals_.get())};
-  ::close_range(STDERR_FILENO + 1, static_cast<unsigned>(kept[0] - 1), 0);
-  if (kept[0] + 1 < kept[1]) ::close_range(static_cast<unsigned>(kept[0] + 1), static_cast<unsigned>(kept[1] - 1), 0);
-  ::close_range(static_cast<unsigned>(kept[1] + 1), ~0U, 0);
+  std::vector<int> kept = duties_.kept;
+  kept.insert(kept.end(), {STDERR_FILENO, socket_.get(), child_signals_.get()});
+  std::sort(kept.begin(), kept.end());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto first = static_cast<unsigned>(kept[i] + 1);
+    const unsigned last = i + 1 < kept.size() ? static_cast<unsigned>(kept[i + 1]) - 1 : ~0U;
+    if (kept[i] >= STDERR_FILENO && first <= last) ::close_range(first, last, 0);
+  }
 }
 
 void BrokerProcess::run() {

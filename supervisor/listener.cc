@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "ipc/descriptor_refusal.h"
 
@@ -29,13 +31,78 @@ std::string failed(const std::string& what, const std::string& path) {
   return fmt::format("cannot {} {}: {}", what, path, std::strerror(errno));
 }
 
+// While it lives, the current directory is another: the only way to a socket in a directory that is held by a
+// descriptor (bindat(2) does not exist). The process has one thread.
+class Inside {
+ public:
+  explicit Inside(const UniqueFd& directory) : before_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    if (::fchdir(directory.get()) != 0) before_.reset();
+  }
+  ~Inside() {
+    // A directory that cannot be gone back to is none to be in.
+    if (before_ && ::fchdir(before_.get()) != 0 && ::chdir("/") != 0) std::abort();
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  explicit operator bool() const { return bool(before_); }
+
+ private:
+  UniqueFd before_;
+};
+
+bool is_same_file(const struct stat& one, const struct stat& other) {
+  return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+// Root's files are nobody else's to exchange for a link or for another file.
+std::optional<std::string> problem_of_directory(const struct stat& status, const std::string& path) {
+  if (::geteuid() != 0) return std::nullopt;
+  if (status.st_uid != 0) {
+    return fmt::format(
+        "the socket's directory {} belongs to user {}, who could exchange root's files there; have root own it "
+        "(chown root {}), or start holdfastd as that user",
+        path, status.st_uid, path);
+  }
+  const bool others_write = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  if (!others_write || (status.st_mode & S_ISVTX) != 0) return std::nullopt;
+  return fmt::format(
+      "the socket's directory {} has mode {:04o}: others than root could exchange files there; take their right to "
+      "write (chmod go-w {}), or set the sticky bit (chmod +t {})",
+      path, status.st_mode & 07777, path, path);
+}
+
+// The directory of the socket, made if it is missing.
+tl::expected<UniqueFd, std::string> open_directory(const std::filesystem::path& socket_path) {
+  const std::string path = socket_path.has_parent_path() ? socket_path.parent_path().string() : ".";
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return tl::unexpected(failed("make the directory", path));
+  UniqueFd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat status;
+  if (!directory || ::fstat(directory.get(), &status) != 0) return tl::unexpected(failed("open the directory", path));
+  if (auto problem = problem_of_directory(status, path)) return tl::unexpected(std::move(*problem));
+  return directory;
+}
+
+// In a directory where others may make files (/tmp) the lock can be a file of theirs.
+std::optional<std::string> problem_of_lock(const struct stat& status, const std::string& path) {
+  if (S_ISREG(status.st_mode) && status.st_uid == ::geteuid() && status.st_nlink <= 1) return std::nullopt;
+  if (S_ISREG(status.st_mode) && status.st_uid != ::geteuid()) {
+    return fmt::format("the lock file {} belongs to user {}, not to user {}; remove it, or choose another --socket",
+                       path, status.st_uid, ::geteuid());
+  }
+  return fmt::format("the lock file {} is not a plain file with one name; remove it, or choose another --socket", path);
+}
+
 // The lock beside the socket. The file that was locked may have been removed by a supervisor that left in between:
 // then the lock says nothing, and is taken again on the file that is there now.
-tl::expected<UniqueFd, std::string> take_lock(const std::string& socket_path) {
+tl::expected<UniqueFd, std::string> take_lock(const UniqueFd& directory, const std::string& name,
+                                              const std::string& socket_path) {
   const std::string path = socket_path + ".lock";
   for (;;) {
-    UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!lock) return tl::unexpected(failed("open", path));
+    UniqueFd lock(
+        ::openat(directory.get(), name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    struct stat locked, present;
+    if (!lock || ::fstat(lock.get(), &locked) != 0) return tl::unexpected(failed("open", path));
+    if (auto problem = problem_of_lock(locked, path)) return tl::unexpected(std::move(*problem));
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return tl::unexpected(failed("lock", path));
       return tl::unexpected(
@@ -43,36 +110,40 @@ tl::expected<UniqueFd, std::string> take_lock(const std::string& socket_path) {
                       "--socket",
                       socket_path));
     }
-    struct stat locked, present;
-    if (::fstat(lock.get(), &locked) == 0 && ::stat(path.c_str(), &present) == 0 && locked.st_ino == present.st_ino) {
+    if (::fstatat(directory.get(), name.c_str(), &present, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(locked, present)) {
       return lock;
     }
   }
 }
 
-// Makes `path` free for bind(2). Under the lock.
-tl::expected<void, std::string> clear_path(asio::io_context& io, const std::string& path) {
+// Makes the name free for bind(2). Under the lock, inside the directory.
+tl::expected<void, std::string> clear_name(asio::io_context& io, const std::string& name, const std::string& path) {
   struct stat present;
-  if (::lstat(path.c_str(), &present) != 0) return {};
+  if (::lstat(name.c_str(), &present) != 0) return {};
   if (!S_ISSOCK(present.st_mode)) {
     return tl::unexpected(fmt::format("{} exists and is not a socket; remove it, or choose another --socket", path));
   }
   Protocol::socket probe(io);
   error_code error;
-  probe.connect(Protocol::endpoint(path), error);
+  probe.connect(Protocol::endpoint(name), error);
   if (!error) {
     return tl::unexpected(
         fmt::format("another program serves {} already; stop it first, or choose another --socket", path));
   }
   spdlog::info("{} was left by a supervisor that is gone; taking it over", path);
-  ::unlink(path.c_str());
+  ::unlink(name.c_str());
   return {};
 }
 
+std::string lock_of(const std::string& name) { return name + ".lock"; }
+
 }  // namespace
 
-Listener::Listener(asio::io_context& io, std::string path, UniqueFd lock)
-    : acceptor_(io), retry_(io), path_(std::move(path)), lock_(std::move(lock)) {}
+Listener::Listener(asio::io_context& io, UniqueFd directory, std::string name, UniqueFd lock)
+    : acceptor_(io), retry_(io), directory_(std::move(directory)), name_(std::move(name)), lock_(std::move(lock)) {
+  struct stat locked;
+  if (::fstat(lock_.get(), &locked) == 0) lock_inode_ = locked.st_ino;
+}
 
 tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_context& io, const std::string& path,
                                                                     mode_t mode) {
@@ -80,29 +151,42 @@ tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_con
     return tl::unexpected(fmt::format("the socket's path {} has {} bytes; at most {} are possible", path, path.size(),
                                       sizeof(sockaddr_un::sun_path) - 1));
   }
-  const auto directory = std::filesystem::path(path).parent_path();
-  if (!directory.empty() && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return tl::unexpected(failed("make the directory", directory));
-  }
-  auto lock = take_lock(path);
+  auto directory = open_directory(path);
+  if (!directory) return tl::unexpected(directory.error());
+  std::string name = std::filesystem::path(path).filename();
+  auto lock = take_lock(*directory, lock_of(name), path);
   if (!lock) return tl::unexpected(lock.error());
   // Owned from here on, so that an error below removes the lock file too.
-  std::unique_ptr<Listener> listener(new Listener(io, path, std::move(*lock)));
-  if (auto cleared = clear_path(io, path); !cleared) return tl::unexpected(cleared.error());
+  std::unique_ptr<Listener> listener(new Listener(io, std::move(*directory), std::move(name), std::move(*lock)));
+  const Inside inside(listener->directory_);
+  if (!inside) return tl::unexpected(failed("enter the directory of", path));
+  if (auto cleared = clear_name(io, listener->name_, path); !cleared) return tl::unexpected(cleared.error());
+  if (auto bound = listener->bind(path, mode); !bound) return tl::unexpected(bound.error());
+  return listener;
+}
 
+// Inside the directory.
+tl::expected<void, std::string> Listener::bind(const std::string& path, mode_t mode) {
   error_code error;
-  listener->acceptor_.open(Protocol(), error);
-  if (!error) listener->refuses_descriptors_ = ipc::refuse_descriptors(listener->acceptor_.native_handle());
-  // The file must never be there with more rights than it is to have.
-  const mode_t mask = ::umask(0777);
-  if (!error) listener->acceptor_.bind(Protocol::endpoint(path), error);
+  acceptor_.open(Protocol(), error);
+  if (!error) refuses_descriptors_ = ipc::refuse_descriptors(acceptor_.native_handle());
+  // The file has its mode from the beginning: to change it later by its name could change another's.
+  const mode_t mask = ::umask(~mode & 0777);
+  if (!error) acceptor_.bind(Protocol::endpoint(name_), error);
   ::umask(mask);
   struct stat made;
-  if (!error && ::lstat(path.c_str(), &made) == 0) listener->inode_ = made.st_ino;
-  if (!error && ::chmod(path.c_str(), mode) != 0) return tl::unexpected(failed("set the mode of", path));
-  if (!error) listener->acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (!error && ::lstat(name_.c_str(), &made) == 0) {
+    inode_ = made.st_ino;
+    if ((made.st_mode & 07777) != mode) {
+      return tl::unexpected(fmt::format(
+          "the socket {} was made with mode {:04o} instead of {:04o}: its directory gives files rights of its own; "
+          "remove its default ACL (setfacl -k), or choose another --socket",
+          path, made.st_mode & 07777, mode));
+    }
+  }
+  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return tl::unexpected(fmt::format("cannot listen on {}: {}", path, error.message()));
-  return listener;
+  return {};
 }
 
 Listener::~Listener() { stop(); }
@@ -111,7 +195,11 @@ void Listener::stop() {
   if (std::exchange(stopped_, true)) return;
   error_code ignored;
   retry_.cancel();
-  acceptor_.close(ignored);
+  if (close_ && acceptor_.is_open()) {
+    close_(UniqueFd(acceptor_.release(ignored)));
+  } else {
+    acceptor_.close(ignored);
+  }
   if (remove_) {
     remove_();
   } else {
@@ -122,8 +210,12 @@ void Listener::stop() {
 
 void Listener::remove_files() const {
   struct stat present;
-  if (inode_ != 0 && ::lstat(path_.c_str(), &present) == 0 && present.st_ino == inode_) ::unlink(path_.c_str());
-  ::unlink((path_ + ".lock").c_str());
+  const auto is_there = [&](const std::string& name) {
+    return ::fstatat(directory_.get(), name.c_str(), &present, AT_SYMLINK_NOFOLLOW) == 0;
+  };
+  if (inode_ != 0 && is_there(name_) && present.st_ino == inode_) ::unlinkat(directory_.get(), name_.c_str(), 0);
+  const std::string lock = lock_of(name_);
+  if (is_there(lock) && present.st_ino == lock_inode_) ::unlinkat(directory_.get(), lock.c_str(), 0);
 }
 
 void Listener::start(std::function<void(Socket)> accepted) {
@@ -135,11 +227,14 @@ void Listener::accept() {
   acceptor_.async_accept([this](const error_code& error, Socket socket) {
     if (stopped_ || error == asio::error::operation_aborted) return;
     if (!error) {
+      is_starved_ = false;
       accepted_(std::move(socket));
       return accept();
     }
     // Out of descriptors or memory: clients wait in the kernel's queue until some are free.
-    spdlog::warn("cannot accept a client: {}; trying again", error.message());
+    if (!std::exchange(is_starved_, true)) {
+      spdlog::warn("cannot accept a client: {}; trying again until some are free", error.message());
+    }
     retry_.expires_after(kAcceptRetry);
     retry_.async_wait([this](const error_code& cancelled) {
       if (!cancelled && !stopped_) accept();

@@ -20,7 +20,9 @@ class Listener {
 
   // Listens on `path` with the file mode `mode`; makes the directory (0700) if it is missing. A socket file that a
   // dead supervisor left is replaced; a path that is being served, or that is no socket, is refused. Who may connect
-  // is who may write to the socket file (unix(7)). Errors are whole sentences.
+  // is who may write to the socket file (unix(7)). The files are made and removed in the directory that was opened
+  // first, wherever its name leads later; root refuses one in which others could exchange them. Errors are whole
+  // sentences.
   static tl::expected<std::unique_ptr<Listener>, std::string> open(boost::asio::io_context& io, const std::string& path,
                                                                    mode_t mode);
 
@@ -37,28 +39,38 @@ class Listener {
   // Stops listening and removes the files. The object must live on until the event loop has run what is under way.
   void stop();
 
+  // The socket's directory, which remove_files() needs.
+  const UniqueFd& directory() const { return directory_; }
+
   // Removes the socket file, if it is still this listener's, and the lock's. For a process that may do so in the place
   // of this one, see remove_by().
   void remove_files() const;
   // From now on stop() has the files removed by `remove`.
   void remove_by(std::function<void()> remove) { remove_ = std::move(remove); }
+  // From now on stop() has the socket closed by `close`, with the clients that were not accepted and what they sent.
+  void close_by(std::function<void(UniqueFd)> close) { close_ = std::move(close); }
 
  private:
-  Listener(boost::asio::io_context& io, std::string path, UniqueFd lock);
+  Listener(boost::asio::io_context& io, UniqueFd directory, std::string name, UniqueFd lock);
 
+  tl::expected<void, std::string> bind(const std::string& path, mode_t mode);
   void accept();
 
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::steady_timer retry_;
-  const std::string path_;
+  const UniqueFd directory_;
+  const std::string name_;  // of the socket, in its directory
   // PATH.lock, locked for as long as the path is served (flock(2)): asking whether somebody listens and taking the
   // path over would else be two steps, between which another could do the same.
   UniqueFd lock_;
   bool stopped_ = false;
   bool refuses_descriptors_ = false;
-  ino_t inode_ = 0;  // of the socket file that this listener made
+  bool is_starved_ = false;  // the last client could not be accepted, and that was logged
+  ino_t inode_ = 0;          // of the socket file that this listener made
+  ino_t lock_inode_ = 0;
   std::function<void(Socket)> accepted_;
-  std::function<void()> remove_;  // none: remove_files()
+  std::function<void()> remove_;         // none: remove_files()
+  std::function<void(UniqueFd)> close_;  // none: it is closed here
 };
 
 }  // namespace holdfast::supervisor

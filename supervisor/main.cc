@@ -286,7 +286,8 @@ int main(int argc, char** argv) {
            [&] {
              if (listener) listener->remove_files();
            },
-       .watch_modules = [&] { return watch_places(sources.directories()); }});
+       .watch_modules = [&] { return watch_places(sources.directories()); },
+       .kept = listener ? std::vector<int>{listener->directory().get()} : std::vector<int>()});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;

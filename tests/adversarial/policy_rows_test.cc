@@ -46,9 +46,11 @@ class Lacking {
     const fs::path worker = folder_.write(
         "worker", fmt::format("#!/bin/sh\nexec {} {}\"$@\"\n", startable_by_nobody(attacker_program()), option));
     fs::permissions(worker, fs::perms(0755));
-    for (const fs::path& path : {folder_.path(), folder_.path() / "modules"}) fs::permissions(path, fs::perms(0777));
-    const std::string socket = folder_.path() / "holdfast.sock";
     const bool for_nobody = is_for_nobody();
+    for (const fs::path& path : {folder_.path(), folder_.path() / "modules"}) {
+      fs::permissions(path, fs::perms(for_nobody ? 0777 : 0755));
+    }
+    const std::string socket = folder_.path() / "holdfast.sock";
     program_ = std::make_unique<Program>(
         std::vector<std::string>{for_nobody ? startable_by_nobody(supervisor_program()) : supervisor_program(),
                                  "--socket", socket, "--modules", folder_.path() / "modules", "--worker", worker,

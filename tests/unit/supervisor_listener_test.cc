@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <unistd.h>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "ipc/client_messages.h"
 #include "ipc/packet.h"
@@ -275,6 +277,107 @@ TEST_CASE_FIXTURE(Fixture, "a lock file that was removed while it was being lock
   fs::remove(lock_of(path));
   auto listener = open(io, path);
   CHECK(refusal(io, path).starts_with("another supervisor serves"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a lock that is another user's, or has another name, is refused and left as it is") {
+  std::string expected;
+  SUBCASE("another name") {
+    folder.write("precious", "text");
+    fs::create_hard_link(folder / "precious", lock_of(path));
+    expected = "is not a plain file with one name";
+  }
+  SUBCASE("a pipe") {
+    REQUIRE(::mkfifo(lock_of(path).c_str(), 0600) == 0);
+    expected = "is not a plain file with one name";
+  }
+  SUBCASE("another user's") {
+    if (::geteuid() != 0) return;
+    folder.write("h.sock.lock", "");
+    REQUIRE(::chown(lock_of(path).c_str(), 65534, 65534) == 0);
+    expected = "belongs to user 65534, not to user 0";
+  }
+  const auto before = status_of(lock_of(path));
+  CHECK(refusal(io, path).starts_with("the lock file " + lock_of(path).string() + " " + expected));
+  CHECK(status_of(lock_of(path)).st_ino == before.st_ino);
+  CHECK_FALSE(is_there(path));
+}
+
+TEST_CASE_FIXTURE(Fixture, "root serves in no directory where others could exchange its files") {
+  if (::geteuid() != 0) return;
+  const fs::path directory = folder / "shared";
+  path = directory / "h.sock";
+  fs::create_directory(directory);
+  const auto outcome = [&](uid_t owner, mode_t mode) {
+    REQUIRE(::chown(directory.c_str(), owner, 0) == 0);
+    REQUIRE(::chmod(directory.c_str(), mode) == 0);
+    auto opened = Listener::open(io, path.string(), 0600);
+    CHECK(is_there(path) == opened.has_value());
+    return opened ? std::string("served") : opened.error();
+  };
+  CHECK(outcome(0, 0755) == "served");
+  CHECK(outcome(0, 01777) == "served");
+  CHECK(outcome(65534, 0755).starts_with("the socket's directory " + directory.string() + " belongs to user 65534"));
+  CHECK(outcome(65534, 01777).starts_with("the socket's directory " + directory.string() + " belongs to user 65534"));
+  for (mode_t mode : {mode_t{0775}, mode_t{0757}}) {
+    CHECK(outcome(0, mode).find("others than root could exchange files there") != std::string::npos);
+  }
+  CHECK(fs::is_empty(directory));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "whatever its directory's name leads to later, a listener's files are made and removed in it") {
+  fs::create_directory(folder / "one");
+  fs::create_directory(folder / "other");
+  path = folder / "name";
+  fs::create_directory_symlink("one", path);
+  path /= "h.sock";
+  auto listener = open(io, path);
+  fs::remove(folder / "name");
+  fs::create_directory_symlink("other", folder / "name");
+  serve(path).reset();
+  listener->stop();
+  CHECK(fs::is_empty(folder / "one"));
+  CHECK(is_there(path));
+}
+
+TEST_CASE_FIXTURE(Fixture, "the current directory is the same before and after") {
+  const fs::path before = fs::current_path();
+  auto listener = open(io, path);
+  CHECK(fs::current_path() == before);
+}
+
+// A directory's owner who exchanges each new socket for a link to another file, as fast as it can.
+TEST_CASE("the mode of the socket is given to no other file, whoever exchanges files meanwhile") {
+  if (::geteuid() != 0) return;
+  QuietLog quiet;
+  boost::asio::io_context io;
+  TemporaryFolder folder;
+  const fs::path target = folder / "target";
+  folder.write("target", "precious");
+  ::chmod(target.c_str(), 0600);
+  ::chmod(folder.path().c_str(), 0711);
+  const fs::path directory = folder / "evil";
+  fs::create_directory(directory);
+  REQUIRE(::chown(directory.c_str(), 65534, 65534) == 0);
+  const fs::path path = directory / "h.sock";
+  std::fflush(nullptr);
+  const pid_t attacker = ::fork();
+  if (attacker == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0 || ::chdir(directory.c_str()) != 0) ::_exit(1);
+    for (;;) {
+      if (::rename("h.sock", "aside") != 0) continue;
+      (void)!::symlink("../target", "h.sock");
+      ::usleep(200);
+      ::unlink("h.sock");
+      ::unlink("aside");
+      ::unlink("h.sock.lock");
+    }
+  }
+  REQUIRE(attacker > 0);
+  for (int i = 0; i < 200; ++i) (void)Listener::open(io, path.string(), 0666);
+  ::kill(attacker, SIGKILL);
+  REQUIRE(::waitpid(attacker, nullptr, 0) == attacker);
+  CHECK((status_of(target).st_mode & 07777) == 0600);
 }
 
 // Whoever listens puts a mark where nobody else may have one; a second listener would find it taken.
