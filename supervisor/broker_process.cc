@@ -28,6 +28,7 @@
 #include "ipc/process_signals.h"
 #include "ipc/text.h"
 #include "ipc/worker_messages.h"
+#include "supervisor/log_output.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -151,6 +152,7 @@ class BrokerProcess {
 BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_(duties), socket_(socket) {
   ::prctl(PR_SET_NAME, "holdfast-broker");
   ::prctl(PR_SET_DUMPABLE, 0);
+  abandon_log();
   // What a terminal sends to its foreground, or a service manager to all processes, is for the supervisor to act on.
   ::setsid();
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);

@@ -1,7 +1,6 @@
 #include "supervisor/client_session.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <sys/socket.h>
 
@@ -11,6 +10,7 @@
 #include "ipc/text.h"
 #include "ipc/units.h"
 #include "supervisor/call_errors.h"
+#include "supervisor/log_output.h"
 #include "supervisor/module_source.h"
 
 namespace holdfast::supervisor {
@@ -158,13 +158,15 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
   }
   greeted_ = true;
   set_limits(kFrameLimits);
-  spdlog::debug("{}: connected", name_);
+  log_client_line(user(), ipc::LogLevel::debug, name_ + ": connected");
 }
 
 void ClientSession::on_violation(const ipc::ProtocolViolation& violation) { cut_off(violation.message); }
 
 void ClientSession::cut_off(const std::string& violation) {
-  spdlog::warn("{}: cut off, for it broke the protocol: {}", name_, ipc::printable(violation, ipc::Newlines::escape));
+  log_client_line(user(), ipc::LogLevel::warning,
+                  fmt::format("{}: cut off, for it broke the protocol: {}", name_,
+                              ipc::printable(violation, ipc::Newlines::escape)));
   encode(output(), ipc::ProtocolViolation{violation});
   close();
   leave();
@@ -183,14 +185,14 @@ void ClientSession::leave() {
 }
 
 void ClientSession::let_go(const std::string& reason) {
-  spdlog::warn("{}: connection ended: {}", name_, reason);
+  log_client_line(user(), ipc::LogLevel::warning, fmt::format("{}: connection ended: {}", name_, reason));
   encode(output(), ipc::ProtocolViolation{reason});
   close();
   leave();
 }
 
 void ClientSession::on_end(std::string_view reason) {
-  spdlog::debug("{}: left ({})", name_, reason);
+  log_client_line(user(), ipc::LogLevel::debug, fmt::format("{}: left ({})", name_, reason));
   leave();
 }
 
@@ -368,7 +370,9 @@ void ClientSession::on_sent() {
   others_go_first_ = false;
   if (lines_were_dropped_ && unsent_bytes() == 0) tell_of_dropped_lines();
   if (unsent_bytes() > kCutOffUnsentBytes) {
-    spdlog::warn("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes()));
+    log_client_line(
+        user(), ipc::LogLevel::warning,
+        fmt::format("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes())));
     close();
     return leave();
   }

@@ -1,14 +1,23 @@
 // What cannot be, and is found to be nevertheless, ends the process at once: to go on would mean to guess.
 #pragma once
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace holdfast::supervisor {
 
 inline void expect(bool condition, const char* what) {
   if (condition) return;
-  std::fprintf(stderr, "broken invariant: expected that %s\n", what);
+  char text[256];
+  std::snprintf(text, sizeof text, "broken invariant: expected that %s\n", what);
+  // Where nobody reads the log, the end is not to wait for that.
+  constexpr int kPatienceMillis = 1000;
+  pollfd wanted = {STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&wanted, 1, kPatienceMillis) > 0) (void)!::write(STDERR_FILENO, text, std::strlen(text));
   std::abort();
 }
 

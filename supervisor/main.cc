@@ -213,6 +213,13 @@ void announce_ready(std::optional<int> fd) {
   if (::write(ready.get(), "\n", 1) != 1) spdlog::warn("cannot write to --ready-fd {}", *fd);
 }
 
+struct FinishLog {
+  FinishLog() = default;
+  ~FinishLog() { finish_log(); }
+  FinishLog(const FinishLog&) = delete;
+  FinishLog& operator=(const FinishLog&) = delete;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -223,6 +230,7 @@ int main(int argc, char** argv) {
   const Options& options = std::get<Options>(parsed);
   close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
   set_up_log(options.log_format, options.log_level, options.module_log_level.value_or(options.log_level));
+  const FinishLog finish_log_at_end;
   const std::size_t descriptors = raise_descriptor_limit();
 
   const std::uint64_t memory_budget = options.memory_budget ? *options.memory_budget : default_memory_budget();
@@ -255,6 +263,7 @@ int main(int argc, char** argv) {
   }
 
   asio::io_context io(1);
+  const LogRetry log_retry(io);
   std::unique_ptr<Listener> listener;
   if (!options.client_fd) {
     auto opened = Listener::open(io, options.socket, options.socket_mode);

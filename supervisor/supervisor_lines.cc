@@ -2,12 +2,12 @@
 // on it are the worker's and the client's; what the supervisor must know of them is on the worker's page, and what it
 // hears is that the time of one is over. A worker gives one line in its life.
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
+#include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {
@@ -153,9 +153,10 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
   if (call.line->is_open) count_line(call);
   const auto* error = std::get_if<ipc::Error>(&answered.outcome);
   if (error != nullptr && call.line->is_open) {
-    spdlog::warn("{}: its direct line to {} was ended: {}", call.client == nullptr ? "a client" : call.client->name(),
-                 to_string(call.module->name),
-                 ipc::printable(ipc::clean_utf8(error->message, 1024), ipc::Newlines::escape));
+    log_client_line(call.client == nullptr ? kUnknownUser : call.client->user(), ipc::LogLevel::warning,
+                    fmt::format("{}: its direct line to {} was ended: {}",
+                                call.client == nullptr ? "a client" : call.client->name(), to_string(call.module->name),
+                                ipc::printable(ipc::clean_utf8(error->message, 1024), ipc::Newlines::escape)));
   }
   refuse_or_end_line(call, line_is_closed());
   const Duration cpu_time = workers_.meter(worker).share() - call.share_before;

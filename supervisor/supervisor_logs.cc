@@ -1,6 +1,5 @@
 // What modules log: how much of it is taken, and who gets to see it.
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -35,9 +34,9 @@ std::optional<ipc::Error> Supervisor::refusal_to_read_logs(ClientSession& client
   if (user && options_.log_readers.covers(*user)) return std::nullopt;
   // Once: a client can ask as often as it likes.
   bool& was_logged = clients_.at(&client).logs_refusal_was_logged;
-  spdlog::log(std::exchange(was_logged, true) ? spdlog::level::debug : spdlog::level::warn,
-              "{}: may not read what modules log: its user, {}, is none that --allow-logs names", client.name(),
-              user ? std::to_string(*user) : "unknown");
+  log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
+                  fmt::format("{}: may not read what modules log: its user, {}, is none that --allow-logs names",
+                              client.name(), user ? std::to_string(*user) : "unknown"));
   return make_error(ipc::ErrorCode::permission_denied,
                     "this user may not read what modules log; the supervisor's --allow-logs says who may");
 }

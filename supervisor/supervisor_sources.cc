@@ -7,6 +7,7 @@
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
+#include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {
@@ -83,9 +84,9 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
   if (!user || !options_.loaders.covers(*user)) {
     // Once: a client can ask as often as it likes.
     bool& was_logged = clients_.at(&client).refusal_was_logged;
-    spdlog::log(std::exchange(was_logged, true) ? spdlog::level::debug : spdlog::level::warn,
-                "{}: may not load modules: its user, {}, is none that --allow-loader names", client.name(),
-                user ? std::to_string(*user) : "unknown");
+    log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
+                    fmt::format("{}: may not load modules: its user, {}, is none that --allow-loader names",
+                                client.name(), user ? std::to_string(*user) : "unknown"));
     return client.answer_registration(
         id, make_error(ipc::ErrorCode::permission_denied,
                        "this user may not load modules; the supervisor's --allow-loader says who may"));
@@ -94,7 +95,8 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
       loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
   client.answer_registration(id, std::nullopt);
   if (!is_new) return;
-  spdlog::info("{}: loads modules that are in no file from now on", client.name());
+  log_client_line(client.user(), ipc::LogLevel::info,
+                  client.name() + ": loads modules that are in no file from now on");
   // What could not be had may be had from now on.
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {

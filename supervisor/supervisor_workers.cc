@@ -9,6 +9,7 @@
 
 #include "ipc/text.h"
 #include "supervisor/call_errors.h"
+#include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {
@@ -79,8 +80,9 @@ void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
   error.code = ipc::ErrorCode::load_failed;
   error.executed = ipc::Executed::no;
   KnownModule& module = *module_of(worker);
-  spdlog::warn("{}: cannot be loaded: {}", to_string(module.name),
-               ipc::printable(error.message, ipc::Newlines::escape));
+  log_client_line(kUnknownUser, ipc::LogLevel::warning,
+                  fmt::format("{}: cannot be loaded: {}", to_string(module.name),
+                              ipc::printable(error.message, ipc::Newlines::escape)));
   remember_failure(module, error);
   for (CallId call : scheduler_.load_failed(worker, steady_clock::now(), decisions_)) finish(call, error);
   carry_out();
@@ -182,7 +184,11 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (end.cause == EndCause::removed) {
     spdlog::debug("{}: worker removed", name);
   } else {
-    spdlog::warn("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape));
+    const auto call = calls_.find(end.running);
+    const ClientSession* client = call == calls_.end() ? nullptr : call->second.client;
+    log_client_line(
+        client == nullptr ? kUnknownUser : client->user(), ipc::LogLevel::warning,
+        fmt::format("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape)));
   }
   if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
   // The worker's word on which call it was in counts only if it has that call.

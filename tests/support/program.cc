@@ -80,7 +80,9 @@ Program::Program(const std::vector<std::string>& command, const ProgramOptions& 
   for (char** variable = environ; *variable != nullptr; ++variable) environment.push_back(*variable);
   environment.push_back(nullptr);
   pid_ = ::fork();
-  if (pid_ == 0) become(arguments, environment, options, input.get(), output_.get(), errors_.get());
+  if (pid_ == 0)
+    become(arguments, environment, options, input.get(), output_.get(),
+           options.errors < 0 ? errors_.get() : options.errors);
   REQUIRE(pid_ > 0);
 }
 

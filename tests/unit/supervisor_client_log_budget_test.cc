@@ -1,0 +1,51 @@
+#include <doctest/doctest.h>
+
+#include "supervisor/client_log_budget.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr ClientLogBudget::TimePoint kStart{1000s};
+constexpr UserId kEvil{1}, kGood{2};
+constexpr std::size_t kBytes = 100;
+
+std::uint64_t lines_at(ClientLogBudget& budget, UserId user, ClientLogBudget::TimePoint now, int tries = 100'000) {
+  std::uint64_t lines = 0;
+  for (int i = 0; i < tries; ++i) lines += budget.take(user, kBytes, now).has_value() ? 1 : 0;
+  return lines;
+}
+
+TEST_CASE("a user whose clients flood the log is bounded, and another is logged as ever") {
+  ClientLogBudget budget;
+  const auto lines = lines_at(budget, kEvil, kStart);
+  CHECK(lines * kBytes <= ClientLogBudget::kOfUser.burst_bytes);
+  CHECK(lines > 100);
+  CHECK(budget.take(kGood, kBytes, kStart) == 0);
+}
+
+TEST_CASE("how many lines of a user were refused is told with its next one") {
+  ClientLogBudget budget;
+  const auto lines = lines_at(budget, kEvil, kStart, 10'000);
+  CHECK(budget.take(kEvil, kBytes, kStart + 1min) == 10'000 - lines);
+  CHECK(budget.take(kEvil, kBytes, kStart + 1min) == 0);
+}
+
+TEST_CASE("many users together have a bound, too, and what it refuses is counted for each") {
+  ClientLogBudget budget;
+  std::uint64_t lines = 0;
+  for (uid_t user = 1; user <= 100; ++user) lines += lines_at(budget, UserId{user}, kStart, 1000);
+  CHECK(lines * kBytes <= ClientLogBudget::kOfAll.burst_bytes);
+  CHECK(budget.take(UserId{100}, kBytes, kStart + 1min) == 1000);
+}
+
+TEST_CASE("more users than are remembered are bounded all the same") {
+  ClientLogBudget budget;
+  std::uint64_t lines = 0;
+  for (uid_t user = 1; user <= 100'000; ++user) lines += lines_at(budget, UserId{user}, kStart, 1);
+  CHECK(lines * kBytes <= ClientLogBudget::kOfAll.burst_bytes);
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
