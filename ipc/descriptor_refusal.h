@@ -8,6 +8,11 @@
 #include <system_error>
 #include <tl/expected.hpp>
 
+#include <cstddef>
+#include <span>
+#include <system_error>
+#include <tl/expected.hpp>
+
 namespace holdfast::ipc {
 
 // From now on the peer's sendmsg(2) fails with EPERM if it carries descriptors. Connections to a listening socket have
@@ -15,8 +20,8 @@ namespace holdfast::ipc {
 // not offer it, because it is older than Linux 6.16.
 [[nodiscard]] bool refuse_descriptors(int socket);
 
-// Whether descriptors are among what has arrived on a stream socket and was not read. Reads nothing. Bytes that are
-// sent out of band (MSG_OOB) are in line with the others from now on.
+// Whether descriptors are among what has arrived on a stream socket and was not read. Reads nothing, but has urgent
+// bytes taken in line.
 [[nodiscard]] bool holds_descriptors(int socket);
 
 // Has bytes that are sent out of band (MSG_OOB) arrive in line with the others. Else the kernel would drop such a byte,

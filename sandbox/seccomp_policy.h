@@ -48,8 +48,14 @@ struct PolicyRow {
 // The rows of `profile`, in the table's order. Lives as long as the program.
 [[nodiscard]] std::span<const PolicyRow> policy(Profile profile);
 
+// Whether clients can send descriptors to the supervisor, which depends on the kernel (ipc/descriptor_refusal.h).
+enum class ClientDescriptors { refused, possible };
+
 // The rows for the supervisor itself, once it serves (supervisor_policy.cc).
-[[nodiscard]] std::span<const PolicyRow> supervisor_policy();
+[[nodiscard]] std::span<const PolicyRow> supervisor_policy(ClientDescriptors descriptors);
+
+// The rows for the process that closes what clients have sent, where they can send descriptors (closer_policy.cc).
+[[nodiscard]] std::span<const PolicyRow> closer_policy();
 
 // The rows as a table in Markdown: system call, what its arguments must be, why.
 [[nodiscard]] std::string to_markdown(std::span<const PolicyRow> rows);

@@ -24,6 +24,9 @@ constexpr ArgumentRule kPacketPair{
 constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_PEERCRED}}},
                                         .condition_count = 2};
 
+constexpr ArgumentRule kUrgentInLine{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_OOBINLINE}}},
+                                     .condition_count = 2};
+
 // Of ioctl(2), as ipc/pidfd.h has it.
 constexpr unsigned kPidfdGetInfo = 0xC040FF0B;
 
@@ -81,10 +84,19 @@ constexpr PolicyRow kPolicy[] = {
     {"getpid", kAnyArguments, "the log"},
     {"gettid", kAnyArguments, "the log"},
     {"exit_group", kAnyArguments, "the end of the process"},
+
+    // From here on: only where clients can send descriptors.
+    {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_PEEK),
+     "before Linux 6.16: looks for descriptors before it reads from a client"},
+    {"setsockopt", kUrgentInLine, "before Linux 6.16: what a client sends out of band is looked at as well"},
 };
+constexpr std::size_t kDescriptorRows = 2;
 
 }  // namespace
 
-std::span<const PolicyRow> supervisor_policy() { return kPolicy; }
+std::span<const PolicyRow> supervisor_policy(ClientDescriptors descriptors) {
+  const std::span<const PolicyRow> all(kPolicy);
+  return descriptors == ClientDescriptors::possible ? all : all.first(all.size() - kDescriptorRows);
+}
 
 }  // namespace holdfast::sandbox

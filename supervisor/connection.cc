@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <boost/asio/buffer.hpp>
 #include <chrono>
 #include <utility>
 #include <vector>
 
+#include "ipc/descriptor_refusal.h"
 #include "ipc/packet.h"
 
 namespace holdfast::supervisor {
@@ -29,7 +31,12 @@ Connection::Connection(Turn& turn, Socket socket, ipc::FrameLimits limits, std::
   socket_.non_blocking(true, ignored);
 }
 
-Connection::~Connection() = default;
+Connection::~Connection() { close_socket(); }
+
+void Connection::refuse_descriptors_by(Closer& closer) {
+  closer_ = &closer;
+  ipc::take_urgent_bytes_in_line(socket_.native_handle());
+}
 
 void Connection::start() { read(); }
 
@@ -39,8 +46,16 @@ void Connection::close() {
   }
   open_ = false;
   partial_frame_.use(0, {});
+  close_socket();
+}
+
+void Connection::close_socket() {
   error_code ignored;
-  socket_.close(ignored);
+  if (closer_ == nullptr || !socket_.is_open()) {
+    socket_.close(ignored);
+  } else if (UniqueFd socket(socket_.release(ignored)); socket) {
+    closer_->close(std::move(socket));
+  }
 }
 
 ipc::OutputBuffer& Connection::output() {
@@ -153,6 +168,7 @@ void Connection::resume() {
 void Connection::read() {
   if (!open_ || paused_ || reading_ || awaits_turn_) return;
   reading_ = true;
+  if (closer_ != nullptr) return look_and_read();
   const auto space = in_.prepare();
   socket_.async_read_some(boost::asio::buffer(space.data(), space.size()),
                           [self = shared_from_this()](const error_code& error, std::size_t count) {
@@ -163,6 +179,25 @@ void Connection::read() {
                             self->handle_frames();
                             self->read();
                           });
+}
+
+void Connection::look_and_read() {
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& failed) {
+    self->reading_ = false;
+    if (!self->open_) return;
+    if (failed) return self->end(failed.message());
+    const auto count = ipc::receive_without_descriptors(self->socket_.native_handle(), self->in_.prepare());
+    if (!count && count.error() == std::errc::operation_not_permitted) {
+      self->paused_ = true;
+      return self->on_violation({"it sent a file descriptor, and none is taken"});
+    }
+    const bool is_interrupted = !count && (count.error().value() == EAGAIN || count.error().value() == EINTR);
+    if (!count && !is_interrupted) return self->end(count.error().message());
+    if (count && *count == 0) return self->end("End of file");
+    self->in_.commit(count.value_or(0));
+    self->handle_frames();
+    self->read();
+  });
 }
 
 void Connection::handle_more_frames() {

@@ -16,6 +16,7 @@
 #include "ipc/kept_bytes.h"
 #include "ipc/unique_fd.h"
 #include "supervisor/accountant.h"
+#include "supervisor/closer.h"
 #include "supervisor/ids.h"
 #include "supervisor/turn.h"
 
@@ -30,6 +31,10 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // kFrameProgressBytes of one.
   using FrameAccounts = Accountant<Connection>;
   static constexpr std::size_t kFrameProgressBytes = std::size_t{64} << 10;
+
+  // For a peer that can send descriptors (ipc/descriptor_refusal.h): if it does, it is cut off, and what it sent is
+  // closed by `closer`, which must outlive this object. Call before start().
+  void refuse_descriptors_by(Closer& closer);
 
   // Begins to read. Call once the object is owned by a shared_ptr.
   void start();
@@ -100,6 +105,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   boost::system::error_code write_some();
   std::size_t write_with_descriptors(boost::system::error_code& error);
   void read();
+  void look_and_read();
+  void close_socket();
   void handle_frames(std::size_t most = SIZE_MAX);
   void account_for_partial_frame(bool frames_were_complete);
   void end(std::string_view reason);
@@ -119,6 +126,7 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   FrameAccounts::Member frames_member_;
   FrameAccounts::Account partial_frame_;
   std::size_t partial_bytes_ = 0;  // of a frame that has begun to arrive, at its last progress
+  Closer* closer_ = nullptr;       // null: the peer can send no descriptors
   bool open_ = true;
   bool reading_ = false;   // a read is under way
   bool handling_ = false;  // in the loop of handle_frames()

@@ -22,6 +22,7 @@
 #include "ipc/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker.h"
+#include "supervisor/closer.h"
 #include "supervisor/event_loop.h"
 #include "supervisor/host_memory.h"
 #include "supervisor/listener.h"
@@ -242,7 +243,7 @@ int main(int argc, char** argv) {
     for (const std::string& error : settings.error()) fmt::print(stderr, "{}\n", error);
     return 2;
   }
-  const SupervisorOptions options_of_supervisor =
+  SupervisorOptions options_of_supervisor =
       supervisor_options(options, options_of_scheduler, *settings, descriptors, memory_budget);
 
   ModuleSources sources(options.modules);
@@ -252,8 +253,9 @@ int main(int argc, char** argv) {
     spdlog::warn("--allow-missing {}: where this layer of the sandbox cannot be set up, workers run without it", layer);
   }
 
+  bool refuses_descriptors = true;
   if (options.client_fd) {
-    (void)ipc::refuse_descriptors(*options.client_fd);
+    refuses_descriptors = ipc::refuse_descriptors(*options.client_fd);
     if (ipc::holds_descriptors(*options.client_fd)) {
       spdlog::critical(
           "--client-fd {}: descriptors were sent on this socket, and none are taken; send only the protocol",
@@ -272,6 +274,7 @@ int main(int argc, char** argv) {
       return 1;
     }
     listener = std::move(*opened);
+    refuses_descriptors = listener->refuses_descriptors();
   }
   const auto may_be_missing = [&](const sandbox::SetupResult& result) {
     if (result) return true;
@@ -283,6 +286,17 @@ int main(int argc, char** argv) {
     return allowed;
   };
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
+  std::unique_ptr<Closer> closer;
+  if (!refuses_descriptors) {
+    auto started = Closer::start(io, [] { spdlog::error("the closer has ended; clients can hold holdfastd up"); });
+    if (!started) {
+      spdlog::critical("cannot start the closer: {}", started.error());
+      if (listener) listener->stop();
+      return 1;
+    }
+    closer = std::move(*started);
+    if (listener) listener->close_by([&](UniqueFd socket) { closer->close(std::move(socket)); });
+  }
   // From here on, what needs more rights than to serve calls is the broker's to do.
   auto broker = Broker::start(
       {.program = options.worker_program,
@@ -301,6 +315,7 @@ int main(int argc, char** argv) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;
   }
+  options_of_supervisor.closer = closer.get();
   sources.set_open([&](const ModuleName& name) { return (*broker)->open_module(name); });
   if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
 
@@ -390,7 +405,10 @@ int main(int argc, char** argv) {
       supervisor.begin_shutdown();
     });
   }
-  if (!may_be_missing(give_up_rights())) return 1;
+  if (!may_be_missing(
+          give_up_rights(closer ? sandbox::ClientDescriptors::possible : sandbox::ClientDescriptors::refused))) {
+    return 1;
+  }
   supervisor.start([&] {
     if (listener) {
       listener->start([&](Listener::Socket socket) { supervisor.add_client(std::move(socket)); });

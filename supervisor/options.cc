@@ -312,15 +312,16 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.add_option_function<std::string>(
          "--print-policy",
          [](const std::string& which) {
-           const auto rows = which == "supervisor" ? sandbox::supervisor_policy()
+           const auto rows = which == "supervisor" ? sandbox::supervisor_policy(sandbox::ClientDescriptors::possible)
+                             : which == "closer"   ? sandbox::closer_policy()
                                                    : sandbox::policy(which == "strict" ? sandbox::Profile::strict
                                                                                        : sandbox::Profile::jit);
            std::fputs(sandbox::to_markdown(rows).c_str(), stdout);
            throw CLI::Success();
          },
-         "print the system calls that jit or strict workers, or the supervisor, can make, and end")
-      ->type_name("jit|strict|supervisor")
-      ->check(one_of({"jit", "strict", "supervisor"}));
+         "print the system calls that jit or strict workers, the supervisor, or its closer, can make, and end")
+      ->type_name("jit|strict|supervisor|closer")
+      ->check(one_of({"jit", "strict", "supervisor", "closer"}));
   app.footer(
       "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
       "SIGTERM and SIGINT: finish open calls and end; a second one, or SIGQUIT: end at once. SIGHUP: read --config "

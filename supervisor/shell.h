@@ -2,6 +2,7 @@
 // it, it is not to be worth much.
 #pragma once
 
+#include "sandbox/seccomp_policy.h"
 #include "sandbox/setup_error.h"
 
 namespace holdfast::supervisor {
@@ -10,6 +11,6 @@ namespace holdfast::supervisor {
 // able to signal), all capabilities, new privileges, being dumped or traced, and all system calls but those of
 // sandbox::supervisor_policy(): no file can be opened, no program or process started, no socket made that leads
 // anywhere. Files and processes are the broker's (broker.h), which must be there already. Layer "supervisor".
-[[nodiscard]] sandbox::SetupResult give_up_rights();
+[[nodiscard]] sandbox::SetupResult give_up_rights(sandbox::ClientDescriptors descriptors);
 
 }  // namespace holdfast::supervisor

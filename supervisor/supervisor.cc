@@ -110,6 +110,7 @@ void Supervisor::keep_warm() {
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
   auto session = std::make_shared<ClientSession>(ClientId{++last_client_}, turn_, std::move(socket), *this, accounts_);
+  if (options_.closer != nullptr) session->refuse_descriptors_by(*options_.closer);
   for (;;) {
     const auto ruling = accounts_->places.request(session->places(), 1);
     if (ruling.granted) break;

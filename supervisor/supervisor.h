@@ -52,6 +52,8 @@ struct SupervisorOptions {
   std::uint64_t standby_memory_bytes = 0;
   // Clients may have direct lines to workers; WorkersOptions::direct_line says the same.
   bool direct_line = false;
+  // Closes what clients send, where they can send descriptors; null where they cannot. Must outlive the supervisor.
+  Closer* closer = nullptr;
   // For how long a worker looks for its line's next call before it sleeps, where that pays; 0: it never does.
   std::chrono::nanoseconds busy_poll{0};
 };

@@ -101,17 +101,20 @@ const std::vector<Attack>& attacks() {
 }
 
 TEST_CASE("a descriptor whose close lasts, sent by a client, delays nobody") {
-  for (const Attack& attack : attacks()) {
-    CAPTURE(attack.name);
-    Daemon daemon({.modules = {kGood}, .flags = {"--log-level", "error"}});
-    ipc::Client client = daemon.connect();
-    check_serves(client);
-    Lingering slow;
-    if (attack.run(daemon, slow) == 0) slow.leave_to_receiver();
-    check_serves(client);
-    ipc::Client next = daemon.connect();
-    check_serves(next);
-    daemon.stop();
+  for (const bool before_pass_rights : {false, true}) {
+    CAPTURE(before_pass_rights);
+    for (const Attack& attack : attacks()) {
+      CAPTURE(attack.name);
+      Daemon daemon({.modules = {kGood}, .flags = {"--log-level", "error"}, .before_pass_rights = before_pass_rights});
+      ipc::Client client = daemon.connect();
+      check_serves(client);
+      Lingering slow;
+      if (attack.run(daemon, slow) == 0) slow.leave_to_receiver();
+      check_serves(client);
+      ipc::Client next = daemon.connect();
+      check_serves(next);
+      daemon.stop();
+    }
   }
 }
 

@@ -20,7 +20,7 @@ namespace {
 
 TEST_CASE("docs/security.md shows the tables of system calls as holdfastd prints them") {
   const std::string document = read_file(examples_folder().parent_path() / "security.md");
-  for (const char* whose : {"jit", "supervisor"}) {
+  for (const char* whose : {"jit", "supervisor", "closer"}) {
     CAPTURE(std::string_view(whose));
     const Finished printed = run({supervisor_program(), "--print-policy", whose});
     CHECK(printed.status == 0);

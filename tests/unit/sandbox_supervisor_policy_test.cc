@@ -26,7 +26,7 @@ Ending run_as_supervisor(const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {
                        require(notes, drop_privileges());
-                       const auto program = compile(supervisor_policy());
+                       const auto program = compile(supervisor_policy(ClientDescriptors::refused));
                        if (!program) require(notes, tl::unexpected(program.error()));
                        require(notes, load(*program));
                        run_and_leave(notes, body);

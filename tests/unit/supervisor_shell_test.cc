@@ -29,7 +29,7 @@ namespace {
 Ending run_in_shell(Caller caller, const Body& body) {
   return start_child(caller,
                      [&](SharedNotes& notes) {
-                       require(notes, holdfast::supervisor::give_up_rights());
+                       require(notes, holdfast::supervisor::give_up_rights(ClientDescriptors::refused));
                        run_and_leave(notes, body);
                      })
       .finish();
@@ -104,7 +104,7 @@ TEST_CASE("a supervisor that has given up its rights is not root, holds no capab
     // As it is seen from outside while it lives.
     SocketPair sockets;
     RunningChild child = start_child(caller, [&](SharedNotes& notes) {
-      require(notes, holdfast::supervisor::give_up_rights());
+      require(notes, holdfast::supervisor::give_up_rights(ClientDescriptors::refused));
       run_and_leave(notes, [&] {
         char byte = 'x';
         send(sockets.theirs, &byte, 1, MSG_NOSIGNAL);
@@ -126,11 +126,14 @@ TEST_CASE("a supervisor that has given up its rights is not root, holds no capab
   }
 }
 
-TEST_CASE("every row of the supervisor's policy names a system call and gives a reason") {
-  CHECK(compile(supervisor_policy()).has_value());
-  for (const PolicyRow& row : supervisor_policy()) {
-    INFO(row.system_call);
-    CHECK(std::string_view(row.reason).size() >= 5);
+TEST_CASE("every row of the supervisor's and the closer's policies names a system call and gives a reason") {
+  for (const auto& rows : {supervisor_policy(ClientDescriptors::refused),
+                           supervisor_policy(ClientDescriptors::possible), closer_policy()}) {
+    CHECK(compile(rows).has_value());
+    for (const PolicyRow& row : rows) {
+      INFO(row.system_call);
+      CHECK(std::string_view(row.reason).size() >= 5);
+    }
   }
 }
 

@@ -25,7 +25,7 @@ namespace {
 Ending run_in_shell(const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {
-                       require(notes, give_up_rights());
+                       require(notes, give_up_rights(sandbox::ClientDescriptors::refused));
                        run_and_leave(notes, body);
                      })
       .finish();

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/cli/doctor/descriptor_finding.h"
 #include "tools/cli/doctor/engine_features.h"
 #include "tools/cli/doctor/findings.h"
 #include "tools/cli/json_text.h"
@@ -173,6 +174,7 @@ int doctor_command(const DoctorOptions& options) {
   auto findings = examine(examination);
   for (auto& finding : try_engine_features(supervisor->client(), examination.strict))
     findings.push_back(std::move(finding));
+  findings.push_back(look_at_descriptors());
   const Verdict verdict = verdict_on(findings, examination, options.allow_missing);
   return tell(options, findings, verdict, verdict.is_good ? ExitCode::result : ExitCode::function_failed);
 }

@@ -1,0 +1,173 @@
+#include "supervisor/closer.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ipc/packet.h"
+#include "sandbox/privileges.h"
+#include "sandbox/process_state.h"
+#include "sandbox/seccomp_policy.h"
+#include "supervisor/log_output.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+constexpr std::chrono::milliseconds kRetry{20};
+
+// --- the process ---------------------------------------------------------------------------------------------------
+
+// Processes that are ending and whose descriptors are being closed.
+constexpr int kMostEnding = 16;
+// Sockets that one of them takes along.
+constexpr int kMostTaken = 32;
+
+// At the end of a process the kernel closes what it holds without waiting for data that lingers.
+[[noreturn]] void take_along(int socket) {
+  std::array<std::byte, 16> buffer;
+  for (int taken = 0; taken < kMostTaken; ++taken) {
+    iovec piece = {buffer.data(), buffer.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+    msghdr message = {};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    if (::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) break;
+  }
+  ::_exit(0);
+}
+
+sandbox::SetupResult lock_up() {
+  sandbox::Failures failures;
+  if (::geteuid() == 0) failures.note(sandbox::become_nobody());
+  failures.note(sandbox::drop_privileges());
+  failures.note(sandbox::compile(sandbox::closer_policy()).and_then([](const sandbox::SeccompProgram& program) {
+    return sandbox::load(program);
+  }));
+  return std::move(failures).first();
+}
+
+[[noreturn]] void run_closer(int socket) {
+  ::prctl(PR_SET_NAME, "holdfast-closer");
+  abandon_log();
+  ::setsid();
+  for (int signal : {SIGTERM, SIGHUP, SIGINT}) ::signal(signal, SIG_IGN);
+  ::setpriority(PRIO_PROCESS, 0, 10);  // to free a large memfd takes CPU time
+  if (!sandbox::close_all_descriptors_except(socket)) ::_exit(1);
+  socket = sandbox::kKeptDescriptor;
+  const std::byte ready{lock_up() ? std::uint8_t{1} : std::uint8_t{0}};
+  if (::sendto(socket, &ready, 1, MSG_NOSIGNAL, nullptr, 0) != 1 || ready == std::byte{0}) ::_exit(1);
+  int ending = 0;
+  for (;;) {
+    const auto reap = [&](int flags) {
+      while (ending > 0 && ::wait4(-1, nullptr, flags, nullptr) > 0) {
+        --ending;
+        flags = WNOHANG;
+      }
+    };
+    reap(ending == kMostEnding ? 0 : WNOHANG);
+    pollfd wanted = {socket, POLLIN, 0};
+    // Those that end are waited for in between: no signal tells of them.
+    constexpr int kLookMillis = 1000;
+    const int found = ::poll(&wanted, 1, ending > 0 ? kLookMillis : -1);
+    if (found < 0 && errno != EINTR) ::_exit(1);
+    if (found <= 0) continue;
+    // The supervisor is gone. What it has left in the socket goes with this process.
+    if ((wanted.revents & POLLHUP) != 0) ::_exit(0);
+    // Goes on when the child has begun to end (CLONE_VFORK), which is when it has received what it takes along.
+    const long child = ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    if (child == 0) take_along(socket);
+    if (child > 0) ++ending;
+    if (child < 0) ::poll(nullptr, 0, static_cast<int>(kRetry.count()));
+  }
+}
+
+// Waits for the process to be locked up.
+bool is_ready(const UniqueFd& socket) {
+  std::byte ready{0};
+  ssize_t count;
+  while ((count = ::recv(socket.get(), &ready, 1, 0)) < 0 && errno == EINTR) {
+  }
+  return count == 1 && ready == std::byte{1};
+}
+
+// Whether there is nothing in the socket that closing it would throw away. Of a socket that receives no more.
+bool is_empty(const UniqueFd& socket) {
+  char byte;
+  return ::recv(socket.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+}  // namespace
+
+// --- the supervisor's side -----------------------------------------------------------------------------------------
+
+tl::expected<std::unique_ptr<Closer>, std::string> Closer::start(boost::asio::io_context& io,
+                                                                 std::function<void()> gone) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return tl::unexpected(fmt::format("socketpair: {}", std::strerror(errno)));
+  }
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return tl::unexpected(fmt::format("fork: {}", std::strerror(errno)));
+  if (pid == 0) run_closer(theirs.get());
+  theirs.reset();
+  if (!is_ready(ours)) return tl::unexpected(std::string("it cannot lock itself up"));
+  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  return std::unique_ptr<Closer>(new Closer(io, std::move(gone), std::move(ours)));
+}
+
+Closer::Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket)
+    : socket_(std::move(socket)), retry_(io), gone_(std::move(gone)) {}
+
+// What still waits is left to the end of the process, which does not wait for data that lingers.
+Closer::~Closer() {
+  for (UniqueFd& socket : waiting_) (void)socket.release();
+}
+
+void Closer::close(UniqueFd socket) {
+  ::shutdown(socket.get(), SHUT_RD);
+  if (is_empty(socket)) return;
+  if (waiting_.empty() && pass_on(socket)) return;
+  waiting_.push_back(std::move(socket));
+  if (waiting_.size() == 1) retry_later();
+}
+
+// False: there is no room.
+bool Closer::pass_on(const UniqueFd& socket) {
+  if (!socket_) return true;
+  constexpr std::byte kAny{0};
+  const auto sent = ipc::send_packet(socket_.get(), {&kAny, 1}, std::array{socket.get()});
+  if (sent) return true;
+  const int error = sent.error().value();
+  // The last is a limit on what all processes of a user have under way.
+  if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS) return false;
+  socket_.reset();
+  gone_();
+  return true;
+}
+
+void Closer::retry_later() {
+  retry_.expires_after(kRetry);
+  retry_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    while (!waiting_.empty() && pass_on(waiting_.front())) waiting_.pop_front();
+    if (!waiting_.empty()) retry_later();
+  });
+}
+
+}  // namespace holdfast::supervisor

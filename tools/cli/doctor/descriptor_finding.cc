@@ -1,0 +1,26 @@
+#include "tools/cli/doctor/descriptor_finding.h"
+
+#include <sys/socket.h>
+
+#include "ipc/descriptor_refusal.h"
+#include "ipc/unique_fd.h"
+
+namespace holdfast::cli {
+
+Finding descriptor_finding(bool kernel_refuses) {
+  return {.layer = "supervisor",
+          .aspect = "descriptors from clients",
+          .state = kernel_refuses ? LayerState::active : LayerState::unavailable,
+          .seen = kernel_refuses ? "refused by the kernel (SO_PASSRIGHTS)"
+                                 : "no SO_PASSRIGHTS, it takes Linux 6.16: who sends one is cut off, and a process of "
+                                   "its own closes it"};
+}
+
+Finding look_at_descriptors() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return descriptor_finding(false);
+  const UniqueFd ours(ends[0]), theirs(ends[1]);
+  return descriptor_finding(ipc::refuse_descriptors(ours.get()));
+}
+
+}  // namespace holdfast::cli
