@@ -5,16 +5,20 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <thread>
+#include <variant>
 
 #include "ipc/descriptor_refusal.h"
 #include "ipc/text.h"
@@ -28,6 +32,7 @@
 #include "supervisor/listener.h"
 #include "supervisor/log_output.h"
 #include "supervisor/module_watch.h"
+#include "supervisor/monitor.h"
 #include "supervisor/options.h"
 #include "supervisor/settings_file.h"
 #include "supervisor/shell.h"
@@ -214,6 +219,10 @@ void announce_ready(std::optional<int> fd) {
   if (::write(ready.get(), "\n", 1) != 1) spdlog::warn("cannot write to --ready-fd {}", *fd);
 }
 
+void say(asio::posix::stream_descriptor& monitor, MonitorByte byte) {
+  (void)!::send(monitor.native_handle(), &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 struct FinishLog {
   FinishLog() = default;
   ~FinishLog() { finish_log(); }
@@ -232,6 +241,12 @@ int main(int argc, char** argv) {
   close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
   set_up_log(options.log_format, options.log_level, options.module_log_level.value_or(options.log_level));
   const FinishLog finish_log_at_end;
+  std::optional<Served> served;
+  if (!options.client_fd) {
+    auto role = serve_under_monitor(options.ready_fd);
+    if (const int* status = std::get_if<int>(&role)) return *status;
+    served = std::get<Served>(std::move(role));
+  }
   const std::size_t descriptors = raise_descriptor_limit();
 
   const std::uint64_t memory_budget = options.memory_budget ? *options.memory_budget : default_memory_budget();
@@ -320,7 +335,14 @@ int main(int argc, char** argv) {
   if (listener) listener->remove_by([&] { (*broker)->remove_socket(); });
 
   int status = 0;
-  asio::signal_set signals(io, SIGTERM, SIGINT, SIGQUIT), hangups(io, SIGHUP), reserved(io, SIGUSR1, SIGUSR2);
+  asio::signal_set signals(io), hangups(io), reserved(io);
+  if (!served) {  // else it is the monitor that gets them
+    for (int signal : {SIGTERM, SIGINT, SIGQUIT}) signals.add(signal);
+    hangups.add(SIGHUP);
+    for (int signal : {SIGUSR1, SIGUSR2}) reserved.add(signal);
+  }
+  asio::posix::stream_descriptor monitor(io);
+  if (served) monitor.assign(served->monitor.release());
   asio::posix::stream_descriptor broker_end(io, ::dup((*broker)->socket().get()));
   Supervisor supervisor(io, options_of_supervisor, sources, **broker, [&](const std::string& failure) {
     if (!failure.empty()) {
@@ -330,6 +352,7 @@ int main(int argc, char** argv) {
     if (listener) listener->stop();
     boost::system::error_code ignored;
     broker_end.close(ignored);
+    monitor.close(ignored);
     signals.cancel();
     hangups.cancel();
     reserved.cancel();
@@ -368,14 +391,17 @@ int main(int argc, char** argv) {
   watch.start();
   supervisor.watch_files_by(watch);
 
+  const std::function<void()> reload_settings = [&] {
+    if (has_config) {
+      reload(settings_file, **broker, supervisor);
+    } else {
+      spdlog::info("SIGHUP: there are no settings to reload, for there is no --config");
+    }
+  };
   std::function<void()> await_hangup = [&] {
     hangups.async_wait([&](const boost::system::error_code& error, int) {
       if (error) return;
-      if (has_config) {
-        reload(settings_file, **broker, supervisor);
-      } else {
-        spdlog::info("SIGHUP: there are no settings to reload, for there is no --config");
-      }
+      reload_settings();
       await_hangup();
     });
   };
@@ -389,6 +415,26 @@ int main(int argc, char** argv) {
     });
   };
   await_reserved();
+  const auto do_as_told = [&](MonitorByte byte) {
+    if (byte == MonitorByte::ask) say(monitor, MonitorByte::ask);
+    if (byte == MonitorByte::end || byte == MonitorByte::quit) shut_down();
+    if (byte == MonitorByte::quit) supervisor.begin_shutdown();  // a second time: without the wait
+    if (byte == MonitorByte::reload) reload_settings();
+  };
+  std::function<void()> await_monitor = [&] {
+    monitor.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
+      if (error) return;
+      std::array<MonitorByte, 64> bytes;
+      const ssize_t count = ::recv(monitor.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (count == 0) {
+        status = 1;
+        return supervisor.end("the monitor has ended");
+      }
+      for (ssize_t i = 0; i < count && monitor.is_open(); ++i) do_as_told(bytes.at(static_cast<std::size_t>(i)));
+      if (monitor.is_open()) await_monitor();
+    });
+  };
+  if (served) await_monitor();
 
   if (options.client_fd) {
     for (int fd : {options.client_fd.value(), options.ready_fd.value_or(-1)}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -414,8 +460,9 @@ int main(int argc, char** argv) {
       listener->start([&](Listener::Socket socket) { supervisor.add_client(std::move(socket)); });
       spdlog::info("holdfastd {} listens on {}", HOLDFAST_VERSION, options.socket);
     }
-    announce_ready(options.ready_fd);
+    if (!served || served->is_first) announce_ready(options.ready_fd);
   });
+  if (served) say(monitor, MonitorByte::is_serving);
   run(io, busy_poll(options, options_of_scheduler),
       [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
   return status;

@@ -42,7 +42,7 @@ TEST_CASE("a SIGTERM to all processes of the service leaves open calls their tim
   CHECK(outcome(call(client, {"slow", "ping"})) == "1");
   const pid_t broker = daemon.broker(), launcher = daemon.launcher();
   // As service managers do (systemd.kill(5), KillMode=control-group).
-  for (pid_t process : {daemon.pid(), broker, launcher}) ::kill(process, SIGTERM);
+  for (pid_t process : {daemon.monitor(), daemon.pid(), broker, launcher}) ::kill(process, SIGTERM);
   CHECK(outcome(calls.wait_for(open)) == "1");
   CHECK(daemon.wait() == 0);
 }

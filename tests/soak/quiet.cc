@@ -121,7 +121,7 @@ bool Quiet::has_only_standbys() {
   if (family.brokers.size() != 1 || family.launchers.size() != 1 || family.zygotes.size() != 1) return false;
   if (family.workers.size() != standby_) return false;
   // holdfastd, broker, launcher, zygote; whatever else is below this program has been forgotten.
-  return test::descendants_of(::getpid()).size() == 4 + standby_ && test::zombies_below(daemon_.pid()).empty();
+  return test::descendants_of(::getpid()).size() == 5 + standby_ && test::zombies_below(daemon_.pid()).empty();
 }
 
 std::string Quiet::state_of_family() {

@@ -25,6 +25,13 @@ bool became_ready(const UniqueFd& pipe) {
          ::read(pipe.get(), &byte, 1) == 1;
 }
 
+// One that has just been replaced may take a moment to show.
+pid_t only_child_of(pid_t parent) {
+  std::vector<pid_t> children;
+  REQUIRE(eventually([&] { return (children = children_of(parent)).size() == 1; }));
+  return children.front();
+}
+
 }  // namespace
 
 Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder : std::make_shared<TemporaryFolder>()) {
@@ -50,9 +57,19 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
                                       std::to_string(theirs.get())};
   if (!options.holds_off) command.insert(command.end(), {"--hold-off", "0s"});
   command.insert(command.end(), options.flags.begin(), options.flags.end());
-  program_ = std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()}, .as_nobody = as_nobody});
+  program_ = std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()},
+                                                               .as_nobody = as_nobody,
+                                                               .before_pass_rights = options.before_pass_rights,
+                                                               .errors = options.errors,
+                                                               .before_exec = options.before_exec});
   theirs.reset();
   REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
+  server_ = only_child_of(monitor());
+}
+
+void Daemon::signal(int number) const {
+  if (number == SIGTERM || number == SIGINT || number == SIGHUP) return program_->signal(number);
+  ::kill(server_, number);
 }
 
 Daemon::~Daemon() { logs_of_this_test() += log(); }
@@ -61,17 +78,6 @@ std::string& logs_of_this_test() {
   static std::string logs;
   return logs;
 }
-
-namespace {
-
-// One that has just been replaced may take a moment to show.
-pid_t only_child_of(pid_t parent) {
-  std::vector<pid_t> children;
-  REQUIRE(eventually([&] { return (children = children_of(parent)).size() == 1; }));
-  return children.front();
-}
-
-}  // namespace
 
 pid_t Daemon::broker() const { return only_child_of(pid()); }
 pid_t Daemon::launcher() const { return only_child_of(broker()); }

@@ -1,6 +1,7 @@
 // A holdfastd of a test's own, with modules that the test wrote.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -29,6 +30,9 @@ struct DaemonOptions {
   std::string worker = {};                       // another program than holdfast-worker
   bool holds_off = false;                        // modules that fail again and again; most tests want them to
   bool as_nobody = false;                        // if it can be: if the test runs as root
+  bool before_pass_rights = false;               // see ProgramOptions
+  int errors = -1;                               // see ProgramOptions
+  std::function<bool()> before_exec = {};        // see ProgramOptions
   std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's, whose socket and modules this one takes over
 };
 
@@ -42,9 +46,11 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  pid_t pid() const { return program_->pid(); }
-  // Its one child, which starts the launcher, which waits for the zygote, the zygote, and the zygote's children. Each
-  // fails the test if there is none.
+  // The process that serves; the monitor is the one that was started.
+  pid_t pid() const { return server_; }
+  pid_t monitor() const { return program_->pid(); }
+  // The server's one child, which starts the launcher, which waits for the zygote, the zygote, and the zygote's
+  // children. Each fails the test if there is none.
   pid_t broker() const;
   pid_t launcher() const;
   pid_t zygote() const;
@@ -60,7 +66,8 @@ class Daemon {
   // Waits until `text` is in the log; false if that does not happen.
   bool logged(const std::string& text) const;
 
-  void signal(int number) const { program_->signal(number); }
+  // To the monitor what a service manager sends, else to the server.
+  void signal(int number) const;
   // Waits for its end, see Program::wait().
   int wait() { return program_->wait(); }
   // SIGTERM, and checks that it ends well and that nothing is left of it: no process, no socket, no lock.
@@ -71,6 +78,7 @@ class Daemon {
  private:
   std::shared_ptr<TemporaryFolder> folder_;
   std::unique_ptr<Program> program_;
+  pid_t server_ = -1;
 };
 
 // What the daemons of the running test have logged that are gone already; whoever tells of a failed test shows it.

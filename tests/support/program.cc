@@ -15,6 +15,8 @@
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "tests/support/as_nobody.h"
@@ -68,6 +70,8 @@ bool hide_pass_rights() {
                             ::setresuid(kNobody, kNobody, kNobody) != 0)) {
     ::_exit(126);
   }
+  if (options.before_pass_rights && !hide_pass_rights()) ::_exit(126);
+  if (options.before_exec && !options.before_exec()) ::_exit(126);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of ids, which clears it
   ::execve(arguments[0], arguments.data(), environment.data());
   const std::string message = std::string("cannot start ") + arguments[0] + ": " + std::strerror(errno) + "\n";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct ProgramOptions {
   std::string input;                     // what it reads on standard input
   std::vector<int> inherited;            // descriptors, besides the standard ones, that it gets under the same numbers
   bool as_nobody = false;                // needs root
+  bool before_pass_rights = false;       // setsockopt(2) knows no SO_PASSRIGHTS, as before Linux 6.16
+  int errors = -1;                       // its standard error, in the place of what errors() tells
+  std::function<bool()> before_exec;     // run in the child; with false it does not start
   std::vector<std::string> environment;  // "NAME=VALUE", on top of this process's own
 };
 

@@ -1,0 +1,73 @@
+// A server whose event loop does not turn: whatever holds it up, another takes its place.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <optional>
+
+#include "tests/adversarial/accept_gate.h"
+#include "tests/support/calls.h"
+#include "tests/support/daemon.h"
+#include "tests/support/processes.h"
+#include "tests/support/raw_connection.h"
+#include "tests/support/waiting.h"
+
+namespace holdfast::test {
+namespace {
+
+const Module kGood = {"good", "exports.add = ({ a, b }) => a + b;"};
+
+void check_serves(ipc::Client& client) {
+  CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
+}
+
+// The watch's patience, and much more on a busy host.
+constexpr std::chrono::minutes kWatchGuard{1};
+
+TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd says where it was stuck") {
+  AcceptGate gate;
+  Daemon daemon({.modules = {kGood}, .before_exec = gate.installer()});
+  const pid_t stuck = daemon.pid();
+  const pid_t broker = daemon.broker();
+  {
+    ipc::Client client = daemon.connect();
+    check_serves(client);
+  }
+  gate.close();
+  const RawConnection waiting(daemon.socket_path());
+  REQUIRE(eventually([&] { return gate.holds_one(); }));
+  gate.open();
+  REQUIRE(eventually([&] { return contains(daemon.log(), "another server takes the place"); }, kWatchGuard));
+  CHECK(contains(daemon.log(), "the server has not turned for 5 s: it is asleep"));
+  // Only root is shown where a process sleeps whose memory nobody may see.
+  if (::geteuid() == 0 && status_field(daemon.monitor(), "Uid").starts_with("0")) {
+    CHECK(contains(daemon.log(), "in the system call accept"));
+  }
+  std::optional<ipc::Client> client;
+  REQUIRE(eventually([&] {
+    auto connected = ipc::Client::connect(daemon.socket_path(), {.name = "test"});
+    if (connected) client.emplace(std::move(*connected));
+    return client.has_value();
+  }));
+  check_serves(*client);
+  CHECK_FALSE(is_running(stuck));
+  CHECK(eventually([&] { return !is_running(broker); }));
+  daemon.stop();
+}
+
+TEST_CASE("a server that is killed ends holdfastd by the same signal") {
+  Daemon daemon({.modules = {kGood}});
+  daemon.signal(SIGKILL);
+  CHECK(daemon.wait() == 128 + SIGKILL);
+  CHECK(contains(daemon.log(), "the server was ended by signal 9"));
+}
+
+TEST_CASE("a server whose monitor is killed ends and leaves nothing") {
+  Daemon daemon({.modules = {kGood}});
+  REQUIRE(::kill(daemon.monitor(), SIGKILL) == 0);
+  CHECK(daemon.wait() == 128 + SIGKILL);
+  daemon.check_nothing_is_left();
+}
+
+}  // namespace
+}  // namespace holdfast::test
