@@ -109,7 +109,8 @@ TEST_CASE("the zygote is pid 1 of its own namespace, has no privileges, and sees
   }
 }
 
-TEST_CASE("between forks the zygote holds its control socket and its signals, the launcher nothing") {
+TEST_CASE(
+    "between forks the zygote holds its control socket, its signals and its own OOM score, the launcher nothing") {
   if (!can_look_inside()) return;
   Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}}});
   ipc::Client client = daemon.connect();
@@ -120,8 +121,9 @@ TEST_CASE("between forks the zygote holds its control socket and its signals, th
     const auto is = [](const char* kind) {
       return [kind](const std::string& target) { return target.starts_with(kind); };
     };
-    return held.size() == 2 && std::count_if(held.begin(), held.end(), is("socket:[")) == 1 &&
-           std::count_if(held.begin(), held.end(), is("anon_inode:[signalfd]")) == 1;
+    return held.size() == 3 && std::count_if(held.begin(), held.end(), is("socket:[")) == 1 &&
+           std::count_if(held.begin(), held.end(), is("anon_inode:[signalfd]")) == 1 &&
+           std::ranges::any_of(held, [](const auto& target) { return target.ends_with("/oom_score_adj"); });
   }));
 }
 
