@@ -48,7 +48,7 @@ json shown_by(const Daemon& daemon, const std::string& command) {
 }
 
 TEST_CASE("a cold call waits for its module to be loaded, a hot one does not; both tell of their bytes exactly") {
-  Daemon daemon({.modules = {kWorker, {"other", kWorker.source}}});
+  Daemon daemon({.modules = {kWorker, {"other", kWorker.code}}});
   ipc::Client client = daemon.connect();
   const std::string payload = "\"" + std::string(1000, 'x') + "\"";
   const ipc::Answer cold = call(client, {"worker", "echo", payload});
