@@ -473,7 +473,7 @@ TEST_CASE("standby workers are replaced all at once") {
 constexpr SchedulerOptions kGrace = {.max_workers = 1, .standby = 1, .slice = 100ms, .waiting_grace = 50ms};
 
 TEST_CASE("a worker that drains while others wait is told as overdue after each grace, and at last for good") {
-  Bench bench = with_module(kGrace);
+  Bench bench = testing::with_module(kGrace);
   bench.arrives(2, 'b');
   CHECK(bench.tick_after(100ms) == "drain w1 for b");
   CHECK(bench.wakeup_in() == Duration(50ms));
@@ -506,7 +506,7 @@ TEST_CASE("of calls on a worker that gave its slot away those run again that are
 }
 
 TEST_CASE("a worker that drains is not overdue when nobody waits any more") {
-  Bench bench = with_module(kGrace);
+  Bench bench = testing::with_module(kGrace);
   bench.arrives(2, 'b');
   CHECK(bench.tick_after(100ms) == "drain w1 for b");
   bench.abandon(2);
