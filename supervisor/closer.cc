@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +16,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <span>
 #include <utility>
 
 #include "ipc/packet.h"
@@ -35,11 +38,14 @@ constexpr int kMostEnding = 16;
 // Sockets that one of them takes along.
 constexpr int kMostTaken = 32;
 
+using Count = std::atomic<std::uint64_t>;
+
 // At the end of a process the kernel closes what it holds without waiting for data that lingers.
-[[noreturn]] void take_along(int socket) {
-  std::array<std::byte, 16> buffer;
+[[noreturn]] void take_along(int socket, const Count& closed) {
+  std::uint64_t last = 0;  // of what was taken: its number, from 1 on
   for (int taken = 0; taken < kMostTaken; ++taken) {
-    iovec piece = {buffer.data(), buffer.size()};
+    std::uint64_t number = 0;
+    iovec piece = {&number, sizeof number};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
     msghdr message = {};
     message.msg_iov = &piece;
@@ -47,6 +53,10 @@ constexpr int kMostTaken = 32;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     if (::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) break;
+    last = number;
+  }
+  pollfd supervisor = {socket, 0, 0};
+  while (closed.load(std::memory_order_acquire) < last && ::poll(&supervisor, 1, 1) <= 0) {
   }
   ::_exit(0);
 }
@@ -61,7 +71,7 @@ sandbox::SetupResult lock_up() {
   return std::move(failures).first();
 }
 
-[[noreturn]] void run_closer(int socket) {
+[[noreturn]] void run_closer(int socket, const Count& closed) {
   ::prctl(PR_SET_NAME, "holdfast-closer");
   abandon_log();
   ::setsid();
@@ -90,7 +100,7 @@ sandbox::SetupResult lock_up() {
     if ((wanted.revents & POLLHUP) != 0) ::_exit(0);
     // Goes on when the child has begun to end (CLONE_VFORK), which is when it has received what it takes along.
     const long child = ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-    if (child == 0) take_along(socket);
+    if (child == 0) take_along(socket, closed);
     if (child > 0) ++ending;
     if (child < 0) ::poll(nullptr, 0, static_cast<int>(kRetry.count()));
   }
@@ -122,21 +132,25 @@ tl::expected<std::unique_ptr<Closer>, std::string> Closer::start(boost::asio::io
     return tl::unexpected(fmt::format("socketpair: {}", std::strerror(errno)));
   }
   UniqueFd ours(ends[0]), theirs(ends[1]);
+  void* const page = ::mmap(nullptr, sizeof(Count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return tl::unexpected(fmt::format("mmap: {}", std::strerror(errno)));
+  Count* const closed = new (page) Count(0);
   const pid_t pid = ::fork();
   if (pid < 0) return tl::unexpected(fmt::format("fork: {}", std::strerror(errno)));
-  if (pid == 0) run_closer(theirs.get());
+  if (pid == 0) run_closer(theirs.get(), *closed);
   theirs.reset();
   if (!is_ready(ours)) return tl::unexpected(std::string("it cannot lock itself up"));
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-  return std::unique_ptr<Closer>(new Closer(io, std::move(gone), std::move(ours)));
+  return std::unique_ptr<Closer>(new Closer(io, std::move(gone), std::move(ours), closed));
 }
 
-Closer::Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket)
-    : socket_(std::move(socket)), retry_(io), gone_(std::move(gone)) {}
+Closer::Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket, Count* closed)
+    : socket_(std::move(socket)), closed_(closed), retry_(io), gone_(std::move(gone)) {}
 
 // What still waits is left to the end of the process, which does not wait for data that lingers.
 Closer::~Closer() {
   for (UniqueFd& socket : waiting_) (void)socket.release();
+  ::munmap(closed_, sizeof(Count));
 }
 
 void Closer::close(UniqueFd socket) {
@@ -148,11 +162,16 @@ void Closer::close(UniqueFd socket) {
 }
 
 // False: there is no room.
-bool Closer::pass_on(const UniqueFd& socket) {
+bool Closer::pass_on(UniqueFd& socket) {
   if (!socket_) return true;
-  constexpr std::byte kAny{0};
-  const auto sent = ipc::send_packet(socket_.get(), {&kAny, 1}, std::array{socket.get()});
-  if (sent) return true;
+  const std::uint64_t number = passed_on_ + 1;
+  const auto sent = ipc::send_packet(socket_.get(), std::as_bytes(std::span(&number, 1)), std::array{socket.get()});
+  if (sent) {
+    socket.reset();
+    passed_on_ = number;
+    closed_->store(number, std::memory_order_release);
+    return true;
+  }
   const int error = sent.error().value();
   // The last is a limit on what all processes of a user have under way.
   if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS) return false;

@@ -5,8 +5,10 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -34,11 +36,17 @@ class Closer {
   void close(UniqueFd socket);
 
  private:
-  Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket);
-  bool pass_on(const UniqueFd& socket);
+  // How many sockets were passed on and have been closed here. Shared with the process, which must have the last
+  // descriptor of each: it keeps what it took until the supervisor has closed its own.
+  using Count = std::atomic<std::uint64_t>;
+
+  Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket, Count* closed);
+  bool pass_on(UniqueFd& socket);
   void retry_later();
 
   UniqueFd socket_;  // to the process; none: it has ended
+  Count* const closed_;
+  std::uint64_t passed_on_ = 0;
   std::deque<UniqueFd> waiting_;
   boost::asio::steady_timer retry_;
   std::function<void()> gone_;
