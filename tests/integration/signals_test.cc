@@ -30,7 +30,7 @@ TEST_CASE("signals that a service manager may send to all processes end none but
       for (const pid_t process : descendants_of(daemon.pid())) ::kill(process, signal);
     }
     for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGPIPE, SIGXFSZ, SIGTTOU, SIGWINCH, SIGCHLD, SIGURG, SIGCONT}) {
-      ::kill(daemon.pid(), signal);
+      for (const pid_t process : {daemon.monitor(), daemon.pid()}) ::kill(process, signal);
     }
     CHECK(daemon.logged("SIGUSR1: reserved"));
     CHECK(daemon.logged("SIGUSR2: reserved"));

@@ -5,9 +5,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "ipc/process_signals.h"
 #include "tests/support/as_nobody.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
@@ -68,7 +72,9 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
 }
 
 void Daemon::signal(int number) const {
-  if (number == SIGTERM || number == SIGINT || number == SIGHUP) return program_->signal(number);
+  if (std::ranges::find(ipc::kSupervisorsSignals, number) != std::end(ipc::kSupervisorsSignals)) {
+    return program_->signal(number);
+  }
   ::kill(server_, number);
 }
 
