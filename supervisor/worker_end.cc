@@ -195,7 +195,7 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
   const ErrorCode code = code_of(end.cause);
   error.code = code == ErrorCode::unavailable ? code : ErrorCode::worker_crashed;
   // Nobody can tell which of the calls holds the memory.
-  const bool is_anybodys = end.cause == EndCause::out_of_memory && end.guilty == CallId{};
+  const bool is_anybodys = end.held_too_much && guilty_function.empty();
   if (is_anybodys) error.code = ErrorCode::out_of_memory;
   error.executed = ipc::Executed::maybe;
   error.retryable = true;

@@ -34,6 +34,7 @@ struct WorkerEnd {
   CallId running{};            // the same, by its page
   bool while_loading = false;  // the module's top level was on the CPU
   bool from_outside = false;   // with `crashed`: somebody else killed it
+  bool held_too_much = false;  // with `out_of_memory`: the supervisor killed it for what it held
   std::uint64_t started = 0;   // how many of the calls that it was sent it had started; they start in order
   // The same of the calls on its direct line; and, where the guilty call is the line, which call on it; 0: unknown.
   std::uint64_t line_started = 0;

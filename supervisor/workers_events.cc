@@ -200,6 +200,7 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   const StretchView at_end = entry.process->stretch();
   if (entry.cause) {
     end.cause = *entry.cause;
+    end.held_too_much = end.cause == EndCause::out_of_memory;
     end.running = entry.guilty;
     end.guilty = entry.said_call == CallId{} ? entry.guilty : entry.said_call;
     end.while_loading = entry.guilty_loading;

@@ -189,6 +189,15 @@ TEST_CASE("where no call is known to be at fault, none is named") {
   CHECK(error.detail == "SIGSEGV");
 }
 
+TEST_CASE("where a worker was killed for what it held and no call was on the CPU, all get out_of_memory") {
+  WorkerEnd end = end_by(EndCause::out_of_memory);
+  // What runs for no call fills V8's heap: no call is to blame.
+  CHECK(bystander_error(end, kLimits, "").code == ErrorCode::worker_crashed);
+  end.held_too_much = true;
+  CHECK(bystander_error(end, kLimits, "").code == ErrorCode::out_of_memory);
+  CHECK(bystander_error(end, kLimits, "grow").code == ErrorCode::worker_crashed);
+}
+
 TEST_CASE("a bystander is told the limits too") {
   CHECK(has(bystander_error(end_by(EndCause::cpu_exceeded), kLimits, "spin").message, "250ms"));
   CHECK(has(bystander_error(end_by(EndCause::out_of_memory), kLimits, "grow").message, "64MB"));
