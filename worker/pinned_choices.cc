@@ -7,7 +7,7 @@ namespace {
 
 using Where = PinnedFlag::Where;
 
-constexpr PinnedFlag kFlags[] = {
+constexpr PinnedFlag kPinned[] = {
     // --- what the processor or the host's memory would decide ---
     {"--no-wasm-memory-protection-keys",
      "where the processor has protection keys (pku, ospke), V8 would make WebAssembly's code writable by "
@@ -51,10 +51,10 @@ constexpr PinnedFlag kFlags[] = {
 
 }  // namespace
 
-std::span<const PinnedFlag> pinned_flags() { return kFlags; }
+std::span<const PinnedFlag> pinned_flags() { return kPinned; }
 
 void pin_flags(bool jitless) {
-  for (const PinnedFlag& row : kFlags) {
+  for (const PinnedFlag& row : kPinned) {
     if (row.where == Where::everywhere || jitless) v8::V8::SetFlagsFromString(row.flag);
   }
 }

@@ -7,7 +7,7 @@
 namespace holdfast::supervisor {
 namespace {
 
-constexpr ClientId kOne{1}, kTwo{2}, kThree{3};
+constexpr ClientId kFirst{1}, kSecond{2}, kThird{3};
 
 std::vector<int> drain(CallQueue& queue) {
   std::vector<int> order;
@@ -20,9 +20,9 @@ std::vector<int> drain(CallQueue& queue) {
 
 TEST_CASE("each client of a queue has its turn, one call each") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kOne, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kTwo, CallId{call});
-  queue.push_back(kThree, CallId{31});
+  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kFirst, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kSecond, CallId{call});
+  queue.push_back(kThird, CallId{31});
   CHECK(queue.size() == 6);
   CHECK(drain(queue) == std::vector{11, 21, 31, 12, 22, 13});
   CHECK(queue.size() == 0);
@@ -30,45 +30,45 @@ TEST_CASE("each client of a queue has its turn, one call each") {
 
 TEST_CASE("a client that comes again has its turn after those that wait") {
   CallQueue queue;
-  queue.push_back(kOne, CallId{11});
-  queue.push_back(kTwo, CallId{21});
+  queue.push_back(kFirst, CallId{11});
+  queue.push_back(kSecond, CallId{21});
   queue.pop_front();
-  queue.push_back(kOne, CallId{12});
+  queue.push_back(kFirst, CallId{12});
   CHECK(drain(queue) == std::vector{21, 12});
 }
 
 TEST_CASE("a call that comes back is the next, before all others of its client") {
   CallQueue queue;
-  queue.push_back(kOne, CallId{11});
-  queue.push_back(kTwo, CallId{21});
-  queue.push_back(kTwo, CallId{22});
-  queue.push_front(kTwo, CallId{20});
-  queue.push_front(kThree, CallId{30});
+  queue.push_back(kFirst, CallId{11});
+  queue.push_back(kSecond, CallId{21});
+  queue.push_back(kSecond, CallId{22});
+  queue.push_front(kSecond, CallId{20});
+  queue.push_front(kThird, CallId{30});
   CHECK(drain(queue) == std::vector{30, 20, 11, 21, 22});
 }
 
 TEST_CASE("a call that is taken out leaves the others' turns as they are") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12}) queue.push_back(kOne, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kTwo, CallId{call});
-  queue.erase(kOne, CallId{11});
+  for (std::uint64_t call : {11, 12}) queue.push_back(kFirst, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kSecond, CallId{call});
+  queue.erase(kFirst, CallId{11});
   CHECK(queue.front() == CallId{12});
-  queue.erase(kTwo, CallId{22});
-  queue.erase(kTwo, CallId{21});
+  queue.erase(kSecond, CallId{22});
+  queue.erase(kSecond, CallId{21});
   CHECK(queue.size() == 1);
   CHECK(drain(queue) == std::vector{12});
 }
 
 TEST_CASE("a queue that is emptied gives all that it held, and can be used again") {
   CallQueue queue;
-  queue.push_back(kOne, CallId{11});
-  queue.push_back(kTwo, CallId{21});
-  queue.push_back(kOne, CallId{12});
+  queue.push_back(kFirst, CallId{11});
+  queue.push_back(kSecond, CallId{21});
+  queue.push_back(kFirst, CallId{12});
   auto all = queue.take_all();
   std::sort(all.begin(), all.end());
   CHECK(all == std::vector{CallId{11}, CallId{12}, CallId{21}});
   CHECK(queue.empty());
-  queue.push_back(kOne, CallId{13});
+  queue.push_back(kFirst, CallId{13});
   CHECK(drain(queue) == std::vector{13});
 }
 

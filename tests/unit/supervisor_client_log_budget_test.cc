@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr ClientLogBudget::TimePoint kStart{1000s};
+constexpr ClientLogBudget::TimePoint kMorning{1000s};
 constexpr UserId kEvil{1}, kGood{2};
 constexpr std::size_t kBytes = 100;
 
@@ -19,31 +19,31 @@ std::uint64_t lines_at(ClientLogBudget& budget, UserId user, ClientLogBudget::Ti
 
 TEST_CASE("a user whose clients flood the log is bounded, and another is logged as ever") {
   ClientLogBudget budget;
-  const auto lines = lines_at(budget, kEvil, kStart);
+  const auto lines = lines_at(budget, kEvil, kMorning);
   CHECK(lines * kBytes <= ClientLogBudget::kOfUser.burst_bytes);
   CHECK(lines > 100);
-  CHECK(budget.take(kGood, kBytes, kStart) == 0);
+  CHECK(budget.take(kGood, kBytes, kMorning) == 0);
 }
 
 TEST_CASE("how many lines of a user were refused is told with its next one") {
   ClientLogBudget budget;
-  const auto lines = lines_at(budget, kEvil, kStart, 10'000);
-  CHECK(budget.take(kEvil, kBytes, kStart + 1min) == 10'000 - lines);
-  CHECK(budget.take(kEvil, kBytes, kStart + 1min) == 0);
+  const auto lines = lines_at(budget, kEvil, kMorning, 10'000);
+  CHECK(budget.take(kEvil, kBytes, kMorning + 1min) == 10'000 - lines);
+  CHECK(budget.take(kEvil, kBytes, kMorning + 1min) == 0);
 }
 
 TEST_CASE("many users together have a bound, too, and what it refuses is counted for each") {
   ClientLogBudget budget;
   std::uint64_t lines = 0;
-  for (uid_t user = 1; user <= 100; ++user) lines += lines_at(budget, UserId{user}, kStart, 1000);
+  for (uid_t user = 1; user <= 100; ++user) lines += lines_at(budget, UserId{user}, kMorning, 1000);
   CHECK(lines * kBytes <= ClientLogBudget::kOfAll.burst_bytes);
-  CHECK(budget.take(UserId{100}, kBytes, kStart + 1min) == 1000);
+  CHECK(budget.take(UserId{100}, kBytes, kMorning + 1min) == 1000);
 }
 
 TEST_CASE("more users than are remembered are bounded all the same") {
   ClientLogBudget budget;
   std::uint64_t lines = 0;
-  for (uid_t user = 1; user <= 100'000; ++user) lines += lines_at(budget, UserId{user}, kStart, 1);
+  for (uid_t user = 1; user <= 100'000; ++user) lines += lines_at(budget, UserId{user}, kMorning, 1);
   CHECK(lines * kBytes <= ClientLogBudget::kOfAll.burst_bytes);
 }
 

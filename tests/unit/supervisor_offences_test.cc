@@ -7,33 +7,33 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr OffenceOptions kOptions = {.free_kills = 1,
-                                     .free_kills_of_user = 2,
-                                     .guilty_connections = 3,
-                                     .answers_between = 4,
-                                     .healthy_answers = 10,
-                                     .memory = 1min,
-                                     .longest_pause = 10s};
-constexpr Offences::TimePoint kNow{1000s};
+constexpr OffenceOptions kOffenceOptions = {.free_kills = 1,
+                                            .free_kills_of_user = 2,
+                                            .guilty_connections = 3,
+                                            .answers_between = 4,
+                                            .healthy_answers = 10,
+                                            .memory = 1min,
+                                            .longest_pause = 10s};
+constexpr Offences::TimePoint kNoon{1000s};
 constexpr UserId kUser{7}, kOther{8};
 
 ClientId client(std::uint64_t number) { return ClientId{number}; }
 
 void kill(Offences& offences, std::uint64_t number, Offences::Duration cost = 1s) {
-  offences.killed(kOptions, kUser, client(number), cost, kNow);
+  offences.killed(kOffenceOptions, kUser, client(number), cost, kNoon);
 }
 
 void answer(Offences& offences, std::uint64_t number, int times) {
-  for (int i = 0; i < times; ++i) offences.answered(kOptions, kUser, client(number));
+  for (int i = 0; i < times; ++i) offences.answered(kOffenceOptions, kUser, client(number));
 }
 
 bool is_guilty(const Offences& offences, std::uint64_t number, UserId user = kUser) {
-  return offences.is_guilty(kOptions, user, client(number));
+  return offences.is_guilty(kOffenceOptions, user, client(number));
 }
 
 Offences::Duration pause(const Offences& offences, std::uint64_t number) {
-  const auto until = offences.paused_until(kOptions, kUser, client(number), kNow);
-  return until ? *until - kNow : 0s;
+  const auto until = offences.paused_until(kOffenceOptions, kUser, client(number), kNoon);
+  return until ? *until - kNoon : 0s;
 }
 
 TEST_CASE("one kill makes a connection guilty, and neither its user's others nor other users'") {
@@ -127,18 +127,18 @@ TEST_CASE("a connection that is paused for itself does not pause its user") {
 TEST_CASE("what is older than the memory is forgotten") {
   Offences offences;
   kill(offences, 1);
-  CHECK_FALSE(offences.forget_old(kOptions, kNow + 1min));
+  CHECK_FALSE(offences.forget_old(kOffenceOptions, kNoon + 1min));
   CHECK(is_guilty(offences, 1));
-  CHECK(offences.forget_old(kOptions, kNow + 1min + 1ns));
+  CHECK(offences.forget_old(kOffenceOptions, kNoon + 1min + 1ns));
   CHECK_FALSE(is_guilty(offences, 1));
 }
 
 TEST_CASE("without a longest pause nobody is paused") {
-  OffenceOptions options = kOptions;
+  OffenceOptions options = kOffenceOptions;
   options.longest_pause = 0s;
   Offences offences;
-  for (int i = 0; i < 10; ++i) offences.killed(options, kUser, client(1), 1s, kNow);
-  CHECK_FALSE(offences.paused_until(options, kUser, client(1), kNow).has_value());
+  for (int i = 0; i < 10; ++i) offences.killed(options, kUser, client(1), 1s, kNoon);
+  CHECK_FALSE(offences.paused_until(options, kUser, client(1), kNoon).has_value());
   CHECK(offences.is_guilty(options, kUser, client(1)));
 }
 

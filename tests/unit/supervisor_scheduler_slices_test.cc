@@ -11,6 +11,7 @@ namespace holdfast::supervisor {
 namespace {
 
 using testing::Bench;
+using testing::with_module;
 using namespace std::chrono_literals;
 
 constexpr SchedulerOptions kOneSlot = {.max_workers = 1, .standby = 1, .slice = 100ms};

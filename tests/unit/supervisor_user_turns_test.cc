@@ -12,7 +12,7 @@
 namespace holdfast::supervisor {
 namespace {
 
-constexpr UserId kAnna{1}, kBert{2}, kCora{3};
+constexpr UserId kDora{1}, kEmil{2}, kFritz{3};
 
 std::string order_of(UserTurns<char>& turns) {
   std::string order;
@@ -22,28 +22,28 @@ std::string order_of(UserTurns<char>& turns) {
 
 TEST_CASE("users take turns, and what a user has waiting goes in its order") {
   UserTurns<char> turns;
-  for (const char waiting : {'a', 'b', 'c', 'd'}) turns.add(kAnna, waiting);
-  turns.add(kBert, 'x');
-  turns.add(kCora, '1');
-  turns.add(kCora, '2');
+  for (const char waiting : {'a', 'b', 'c', 'd'}) turns.add(kDora, waiting);
+  turns.add(kEmil, 'x');
+  turns.add(kFritz, '1');
+  turns.add(kFritz, '2');
   CHECK(order_of(turns) == "ax1b2cd");
   CHECK(turns.empty());
 }
 
 TEST_CASE("a user that comes later waits for one turn of each other, however much they have waiting") {
   UserTurns<char> turns;
-  for (int i = 0; i < 1000; ++i) turns.add(kAnna, 'a');
-  CHECK(turns.take([](UserId) { return true; })->first == kAnna);
-  turns.add(kBert, 'x');
-  CHECK(turns.take([](UserId) { return true; })->first == kBert);
+  for (int i = 0; i < 1000; ++i) turns.add(kDora, 'a');
+  CHECK(turns.take([](UserId) { return true; })->first == kDora);
+  turns.add(kEmil, 'x');
+  CHECK(turns.take([](UserId) { return true; })->first == kEmil);
 }
 
 TEST_CASE("a user that may not go is passed over and keeps its place") {
   UserTurns<char> turns;
-  turns.add(kAnna, 'a');
-  turns.add(kBert, 'x');
-  CHECK(turns.take([](UserId user) { return user != kAnna; })->second == 'x');
-  CHECK_FALSE(turns.take([](UserId user) { return user != kAnna; }).has_value());
+  turns.add(kDora, 'a');
+  turns.add(kEmil, 'x');
+  CHECK(turns.take([](UserId user) { return user != kDora; })->second == 'x');
+  CHECK_FALSE(turns.take([](UserId user) { return user != kDora; }).has_value());
   CHECK(turns.take([](UserId) { return true; })->second == 'a');
 }
 
@@ -52,10 +52,10 @@ TEST_CASE("requests of a user that is paused are due later, those of others at o
   const auto later = now + std::chrono::seconds(1);
   ViewRequests requests;
   CHECK_FALSE(requests.next_wakeup().has_value());
-  requests.add(kAnna, {.id = 1});
-  requests.pause(kAnna, later);
+  requests.add(kDora, {.id = 1});
+  requests.pause(kDora, later);
   CHECK(requests.next_wakeup() == later);
-  requests.add(kBert, {.id = 2});
+  requests.add(kEmil, {.id = 2});
   CHECK(*requests.next_wakeup() <= now);
   CHECK(requests.take(now)->second.id == 2);
   CHECK_FALSE(requests.take(now).has_value());
@@ -93,13 +93,13 @@ TEST_CASE("a turn handles so many frames, users in turns, and the next turn goes
   const auto add = [&](UserId user, std::size_t frames, char name) {
     turn.wait_for_frames(user, std::make_shared<Sender>(turn, user, frames, log, name));
   };
-  add(kAnna, 10 * Turn::kFramesInTurn, 'a');
-  add(kAnna, 10 * Turn::kFramesInTurn, 'b');
-  add(kBert, Turn::kFramesAtATime, 'x');
+  add(kDora, 10 * Turn::kFramesInTurn, 'a');
+  add(kDora, 10 * Turn::kFramesInTurn, 'b');
+  add(kEmil, Turn::kFramesAtATime, 'x');
   CHECK(io.poll_one() == 1);
   CHECK(log.substr(0, 4) == "axba");
   CHECK(log.size() == Turn::kFramesInTurn / Turn::kFramesAtATime);
-  add(kBert, 1, 'y');
+  add(kEmil, 1, 'y');
   log.clear();
   CHECK(io.poll_one() == 1);
   CHECK(log.find('y') <= 1);
