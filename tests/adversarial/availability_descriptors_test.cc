@@ -21,11 +21,11 @@
 namespace holdfast::test {
 namespace {
 
-const Module kGood = {"good", "exports.add = ({ a, b }) => a + b;"};
+const Module kBeside = {"good", "exports.add = ({ a, b }) => a + b;"};
 const ipc::ModuleName kNameOfGood = {"good", "v1"};
 
 // The supervisor's loop turns: a call has its answer long before the descriptor's close would be over.
-void check_serves(ipc::Client& client) {
+void check_serves_beside(ipc::Client& client) {
   CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
 }
 
@@ -102,17 +102,17 @@ const std::vector<Attack>& attacks() {
 }
 
 void check_attacks(bool before_pass_rights) {
-  Daemon daemon({.modules = {kGood}, .flags = {"--log-level", "error"}, .before_pass_rights = before_pass_rights});
+  Daemon daemon({.modules = {kBeside}, .flags = {"--log-level", "error"}, .before_pass_rights = before_pass_rights});
   ipc::Client client = daemon.connect();
-  check_serves(client);
+  check_serves_beside(client);
   std::list<Lingering> held;
   for (const Attack& attack : attacks()) {
     CAPTURE(attack.name);
     Lingering& slow = held.emplace_back();
     if (attack.run(daemon, slow) == 0) slow.leave_to_receiver();
-    check_serves(client);
+    check_serves_beside(client);
     ipc::Client next = daemon.connect();
-    check_serves(next);
+    check_serves_beside(next);
   }
   daemon.stop();
 }
@@ -122,15 +122,15 @@ TEST_CASE("a descriptor whose close lasts, sent by a client, delays nobody") { c
 TEST_CASE("a descriptor whose close lasts delays nobody on a kernel that lets clients send it") { check_attacks(true); }
 
 TEST_CASE("a descriptor whose close lasts, sent on a direct line, delays no other caller of its module") {
-  Daemon daemon({.modules = {kGood}, .flags = {"--direct-line"}});
+  Daemon daemon({.modules = {kBeside}, .flags = {"--direct-line"}});
   ipc::Client client = daemon.connect();
-  check_serves(client);
+  check_serves_beside(client);
   ipc::Client evil = daemon.connect();
   REQUIRE(evil.open_line(kNameOfGood).has_value());
   REQUIRE(evil.line_fds().size() == 1);
   Lingering slow;
   if (send_descriptors(evil.line_fds().front(), "x", std::array{slow.get()}) == 0) slow.leave_to_receiver();
-  check_serves(client);
+  check_serves_beside(client);
 }
 
 TEST_CASE("holdfastd refuses a --client-fd on which a descriptor is under way") {

@@ -14,11 +14,11 @@
 namespace holdfast::test {
 namespace {
 
-const Module kGood = {"good", "exports.add = ({ a, b }) => a + b;"};
+const Module kServed = {"good", "exports.add = ({ a, b }) => a + b;"};
 const Module kFlood = {"flood",
                        "exports.log = (lines) => { for (let i = 0; i < lines; ++i) console.log('x'.repeat(4000)); };"};
 
-void check_serves(ipc::Client& client) {
+void check_still_serves(ipc::Client& client) {
   CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
 }
 
@@ -36,7 +36,7 @@ TEST_CASE("a log that nobody reads holds up no call and not the end") {
   UniqueFd writer(ends[1]);
   ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
   // A module may log a burst of 256 kB: seven of them are more than the pipe and the buffer take.
-  Daemon daemon({.modules = {kGood,
+  Daemon daemon({.modules = {kServed,
                              kFlood,
                              {"flood", kFlood.code, "v2"},
                              {"flood", kFlood.code, "v3"},
@@ -49,7 +49,7 @@ TEST_CASE("a log that nobody reads holds up no call and not the end") {
   ipc::Client client = daemon.connect();
   for (const char* version : {"v1", "v2", "v3", "v4", "v5", "v6", "v7"}) {
     CHECK(outcome(call(client, {.module = "flood", .function = "log", .payload = "60", .version = version})) == "null");
-    check_serves(client);
+    check_still_serves(client);
   }
   SUBCASE("that is read later") {
     std::string log;
@@ -57,14 +57,14 @@ TEST_CASE("a log that nobody reads holds up no call and not the end") {
       log += read_some(reader);
       return contains(log, "dropped: standard error was not read as fast as they came");
     }));
-    check_serves(client);
+    check_still_serves(client);
   }
   SUBCASE("that is never read") {}
   daemon.stop();
 }
 
 TEST_CASE("a client that breaks the protocol again and again does not fill the log") {
-  Daemon daemon({.modules = {kGood}});
+  Daemon daemon({.modules = {kServed}});
   ipc::Client client = daemon.connect();
   constexpr int kViolations = 2'000;
   for (int i = 0; i < kViolations; ++i) {
@@ -72,7 +72,7 @@ TEST_CASE("a client that breaks the protocol again and again does not fill the l
     evil.send(std::string(64, '\xff'));
     evil.read_to_end();
   }
-  check_serves(client);
+  check_still_serves(client);
   CHECK(occurrences(daemon.log(), "broke the protocol") < kViolations);
   CHECK(occurrences(daemon.log(), "broke the protocol") > 100);
 }

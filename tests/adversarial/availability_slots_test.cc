@@ -29,7 +29,7 @@ const Wait kWaits[] = {
 };
 
 constexpr milliseconds kHour = std::chrono::hours(1);
-constexpr milliseconds kPatience = std::chrono::minutes(2);
+constexpr milliseconds kSlotPatience = std::chrono::minutes(2);
 
 CallTo stay(int module) { return {.module = "stay" + std::to_string(module), .function = "stay", .timeout = kHour}; }
 
@@ -49,7 +49,7 @@ TEST_CASE("as many calls that stay for an hour as there are slots: another modul
       return std::count_if(workers.begin(), workers.end(),
                            [](const auto& worker) { return worker.state == ipc::WorkerState::busy; }) == kSlots;
     }));
-    CHECK(outcome(call(good, {.module = "good", .function = "ping", .timeout = kPatience})) == "\"pong\"");
+    CHECK(outcome(call(good, {.module = "good", .function = "ping", .timeout = kSlotPatience})) == "\"pong\"");
     while (calls.order().empty()) bad.run_once();
     const ipc::Error error = error_of(calls.answer(calls.order().front()));
     CHECK(ipc::to_string(error.code) == "worker_crashed");
@@ -69,13 +69,13 @@ TEST_CASE("a call that waits and is idempotent gives way, and runs again when th
   ipc::Client bad = daemon.connect();
   ipc::Client good = daemon.connect();
   Calls calls(bad);
-  const auto waiting =
-      calls.start({.module = "stay", .function = "stay", .payload = "3000", .timeout = kPatience, .idempotent = true});
+  const auto waiting = calls.start(
+      {.module = "stay", .function = "stay", .payload = "3000", .timeout = kSlotPatience, .idempotent = true});
   REQUIRE(workers_become(good, [](const auto& workers) {
     return std::any_of(workers.begin(), workers.end(),
                        [](const auto& worker) { return worker.state == ipc::WorkerState::busy; });
   }));
-  CHECK(outcome(call(good, {.module = "good", .function = "ping", .timeout = kPatience})) == "\"pong\"");
+  CHECK(outcome(call(good, {.module = "good", .function = "ping", .timeout = kSlotPatience})) == "\"pong\"");
   CHECK_FALSE(calls.is_answered(waiting));
   CHECK(outcome(calls.wait_for(waiting)) == "7");
   CHECK(calls.answer(waiting).usage.attempts == 2);

@@ -15,9 +15,9 @@
 namespace holdfast::test {
 namespace {
 
-const Module kGood = {"good", "exports.add = ({ a, b }) => a + b;"};
+const Module kAdder = {"good", "exports.add = ({ a, b }) => a + b;"};
 
-void check_serves(ipc::Client& client) {
+void check_adds(ipc::Client& client) {
   CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
 }
 
@@ -26,12 +26,12 @@ constexpr std::chrono::minutes kWatchGuard{1};
 
 TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd says where it was stuck") {
   AcceptGate gate;
-  Daemon daemon({.modules = {kGood}, .before_exec = gate.installer()});
+  Daemon daemon({.modules = {kAdder}, .before_exec = gate.installer()});
   const pid_t stuck = daemon.pid();
   const pid_t broker = daemon.broker();
   {
     ipc::Client client = daemon.connect();
-    check_serves(client);
+    check_adds(client);
   }
   gate.close();
   const RawConnection waiting(daemon.socket_path());
@@ -49,21 +49,21 @@ TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd sa
     if (connected) client.emplace(std::move(*connected));
     return client.has_value();
   }));
-  check_serves(*client);
+  check_adds(*client);
   CHECK_FALSE(is_running(stuck));
   CHECK(eventually([&] { return !is_running(broker); }));
   daemon.stop();
 }
 
 TEST_CASE("a server that is killed ends holdfastd by the same signal") {
-  Daemon daemon({.modules = {kGood}});
+  Daemon daemon({.modules = {kAdder}});
   daemon.signal(SIGKILL);
   CHECK(daemon.wait() == 128 + SIGKILL);
   CHECK(contains(daemon.log(), "the server was ended by signal 9"));
 }
 
 TEST_CASE("a server whose monitor is killed ends and leaves nothing") {
-  Daemon daemon({.modules = {kGood}});
+  Daemon daemon({.modules = {kAdder}});
   REQUIRE(::kill(daemon.monitor(), SIGKILL) == 0);
   CHECK(daemon.wait() == 128 + SIGKILL);
   daemon.check_nothing_is_left();

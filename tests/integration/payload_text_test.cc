@@ -9,10 +9,10 @@
 namespace holdfast::test {
 namespace {
 
-const Module kEcho = {"echo", "exports.echo = (payload) => payload;"};
+const Module kTextEcho = {"echo", "exports.echo = (payload) => payload;"};
 
 TEST_CASE("JSON that is not UTF-8 is a protocol_error of its call alone, relayed and on a direct line") {
-  Daemon daemon({.modules = {kEcho}, .flags = {"--direct-line"}});
+  Daemon daemon({.modules = {kTextEcho}, .flags = {"--direct-line"}});
   for (const bool has_line : {false, true}) {
     CAPTURE(has_line);
     ipc::Client client = daemon.connect();
@@ -38,7 +38,7 @@ TEST_CASE("JSON that is not UTF-8 is a protocol_error of its call alone, relayed
 }
 
 TEST_CASE("of JSON that is not UTF-8 the first byte that is wrong is told, with its place") {
-  Daemon daemon({.modules = {kEcho}});
+  Daemon daemon({.modules = {kTextEcho}});
   ipc::Client client = daemon.connect();
   CHECK(
       contains(outcome(call(client, {"echo", "echo", "\"\xc3\xa9\xff\""})), "the byte 0xff at offset 3 is not UTF-8"));

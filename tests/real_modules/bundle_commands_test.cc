@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "tests/real_modules/bundles.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/program.h"
@@ -15,12 +16,6 @@ namespace holdfast::test {
 namespace {
 
 constexpr std::string_view kCommand = "npx esbuild ";
-
-std::string from_environment(const char* name) {
-  const char* value = std::getenv(name);
-  REQUIRE_MESSAGE(value != nullptr, name, " is not set: run the tests by `meson test`");
-  return value;
-}
 
 std::string replaced(std::string text, std::string_view part, std::string_view by) {
   for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += by.size())

@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string from_environment(const char* name) {
-  const char* value = std::getenv(name);
-  REQUIRE_MESSAGE(value != nullptr, name, " is not set: run the tests by `meson test`");
-  return value;
-}
-
 constexpr const char* kSource =
     R"json("import a, { b as c } from 'd';\n/* of */ export class E extends c { static #f = `${1n}`; async *g({ h = /i/u, ...j }) { yield* this?.[h] ?? await a; } }\nlabel: for (const k of [,]) continue label;")json";
 
@@ -151,6 +145,12 @@ std::vector<RealModule> made_real_modules() {
 }
 
 }  // namespace
+
+std::string from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  REQUIRE_MESSAGE(value != nullptr, name, " is not set: run the tests by `meson test`");
+  return value;
+}
 
 const std::vector<RealModule>& real_modules() {
   static const std::vector<RealModule> modules = made_real_modules();

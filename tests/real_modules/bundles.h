@@ -32,6 +32,9 @@ const RealModule& real_module(const std::string& name);
 // Where its bundle was built.
 std::filesystem::path bundle_of(const RealModule& module);
 
+// A variable that meson sets for these tests; fails the test if it is not set.
+std::string from_environment(const char* name);
+
 // For DaemonOptions::folder: every module, as the versions v1 to v`versions`.
 std::shared_ptr<TemporaryFolder> folder_with_bundles(int versions = 1);
 
