@@ -220,10 +220,11 @@ void Scheduler::tick(TimePoint now, Decisions& out) {
   end_hold_offs(now, out);
   end_pauses(now, out);
   remove_idle(now, out);
-  if (drain_check_ && *drain_check_ <= now) look_at_drains(now, out);
   if (progress_check_ && *progress_check_ <= now) look_at_all_progress(now, out);
   if (fork_again_ && *fork_again_ <= now) fork_again_.reset();
   arrange(now, out);
+  // What is arranged may end the draining.
+  if (drain_check_ && *drain_check_ <= now) look_at_drains(now, out);
   check();
 }
 

@@ -129,7 +129,8 @@ Supervisor::UseLook Supervisor::look_at_use(WorkerId worker) const {
 // look: one that waits for a CPU on a busy machine says on its page that it runs.
 void Supervisor::carry_out(const DrainOverdue& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
-  if (process == nullptr) return;
+  // What was carried out before this may have ended the draining.
+  if (process == nullptr || scheduler_.view(decision.worker).takes_calls) return;
   const UseLook now = look_at_use(decision.worker);
   const UseLook before = std::exchange(drain_looks_[decision.worker], now);
   const bool is_idle = process->stretch().running == ipc::SharedPage::kNothing;

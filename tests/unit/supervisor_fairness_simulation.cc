@@ -70,7 +70,7 @@ void FairnessSimulation::make_call(std::size_t index) {
   const auto refused = scheduler_.call_arrived({.id = id,
                                                 .module = id_of(index),
                                                 .client = ClientId{index + 1},
-                                                .user = UserId{1},
+                                                .user = module.user,
                                                 .deadline = now_ + module.deadline},
                                                now_, out);
   if (refused) {

@@ -30,6 +30,7 @@ struct FairnessModule {
   Duration stretch{};
   // The module whose calls these are, where that is another of the list, from another client.
   std::optional<std::size_t> calls_module;
+  UserId user{1};
   Duration deadline = std::chrono::seconds(30);
   Duration load_time = std::chrono::milliseconds(3);
 };

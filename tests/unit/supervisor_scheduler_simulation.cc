@@ -49,13 +49,13 @@ SchedulerOptions Simulation::random_options() {
   options.hold_off.longest_delay = milliseconds(from_to(20, 100));
   options.hold_off.healthy_answers = from_to(1, 30);
   options.hold_off.healthy_time = milliseconds(from_to(1, 500));
-  options.offences.free_kills = static_cast<unsigned>(from_to(0, 2));
-  options.offences.free_kills_of_user = static_cast<unsigned>(from_to(0, 4));
+  options.offences.free_kills = static_cast<unsigned>(from_to(0, 1));
+  options.offences.free_kills_of_user = static_cast<unsigned>(from_to(0, 2));
   options.offences.guilty_connections = static_cast<unsigned>(from_to(1, 3));
   options.offences.answers_between = from_to(1, 5);
   options.offences.healthy_answers = from_to(1, 20);
   options.offences.memory = milliseconds(from_to(10, 1000));
-  options.offences.longest_pause = milliseconds(one_in(4) ? 0 : from_to(1, 50));
+  options.offences.longest_pause = milliseconds(one_in(4) ? 0 : from_to(10, 200));
   options.module = random_settings(0);
   return options;
 }
