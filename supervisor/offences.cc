@@ -81,10 +81,10 @@ bool Offences::is_guilty_as_user(const OffenceOptions& options, const User& user
   return user.guilty_connections >= options.guilty_connections;
 }
 
-// A connection earns trust by the answers of its own, the more, the more of its user's connections are guilty.
-bool Offences::is_trusted(const OffenceOptions& options, const User& user, const Record* connection) {
+// A connection earns trust by the answers of its own, and keeps it, whatever its user's other connections do.
+bool Offences::is_trusted(const OffenceOptions& options, const Record* connection) {
   if (connection == nullptr || connection->kills > 0) return false;
-  return connection->answers >= answers_needed(options, user.guilty_connections - options.guilty_connections + 1);
+  return connection->answers >= options.healthy_answers;
 }
 
 bool Offences::is_guilty(const OffenceOptions& options, UserId user_id, ClientId client) const {
@@ -92,7 +92,7 @@ bool Offences::is_guilty(const OffenceOptions& options, UserId user_id, ClientId
   if (found == users_.end()) return false;
   const Record* connection = find(found->second, client);
   if (connection != nullptr && connection->kills > 0) return true;
-  return is_guilty_as_user(options, found->second) && !is_trusted(options, found->second, connection);
+  return is_guilty_as_user(options, found->second) && !is_trusted(options, connection);
 }
 
 std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, UserId user_id,
@@ -102,7 +102,7 @@ std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& 
   const User& user = found->second;
   const Record* connection = find(user, client);
   TimePoint until = connection == nullptr ? TimePoint::min() : connection->until;
-  if (is_guilty_as_user(options, user) && !is_trusted(options, user, connection)) {
+  if (is_guilty_as_user(options, user) && !is_trusted(options, connection)) {
     until = std::max(until, user.record.until);
   }
   if (until <= now) return std::nullopt;

@@ -87,7 +87,7 @@ class Offences {
   };
 
   static bool is_guilty_as_user(const OffenceOptions& options, const User& user);
-  static bool is_trusted(const OffenceOptions& options, const User& user, const Record* connection);
+  static bool is_trusted(const OffenceOptions& options, const Record* connection);
   static const Record* find(const User& user, ClientId client);
 
   std::unordered_map<UserId, User> users_;

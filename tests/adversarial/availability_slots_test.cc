@@ -45,6 +45,7 @@ TEST_CASE("as many calls that stay for an hour as there are slots: another modul
     ipc::Client good = daemon.connect();
     Calls calls(bad);
     for (int i = 0; i < kSlots; ++i) calls.start(stay(i));
+    bad.run_once(milliseconds(0));
     REQUIRE(workers_become(good, [](const auto& workers) {
       return std::count_if(workers.begin(), workers.end(),
                            [](const auto& worker) { return worker.state == ipc::WorkerState::busy; }) == kSlots;
@@ -71,6 +72,7 @@ TEST_CASE("a call that waits and is idempotent gives way, and runs again when th
   Calls calls(bad);
   const auto waiting = calls.start(
       {.module = "stay", .function = "stay", .payload = "3000", .timeout = kSlotPatience, .idempotent = true});
+  bad.run_once(milliseconds(0));
   REQUIRE(workers_become(good, [](const auto& workers) {
     return std::any_of(workers.begin(), workers.end(),
                        [](const auto& worker) { return worker.state == ipc::WorkerState::busy; });
