@@ -78,7 +78,8 @@ TEST_CASE("a module's file that the supervisor may not read is load_failed with 
   Daemon daemon(as_nobody({kModule, {"closed", "exports.f = () => 1;"}}));
   fs::permissions(daemon.folder()->path() / "modules/closed-v1.js", fs::perms::none);
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"closed", "f"})) == "load_failed: cannot read module closed@v1: Permission denied");
+  CHECK(
+      contains(outcome(call(client, {"closed", "f"})), "load_failed: cannot read module closed@v1: Permission denied"));
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
 }
 

@@ -259,7 +259,8 @@ TEST_CASE("address space cannot be had past its limit, by any call, and the proc
   }
   const Outcome now = siege.survey(native_call(SYS_brk, 0));
   for (const long further : {512L << 20, 1L << 40, 1L << 46}) {
-    CHECK((now.refused || siege.survey(native_call(SYS_brk, now.result + further)).result == now.result));
+    // malloc(3) may give memory back meanwhile, which lowers the break.
+    CHECK((now.refused || siege.survey(native_call(SYS_brk, now.result + further)).result <= now.result));
   }
   const auto used = std::stoull(status_field(attacker, "VmSize")) << 10;
   CHECK(used <= space);

@@ -168,7 +168,8 @@ TEST_CASE("a worker that has used half of --cpu-limit is replaced, and its calls
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
   const pid_t first = worker_of(client, "busy").pid;
-  for (int i = 0; i < 10; ++i) CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
+  // How much of the time it has a CPU is the machine's.
+  for (int i = 0; i < 200 && is_running(first); ++i) CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
   CHECK_FALSE(is_running(first));
   CHECK(daemon.logged("half of the CPU time"));
   daemon.stop();

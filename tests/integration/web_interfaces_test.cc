@@ -174,7 +174,7 @@ const operations = words('atob btoa clearInterval clearTimeout fetch queueMicrot
 const attributes = words('crypto navigator onerror onrejectionhandled onunhandledrejection performance self');
 // Of the packages that the classes are made of; they name functions of the packages, which a module may as well call.
 const excused = [
-  [/^(Promise|URL|URLSearchParams|FormData|Headers|Request|Response)$/, /^nodejs\.util\.inspect\.custom$/],
+  [/^(Promise|ReadableStream|URL|URLSearchParams|FormData|Headers|Request|Response)$/, /^nodejs\.util\.inspect\.custom$/],
   [/^(Readable|Writable)\w+Controller$/, /^\[\[\w+Steps\]\]$/],
 ];
 

@@ -80,8 +80,8 @@ ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module) {
   for (auto& worker : workers(client)) {
     if (worker.module == module) found.push_back(std::move(worker));
   }
-  REQUIRE(found.size() == 1);
-  return found.front();
+  REQUIRE_FALSE(found.empty());
+  return *std::ranges::min_element(found, {}, &ipc::WorkerInfo::age);
 }
 
 ipc::ModuleStats stats_of(ipc::Client& client, const std::string& module) {

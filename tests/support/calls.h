@@ -68,7 +68,8 @@ class Calls {
   std::vector<std::size_t> order_;
 };
 
-// The one worker that has the module; fails the test if there are none or several.
+// The worker that has the module, or, of several, the one that was started last: a client whose calls killed workers is
+// served by one of its own, beside the module's others. Fails the test if there is none.
 ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module);
 std::vector<ipc::WorkerInfo> workers(ipc::Client& client);
 

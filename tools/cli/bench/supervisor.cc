@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <signal.h>
 #include <unistd.h>
 #include <utility>
@@ -33,10 +34,17 @@ constexpr std::chrono::milliseconds kHelloTimeout{20000};
   ::_exit(0);
 }
 
+// The first child of a process, or, where the kernel does not tell of children, the process itself (proc_pid_task(5)).
+pid_t first_child_of(pid_t process) {
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", process));
+  pid_t child = 0;
+  return children >> child ? child : process;
+}
+
 }  // namespace
 
 BenchSupervisor::BenchSupervisor(ChildProcess process, std::string socket)
-    : process_(std::move(process)), socket_(std::move(socket)) {}
+    : process_(std::move(process)), server_(process_.pid()), socket_(std::move(socket)) {}
 
 tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& context, const std::string& name,
                                                            const std::vector<std::string>& flags) {
@@ -78,6 +86,7 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
   do {
     count = ::read(ready.get(), &newline, 1);
   } while (count < 0 && errno == EINTR);
+  supervisor.server_ = first_child_of(supervisor.process_.pid());
   if (count != 1) return stop(fmt::format("the private supervisor {} {}", *program, supervisor.process_.wait()));
   auto client = connect_to(context, socket);
   if (!client) return tl::unexpected(client.error());

@@ -24,7 +24,8 @@ class BenchSupervisor {
   static tl::expected<BenchSupervisor, Stop> start(const Context& context, const std::string& name,
                                                    const std::vector<std::string>& flags);
 
-  pid_t pid() const { return process_.pid(); }
+  // Of the process that serves, not of its monitor.
+  pid_t pid() const { return server_; }
   const std::string& socket() const { return socket_; }
   // The client that it was started with.
   ipc::Client& client() { return *client_; }
@@ -37,6 +38,7 @@ class BenchSupervisor {
   // In the order in which they are let go, from the last: once the lifeline is closed the guard ends the supervisor,
   // and both are waited for.
   ChildProcess process_;
+  pid_t server_;
   std::optional<ChildProcess> guard_;
   UniqueFd lifeline_;
   std::string socket_;
