@@ -106,8 +106,7 @@ TEST_CASE("calls of one client beyond --client-queue-limit are overloaded, and t
   other.run_once(milliseconds(0));
   REQUIRE(eventually([&] { return stats_of(client, "echo").queued == 6; }));
   calls.cancel(0);
-  for (const std::size_t place : {1, 2}) CHECK(code_of(calls.wait_for(place)) == "result");
-  CHECK(outcome(of_other.wait_for(0)) == "\"pong\"");
+  for (const std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
   others.wait_for_all();
   CHECK(others.count("result") == 3);
 }
@@ -137,7 +136,8 @@ TEST_CASE("calls beyond --total-queue-limit are overloaded, whoever's and of wha
   // What needs no queue is served.
   CHECK(outcome(call(other, {"holder", "held"})).substr(0, 10) != "overloaded");
   calls.cancel(0);
-  for (const std::size_t place : {1, 2, 3}) CHECK(code_of(calls.wait_for(place)) == "result");
+  for (const std::size_t place : {1, 2}) CHECK(code_of(calls.wait_for(place)) == "result");
+  CHECK(outcome(of_other.wait_for(0)) == "\"pong\"");
   CHECK(outcome(call(other, {"third", "ping"})) == "\"pong\"");
 }
 
