@@ -60,10 +60,18 @@ TEST_CASE_FIXTURE(SessionFixture, "a frame that announces too much is a violatio
 
 TEST_CASE_FIXTURE(SessionFixture, "what is no framing at all is a violation") {
   greet();
-  send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  const Lines news = client.news();
-  REQUIRE(news.size() == 2);
-  CHECK(news[0].starts_with("protocol error: the frame has"));
+  SUBCASE("a request of HTTP, which is told to be one") {
+    send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const Lines news = client.news();
+    REQUIRE(news.size() == 2);
+    CHECK(news[0].starts_with("protocol error: this looks like HTTP"));
+  }
+  SUBCASE("anything else") {
+    send("anything else that is text");
+    const Lines news = client.news();
+    REQUIRE(news.size() == 2);
+    CHECK(news[0].starts_with("protocol error: the frame has"));
+  }
 }
 
 TEST_CASE_FIXTURE(SessionFixture, "the reason reaches a client that has sent more than was read") {
