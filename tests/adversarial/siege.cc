@@ -18,6 +18,8 @@ namespace {
 // So many modules "attacker0", "attacker1", ... attack side by side.
 constexpr std::size_t kLanes = 4;
 constexpr std::size_t kStandby = 4;
+// The bystander's, the attacker's, and standbys.
+constexpr std::size_t kAll = 2 + kStandby;
 // That the supervisor holds for each worker which it has looked at: pidfd, socket, and three files of /proc.
 constexpr std::size_t kDescriptorsOfWorker = 5;
 
@@ -63,7 +65,6 @@ Siege::Siege(std::vector<std::string> flags, std::vector<Module> modules)
   // What is measured is a supervisor that has seen a worker end, and has its standby workers.
   lose({"attacker", "doCall", native_call(SYS_socket, 1, 1, 0).json});
   worker("attacker");
-  constexpr std::size_t kAll = 2 + kStandby;
   CHECK(workers_become(client_, [](const auto& all) {
     return all.size() == kAll && std::ranges::all_of(all, [](const auto& worker) { return worker.pid != 0; });
   }));
@@ -91,7 +92,8 @@ std::vector<Outcome> Siege::survey(const std::vector<NativeCall>& calls) {
     outcomes.push_back({refused, std::stol(refused ? word.substr(8) : word)});
   }
   REQUIRE(outcomes.size() == calls.size());
-  CHECK(worker("attacker") == before);
+  CHECK(is_running(before));
+  worker("attacker");
   return outcomes;
 }
 
@@ -134,13 +136,11 @@ void Siege::end(std::uint64_t growth) {
   CHECK(worker("bystander") == bystander_);
   CHECK(daemon_.zygote() == zygote_);
   worker("attacker");
-  // The lanes' workers, where there were any, are replaced by none: each of them died of its last call. The attacker's
-  // module may have a worker for guilty callers beside its other one.
+  // The lanes' workers, where there were any, are replaced by none: each of them died of its last call. A module may
+  // have a worker for guilty callers beside its other one.
   CHECK(eventually([&] {
-    const auto all = workers(client_);
-    const auto attackers = std::ranges::count(all, "attacker", &ipc::WorkerInfo::module);
-    const auto further = static_cast<std::size_t>(std::max<std::ptrdiff_t>(attackers - 1, 0));
-    return descriptors_of_supervisor() <= supervisor_descriptors_ + further * kDescriptorsOfWorker;
+    const std::size_t all = workers(client_).size();
+    return descriptors_of_supervisor() <= supervisor_descriptors_ + (std::max(all, kAll) - kAll) * kDescriptorsOfWorker;
   }));
   // Only root is shown the zygote's: between forks, its control socket, its signals and its own OOM score.
   CHECK(eventually([&] { return ::geteuid() != 0 || descriptors_of(zygote_).size() == 3; }));

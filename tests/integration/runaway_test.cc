@@ -119,7 +119,7 @@ TEST_CASE("a loop of awaits, of promises or of microtasks is stopped, with a fun
       {"const tick = async () => {}; exports.ticks = async () => { for (;;) await tick(); };", "(spinner-v1.js:"},
       {"const deep = async (n) => { if (n) await deep(n - 1); }; exports.deep = async () => { for (;;) await deep(5); "
        "};",
-       "at deep (spinner-v1.js:"},
+       "deep (spinner-v1.js:"},
       {"exports.generated = async () => { for await (const x of (async function* () { for (;;) yield 1; })()); };",
        "(spinner-v1.js:"},
       {"exports.iterated = async () => { for await (const x of (function* () { for (;;) yield 1; })()); };",

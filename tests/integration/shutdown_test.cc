@@ -196,6 +196,7 @@ TEST_CASE("a client beyond --max-clients is turned away with the reason, until a
   Calls of_first(*first), of_second(second);
   of_first.start({"holder", "hold"});
   of_second.start({"holder", "hold"});
+  first->run_once(std::chrono::milliseconds(0));
   REQUIRE(outcome(call(second, {"holder", "held"})) == "2");
   const auto third = ipc::Client::connect(daemon.socket_path());
   REQUIRE_FALSE(third.has_value());
