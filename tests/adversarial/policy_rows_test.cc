@@ -67,7 +67,7 @@ class Lacking {
     for (const char* function : kFunctions) {
       // Where workers keep ending before they begin a call, its time is what ends it.
       const auto answer = call(
-          *client_, {.module = "module", .function = function, .timeout = std::chrono::seconds(3), .version = "1"});
+          *client_, {.module = "module", .function = function, .timeout = std::chrono::seconds(10), .version = "1"});
       if (code_of(answer) != "result") return fmt::format("{}: {}", function, outcome(answer));
     }
     const auto stopped = call(*client_, {.module = "module", .function = "loops", .version = "1"});
