@@ -130,7 +130,8 @@ TEST_CASE("workers that send damaged messages, or random bytes, end alone, and t
   for (int round = 0; round < 60; ++round) {
     CAPTURE(round);
     // Bytes that announce more than they are swallow the next answer too, until the worker is found to be stuck.
-    const CallTo ping = {.module = "attacker", .function = "ping", .timeout = milliseconds(2000)};
+    // Longer than it takes to find that a worker which does nothing does not give a call up.
+    const CallTo ping = {.module = "attacker", .function = "ping", .timeout = milliseconds(5000)};
     CHECK(eventually([&] { return outcome(call(client, ping)) == "\"pong\""; }));
     std::string bytes = whole;
     if (round % 4 == 0) {
