@@ -92,8 +92,8 @@ TEST_CASE("the scheduler's rules hold in every schedule") {
   INFO(seen);
   CHECK(sum.decisions.size() == 21);
   CHECK(sum.ends.size() == 12);
-  for (const auto& [kind, times] : sum.decisions) CHECK_MESSAGE(times > kSeeds, kind);
-  for (const auto& [kind, times] : sum.ends) CHECK_MESSAGE(times > kSeeds, kind);
+  for (const auto& [kind, times] : sum.decisions) CHECK_MESSAGE(times > kSeeds / 2, kind);
+  for (const auto& [kind, times] : sum.ends) CHECK_MESSAGE(times > kSeeds / 2, kind);
 }
 
 TEST_CASE("a simulation with the same seed gives the same history") {
