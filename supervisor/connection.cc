@@ -161,7 +161,7 @@ void Connection::resume() {
   paused_ = false;
   partial_frame_.set_at_work(false);
   if (handling_ || !open_) return;
-  handle_frames();
+  take_frames();
   read();
 }
 
@@ -176,7 +176,7 @@ void Connection::read() {
                             if (!self->open_) return;
                             if (error) return self->end(error.message());
                             self->in_.commit(count);
-                            self->handle_frames();
+                            self->take_frames();
                             self->read();
                           });
 }
@@ -195,27 +195,35 @@ void Connection::look_and_read() {
     if (!count && !is_interrupted) return self->end(count.error().message());
     if (count && *count == 0) return self->end("End of file");
     self->in_.commit(count.value_or(0));
-    self->handle_frames();
+    self->take_frames();
     self->read();
   });
+}
+
+void Connection::take_frames() {
+  if (!takes_turns_) return handle_frames();
+  wait_for_turn();
+}
+
+void Connection::wait_for_turn() {
+  if (std::exchange(awaits_turn_, true)) return;
+  turn_.wait_for_frames(partial_frame_.user(), shared_from_this());
 }
 
 void Connection::handle_more_frames() {
   awaits_turn_ = false;
   if (!open_) return;
-  handle_frames(Turn::kFramesAtATime);
+  handle_frames();
   read();
 }
 
 // What cannot be handled in this turn waits for the next, and so does what comes behind it.
-void Connection::handle_frames(std::size_t most) {
-  if (awaits_turn_) return;
+void Connection::handle_frames() {
   handling_ = true;
   bool frames_were_complete = false;
   for (std::size_t handled = 0; open_ && !paused_; ++handled) {
-    if (takes_turns_ && (handled == most || !turn_.has_room_for_frame())) {
-      awaits_turn_ = true;
-      turn_.wait_for_frames(partial_frame_.user(), shared_from_this());
+    if (takes_turns_ && (handled == Turn::kFramesAtATime || !turn_.has_room_for_frame())) {
+      wait_for_turn();
       break;
     }
     const auto frame = in_.next();

@@ -82,7 +82,8 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void resume();
   bool paused() const { return paused_; }
 
-  // Its frames take turns with those of others (Turn::kFramesInTurn); without this they are handled as they come.
+  // Its frames are handled when a turn ends, and take turns with those of others (Turn::kFramesInTurn); without this
+  // they are handled as they come.
   void take_turns() { takes_turns_ = true; }
 
   // The frame dies when this returns.
@@ -107,7 +108,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void read();
   void look_and_read();
   void close_socket();
-  void handle_frames(std::size_t most = SIZE_MAX);
+  void take_frames();
+  void wait_for_turn();
+  void handle_frames();
   void account_for_partial_frame(bool frames_were_complete);
   void end(std::string_view reason);
 

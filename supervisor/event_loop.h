@@ -1,17 +1,24 @@
-// The supervisor's event loop: Asio's, but for how it waits.
+// The supervisor's event loop: Asio's, in turns, and with a way of its own to wait.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <functional>
 
+#include "supervisor/turn.h"
+
 namespace holdfast::supervisor {
+
+// Runs what is ready until nothing is, in turns, each of which is ended if it is due. False: there was nothing to run.
+bool run_ready(boost::asio::io_context& io, Turn& turn);
 
 // What the loop waits for: an answer and a next call come at times that have nothing to do with each other.
 enum class WaitFor { answers, calls };
 
-// Runs all handlers until there is no more work, or `io` is stopped. Where it pays (ipc/busy_poll.h), it looks for
-// events for up to `busy_poll` before it sleeps; 0: it always sleeps at once. `waits_for` is asked before each wait.
-void run(boost::asio::io_context& io, std::chrono::nanoseconds busy_poll, const std::function<WaitFor()>& waits_for);
+// Runs all handlers in turns until there is no more work, or `io` is stopped. Where it pays (ipc/busy_poll.h), it looks
+// for events for up to `busy_poll` before it sleeps; 0: it always sleeps at once. `waits_for` is asked before each
+// wait.
+void run(boost::asio::io_context& io, Turn& turn, std::chrono::nanoseconds busy_poll,
+         const std::function<WaitFor()>& waits_for);
 
 }  // namespace holdfast::supervisor

@@ -463,7 +463,7 @@ int main(int argc, char** argv) {
     if (!served || served->is_first) announce_ready(options.ready_fd);
   });
   if (served) say(monitor, MonitorByte::is_serving);
-  run(io, busy_poll(options, options_of_scheduler),
+  run(io, supervisor.turn(), busy_poll(options, options_of_scheduler),
       [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
   return status;
 }

@@ -45,6 +45,10 @@ class ModuleWatch {
 
   void start() { await_events(); }
 
+  // Whether the event loop will run a handler of this watch when something happens, and has run none since. Then look()
+  // finds nothing that was there when the event loop looked last.
+  bool awaits_events() const { return awaiting_; }
+
   // Takes note of all that has happened before this is called; whether anything is not told yet. Costs a system call.
   bool look();
   // The same as of the last look(), for nothing.

@@ -48,7 +48,6 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       settings_(options.settings),
       sources_(sources),
       finished_(std::move(finished)),
-      turn_(io),
       scheduler_(options.scheduler),
       workers_(io, turn_, broker, options.workers, *this),
       accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
@@ -153,7 +152,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   if (request.logs) {
     if (const auto refusal = refusal_to_read_logs(client)) return refuse(*refusal);
   }
-  const auto found = find_module(client, request.module, request.version);
+  const auto found = find_module(request.module, request.version);
   if (!found) {
     client.let_others_go_first();  // the broker was asked
     return refuse(found.error());
@@ -300,8 +299,7 @@ void Supervisor::forget_if_unused(KnownModule& module) {
   if (scheduler_.forget(module.id)) modules_.forget(module.id);
 }
 
-tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ClientSession& client,
-                                                               std::string_view module_name, std::string_view version) {
+tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {
   for (const auto& [part, what] : {std::pair{module_name, "module"}, std::pair{version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
       return tl::unexpected(make_error(ipc::ErrorCode::not_found, "there is no such module: " + *problem));
@@ -309,7 +307,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(const ClientSessi
   }
   const ModuleName name{std::string(module_name), std::string(version)};
   if (KnownModule* known = modules_.find(name)) {
-    if (!look_at_file(client, *known) || modules_.find(name) == known) return known;
+    if (!look_at_file(*known) || modules_.find(name) == known) return known;
   }
   auto opened = sources_.open_file(name);
   const bool has_file = ModuleSources::is_there(opened);

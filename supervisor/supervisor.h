@@ -93,6 +93,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
 
   bool has_open_calls() const { return scheduler_.open_calls() > 0; }
 
+  // For the event loop.
+  Turn& turn() { return turn_; }
+
  private:
   // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used when
   // the last of them came.
@@ -180,8 +183,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_granted(CallId call, std::uint64_t bytes) override;
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
-  tl::expected<KnownModule*, ipc::Error> find_module(const ClientSession& client, std::string_view module,
-                                                     std::string_view version);
+  tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
   // Takes what others of its user, or users who hold more, have open, if memory for open calls is short. False: there
   // is none to be had.
   bool make_room_for(const ClientSession& client, std::size_t bytes);
@@ -252,7 +254,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   bool note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
   // Whether its file may have changed, and was looked at.
-  bool look_at_file(const ClientSession& client, KnownModule& module);
+  bool look_at_file(KnownModule& module);
   void give_up_on_loaders(TimePoint now);
 
   // --- workers (supervisor_workers.cc)
@@ -307,8 +309,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   const ModuleSources& sources_;
   OpenFiles opened_;
   ModuleWatch* watch_ = nullptr;
-  // Whose message was last preceded by a look at the watch, and in which turn.
-  const ClientSession* looked_for_ = nullptr;
+  // The turn in which a call was last preceded by a look at the watch.
   std::uint64_t looked_in_turn_ = 0;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;

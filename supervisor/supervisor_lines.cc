@@ -53,7 +53,7 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
     return refuse(no_line(ipc::ErrorCode::permission_denied, "holdfastd was started without --direct-line"));
   }
   if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
-  const auto found = find_module(client, request.module, request.version);
+  const auto found = find_module(request.module, request.version);
   if (!found) {
     client.let_others_go_first();  // the broker was asked
     return refuse(found.error());

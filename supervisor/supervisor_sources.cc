@@ -191,14 +191,14 @@ void Supervisor::all_module_files_may_have_changed() {
   carry_out();
 }
 
-// What happened to a file before the client sent a call is there to be seen before the call is read. Within a turn a
-// client is read from once, so that one look, which costs a system call, does for all calls that came with it.
-bool Supervisor::look_at_file(const ClientSession& client, KnownModule& module) {
+// What happened to a file before a client sent a call is to be known before the call is handled. All calls of a turn
+// were received before the turn began to end. So the event loop has mostly told the watch already, for no system call,
+// and else one look does for all calls of the turn.
+bool Supervisor::look_at_file(KnownModule& module) {
   if (watch_ == nullptr) return false;
-  const bool has_looked = looked_for_ == &client && looked_in_turn_ == turn_.number();
-  looked_for_ = &client;
-  looked_in_turn_ = turn_.number();
-  const bool is_news = has_looked ? watch_->has_news() : watch_->look();
+  const bool is_told = watch_->awaits_events() && turn_.has_handled_what_was_before();
+  const bool has_looked = std::exchange(looked_in_turn_, turn_.number()) == turn_.number();
+  const bool is_news = is_told || has_looked ? watch_->has_news() : watch_->look();
   if (!is_news || !watch_->take(sources_.watched_paths_of(module.name))) return false;
   check_content(module);
   carry_out();

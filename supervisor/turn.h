@@ -1,8 +1,8 @@
-// What is done once at the end of a turn, however many events the turn had: connections write what gathered in their
-// buffers, in one system call each. A turn is all that the event loop found ready at one look.
+// What is done once at the end of a turn, however many events the turn had: what clients sent is handled, and then
+// connections write what gathered in their buffers, in one system call each. A turn is all that the event loop
+// (event_loop.h) found ready until nothing was.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,7 +20,8 @@ class Turn {
    public:
     virtual ~Participant() = default;
     virtual void at_end_of_turn() = 0;
-    // For whoever asked by wait_for_frames(): handles at most kFramesAtATime frames, and asks again if it has more.
+    // Of a participant that asked by wait_for_frames(): handles at most kFramesAtATime frames, and asks again if it has
+    // more.
     virtual void handle_more_frames() {}
   };
 
@@ -30,12 +31,10 @@ class Turn {
   static constexpr std::size_t kFramesInTurn = 512;
   static constexpr std::size_t kFramesAtATime = 8;
 
-  explicit Turn(boost::asio::io_context& io) : io_(io) {}
-
   // `participant` is called once when this turn ends. The caller sees to it that it asks once a turn.
   void join(std::shared_ptr<Participant> participant);
 
-  // Called at the end of each turn in which anything was asked for, after the participants; set once.
+  // Called at the end of each turn that was due, after the participants; set once.
   void set_last(std::function<void()> last) { last_ = std::move(last); }
 
   // Differs from one turn to the next.
@@ -45,21 +44,28 @@ class Turn {
   bool has_room_for_frame() const { return frames_left_ > 0; }
   // It has handled one.
   void count_frame() { frames_left_ -= frames_left_ > 0 ? 1 : 0; }
-  // `participant` is called when there is room for its frames.
+  // `participant` is called when this turn ends, or a later one that has room for its frames.
   void wait_for_frames(UserId user, std::shared_ptr<Participant> participant);
 
   // Has the turn end with `last` even if nobody joins.
-  void ensure_end();
+  void ensure_end() { due_ = true; }
+
+  // For the event loop. Whether anything is to be done at the end of this turn.
+  bool is_due() const { return due_; }
+  // `nothing_was_left`: the loop found nothing ready any more when it looked last.
+  void end(bool nothing_was_left);
+
+  // While frames are handled: whatever had happened when they were sent has been handled before them, as far as the
+  // event loop is told of it.
+  bool has_handled_what_was_before() const { return nothing_was_left_; }
 
  private:
-  void end();
-
-  boost::asio::io_context& io_;
   std::vector<std::shared_ptr<Participant>> participants_;
   std::function<void()> last_;
   UserTurns<std::shared_ptr<Participant>> waiting_;
   std::size_t frames_left_ = kFramesInTurn;
-  bool ending_ = false;
+  bool due_ = false;
+  bool nothing_was_left_ = false;
   std::uint64_t number_ = 0;
 };
 

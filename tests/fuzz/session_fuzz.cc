@@ -22,7 +22,7 @@
 #include "ipc/client_messages.h"
 #include "ipc/unique_fd.h"
 #include "supervisor/client_session.h"
-#include "supervisor/turn.h"
+#include "supervisor/event_loop.h"
 #include "tests/fuzz/ipc_values.h"
 
 namespace {
@@ -346,7 +346,7 @@ class World {
       left = out_.size();
       flush();
       io_.restart();
-    } while (io_.poll() > 0 || out_.size() < left);
+    } while (supervisor::run_ready(io_, turn_) || out_.size() < left);
     if (owner_.session) {
       expect(owner_.session->open_calls().size() <= ClientSession::kMaxCallsInFlight,
              "no more calls are open than may be");
@@ -437,7 +437,7 @@ class World {
   bool owner_all_sent() const { return owner_.session == nullptr || owner_.session->all_sent(); }
 
   boost::asio::io_context io_;
-  supervisor::Turn turn_{io_};
+  supervisor::Turn turn_;
   const std::shared_ptr<supervisor::ClientAccounts> accounts_ =
       std::make_shared<supervisor::ClientAccounts>(100, std::uint64_t{512} << 20);
   Owner owner_;

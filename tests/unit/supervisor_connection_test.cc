@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "supervisor/connection.h"
+#include "supervisor/event_loop.h"
 #include "tests/unit/supervisor_session_support.h"
 
 namespace holdfast::supervisor {
@@ -76,7 +77,7 @@ struct Fixture {
 
   void settle() {
     io.restart();
-    io.poll();
+    run_ready(io, turn);
   }
   void send(std::string_view bytes) { send(peer, bytes); }
   void send(const UniqueFd& from, std::string_view bytes) {
@@ -94,7 +95,7 @@ struct Fixture {
   }
 
   boost::asio::io_context io;
-  Turn turn{io};
+  Turn turn;
   std::shared_ptr<Connection::FrameAccounts> frames =
       std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = 100'000, .per_user = 60'000});
   UniqueFd peer;

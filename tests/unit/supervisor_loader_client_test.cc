@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "ipc/client.h"
+#include "supervisor/event_loop.h"
 #include "supervisor/module_source.h"
 #include "tests/unit/supervisor_session_support.h"
 
@@ -32,7 +33,7 @@ class Supervisor {
     owner.session = std::make_shared<ClientSession>(ClientId{7}, turn_, std::move(socket), owner,
                                                     std::make_shared<ClientAccounts>(100, std::uint64_t{512} << 20));
     owner.session->start();
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] { run(io_, turn_, 0ns, [] { return WaitFor::calls; }); });
   }
   ~Supervisor() {
     io_.stop();
@@ -71,7 +72,7 @@ class Supervisor {
   testing::QuietLog quiet_;
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
-  Turn turn_{io_};
+  Turn turn_;
   UniqueFd near_;
   std::thread thread_;
 };

@@ -55,6 +55,7 @@ class Watching {
   bool is_told(const fs::path& file) {
     return until([&] { return told.contains(file.string()); });
   }
+  void run_ready() { io_.poll(); }
   void forget() {
     told.clear();
     everything = false;
@@ -330,6 +331,18 @@ TEST_CASE("where the kernel has lost events, everything may have changed") {
     std::ofstream(folder / "b");
   }
   CHECK(watching.until([&] { return watching.everything; }));
+}
+
+TEST_CASE("a watch that awaits events has heard of all that happened before the event loop last looked") {
+  const TemporaryFolder folder;
+  Watching watching({folder.path()});
+  CHECK((*watching).awaits_events());
+  folder.write("a-v1.js", "");
+  watching.run_ready();
+  CHECK_FALSE((*watching).awaits_events());
+  CHECK((*watching).look());
+  CHECK(watching.is_told(folder / "a-v1.js"));
+  CHECK((*watching).awaits_events());
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "ipc/frame.h"
 #include "ipc/unique_fd.h"
 #include "supervisor/client_session.h"
+#include "supervisor/event_loop.h"
 #include "supervisor/turn.h"
 #include "tests/fuzz/ipc_values.h"
 #include "tests/unit/supervisor_test_support.h"
@@ -309,7 +310,7 @@ struct SessionFixture {
     for (bool moved = true; moved;) {
       moved = client.flush();
       io.restart();
-      moved |= io.poll() > 0;
+      moved |= run_ready(io, turn);
     }
   }
   // The same with a client that reads meanwhile.
@@ -330,7 +331,7 @@ struct SessionFixture {
 
   QuietLog quiet;
   boost::asio::io_context io;
-  Turn turn{io};
+  Turn turn;
   std::shared_ptr<ClientAccounts> accounts = std::make_shared<ClientAccounts>(100, std::uint64_t{512} << 20);
   ScriptedOwner owner;
   ScriptedClient client;

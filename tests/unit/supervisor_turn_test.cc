@@ -7,6 +7,7 @@
 #include <boost/asio/write.hpp>
 #include <doctest/doctest.h>
 
+#include "supervisor/event_loop.h"
 #include "supervisor/turn.h"
 
 namespace holdfast::supervisor {
@@ -31,7 +32,7 @@ class Writer : public Turn::Participant {
 
 TEST_CASE("participants are called at the end of the turn, after everything that was ready when it began") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   asio::post(io, [&] {
     turn.join(std::make_shared<Writer>(log, "A"));
@@ -42,13 +43,13 @@ TEST_CASE("participants are called at the end of the turn, after everything that
     turn.join(std::make_shared<Writer>(log, "B"));
     log += "3";
   });
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "123AB");
 }
 
 TEST_CASE("sockets that are readable at one look are handled in one turn") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   std::vector<asio::local::stream_protocol::socket> near, far;
   for (int i = 0; i < 3; ++i) {
@@ -64,14 +65,14 @@ TEST_CASE("sockets that are readable at one look are handled in one turn") {
     });
   }
   for (auto& socket : far) asio::write(socket, asio::buffer(&byte, 1));
-  io.run();
+  run_ready(io, turn);
   CHECK(log.size() == 6);
   CHECK(log.ends_with("WWW"));
 }
 
 TEST_CASE("what is done last is done once a turn, after the participants") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   turn.set_last([&] { log += "."; });
   asio::post(io, [&] {
@@ -80,58 +81,58 @@ TEST_CASE("what is done last is done once a turn, after the participants") {
     turn.join(std::make_shared<Writer>(log, "B"));
     turn.ensure_end();
   });
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "AB.");
 }
 
 TEST_CASE("a turn in which nobody joined ends too, if that was asked for") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   turn.set_last([&] { log += "."; });
   asio::post(io, [&] { turn.ensure_end(); });
-  io.run();
+  run_ready(io, turn);
   CHECK(log == ".");
 }
 
 TEST_CASE("a turn that nobody asked to end does nothing at its end") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   turn.set_last([&] { log += "."; });
   asio::post(io, [&] { log += "1"; });
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "1");
 }
 
 TEST_CASE("who joins while a turn ends is called at the end of the next") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   turn.set_last([&] { log += "."; });
   const auto writer = std::make_shared<Writer>(log, "A");
   writer->then = [&] { turn.join(writer); };
   asio::post(io, [&] { turn.join(writer); });
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "A.A.");
 }
 
 TEST_CASE("a turn that is asked for by what is done last comes after it") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   turn.set_last([&] {
     log += ".";
     if (log.size() < 3) turn.ensure_end();
   });
   turn.ensure_end();
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "...");
 }
 
 TEST_CASE("a participant lives until its turn has ended") {
   asio::io_context io;
-  Turn turn(io);
+  Turn turn;
   std::string log;
   std::weak_ptr<Writer> watched;
   {
@@ -140,7 +141,7 @@ TEST_CASE("a participant lives until its turn has ended") {
     turn.join(std::move(writer));
   }
   CHECK_FALSE(watched.expired());
-  io.run();
+  run_ready(io, turn);
   CHECK(log == "A");
   CHECK(watched.expired());
 }
