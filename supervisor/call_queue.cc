@@ -6,94 +6,196 @@
 
 namespace holdfast::supervisor {
 
-void CallQueue::push_back(ClientId client, CallId call) {
-  const auto [entry, is_new] = by_client_.try_emplace(client);
-  if (is_new) entry->second = turns_.insert(turns_.end(), Turn{.client = client, .calls = {}});
-  entry->second->calls.push_back(call);
-  ++size_;
+bool CallQueue::contains(ClientId id) const {
+  const auto found = clients_by_id_.find(id);
+  return found != clients_by_id_.end() && !found->second.calls.empty();
 }
 
-void CallQueue::push_front(ClientId client, CallId call) {
-  const auto [entry, is_new] = by_client_.try_emplace(client);
-  if (is_new) entry->second = turns_.insert(turns_.begin(), Turn{.client = client, .calls = {}});
-  if (!entry->second->is_paused) turns_.splice(turns_.begin(), turns_, entry->second);
-  entry->second->calls.push_front(call);
-  ++size_;
+CallQueue::Client* CallQueue::find(ClientId id) {
+  const auto found = clients_by_id_.find(id);
+  return found == clients_by_id_.end() ? nullptr : &found->second;
 }
 
-void CallQueue::pop_front() {
-  const auto turn = turns_.begin();
-  turn->calls.pop_front();
-  --size_;
-  if (turn->calls.empty()) {
-    by_client_.erase(turn->client);
-    turns_.erase(turn);
-  } else {
-    turns_.splice(turns_.end(), turns_, turn);
+CallQueue::Client& CallQueue::client_of(UserId user_id, ClientId id) {
+  if (Client* known = find(id)) return *known;
+  User& user = users_by_id_.try_emplace(user_id, User{.id = user_id}).first->second;
+  Client& client = clients_by_id_.emplace(id, Client{.id = id, .user = &user}).first->second;
+  ++user.client_count;
+  enter(client);
+  return client;
+}
+
+// Puts a client that is not paused into the order.
+void CallQueue::enter(Client& client) {
+  User& user = *client.user;
+  user.clients.insert(client);
+  if (!user.place.is_in) users_.insert(user);
+  if (client.place.ahead > 0) users_.set_ahead(user, user.place.ahead + client.place.ahead);
+}
+
+void CallQueue::leave(Client& client) {
+  User& user = *client.user;
+  user.clients.erase(client);
+  if (client.place.ahead > 0) users_.set_ahead(user, user.place.ahead - client.place.ahead);
+  if (user.clients.empty()) users_.erase(user);
+}
+
+void CallQueue::forget(Client& client) {
+  User& user = *client.user;
+  if (client.place.is_in) leave(client);
+  clients_by_id_.erase(client.id);
+  if (--user.client_count == 0) users_by_id_.erase(user.id);
+}
+
+// A client without calls is remembered for what it or, if it is the last one, its user has had more than others.
+void CallQueue::forget_if_done(Client& client) {
+  if (!client.calls.empty()) return;
+  User& user = *client.user;
+  const bool is_behind = user.clients.is_behind(client) || (user.client_count == 1 && users_.is_behind(user));
+  if (client.is_paused || !is_behind) forget(client);
+}
+
+void CallQueue::count_ready(const Client& client, bool was_ready) {
+  if (client.is_ready() == was_ready) return;
+  ready_clients_ += static_cast<std::size_t>(was_ready ? -1 : 1);
+}
+
+void CallQueue::set_ahead(Client& client, std::uint64_t ahead) {
+  if (!client.place.is_in) {
+    client.place.ahead = ahead;
+    return;
+  }
+  User& user = *client.user;
+  users_.set_ahead(user, user.place.ahead - client.place.ahead + ahead);
+  user.clients.set_ahead(client, ahead);
+}
+
+void CallQueue::push_back(UserId user, ClientId id, CallId call) {
+  Client& client = client_of(user, id);
+  const bool was_ready = client.is_ready();
+  client.calls.push_back(call);
+  ++size_;
+  count_ready(client, was_ready);
+}
+
+void CallQueue::push_front(UserId user, ClientId id, CallId call, Before before) {
+  Client& client = client_of(user, id);
+  const bool was_ready = client.is_ready();
+  client.calls.push_front(call);
+  ++size_;
+  count_ready(client, was_ready);
+  if (before == Before::all) set_ahead(client, client.place.ahead + 1);
+}
+
+CallId CallQueue::front() {
+  // One that comes first without calls has not had more than the others, and need not be remembered.
+  for (;;) {
+    Client& client = users_.first().clients.first();
+    if (client.is_ready()) return client.calls.front();
+    forget(client);
   }
 }
 
-void CallQueue::erase(ClientId client, CallId call) {
-  const auto entry = by_client_.find(client);
-  if (entry == by_client_.end()) std::abort();  // whoever erases a call has queued it
-  auto& calls = entry->second->calls;
+void CallQueue::pop_front() {
+  User& user = users_.first();
+  Client& client = user.clients.first();
+  client.calls.pop_front();
+  --size_;
+  count_ready(client, true);
+  users_.served(user);
+  user.clients.served(client);
+  if (client.place.ahead > 0) set_ahead(client, client.place.ahead - 1);
+  forget_if_done(client);
+  forget_debts();
+}
+
+void CallQueue::charge(UserId user, ClientId id, VirtualTime cost) {
+  if (!is_ready() || cost <= VirtualTime::zero()) return;
+  Client& client = client_of(user, id);
+  client.user->clients.charge(client, cost);
+  users_.charge(*client.user, cost);
+  has_debts_ = true;
+}
+
+// While nobody waits there is nobody whose turns would be taken.
+void CallQueue::forget_debts() {
+  if (is_ready() || !std::exchange(has_debts_, false)) return;
+  std::vector<Client*> done;
+  for (auto& [id, client] : clients_by_id_) {
+    if (client.calls.empty()) done.push_back(&client);
+  }
+  for (Client* client : done) forget(*client);
+  // The others are paused, and in no order.
+  for (auto& [id, client] : clients_by_id_) client.place.time = client.user->place.time = VirtualTime::zero();
+}
+
+void CallQueue::erase(ClientId id, CallId call) {
+  Client* client = find(id);
+  if (client == nullptr) std::abort();  // whoever erases a call has queued it
+  const bool was_ready = client->is_ready();
   // What leaves a queue is mostly near its front: to end ten thousand calls at one deadline must not take ten thousand
   // times the whole queue, as with std::erase().
-  const auto place = std::find(calls.begin(), calls.end(), call);
-  if (place == calls.end()) std::abort();
-  calls.erase(place);
+  const auto place = std::find(client->calls.begin(), client->calls.end(), call);
+  if (place == client->calls.end()) std::abort();
+  const auto number = static_cast<std::uint64_t>(place - client->calls.begin());
+  client->calls.erase(place);
   --size_;
-  if (!calls.empty()) return;
-  (entry->second->is_paused ? paused_ : turns_).erase(entry->second);
-  by_client_.erase(entry);
+  count_ready(*client, was_ready);
+  if (number < client->place.ahead) set_ahead(*client, client->place.ahead - 1);
+  forget_if_done(*client);
+  forget_debts();
 }
 
-void CallQueue::pause(ClientId client) {
-  const auto turn = by_client_.at(client);
-  if (turn->is_paused) return;
-  turn->is_paused = true;
-  paused_.splice(paused_.end(), turns_, turn);
+void CallQueue::pause(ClientId id) {
+  Client& client = clients_by_id_.at(id);
+  if (client.is_paused) return;
+  const bool was_ready = client.is_ready();
+  leave(client);
+  client.is_paused = true;
+  count_ready(client, was_ready);
+  forget_debts();
 }
 
-void CallQueue::resume(ClientId client) {
-  const auto entry = by_client_.find(client);
-  if (entry == by_client_.end() || !entry->second->is_paused) return;
-  entry->second->is_paused = false;
-  turns_.splice(turns_.end(), paused_, entry->second);
+void CallQueue::resume(ClientId id) {
+  Client* client = find(id);
+  if (client == nullptr || !client->is_paused) return;
+  client->is_paused = false;
+  enter(*client);
+  count_ready(*client, false);
 }
 
-bool CallQueue::is_paused(ClientId client) const {
-  const auto entry = by_client_.find(client);
-  return entry != by_client_.end() && entry->second->is_paused;
+bool CallQueue::is_paused(ClientId id) const {
+  const auto found = clients_by_id_.find(id);
+  return found != clients_by_id_.end() && found->second.is_paused;
 }
 
 std::size_t CallQueue::paused_calls() const {
   std::size_t sum = 0;
-  for (const Turn& turn : paused_) sum += turn.calls.size();
+  for (const auto& [id, client] : clients_by_id_) sum += client.is_paused ? client.calls.size() : 0;
   return sum;
 }
 
-std::deque<CallId> CallQueue::take(ClientId client) {
-  const auto entry = by_client_.find(client);
-  if (entry == by_client_.end()) return {};
-  const auto turn = entry->second;
-  by_client_.erase(entry);
-  std::deque<CallId> calls = std::move(turn->calls);
+std::deque<CallId> CallQueue::take(ClientId id) {
+  Client* client = find(id);
+  if (client == nullptr) return {};
+  const bool was_ready = client->is_ready();
+  std::deque<CallId> calls = std::exchange(client->calls, {});
   size_ -= calls.size();
-  (turn->is_paused ? paused_ : turns_).erase(turn);
+  count_ready(*client, was_ready);
+  forget(*client);
+  forget_debts();
   return calls;
 }
 
 std::vector<CallId> CallQueue::take_all() {
   std::vector<CallId> all;
   all.reserve(size_);
-  for (const Turns* turns : {&turns_, &paused_}) {
-    for (const Turn& turn : *turns) all.insert(all.end(), turn.calls.begin(), turn.calls.end());
-  }
-  turns_.clear();
-  paused_.clear();
-  by_client_.clear();
-  size_ = 0;
+  for (const auto& [id, client] : clients_by_id_) all.insert(all.end(), client.calls.begin(), client.calls.end());
+  users_ = {};
+  clients_by_id_.clear();
+  users_by_id_.clear();
+  size_ = ready_clients_ = 0;
+  has_debts_ = false;
   return all;
 }
 

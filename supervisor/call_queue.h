@@ -1,14 +1,18 @@
-// The calls that wait for one module, shared fairly among the clients that made them: each client has a queue of its
-// own, and the clients have their turns, one call each. Who sends a thousand calls delays another's one call by one.
-// Pure. Every operation takes constant time but erase(), which looks through the calls of one client.
+// The calls that wait for one module, shared fairly by what they cost: first among the users that made them, then among
+// the clients of each user (fair_order.h). Whose calls take a hundred times as long has a hundredth of the turns; who
+// sends a thousand calls, or calls over a thousand connections, delays another user's one call by one. What somebody's
+// calls cost counts only while others wait; a client that has left with a debt is remembered as long.
+//
+// Pure. Operations take time that grows with the logarithm of the clients; only erase() looks through the calls of one.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
-#include <list>
 #include <unordered_map>
 #include <vector>
 
+#include "supervisor/fair_order.h"
 #include "supervisor/ids.h"
 
 namespace holdfast::supervisor {
@@ -18,23 +22,28 @@ class CallQueue {
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
   // Whether some call's turn can come: whether a client waits that is not paused.
-  bool is_ready() const { return !turns_.empty(); }
-  bool contains(ClientId client) const { return by_client_.contains(client); }
+  bool is_ready() const { return ready_clients_ > 0; }
+  bool contains(ClientId client) const;
 
-  void push_back(ClientId client, CallId call);
-  // For a call that comes back: before all others of its client, and its client's turn is the next.
-  void push_front(ClientId client, CallId call);
+  void push_back(UserId user, ClientId client, CallId call);
+  // For a call that comes back: before its client's others; or before everybody's, unless its client is paused.
+  enum class Before { own, all };
+  void push_front(UserId user, ClientId client, CallId call, Before before);
 
   // The call whose turn it is; the queue must be ready.
-  CallId front() const { return turns_.front().calls.front(); }
+  CallId front();
+  // Takes it out. Its cost is told later, by charge().
   void pop_front();
+
+  // A call of this client, which waited here, took so much CPU time, and time to replace what it broke.
+  void charge(UserId user, ClientId client, VirtualTime cost);
 
   // The client's calls have no turns until it is resumed; the client must be there. It is forgotten with its last call.
   void pause(ClientId client);
-  // The client's turn comes after those of all others. Nothing if it is not there, or not paused.
+  // Nothing if it is not there, or not paused.
   void resume(ClientId client);
   bool is_paused(ClientId client) const;
-  std::size_t paused_calls() const;  // takes a time that grows with the paused clients
+  std::size_t paused_calls() const;  // takes a time that grows with the clients
 
   // Takes out a call that waits; it must be there.
   void erase(ClientId client, CallId call);
@@ -46,17 +55,40 @@ class CallQueue {
   std::vector<CallId> take_all();
 
  private:
-  struct Turn {
-    ClientId client;
-    std::deque<CallId> calls;  // never empty
-    bool is_paused = false;    // it is in paused_
-  };
-  using Turns = std::list<Turn>;
+  struct User;
+  struct Client {
+    ClientId id;
+    User* user;
+    std::deque<CallId> calls{};  // place.ahead of them have come back
+    bool is_paused = false;
+    FairPlace place{};  // it is in its user's order unless it is paused
 
-  Turns turns_;  // the front one's turn is next
-  Turns paused_;
-  std::unordered_map<ClientId, Turns::iterator> by_client_;
+    bool is_ready() const { return !is_paused && !calls.empty(); }
+  };
+  struct User {
+    UserId id;
+    FairOrder<Client> clients{};  // also such as have no calls, but are behind
+    std::size_t client_count = 0;
+    FairPlace place{};  // it is in users_ unless all its clients are paused
+  };
+
+  Client& client_of(UserId user, ClientId client);
+  Client* find(ClientId client);
+  // To be called when a client that is not paused has another number of calls than before.
+  void count_ready(const Client& client, bool was_ready);
+  void set_ahead(Client& client, std::uint64_t ahead);
+  void enter(Client& client);
+  void leave(Client& client);
+  void forget(Client& client);
+  void forget_if_done(Client& client);
+  void forget_debts();
+
+  std::unordered_map<UserId, User> users_by_id_;
+  std::unordered_map<ClientId, Client> clients_by_id_;
+  FairOrder<User> users_;
   std::size_t size_ = 0;
+  std::size_t ready_clients_ = 0;
+  bool has_debts_ = false;
 };
 
 }  // namespace holdfast::supervisor

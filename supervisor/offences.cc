@@ -1,6 +1,7 @@
 #include "supervisor/offences.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast::supervisor {
 namespace {
@@ -40,7 +41,7 @@ void Offences::killed(const OffenceOptions& options, UserId user_id, ClientId cl
   bool is_paused = false;
   if (is_known) {
     Record& connection = user.connections[client];
-    if (connection.kills == 0) ++user.guilty_connections;
+    if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
     connection.killed(options);
     connection.pause(options, options.free_kills, cost, now);
     is_paused = connection.row > options.free_kills;
@@ -59,11 +60,15 @@ void Offences::answered(const OffenceOptions& options, UserId user_id, ClientId 
   if (user.connections.contains(client) || user.connections.size() < kMostConnections) {
     Record& connection = user.connections[client];
     ++connection.answers;
-    if (connection.is_healed(options)) connection = Record{.answers = connection.answers};
+    if (connection.is_healed(options)) {
+      if (connection.counts_for_user) --user.guilty_connections;
+      connection = Record{.answers = connection.answers};
+    }
   }
   if (user.record.is_healed(options)) {
     user.record = Record();
     user.guilty_connections = 0;
+    for (auto& [id, connection] : user.connections) connection.counts_for_user = false;
   }
 }
 

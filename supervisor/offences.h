@@ -73,6 +73,7 @@ class Offences {
     unsigned row = 0;           // kills with few answers in between
     std::uint64_t answers = 0;  // since the last kill
     TimePoint until = TimePoint::min();
+    bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
 
     void killed(const OffenceOptions& options);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);

@@ -146,7 +146,7 @@ void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
 std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& loss, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.phase != WorkerPhase::leaving) set_leaving(worker);
-  blame(worker, loss, now);
+  const auto bill = blame(worker, loss, now);
   const std::uint64_t started = std::max(worker.started, loss.started);
   std::vector<EndedCall> ended;
   std::vector<CallId> again;
@@ -175,6 +175,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);
   for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, call_of(*call));
+  if (bill) module->queue.charge(bill->user, bill->client, bill->cost);
   if (module != nullptr) settle(*module, now, out);
   arrange(now, out);
   check();

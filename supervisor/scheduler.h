@@ -24,9 +24,10 @@
 //   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
 //
 // The calls
-//   - A module's calls wait in its queue, which gives each client its turn. A worker is given at most `concurrency`
-//     calls at a time, and of calls that it has not started no more than it will start within a few milliseconds: what
-//     waits here can go elsewhere, wait its turn, or be ended.
+//   - A module's calls wait in its queue, which gives first users and then each user's clients the same share by what
+//     their calls cost: CPU time, and for a call that killed its worker the time to replace it. A worker is given at
+//     most `concurrency` calls at a time, and of calls that it has not started no more than it will start within a few
+//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended.
 //   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
 //     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
@@ -430,6 +431,13 @@ class Scheduler {
     std::uint64_t not_started() const { return given - started; }
   };
 
+  // What an owner's calls cost a module.
+  struct Bill {
+    UserId user;
+    ClientId client;
+    Duration cost;
+  };
+
   Call& call_of(CallId id);
   Worker& worker_of(WorkerId id);
   const Worker& worker_of(WorkerId id) const;
@@ -445,7 +453,7 @@ class Scheduler {
   std::optional<TimePoint> paused_until(const Module& module, UserId user, ClientId client, TimePoint now) const;
   void pause(Module& quarantine, ClientId client, TimePoint until);
   void end_pauses(TimePoint now, Decisions& out);
-  void blame(Worker& worker, const WorkerLoss& loss, TimePoint now);
+  std::optional<Bill> blame(Worker& worker, const WorkerLoss& loss, TimePoint now);
   void note_answer(Module& module, const Call& call, TimePoint now);
 
   // --- calls (scheduler_calls.cc)

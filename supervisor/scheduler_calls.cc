@@ -81,6 +81,7 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   worker.calls.erase(given);
   ++worker.calls_done;
   module.cpu_per_call.add(cpu_time);
+  module.queue.charge(call.user, call.client, cpu_time);
   module.main().hold_off.answered(options_.hold_off);
   note_answer(module, call, now);
   forget_call(id);
@@ -254,14 +255,16 @@ void Scheduler::look_at_all_progress(TimePoint now, Decisions& out) {
 // --- the queues ----------------------------------------------------------------------------------------------------
 
 void Scheduler::enqueue(CallId id, Call& call) {
-  call.module->queue.push_back(call.client, id);
+  call.module->queue.push_back(call.user, call.client, id);
   count_queued(call.client, +1);
 }
 
 void Scheduler::requeue(CallId id, Call& call) {
   call.worker = nullptr;
   call.module = &part_for(call.module->main(), call.user, call.client);
-  call.module->queue.push_front(call.client, id);
+  // Whoever is guilty has no turns before others of its kind.
+  const auto before = call.module->origin == nullptr ? CallQueue::Before::all : CallQueue::Before::own;
+  call.module->queue.push_front(call.user, call.client, id, before);
   count_queued(call.client, +1);
 }
 

@@ -41,8 +41,9 @@ Scheduler::Module& Scheduler::part_for(Module& module, UserId user, ClientId cli
 void Scheduler::move_to_quarantine(Module& module, ClientId client) {
   Module& quarantine = quarantine_of(module);
   for (CallId id : module.queue.take(client)) {
-    call_of(id).module = &quarantine;
-    quarantine.queue.push_back(client, id);
+    Call& call = call_of(id);
+    call.module = &quarantine;
+    quarantine.queue.push_back(call.user, client, id);
   }
 }
 
@@ -86,28 +87,30 @@ void Scheduler::end_pauses(TimePoint now, Decisions& out) {
   }
 }
 
-// To be called before the worker's calls go back to their queues.
-void Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
-  if (!loss.own_fault || worker.module == nullptr) return;
+// To be called before the worker's calls go back to their queues; what it returns is charged after that.
+std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
+  if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
   const bool is_its = std::any_of(worker.calls.begin(), worker.calls.end(),
                                   [&](const GivenCall& given) { return given.id == loss.guilty; });
   if (!is_its) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);
-    return;
+    return std::nullopt;
   }
   const Call& guilty = call_of(loss.guilty);
   const Duration cost = loss.time + main.load_time.value().value_or(kLeastRestart);
   if (!main.offences) main.offences = std::make_unique<Offences>();
   main.offences->forget_old(options_.offences, now);
   main.offences->killed(options_.offences, guilty.user, guilty.client, cost, now);
-  if (worker.module->origin == nullptr || slots_taken_ < slots()) return;
+  const Bill bill{guilty.user, guilty.client, cost};
+  if (worker.module->origin == nullptr || slots_taken_ < slots()) return bill;
   const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
-  if (first_claims_.size() + further_claims_.size() <= own_claims) return;
+  if (first_claims_.size() + further_claims_.size() <= own_claims) return bill;
   // Others waited for the slot in which this happened.
   const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
   worker.module->no_worker_before = now + std::min(pause, options_.offences.longest_pause);
+  return bill;
 }
 
 void Scheduler::note_answer(Module& module, const Call& call, TimePoint now) {

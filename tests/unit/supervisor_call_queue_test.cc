@@ -1,75 +1,312 @@
 #include "supervisor/call_queue.h"
 
 #include <algorithm>
+#include <map>
+#include <random>
+#include <set>
 
 #include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {
 
-constexpr ClientId kFirst{1}, kSecond{2}, kThird{3};
+using namespace std::chrono_literals;
+
+constexpr ClientId kOne{1}, kTwo{2}, kThree{3};
+constexpr UserId kUser{7}, kOther{8};
+constexpr VirtualTime kQuantum = FairOrder<int>::kQuantum;
 
 std::vector<int> drain(CallQueue& queue) {
   std::vector<int> order;
-  while (!queue.empty()) {
+  while (queue.is_ready()) {
     order.push_back(static_cast<int>(queue.front()));
     queue.pop_front();
   }
   return order;
 }
 
+// The same where each call of this client costs so much, and these calls of it come one after the other.
+std::vector<int> drain_at(CallQueue& queue, VirtualTime cost, UserId user, ClientId client, std::vector<int> more) {
+  std::vector<int> order;
+  while (queue.is_ready()) {
+    const CallId call = queue.front();
+    order.push_back(static_cast<int>(call));
+    const bool is_its = static_cast<int>(call) / 10 == static_cast<int>(client);
+    if (is_its && !more.empty()) {
+      queue.push_back(user, client, CallId{static_cast<std::uint64_t>(more.front())});
+      more.erase(more.begin());
+    }
+    queue.pop_front();
+    if (is_its) queue.charge(user, client, cost);
+  }
+  return order;
+}
+
 TEST_CASE("each client of a queue has its turn, one call each") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kFirst, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kSecond, CallId{call});
-  queue.push_back(kThird, CallId{31});
+  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kUser, kOne, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kUser, kTwo, CallId{call});
+  queue.push_back(kUser, kThree, CallId{31});
   CHECK(queue.size() == 6);
   CHECK(drain(queue) == std::vector{11, 21, 31, 12, 22, 13});
   CHECK(queue.size() == 0);
 }
 
+TEST_CASE("users have their turns first, and then their clients: many connections are no more than one user") {
+  CallQueue queue;
+  for (std::uint64_t client = 1; client <= 3; ++client) {
+    queue.push_back(kUser, ClientId{client}, CallId{10 * client + 1});
+    queue.push_back(kUser, ClientId{client}, CallId{10 * client + 2});
+  }
+  for (std::uint64_t call : {91, 92, 93}) queue.push_back(kOther, ClientId{9}, CallId{call});
+  CHECK(drain(queue) == std::vector{11, 91, 21, 92, 31, 93, 12, 22, 32});
+}
+
 TEST_CASE("a client that comes again has its turn after those that wait") {
   CallQueue queue;
-  queue.push_back(kFirst, CallId{11});
-  queue.push_back(kSecond, CallId{21});
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kUser, kTwo, CallId{21});
+  CHECK(queue.front() == CallId{11});
   queue.pop_front();
-  queue.push_back(kFirst, CallId{12});
+  queue.push_back(kUser, kOne, CallId{12});
   CHECK(drain(queue) == std::vector{21, 12});
 }
 
-TEST_CASE("a call that comes back is the next, before all others of its client") {
+TEST_CASE("calls that come back are the next, before all others") {
   CallQueue queue;
-  queue.push_back(kFirst, CallId{11});
-  queue.push_back(kSecond, CallId{21});
-  queue.push_back(kSecond, CallId{22});
-  queue.push_front(kSecond, CallId{20});
-  queue.push_front(kThird, CallId{30});
-  CHECK(drain(queue) == std::vector{30, 20, 11, 21, 22});
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_back(kUser, kTwo, CallId{22});
+  queue.push_front(kUser, kTwo, CallId{20}, CallQueue::Before::all);
+  queue.push_front(kOther, kThree, CallId{30}, CallQueue::Before::all);
+  CHECK(drain(queue) == std::vector{20, 30, 11, 21, 22});
+}
+
+TEST_CASE("a call that comes back to the front of its client's has no turn before others'") {
+  CallQueue queue;
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_front(kUser, kTwo, CallId{20}, CallQueue::Before::own);
+  CHECK(drain(queue) == std::vector{11, 20, 21});
+}
+
+TEST_CASE("a call that goes before all others forgives its client nothing, and puts nobody else back") {
+  CallQueue queue;
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kOther, kTwo, CallId{21});
+  CHECK(queue.front() == CallId{11});
+  queue.pop_front();
+  queue.charge(kUser, kOne, 5 * kQuantum);
+  queue.push_front(kUser, kOne, CallId{12}, CallQueue::Before::all);
+  queue.push_back(kUser, kOne, CallId{13});
+  CHECK(drain_at(queue, kQuantum, kOther, kTwo, {22, 23, 24, 25, 26}) == std::vector{12, 21, 22, 23, 24, 25, 13, 26});
 }
 
 TEST_CASE("a call that is taken out leaves the others' turns as they are") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12}) queue.push_back(kFirst, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kSecond, CallId{call});
-  queue.erase(kFirst, CallId{11});
+  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kUser, kTwo, CallId{call});
+  queue.erase(kOne, CallId{11});
   CHECK(queue.front() == CallId{12});
-  queue.erase(kSecond, CallId{22});
-  queue.erase(kSecond, CallId{21});
+  queue.erase(kTwo, CallId{22});
+  queue.erase(kTwo, CallId{21});
   CHECK(queue.size() == 1);
   CHECK(drain(queue) == std::vector{12});
 }
 
 TEST_CASE("a queue that is emptied gives all that it held, and can be used again") {
   CallQueue queue;
-  queue.push_back(kFirst, CallId{11});
-  queue.push_back(kSecond, CallId{21});
-  queue.push_back(kFirst, CallId{12});
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_back(kUser, kOne, CallId{12});
+  queue.pause(kTwo);
   auto all = queue.take_all();
   std::sort(all.begin(), all.end());
   CHECK(all == std::vector{CallId{11}, CallId{12}, CallId{21}});
   CHECK(queue.empty());
-  queue.push_back(kFirst, CallId{13});
+  queue.push_back(kUser, kOne, CallId{13});
   CHECK(drain(queue) == std::vector{13});
+}
+
+TEST_CASE("a paused client has no turns until it is resumed, and then comes last") {
+  CallQueue queue;
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.pause(kOne);
+  queue.push_back(kUser, kOne, CallId{12});
+  CHECK(queue.is_paused(kOne));
+  CHECK(queue.paused_calls() == 2);
+  CHECK(drain(queue) == std::vector{21});
+  CHECK_FALSE(queue.is_ready());
+  CHECK(queue.size() == 2);
+  queue.push_back(kUser, kTwo, CallId{22});
+  queue.resume(kOne);
+  CHECK(drain(queue) == std::vector{22, 11, 12});
+}
+
+TEST_CASE("a client's calls are taken out in their order, paused or not") {
+  CallQueue queue;
+  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.pause(kOne);
+  CHECK(queue.take(kOne) == std::deque{CallId{11}, CallId{12}});
+  CHECK(queue.take(kOne).empty());
+  CHECK_FALSE(queue.contains(kOne));
+  CHECK(drain(queue) == std::vector{21});
+}
+
+TEST_CASE("whose calls cost more has fewer turns") {
+  CallQueue queue;
+  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kUser, kOne, CallId{call});
+  queue.push_back(kUser, kTwo, CallId{21});
+  CHECK(queue.front() == CallId{11});
+  queue.pop_front();
+  queue.charge(kUser, kOne, 3 * kQuantum);
+  CHECK(drain_at(queue, kQuantum, kUser, kTwo, {22, 23, 24, 25}) == std::vector{21, 22, 23, 12, 24, 13, 25});
+}
+
+TEST_CASE("what a client had, its user had, and a client without calls is remembered while others wait") {
+  CallQueue queue;
+  queue.push_back(kUser, kOne, CallId{11});
+  queue.push_back(kOther, kTwo, CallId{21});
+  CHECK(queue.front() == CallId{11});
+  queue.pop_front();
+  queue.charge(kUser, kOne, 2 * kQuantum);
+  queue.push_back(kUser, kThree, CallId{31});
+  CHECK(drain_at(queue, kQuantum, kOther, kTwo, {22, 23, 24}) == std::vector{21, 22, 31, 23, 24});
+}
+
+TEST_CASE("nothing is owed where nobody else waits") {
+  CallQueue queue;
+  queue.charge(kUser, kOne, 1h);
+  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
+  queue.charge(kUser, kOne, 1h);
+  CHECK(queue.front() == CallId{11});
+  queue.pop_front();
+  CHECK(drain(queue) == std::vector{12});
+  queue.push_back(kUser, kOne, CallId{13});
+  queue.push_back(kUser, kTwo, CallId{21});
+  CHECK(drain(queue) == std::vector{13, 21});
+}
+
+// Clients that always have calls, of all costs: in the long run users have the same CPU time, and so have the clients
+// of a user.
+TEST_CASE("whoever always waits has the same share of the CPU, by user and then by client, whatever its calls cost") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    CallQueue queue;
+    struct Client {
+      UserId user;
+      VirtualTime cost;
+      VirtualTime got{};
+    };
+    std::vector<Client> clients;
+    const std::size_t users = 1 + random() % 3;
+    std::map<UserId, std::size_t> clients_of;
+    for (std::size_t i = 0; i < users + random() % 5; ++i) {
+      const UserId user{static_cast<uid_t>(i % users)};
+      clients.push_back({user, std::chrono::microseconds(1 + random() % (random() % 2 == 0 ? 100 : 200'000))});
+      ++clients_of[user];
+    }
+    std::uint64_t last_call = 0;
+    std::map<CallId, std::size_t> calls;
+    const auto push = [&](std::size_t client) {
+      calls[CallId{++last_call}] = client;
+      queue.push_back(clients[client].user, ClientId{client + 1}, CallId{last_call});
+    };
+    for (std::size_t client = 0; client < clients.size(); ++client) {
+      push(client);
+      push(client);
+    }
+    VirtualTime time{};
+    while (time < 200s) {
+      const CallId call = queue.front();
+      queue.pop_front();
+      const std::size_t client = calls.at(call);
+      calls.erase(call);
+      time += clients[client].cost;
+      clients[client].got += clients[client].cost;
+      queue.charge(clients[client].user, ClientId{client + 1}, clients[client].cost);
+      push(client);
+    }
+    for (const Client& client : clients) {
+      const auto due = time / static_cast<long>(users * clients_of[client.user]);
+      CHECK(client.got > due * 8 / 10);
+      CHECK(client.got < due * 12 / 10);
+    }
+  }
+}
+
+// Every operation in any order, beside a plain model of what waits.
+TEST_CASE("whatever is done to a queue, each call that was put in comes out once") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    CallQueue queue;
+    std::map<CallId, ClientId> waits;
+    std::set<ClientId> paused;
+    std::uint64_t last_call = 0;
+    const auto user_of = [](ClientId client) { return UserId{static_cast<uid_t>(client) % 3}; };
+    const auto forget_pauses = [&] { std::erase_if(paused, [&](ClientId client) { return !queue.contains(client); }); };
+    for (int step = 0; step < 500; ++step) {
+      const ClientId client{1 + random() % 7};
+      switch (random() % 10) {
+        case 0:
+        case 1:
+        case 2:
+          queue.push_back(user_of(client), client, CallId{++last_call});
+          waits.emplace(CallId{last_call}, client);
+          break;
+        case 3:
+          queue.push_front(user_of(client), client, CallId{++last_call},
+                           random() % 2 == 0 ? CallQueue::Before::all : CallQueue::Before::own);
+          waits.emplace(CallId{last_call}, client);
+          break;
+        case 4:
+          queue.charge(user_of(client), client, std::chrono::microseconds(random() % 50'000));
+          break;
+        case 5:
+          if (queue.contains(client)) {
+            queue.pause(client);
+            paused.insert(client);
+          }
+          break;
+        case 6:
+          queue.resume(client);
+          paused.erase(client);
+          break;
+        case 7: {
+          if (waits.empty()) break;
+          const auto chosen = std::next(waits.begin(), static_cast<long>(random() % waits.size()));
+          queue.erase(chosen->second, chosen->first);
+          waits.erase(chosen);
+          forget_pauses();
+          break;
+        }
+        case 8: {
+          if (random() % 4 != 0) break;
+          for (const CallId call : queue.take(client)) CHECK(waits.erase(call) == 1);
+          CHECK_FALSE(queue.contains(client));
+          forget_pauses();
+          break;
+        }
+        default:
+          if (!queue.is_ready()) break;
+          const CallId call = queue.front();
+          REQUIRE(waits.contains(call));
+          CHECK_FALSE(paused.contains(waits.at(call)));
+          waits.erase(call);
+          queue.pop_front();
+          forget_pauses();
+      }
+      REQUIRE(queue.size() == waits.size());
+      REQUIRE(queue.is_ready() ==
+              std::ranges::any_of(waits, [&](const auto& entry) { return !paused.contains(entry.second); }));
+    }
+    CHECK(queue.take_all().size() == waits.size());
+    CHECK(queue.empty());
+  }
 }
 
 }  // namespace

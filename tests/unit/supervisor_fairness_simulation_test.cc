@@ -207,7 +207,7 @@ TEST_CASE(
     CHECK(called.answered > 100);
     // One kill for each connection that becomes guilty; and the quarantine's turn where that takes the only slot.
     const Duration kill = stretch + world.stop_time + 2 * (clean.load_time + world.fork_time);
-    CHECK(called.longest_answer <= kill * static_cast<Duration::rep>(guilty + 2) + world.options.slice);
+    CHECK(called.longest_answer <= kill * static_cast<Duration::rep>(guilty + 1) + world.options.slice);
   }
 }
 

@@ -104,6 +104,17 @@ TEST_CASE("a user of several guilty connections is guilty: new connections of it
   CHECK_FALSE(is_guilty(offences, 51));
 }
 
+TEST_CASE("a connection that kills now and then is one guilty connection, not several") {
+  Offences offences;
+  for (int i = 0; i < 5; ++i) {
+    kill(offences, 1);
+    CHECK(is_guilty(offences, 1));
+    CHECK_FALSE(is_guilty(offences, 2));
+    answer(offences, 1, 10);
+    CHECK_FALSE(is_guilty(offences, 1));
+  }
+}
+
 TEST_CASE("new connections are no way around a pause") {
   Offences offences;
   answer(offences, 100, 1000);  // not counted: there was no record

@@ -114,18 +114,31 @@ TEST_CASE("who is refused is told how long the queue takes by what calls took, f
   }
 }
 
-TEST_CASE("the clients of a module have their turns, one call each") {
+TEST_CASE("the clients of a module have their turns, one call each where these cost the same") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   for (std::uint64_t call = 2; call <= 4; ++call) bench.arrives(call, 'a', Bench::Arrival{.client = 1});
   bench.arrives(5, 'a', Bench::Arrival{.client = 2});
   bench.arrives(6, 'a', Bench::Arrival{.client = 3});
   bench.arrives(7, 'a', Bench::Arrival{.client = 2});
-  CHECK(bench.answered(1) == "call c2 on w1");
-  CHECK(bench.answered(2) == "call c5 on w1");
+  CHECK(bench.answered(1) == "call c5 on w1");
   CHECK(bench.answered(5) == "call c6 on w1");
-  CHECK(bench.answered(6) == "call c3 on w1");
-  CHECK(bench.answered(3) == "call c7 on w1");
-  CHECK(bench.answered(7) == "call c4 on w1");
+  CHECK(bench.answered(6) == "call c2 on w1");
+  CHECK(bench.answered(2) == "call c7 on w1");
+  CHECK(bench.answered(7) == "call c3 on w1");
+  CHECK(bench.answered(3) == "call c4 on w1");
+}
+
+TEST_CASE("users share a module by what their calls cost, however many connections each has") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
+  bench.arrives(2, 'a', Bench::Arrival{.client = 1, .user = 1});
+  bench.arrives(3, 'a', Bench::Arrival{.client = 1, .user = 1});
+  bench.arrives(4, 'a', Bench::Arrival{.client = 2, .user = 1});
+  for (std::uint64_t call = 5; call <= 7; ++call) bench.arrives(call, 'a', Bench::Arrival{.client = 3, .user = 2});
+  CHECK(bench.answered(1, 3ms) == "call c5 on w1");
+  CHECK(bench.answered(5, 1ms) == "call c6 on w1");
+  CHECK(bench.answered(6, 1ms) == "call c7 on w1");
+  CHECK(bench.answered(7, 1ms) == "call c4 on w1");
+  CHECK(bench.answered(4, 1ms) == "call c2 on w1");
 }
 
 TEST_CASE("a call that has waited too long costs its client no turn") {
@@ -134,7 +147,7 @@ TEST_CASE("a call that has waited too long costs its client no turn") {
   bench.arrives(3, 'a', Bench::Arrival{.client = 1});
   bench.arrives(4, 'a', Bench::Arrival{.client = 2});
   bench.pass(5s);
-  CHECK(bench.answered(1) == "overdue c2 queued, call c3 on w1");
+  CHECK(bench.answered(1, 0s) == "overdue c2 queued, call c3 on w1");
 }
 
 // --- how far ahead a worker is given calls -------------------------------------------------------------------------

@@ -100,6 +100,30 @@ TEST_CASE("kills in a row pause their owner, for twice as long each time; others
   CHECK(bench.tick_after(pause) == "load w7 a, call c6 on w7, fork w8");
 }
 
+TEST_CASE("a call that kills a worker costs its owner turns, as long as it took and as the next worker takes") {
+  SchedulerOptions options = kTwoWorkers;
+  options.module.concurrency = 1;
+  options.offences.longest_pause = 0s;
+  Bench bench = after_a_kill(options);
+  CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
+  bench.loaded(2);
+  bench.lost(2, killed_by(2));
+  // Both are guilty now, of two users, and share the quarantine.
+  bench.forked(3);
+  bench.arrives(3, 'a', {.client = 3, .user = 8});
+  bench.loaded(3);
+  bench.lost(3, killed_by(3));
+  bench.forked(4);
+  CHECK(bench.arrives(10, 'a', from(kGuilty)).starts_with("load w4 a, call c10 on w4"));
+  bench.loaded(4);
+  bench.arrives(11, 'a', from(kGuilty));
+  for (std::uint64_t call = 12; call <= 15; ++call) bench.arrives(call, 'a', {.client = 3, .user = 8});
+  bench.lost(4, killed_by(10, 3ms));
+  bench.forked(5);
+  CHECK(bench.answered(12, 2ms) == "call c13 on w5");
+  CHECK(bench.answered(13, 2ms) == "call c11 on w5");
+}
+
 TEST_CASE("a call that cannot be in time for the end of its owner's pause is refused, and told how many were killed") {
   SchedulerOptions options = kTwoWorkers;
   options.offences.free_kills = 0;

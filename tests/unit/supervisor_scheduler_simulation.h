@@ -100,14 +100,21 @@ class Simulation {
     bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
   };
 
+  struct Spent {
+    std::map<ClientId, Duration> of_client;
+    std::map<UserId, Duration> of_user;
+  };
+
   // A module or, under an id of its own, its quarantine, which has settings, a claim and a source only: a client's
   // calls wait in one order, wherever that is.
   struct Module {
     ModuleSettings settings;
     std::map<ClientId, std::deque<CallId>> queues;  // none is empty
     std::size_t queued = 0;
-    // For each client that waits: who was given a turn since it had one itself, or began to wait.
-    std::map<ClientId, std::set<ClientId>> turns_of_others;
+    // What calls have cost since none waited, and for each client that waits what that was when it had its last turn or
+    // began to wait.
+    Spent spent;
+    std::map<ClientId, Spent> spent_before;
     bool fetching = false;
     bool source_is_stale = false;  // with `fetching`
     bool claims = false;           // its source is there, and it waits for a slot

@@ -192,16 +192,32 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   worker.calls.push_back(dispatch.call);
 }
 
-// Between two calls of one client every other client that waits is served; a call that came back is served besides.
-// Whoever was guilty may wait elsewhere.
+// While a client waits, no other client of its user, and no other user, is given turns that cost more than what the
+// client, or its user, had had before; a call that came back is served besides. Whoever was guilty may wait elsewhere.
 void Simulation::check_turn(Module& module, const Call& call) {
-  if (!call.came_back && !module.were_guilty.contains(call.client)) {
-    for (auto& [client, others] : module.turns_of_others) {
-      if (client == call.client || module.were_guilty.contains(client)) continue;
-      require(others.insert(call.client).second, "each client that waits for a module has its turn");
+  // Turns that cost alike go by turns; and what is served now may be ahead of what waits by as much.
+  constexpr Duration kAlike = 2 * FairOrder<Call>::kQuantum;
+  const auto had = [](const auto& spent, auto owner) {
+    const auto found = spent.find(owner);
+    return found == spent.end() ? Duration::zero() : found->second;
+  };
+  const auto was_guilty = [&](ClientId client) { return module.were_guilty.contains(client); };
+  if (!call.came_back && !was_guilty(call.client)) {
+    const Spent& now = module.spent;
+    for (const auto& [client, before] : module.spent_before) {
+      if (client == call.client || was_guilty(client)) continue;
+      const UserId user = user_of(client);
+      if (user == call.user) {
+        require(
+            had(now.of_client, call.client) - had(before.of_client, call.client) <= had(now.of_client, client) + kAlike,
+            "the clients of a user share a module by what their calls cost");
+      } else if (std::ranges::none_of(module.were_guilty, [&](ClientId guilty) { return user_of(guilty) == user; })) {
+        require(had(now.of_user, call.user) - had(before.of_user, call.user) <= had(now.of_user, user) + kAlike,
+                "users share a module by what their calls cost");
+      }
     }
   }
-  module.turns_of_others[call.client].clear();
+  module.spent_before[call.client] = module.spent;
 }
 
 void Simulation::carry_out(const LookAtProgress& look) {

@@ -26,6 +26,8 @@ void Simulation::answer_call(CallId id) {
   }
   end(id, "answered");
   const Duration cpu_time = one_in(4) ? microseconds(below(5000)) : microseconds(below(50));
+  module.spent.of_client[call.client] += cpu_time;
+  module.spent.of_user[call.user] += cpu_time;
   put([&](Decisions& out) { scheduler_.call_answered(id, cpu_time, now_, out); });
 }
 

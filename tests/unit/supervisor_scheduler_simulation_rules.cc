@@ -24,7 +24,7 @@ void Simulation::end(CallId id, const std::string& how) {
 void Simulation::enqueue(CallId id, Call& call) {
   Module& module = modules_.at(call.module);
   module.queues[call.client].push_back(id);
-  module.turns_of_others[call.client];
+  module.spent_before.try_emplace(call.client, module.spent);
   ++module.queued;
 }
 
@@ -33,10 +33,8 @@ void Simulation::requeue(CallId id, Call& call) {
   call.worker.reset();
   call.came_back = true;
   module.queues[call.client].push_front(id);
-  module.turns_of_others[call.client];
+  module.spent_before.try_emplace(call.client, module.spent);
   ++module.queued;
-  // It takes its client's turn out of the order.
-  for (auto& [client, others] : module.turns_of_others) others.erase(call.client);
 }
 
 void Simulation::dequeue(CallId id, const Call& call) {
@@ -46,7 +44,8 @@ void Simulation::dequeue(CallId id, const Call& call) {
   --module.queued;
   if (!queue->second.empty()) return;
   module.queues.erase(queue);
-  module.turns_of_others.erase(call.client);
+  module.spent_before.erase(call.client);
+  if (module.queued == 0) module.spent = {};
 }
 
 // These, in any order, are all that waited for this part of the module.
