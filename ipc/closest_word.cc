@@ -1,7 +1,10 @@
 #include "ipc/closest_word.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <vector>
 
 namespace holdfast::ipc {
@@ -43,6 +46,15 @@ std::string closest_word(std::string_view word, std::span<const std::string> kno
     closest = candidate;
   }
   return closest;
+}
+
+std::string word_problem(std::string_view word, std::span<const std::string> known) {
+  if (std::ranges::find(known, word) != known.end()) return "";
+  std::string list;
+  for (const std::string& one : known) fmt::format_to(std::back_inserter(list), "{}{}", list.empty() ? "" : ", ", one);
+  const std::string meant = closest_word(word, known);
+  return fmt::format("\"{}\" is not known; expected one of {}{}{}{}", word, list,
+                     meant.empty() ? "" : "; did you mean ", meant, meant.empty() ? "" : "?");
 }
 
 }  // namespace holdfast::ipc

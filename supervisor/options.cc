@@ -70,13 +70,7 @@ tl::expected<std::pair<ModuleName, fs::path>, std::string> parse_module_file(con
 }
 
 CLI::Validator one_of(const std::vector<std::string>& words) {
-  return {[words](const std::string& text) {
-            if (std::ranges::find(words, text) != words.end()) return std::string();
-            const std::string meant = ipc::closest_word(text, words);
-            return fmt::format("\"{}\" is not known; expected one of {}{}", text, fmt::join(words, ", "),
-                               meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
-          },
-          ""};
+  return {[words](const std::string& text) { return ipc::word_problem(text, words); }, ""};
 }
 
 std::string shown(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, "|")); }

@@ -28,5 +28,12 @@ TEST_CASE("a word that is like none has no closest one") {
   CHECK(closest_word("run", {}) == "");
 }
 
+TEST_CASE("a word that is not known is told with those that are, and the one that may be meant") {
+  const std::vector<std::string> known = {"jit", "strict"};
+  CHECK(word_problem("jit", known) == "");
+  CHECK(word_problem("strct", known) == "\"strct\" is not known; expected one of jit, strict; did you mean strict?");
+  CHECK(word_problem("fast", known) == "\"fast\" is not known; expected one of jit, strict");
+}
+
 }  // namespace
 }  // namespace holdfast::ipc

@@ -49,13 +49,7 @@ CLI::Validator valid_size() {
 }
 
 CLI::Validator one_of(const std::vector<std::string>& words) {
-  return {[words](const std::string& text) {
-            if (std::ranges::find(words, text) != words.end()) return std::string();
-            const std::string meant = ipc::closest_word(text, words);
-            return fmt::format("\"{}\" is not known; expected one of {}{}", text, fmt::join(words, ", "),
-                               meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
-          },
-          ""};
+  return {[words](const std::string& text) { return ipc::word_problem(text, words); }, ""};
 }
 
 CLI::Validator valid_target() {
