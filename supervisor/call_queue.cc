@@ -90,8 +90,11 @@ void CallQueue::push_front(UserId user, ClientId id, CallId call, Before before)
 CallId CallQueue::front() {
   // One that comes first without calls has not had more than the others, and need not be remembered.
   for (;;) {
-    Client& client = users_.first().clients.first();
+    User& user = users_.first();
+    Client& client = user.clients.first();
     if (client.is_ready()) return client.calls.front();
+    users_.pass_over(user);
+    user.clients.pass_over(client);
     forget(client);
   }
 }
@@ -175,16 +178,36 @@ std::size_t CallQueue::paused_calls() const {
   return sum;
 }
 
-std::deque<CallId> CallQueue::take(ClientId id) {
+std::deque<CallId> CallQueue::take(ClientId id, const std::function<bool(CallId)>& which) {
   Client* client = find(id);
   if (client == nullptr) return {};
   const bool was_ready = client->is_ready();
-  std::deque<CallId> calls = std::exchange(client->calls, {});
-  size_ -= calls.size();
+  std::deque<CallId> taken, left;
+  std::uint64_t ahead_left = 0;
+  for (std::size_t i = 0; i < client->calls.size(); ++i) {
+    const CallId call = client->calls[i];
+    if (which(call)) {
+      taken.push_back(call);
+    } else {
+      left.push_back(call);
+      if (i < client->place.ahead) ++ahead_left;
+    }
+  }
+  client->calls = std::move(left);
+  size_ -= taken.size();
   count_ready(*client, was_ready);
-  forget(*client);
+  set_ahead(*client, ahead_left);
+  forget_if_done(*client);
   forget_debts();
-  return calls;
+  return taken;
+}
+
+std::vector<ClientId> CallQueue::clients_of(UserId user) const {
+  std::vector<ClientId> clients;
+  for (const auto& [id, client] : clients_by_id_) {
+    if (client.user->id == user && !client.calls.empty()) clients.push_back(id);
+  }
+  return clients;
 }
 
 std::vector<CallId> CallQueue::take_all() {

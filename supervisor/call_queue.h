@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -48,8 +49,11 @@ class CallQueue {
   // Takes out a call that waits; it must be there.
   void erase(ClientId client, CallId call);
 
-  // Takes out the calls of a client, in their order.
-  std::deque<CallId> take(ClientId client);
+  // Takes out those calls of a client that `which` says, in their order.
+  std::deque<CallId> take(ClientId client, const std::function<bool(CallId)>& which);
+
+  // The user's clients that have calls here, in no order; takes a time that grows with the clients.
+  std::vector<ClientId> clients_of(UserId user) const;
 
   // Empties it; what it held, in no order.
   std::vector<CallId> take_all();

@@ -12,6 +12,7 @@
 namespace holdfast::supervisor {
 
 class ClientSession;
+struct KnownModule;
 
 struct ClientAccounts {
   // Of a resource of `total`, one user may have three quarters: the last one is there for whoever else comes.
@@ -24,7 +25,9 @@ struct ClientAccounts {
       : places(with_reserve(max_clients)),
         frames(with_reserve(memory_bytes)),
         unread(with_reserve(memory_bytes, std::size_t{64} << 10)),
-        calls(with_reserve(memory_bytes, std::size_t{4} << 10)) {}
+        calls(with_reserve(memory_bytes, std::size_t{4} << 10)),
+        asks(with_reserve(kMostAsks)),
+        sources(with_reserve(kMostSourceBytes)) {}
 
   // Connections. One that has something open is at work.
   Accountant<ClientSession> places;
@@ -34,6 +37,12 @@ struct ClientAccounts {
   Accountant<ClientSession> unread;
   // Bytes that are kept for open calls: functions' names and payloads.
   Accountant<const CallId> calls;
+  // Modules that loaders are asked for, and bytes of code from loaders on its way to workers: of the user who called
+  // the module last.
+  static constexpr std::size_t kMostAsks = 1024;
+  static constexpr std::size_t kMostSourceBytes = std::size_t{256} << 20;
+  Accountant<KnownModule> asks;
+  Accountant<KnownModule> sources;
 
   // A part of a frame gives way after so long without progress.
   static constexpr std::chrono::seconds kFramePatience{10};

@@ -54,6 +54,11 @@ class FairOrder {
     put_last(owner);
   }
 
+  // The first one has nothing to be served: nobody comes before where it is.
+  void pass_over(const Owner& owner) {
+    if (owner.place.ahead == 0) now_ = std::max(now_, owner.place.time);
+  }
+
   // A turn of the owner has cost this.
   void charge(Owner& owner, VirtualTime cost) {
     const auto change = [&] { owner.place.time = std::min(owner.place.time + cost, now_ + kMostBehind); };

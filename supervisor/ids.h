@@ -13,6 +13,8 @@ enum class ClientId : std::uint64_t {};
 enum class WorkerId : std::uint64_t {};
 enum class ModuleId : std::uint64_t {};
 enum class UserId : uid_t {};
+// A hash of a function's name; 0 for what is called on a direct line.
+enum class FunctionId : std::uint64_t {};
 
 // Owns what belongs to a peer of which the kernel does not say the user: (uid_t)-1 is no valid uid.
 inline constexpr UserId kUnknownUser{static_cast<uid_t>(-1)};

@@ -1,6 +1,7 @@
 // The clients that are asked for the code of modules which no file has: FaaStest's defineFunctionLoader. The one that
-// registered first is asked; when it leaves or does not answer in time, the next. One that did not answer in time is
-// asked after all others until it answers again. What they say is the owner's to judge.
+// registered first is asked; when it leaves, does not know the module or does not answer in time, the next. One that
+// did not answer in time is asked after all others until others are silent, too. What they say is the owner's to judge;
+// how much is asked at a time is the owner's to bound.
 #pragma once
 
 #include <chrono>
@@ -30,14 +31,18 @@ class Loaders {
 
   bool empty() const { return loaders_.empty(); }
 
-  // Asks that are open at a time; whoever registers must not be the one place where all of a flood ends up.
-  static constexpr std::size_t kMostOpen = 1024;
+  // There must be one to ask.
+  void ask(ModuleId module, const ModuleName& name, TimePoint now);
 
-  // False if there is nobody to ask, or too much is asked already.
-  bool ask(ModuleId module, const ModuleName& name, TimePoint now);
+  // Nobody waits for the module any longer, which was asked for.
+  void give_up(ModuleId module);
 
   // The module that `client` was asked for under this number, which may be any: it is answered with this.
   std::optional<ModuleId> take(const ClientSession& client, std::uint64_t request);
+
+  // `client`, which was asked under this number, does not know the module. Asks the next one that was not asked;
+  // returns the module if there is none.
+  std::optional<ModuleId> is_not_known(const ClientSession& client, std::uint64_t request, TimePoint now);
 
   // Asks the next loader for each module whose loader has had its time. Returns the modules for which there is none
   // that was not asked; they are not waited for any longer.
@@ -54,11 +59,13 @@ class Loaders {
     ModuleId module;
     ModuleName name;
     TimePoint deadline;
-    std::vector<const ClientSession*> silent;  // loaders that were asked before
+    std::vector<const ClientSession*> asked;  // before this one
   };
 
   void ask(Loader& loader, ModuleId module, const ModuleName& name, TimePoint now,
-           std::vector<const ClientSession*> silent);
+           std::vector<const ClientSession*> asked);
+  // False: there is none that was not asked.
+  bool ask_next(Request request, TimePoint now);
 
   std::list<Loader> loaders_;
   std::map<std::uint64_t, Request> requests_;

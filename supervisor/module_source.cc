@@ -31,9 +31,6 @@ std::string reason_of(int error) {
   return reason;
 }
 
-// Of descriptors, or of the broker: that says nothing of the file.
-bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == EPIPE; }
-
 // Of a module's file; empty if it has none of the endings of one.
 std::string_view without_ending(std::string_view file_name) {
   for (const auto ending : kModuleFileEndings) {
@@ -46,6 +43,10 @@ std::string_view without_ending(std::string_view file_name) {
 std::string file_name_in(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
+
+bool ModuleSources::is_shortage(int error) {
+  return error == EMFILE || error == ENFILE || error == EPIPE || error == EAGAIN;
+}
 
 std::vector<std::string> ModuleSources::paths_of(const ModuleName& name) const {
   if (const auto file = files_.find(name); file != files_.end()) return {file->second.string()};

@@ -55,6 +55,10 @@ class ModuleSources {
   // As open(), by what set_open() set. `name` was checked with ipc::name_problem().
   tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 
+  // Whether a file could not be opened for a reason that says nothing of it: no descriptors are left, or the process
+  // that opens files is gone or busy.
+  static bool is_shortage(int error);
+
   // Whether there is a file for `name`, by what open_file() returned for it.
   static bool is_there(const tl::expected<ModuleFile, int>& opened) { return opened || opened.error() != ENOENT; }
   bool contains(const ModuleName& name) const { return is_there(open_file(name)); }

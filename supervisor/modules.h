@@ -14,6 +14,7 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
+#include "supervisor/accountant.h"
 #include "supervisor/ids.h"
 #include "supervisor/log_budget.h"
 #include "supervisor/module_settings.h"
@@ -39,12 +40,17 @@ struct KnownModule {
   ModuleName name;
   ModuleSettings settings;
   enum class Origin { directory, loader } origin = Origin::directory;
-  // From a loader, until it is sent to a worker.
+  // From a loader, until it is sent to a worker, or has to give way to others.
   std::optional<ModuleSource> source;
+  std::optional<Accountant<KnownModule>::Account> source_share;
+  // While a loader is asked for it.
+  std::optional<Accountant<KnownModule>::Account> ask_share;
   // Its file, where that was opened ahead of time.
   std::weak_ptr<ModuleFile> opened;
   // Tells whether a source is the one that was loaded last; nothing: none was.
   std::optional<std::size_t> content;
+  // Its file may have changed, and could not be read for a reason that says nothing of it.
+  bool is_to_be_checked = false;
   // What its last failure was, for callers that are refused while it is held off.
   std::optional<ipc::Error> last_failure;
   ModuleCounts counts;
@@ -54,6 +60,7 @@ struct KnownModule {
   std::vector<UserId> callers;
   void note_caller(UserId user);
   bool is_called_by(UserId user) const;
+  UserId last_caller() const { return callers.empty() ? kUnknownUser : callers.front(); }
   LogBudget log_budget;                // a module that crashes has no more than one that lives
   bool dropped_is_to_be_told = false;  // is among those of which the supervisor will tell so
 };

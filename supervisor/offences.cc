@@ -14,7 +14,13 @@ std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
 
 }  // namespace
 
-void Offences::Record::killed(const OffenceOptions& options) {
+void Offences::Guilt::add(FunctionId function) {
+  all_ = all_ || (one_ && *one_ != function);
+  one_ = function;
+}
+
+void Offences::Record::killed(const OffenceOptions& options, FunctionId function) {
+  guilt.add(function);
   if (answers >= options.answers_between) row = 0;
   answers = 0;
   ++kills;
@@ -34,47 +40,66 @@ bool Offences::Record::is_healed(const OffenceOptions& options) const {
   return kills > 0 && answers >= answers_needed(options, kills);
 }
 
-void Offences::killed(const OffenceOptions& options, UserId user_id, ClientId client, Duration cost, TimePoint now) {
-  User& user = users_[user_id];
+void Offences::killed(const OffenceOptions& options, const Caller& caller, Duration cost, TimePoint now) {
+  User& user = users_[caller.user];
   user.killed_at = now;
-  const bool is_known = user.connections.contains(client) || user.connections.size() < kMostConnections;
+  user.guilt.add(caller.function);
+  const bool is_known = user.connections.contains(caller.client) || user.connections.size() < kMostConnections;
   bool is_paused = false;
   if (is_known) {
-    Record& connection = user.connections[client];
+    Record& connection = user.connections[caller.client];
     if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
-    connection.killed(options);
+    connection.killed(options, caller.function);
     connection.pause(options, options.free_kills, cost, now);
     is_paused = connection.row > options.free_kills;
   }
   if (is_paused) return;
-  user.record.killed(options);
+  user.record.killed(options, caller.function);
   if (is_guilty_as_user(options, user)) user.record.pause(options, options.free_kills_of_user, cost, now);
 }
 
-void Offences::answered(const OffenceOptions& options, UserId user_id, ClientId client) {
-  const auto found = users_.find(user_id);
-  if (found == users_.end()) return;
+bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
+  const auto found = users_.find(caller.user);
+  if (found == users_.end()) return false;
   User& user = found->second;
-  // The answers of its clean connections say nothing of the others.
-  if (is_guilty(options, user_id, client)) ++user.record.answers;
-  if (user.connections.contains(client) || user.connections.size() < kMostConnections) {
-    Record& connection = user.connections[client];
-    ++connection.answers;
+  bool is_better = false;
+  // What is answered to clean callers says nothing of the others.
+  if (is_guilty(options, caller)) ++user.record.answers;
+  if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections) {
+    Record& connection = user.connections[caller.client];
+    if (connection.kills == 0 || connection.guilt.covers(caller.function)) ++connection.answers;
     if (connection.is_healed(options)) {
       if (connection.counts_for_user) --user.guilty_connections;
       connection = Record{.answers = connection.answers};
+      is_better = true;
+    } else {
+      is_better = connection.answers == options.healthy_answers;  // it has earned trust
     }
   }
   if (user.record.is_healed(options)) {
     user.record = Record();
+    user.guilt = Guilt();
     user.guilty_connections = 0;
     for (auto& [id, connection] : user.connections) connection.counts_for_user = false;
+    is_better = true;
   }
+  return is_better;
 }
 
-bool Offences::forget_old(const OffenceOptions& options, TimePoint now) {
-  std::erase_if(users_, [&](const auto& entry) { return now - entry.second.killed_at > options.memory; });
-  return users_.empty();
+std::vector<UserId> Offences::forget_old(const OffenceOptions& options, TimePoint now) {
+  std::vector<UserId> forgotten;
+  std::erase_if(users_, [&](const auto& entry) {
+    const bool is_old = now - entry.second.killed_at > options.memory;
+    if (is_old) forgotten.push_back(entry.first);
+    return is_old;
+  });
+  return forgotten;
+}
+
+std::vector<UserId> Offences::users() const {
+  std::vector<UserId> users;
+  for (const auto& [id, user] : users_) users.push_back(id);
+  return users;
 }
 
 const Offences::Record* Offences::find(const User& user, ClientId client) {
@@ -92,20 +117,21 @@ bool Offences::is_trusted(const OffenceOptions& options, const Record* connectio
   return connection->answers >= options.healthy_answers;
 }
 
-bool Offences::is_guilty(const OffenceOptions& options, UserId user_id, ClientId client) const {
-  const auto found = users_.find(user_id);
+bool Offences::is_guilty(const OffenceOptions& options, const Caller& caller) const {
+  const auto found = users_.find(caller.user);
   if (found == users_.end()) return false;
-  const Record* connection = find(found->second, client);
-  if (connection != nullptr && connection->kills > 0) return true;
-  return is_guilty_as_user(options, found->second) && !is_trusted(options, connection);
+  const User& user = found->second;
+  const Record* connection = find(user, caller.client);
+  if (connection != nullptr && connection->guilt.covers(caller.function)) return true;
+  return is_guilty_as_user(options, user) && user.guilt.covers(caller.function) && !is_trusted(options, connection);
 }
 
-std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, UserId user_id,
-                                                          ClientId client, TimePoint now) const {
-  const auto found = users_.find(user_id);
+std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, const Caller& caller,
+                                                          TimePoint now) const {
+  const auto found = users_.find(caller.user);
   if (found == users_.end()) return std::nullopt;
   const User& user = found->second;
-  const Record* connection = find(user, client);
+  const Record* connection = find(user, caller.client);
   TimePoint until = connection == nullptr ? TimePoint::min() : connection->until;
   if (is_guilty_as_user(options, user) && !is_trusted(options, connection)) {
     until = std::max(until, user.record.until);
@@ -114,10 +140,10 @@ std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& 
   return until;
 }
 
-unsigned Offences::kills(UserId user_id, ClientId client) const {
-  const auto found = users_.find(user_id);
+unsigned Offences::kills(const Caller& caller) const {
+  const auto found = users_.find(caller.user);
   if (found == users_.end()) return 0;
-  const Record* connection = find(found->second, client);
+  const Record* connection = find(found->second, caller.client);
   return connection != nullptr && connection->kills > 0 ? connection->kills : found->second.record.kills;
 }
 

@@ -1,12 +1,14 @@
 // Whose calls killed workers of a module lately, and what follows for these owners alone. Pure.
 //
-// An owner is a connection, and above it the connection's user. The first kill makes a connection guilty: its calls go
+// An owner is a connection, and above it the connection's user. The first kill makes a connection guilty, for the
+// function that it called; a kill by another function makes it guilty for all. Calls that their owner is guilty for go
 // to the module's quarantine, a worker that serves no clean owner. A connection that kills again and again, with few
-// answers in between, is also paused: after each further kill it waits for as long as the kill cost, then twice as
-// long, and so on. A user of which several connections are guilty is guilty as a user: connections of that user which
-// have not earned trust by answered calls start in the quarantine, and the kills that their own records leave without a
-// pause add up to a pause of the user. So new connections are no way around a record, and a connection that is known
-// for its good calls does not answer for its user's other connections.
+// answers of such calls in between, is also paused there: after each further kill it waits for as long as the kill
+// cost, then twice as long, and so on. A user of which several connections are guilty is guilty as a user, for what its
+// connections are guilty for: connections of that user which have not earned trust by answered calls make such calls in
+// the quarantine, and the kills that their own records leave without a pause add up to a pause of the user. So new
+// connections are no way around a record, and a connection that is known for its good calls does not answer for its
+// user's other connections.
 //
 // Every operation takes constant time.
 #pragma once
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "supervisor/ids.h"
 
@@ -39,49 +42,70 @@ struct OffenceOptions {
   int pause_for_others = 9;
 };
 
+// Who made a call, and of what function.
+struct Caller {
+  UserId user = kUnknownUser;
+  ClientId client{};
+  FunctionId function{};
+};
+
 class Offences {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // A call of this owner killed a worker. `cost` is how long the call was on the CPU, and what another worker takes to
+  // A call of this caller killed a worker. `cost` is how long the call was on the CPU, and what another worker takes to
   // come up.
-  void killed(const OffenceOptions& options, UserId user, ClientId client, Duration cost, TimePoint now);
+  void killed(const OffenceOptions& options, const Caller& caller, Duration cost, TimePoint now);
 
-  // A call of this owner was answered.
-  void answered(const OffenceOptions& options, UserId user, ClientId client);
+  // A call of this caller was answered. True: calls of its user for which somebody was guilty may be clean now.
+  bool answered(const OffenceOptions& options, const Caller& caller);
 
-  // Forgets what is older than the memory; true if nothing is left.
-  bool forget_old(const OffenceOptions& options, TimePoint now);
+  // Forgets the users whose last kill is older than the memory; returns them.
+  std::vector<UserId> forget_old(const OffenceOptions& options, TimePoint now);
+  bool empty() const { return users_.empty(); }
+  std::vector<UserId> users() const;  // that have kills
 
-  // Whether this owner's calls are kept apart.
-  bool is_guilty(const OffenceOptions& options, UserId user, ClientId client) const;
+  // Whether this caller's calls of the function are kept apart.
+  bool is_guilty(const OffenceOptions& options, const Caller& caller) const;
 
-  // Until when this owner's calls wait; nothing: they need not.
-  std::optional<TimePoint> paused_until(const OffenceOptions& options, UserId user, ClientId client,
-                                        TimePoint now) const;
+  // Until when this caller's calls that are kept apart wait; nothing: they need not.
+  std::optional<TimePoint> paused_until(const OffenceOptions& options, const Caller& caller, TimePoint now) const;
 
-  // How many workers died of this owner's calls lately: of the connection's own, or else of its user's.
-  unsigned kills(UserId user, ClientId client) const;
+  // How many workers died of this caller's calls lately: of the connection's, or else of its user's.
+  unsigned kills(const Caller& caller) const;
 
  private:
   // Of a user more connections are not remembered; any other is then as guilty as the user.
   static constexpr std::size_t kMostConnections = 4096;
 
+  // The functions that killed.
+  class Guilt {
+   public:
+    void add(FunctionId function);
+    bool covers(FunctionId function) const { return all_ || one_ == function; }
+
+   private:
+    std::optional<FunctionId> one_;
+    bool all_ = false;
+  };
+
   struct Record {
+    Guilt guilt;
     unsigned kills = 0;
     unsigned row = 0;           // kills with few answers in between
-    std::uint64_t answers = 0;  // since the last kill
+    std::uint64_t answers = 0;  // since the last kill, of calls that it is guilty for, if of any
     TimePoint until = TimePoint::min();
     bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
 
-    void killed(const OffenceOptions& options);
+    void killed(const OffenceOptions& options, FunctionId function);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
     bool is_healed(const OffenceOptions& options) const;
   };
 
   struct User {
     Record record;  // of the kills that no connection was paused for
+    Guilt guilt;    // of all its connections
     unsigned guilty_connections = 0;
     TimePoint killed_at{};
     std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record

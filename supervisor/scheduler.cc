@@ -175,21 +175,24 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);
   for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, call_of(*call));
-  if (bill) module->queue.charge(bill->user, bill->client, bill->cost);
+  if (bill) {
+    module->queue.charge(bill->caller.user, bill->caller.client, bill->cost);
+    move_to_quarantine(module->main(), bill->caller.user);
+  }
   if (module != nullptr) settle(*module, now, out);
   arrange(now, out);
   check();
   return ended;
 }
 
-std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions& out) {
+std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions& out, Fault fault) {
   Worker& worker = worker_of(id);
   expect(worker.module != nullptr, "a worker whose load failed has a module");
   if (std::exchange(worker.load_failed, true)) return {};
   Module& module = *worker.module;
   if (!worker.has_slot) {
     // It was stopped, and had no calls; those that wait are another worker's already.
-    module.main().hold_off.failed(options_.hold_off, now);
+    if (fault == Fault::of_module) module.main().hold_off.failed(options_.hold_off, now);
     update(module.main(), now, out);
     arrange(now, out);
     return {};
@@ -202,7 +205,7 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
   worker.calls.clear();
   if (worker.phase != WorkerPhase::leaving) set_phase(worker, WorkerPhase::leaving);
   free_slot(worker);
-  module.main().hold_off.failed(options_.hold_off, now);
+  if (fault == Fault::of_module) module.main().hold_off.failed(options_.hold_off, now);
   // If another instance has loaded it, that one serves what waits.
   if (module.instances_that_take_calls() == 0) {
     const auto queued = end_queued_calls(module);
@@ -236,7 +239,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
   };
   if (!timers_.empty()) consider(timers_.begin()->first);
   if (!held_off_.empty()) consider(held_off_.begin()->first);
-  if (!pauses_.empty()) consider(pauses_.begin()->first);
+  if (!pauses_.empty()) consider(std::get<TimePoint>(*pauses_.begin()));
   consider(idle_check_);
   consider(room_check_);
   consider(drain_check_);

@@ -8,18 +8,15 @@
 //     again. A module that has a worker claims a further one, up to its max_instances and the machine's cores, when its
 //     queue is longer than a start is worth; such claims come after those of modules that have none.
 //   - When all slots are taken, the idle worker goes whose loss costs least: load time, or 5 ms where that is less,
-//     divided by time idle. A worker
-//     that is idle for less time than it took to load is not taken before its slice is over, lest callers that ask
-//     again and again make two modules drive each other out.
+//     divided by time idle. A worker that is idle for less time than it took to load is not taken before its slice is
+//     over, lest callers that ask again and again make two modules drive each other out.
 //   - If none is idle, the worker drains whose module has the most instances for its weight, of these the one whose
-//   user
-//     holds the most slots alone, and of these the one whose slice was over first: it gets no more calls, and when it
-//     has answered those that it has, its slot goes on. A slice is `slice` times the module's weight, from the time
+//     user holds the most slots alone, and of these the one whose slice was over first: it gets no more calls, and when
+//     it has answered those that it has, its slot goes on. A slice is `slice` times the module's weight, from the time
 //     when it was loaded; nobody is drained before. When the claim of its own module comes first meanwhile, it stops
 //     draining instead.
 //   - A worker that drains for longer than `waiting_grace` while others wait is told as overdue, so that it can be
-//   ended
-//     if its calls only wait; after kGracesOfWorking graces it is to be ended in any case.
+//     ended if its calls only wait; after kGracesOfWorking graces it is to be ended in any case.
 //   - Workers that a module's min_warm keeps are neither evicted nor drained.
 //   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
 //
@@ -36,11 +33,10 @@
 //
 // The quarantine
 //   - A call that kills its worker is its owner's failure, not its module's (offences.h). From then on the owner's
-//   calls
-//     to that module wait in a queue of their own and are given to a worker of their own, the module's quarantine. So
-//     no worker that serves clean owners dies of an owner that is known to be guilty. There is at most one such worker
-//     for a module, besides max_instances; it competes for slots like a module of its own, but no worker of its module
-//     drains for it.
+//     calls of that function wait in a queue of their own and are given to a worker of their own, the module's
+//     quarantine. So no worker that serves clean owners dies of an owner that is known to be guilty. There is at most
+//     one such worker for a module, besides max_instances; it competes for slots like a module of its own, but no
+//     worker of its module drains for it.
 //   - A paused owner's calls wait there until its pause is over, or are refused if their deadlines are before that. A
 //     pause begins with a kill, when the owner's kills came in a row.
 //   - When a quarantine's worker dies of a call while anybody else waits for a slot, the quarantine gets no other for
@@ -57,9 +53,12 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <unordered_map>
 #include <variant>
 #include <vector>
@@ -181,6 +180,7 @@ struct RefuseCall {
   Reason reason;
   Duration retry_after;  // by when there is likely to be room; when the module is tried again; when the pause is over
   unsigned kills = 0;    // with `owner_paused`: how many workers died of the owner's calls lately
+  bool of_quarantine = false;  // with `module_queue_full`: it is the quarantine's
 };
 
 using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker,
@@ -192,8 +192,7 @@ using Decisions = std::vector<Decision>;
 struct ArrivedCall {
   CallId id;
   ModuleId module;
-  ClientId client;
-  UserId user = kUnknownUser;  // of the client
+  Caller caller;
   TimePoint deadline;
   bool idempotent = false;
 };
@@ -328,7 +327,7 @@ class Scheduler {
   // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the
   // worker's calls, abandoned ones included, and those that wait, unless the module has another instance; they are
   // forgotten, answer them. The worker is leaving from then on.
-  std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out);
+  std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out, Fault fault = Fault::of_module);
 
   // To be called at or after next_wakeup().
   void tick(TimePoint now, Decisions& out);
@@ -356,6 +355,8 @@ class Scheduler {
   bool is_on(CallId call, WorkerId worker) const;
   // Whether the call waits for a worker.
   bool is_queued(CallId call) const;
+  // Whether the call, which is known, is of the quarantine's.
+  bool is_in_quarantine(CallId call) const { return calls_.at(call).module->origin != nullptr; }
 
  private:
   struct Worker;
@@ -363,8 +364,7 @@ class Scheduler {
 
   struct Call {
     Module* module = nullptr;  // or its quarantine
-    ClientId client{};
-    UserId user{};
+    Caller caller;
     Worker* worker = nullptr;  // null: in its module's queue
     TimePoint deadline;
     bool idempotent = false;
@@ -433,8 +433,7 @@ class Scheduler {
 
   // What an owner's calls cost a module.
   struct Bill {
-    UserId user;
-    ClientId client;
+    Caller caller;
     Duration cost;
   };
 
@@ -447,14 +446,18 @@ class Scheduler {
   // --- guilty owners (scheduler_quarantine.cc)
   static ModuleSettings settings_of_quarantine(ModuleSettings settings);
   Module& quarantine_of(Module& module);
-  Module& part_for(Module& module, UserId user, ClientId client);
-  void move_to_quarantine(Module& module, ClientId client);
-  bool goes_apart(Module& module, const Call& call, TimePoint now);
-  std::optional<TimePoint> paused_until(const Module& module, UserId user, ClientId client, TimePoint now) const;
+  Module& part_for(Module& module, const Caller& caller);
+  void move_calls(Module& from, Module& to, UserId user, const std::function<bool(const Caller&)>& which);
+  void move_to_quarantine(Module& module, UserId user);
+  void move_back(Module& module, UserId user);
+  void forgive_all(Module& module);
+  bool forget_old_offences(Module& module, TimePoint now);
+  bool has_to_wait(Module& module, const Call& call, TimePoint now);
+  std::optional<TimePoint> paused_until(const Module& module, const Caller& caller, TimePoint now) const;
   void pause(Module& quarantine, ClientId client, TimePoint until);
   void end_pauses(TimePoint now, Decisions& out);
   std::optional<Bill> blame(Worker& worker, const WorkerLoss& loss, TimePoint now);
-  void note_answer(Module& module, const Call& call, TimePoint now);
+  bool note_answer(Module& module, const Call& call, TimePoint now);
 
   // --- calls (scheduler_calls.cc)
   std::optional<RefuseCall::Reason> full_queue(const Module& module, ClientId client) const;
@@ -528,7 +531,7 @@ class Scheduler {
   std::deque<Module*> first_claims_;            // of modules that have no worker which takes calls, by their place
   std::deque<Module*> further_claims_;          // of modules that want one more
   std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
-  std::multimap<TimePoint, std::pair<ModuleId, ClientId>> pauses_;  // of owners whose calls wait for their ends
+  std::set<std::tuple<TimePoint, ModuleId, ClientId>> pauses_;  // of owners whose calls wait for their ends
   std::vector<Module*> held_back_;  // modules whose calls wait only until their worker has started others
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};

@@ -35,17 +35,17 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     out.push_back(CallOverdue{arrived.id, std::nullopt});
     return std::nullopt;
   }
-  Module& module = part_for(called, arrived.user, arrived.client);
-  const auto paused = paused_until(module, arrived.user, arrived.client, now);
-  const bool waits = paused || module.queue.is_ready() || module.queue.contains(arrived.client);
+  const ClientId client = arrived.caller.client;
+  Module& module = part_for(called, arrived.caller);
+  const auto paused = paused_until(module, arrived.caller, now);
+  const bool waits = paused || module.queue.is_ready() || module.queue.contains(client);
   Worker* worker = waits ? nullptr : worker_with_room(module);
   if (const auto refused = refusal(module, arrived, paused, worker == nullptr, now)) return refused;
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
   expect(is_new, "a call's id is new");
   Call& call = entry->second;
   call.module = &module;
-  call.client = arrived.client;
-  call.user = arrived.user;
+  call.caller = arrived.caller;
   call.deadline = arrived.deadline;
   call.idempotent = arrived.idempotent;
   ++open_calls_;
@@ -55,9 +55,9 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   } else {
     enqueue(arrived.id, call);
     if (paused) {
-      pause(module, arrived.client, *paused);
-    } else if (module.queue.is_paused(arrived.client)) {
-      module.queue.resume(arrived.client);
+      pause(module, client, *paused);
+    } else if (module.queue.is_paused(client)) {
+      module.queue.resume(client);
       dispatch(module, now, out);
     } else {
       look_at_progress(module, now, out);
@@ -81,10 +81,11 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   worker.calls.erase(given);
   ++worker.calls_done;
   module.cpu_per_call.add(cpu_time);
-  module.queue.charge(call.user, call.client, cpu_time);
+  module.queue.charge(call.caller.user, call.caller.client, cpu_time);
   module.main().hold_off.answered(options_.hold_off);
-  note_answer(module, call, now);
+  const bool some_moved = note_answer(module, call, now);
   forget_call(id);
+  if (some_moved) settle(module, now, out);
   if (worker.phase == WorkerPhase::leaving) return;
   if (module.queue.is_ready()) {
     dispatch(module, now, out);
@@ -145,11 +146,11 @@ std::optional<RefuseCall> Scheduler::refusal(const Module& module, const Arrived
                                              std::optional<TimePoint> paused, bool waits, TimePoint now) const {
   using enum RefuseCall::Reason;
   if (!waits) return std::nullopt;
-  const auto full = full_queue(module, call.client);
+  const auto full = full_queue(module, call.caller.client);
   if (paused && (*paused >= call.deadline || full == client_queue_full)) {
-    return RefuseCall{owner_paused, *paused - now, module.main().offences->kills(call.user, call.client)};
+    return RefuseCall{owner_paused, *paused - now, module.main().offences->kills(call.caller)};
   }
-  if (full) return RefuseCall{*full, time_to_drain(module)};
+  if (full) return RefuseCall{*full, time_to_drain(module), 0, module.origin != nullptr};
   return std::nullopt;
 }
 
@@ -191,14 +192,10 @@ Scheduler::Worker* Scheduler::worker_with_room(Module& module) {
 }
 
 void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
-  bool moved_some = false;
   while (module.queue.is_ready()) {
     const CallId id = module.queue.front();
     Call& call = call_of(id);
-    if (goes_apart(module, call, now)) {
-      moved_some = module.origin == nullptr;
-      continue;
-    }
+    if (has_to_wait(module, call, now)) continue;
     Worker* worker = worker_with_room(module);
     if (worker == nullptr) {
       look_at_progress(module, now, out);
@@ -210,13 +207,10 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
       forget_call(id);
     } else {
       module.queue.pop_front();
-      count_queued(call.client, -1);
+      count_queued(call.caller.client, -1);
       give(id, call, *worker, out);
     }
   }
-  if (!moved_some) return;
-  dispatch(*module.quarantine, now, out);
-  update(*module.quarantine, now, out);
 }
 
 void Scheduler::give(CallId id, Call& call, Worker& worker, Decisions& out) {
@@ -255,22 +249,22 @@ void Scheduler::look_at_all_progress(TimePoint now, Decisions& out) {
 // --- the queues ----------------------------------------------------------------------------------------------------
 
 void Scheduler::enqueue(CallId id, Call& call) {
-  call.module->queue.push_back(call.user, call.client, id);
-  count_queued(call.client, +1);
+  call.module->queue.push_back(call.caller.user, call.caller.client, id);
+  count_queued(call.caller.client, +1);
 }
 
 void Scheduler::requeue(CallId id, Call& call) {
   call.worker = nullptr;
-  call.module = &part_for(call.module->main(), call.user, call.client);
+  call.module = &part_for(call.module->main(), call.caller);
   // Whoever is guilty has no turns before others of its kind.
   const auto before = call.module->origin == nullptr ? CallQueue::Before::all : CallQueue::Before::own;
-  call.module->queue.push_front(call.user, call.client, id, before);
-  count_queued(call.client, +1);
+  call.module->queue.push_front(call.caller.user, call.caller.client, id, before);
+  count_queued(call.caller.client, +1);
 }
 
 void Scheduler::dequeue(CallId id, Call& call) {
-  call.module->queue.erase(call.client, id);
-  count_queued(call.client, -1);
+  call.module->queue.erase(call.caller.client, id);
+  count_queued(call.caller.client, -1);
 }
 
 void Scheduler::count_queued(ClientId client, int difference) {
@@ -283,7 +277,7 @@ void Scheduler::count_queued(ClientId client, int difference) {
 std::vector<CallId> Scheduler::end_queued_calls(Module& module) {
   std::vector<CallId> ended = module.queue.take_all();
   for (CallId id : ended) {
-    count_queued(call_of(id).client, -1);
+    count_queued(call_of(id).caller.client, -1);
     forget_call(id);
   }
   return ended;

@@ -178,7 +178,7 @@ void Scheduler::end_hold_off(ModuleId id, TimePoint now, Decisions& out) {
 void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
   Module& module = module_of(id);
   module.hold_off.reset();
-  module.offences.reset();  // of code that is no more
+  forgive_all(module);  // of code that is no more
   for (Module* part : {&module, module.quarantine.get()}) {
     if (part == nullptr) continue;
     if (part->claim == Claim::fetching) {
@@ -396,8 +396,8 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
 // The user that has made all calls on the worker; nothing: there are several, or no calls.
 std::optional<UserId> Scheduler::only_user_of(const Worker& worker) const {
   if (worker.calls.empty()) return std::nullopt;
-  const UserId user = calls_.at(worker.calls.front().id).user;
-  const auto is_its = [&](const GivenCall& given) { return calls_.at(given.id).user == user; };
+  const UserId user = calls_.at(worker.calls.front().id).caller.user;
+  const auto is_its = [&](const GivenCall& given) { return calls_.at(given.id).caller.user == user; };
   if (!std::all_of(worker.calls.begin(), worker.calls.end(), is_its)) return std::nullopt;
   return user;
 }

@@ -30,61 +30,84 @@ Scheduler::Module& Scheduler::quarantine_of(Module& module) {
   return *module.quarantine;
 }
 
-// Where the owner's calls wait: all in the same part, in their order.
-Scheduler::Module& Scheduler::part_for(Module& module, UserId user, ClientId client) {
-  if (module.quarantine && module.quarantine->queue.contains(client)) return *module.quarantine;
-  if (!module.offences || !module.offences->is_guilty(options_.offences, user, client)) return module;
-  if (module.queue.contains(client)) move_to_quarantine(module, client);
-  return quarantine_of(module);
+// Where the call waits. Whoever becomes guilty or clean moves with its calls, so that these keep their order.
+Scheduler::Module& Scheduler::part_for(Module& module, const Caller& caller) {
+  const bool is_guilty = module.offences && module.offences->is_guilty(options_.offences, caller);
+  return is_guilty ? quarantine_of(module) : module;
 }
 
-void Scheduler::move_to_quarantine(Module& module, ClientId client) {
-  Module& quarantine = quarantine_of(module);
-  for (CallId id : module.queue.take(client)) {
-    Call& call = call_of(id);
-    call.module = &quarantine;
-    quarantine.queue.push_back(call.user, client, id);
+void Scheduler::move_calls(Module& from, Module& to, UserId user, const std::function<bool(const Caller&)>& which) {
+  for (const ClientId client : from.queue.clients_of(user)) {
+    for (const CallId id : from.queue.take(client, [&](CallId call) { return which(call_of(call).caller); })) {
+      call_of(id).module = &to;
+      to.queue.push_back(user, client, id);
+    }
   }
 }
 
-// Whether the call whose turn it is must not be given to a worker of this part. Then its owner's calls have been moved
-// to the quarantine, or are paused there.
-bool Scheduler::goes_apart(Module& module, const Call& call, TimePoint now) {
-  Module& main = module.main();
-  if (!main.offences) return false;
-  if (module.origin == nullptr) {
-    if (!main.offences->is_guilty(options_.offences, call.user, call.client)) return false;
-    move_to_quarantine(module, call.client);
-    return true;
-  }
-  const auto until = paused_until(module, call.user, call.client, now);
+// After a kill of the user's.
+void Scheduler::move_to_quarantine(Module& module, UserId user) {
+  const Offences& offences = *module.offences;
+  move_calls(module, quarantine_of(module), user,
+             [&](const Caller& caller) { return offences.is_guilty(options_.offences, caller); });
+}
+
+// After something was forgotten of the user's kills.
+void Scheduler::move_back(Module& module, UserId user) {
+  if (!module.quarantine) return;
+  const Offences* offences = module.offences.get();
+  move_calls(*module.quarantine, module, user, [&](const Caller& caller) {
+    return offences == nullptr || !offences->is_guilty(options_.offences, caller);
+  });
+}
+
+void Scheduler::forgive_all(Module& module) {
+  if (!module.offences) return;
+  const std::vector<UserId> users = module.offences->users();
+  module.offences.reset();
+  for (const UserId user : users) move_back(module, user);
+}
+
+// Whether calls that wait may have been moved.
+bool Scheduler::forget_old_offences(Module& module, TimePoint now) {
+  if (!module.offences) return false;
+  const std::vector<UserId> forgotten = module.offences->forget_old(options_.offences, now);
+  if (module.offences->empty()) module.offences.reset();
+  for (const UserId user : forgotten) move_back(module, user);
+  return !forgotten.empty();
+}
+
+// Whether the call whose turn it is must not be given to a worker of this part: its owner is paused there.
+bool Scheduler::has_to_wait(Module& module, const Call& call, TimePoint now) {
+  const auto until = paused_until(module, call.caller, now);
   if (!until) return false;
-  pause(module, call.client, *until);
+  pause(module, call.caller.client, *until);
   return true;
 }
 
-std::optional<TimePoint> Scheduler::paused_until(const Module& module, UserId user, ClientId client,
-                                                 TimePoint now) const {
+std::optional<TimePoint> Scheduler::paused_until(const Module& module, const Caller& caller, TimePoint now) const {
   if (module.origin == nullptr || !module.main().offences) return std::nullopt;
-  return module.main().offences->paused_until(options_.offences, user, client, now);
+  return module.main().offences->paused_until(options_.offences, caller, now);
 }
 
 void Scheduler::pause(Module& quarantine, ClientId client, TimePoint until) {
   if (quarantine.queue.is_paused(client)) return;
   quarantine.queue.pause(client);
-  pauses_.emplace(until, std::pair{quarantine.id, client});
+  pauses_.emplace(until, quarantine.id, client);
 }
 
 // Who is paused anew meanwhile is found to be when its turn comes.
 void Scheduler::end_pauses(TimePoint now, Decisions& out) {
-  while (!pauses_.empty() && pauses_.begin()->first <= now) {
-    const auto [id, client] = pauses_.begin()->second;
+  std::set<ModuleId> resumed;
+  while (!pauses_.empty() && std::get<TimePoint>(*pauses_.begin()) <= now) {
+    const auto [until, id, client] = *pauses_.begin();
     pauses_.erase(pauses_.begin());
     const auto found = modules_.find(id);
     if (found == modules_.end() || !found->second.quarantine) continue;
     found->second.quarantine->queue.resume(client);
-    settle(found->second, now, out);
+    resumed.insert(id);
   }
+  for (const ModuleId id : resumed) settle(module_of(id), now, out);
 }
 
 // To be called before the worker's calls go back to their queues; what it returns is charged after that.
@@ -100,10 +123,10 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   }
   const Call& guilty = call_of(loss.guilty);
   const Duration cost = loss.time + main.load_time.value().value_or(kLeastRestart);
+  forget_old_offences(main, now);
   if (!main.offences) main.offences = std::make_unique<Offences>();
-  main.offences->forget_old(options_.offences, now);
-  main.offences->killed(options_.offences, guilty.user, guilty.client, cost, now);
-  const Bill bill{guilty.user, guilty.client, cost};
+  main.offences->killed(options_.offences, guilty.caller, cost, now);
+  const Bill bill{guilty.caller, cost};
   if (worker.module->origin == nullptr || slots_taken_ < slots()) return bill;
   const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
   if (first_claims_.size() + further_claims_.size() <= own_claims) return bill;
@@ -113,14 +136,13 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   return bill;
 }
 
-void Scheduler::note_answer(Module& module, const Call& call, TimePoint now) {
+// Whether calls that wait may have been moved.
+bool Scheduler::note_answer(Module& module, const Call& call, TimePoint now) {
   Module& main = module.main();
-  if (!main.offences) return;
-  if (main.offences->forget_old(options_.offences, now)) {
-    main.offences.reset();
-  } else {
-    main.offences->answered(options_.offences, call.user, call.client);
-  }
+  const bool some_were_forgotten = forget_old_offences(main, now);
+  if (!main.offences || !main.offences->answered(options_.offences, call.caller)) return some_were_forgotten;
+  move_back(main, call.caller.user);
+  return true;
 }
 
 }  // namespace holdfast::supervisor

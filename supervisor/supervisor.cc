@@ -22,7 +22,7 @@ constexpr std::size_t kMaxFunctionBytes = 256;
 constexpr std::chrono::seconds kHelloPatience{10};
 // Clients that send a part of a frame, or read nothing, are looked for so often, as long as there are any.
 constexpr std::chrono::seconds kStalledPause{1};
-// Who waits in a queue that is full is known for so long at least, and then looked at for one in kCrowdRest + 1 parts
+// Who waits in queues that are full is known for so long at least, and then looked at for one in kCrowdRest + 1 parts
 // of the time.
 constexpr std::chrono::milliseconds kCrowdKnown{10};
 constexpr int kCrowdRest = 20;
@@ -38,6 +38,8 @@ constexpr std::chrono::seconds kMemoryKept{1};
 std::size_t bytes_of(const ipc::Error& error) {
   return error.message.size() + error.stack.size() + error.detail.size();
 }
+
+FunctionId function_id(std::string_view name) { return FunctionId{std::hash<std::string_view>()(name)}; }
 
 }  // namespace
 
@@ -173,13 +175,12 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
       request.timeout.count() == 0 ? module.settings.timeout : std::min(request.timeout, options_.longest_timeout);
   const ArrivedCall arrived{.id = id,
                             .module = module.id,
-                            .client = client.id(),
-                            .user = client.user(),
+                            .caller = {client.user(), client.id(), function_id(request.function)},
                             .deadline = now + timeout,
                             .idempotent = request.idempotent};
   // Nothing is copied of a call that is refused.
   auto refused = scheduler_.call_arrived(arrived, now, decisions_);
-  if (refused && make_room_in_queue(refused->reason, client, id, module)) {
+  if (refused && make_room_in_queue(*refused, client, id, module)) {
     refused = scheduler_.call_arrived(arrived, now, decisions_);
   }
   if (refused) {
@@ -187,14 +188,8 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
     refuse(refusal(*refused, module, options_.scheduler));
     return forget_if_unused(module);
   }
-  client.opened(request.id, id, bytes);
   ++module.counts.calls;
-  module.note_caller(client.user());
-  Call& call = calls_.try_emplace(id).first->second;
-  call.id = id;
-  call.client = &client;
-  call.client_id = request.id;
-  call.module = &module;
+  Call& call = open_call(client, request.id, arrived, module, bytes, now);
   call.function = request.function;
   call.payload_bytes = request.payload.size();
   call.payload = client.keep_payload(request);
@@ -202,12 +197,25 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   call.arguments = request.arguments;
   call.result_encoding = request.result_encoding;
   call.stream_window_bytes = request.stream_window_bytes;
-  call.deadline = arrived.deadline;
-  call.waits_since = now;
   call.wants_logs = request.logs;
   call.share.emplace(client.calls_member(), call.id);
   call.share->use(bytes, now);
   carry_out();
+}
+
+// A call that the scheduler has taken on.
+Supervisor::Call& Supervisor::open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived,
+                                        KnownModule& module, std::size_t bytes, TimePoint now) {
+  client.opened(client_id, arrived.id, bytes);
+  module.note_caller(client.user());
+  Call& call = calls_.try_emplace(arrived.id).first->second;
+  call.id = arrived.id;
+  call.client = &client;
+  call.client_id = client_id;
+  call.module = &module;
+  call.deadline = arrived.deadline;
+  call.waits_since = now;
+  return call;
 }
 
 bool Supervisor::make_room_for(const ClientSession& client, std::size_t bytes) {
@@ -240,40 +248,38 @@ bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
   return true;
 }
 
-bool Supervisor::make_room_in_queue(RefuseCall::Reason full, const ClientSession& client, CallId id,
+bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSession& client, CallId id,
                                     const KnownModule& module) {
-  const bool is_modules = full == RefuseCall::Reason::module_queue_full;
-  if (!is_modules && full != RefuseCall::Reason::all_queues_full) return false;
-  const TimePoint now = steady_clock::now();
-  Crowd* const crowd = crowd_of(is_modules ? module.id : ModuleId{}, now);
-  if (crowd == nullptr) return false;
-  while (const auto call = crowd->give_way_to(client.user(), client.id())) {
+  const bool is_modules = refused.reason == RefuseCall::Reason::module_queue_full;
+  if (!is_modules && refused.reason != RefuseCall::Reason::all_queues_full) return false;
+  look_at_crowds(steady_clock::now());
+  const auto found = crowds_.find(is_modules ? Queue{module.id, refused.of_quarantine} : kAllQueues);
+  if (found == crowds_.end()) return false;
+  Crowd& crowd = found->second;
+  while (const auto call = crowd.give_way_to(client.user(), client.id())) {
     if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it waits no more
-    scheduler_.abandon(*call, now, decisions_);
+    scheduler_.abandon(*call, steady_clock::now(), decisions_);
     finish(*call, overloaded("the queue is full, and its places are for users and connections with fewer calls in it; "
                              "try again later"));
-    crowd->add(client.user(), client.id(), id);
+    crowd.add(client.user(), client.id(), id);
     return true;
   }
   return false;
 }
 
-// To look through all calls takes long where very many wait, so that it is done for a small part of the time.
-Crowd* Supervisor::crowd_of(ModuleId module, TimePoint now) {
-  std::erase_if(crowds_, [&](const auto& entry) { return entry.second.first <= now; });
-  if (const auto known = crowds_.find(module); known != crowds_.end()) return &known->second.second;
-  if (now < look_at_crowd_again_at_) return nullptr;
-  Crowd crowd;
+// To look through all calls takes long where very many wait, so that it is done for a small part of the time, and for
+// all queues at once.
+void Supervisor::look_at_crowds(TimePoint now) {
+  if (now < look_at_crowds_again_at_) return;
+  crowds_.clear();
   for (const auto& [id, call] : calls_) {
-    const bool waits = call.client != nullptr && call.worker == WorkerId{} && !call.line;
-    if (waits && (module == ModuleId{} || call.module->id == module)) {
-      crowd.add(call.client->user(), call.client->id(), id);
+    if (call.client == nullptr || call.worker != WorkerId{} || call.line || !scheduler_.is_queued(id)) continue;
+    for (const Queue& queue : {Queue{call.module->id, scheduler_.is_in_quarantine(id)}, kAllQueues}) {
+      crowds_[queue].add(call.client->user(), call.client->id(), id);
     }
   }
   const TimePoint looked_at = steady_clock::now();
-  look_at_crowd_again_at_ = looked_at + (looked_at - now) * kCrowdRest;
-  const TimePoint good_until = std::max<TimePoint>(look_at_crowd_again_at_, looked_at + kCrowdKnown);
-  return &crowds_.insert_or_assign(module, std::pair(good_until, std::move(crowd))).first->second.second;
+  look_at_crowds_again_at_ = looked_at + std::max<Duration>((looked_at - now) * kCrowdRest, kCrowdKnown);
 }
 
 void Supervisor::let_go_of_stalled_clients(TimePoint now) {
@@ -307,9 +313,20 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view 
   }
   const ModuleName name{std::string(module_name), std::string(version)};
   if (KnownModule* known = modules_.find(name)) {
-    if (!look_at_file(*known) || modules_.find(name) == known) return known;
+    const bool was_looked_at = look_at_file(*known);
+    if (!was_looked_at && known->is_to_be_checked) {
+      check_content(*known);
+      carry_out();
+    }
+    if (modules_.find(name) == known) return known;
   }
   auto opened = sources_.open_file(name);
+  if (!opened && ModuleSources::is_shortage(opened.error())) {
+    ipc::Error error = make_error(ipc::ErrorCode::unavailable,
+                                  fmt::format("cannot look for the file of {} just now; try again", to_string(name)));
+    error.retryable = true;
+    return tl::unexpected(std::move(error));
+  }
   const bool has_file = ModuleSources::is_there(opened);
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
   if (modules_.size() >= Modules::kMost) forget_idle_modules();

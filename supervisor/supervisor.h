@@ -181,6 +181,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
   void client_granted(CallId call, std::uint64_t bytes) override;
+  Call& open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived, KnownModule& module,
+                  std::size_t bytes, TimePoint now);
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
@@ -189,8 +191,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   bool make_room_for(const ClientSession& client, std::size_t bytes);
   bool give_way(CallId call, const ClientSession& newcomer);
   // Whether a call of somebody with more in the queue that is full has given way to this client's.
-  bool make_room_in_queue(RefuseCall::Reason full, const ClientSession& client, CallId call, const KnownModule& module);
-  Crowd* crowd_of(ModuleId module, TimePoint now);
+  bool make_room_in_queue(const RefuseCall& refused, const ClientSession& client, CallId call,
+                          const KnownModule& module);
+  void look_at_crowds(TimePoint now);
   void let_go_of_stalled_clients(TimePoint now);
   void forget_if_unused(KnownModule& module);
   void forget_idle_modules();
@@ -250,6 +253,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void release_source(KnownModule& module);
   void source_failed(KnownModule& module, const ipc::Error& error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
+  // False: memory for code that waits is short, and this user has as much of it as any.
+  bool keep_source(KnownModule& module, const ipc::SourceCode& code);
   // Whether it is another than was loaded last.
   bool note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
@@ -336,9 +341,11 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
-  // Who waits for a module that has a full queue, ModuleId{}: for all modules; and until when that is taken to be so.
-  std::map<ModuleId, std::pair<TimePoint, Crowd>> crowds_;
-  TimePoint look_at_crowd_again_at_{};
+  // Who waits in which queue, as of the last look: a module and whether it is the quarantine's, or all queues.
+  using Queue = std::pair<ModuleId, bool>;
+  static constexpr Queue kAllQueues{ModuleId{}, false};
+  std::map<Queue, Crowd> crowds_;
+  TimePoint look_at_crowds_again_at_{};
   std::unordered_map<WorkerId, UseLook> drain_looks_;  // at workers that drain, and some that drained
   std::set<CallId> lines_;                             // that are open
   std::uint64_t withdrawals_seen_ = 0;
@@ -347,7 +354,6 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Modules modules_;
   TimePoint forget_again_at_{};
   Loaders loaders_;
-  std::size_t held_source_bytes_ = 0;  // KnownModule::source, of all
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // statm, opened while that was possible
   bool standbys_measured_ = false;

@@ -55,8 +55,11 @@ void Supervisor::carry_out(const LoadModule& decision) {
   ++module.counts.cold_starts;
   const auto source = take_source(module);
   if (!source) {
-    remember_failure(module, source.error());
-    for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_)) {
+    const bool is_own_fault =
+        source.error().code == ipc::ErrorCode::load_failed || source.error().code == ipc::ErrorCode::not_found;
+    if (is_own_fault) remember_failure(module, source.error());
+    const auto fault = is_own_fault ? Scheduler::Fault::of_module : Scheduler::Fault::of_others;
+    for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_, fault)) {
       finish(call, source.error());
     }
     workers_.kill(decision.worker, EndCause::removed);

@@ -67,22 +67,13 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
   const TimePoint now = steady_clock::now();
   const ArrivedCall arrived{.id = id,
                             .module = module.id,
-                            .client = client.id(),
-                            .user = client.user(),
+                            .caller = {client.user(), client.id(), FunctionId{}},
                             .deadline = now + module.settings.timeout};
   if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
     refuse(refusal(*refused, module, options_.scheduler));
     return forget_if_unused(module);
   }
-  client.opened(request.id, id, 0);
-  Call& call = calls_.try_emplace(id).first->second;
-  call.id = id;
-  call.client = &client;
-  call.client_id = request.id;
-  call.module = &module;
-  call.deadline = arrived.deadline;
-  call.waits_since = now;
-  call.line = std::make_unique<Line>();
+  open_call(client, request.id, arrived, module, 0, now).line = std::make_unique<Line>();
   carry_out();
 }
 

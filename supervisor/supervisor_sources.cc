@@ -15,11 +15,13 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// Code from loaders, on its way to workers.
-constexpr std::size_t kMaxHeldSourceBytes = std::size_t{256} << 20;
-
 ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot load {}: {}", to_string(name), reason));
+}
+
+// Which says nothing of the module.
+bool is_shortage(const ipc::Error& error) {
+  return error.code == ipc::ErrorCode::overloaded || error.code == ipc::ErrorCode::unavailable;
 }
 
 }  // namespace
@@ -49,20 +51,24 @@ tl::expected<ModuleSource, ipc::Error> Supervisor::take_source(KnownModule& modu
     const auto opened = std::exchange(module.opened, {}).lock();
     return opened ? sources_.read(module.name, std::move(*opened)) : sources_.read(module.name);
   }
-  if (!module.source) return tl::unexpected(load_failure(module.name, "its code is not there any more"));
+  if (!module.source) {
+    return tl::unexpected(overloaded(fmt::format(
+        "cannot load {}: its code waited for a worker, and memory for code from loaders is short; try again later",
+        to_string(module.name))));
+  }
   ModuleSource source = std::move(*module.source);
   release_source(module);
   return source;
 }
 
 void Supervisor::release_source(KnownModule& module) {
-  if (module.source) held_source_bytes_ -= module.source->text.size();
   module.source.reset();
+  module.source_share.reset();
 }
 
 void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
   // That there is no room just now says nothing of the module.
-  const bool is_own_fault = error.code != ipc::ErrorCode::overloaded;
+  const bool is_own_fault = !is_shortage(error);
   if (is_own_fault) remember_failure(module, error);
   const bool was_found = error.code != ipc::ErrorCode::not_found;
   if (was_found && source_log_budget_.take(error.message.size(), steady_clock::now())) {
@@ -74,7 +80,8 @@ void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
   const auto fault = is_own_fault ? Scheduler::Fault::of_module : Scheduler::Fault::of_others;
   for (CallId call : scheduler_.source_failed(module.id, steady_clock::now(), decisions_, fault)) finish(call, error);
   // Names that stand for nothing are not worth remembering: whoever may call could make up any number of them.
-  if (!was_found && scheduler_.forget(module.id)) modules_.forget(module.id);
+  const bool may_be_made_up = !was_found || (!is_own_fault && !module.content);
+  if (may_be_made_up && scheduler_.forget(module.id)) modules_.forget(module.id);
 }
 
 // --- clients as loaders --------------------------------------------------------------------------------------------
@@ -111,39 +118,67 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
 
 void Supervisor::ask_loader(KnownModule& module) {
   release_source(module);
-  if (held_source_bytes_ < kMaxHeldSourceBytes && loaders_.ask(module.id, module.name, steady_clock::now())) {
-    return turn_.ensure_end();
+  module.ask_share.reset();
+  const TimePoint now = steady_clock::now();
+  if (loaders_.empty()) {
+    ipc::Error error = load_failure(module.name, "there is no client to load it, and no file");
+    error.retryable = true;
+    return source_failed(module, error);
   }
-  if (!loaders_.empty()) {
-    return source_failed(module, overloaded("too many modules are being loaded; try again later"));
+  const Accountant<KnownModule>::Member user(accounts_->asks, module.last_caller());
+  for (;;) {
+    const auto ruling = accounts_->asks.request(user, 1);
+    if (ruling.granted) break;
+    const auto refusal = overloaded("too many modules are being loaded for this user; try again later");
+    KnownModule* const other = ruling.gives_way;
+    if (other == nullptr || other->ask_share->user() == user.user()) return source_failed(module, refusal);
+    loaders_.give_up(other->id);
+    other->ask_share.reset();
+    source_failed(*other, refusal);
   }
-  ipc::Error error = load_failure(module.name, "there is no client to load it, and no file");
-  error.retryable = true;
-  source_failed(module, error);
+  module.ask_share.emplace(user, module);
+  module.ask_share->use(1, now);
+  loaders_.ask(module.id, module.name, now);
+  turn_.ensure_end();
+}
+
+bool Supervisor::keep_source(KnownModule& module, const ipc::SourceCode& code) {
+  const TimePoint now = steady_clock::now();
+  const Accountant<KnownModule>::Member user(accounts_->sources, module.last_caller());
+  for (;;) {
+    const auto ruling = accounts_->sources.request(user, code.text.size());
+    if (ruling.granted) break;
+    KnownModule* const other = ruling.gives_way;
+    if (other == nullptr || other->source_share->user() == user.user()) return false;
+    release_source(*other);  // take_source() tells its callers
+  }
+  module.source = ModuleSource{std::string(code.file_name), std::string(ipc::as_text(code.text))};
+  module.source_share.emplace(user, module);
+  module.source_share->use(code.text.size(), now);
+  return true;
 }
 
 void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) {
-  const auto asked = loaders_.take(client, id);
-  if (!asked) return;
+  const TimePoint now = steady_clock::now();
+  const bool is_known = !std::holds_alternative<ipc::SourceNotFound>(outcome);
+  const auto asked = is_known ? loaders_.take(client, id) : loaders_.is_not_known(client, id, now);
+  if (!asked) return turn_.ensure_end();
   KnownModule& module = modules_.of(*asked);
+  module.ask_share.reset();
   const auto* code = std::get_if<ipc::SourceCode>(&outcome);
-  if (code != nullptr && held_source_bytes_ + code->text.size() > kMaxHeldSourceBytes) {
-    // More was asked for while there was room than there is room for.
-    source_failed(module, overloaded("too much code waits for workers; try again later"));
-  } else if (code != nullptr) {
-    module.source = ModuleSource{std::string(code->file_name), std::string(ipc::as_text(code->text))};
-    held_source_bytes_ += module.source->text.size();
-    scheduler_.source_ready(module.id, steady_clock::now(), decisions_);
+  if (code != nullptr && keep_source(module, *code)) {
+    scheduler_.source_ready(module.id, now, decisions_);
     carry_out();
     // It was sent to a worker, or nobody waits for it any more.
-    if (!scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
+    if (!scheduler_.view(module.id, now).needs_source) release_source(module);
+  } else if (code != nullptr) {
+    source_failed(module, overloaded("memory for code from loaders that waits for workers is short; try again later"));
   } else if (const auto* failed = std::get_if<ipc::SourceFailed>(&outcome)) {
     source_failed(module, load_failure(module.name, fmt::format("its loader says: {}", failed->reason)));
   } else {
-    source_failed(module,
-                  make_error(ipc::ErrorCode::not_found,
-                             fmt::format("there is no module {}: no file has it, and its loader does not know it",
-                                         to_string(module.name))));
+    source_failed(module, make_error(ipc::ErrorCode::not_found,
+                                     fmt::format("there is no module {}: no file has it, and no loader knows it",
+                                                 to_string(module.name))));
   }
   carry_out();
 }
@@ -151,6 +186,7 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
 void Supervisor::give_up_on_loaders(TimePoint now) {
   for (ModuleId id : loaders_.take_overdue(now)) {
     KnownModule& module = modules_.of(id);
+    module.ask_share.reset();
     ipc::Error error = load_failure(module.name, "its loader did not answer in time (--loader-timeout)");
     error.retryable = true;
     source_failed(module, error);
@@ -210,6 +246,8 @@ void Supervisor::check_content(KnownModule& module) {
   module.opened.reset();
   if (!module.content && !module.last_failure) return;
   const auto source = sources_.read(module.name);
+  module.is_to_be_checked = !source && is_shortage(source.error());
+  if (module.is_to_be_checked) return;
   if (source) {
     if (module.content == content_mark(*source)) return;
     module.origin = KnownModule::Origin::directory;

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "tests/support/as_nobody.h"
+#include "tests/support/as_user.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
@@ -33,24 +35,6 @@ const Module kGood{"good", R"js(
 const Module kEvil{"evil", kGood.code};
 
 constexpr std::size_t kMega = std::size_t{1} << 20;
-
-// While it lives, sockets are connected as this user (unix(7), SO_PEERCRED).
-class As {
- public:
-  explicit As(std::optional<uid_t> user) : before_(::geteuid()) {
-    if (user) REQUIRE(::seteuid(*user) == 0);
-  }
-  ~As() { (void)!::seteuid(before_); }
-
- private:
-  const uid_t before_;
-};
-
-// As whom the attacker connects: as the good client's user, and as another.
-std::vector<std::optional<uid_t>> attackers() {
-  if (::geteuid() != 0 || is_for_nobody()) return {std::nullopt};
-  return {std::nullopt, kNobody};
-}
 
 struct Scene {
   explicit Scene(std::vector<std::string> flags) : daemon({.modules = {kGood, kEvil}, .flags = with_mode(flags)}) {
@@ -137,6 +121,14 @@ TEST_CASE(
   for (int i = 0; i < 60; ++i) {
     busy.push_back(scene.connect(kNobody));
     busy.back()->send(call_frame(1, "hang", "null"));
+    busy.back()->send(RawConnection::frame_of(ipc::ListWorkersRequest{1}));
+    if (i >= 30) continue;
+    // Its call is open once what was asked for behind it is answered.
+    bool was_listed = false;
+    const auto look = [&](const ipc::ServerMessage& message) {
+      was_listed = was_listed || std::holds_alternative<ipc::WorkerList>(message);
+    };
+    while (!was_listed) REQUIRE(busy.back()->receive(look, minutes(1)) == RawConnection::Received::something);
   }
   scene.check_served(1000);
   CHECK(contains(busy.back()->read_to_end(), "serves 30 clients already, 30 of them of this user"));
@@ -251,6 +243,50 @@ TEST_CASE("calls that wait take no other client's place in the queues") {
       scene.daemon.stop();
     }
   }
+}
+
+TEST_CASE(
+    "a user that calls a thousand modules of which no loader says anything keeps nobody else's from being loaded") {
+  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
+  Scene scene({"--allow-loader", "0", "--loader-timeout", "10m"});
+  ipc::Client loader = scene.daemon.connect();
+  std::vector<std::uint64_t> of_others;
+  std::optional<std::uint64_t> mine;
+  REQUIRE(loader
+              .register_deferred_loader([&](std::uint64_t id, const ipc::ModuleName& name) {
+                if (name.module == "mine") {
+                  mine = id;
+                } else {
+                  of_others.push_back(id);
+                }
+              })
+              .has_value());
+  const auto attacker = scene.connect(kNobody);
+  constexpr std::uint64_t kNames = 1024;
+  for (std::uint64_t i = 1; i <= kNames; ++i) {
+    attacker->send(RawConnection::frame_of(ipc::CallRequest{.id = i,
+                                                            .module = "silent-" + std::to_string(i),
+                                                            .version = "v1",
+                                                            .function = "f",
+                                                            .timeout = std::chrono::hours(1)}));
+  }
+  // A user has three quarters of 1024.
+  REQUIRE(eventually([&] {
+    loader.run_once(milliseconds(10));
+    return of_others.size() == 768;
+  }));
+  ipc::Client client = scene.daemon.connect();
+  Calls calls(client);
+  const auto place = calls.start({"mine", "ping"});
+  REQUIRE(eventually([&] {
+    client.run_once(milliseconds(0));
+    loader.run_once(milliseconds(1));
+    if (mine)
+      loader.give_source(*std::exchange(mine, std::nullopt), ipc::LoadedSource{"exports.ping = () => 'pong';", ""});
+    return calls.is_answered(place);
+  }));
+  CHECK(outcome(calls.answer(place)) == "\"pong\"");
+  scene.daemon.stop();
 }
 
 // --- what is shown -------------------------------------------------------------------------------------------------

@@ -1,10 +1,14 @@
 // What one client can do to others of the same module by calls that kill their workers: nothing that the others see.
+#include <sys/stat.h>
+
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "tests/support/as_user.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 
@@ -36,16 +40,20 @@ const Poison kPoisons[] = {
 };
 
 Daemon daemon_with(std::vector<std::string> further_flags = {}) {
-  std::vector<std::string> flags = {"--stretch", "200ms", "--memory", "32MB"};
+  std::vector<std::string> flags = {"--stretch", "200ms", "--memory", "32MB", "--socket-mode", "0666"};
   flags.insert(flags.end(), further_flags.begin(), further_flags.end());
   return Daemon({.modules = {kVictim}, .flags = flags, .holds_off = true});
 }
 
 // Each third call is a good one, of a client that has made no bad one.
-void check_good_calls_succeed(const Daemon& daemon, const Poison& poison) {
+void check_good_calls_succeed(const Daemon& daemon, const Poison& poison, std::optional<uid_t> bad_user = {}) {
   CAPTURE(poison.name);
+  CAPTURE(bad_user.has_value());
   ipc::Client good = daemon.connect();
-  ipc::Client bad = daemon.connect();
+  ipc::Client bad = [&] {
+    const As as(bad_user);
+    return daemon.connect();
+  }();
   Calls bad_calls(bad);
   for (int i = 0; i < 40; ++i) {
     bad_calls.start(poison.call);
@@ -59,9 +67,12 @@ void check_good_calls_succeed(const Daemon& daemon, const Poison& poison) {
 
 TEST_CASE("half of a module's calls and more are poison of one client: every call of another connection succeeds") {
   for (const Poison& poison : kPoisons) {
-    Daemon daemon = daemon_with();
-    check_good_calls_succeed(daemon, poison);
-    daemon.stop();
+    for (const auto& bad_user : attackers()) {
+      Daemon daemon = daemon_with();
+      REQUIRE(::chmod(daemon.folder()->path().c_str(), 0755) == 0);
+      check_good_calls_succeed(daemon, poison, bad_user);
+      daemon.stop();
+    }
   }
 }
 
@@ -91,6 +102,21 @@ TEST_CASE("a connection for each poisonous call is no way around it") {
       for (int more = 0; i == 0 && more < 110; ++more) CHECK(outcome(call(good, add())) == "3");
     }
     CHECK(stats_of(good, "victim").held_off.count() == 0);
+    daemon.stop();
+  }
+}
+
+// More bad calls than one worker could serve.
+TEST_CASE("on a connection whose calls of one function kill, those of others are served by workers that live") {
+  for (const Poison& poison : kPoisons) {
+    CAPTURE(poison.name);
+    Daemon daemon = daemon_with();
+    ipc::Client gateway = daemon.connect();
+    Calls calls(gateway);
+    for (int i = 0; i < 100; ++i) {
+      for (int more = 0; more < 3; ++more) calls.start(poison.call);
+      CHECK(outcome(call(gateway, add())) == "3");
+    }
     daemon.stop();
   }
 }

@@ -86,17 +86,30 @@ TEST_CASE("a client that is paused is served when its pause is over, in its orde
   daemon.stop();
 }
 
+const Module kSometimes{"patient", "exports.spin = (loop) => { while (loop) {} return 7; }; exports.echo = (x) => x;"};
+
 TEST_CASE("answers make a client that killed workers clean again: it shares a worker with others") {
-  Daemon daemon({.modules = {kLooping}, .flags = {"--stretch", "20ms"}, .holds_off = true});
+  Daemon daemon({.modules = {kSometimes}, .flags = {"--stretch", "20ms"}, .holds_off = true});
   ipc::Client client = daemon.connect();
   ipc::Client other = daemon.connect();
-  CHECK(code_of(call(client, {"patient", "spin"})) == "cpu_exceeded");
-  CHECK(outcome(call(client, {"patient", "echo", "7"})) == "7");
-  CHECK(outcome(call(other, {"patient", "echo", "7"})) == "7");
+  CHECK(code_of(call(client, {"patient", "spin", "true"})) == "cpu_exceeded");
+  CHECK(outcome(call(client, {"patient", "spin", "false"})) == "7");
+  CHECK(outcome(call(other, {"patient", "spin", "false"})) == "7");
   CHECK(stats_of(other, "patient").instances == 2);
-  for (int i = 0; i < 120; ++i) REQUIRE(outcome(call(client, {"patient", "echo", "7"})) == "7");
+  for (int i = 0; i < 120; ++i) REQUIRE(outcome(call(client, {"patient", "spin", "false"})) == "7");
   // The other's worker has done more than the other's one call.
   for (const auto& worker : workers(other)) CHECK((worker.module != "patient" || worker.calls_done > 1));
+  daemon.stop();
+}
+
+TEST_CASE("a client whose calls of one function killed a worker shares a worker with others for its other functions") {
+  Daemon daemon({.modules = {kSometimes}, .flags = {"--stretch", "20ms"}, .holds_off = true});
+  ipc::Client client = daemon.connect();
+  ipc::Client other = daemon.connect();
+  CHECK(code_of(call(client, {"patient", "spin", "true"})) == "cpu_exceeded");
+  CHECK(outcome(call(client, {"patient", "echo", "7"})) == "7");
+  CHECK(outcome(call(other, {"patient", "echo", "7"})) == "7");
+  CHECK(stats_of(other, "patient").instances == 1);
   daemon.stop();
 }
 

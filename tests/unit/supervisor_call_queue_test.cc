@@ -16,6 +16,8 @@ constexpr ClientId kOne{1}, kTwo{2}, kThree{3};
 constexpr UserId kUser{7}, kOther{8};
 constexpr VirtualTime kQuantum = FairOrder<int>::kQuantum;
 
+bool all(CallId) { return true; }
+
 std::vector<int> drain(CallQueue& queue) {
   std::vector<int> order;
   while (queue.is_ready()) {
@@ -149,8 +151,8 @@ TEST_CASE("a client's calls are taken out in their order, paused or not") {
   for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
   queue.push_back(kUser, kTwo, CallId{21});
   queue.pause(kOne);
-  CHECK(queue.take(kOne) == std::deque{CallId{11}, CallId{12}});
-  CHECK(queue.take(kOne).empty());
+  CHECK(queue.take(kOne, all) == std::deque{CallId{11}, CallId{12}});
+  CHECK(queue.take(kOne, all).empty());
   CHECK_FALSE(queue.contains(kOne));
   CHECK(drain(queue) == std::vector{21});
 }
@@ -238,6 +240,20 @@ TEST_CASE("whoever always waits has the same share of the CPU, by user and then 
   }
 }
 
+TEST_CASE("some calls of a client are taken out, and the others keep their order and what goes before all") {
+  CallQueue queue;
+  for (std::uint64_t call : {13, 14, 15}) queue.push_back(kUser, kOne, CallId{call});
+  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_front(kUser, kOne, CallId{12}, CallQueue::Before::all);
+  queue.push_front(kUser, kOne, CallId{11}, CallQueue::Before::all);
+  const auto is_odd = [](CallId call) { return static_cast<int>(call) % 2 == 1; };
+  CHECK(queue.take(kOne, is_odd) == std::deque{CallId{11}, CallId{13}, CallId{15}});
+  CHECK(queue.clients_of(kUser).size() == 2);
+  CHECK(queue.clients_of(kOther).empty());
+  CHECK(queue.size() == 3);
+  CHECK(drain(queue) == std::vector{12, 21, 14});
+}
+
 // Every operation in any order, beside a plain model of what waits.
 TEST_CASE("whatever is done to a queue, each call that was put in comes out once") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -286,8 +302,10 @@ TEST_CASE("whatever is done to a queue, each call that was put in comes out once
         }
         case 8: {
           if (random() % 4 != 0) break;
-          for (const CallId call : queue.take(client)) CHECK(waits.erase(call) == 1);
-          CHECK_FALSE(queue.contains(client));
+          const auto is_taken = [odd = random() % 2](CallId call) {
+            return static_cast<std::uint64_t>(call) % 2 == odd;
+          };
+          for (const CallId call : queue.take(client, is_taken)) CHECK(waits.erase(call) == 1);
           forget_pauses();
           break;
         }

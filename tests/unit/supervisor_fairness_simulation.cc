@@ -67,12 +67,12 @@ void FairnessSimulation::make_call(std::size_t index) {
     call.is_endless = true;
   }
   Decisions out;
-  const auto refused = scheduler_.call_arrived({.id = id,
-                                                .module = id_of(index),
-                                                .client = ClientId{index + 1},
-                                                .user = module.user,
-                                                .deadline = now_ + module.deadline},
-                                               now_, out);
+  const auto refused = scheduler_.call_arrived(
+      {.id = id,
+       .module = id_of(index),
+       .caller = {module.user, ClientId{index + 1}, call.is_endless ? module.endless_function : FunctionId{1}},
+       .deadline = now_ + module.deadline},
+      now_, out);
   if (refused) {
     ++result_.modules[index].refused;
     calls_.erase(id);
@@ -89,6 +89,10 @@ void FairnessSimulation::end_call(CallId id, bool answered) {
   FairnessResult::OfModule& of_module = result_.modules[call.module];
   of_module.longest_answer = std::max(of_module.longest_answer, now_ - call.arrived);
   ++(answered ? of_module.answered : of_module.overdue);
+  if (!call.is_endless) {
+    of_module.longest_good_answer = std::max(of_module.longest_good_answer, now_ - call.arrived);
+    if (!answered) ++of_module.good_overdue;
+  }
   if (answered) of_module.work += call.time;
   const FairnessModule& module = world_.modules[call.module];
   at(now_ + (module.open_calls > 0 ? Duration() : module.pause), [this, index = call.module] { make_call(index); });

@@ -31,6 +31,7 @@ struct FairnessModule {
   // The module whose calls these are, where that is another of the list, from another client.
   std::optional<std::size_t> calls_module;
   UserId user{1};
+  FunctionId endless_function{1};  // what its endless calls call; others call 1
   Duration deadline = std::chrono::seconds(30);
   Duration load_time = std::chrono::milliseconds(3);
 };
@@ -47,11 +48,13 @@ struct FairnessWorld {
 
 struct FairnessResult {
   struct OfModule {
-    Duration work{};            // of calls that were answered
-    Duration slot_time{};       // from when it was loaded until its slot was free
-    Duration longest_answer{};  // from a call's arrival to its end
+    Duration work{};                 // of calls that were answered
+    Duration slot_time{};            // from when it was loaded until its slot was free
+    Duration longest_answer{};       // from a call's arrival to its end
+    Duration longest_good_answer{};  // the same of calls that are not endless
     std::uint64_t answered = 0;
     std::uint64_t overdue = 0;
+    std::uint64_t good_overdue = 0;
     std::uint64_t refused = 0;
     std::uint64_t turns = 0;  // how often it was loaded
   };

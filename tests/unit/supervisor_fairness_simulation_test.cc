@@ -211,6 +211,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("calls that kill by one function: others of the same connection wait for a kill, and none of them fails") {
+  for (std::uint64_t seed = 1; seed <= kFairnessSeeds; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    FairnessWorld world;
+    world.seed = seed;
+    world.options.max_workers = 2 + random() % 2;
+    world.length = 30s;
+    FairnessModule gateway;
+    gateway.open_calls = 20;
+    gateway.shortest_call = 100us;
+    gateway.longest_call = 1ms;
+    gateway.deadline = 10s;
+    gateway.one_call_is_endless_in = 50;
+    gateway.endless_function = FunctionId{2};
+    gateway.stretch = std::chrono::milliseconds(random() % 2 == 0 ? 1000 : 1 + random() % 200);
+    world.modules.push_back(gateway);
+    const FairnessResult result = run(world);
+    const FairnessResult::OfModule& called = result.modules.front();
+    const Duration kill = gateway.stretch + world.stop_time + 2 * (gateway.load_time + world.fork_time);
+    INFO("its longest good call took " << called.longest_good_answer.count() << " ns");
+    CHECK(called.good_overdue == 0);
+    CHECK(called.longest_good_answer <= 2 * kill + world.options.slice);
+    CHECK(called.answered > 1000);
+  }
+}
+
 // Slots that are flooded by more modules than they hold, others that call now and then, of all weights and lengths.
 FairnessWorld random_world(std::uint64_t seed) {
   std::mt19937_64 random(seed);

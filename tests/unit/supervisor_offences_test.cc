@@ -16,23 +16,26 @@ constexpr OffenceOptions kOffenceOptions = {.free_kills = 1,
                                             .longest_pause = 10s};
 constexpr Offences::TimePoint kNoon{1000s};
 constexpr UserId kUser{7}, kOther{8};
+constexpr FunctionId kLoop{1}, kAdd{2};
 
-ClientId client(std::uint64_t number) { return ClientId{number}; }
-
-void kill(Offences& offences, std::uint64_t number, Offences::Duration cost = 1s) {
-  offences.killed(kOffenceOptions, kUser, client(number), cost, kNoon);
+Caller caller(std::uint64_t client, FunctionId function = kLoop, UserId user = kUser) {
+  return {user, ClientId{client}, function};
 }
 
-void answer(Offences& offences, std::uint64_t number, int times) {
-  for (int i = 0; i < times; ++i) offences.answered(kOffenceOptions, kUser, client(number));
+void kill(Offences& offences, std::uint64_t client, Offences::Duration cost = 1s, FunctionId function = kLoop) {
+  offences.killed(kOffenceOptions, caller(client, function), cost, kNoon);
 }
 
-bool is_guilty(const Offences& offences, std::uint64_t number, UserId user = kUser) {
-  return offences.is_guilty(kOffenceOptions, user, client(number));
+void answer(Offences& offences, std::uint64_t client, int times, FunctionId function = kLoop) {
+  for (int i = 0; i < times; ++i) offences.answered(kOffenceOptions, caller(client, function));
+}
+
+bool is_guilty(const Offences& offences, std::uint64_t client, UserId user = kUser) {
+  return offences.is_guilty(kOffenceOptions, caller(client, kLoop, user));
 }
 
 Offences::Duration pause(const Offences& offences, std::uint64_t number) {
-  const auto until = offences.paused_until(kOffenceOptions, kUser, client(number), kNoon);
+  const auto until = offences.paused_until(kOffenceOptions, caller(number), kNoon);
   return until ? *until - kNoon : 0s;
 }
 
@@ -43,7 +46,7 @@ TEST_CASE("one kill makes a connection guilty, and neither its user's others nor
   CHECK(is_guilty(offences, 1));
   CHECK_FALSE(is_guilty(offences, 2));
   CHECK_FALSE(is_guilty(offences, 1, kOther));
-  CHECK(offences.kills(kUser, client(1)) == 1);
+  CHECK(offences.kills(caller(1)) == 1);
   CHECK(pause(offences, 1) == 0s);
 }
 
@@ -115,6 +118,35 @@ TEST_CASE("a connection that kills now and then is one guilty connection, not se
   }
 }
 
+TEST_CASE("a connection that killed by one function is guilty for that one, and by two for all") {
+  Offences offences;
+  kill(offences, 1);
+  CHECK(is_guilty(offences, 1));
+  CHECK_FALSE(offences.is_guilty(kOffenceOptions, caller(1, kAdd)));
+  kill(offences, 1);
+  CHECK_FALSE(offences.is_guilty(kOffenceOptions, caller(1, kAdd)));
+  kill(offences, 1, 1s, FunctionId{3});
+  CHECK(offences.is_guilty(kOffenceOptions, caller(1, kAdd)));
+}
+
+TEST_CASE("what is answered of its other functions makes a connection neither clean again nor trusted") {
+  Offences offences;
+  kill(offences, 1);
+  answer(offences, 1, 100, kAdd);
+  CHECK(is_guilty(offences, 1));
+  answer(offences, 1, 10);
+  CHECK_FALSE(is_guilty(offences, 1));
+}
+
+TEST_CASE("a user is guilty for what its connections are guilty for") {
+  Offences offences;
+  for (std::uint64_t client = 1; client <= 3; ++client) kill(offences, client);
+  CHECK(is_guilty(offences, 9));
+  CHECK_FALSE(offences.is_guilty(kOffenceOptions, caller(9, kAdd)));
+  kill(offences, 4, 1s, kAdd);
+  CHECK(offences.is_guilty(kOffenceOptions, caller(9, FunctionId{3})));
+}
+
 TEST_CASE("new connections are no way around a pause") {
   Offences offences;
   answer(offences, 100, 1000);  // not counted: there was no record
@@ -124,7 +156,7 @@ TEST_CASE("new connections are no way around a pause") {
   CHECK(pause(offences, 50) == 2s);
   for (std::uint64_t number = 5; number <= 20; ++number) kill(offences, number);
   CHECK(pause(offences, 50) == 10s);
-  CHECK(offences.kills(kUser, client(50)) == 20);
+  CHECK(offences.kills(caller(50)) == 20);
 }
 
 TEST_CASE("a connection that is paused for itself does not pause its user") {
@@ -138,9 +170,11 @@ TEST_CASE("a connection that is paused for itself does not pause its user") {
 TEST_CASE("what is older than the memory is forgotten") {
   Offences offences;
   kill(offences, 1);
-  CHECK_FALSE(offences.forget_old(kOffenceOptions, kNoon + 1min));
+  CHECK(offences.forget_old(kOffenceOptions, kNoon + 1min).empty());
+  CHECK_FALSE(offences.empty());
   CHECK(is_guilty(offences, 1));
-  CHECK(offences.forget_old(kOffenceOptions, kNoon + 1min + 1ns));
+  CHECK(offences.forget_old(kOffenceOptions, kNoon + 1min + 1ns) == std::vector{kUser});
+  CHECK(offences.empty());
   CHECK_FALSE(is_guilty(offences, 1));
 }
 
@@ -148,9 +182,9 @@ TEST_CASE("without a longest pause nobody is paused") {
   OffenceOptions options = kOffenceOptions;
   options.longest_pause = 0s;
   Offences offences;
-  for (int i = 0; i < 10; ++i) offences.killed(options, kUser, client(1), 1s, kNoon);
-  CHECK_FALSE(offences.paused_until(options, kUser, client(1), kNoon).has_value());
-  CHECK(offences.is_guilty(options, kUser, client(1)));
+  for (int i = 0; i < 10; ++i) offences.killed(options, caller(1), 1s, kNoon);
+  CHECK_FALSE(offences.paused_until(options, caller(1), kNoon).has_value());
+  CHECK(offences.is_guilty(options, caller(1)));
 }
 
 }  // namespace

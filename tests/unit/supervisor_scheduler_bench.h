@@ -105,17 +105,18 @@ class Bench {
     std::uint64_t client = 1;
     bool idempotent = false;
     unsigned user = 1;
+    std::uint64_t function = 1;
   };
   std::string arrives(std::uint64_t call, char module, const Arrival& arrival) {
     std::optional<RefuseCall> refused;
     const std::string decisions = after([&](Decisions& out) {
-      refused = scheduler_.call_arrived({.id = CallId{call},
-                                         .module = module_id(module),
-                                         .client = ClientId{arrival.client},
-                                         .user = UserId{arrival.user},
-                                         .deadline = now_ + arrival.time,
-                                         .idempotent = arrival.idempotent},
-                                        now_, out);
+      refused = scheduler_.call_arrived(
+          {.id = CallId{call},
+           .module = module_id(module),
+           .caller = {UserId{arrival.user}, ClientId{arrival.client}, FunctionId{arrival.function}},
+           .deadline = now_ + arrival.time,
+           .idempotent = arrival.idempotent},
+          now_, out);
     });
     return refused ? fmt::format("refuse c{} {}{}", call, describe(refused->reason), decisions) : decisions;
   }

@@ -97,8 +97,8 @@ TEST_CASE("calls that wait are limited for all together") {
 Duration retry_after(Bench& bench, ModuleId module) {
   Decisions out;
   const auto refused = bench.scheduler().call_arrived(
-      {.id = CallId{1000}, .module = module, .client = ClientId{1}, .deadline = TimePoint::max()}, TimePoint{1000s},
-      out);
+      {.id = CallId{1000}, .module = module, .caller = {.client = ClientId{1}}, .deadline = TimePoint::max()},
+      TimePoint{1000s}, out);
   REQUIRE(refused.has_value());
   CHECK(out.empty());
   return refused->retry_after;

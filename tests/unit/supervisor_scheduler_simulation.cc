@@ -158,18 +158,16 @@ void Simulation::arrive() {
   const ClientId client{1 + below(client_count_)};
   const ArrivedCall arrived = {.id = id,
                                .module = some_module(),
-                               .client = client,
-                               .user = user_of(client),
+                               .caller = {user_of(client), client, FunctionId{one_in(8) ? kFunctions : 1}},
                                .deadline = now_ + time,
                                .idempotent = one_in(2)};
-  note("c{} arrives for {} from client {}, to be done within {} us{}", number(id), letter(arrived.module),
-       number(arrived.client), std::chrono::duration_cast<microseconds>(time).count(),
+  note("c{} arrives for {}'s function {} from client {}, to be done within {} us{}", number(id), letter(arrived.module),
+       number(arrived.caller.function), number(client), std::chrono::duration_cast<microseconds>(time).count(),
        arrived.idempotent ? ", idempotent" : "");
   ++counts_.calls;
   Call& call = calls_[id];
   call.module = arrived.module;
-  call.client = arrived.client;
-  call.user = arrived.user;
+  call.caller = arrived.caller;
   call.deadline = arrived.deadline;
   call.idempotent = arrived.idempotent;
   // It waits at first; whether it may is seen when it was not refused.
@@ -178,7 +176,7 @@ void Simulation::arrive() {
       std::min(scheduler_.view(call.module, clean, now_).queued, scheduler_.view(call.module, quarantine, now_).queued);
   const bool full_queues = shorter_queue >= modules_.at(call.module).settings.queue_limit ||
                            queued() >= options_.total_queue_limit ||
-                           queued_of(call.client) >= options_.client_queue_limit;
+                           queued_of(call.caller.client) >= options_.client_queue_limit;
   const bool is_held_off = modules_.at(call.module).hold_off.until(now_).has_value();
   enqueue(id, call);
   put([&](Decisions& out) {

@@ -62,8 +62,7 @@ class Simulation {
 
   struct Call {
     ModuleId module{};
-    ClientId client{};
-    UserId user{};
+    Caller caller;
     TimePoint deadline{};
     bool idempotent = false;
     std::optional<WorkerId> worker;  // nothing: it waits
@@ -106,10 +105,10 @@ class Simulation {
   };
 
   // A module or, under an id of its own, its quarantine, which has settings, a claim and a source only: a client's
-  // calls wait in one order, wherever that is.
+  // calls of a function wait in one order, wherever that is.
   struct Module {
     ModuleSettings settings;
-    std::map<ClientId, std::deque<CallId>> queues;  // none is empty
+    std::map<std::pair<ClientId, FunctionId>, std::deque<CallId>> queues;  // none is empty
     std::size_t queued = 0;
     // What calls have cost since none waited, and for each client that waits what that was when it had its last turn or
     // began to wait.
@@ -124,7 +123,7 @@ class Simulation {
     std::optional<TimePoint> held_off_until;  // the latest time that was said
     Offences offences;
     TimePoint no_worker_before{};    // of a quarantine
-    std::set<ClientId> were_guilty;  // at any time
+    std::set<ClientId> were_guilty;  // at any time, for any function
     Estimate load_time;
   };
 
@@ -192,9 +191,13 @@ class Simulation {
   static ModuleId main_of(ModuleId part) { return ModuleId{number(part) & ~kQuarantine}; }
   static bool is_quarantine(ModuleId part) { return main_of(part) != part; }
   ModuleView view(ModuleId part) const;
+  static constexpr std::uint64_t kFunctions = 2;
+  static std::pair<ClientId, FunctionId> queue_of(const Call& call) {
+    return {call.caller.client, call.caller.function};
+  }
   static UserId user_of(ClientId client) { return UserId{static_cast<uid_t>(number(client) % 2)}; }
-  bool is_guilty(ModuleId module, ClientId client) const;
-  std::optional<TimePoint> paused_until(ModuleId module, ClientId client) const;
+  bool is_guilty(ModuleId module, const Caller& caller) const;
+  std::optional<TimePoint> paused_until(ModuleId module, const Caller& caller) const;
   bool is_blocked(ModuleId part) const;
   ModuleId claiming_part(ModuleId module) const;
   void note_guilty(ModuleId module);

@@ -175,15 +175,15 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   require(worker.module && main_of(*worker.module) == call.module && worker.takes_calls(),
           "a call is given to a worker that holds its module and takes calls");
   const bool is_apart = is_quarantine(*worker.module);
-  require(is_apart || !is_guilty(call.module, call.client),
+  require(is_apart || !is_guilty(call.module, call.caller),
           "a worker that serves clean owners is given no call of an owner that is guilty");
-  require(!is_apart || modules_.at(call.module).were_guilty.contains(call.client),
+  require(!is_apart || modules_.at(call.module).were_guilty.contains(call.caller.client),
           "an owner that was never guilty is served by the module's own workers");
-  require(!is_apart || !paused_until(call.module, call.client), "a paused owner's calls wait");
+  require(!is_apart || !paused_until(call.module, call.caller), "a paused owner's calls wait");
   Module& module = modules_.at(call.module);
   require(worker.calls.size() < module.settings.concurrency, "a worker has at most `concurrency` calls");
-  require(module.queues.at(call.client).front() == dispatch.call,
-          "a client's calls of a module are served in order, those that came back first");
+  require(module.queues.at(queue_of(call)).front() == dispatch.call,
+          "a client's calls of a function are served in order, those that came back first");
   if (!is_apart) check_turn(module, call);
   dequeue(dispatch.call, call);
   call.came_back = false;
@@ -202,22 +202,23 @@ void Simulation::check_turn(Module& module, const Call& call) {
     return found == spent.end() ? Duration::zero() : found->second;
   };
   const auto was_guilty = [&](ClientId client) { return module.were_guilty.contains(client); };
-  if (!call.came_back && !was_guilty(call.client)) {
+  if (!call.came_back && !was_guilty(call.caller.client)) {
     const Spent& now = module.spent;
     for (const auto& [client, before] : module.spent_before) {
-      if (client == call.client || was_guilty(client)) continue;
+      if (client == call.caller.client || was_guilty(client)) continue;
       const UserId user = user_of(client);
-      if (user == call.user) {
-        require(
-            had(now.of_client, call.client) - had(before.of_client, call.client) <= had(now.of_client, client) + kAlike,
-            "the clients of a user share a module by what their calls cost");
+      if (user == call.caller.user) {
+        require(had(now.of_client, call.caller.client) - had(before.of_client, call.caller.client) <=
+                    had(now.of_client, client) + kAlike,
+                "the clients of a user share a module by what their calls cost");
       } else if (std::ranges::none_of(module.were_guilty, [&](ClientId guilty) { return user_of(guilty) == user; })) {
-        require(had(now.of_user, call.user) - had(before.of_user, call.user) <= had(now.of_user, user) + kAlike,
+        require(had(now.of_user, call.caller.user) - had(before.of_user, call.caller.user) <=
+                    had(now.of_user, user) + kAlike,
                 "users share a module by what their calls cost");
       }
     }
   }
-  module.spent_before[call.client] = module.spent;
+  module.spent_before[call.caller.client] = module.spent;
 }
 
 void Simulation::carry_out(const LookAtProgress& look) {
@@ -378,7 +379,7 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
       require(module.queued >= module.settings.queue_limit, "a call is refused because its module's queue is full");
       break;
     case RefuseCall::Reason::client_queue_full:
-      require(queued_of(call.client) >= options_.client_queue_limit,
+      require(queued_of(call.caller.client) >= options_.client_queue_limit,
               "a call is refused because its client has too many that wait");
       break;
     case RefuseCall::Reason::all_queues_full:
@@ -390,17 +391,18 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
       break;
     }
     case RefuseCall::Reason::owner_paused: {
-      const auto until = paused_until(call.module, call.client);
-      require(is_guilty(call.module, call.client) && until && refuse.retry_after == *until - now_ && refuse.kills > 0,
+      const auto until = paused_until(call.module, call.caller);
+      require(is_guilty(call.module, call.caller) && until && refuse.retry_after == *until - now_ && refuse.kills > 0,
               "an owner is refused for a pause of its own, until that is over");
-      require(*until >= call.deadline || queued_of(call.client) >= options_.client_queue_limit,
+      require(*until >= call.deadline || queued_of(call.caller.client) >= options_.client_queue_limit,
               "a paused owner's call waits if it can be in time");
     }
   }
   require(refuse.retry_after > Duration::zero(), "a refusal says when to come again");
   // Where its client's calls wait from the time when it was guilty, it waits behind them.
-  const ModuleId part = is_guilty(call.module, call.client) ? quarantine_of(call.module) : call.module;
-  const bool is_alone = !module.queues.contains(call.client);
+  const ModuleId part = is_guilty(call.module, call.caller) ? quarantine_of(call.module) : call.module;
+  const bool is_alone =
+      std::ranges::none_of(module.queues, [&](const auto& entry) { return entry.first.first == call.caller.client; });
   const auto has_room = [&](const auto& entry) {
     const Worker& worker = entry.second;
     return worker.module == part && worker.takes_calls() && worker.told_started == worker.given &&

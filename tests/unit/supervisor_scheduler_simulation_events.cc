@@ -21,13 +21,14 @@ void Simulation::answer_call(CallId id) {
   if (worker.calls.empty()) worker.idle_since = now_;
   Module& module = modules_.at(call.module);
   module.hold_off.answered(options_.hold_off);
-  if (!module.offences.forget_old(options_.offences, now_)) {
-    module.offences.answered(options_.offences, call.user, call.client);
-  }
+  module.offences.forget_old(options_.offences, now_);
+  if (!module.offences.empty()) module.offences.answered(options_.offences, call.caller);
   end(id, "answered");
   const Duration cpu_time = one_in(4) ? microseconds(below(5000)) : microseconds(below(50));
-  module.spent.of_client[call.client] += cpu_time;
-  module.spent.of_user[call.user] += cpu_time;
+  if (!is_quarantine(*worker.module)) {
+    module.spent.of_client[call.caller.client] += cpu_time;
+    module.spent.of_user[call.caller.user] += cpu_time;
+  }
   put([&](Decisions& out) { scheduler_.call_answered(id, cpu_time, now_, out); });
 }
 
@@ -122,13 +123,13 @@ void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   const Call& guilty = calls_.at(loss.guilty);
   const Duration cost = loss.time + module.load_time.value().value_or(std::chrono::milliseconds(1));
   module.offences.forget_old(options_.offences, now_);
-  module.offences.killed(options_.offences, guilty.user, guilty.client, cost, now_);
+  module.offences.killed(options_.offences, guilty.caller, cost, now_);
   if (others_wait) {
     const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
     modules_.at(*worker.module).no_worker_before = now_ + std::min(pause, options_.offences.longest_pause);
   }
   note_guilty(id);
-  require(is_guilty(id, guilty.client), "an owner whose call killed a worker is guilty");
+  require(is_guilty(id, guilty.caller), "an owner whose call killed a worker is guilty");
 }
 
 void Simulation::fail_load(WorkerId id) {

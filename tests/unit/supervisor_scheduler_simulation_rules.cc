@@ -23,8 +23,8 @@ void Simulation::end(CallId id, const std::string& how) {
 
 void Simulation::enqueue(CallId id, Call& call) {
   Module& module = modules_.at(call.module);
-  module.queues[call.client].push_back(id);
-  module.spent_before.try_emplace(call.client, module.spent);
+  module.queues[queue_of(call)].push_back(id);
+  module.spent_before.try_emplace(call.caller.client, module.spent);
   ++module.queued;
 }
 
@@ -32,19 +32,20 @@ void Simulation::requeue(CallId id, Call& call) {
   Module& module = modules_.at(call.module);
   call.worker.reset();
   call.came_back = true;
-  module.queues[call.client].push_front(id);
-  module.spent_before.try_emplace(call.client, module.spent);
+  module.queues[queue_of(call)].push_front(id);
+  module.spent_before.try_emplace(call.caller.client, module.spent);
   ++module.queued;
 }
 
 void Simulation::dequeue(CallId id, const Call& call) {
   Module& module = modules_.at(call.module);
-  const auto queue = module.queues.find(call.client);
+  const auto queue = module.queues.find(queue_of(call));
   std::erase(queue->second, id);
   --module.queued;
   if (!queue->second.empty()) return;
   module.queues.erase(queue);
-  module.spent_before.erase(call.client);
+  const auto is_its = [&](const auto& entry) { return entry.first.first == call.caller.client; };
+  if (std::ranges::none_of(module.queues, is_its)) module.spent_before.erase(call.caller.client);
   if (module.queued == 0) module.spent = {};
 }
 
@@ -55,12 +56,12 @@ void Simulation::end_queued(ModuleId part, const std::vector<CallId>& ended) {
     require(calls_.contains(id), "a call that waits for a module which cannot be had ends once");
     const Call call = calls_.at(id);
     require(call.module == main_of(part) && !call.worker, "of a module that cannot be had only calls that wait end");
-    require(!is_quarantine(part) || module.were_guilty.contains(call.client),
+    require(!is_quarantine(part) || module.were_guilty.contains(call.caller.client),
             "calls of owners that were never guilty do not end with the quarantine's");
     dequeue(id, call);
     end(id, "could not be loaded");
   }
-  const auto is_left = [&](const auto& entry) { return !module.were_guilty.contains(entry.first); };
+  const auto is_left = [&](const auto& entry) { return !module.were_guilty.contains(entry.first.first); };
   require(is_quarantine(part) || std::none_of(module.queues.begin(), module.queues.end(), is_left),
           "all calls that wait for a module which cannot be had end, but those in its quarantine");
 }
@@ -89,12 +90,12 @@ ModuleView Simulation::view(ModuleId part) const {
   return scheduler_.view(main_of(part), is_quarantine(part) ? quarantine : clean, now_);
 }
 
-bool Simulation::is_guilty(ModuleId module, ClientId client) const {
-  return modules_.at(module).offences.is_guilty(options_.offences, user_of(client), client);
+bool Simulation::is_guilty(ModuleId module, const Caller& caller) const {
+  return modules_.at(module).offences.is_guilty(options_.offences, caller);
 }
 
-std::optional<TimePoint> Simulation::paused_until(ModuleId module, ClientId client) const {
-  return modules_.at(module).offences.paused_until(options_.offences, user_of(client), client, now_);
+std::optional<TimePoint> Simulation::paused_until(ModuleId module, const Caller& caller) const {
+  return modules_.at(module).offences.paused_until(options_.offences, caller, now_);
 }
 
 // A quarantine claims nothing while its module does.
@@ -111,7 +112,10 @@ ModuleId Simulation::claiming_part(ModuleId module) const {
 
 void Simulation::note_guilty(ModuleId module) {
   for (std::uint64_t client = 1; client <= client_count_; ++client) {
-    if (is_guilty(module, ClientId{client})) modules_.at(module).were_guilty.insert(ClientId{client});
+    for (std::uint64_t function = 1; function <= kFunctions; ++function) {
+      const Caller caller{user_of(ClientId{client}), ClientId{client}, FunctionId{function}};
+      if (is_guilty(module, caller)) modules_.at(module).were_guilty.insert(caller.client);
+    }
   }
 }
 
@@ -174,8 +178,7 @@ double Simulation::share(ModuleId id, std::size_t more) const {
 std::size_t Simulation::queued_of(ClientId client) const {
   std::size_t sum = 0;
   for (const auto& [id, module] : modules_) {
-    const auto queue = module.queues.find(client);
-    if (queue != module.queues.end()) sum += queue->second.size();
+    for (const auto& [queue, calls] : module.queues) sum += queue.first == client ? calls.size() : 0;
   }
   return sum;
 }

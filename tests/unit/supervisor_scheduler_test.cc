@@ -57,7 +57,8 @@ TEST_CASE("a module's first call takes the standby worker, which is replaced") {
   CHECK(bench.view(1).phase == WorkerPhase::ready);
 }
 
-TEST_CASE("with replenish_after, the standby worker is replaced after that time, and a further call waits for no other") {
+TEST_CASE(
+    "with replenish_after, the standby worker is replaced after that time, and a further call waits for no other") {
   Bench bench({.max_workers = 3, .standby = 1, .replenish_after = 1ms});
   bench.started();
   CHECK(bench.arrives(1, 'a') == "load w1 a, call c1 on w1");
