@@ -166,8 +166,8 @@ class Accountant {
     for (auto& [id, user] : users_) {
       for (Line* line : {&user.waiting, &user.at_work}) {
         for (const Account& account : *line) {
-          if (account.since_ > when) break;
-          found.push_back(&account.holder_);
+          // Those that were at work stand behind others with later progress.
+          if (account.since_ <= when) found.push_back(&account.holder_);
         }
       }
     }

@@ -132,13 +132,13 @@ CarefulDirectory::CarefulDirectory(const fs::path& path) {
     return;
   }
   directory_ = std::move(place->file);
-  owner_ = place->status.st_uid;
+  user_ = rights.taken().value_or(place->status.st_uid);
 }
 
 tl::expected<UniqueFd, int> CarefulDirectory::open(const std::string& name) const {
   if (!directory_) return tl::unexpected(error_);
   RightsOnFiles rights;
-  rights.take(owner_);
+  rights.take(user_);
   const auto place = follow(&directory_, name, rights);
   if (!place) return tl::unexpected(place.error());
   if (!S_ISREG(place->status.st_mode)) return tl::unexpected(EINVAL);

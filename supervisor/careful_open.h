@@ -26,8 +26,8 @@ class RightsOnFiles {
 
   // From now on those of `user` with its groups. Those of root stay as they are for root.
   void take(uid_t user);
-  // Whether those of root are given up.
-  bool are_taken() const { return taken_.has_value(); }
+  // Whose they are, if those of root are given up.
+  std::optional<uid_t> taken() const { return taken_; }
 
  private:
   const bool is_root_;
@@ -48,7 +48,7 @@ class CarefulDirectory {
  private:
   UniqueFd directory_;
   int error_ = 0;
-  uid_t owner_ = 0;
+  uid_t user_ = 0;  // whose rights count in it
 };
 
 }  // namespace holdfast::supervisor

@@ -24,6 +24,8 @@ class ClientSession final : public Connection {
  public:
   // Calls that may be open at a time; the session is not read from beyond that.
   static constexpr std::uint32_t kMaxCallsInFlight = 1024;
+  // So many frames of a turn (Turn::kFramesInTurn) stand for one that takes a round trip to the broker, or a list.
+  static constexpr std::size_t kFramesOfLongWork = 32;
   // Larger payloads are answered payload_too_large.
   static constexpr std::uint64_t kMaxPayloadBytes = std::uint64_t{16} << 20;
   // Of the hello, before anything is known of the client.
@@ -145,7 +147,10 @@ class ClientSession final : public Connection {
   UserId user() const { return user_of(peer_uid_); }
 
   // What the client has just asked for takes the supervisor long: it is not read from before others had their turn.
-  void let_others_go_first() { others_go_first_ = true; }
+  void let_others_go_first() {
+    others_go_first_ = true;
+    count_as_frames(kFramesOfLongWork);
+  }
 
   // By the client's own ids.
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }

@@ -160,6 +160,8 @@ void Connection::resume() {
   if (!paused_) return;
   paused_ = false;
   partial_frame_.set_at_work(false);
+  // That its frame made no progress was not its peer's doing.
+  if (partial_frame_.used() > 0) partial_frame_.made_progress(steady_clock::now());
   if (handling_ || !open_) return;
   take_frames();
   read();
@@ -235,7 +237,7 @@ void Connection::handle_frames() {
     }
     if (!frame->has_value()) break;
     frames_were_complete = true;
-    if (takes_turns_) turn_.count_frame();
+    if (takes_turns_) turn_.count_frames(1);
     on_frame(**frame);
   }
   handling_ = false;

@@ -82,6 +82,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   void resume();
   bool paused() const { return paused_; }
 
+  // The frame that is handled took as long as so many small ones.
+  void count_as_frames(std::size_t count) { turn_.count_frames(count - 1); }
+
   // Its frames are handled when a turn ends, and take turns with those of others (Turn::kFramesInTurn); without this
   // they are handled as they come.
   void take_turns() { takes_turns_ = true; }

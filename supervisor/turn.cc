@@ -15,7 +15,6 @@ void Turn::wait_for_frames(UserId user, std::shared_ptr<Participant> participant
 }
 
 void Turn::end(bool nothing_was_left) {
-  ++number_;
   nothing_was_left_ = nothing_was_left;
   frames_left_ = kFramesInTurn;
   while (frames_left_ > 0) {
@@ -27,6 +26,7 @@ void Turn::end(bool nothing_was_left) {
   const auto participants = std::exchange(participants_, {});
   for (const auto& participant : participants) participant->at_end_of_turn();
   if (last_) last_();
+  ++number_;
 }
 
 }  // namespace holdfast::supervisor

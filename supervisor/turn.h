@@ -3,6 +3,7 @@
 // (event_loop.h) found ready until nothing was.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,8 +43,8 @@ class Turn {
 
   // Whether this turn handles another frame of a client.
   bool has_room_for_frame() const { return frames_left_ > 0; }
-  // It has handled one.
-  void count_frame() { frames_left_ -= frames_left_ > 0 ? 1 : 0; }
+  // It has handled one, or what took as long as so many.
+  void count_frames(std::size_t count) { frames_left_ -= std::min(frames_left_, count); }
   // `participant` is called when this turn ends, or a later one that has room for its frames.
   void wait_for_frames(UserId user, std::shared_ptr<Participant> participant);
 

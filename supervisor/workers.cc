@@ -18,9 +18,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // How much of a CPU a worker may use to say where it is and to end. Taking the stack takes about a millisecond once V8
-// comes to an interrupt check with a function of the module; before that it may be compiling, which takes 10 ms and more.
-// Where it never comes to one, this is what the caller waits in vain. On a busy machine a worker, whose priority is low,
-// may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
+// comes to an interrupt check with a function of the module; before that it may be compiling, which takes 10 ms and
+// more. Where it never comes to one, this is what the caller waits in vain. On a busy machine a worker, whose priority
+// is low, may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
 constexpr milliseconds kSoftStopPatience{30};
 constexpr milliseconds kLongestSoftStop{2000};
 
@@ -116,6 +116,7 @@ void Workers::hold(WorkerId worker, Clock::time_point until) {
   entry.process->pause();
   entry.resume_at = until;
   wake_at(worker, entry, until);
+  turn_.ensure_end();  // which arms the timer
 }
 
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits) {
@@ -247,6 +248,7 @@ void Workers::kill(WorkerId worker, EndCause cause, std::string detail) {
     begin_end(entry, cause, CallId{});
     entry.detail = std::move(detail);
   }
+  budget_.forget(worker);  // what it holds is free soon; nobody else has to go for that
   entry.process->kill();
 }
 
@@ -312,6 +314,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
     return entry.process->kill();
   }
   StretchView view = entry.process->stretch();
+  view.start = std::clamp(view.start, Clock::time_point(), now);  // the worker may say anything
   // While it was halted nothing ran.
   if (view.count == entry.halted_in_stretch) view.start += entry.halted_for;
   const bool is_idle = looks_idle(entry, view);

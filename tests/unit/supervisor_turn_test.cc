@@ -130,6 +130,20 @@ TEST_CASE("a turn that is asked for by what is done last comes after it") {
   CHECK(log == "...");
 }
 
+TEST_CASE("what is done at the end of a turn is of that turn, and what comes after it is of the next") {
+  asio::io_context io;
+  Turn turn;
+  std::string log;
+  const auto writer = std::make_shared<Writer>(log, "A");
+  std::uint64_t at_end = 0;
+  writer->then = [&] { at_end = turn.number(); };
+  const std::uint64_t before = turn.number();
+  turn.join(writer);
+  run_ready(io, turn);
+  CHECK(at_end == before);
+  CHECK(turn.number() != before);
+}
+
 TEST_CASE("a participant lives until its turn has ended") {
   asio::io_context io;
   Turn turn;

@@ -73,7 +73,7 @@ class Sender final : public Turn::Participant, public std::enable_shared_from_th
     log_ += name_;
     for (std::size_t handled = 0; left_ > 0 && handled < Turn::kFramesAtATime; ++handled, --left_) {
       if (!turn_.has_room_for_frame()) break;
-      turn_.count_frame();
+      turn_.count_frames(1);
     }
     if (left_ > 0) turn_.wait_for_frames(user_, shared_from_this());
   }
