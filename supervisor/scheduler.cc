@@ -105,9 +105,10 @@ void Scheduler::worker_loaded(WorkerId id, TimePoint now, Decisions& out) {
   check();
 }
 
-void Scheduler::worker_stopping(WorkerId id, TimePoint now, Decisions& out) {
+void Scheduler::worker_stopping(WorkerId id, CallId suspect, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.phase == WorkerPhase::leaving) return;
+  if (is_on(suspect, id)) worker.module->main().suspects.emplace(id, call_of(suspect).caller);
   set_leaving(worker);
   if (worker.module != nullptr) update(*worker.module, now, out);
   arrange(now, out);
@@ -179,6 +180,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
     module->queue.charge(bill->caller.user, bill->caller.client, bill->cost);
     move_to_quarantine(module->main(), bill->caller.user);
   }
+  if (module != nullptr) end_suspicion(module->main(), id);
   if (module != nullptr) settle(*module, now, out);
   arrange(now, out);
   check();

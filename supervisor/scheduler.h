@@ -308,7 +308,9 @@ class Scheduler {
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
-  void worker_stopping(WorkerId worker, TimePoint now, Decisions& out);
+  // `suspect` is the call that it is stopped for, if any: until worker_lost() tells whether that is to blame, calls
+  // that its client makes of the same function are given to nobody.
+  void worker_stopping(WorkerId worker, CallId suspect, TimePoint now, Decisions& out);
 
   // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
   // killed. Its module claims a slot for another, if there are calls.
@@ -380,10 +382,11 @@ class Scheduler {
   // A module, or its quarantine: the same module once more, for guilty owners. Each has workers, a queue and a claim.
   struct Module {
     ModuleId id{};
-    Module* origin = nullptr;            // of a quarantine: the module
-    std::unique_ptr<Module> quarantine;  // of a module; null until an owner is guilty
-    std::unique_ptr<Offences> offences;  // of a module; null: nobody is guilty
-    TimePoint no_worker_before{};        // of a quarantine
+    Module* origin = nullptr;             // of a quarantine: the module
+    std::unique_ptr<Module> quarantine;   // of a module; null until an owner is guilty
+    std::unique_ptr<Offences> offences;   // of a module; null: nobody is guilty
+    TimePoint no_worker_before{};         // of a quarantine
+    std::map<WorkerId, Caller> suspects;  // of a module: of calls for which workers are being stopped
     ModuleSettings settings;
     CallQueue queue;
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
@@ -453,6 +456,8 @@ class Scheduler {
   void forgive_all(Module& module);
   bool forget_old_offences(Module& module, TimePoint now);
   bool has_to_wait(Module& module, const Call& call, TimePoint now);
+  static bool is_suspected(const Module& module, const Caller& caller);
+  void end_suspicion(Module& module, WorkerId worker);
   std::optional<TimePoint> paused_until(const Module& module, const Caller& caller, TimePoint now) const;
   void pause(Module& quarantine, ClientId client, TimePoint until);
   void end_pauses(TimePoint now, Decisions& out);

@@ -38,7 +38,8 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   const ClientId client = arrived.caller.client;
   Module& module = part_for(called, arrived.caller);
   const auto paused = paused_until(module, arrived.caller, now);
-  const bool waits = paused || module.queue.is_ready() || module.queue.contains(client);
+  const bool is_suspect = is_suspected(called, arrived.caller);
+  const bool waits = paused || is_suspect || module.queue.is_ready() || module.queue.contains(client);
   Worker* worker = waits ? nullptr : worker_with_room(module);
   if (const auto refused = refusal(module, arrived, paused, worker == nullptr, now)) return refused;
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
@@ -56,6 +57,8 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     enqueue(arrived.id, call);
     if (paused) {
       pause(module, client, *paused);
+    } else if (is_suspect) {
+      module.queue.pause(client);
     } else if (module.queue.is_paused(client)) {
       module.queue.resume(client);
       dispatch(module, now, out);

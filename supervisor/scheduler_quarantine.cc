@@ -77,8 +77,29 @@ bool Scheduler::forget_old_offences(Module& module, TimePoint now) {
   return !forgotten.empty();
 }
 
-// Whether the call whose turn it is must not be given to a worker of this part: its owner is paused there.
+bool Scheduler::is_suspected(const Module& module, const Caller& caller) {
+  return std::ranges::any_of(module.main().suspects, [&](const auto& entry) {
+    return entry.second.client == caller.client && entry.second.function == caller.function;
+  });
+}
+
+void Scheduler::end_suspicion(Module& module, WorkerId worker) {
+  const auto found = module.suspects.find(worker);
+  if (found == module.suspects.end()) return;
+  const ClientId client = found->second.client;
+  module.suspects.erase(found);
+  // Whoever is paused for another reason is found to be when its turn comes.
+  module.queue.resume(client);
+  if (module.quarantine) module.quarantine->queue.resume(client);
+}
+
+// Whether the call whose turn it is must not be given to a worker of this part now: its owner is paused there, or
+// suspected.
 bool Scheduler::has_to_wait(Module& module, const Call& call, TimePoint now) {
+  if (is_suspected(module, call.caller)) {
+    module.queue.pause(call.caller.client);
+    return true;
+  }
   const auto until = paused_until(module, call.caller, now);
   if (!until) return false;
   pause(module, call.caller.client, *until);

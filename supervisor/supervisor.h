@@ -277,7 +277,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_is_worn_out(WorkerId worker) override;
   void memory_is_short(std::uint64_t bytes) override;
   void memory_is_enough() override;
-  void worker_stopping(WorkerId worker) override;
+  void worker_stopping(WorkerId worker, CallId suspect) override;
   void worker_ended(WorkerId worker, const WorkerEnd& end) override;
   // Null if it has none.
   KnownModule* module_of(WorkerId worker);

@@ -140,7 +140,7 @@ void Supervisor::carry_out(const DrainOverdue& decision) {
   const bool only_waits = is_idle && now.cpu_time - before.cpu_time < (now.at - before.at) / 2;
   if (!only_waits && !decision.has_had_its_time) return;
   const auto grace = options_.scheduler.waiting_grace * (only_waits ? 1 : Scheduler::kGracesOfWorking);
-  scheduler_.worker_stopping(decision.worker, steady_clock::now(), decisions_);
+  scheduler_.worker_stopping(decision.worker, CallId{}, steady_clock::now(), decisions_);
   workers_.kill(decision.worker, EndCause::slot_given_away,
                 fmt::format("calls that {} hold a slot for at most {} while others wait (--waiting-grace)",
                             only_waits ? "only wait" : "work on", ipc::format_duration(grace)));
@@ -176,7 +176,7 @@ void Supervisor::carry_out(const CancelOverdue& decision) {
     return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call);
   }
   if (!is_stuck(calls_.at(decision.call), decision.worker)) return;
-  scheduler_.worker_stopping(decision.worker, steady_clock::now(), decisions_);
+  scheduler_.worker_stopping(decision.worker, CallId{}, steady_clock::now(), decisions_);
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 

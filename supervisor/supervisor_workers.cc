@@ -167,8 +167,8 @@ void Supervisor::memory_is_enough() {
   carry_out();
 }
 
-void Supervisor::worker_stopping(WorkerId worker) {
-  scheduler_.worker_stopping(worker, steady_clock::now(), decisions_);
+void Supervisor::worker_stopping(WorkerId worker, CallId suspect) {
+  scheduler_.worker_stopping(worker, suspect, steady_clock::now(), decisions_);
   carry_out();
 }
 

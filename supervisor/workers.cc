@@ -239,7 +239,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
-  owner_.worker_stopping(worker);
+  owner_.worker_stopping(worker, entry.guilty);
 }
 
 void Workers::kill(WorkerId worker, EndCause cause, std::string detail) {
@@ -310,7 +310,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
     begin_end(entry, EndCause::protocol_violation, CallId{});
     entry.detail = "it neither loaded its module nor said why it could not";
-    owner_.worker_stopping(entry.process->id());
+    owner_.worker_stopping(entry.process->id(), CallId{});
     return entry.process->kill();
   }
   StretchView view = entry.process->stretch();
@@ -391,7 +391,7 @@ void Workers::kill_for_memory(Entry& entry, CallId guilty, std::string detail) {
   begin_end(entry, EndCause::out_of_memory, guilty);
   entry.detail = std::move(detail);
   const auto process = entry.process;
-  owner_.worker_stopping(worker);
+  owner_.worker_stopping(worker, guilty);
   process->kill();
 }
 

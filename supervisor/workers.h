@@ -64,7 +64,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual void memory_is_short(std::uint64_t bytes) = 0;
     virtual void memory_is_enough() = 0;
     // It is being stopped and takes no more calls.
-    virtual void worker_stopping(WorkerId worker) = 0;
+    virtual void worker_stopping(WorkerId worker, CallId suspect) = 0;
     // What is known of it is forgotten when this returns.
     virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
   };

@@ -148,8 +148,8 @@ class Bench {
     return after([&](Decisions& out) { scheduler_.worker_loaded(WorkerId{worker}, now_, out); });
   }
   void forks_fail() { scheduler_.forks_fail(now_); }
-  std::string stopping(std::uint64_t worker) {
-    return after([&](Decisions& out) { scheduler_.worker_stopping(WorkerId{worker}, now_, out); });
+  std::string stopping(std::uint64_t worker, std::uint64_t suspect = 0) {
+    return after([&](Decisions& out) { scheduler_.worker_stopping(WorkerId{worker}, CallId{suspect}, now_, out); });
   }
   std::string retire(std::uint64_t worker) {
     return after([&](Decisions& out) { scheduler_.retire(WorkerId{worker}, now_, out); });

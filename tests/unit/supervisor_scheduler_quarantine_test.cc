@@ -61,6 +61,50 @@ TEST_CASE("the calls that wait move with their owner, in their order, and others
   CHECK(bench.answered(2) == "call c4 on w3");
 }
 
+TEST_CASE(
+    "while a worker is stopped for a call, its client's other calls of the function wait, and all others do not") {
+  SchedulerOptions options = kTwoWorkers;
+  options.module.concurrency = 1;
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.arrives(3, 'a', from(kClean));
+  bench.forked(2);
+  bench.loaded(1);
+  CHECK(bench.stopping(1, 1).starts_with("load w2 a, call c3 on w2"));
+  bench.loaded(2);
+  bench.arrives(4, 'a', from(kGuilty));
+  CHECK(bench.answered(3) == "");
+  CHECK(bench.module('a').queued == 2);
+  SUBCASE("it killed the worker") {
+    CHECK(bench.lost(1, killed_by(1)).starts_with("ended c1 started"));
+    CHECK_FALSE(bench.view(2).is_quarantine);
+    CHECK(bench.view(2).calls_in_flight == 0);
+    bench.forked(3);
+    CHECK(bench.view(3).is_quarantine);
+    CHECK(bench.view(3).calls_in_flight == 1);
+  }
+  SUBCASE("it was not to blame") { CHECK(bench.lost(1, 1).find("call c2 on w2") != std::string::npos); }
+}
+
+TEST_CASE("calls that the lost worker had not begun move apart with their owner, and the others go on at once") {
+  SchedulerOptions options = kTwoWorkers;
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.forked(2);
+  bench.loaded(1);
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.arrives(3, 'a', from(kClean));
+  bench.arrives(4, 'a', from(kClean));
+  bench.stopping(1, 1);
+  CHECK(bench.lost(1, killed_by(1)) == "ended c1 started, load w2 a, call c3 on w2, call c4 on w2, fork w3, fork w4");
+  CHECK_FALSE(bench.view(2).is_quarantine);
+  CHECK(bench.forked(3) == "load w3 a, call c2 on w3");
+  CHECK(bench.view(3).is_quarantine);
+}
+
 TEST_CASE("calls that the lost worker had not begun go where their owners belong") {
   Bench bench(kTwoWorkers);
   bench.started();

@@ -53,7 +53,7 @@ void Simulation::stop(WorkerId id) {
   note("w{} is stopped", number(id));
   Worker& worker = workers_.at(id);
   leave(worker);
-  put([&](Decisions& out) { scheduler_.worker_stopping(id, now_, out); });
+  put([&](Decisions& out) { scheduler_.worker_stopping(id, CallId{}, now_, out); });
 }
 
 void Simulation::tell_progress(WorkerId id) {
