@@ -12,11 +12,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr ClientId kOne{1}, kTwo{2}, kThree{3};
-constexpr UserId kUser{7}, kOther{8};
+constexpr ClientId kFirst{1}, kSecond{2}, kThird{3};
+constexpr UserId kAnna{7}, kBert{8};
 constexpr VirtualTime kQuantum = FairOrder<int>::kQuantum;
 
-bool all(CallId) { return true; }
+bool any_call(CallId) { return true; }
 
 std::vector<int> drain(CallQueue& queue) {
   std::vector<int> order;
@@ -46,9 +46,9 @@ std::vector<int> drain_at(CallQueue& queue, VirtualTime cost, UserId user, Clien
 
 TEST_CASE("each client of a queue has its turn, one call each") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kUser, kOne, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kUser, kTwo, CallId{call});
-  queue.push_back(kUser, kThree, CallId{31});
+  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kAnna, kFirst, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kAnna, kSecond, CallId{call});
+  queue.push_back(kAnna, kThird, CallId{31});
   CHECK(queue.size() == 6);
   CHECK(drain(queue) == std::vector{11, 21, 31, 12, 22, 13});
   CHECK(queue.size() == 0);
@@ -57,137 +57,137 @@ TEST_CASE("each client of a queue has its turn, one call each") {
 TEST_CASE("users have their turns first, and then their clients: many connections are no more than one user") {
   CallQueue queue;
   for (std::uint64_t client = 1; client <= 3; ++client) {
-    queue.push_back(kUser, ClientId{client}, CallId{10 * client + 1});
-    queue.push_back(kUser, ClientId{client}, CallId{10 * client + 2});
+    queue.push_back(kAnna, ClientId{client}, CallId{10 * client + 1});
+    queue.push_back(kAnna, ClientId{client}, CallId{10 * client + 2});
   }
-  for (std::uint64_t call : {91, 92, 93}) queue.push_back(kOther, ClientId{9}, CallId{call});
+  for (std::uint64_t call : {91, 92, 93}) queue.push_back(kBert, ClientId{9}, CallId{call});
   CHECK(drain(queue) == std::vector{11, 91, 21, 92, 31, 93, 12, 22, 32});
 }
 
 TEST_CASE("a client that comes again has its turn after those that wait") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kAnna, kSecond, CallId{21});
   CHECK(queue.front() == CallId{11});
   queue.pop_front();
-  queue.push_back(kUser, kOne, CallId{12});
+  queue.push_back(kAnna, kFirst, CallId{12});
   CHECK(drain(queue) == std::vector{21, 12});
 }
 
 TEST_CASE("calls that come back are the next, before all others") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.push_back(kUser, kTwo, CallId{22});
-  queue.push_front(kUser, kTwo, CallId{20}, CallQueue::Before::all);
-  queue.push_front(kOther, kThree, CallId{30}, CallQueue::Before::all);
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.push_back(kAnna, kSecond, CallId{22});
+  queue.push_front(kAnna, kSecond, CallId{20}, CallQueue::Before::all);
+  queue.push_front(kBert, kThird, CallId{30}, CallQueue::Before::all);
   CHECK(drain(queue) == std::vector{20, 30, 11, 21, 22});
 }
 
 TEST_CASE("a call that comes back to the front of its client's has no turn before others'") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.push_front(kUser, kTwo, CallId{20}, CallQueue::Before::own);
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.push_front(kAnna, kSecond, CallId{20}, CallQueue::Before::own);
   CHECK(drain(queue) == std::vector{11, 20, 21});
 }
 
 TEST_CASE("a call that goes before all others forgives its client nothing, and puts nobody else back") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kOther, kTwo, CallId{21});
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kBert, kSecond, CallId{21});
   CHECK(queue.front() == CallId{11});
   queue.pop_front();
-  queue.charge(kUser, kOne, 5 * kQuantum);
-  queue.push_front(kUser, kOne, CallId{12}, CallQueue::Before::all);
-  queue.push_back(kUser, kOne, CallId{13});
-  CHECK(drain_at(queue, kQuantum, kOther, kTwo, {22, 23, 24, 25, 26}) == std::vector{12, 21, 22, 23, 24, 25, 13, 26});
+  queue.charge(kAnna, kFirst, 5 * kQuantum);
+  queue.push_front(kAnna, kFirst, CallId{12}, CallQueue::Before::all);
+  queue.push_back(kAnna, kFirst, CallId{13});
+  CHECK(drain_at(queue, kQuantum, kBert, kSecond, {22, 23, 24, 25, 26}) == std::vector{12, 21, 22, 23, 24, 25, 13, 26});
 }
 
 TEST_CASE("a call that is taken out leaves the others' turns as they are") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
-  for (std::uint64_t call : {21, 22}) queue.push_back(kUser, kTwo, CallId{call});
-  queue.erase(kOne, CallId{11});
+  for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
+  for (std::uint64_t call : {21, 22}) queue.push_back(kAnna, kSecond, CallId{call});
+  queue.erase(kFirst, CallId{11});
   CHECK(queue.front() == CallId{12});
-  queue.erase(kTwo, CallId{22});
-  queue.erase(kTwo, CallId{21});
+  queue.erase(kSecond, CallId{22});
+  queue.erase(kSecond, CallId{21});
   CHECK(queue.size() == 1);
   CHECK(drain(queue) == std::vector{12});
 }
 
 TEST_CASE("a queue that is emptied gives all that it held, and can be used again") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.push_back(kUser, kOne, CallId{12});
-  queue.pause(kTwo);
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.push_back(kAnna, kFirst, CallId{12});
+  queue.pause(kSecond);
   auto all = queue.take_all();
   std::sort(all.begin(), all.end());
   CHECK(all == std::vector{CallId{11}, CallId{12}, CallId{21}});
   CHECK(queue.empty());
-  queue.push_back(kUser, kOne, CallId{13});
+  queue.push_back(kAnna, kFirst, CallId{13});
   CHECK(drain(queue) == std::vector{13});
 }
 
 TEST_CASE("a paused client has no turns until it is resumed, and then comes last") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.pause(kOne);
-  queue.push_back(kUser, kOne, CallId{12});
-  CHECK(queue.is_paused(kOne));
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.pause(kFirst);
+  queue.push_back(kAnna, kFirst, CallId{12});
+  CHECK(queue.is_paused(kFirst));
   CHECK(queue.paused_calls() == 2);
   CHECK(drain(queue) == std::vector{21});
   CHECK_FALSE(queue.is_ready());
   CHECK(queue.size() == 2);
-  queue.push_back(kUser, kTwo, CallId{22});
-  queue.resume(kOne);
+  queue.push_back(kAnna, kSecond, CallId{22});
+  queue.resume(kFirst);
   CHECK(drain(queue) == std::vector{22, 11, 12});
 }
 
 TEST_CASE("a client's calls are taken out in their order, paused or not") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.pause(kOne);
-  CHECK(queue.take(kOne, all) == std::deque{CallId{11}, CallId{12}});
-  CHECK(queue.take(kOne, all).empty());
-  CHECK_FALSE(queue.contains(kOne));
+  for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.pause(kFirst);
+  CHECK(queue.take(kFirst, any_call) == std::deque{CallId{11}, CallId{12}});
+  CHECK(queue.take(kFirst, any_call).empty());
+  CHECK_FALSE(queue.contains(kFirst));
   CHECK(drain(queue) == std::vector{21});
 }
 
 TEST_CASE("whose calls cost more has fewer turns") {
   CallQueue queue;
-  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kUser, kOne, CallId{call});
-  queue.push_back(kUser, kTwo, CallId{21});
+  for (std::uint64_t call : {11, 12, 13}) queue.push_back(kAnna, kFirst, CallId{call});
+  queue.push_back(kAnna, kSecond, CallId{21});
   CHECK(queue.front() == CallId{11});
   queue.pop_front();
-  queue.charge(kUser, kOne, 3 * kQuantum);
-  CHECK(drain_at(queue, kQuantum, kUser, kTwo, {22, 23, 24, 25}) == std::vector{21, 22, 23, 12, 24, 13, 25});
+  queue.charge(kAnna, kFirst, 3 * kQuantum);
+  CHECK(drain_at(queue, kQuantum, kAnna, kSecond, {22, 23, 24, 25}) == std::vector{21, 22, 23, 12, 24, 13, 25});
 }
 
 TEST_CASE("what a client had, its user had, and a client without calls is remembered while others wait") {
   CallQueue queue;
-  queue.push_back(kUser, kOne, CallId{11});
-  queue.push_back(kOther, kTwo, CallId{21});
+  queue.push_back(kAnna, kFirst, CallId{11});
+  queue.push_back(kBert, kSecond, CallId{21});
   CHECK(queue.front() == CallId{11});
   queue.pop_front();
-  queue.charge(kUser, kOne, 2 * kQuantum);
-  queue.push_back(kUser, kThree, CallId{31});
-  CHECK(drain_at(queue, kQuantum, kOther, kTwo, {22, 23, 24}) == std::vector{21, 22, 31, 23, 24});
+  queue.charge(kAnna, kFirst, 2 * kQuantum);
+  queue.push_back(kAnna, kThird, CallId{31});
+  CHECK(drain_at(queue, kQuantum, kBert, kSecond, {22, 23, 24}) == std::vector{21, 22, 31, 23, 24});
 }
 
 TEST_CASE("nothing is owed where nobody else waits") {
   CallQueue queue;
-  queue.charge(kUser, kOne, 1h);
-  for (std::uint64_t call : {11, 12}) queue.push_back(kUser, kOne, CallId{call});
-  queue.charge(kUser, kOne, 1h);
+  queue.charge(kAnna, kFirst, 1h);
+  for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
+  queue.charge(kAnna, kFirst, 1h);
   CHECK(queue.front() == CallId{11});
   queue.pop_front();
   CHECK(drain(queue) == std::vector{12});
-  queue.push_back(kUser, kOne, CallId{13});
-  queue.push_back(kUser, kTwo, CallId{21});
+  queue.push_back(kAnna, kFirst, CallId{13});
+  queue.push_back(kAnna, kSecond, CallId{21});
   CHECK(drain(queue) == std::vector{13, 21});
 }
 
@@ -242,14 +242,14 @@ TEST_CASE("whoever always waits has the same share of the CPU, by user and then 
 
 TEST_CASE("some calls of a client are taken out, and the others keep their order and what goes before all") {
   CallQueue queue;
-  for (std::uint64_t call : {13, 14, 15}) queue.push_back(kUser, kOne, CallId{call});
-  queue.push_back(kUser, kTwo, CallId{21});
-  queue.push_front(kUser, kOne, CallId{12}, CallQueue::Before::all);
-  queue.push_front(kUser, kOne, CallId{11}, CallQueue::Before::all);
+  for (std::uint64_t call : {13, 14, 15}) queue.push_back(kAnna, kFirst, CallId{call});
+  queue.push_back(kAnna, kSecond, CallId{21});
+  queue.push_front(kAnna, kFirst, CallId{12}, CallQueue::Before::all);
+  queue.push_front(kAnna, kFirst, CallId{11}, CallQueue::Before::all);
   const auto is_odd = [](CallId call) { return static_cast<int>(call) % 2 == 1; };
-  CHECK(queue.take(kOne, is_odd) == std::deque{CallId{11}, CallId{13}, CallId{15}});
-  CHECK(queue.clients_of(kUser).size() == 2);
-  CHECK(queue.clients_of(kOther).empty());
+  CHECK(queue.take(kFirst, is_odd) == std::deque{CallId{11}, CallId{13}, CallId{15}});
+  CHECK(queue.clients_of(kAnna).size() == 2);
+  CHECK(queue.clients_of(kBert).empty());
   CHECK(queue.size() == 3);
   CHECK(drain(queue) == std::vector{12, 21, 14});
 }
