@@ -36,18 +36,21 @@ void Offences::Record::pause(const OffenceOptions& options, unsigned free_kills,
   until = std::max(until, now + std::min(pause, options.longest_pause));
 }
 
+// How often it killed is remembered all the same: next time it takes more.
 bool Offences::Record::is_healed(const OffenceOptions& options) const {
-  return kills > 0 && answers >= answers_needed(options, kills);
+  return guilt.any() && answers >= answers_needed(options, kills);
 }
 
 void Offences::killed(const OffenceOptions& options, const Caller& caller, Duration cost, TimePoint now) {
   User& user = users_[caller.user];
   user.killed_at = now;
   user.guilt.add(caller.function);
+  ++user.kills;
   const bool is_known = user.connections.contains(caller.client) || user.connections.size() < kMostConnections;
   bool is_paused = false;
   if (is_known) {
     Record& connection = user.connections[caller.client];
+    connection.is_trusted = false;
     if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
     connection.killed(options, caller.function);
     connection.pause(options, options.free_kills, cost, now);
@@ -63,17 +66,21 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
   if (found == users_.end()) return false;
   User& user = found->second;
   bool is_better = false;
-  // What is answered to clean callers says nothing of the others.
-  if (is_guilty(options, caller)) ++user.record.answers;
   if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections) {
     Record& connection = user.connections[caller.client];
-    if (connection.kills == 0 || connection.guilt.covers(caller.function)) ++connection.answers;
+    // What is answered to clean connections says nothing of the others.
+    if (connection.guilt.covers(caller.function)) ++user.record.answers;
+    if (!connection.guilt.any() || connection.guilt.covers(caller.function)) ++connection.answers;
     if (connection.is_healed(options)) {
       if (connection.counts_for_user) --user.guilty_connections;
-      connection = Record{.answers = connection.answers};
+      connection.guilt = Guilt();
+      connection.row = 0;
+      connection.until = TimePoint::min();
+      connection.counts_for_user = false;
       is_better = true;
-    } else {
-      is_better = connection.answers == options.healthy_answers;  // it has earned trust
+    } else if (connection.kills == 0 && !connection.is_trusted &&
+               connection.answers >= answers_needed(options, user.kills)) {
+      connection.is_trusted = is_better = true;
     }
   }
   if (user.record.is_healed(options)) {
@@ -111,19 +118,13 @@ bool Offences::is_guilty_as_user(const OffenceOptions& options, const User& user
   return user.guilty_connections >= options.guilty_connections;
 }
 
-// A connection earns trust by the answers of its own, and keeps it, whatever its user's other connections do.
-bool Offences::is_trusted(const OffenceOptions& options, const Record* connection) {
-  if (connection == nullptr || connection->kills > 0) return false;
-  return connection->answers >= options.healthy_answers;
-}
-
 bool Offences::is_guilty(const OffenceOptions& options, const Caller& caller) const {
   const auto found = users_.find(caller.user);
   if (found == users_.end()) return false;
   const User& user = found->second;
   const Record* connection = find(user, caller.client);
   if (connection != nullptr && connection->guilt.covers(caller.function)) return true;
-  return is_guilty_as_user(options, user) && user.guilt.covers(caller.function) && !is_trusted(options, connection);
+  return is_guilty_as_user(options, user) && user.guilt.covers(caller.function) && !is_trusted(connection);
 }
 
 std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, const Caller& caller,
@@ -133,7 +134,7 @@ std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& 
   const User& user = found->second;
   const Record* connection = find(user, caller.client);
   TimePoint until = connection == nullptr ? TimePoint::min() : connection->until;
-  if (is_guilty_as_user(options, user) && !is_trusted(options, connection)) {
+  if (is_guilty_as_user(options, user) && !is_trusted(connection)) {
     until = std::max(until, user.record.until);
   }
   if (until <= now) return std::nullopt;

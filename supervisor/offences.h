@@ -5,10 +5,10 @@
 // to the module's quarantine, a worker that serves no clean owner. A connection that kills again and again, with few
 // answers of such calls in between, is also paused there: after each further kill it waits for as long as the kill
 // cost, then twice as long, and so on. A user of which several connections are guilty is guilty as a user, for what its
-// connections are guilty for: connections of that user which have not earned trust by answered calls make such calls in
-// the quarantine, and the kills that their own records leave without a pause add up to a pause of the user. So new
-// connections are no way around a record, and a connection that is known for its good calls does not answer for its
-// user's other connections.
+// connections are guilty for: connections of that user which have not earned trust by answered calls, the more the more
+// their user killed, make such calls in the quarantine, and the kills that their own records leave without a pause add
+// up to a pause of the user. So new connections are no way around a record, and a connection that is known for its good
+// calls does not answer for its user's other connections.
 //
 // Every operation takes constant time.
 #pragma once
@@ -84,6 +84,7 @@ class Offences {
    public:
     void add(FunctionId function);
     bool covers(FunctionId function) const { return all_ || one_ == function; }
+    bool any() const { return one_.has_value(); }
 
    private:
     std::optional<FunctionId> one_;
@@ -97,6 +98,7 @@ class Offences {
     std::uint64_t answers = 0;  // since the last kill, of calls that it is guilty for, if of any
     TimePoint until = TimePoint::min();
     bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
+    bool is_trusted = false;       // of a connection: it does not answer for its user
 
     void killed(const OffenceOptions& options, FunctionId function);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
@@ -104,15 +106,16 @@ class Offences {
   };
 
   struct User {
-    Record record;  // of the kills that no connection was paused for
-    Guilt guilt;    // of all its connections
+    Record record;       // of the kills that no connection was paused for
+    Guilt guilt;         // of all its connections
+    unsigned kills = 0;  // the same
     unsigned guilty_connections = 0;
     TimePoint killed_at{};
     std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record
   };
 
   static bool is_guilty_as_user(const OffenceOptions& options, const User& user);
-  static bool is_trusted(const OffenceOptions& options, const Record* connection);
+  static bool is_trusted(const Record* connection) { return connection != nullptr && connection->is_trusted; }
   static const Record* find(const User& user, ClientId client);
 
   std::unordered_map<UserId, User> users_;

@@ -118,7 +118,7 @@ TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is
     CHECK(contains(error.message, forbidden_call.name));
     CHECK(error.executed == ipc::Executed::maybe);
     CHECK_FALSE(error.retryable);
-    CHECK_FALSE(is_running(attacker));
+    CHECK(killed_worker_is_gone(client, "attacker", attacker));
   }
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   CHECK(worker_of(client, "bystander").pid == bystander);

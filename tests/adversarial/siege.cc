@@ -100,7 +100,7 @@ std::vector<Outcome> Siege::survey(const std::vector<NativeCall>& calls) {
 ipc::Error Siege::lose(CallTo to) {
   const pid_t before = worker(to.module);
   const auto error = error_of(call(client_, to));
-  CHECK(eventually([&] { return !is_running(before); }));
+  CHECK(killed_worker_is_gone(client_, to.module, before));
   return error;
 }
 

@@ -61,7 +61,7 @@ TEST_CASE("no single object gets past the limit, however large it is at once") {
       exports.array = () => { globalThis.kept = new Array(50 << 20).fill(1.5); return kept.length; };
       exports.bigint = () => { globalThis.kept = 1n << (900n << 20n); return 1; };
   )js"}},
-                 .flags = {"--memory", "32MB"}});
+                 .flags = {"--memory", "32MB", "--stretch", "1m"}});
   ipc::Client client = daemon.connect();
   for (const char* function : {"string", "array", "bigint"}) {
     CAPTURE(std::string_view(function));

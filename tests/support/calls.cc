@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/processes.h"
 #include "tests/support/waiting.h"
 
 namespace holdfast::test {
@@ -73,6 +74,14 @@ std::vector<ipc::WorkerInfo> workers(ipc::Client& client) {
   auto list = client.list_workers();
   REQUIRE(list.has_value());
   return std::move(list->workers);
+}
+
+bool killed_worker_is_gone(ipc::Client& client, const std::string& module, pid_t before) {
+  return eventually([&] {
+    const auto all = workers(client);
+    const auto is_its = [&](const auto& worker) { return worker.module == module; };
+    return !is_running(before) || std::ranges::count_if(all, is_its) == 1;
+  });
 }
 
 ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module) {

@@ -71,6 +71,10 @@ class Calls {
 // The worker that has the module, or, of several, the one that was started last: a client whose calls killed workers is
 // served by one of its own, beside the module's others. Fails the test if there is none.
 ipc::WorkerInfo worker_of(ipc::Client& client, const std::string& module);
+
+// Whether the worker is gone that a call of the module killed: the one that was there before, or, if the function had
+// killed one before, another, which served such calls alone.
+bool killed_worker_is_gone(ipc::Client& client, const std::string& module, pid_t before);
 std::vector<ipc::WorkerInfo> workers(ipc::Client& client);
 
 // What the supervisor has counted for the module; fails the test if it knows none of the name, or several versions.

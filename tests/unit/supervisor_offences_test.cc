@@ -82,9 +82,15 @@ TEST_CASE("answers make a connection clean again, the more of them, the more it 
   CHECK(is_guilty(offences, 1));
   answer(offences, 1, 1);
   CHECK_FALSE(is_guilty(offences, 1));
-  kill(offences, 1);
+  // What it killed before counts, too.
   kill(offences, 1);
   answer(offences, 1, 19);
+  CHECK(is_guilty(offences, 1));
+  answer(offences, 1, 1);
+  CHECK_FALSE(is_guilty(offences, 1));
+  kill(offences, 1);
+  kill(offences, 1);
+  answer(offences, 1, 79);
   CHECK(is_guilty(offences, 1));
   answer(offences, 1, 1);
   CHECK_FALSE(is_guilty(offences, 1));
@@ -101,10 +107,25 @@ TEST_CASE("a user of several guilty connections is guilty: new connections of it
   CHECK_FALSE(is_guilty(offences, 100));
   CHECK_FALSE(is_guilty(offences, 50, kOther));
   // Trust that is earned is kept.
-  answer(offences, 51, 10);
+  answer(offences, 51, 39);
+  CHECK(is_guilty(offences, 51));
+  answer(offences, 51, 1);
   CHECK_FALSE(is_guilty(offences, 51));
   kill(offences, 4);
   CHECK_FALSE(is_guilty(offences, 51));
+}
+
+TEST_CASE("trust takes more answers, the more the user killed: good calls buy no kills in the long run") {
+  Offences offences;
+  for (std::uint64_t client = 1; client <= 3; ++client) kill(offences, client);
+  int needed = 40;
+  for (std::uint64_t client = 4; client <= 8; ++client, needed *= 2) {
+    answer(offences, client, needed - 1);
+    CHECK(is_guilty(offences, client));
+    answer(offences, client, 1);
+    CHECK_FALSE(is_guilty(offences, client));
+    kill(offences, client);
+  }
 }
 
 TEST_CASE("a connection that kills now and then is one guilty connection, not several") {
@@ -113,7 +134,7 @@ TEST_CASE("a connection that kills now and then is one guilty connection, not se
     kill(offences, 1);
     CHECK(is_guilty(offences, 1));
     CHECK_FALSE(is_guilty(offences, 2));
-    answer(offences, 1, 10);
+    answer(offences, 1, 10 << i);
     CHECK_FALSE(is_guilty(offences, 1));
   }
 }
