@@ -18,6 +18,11 @@ constexpr std::chrono::milliseconds kRetryAfter{100};
 
 ipc::Error overloaded(std::string message, Duration retry_after = kRetryAfter);
 
+// Whether a module could not be had for want of something that has nothing to do with the module.
+inline bool is_shortage(const ipc::Error& error) {
+  return error.code == ipc::ErrorCode::overloaded || error.code == ipc::ErrorCode::unavailable;
+}
+
 // For a call that the scheduler refused. `options` are the scheduler's.
 ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options);
 

@@ -134,7 +134,7 @@ void CallQueue::forget_debts() {
 
 void CallQueue::erase(ClientId id, CallId call) {
   Client* client = find(id);
-  if (client == nullptr) std::abort();  // whoever erases a call has queued it
+  if (client == nullptr) std::abort();  // only a call that was queued is erased
   const bool was_ready = client->is_ready();
   // What leaves a queue is mostly near its front: to end ten thousand calls at one deadline must not take ten thousand
   // times the whole queue, as with std::erase().

@@ -1,9 +1,12 @@
 // The calls that wait for one module, shared fairly by what they cost: first among the users that made them, then among
 // the clients of each user (fair_order.h). Whose calls take a hundred times as long has a hundredth of the turns; who
 // sends a thousand calls, or calls over a thousand connections, delays another user's one call by one. What somebody's
-// calls cost counts only while others wait; a client that has left with a debt is remembered as long.
+// calls cost counts only while others wait. While they do, a client without calls is remembered for what its calls
+// cost.
 //
-// Pure. Operations take time that grows with the logarithm of the clients; only erase() looks through the calls of one.
+// Pure. Operations take time that grows with the logarithm of the clients, but for these: erase() and take() look
+// through the calls of one client; paused_calls(), clients_of() and what takes the last call that is ready look through
+// all clients.
 #pragma once
 
 #include <chrono>

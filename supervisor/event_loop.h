@@ -9,7 +9,8 @@
 
 namespace holdfast::supervisor {
 
-// Runs what is ready until nothing is, in turns, each of which is ended if it is due. False: there was nothing to run.
+// Runs all handlers that are ready, and ends the turn if that is due; again, until no turn is due. False: no handler
+// was ready, and no turn was due.
 bool run_ready(boost::asio::io_context& io, Turn& turn);
 
 // What the loop waits for: an answer and a next call come at times that have nothing to do with each other.

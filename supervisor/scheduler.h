@@ -308,8 +308,8 @@ class Scheduler {
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
-  // `suspect` is the call that it is stopped for, if any: until worker_lost() tells whether that is to blame, calls
-  // that its client makes of the same function are given to nobody.
+  // `suspect` is the call that it is stopped for, if any. Until worker_lost() tells whether that call is to blame, no
+  // worker is given a call of the same function by the same client; the client's other calls may wait behind those.
   void worker_stopping(WorkerId worker, CallId suspect, TimePoint now, Decisions& out);
 
   // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is

@@ -408,8 +408,10 @@ void Supervisor::client_left(ClientSession& client) {
     ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
-  // Another may know the modules that it was asked for.
-  for (ModuleId module : loaders_.remove(client)) ask_loader(modules_.of(module));
+  // Another may know the modules that it was asked for. None of these can give way to another of them.
+  const std::vector<ModuleId> unanswered = loaders_.remove(client);
+  for (ModuleId module : unanswered) modules_.of(module).ask_share.reset();
+  for (ModuleId module : unanswered) ask_loader(modules_.of(module));
   carry_out();
   if (gone.left) gone.left();
 }

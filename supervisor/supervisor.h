@@ -314,8 +314,8 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   const ModuleSources& sources_;
   OpenFiles opened_;
   ModuleWatch* watch_ = nullptr;
-  // The turn in which a call was last preceded by a look at the watch.
-  std::uint64_t looked_in_turn_ = 0;
+  // The turn in which the watch was last looked at before a call.
+  std::optional<std::uint64_t> looked_in_turn_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
   const TimePoint started_at_ = std::chrono::steady_clock::now();

@@ -55,8 +55,7 @@ void Supervisor::carry_out(const LoadModule& decision) {
   ++module.counts.cold_starts;
   const auto source = take_source(module);
   if (!source) {
-    const bool is_own_fault =
-        source.error().code == ipc::ErrorCode::load_failed || source.error().code == ipc::ErrorCode::not_found;
+    const bool is_own_fault = !is_shortage(source.error());
     if (is_own_fault) remember_failure(module, source.error());
     const auto fault = is_own_fault ? Scheduler::Fault::of_module : Scheduler::Fault::of_others;
     for (CallId call : scheduler_.load_failed(decision.worker, steady_clock::now(), decisions_, fault)) {

@@ -19,11 +19,6 @@ ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot load {}: {}", to_string(name), reason));
 }
 
-// Which says nothing of the module.
-bool is_shortage(const ipc::Error& error) {
-  return error.code == ipc::ErrorCode::overloaded || error.code == ipc::ErrorCode::unavailable;
-}
-
 }  // namespace
 
 // --- getting it ----------------------------------------------------------------------------------------------------

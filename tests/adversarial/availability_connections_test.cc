@@ -246,7 +246,7 @@ TEST_CASE("calls that wait take no other client's place in the queues") {
 }
 
 TEST_CASE(
-    "a user that calls a thousand modules of which no loader says anything keeps nobody else's from being loaded") {
+    "a user that calls a thousand modules, while no loader says anything, keeps no other user's from being loaded") {
   if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
   Scene scene({"--allow-loader", "0", "--loader-timeout", "10m"});
   ipc::Client loader = scene.daemon.connect();

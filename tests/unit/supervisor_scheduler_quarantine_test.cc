@@ -62,7 +62,8 @@ TEST_CASE("the calls that wait move with their owner, in their order, and others
 }
 
 TEST_CASE(
-    "while a worker is stopped for a call, its client's other calls of the function wait, and all others do not") {
+    "while a worker is stopped for a call, its client's calls of the function wait, and those of other clients do "
+    "not") {
   SchedulerOptions options = kTwoWorkers;
   options.module.concurrency = 1;
   Bench bench(options);
@@ -86,23 +87,6 @@ TEST_CASE(
     CHECK(bench.view(3).calls_in_flight == 1);
   }
   SUBCASE("it was not to blame") { CHECK(bench.lost(1, 1).find("call c2 on w2") != std::string::npos); }
-}
-
-TEST_CASE("calls that the lost worker had not begun move apart with their owner, and the others go on at once") {
-  SchedulerOptions options = kTwoWorkers;
-  Bench bench(options);
-  bench.started();
-  bench.arrives(1, 'a', from(kGuilty));
-  bench.forked(2);
-  bench.loaded(1);
-  bench.arrives(2, 'a', from(kGuilty));
-  bench.arrives(3, 'a', from(kClean));
-  bench.arrives(4, 'a', from(kClean));
-  bench.stopping(1, 1);
-  CHECK(bench.lost(1, killed_by(1)) == "ended c1 started, load w2 a, call c3 on w2, call c4 on w2, fork w3, fork w4");
-  CHECK_FALSE(bench.view(2).is_quarantine);
-  CHECK(bench.forked(3) == "load w3 a, call c2 on w3");
-  CHECK(bench.view(3).is_quarantine);
 }
 
 TEST_CASE("calls that the lost worker had not begun go where their owners belong") {
