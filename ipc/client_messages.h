@@ -191,7 +191,7 @@ struct Usage {
 struct AnswerView {
   std::uint64_t id = 0;
   std::variant<ResultView, Error> outcome;
-  Usage usage = {};  // of a worker's answer always all 0: what it took is not the worker's to say
+  Usage usage = {};  // of a worker's answer all 0 but `run`, which is what the worker says
 };
 
 enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy, draining };

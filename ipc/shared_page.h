@@ -1,8 +1,9 @@
 // One page of memory that a worker and the supervisor share, so that a few facts survive a worker that no longer
 // answers: which call is on the CPU and since when, which calls were started, which system call it died of.
 //
-// The worker writes, the supervisor reads. The worker may be hostile: the supervisor takes every field as a hint,
-// which can only ever change how the worker's own calls are ended and explained. No field is a length or an index.
+// The worker writes, the supervisor reads, and takes calls back. The worker may be hostile: the supervisor takes every
+// field as a hint, which can only ever change how the worker's own calls are ended and explained. No field is a length
+// or an index.
 #pragma once
 
 #include <atomic>
@@ -31,11 +32,17 @@ struct SharedPage {
   std::atomic<std::uint64_t> stretch_start;
   // Rises with every stretch, so that two of them cannot be taken for one.
   std::atomic<std::uint64_t> stretch_count;
-  // Calls are started in the order they were sent: all up to this number were, none beyond it.
-  std::atomic<std::uint64_t> last_started;
+  // Calls are started in the order they were sent. All up to this number were started by the worker or taken back by
+  // the supervisor, none beyond it: a call is whose who moves this past its number.
+  std::atomic<std::uint64_t> last_taken;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;
-  // The same as last_started, of the direct line.
+  // The time, in nanoseconds, that the worker was at work on no open call and on none of the direct line: on what a
+  // call had left to do after its answer, and on timers of the top level.
+  std::atomic<std::uint64_t> unclaimed_time;
+  // The time, in nanoseconds, that the worker was at work on the direct line's calls, but for the one that runs now.
+  std::atomic<std::uint64_t> line_time;
+  // The last call of the direct line that was started.
   std::atomic<std::uint64_t> line_started;
   // How the direct line's calls were answered: by a result, or by an error of this code (ErrorCode). For statistics.
   static constexpr std::size_t kMostErrorCodes = 16;

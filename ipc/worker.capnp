@@ -146,6 +146,8 @@ struct WorkerMessage {
     chunk @6 :Protocol.Chunk;
     # Only while the call's window is not used up.
   }
+  runMicros @7 :UInt32;
+  # Of an answer: for how long the worker was at work on the call, in microseconds, or the most that fits.
 }
 
 struct LogLine {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include "ipc/worker_messages.h"
 
 #include <fmt/format.h>
@@ -8,6 +9,12 @@
 
 namespace holdfast::ipc {
 namespace {
+
+// Nothing takes no time at all.
+std::uint32_t micros(std::chrono::nanoseconds time) {
+  const std::int64_t rounded = (time.count() + 999) / 1000;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(rounded, 0, UINT32_MAX));
+}
 
 using std::chrono::steady_clock;
 
@@ -273,6 +280,7 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
       case wire::WorkerMessage::ANSWER: {
         auto answer = read_answer(message.getAnswer());
         if (!answer) return tl::unexpected(answer.error());
+        answer->usage.run = std::chrono::microseconds(message.getRunMicros());
         return std::move(*answer);
       }
       case wire::WorkerMessage::LOG: {
@@ -310,13 +318,17 @@ void encode(OutputBuffer& out, const LoadFailed& failed) {
                                      [&](auto root) { write_error(root.initLoadFailed(), failed.error); });
 }
 
-void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result) {
-  write_message<wire::WorkerMessage>(out, 0, words_for(result.payload.size()),
-                                     [&](auto root) { write_result(root.initAnswer(), call, result); });
+void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result,
+                          std::chrono::nanoseconds run) {
+  write_message<wire::WorkerMessage>(out, 0, words_for(result.payload.size()), [&](auto root) {
+    write_result(root.initAnswer(), call, result);
+    root.setRunMicros(micros(run));
+  });
 }
 
-void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error) {
+void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error, std::chrono::nanoseconds run) {
   write_message<wire::WorkerMessage>(out, words_for(error), [&](auto root) {
+    root.setRunMicros(micros(run));
     auto to = root.initAnswer();
     to.setId(call);
     write_error(to.initError(), error);

@@ -150,8 +150,10 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
 void encode(OutputBuffer& out, const WorkerReady& ready);
 void encode(OutputBuffer& out, const Loaded& loaded);
 void encode(OutputBuffer& out, const LoadFailed& failed);
-void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result);
-void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error);
+// `run`: for how long the worker was at work on the call.
+void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result,
+                          std::chrono::nanoseconds run = {});
+void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error, std::chrono::nanoseconds run = {});
 void encode_worker_chunk(OutputBuffer& out, const ChunkView& chunk);
 void encode(OutputBuffer& out, const LogLine& line);
 void encode(OutputBuffer& out, const Stopped& stopped);

@@ -12,7 +12,8 @@ namespace holdfast::sandbox {
 namespace {
 
 constexpr ArgumentRule kSharedPage{
-    .conditions = {{{2, ~std::uint64_t{PROT_READ}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}}, .condition_count = 2};
+    .conditions = {{{2, ~std::uint64_t{PROT_READ | PROT_WRITE}, 0}, {3, ~std::uint64_t{0}, MAP_SHARED}}},
+    .condition_count = 2};
 
 constexpr ArgumentRule kSendToPeer{
     .conditions = {{{3, kIntMask & ~std::uint64_t{MSG_DONTWAIT | MSG_NOSIGNAL}, 0}, {4, ~std::uint64_t{0}, 0}}},
@@ -65,7 +66,7 @@ constexpr PolicyRow kPolicy[] = {
     {"fcntl", int_equals(1, F_GET_SEALS), "a worker's page must be sealed"},
 
     {"mmap", kPrivateMemory, "malloc(3)"},
-    {"mmap", kSharedPage, "a worker's page, to read"},
+    {"mmap", kSharedPage, "a worker's page"},
     {"munmap", kAnyArguments, "the same, given back"},
     {"mprotect", kPlainProtection, "malloc(3)"},
     {"mremap", kAnyArguments, "realloc(3) of large payloads"},

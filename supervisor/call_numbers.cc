@@ -24,6 +24,8 @@ std::uint64_t CallNumbers::number_of(CallId call) const {
   return at != open_.end() ? at->number : 0;
 }
 
+void CallNumbers::drop_after(std::uint64_t number) { open_.erase(at_or_after(number + 1), open_.end()); }
+
 CallId CallNumbers::take(std::uint64_t number) {
   const auto at = at_or_after(number);
   if (at == open_.end() || at->number != number) return CallId{};

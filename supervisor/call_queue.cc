@@ -84,7 +84,7 @@ void CallQueue::push_front(UserId user, ClientId id, CallId call, Before before)
   client.calls.push_front(call);
   ++size_;
   count_ready(client, was_ready);
-  if (before == Before::all) set_ahead(client, client.place.ahead + 1);
+  set_ahead(client, before == Before::all ? client.place.ahead + 1 : 0);
 }
 
 CallId CallQueue::front() {

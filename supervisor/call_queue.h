@@ -30,7 +30,8 @@ class CallQueue {
   bool contains(ClientId client) const;
 
   void push_back(UserId user, ClientId client, CallId call);
-  // For a call that comes back: before its client's others; or before everybody's, unless its client is paused.
+  // For a call that comes back: before its client's others, which then have no turns before everybody's any more; or
+  // before everybody's, unless its client is paused.
   enum class Before { own, all };
   void push_front(UserId user, ClientId client, CallId call, Before before);
 

@@ -38,8 +38,12 @@ void Scheduler::configure(ModuleId id, const ModuleSettings& settings, TimePoint
          "a module's settings are in their bounds");
   Module& module = module_of(id);
   module.settings = settings;
+  lift_limits(module);
   retire_surplus(module, now, out);
-  if (module.quarantine) module.quarantine->settings = settings_of_quarantine(settings);
+  if (module.quarantine) {
+    module.quarantine->settings = settings_of_quarantine(settings);
+    lift_limits(*module.quarantine);
+  }
   settle(module, now, out);
   for (const Module* part : {&module, module.quarantine.get()}) {
     if (part == nullptr) continue;
@@ -56,7 +60,7 @@ bool Scheduler::forget(ModuleId id) {
   if (found == modules_.end()) return true;
   for (const Module* part : {&found->second, found->second.quarantine.get()}) {
     if (part == nullptr) continue;
-    if (!part->queue.empty() || part->claim != Claim::none || part->held_back || part->processes > 0) return false;
+    if (!part->queue.empty() || part->claim != Claim::none || part->processes > 0) return false;
   }
   modules_.erase(found);
   return true;
@@ -101,6 +105,7 @@ void Scheduler::worker_loaded(WorkerId id, TimePoint now, Decisions& out) {
   worker.module->main().load_time.add(now - worker.assigned_at);
   worker.slice_end = now + slice_of(*worker.module);
   if (worker.calls.empty()) became_idle(worker, now, out);
+  watch_if_behind(worker, now);
   arrange(now, out);
   check();
 }
@@ -120,6 +125,7 @@ void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
   if (worker.phase == WorkerPhase::leaving || worker.retiring) return;
   expect(worker.module != nullptr, "a worker that is retired holds a module");
   worker.retiring = true;
+  lift_limits(*worker.module);
   ++withdrawals_;
   if (worker.is_idle()) became_idle(worker, now, out);
   update(*worker.module, now, out);
@@ -175,7 +181,9 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   free_slot(worker);
   --phase_counts_[static_cast<std::size_t>(worker.phase)];
   workers_.erase(id);
-  for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, call_of(*call));
+  for (auto call = again.rbegin(); call != again.rend(); ++call) {
+    requeue(*call, call_of(*call), CallQueue::Before::all);
+  }
   if (bill) {
     module->queue.charge(bill->caller.user, bill->caller.client, bill->cost);
     move_to_quarantine(module->main(), bill->caller.user);

@@ -24,7 +24,10 @@
 //   - A module's calls wait in its queue, which gives first users and then each user's clients the same share by what
 //     their calls cost: CPU time, and for a call that killed its worker the time to replace it. A worker is given at
 //     most `concurrency` calls at a time, and of calls that it has not started no more than it will start within a few
-//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended.
+//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended. Of these places some are kept free
+//     for users and clients that have few (place_shares.h): whoever has its share waits, and others pass it. Where
+//     calls take longer than was to be expected, those that the worker has not started are taken back, and it is given
+//     one ahead, until its calls are quick again.
 //   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
 //     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
@@ -69,6 +72,7 @@
 #include "supervisor/ids.h"
 #include "supervisor/module_settings.h"
 #include "supervisor/offences.h"
+#include "supervisor/place_shares.h"
 
 namespace holdfast::supervisor {
 
@@ -130,6 +134,12 @@ struct LookAtProgress {
   WorkerId worker;
 };
 
+// Calls that the worker was given wait for others that take long. Take those back that it has not started; tell
+// calls_taken_back().
+struct TakeCallsBack {
+  WorkerId worker;
+};
+
 // Nothing is to be done: the worker gets no more calls for now, so that its slot can go to the module `for_module`.
 struct DrainWorker {
   WorkerId worker;
@@ -183,8 +193,8 @@ struct RefuseCall {
   bool of_quarantine = false;  // with `module_queue_full`: it is the quarantine's
 };
 
-using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, DrainWorker,
-                              DrainOverdue, KillWorker, CallOverdue, CancelOverdue>;
+using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, TakeCallsBack,
+                              DrainWorker, DrainOverdue, KillWorker, CallOverdue, CancelOverdue>;
 using Decisions = std::vector<Decision>;
 
 // --- what happens --------------------------------------------------------------------------------------------------
@@ -205,6 +215,13 @@ struct WorkerLoss {
   // guilty call answers for that; without one the module does, if the worker had answered nothing.
   bool own_fault = false;
   Duration time{};  // for how long the guilty call was on the CPU when the worker ended
+};
+
+// Calls that were taken back from a worker: those that wait again, or whose time is over, which is then told; and those
+// that nobody waited for, which are forgotten.
+struct TakenBack {
+  std::vector<CallId> queued;
+  std::vector<CallId> abandoned;
 };
 
 // A call that is forgotten and to be answered.
@@ -283,8 +300,13 @@ class Scheduler {
   // Part of what the call came to was passed on: it has been started, and is not run again.
   void call_streamed(CallId call);
 
-  // The worker has started this many of the calls that it was given; a number that cannot be is bounded.
-  void calls_started(WorkerId worker, std::uint64_t count, TimePoint now, Decisions& out);
+  // The worker has started this many of the calls that it was given; a number that cannot be is bounded. `cpu_time` is
+  // what it has used of the CPU in all; it may be what it was at the kernel's last tick.
+  void calls_started(WorkerId worker, std::uint64_t count, Duration cpu_time, TimePoint now, Decisions& out);
+
+  // For a worker of which TakeCallsBack was said, and that is not leaving: of the calls that it was given, it will not
+  // run or answer those after `started` up to `last`.
+  TakenBack calls_taken_back(WorkerId worker, std::uint64_t started, std::uint64_t last, TimePoint now, Decisions& out);
 
   // Nobody waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that has
   // it, to be told; its place there is free only once call_answered() came. Without one the call is forgotten.
@@ -368,6 +390,7 @@ class Scheduler {
     Module* module = nullptr;  // or its quarantine
     Caller caller;
     Worker* worker = nullptr;  // null: in its module's queue
+    PlaceShares::Place place;  // with a worker
     TimePoint deadline;
     bool idempotent = false;
     bool streamed = false;  // in part, to its client
@@ -389,6 +412,9 @@ class Scheduler {
     std::map<WorkerId, Caller> suspects;  // of a module: of calls for which workers are being stopped
     ModuleSettings settings;
     CallQueue queue;
+    std::set<ClientId> limited;    // who wait, or did, because they have their share of the places
+    ClientId last_limited{};       // the one that was looked at last
+    bool limits_changed = false;   // since calls were given to workers
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
     std::size_t processes = 0;     // workers that have its code, with a slot or leaving
     std::size_t instances_that_take_calls() const;
@@ -396,7 +422,6 @@ class Scheduler {
     bool claim_is_first = false;   // with Claim::waiting: it is in first_claims_, else in further_claims_
     std::uint64_t place = 0;       // in first_claims_, kept until it has a worker; 0: none
     bool source_is_stale = false;  // with Claim::fetching: what is being fetched is outdated already
-    bool held_back = false;        // in held_back_
     HoldOff hold_off;              // of a module
     Estimate cpu_per_call;
     Estimate load_time;  // of a module
@@ -416,9 +441,17 @@ class Scheduler {
     Module* module = nullptr;  // set for good once it has one
     bool has_slot = false;
     std::vector<GivenCall> calls;  // in the order given, abandoned ones included
+    PlaceShares places;
     std::uint64_t given = 0;
-    std::uint64_t started = 0;
+    std::uint64_t started = 0;  // or taken back
     std::uint64_t calls_done = 0;
+    // How many calls it may have that it has not started, after calls were taken back.
+    std::size_t ahead = kNoBound;
+    bool is_watched = false;  // in watched_
+    // What it had been given, and what it had used of the CPU, when it was last seen to have started all that it had
+    // been given at such a time before.
+    std::uint64_t mark = 0;
+    Duration cpu_at_mark{};
     bool draining = false;
     TimePoint drains_since{};  // while it drains
     TimePoint drain_due{};     // when it is told as overdue
@@ -431,7 +464,10 @@ class Scheduler {
     bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
     bool takes_calls() const { return holds_module() && !draining && !retiring; }
     bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
+    static constexpr std::size_t kNoBound = SIZE_MAX;
     std::uint64_t not_started() const { return given - started; }
+    // Whether it has calls to start after the next one.
+    bool is_behind() const { return phase == WorkerPhase::ready && not_started() > 1; }
   };
 
   // What an owner's calls cost a module.
@@ -469,15 +505,20 @@ class Scheduler {
   std::optional<RefuseCall> refusal(const Module& module, const ArrivedCall& call, std::optional<TimePoint> paused,
                                     bool waits, TimePoint now) const;
   Duration time_to_drain(const Module& module) const;
+  static void look_at_limited(Module& module);
+  static void lift_limits(Module& module);
   std::size_t window(const Module& module) const;
-  Worker* worker_with_room(Module& module);
+  Worker* worker_with_room(const Module& module, const Caller* caller = nullptr) const;
+  void limit(Module& module, ClientId client);
   void dispatch(Module& module, TimePoint now, Decisions& out);
-  void give(CallId id, Call& call, Worker& worker, Decisions& out);
+  void give(CallId id, Call& call, Worker& worker, TimePoint now, Decisions& out);
+  void watch_if_behind(Worker& worker, TimePoint now);
+  void watch(Worker& worker, TimePoint now);
   void look_at_progress(Module& module, TimePoint now, Decisions& out);
-  bool say_look_at_progress(const Module& module, Decisions& out) const;
+  static bool holds_others_back(const Worker& worker);
   void look_at_all_progress(TimePoint now, Decisions& out);
   void enqueue(CallId id, Call& call);
-  void requeue(CallId id, Call& call);
+  void requeue(CallId id, Call& call, CallQueue::Before before);
   void dequeue(CallId id, Call& call);
   void count_queued(ClientId client, int difference);
   void set_timer(CallId id, Call& call, TimePoint when);
@@ -529,15 +570,15 @@ class Scheduler {
   void check() const;
 
   SchedulerOptions options_;
-  std::unordered_map<CallId, Call> calls_;
   std::unordered_map<ModuleId, Module> modules_;
   std::unordered_map<WorkerId, Worker> workers_;
+  std::unordered_map<CallId, Call> calls_;  // some have places on workers
   std::multimap<TimePoint, CallId> timers_;
   std::deque<Module*> first_claims_;            // of modules that have no worker which takes calls, by their place
   std::deque<Module*> further_claims_;          // of modules that want one more
   std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
   std::set<std::tuple<TimePoint, ModuleId, ClientId>> pauses_;  // of owners whose calls wait for their ends
-  std::vector<Module*> held_back_;  // modules whose calls wait only until their worker has started others
+  std::vector<WorkerId> watched_;  // that may have to start what they have before others get their turns
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
   std::size_t slots_taken_ = 0;
@@ -551,7 +592,7 @@ class Scheduler {
   std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
   std::optional<TimePoint> room_check_;      // when a worker may have to make room
   std::optional<TimePoint> drain_check_;     // when a worker that drains may be overdue
-  std::optional<TimePoint> progress_check_;  // when held_back_ is looked at
+  std::optional<TimePoint> progress_check_;  // when watched_ is looked at
   std::optional<TimePoint> fork_again_;      // forks fail: none before this
   std::optional<TimePoint> replenish_at_;    // when standbys are made anew, where one was used up
   bool started_ = false;

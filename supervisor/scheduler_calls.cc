@@ -1,5 +1,6 @@
 // The scheduler's calls: queues, which call is given to which worker, deadlines.
 #include <algorithm>
+#include <utility>
 
 #include "supervisor/invariant.h"
 #include "supervisor/scheduler.h"
@@ -16,6 +17,9 @@ constexpr Duration kWorkAhead = milliseconds(2);
 constexpr std::size_t kFirstCalls = 4;
 // How often a worker is looked at that may have started what it has, without having answered.
 constexpr Duration kProgressLook = milliseconds(2);
+// When a worker has used so much of the CPU and not come to calls that it was given, they are taken back. The kernel
+// may tell of a tick's time too much.
+constexpr Duration kTooLong = kWorkAhead + milliseconds(6);
 
 // What a caller that met a full queue is told to wait, whatever the estimate.
 constexpr Duration kShortestRetryAfter = milliseconds(10);
@@ -41,6 +45,8 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   const bool is_suspect = is_suspected(called, arrived.caller);
   const bool waits = paused || is_suspect || module.queue.is_ready() || module.queue.contains(client);
   Worker* worker = waits ? nullptr : worker_with_room(module);
+  const bool has_room = worker != nullptr;
+  if (has_room) worker = worker_with_room(module, &arrived.caller);
   if (const auto refused = refusal(module, arrived, paused, worker == nullptr, now)) return refused;
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
   expect(is_new, "a call's id is new");
@@ -52,7 +58,7 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   ++open_calls_;
   set_timer(arrived.id, call, arrived.deadline);
   if (worker != nullptr) {
-    give(arrived.id, call, *worker, out);
+    give(arrived.id, call, *worker, now, out);
   } else {
     enqueue(arrived.id, call);
     if (paused) {
@@ -62,6 +68,8 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     } else if (module.queue.is_paused(client)) {
       module.queue.resume(client);
       dispatch(module, now, out);
+    } else if (has_room) {
+      limit(module, client);
     } else {
       look_at_progress(module, now, out);
     }
@@ -83,18 +91,19 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   worker.started = std::max(worker.started, given->number);
   worker.calls.erase(given);
   ++worker.calls_done;
+  if (cpu_time < kWorkAhead && worker.ahead < module.settings.concurrency) ++worker.ahead;
   module.cpu_per_call.add(cpu_time);
   module.queue.charge(call.caller.user, call.caller.client, cpu_time);
   module.main().hold_off.answered(options_.hold_off);
   const bool some_moved = note_answer(module, call, now);
   forget_call(id);
+  look_at_limited(module);
   if (some_moved) settle(module, now, out);
-  if (worker.phase == WorkerPhase::leaving) return;
   if (module.queue.is_ready()) {
     dispatch(module, now, out);
     update(module, now, out);
   }
-  if (worker.calls.empty()) {
+  if (worker.calls.empty() && worker.phase != WorkerPhase::leaving) {
     became_idle(worker, now, out);
     if (somebody_waits()) arrange(now, out);
   }
@@ -103,15 +112,59 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
 
 void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }
 
-void Scheduler::calls_started(WorkerId id, std::uint64_t count, TimePoint now, Decisions& out) {
+void Scheduler::calls_started(WorkerId id, std::uint64_t count, Duration cpu_time, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.module == nullptr) return;
-  if (count <= worker.started) return;
-  worker.started = std::min(count, worker.given);
-  if (!worker.module->queue.is_ready()) return;
+  const bool has_started_some = count > worker.started;
+  if (has_started_some) worker.started = std::min(count, worker.given);
+  if (!worker.is_behind() || worker.started >= worker.mark) {
+    worker.mark = worker.given;
+    worker.cpu_at_mark = cpu_time;
+  } else if (cpu_time - worker.cpu_at_mark >= kTooLong) {
+    worker.mark = worker.given;
+    worker.ahead = 1;
+    out.push_back(TakeCallsBack{id});
+  }
+  if (has_started_some) look_at_limited(*worker.module);
+  if (!has_started_some || !worker.module->queue.is_ready()) return;
   dispatch(*worker.module, now, out);
   update(*worker.module, now, out);
   check();
+}
+
+TakenBack Scheduler::calls_taken_back(WorkerId id, std::uint64_t started, std::uint64_t last, TimePoint now,
+                                      Decisions& out) {
+  Worker& worker = worker_of(id);
+  expect(worker.phase != WorkerPhase::leaving && last <= worker.given, "calls that are taken back were given");
+  TakenBack taken;
+  std::vector<CallId> again;
+  std::erase_if(worker.calls, [&](const GivenCall& given) {
+    if (given.number <= started || given.number > last) return false;
+    Call& call = call_of(given.id);
+    call.worker = nullptr;
+    if (call.abandoned) {
+      taken.abandoned.push_back(given.id);
+      forget_call(given.id);
+      return true;
+    }
+    taken.queued.push_back(given.id);
+    if (!call.timer_set || call.deadline <= now) {
+      out.push_back(CallOverdue{given.id, std::nullopt});
+      forget_call(given.id);
+    } else {
+      again.push_back(given.id);
+    }
+    return true;
+  });
+  worker.started = std::max(worker.started, last);
+  for (auto call = again.rbegin(); call != again.rend(); ++call) {
+    requeue(*call, call_of(*call), CallQueue::Before::own);
+  }
+  settle(*worker.module, now, out);
+  if (worker.is_idle()) became_idle(worker, now, out);
+  arrange(now, out);
+  check();
+  return taken;
 }
 
 std::optional<WorkerId> Scheduler::abandon(CallId id, TimePoint now, Decisions& out) {
@@ -177,13 +230,16 @@ std::size_t Scheduler::window(const Module& module) const {
 }
 
 // The worker that will come to a further call first; of those that are alike the one that has been there longest, so
-// that one too many is left idle.
-Scheduler::Worker* Scheduler::worker_with_room(Module& module) {
+// that one too many is left idle. With a caller, of those on which it has less than its share of the places.
+Scheduler::Worker* Scheduler::worker_with_room(const Module& module, const Caller* caller) const {
   const std::size_t ahead = window(module);
   Worker* best = nullptr;
   for (Worker* worker : module.workers) {
     if (!worker->takes_calls() || worker->calls.size() >= module.settings.concurrency ||
-        worker->not_started() >= ahead) {
+        worker->not_started() >= std::min(ahead, worker->ahead)) {
+      continue;
+    }
+    if (caller != nullptr && worker->places.has_its_share(caller->user, caller->client, module.settings.concurrency)) {
       continue;
     }
     if (best == nullptr || worker->not_started() < best->not_started() ||
@@ -194,13 +250,39 @@ Scheduler::Worker* Scheduler::worker_with_room(Module& module) {
   return best;
 }
 
+// The client has its share of the places, wherever there is one for its call.
+void Scheduler::limit(Module& module, ClientId client) {
+  module.queue.pause(client);
+  module.limited.insert(client);
+}
+
+// A place was given up: whoever waits for that is found to when its turn comes. They are looked at in turn, few at a
+// time.
+void Scheduler::look_at_limited(Module& module) {
+  constexpr std::size_t kMostLooks = 8;
+  for (std::size_t looks = 0; looks < kMostLooks && !module.limited.empty(); ++looks) {
+    auto next = module.limited.upper_bound(module.last_limited);
+    if (next == module.limited.end()) next = module.limited.begin();
+    module.last_limited = *next;
+    module.queue.resume(*next);
+    module.limited.erase(next);
+  }
+}
+
+// Others take calls, or none does, so that one is to be had.
+void Scheduler::lift_limits(Module& module) {
+  module.limits_changed = module.limits_changed || !module.limited.empty();
+  for (const ClientId client : module.limited) module.queue.resume(client);
+  module.limited.clear();
+}
+
 void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
+  module.limits_changed = false;
   while (module.queue.is_ready()) {
     const CallId id = module.queue.front();
     Call& call = call_of(id);
     if (has_to_wait(module, call, now)) continue;
-    Worker* worker = worker_with_room(module);
-    if (worker == nullptr) {
+    if (worker_with_room(module) == nullptr) {
       look_at_progress(module, now, out);
       break;
     }
@@ -208,45 +290,61 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
       dequeue(id, call);  // which is no turn of its client's
       out.push_back(CallOverdue{id, std::nullopt});
       forget_call(id);
+    } else if (Worker* const worker = worker_with_room(module, &call.caller); worker == nullptr) {
+      limit(module, call.caller.client);
     } else {
       module.queue.pop_front();
       count_queued(call.caller.client, -1);
-      give(id, call, *worker, out);
+      give(id, call, *worker, now, out);
     }
   }
 }
 
-void Scheduler::give(CallId id, Call& call, Worker& worker, Decisions& out) {
+void Scheduler::give(CallId id, Call& call, Worker& worker, TimePoint now, Decisions& out) {
   call.worker = &worker;
+  call.place = worker.places.take(call.caller.user, call.caller.client);
   worker.calls.push_back({id, ++worker.given});
   out.push_back(DispatchCall{id, worker.id});
+  watch_if_behind(worker, now);
 }
 
-// A worker does not tell when it starts a call. If calls wait for that alone, somebody has to look, now and then.
-void Scheduler::look_at_progress(Module& module, TimePoint now, Decisions& out) {
-  if (module.held_back || !say_look_at_progress(module, out)) return;
-  module.held_back = true;
-  held_back_.push_back(&module);
+// A worker that has more than one call ahead may be given back some of them.
+void Scheduler::watch_if_behind(Worker& worker, TimePoint now) {
+  if (worker.is_behind()) watch(worker, now);
+}
+
+// A worker does not tell when it starts a call. Somebody has to look, now and then.
+void Scheduler::watch(Worker& worker, TimePoint now) {
+  if (std::exchange(worker.is_watched, true)) return;
+  watched_.push_back(worker.id);
   if (!progress_check_) progress_check_ = now + kProgressLook;
 }
 
-bool Scheduler::say_look_at_progress(const Module& module, Decisions& out) const {
-  bool said = false;
-  for (const Worker* worker : module.workers) {
-    if (!worker->takes_calls() || worker->calls.size() >= module.settings.concurrency) continue;
+// Calls of the module wait, maybe for that alone. The first one does not wait for the next look.
+void Scheduler::look_at_progress(Module& module, TimePoint now, Decisions& out) {
+  for (Worker* worker : module.workers) {
+    if ((worker->is_watched && module.queue.size() > 1) || !holds_others_back(*worker)) continue;
     out.push_back(LookAtProgress{worker->id});
-    said = true;
+    watch(*worker, now);
   }
-  return said;
+}
+
+bool Scheduler::holds_others_back(const Worker& worker) {
+  return worker.takes_calls() && worker.module->queue.is_ready() &&
+         worker.calls.size() < worker.module->settings.concurrency;
 }
 
 void Scheduler::look_at_all_progress(TimePoint now, Decisions& out) {
   progress_check_.reset();
-  std::erase_if(held_back_, [&](Module* module) {
-    module->held_back = module->queue.is_ready() && say_look_at_progress(*module, out);
-    return !module->held_back;
+  std::erase_if(watched_, [&](WorkerId id) {
+    const auto found = workers_.find(id);
+    if (found == workers_.end()) return true;
+    Worker& worker = found->second;
+    worker.is_watched = holds_others_back(worker) || worker.is_behind();
+    if (worker.is_watched) out.push_back(LookAtProgress{id});
+    return !worker.is_watched;
   });
-  if (!held_back_.empty()) progress_check_ = now + kProgressLook;
+  if (!watched_.empty()) progress_check_ = now + kProgressLook;
 }
 
 // --- the queues ----------------------------------------------------------------------------------------------------
@@ -256,17 +354,19 @@ void Scheduler::enqueue(CallId id, Call& call) {
   count_queued(call.caller.client, +1);
 }
 
-void Scheduler::requeue(CallId id, Call& call) {
+void Scheduler::requeue(CallId id, Call& call, CallQueue::Before before) {
   call.worker = nullptr;
+  call.place = {};
   call.module = &part_for(call.module->main(), call.caller);
   // Whoever is guilty has no turns before others of its kind.
-  const auto before = call.module->origin == nullptr ? CallQueue::Before::all : CallQueue::Before::own;
+  if (call.module->origin != nullptr) before = CallQueue::Before::own;
   call.module->queue.push_front(call.caller.user, call.caller.client, id, before);
   count_queued(call.caller.client, +1);
 }
 
 void Scheduler::dequeue(CallId id, Call& call) {
   call.module->queue.erase(call.caller.client, id);
+  if (!call.module->queue.contains(call.caller.client)) call.module->limited.erase(call.caller.client);
   count_queued(call.caller.client, -1);
 }
 

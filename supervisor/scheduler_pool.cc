@@ -57,6 +57,7 @@ bool Scheduler::wants_worker(const Module& module) const {
 
 // Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
+  if (module.limits_changed) dispatch(module, now, out);
   renew_claim(module, now, out);
   if (module.quarantine) renew_claim(*module.quarantine, now, out);
 }
@@ -255,6 +256,7 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   worker.has_slot = true;
   worker.assigned_at = now;
   module.workers.push_back(&worker);
+  lift_limits(module);
   ++module.processes;
   module.place = 0;
   ++slots_taken_;
@@ -384,6 +386,7 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   }
   if (victim == nullptr) return false;
   victim->draining = true;
+  lift_limits(*victim->module);
   victim->drains_since = now;
   victim->drain_due = now + options_.waiting_grace;
   check_drain_at(victim->drain_due);
@@ -475,6 +478,7 @@ void Scheduler::free_slot(Worker& worker) {
   if (!std::exchange(worker.has_slot, false)) return;
   --slots_taken_;
   std::erase(worker.module->workers, &worker);
+  lift_limits(*worker.module);
 }
 
 // Asks for as many workers as are wanted on standby, and one for each module that waits and may have a slot soon.

@@ -141,7 +141,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     // Of the worker that it was given to; WorkerId{}: it waits.
     WorkerId worker{};
     TimePoint given_at{};
-    Duration share_before{};  // of the worker's meter
+    // Of the worker's meter: its share() and its unclaimed_share().
+    Duration share_before{};
+    Duration unclaimed_before{};
     bool wants_logs = false;
     std::uint64_t lines_dropped = 0;  // that its client was to have and that it was not told of
     LateLook late_look;               // when its worker was last found late to give the call up
@@ -291,6 +293,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void carry_out(const LoadModule& decision);
   void carry_out(const DispatchCall& decision);
   void carry_out(const LookAtProgress& decision);
+  void carry_out(const TakeCallsBack& decision);
   void carry_out(const DrainWorker& decision);
   void carry_out(const DrainOverdue& decision);
   UseLook look_at_use(WorkerId worker) const;

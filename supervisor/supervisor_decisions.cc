@@ -104,13 +104,40 @@ void Supervisor::carry_out(const DispatchCall& decision) {
                                   .result_encoding = call.result_encoding,
                                   .stream_window_bytes = call.stream_window_bytes,
                                   .payload_owner = call.payload.owner()});
-  call.share_before = workers_.meter(decision.worker).share();
+  const UsageMeter& meter = workers_.meter(decision.worker);
+  call.share_before = meter.share();
+  call.unclaimed_before = meter.unclaimed_share();
 }
 
 void Supervisor::carry_out(const LookAtProgress& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   if (process == nullptr) return;
-  scheduler_.calls_started(decision.worker, process->calls_started(), steady_clock::now(), decisions_);
+  // Its direct line has a share of its own, which the worker sees to.
+  const Duration cpu_time = process->cpu_time().value_or(Duration::zero()) - process->line_time();
+  scheduler_.calls_started(decision.worker, process->calls_started(), cpu_time, steady_clock::now(), decisions_);
+}
+
+void Supervisor::carry_out(const TakeCallsBack& decision) {
+  if (scheduler_.view(decision.worker).phase == WorkerPhase::leaving) return;
+  const auto [started, last] = workers_.take_back_calls(decision.worker);
+  if (started == last) return;
+  const TakenBack taken = scheduler_.calls_taken_back(decision.worker, started, last, steady_clock::now(), decisions_);
+  for (CallId id : taken.queued) {
+    Call& call = calls_.at(id);
+    const auto loaded_at = workers_.loaded_at(decision.worker);
+    const TimePoint began = std::max(call.given_at, loaded_at.value_or(call.given_at));
+    call.spent.queue += call.given_at - call.waits_since;
+    call.spent.load += began - call.given_at;
+    call.spent.cold = call.spent.cold || began > call.given_at;
+    call.waits_since = began;
+    call.worker = WorkerId{};
+    --call.attempts;
+    workers_.call_ended(decision.worker);
+  }
+  for (CallId id : taken.abandoned) {
+    workers_.call_ended(decision.worker);
+    forget(id);
+  }
 }
 
 void Supervisor::carry_out(const DrainWorker& decision) {

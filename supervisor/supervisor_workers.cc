@@ -96,7 +96,10 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     line_answered(worker, id, call, answered);
     return true;
   }
-  const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
+  const TimePoint now = steady_clock::now();
+  // By the worker's own word, which can do harm to none but its module's callers.
+  const Duration run = std::min<Duration>(answered.usage.run, now - call.given_at);
+  const Duration cost = run + (workers_.meter(worker).unclaimed_share() - call.unclaimed_before);
   if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
     if (result->payload.size() > ClientSession::kMaxPayloadBytes) return false;
     if (call.client != nullptr) answer(call, *result);
@@ -104,12 +107,12 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     const auto& error = std::get<ipc::Error>(answered.outcome);
     // Nobody but the supervisor cancels.
     if (error.code == ipc::ErrorCode::cancelled && call.client != nullptr) return false;
-    if (!is_workers_to_say(error.code, call.deadline, steady_clock::now())) return false;
+    if (!is_workers_to_say(error.code, call.deadline, now)) return false;
     if (call.client != nullptr) answer(call, cleaned(error));
   }
   workers_.call_ended(worker);
   forget(id);
-  scheduler_.call_answered(id, cpu_time, steady_clock::now(), decisions_);
+  scheduler_.call_answered(id, cost, now, decisions_);
   carry_out();
   return true;
 }

@@ -25,6 +25,16 @@ class UsageMeter {
     return added;
   }
 
+  // The worker says that in all it was so long at work on no open call. What it was since it last said so is shared in
+  // the same way.
+  void read_unclaimed(Duration total) {
+    const Duration added = std::max(total - unclaimed_, Duration::zero());
+    unclaimed_ = std::max(total, unclaimed_);
+    if (calls_ > 0) unclaimed_share_ += added / static_cast<Duration::rep>(calls_);
+  }
+  // The same as share(), of that.
+  Duration unclaimed_share() const { return unclaimed_share_; }
+
   // What the process had used at the last reading.
   Duration cpu_time() const { return cpu_time_; }
 
@@ -54,6 +64,8 @@ class UsageMeter {
  private:
   Duration cpu_time_{};  // of the process, at the last reading
   Duration share_{};
+  Duration unclaimed_{};
+  Duration unclaimed_share_{};
   std::size_t calls_ = 0;
   std::uint64_t calls_begun_ = 0;
   std::uint64_t memory_ = 0;

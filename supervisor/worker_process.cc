@@ -25,6 +25,12 @@ using std::chrono::steady_clock;
 // A worker's frames: an answer with the largest payload, and nothing larger.
 constexpr ipc::FrameLimits kWorkerLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 1};
 
+// What the worker says of its time, which can be no more than it has lived.
+nanoseconds at_most(const std::atomic<std::uint64_t>& said, nanoseconds lived) {
+  const std::uint64_t time = said.load(std::memory_order_relaxed);
+  return time < static_cast<std::uint64_t>(lived.count()) ? nanoseconds(time) : lived;
+}
+
 std::uint64_t random_tag() {
   std::uint64_t tag;
   if (::getrandom(&tag, sizeof tag, 0) != sizeof tag) std::abort();  // getrandom(2): requests this small do not fail
@@ -40,13 +46,13 @@ std::optional<PageMapping> PageMapping::map(const UniqueFd& memory) {
       status.st_size < static_cast<off_t>(ipc::kSharedPageBytes)) {
     return std::nullopt;
   }
-  void* mapped = ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ, MAP_SHARED, memory.get(), 0);
+  void* mapped = ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (mapped == MAP_FAILED) return std::nullopt;
-  return PageMapping(static_cast<const ipc::SharedPage*>(mapped));
+  return PageMapping(static_cast<ipc::SharedPage*>(mapped));
 }
 
 PageMapping::~PageMapping() {
-  if (page_ != nullptr) ::munmap(const_cast<ipc::SharedPage*>(page_), ipc::kSharedPageBytes);
+  if (page_ != nullptr) ::munmap(page_, ipc::kSharedPageBytes);
 }
 
 WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page,
@@ -89,6 +95,14 @@ void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
   }
 }
 
+WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
+  const std::uint64_t sent = calls_.sent();
+  if (line_call_ != CallId{} && calls_.number_of(line_call_) > calls_started()) return {sent, sent};
+  const std::uint64_t started = std::min(page_->last_taken.exchange(sent, std::memory_order_acq_rel), sent);
+  calls_.drop_after(started);
+  return {started, sent};
+}
+
 void WorkerProcess::send(ipc::OpenWorkerLine open) {
   open.call = calls_.add(CallId{open.call});
   encode(output(), open);
@@ -102,6 +116,13 @@ UniqueFd WorkerProcess::take_line(CallId line_call) {
 void WorkerProcess::send_close_line() { encode(output(), ipc::CloseWorkerLine{}); }
 
 std::uint64_t WorkerProcess::line_started() const { return page_->line_started.load(std::memory_order_acquire); }
+
+nanoseconds WorkerProcess::line_time() const {
+  const auto now = steady_clock::now();
+  nanoseconds time = at_most(page_->line_time, now - forked_at_);
+  if (running_on_line() != 0) time += now - std::clamp(stretch().start, forked_at_, now);
+  return time;
+}
 
 std::uint64_t WorkerProcess::running_on_line() const {
   const std::uint64_t running = page_->running.load(std::memory_order_acquire);
@@ -136,7 +157,11 @@ StretchView WorkerProcess::stretch() const {
 }
 
 std::uint64_t WorkerProcess::calls_started() const {
-  return std::min(page_->last_started.load(std::memory_order_acquire), calls_.sent());
+  return std::min(page_->last_taken.load(std::memory_order_acquire), calls_.sent());
+}
+
+nanoseconds WorkerProcess::unclaimed_time() const {
+  return at_most(page_->unclaimed_time, steady_clock::now() - forked_at_);
 }
 
 std::optional<int> WorkerProcess::refused_system_call() const {

@@ -24,7 +24,7 @@
 
 namespace holdfast::supervisor {
 
-// A worker's page, mapped read-only.
+// A worker's page.
 class PageMapping {
  public:
   // Maps the memfd that the zygote sent. Nothing if it is not a page sealed against shrinking, which a read could
@@ -35,10 +35,11 @@ class PageMapping {
   PageMapping& operator=(PageMapping&&) = delete;
   ~PageMapping();
   const ipc::SharedPage* operator->() const { return page_; }
+  ipc::SharedPage* operator->() { return page_; }
 
  private:
-  explicit PageMapping(const ipc::SharedPage* page) : page_(page) {}
-  const ipc::SharedPage* page_;
+  explicit PageMapping(ipc::SharedPage* page) : page_(page) {}
+  ipc::SharedPage* page_;
 };
 
 // How the calls on a worker's direct line were answered, as it says.
@@ -81,6 +82,13 @@ class WorkerProcess final : public Connection {
   // Does nothing if the call is not on the worker any more.
   void send_cancel(CallId call, ipc::CancelReason reason);
   void send_grant(CallId call, std::uint64_t bytes);
+  // Takes back the calls that it has not started: it does not run or answer them. Nothing is taken while a direct
+  // line's own call is among them whose client has the line.
+  struct TakenBack {
+    std::uint64_t started = 0;  // those that were sent after so many,
+    std::uint64_t sent = 0;     // up to this one
+  };
+  TakenBack take_back_calls();
   // The same of a direct line's own call.
   void send(ipc::OpenWorkerLine open);
   void send_close_line();
@@ -97,8 +105,9 @@ class WorkerProcess final : public Connection {
   // The call that its line was taken for; CallId{}: none, or that is answered.
   CallId line_call() const { return line_call_; }
   // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which is on the
-  // CPU, 0: none.
+  // CPU, 0: none; and for how long it was at work on them.
   std::uint64_t line_started() const;
+  std::chrono::nanoseconds line_time() const;
   LineCounts line_counts() const;
   std::uint64_t running_on_line() const;
   // The call on the line that the worker named in its last words; 0: it named none.
@@ -117,7 +126,8 @@ class WorkerProcess final : public Connection {
 
   // Hints from the shared page.
   StretchView stretch() const;
-  // How many of the calls that it was sent it has started.
+  std::chrono::nanoseconds unclaimed_time() const;
+  // How many of the calls that it was sent it has started, those included that were taken back.
   std::uint64_t calls_started() const;
   std::optional<int> refused_system_call() const;
 
@@ -163,7 +173,7 @@ class WorkerProcess final : public Connection {
 
   const WorkerId id_;
   const UniqueFd pidfd_;
-  const PageMapping page_;
+  PageMapping page_;
   const std::uint64_t tag_;
   CallNumbers calls_;
   UniqueFd line_;

@@ -171,6 +171,7 @@ bool Workers::read_meter(Entry& entry) {
   const auto cpu_time = entry.process->cpu_time();
   if (!cpu_time) return true;
   const bool used_cpu = note_cpu_time(entry, *cpu_time);
+  entry.meter.read_unclaimed(entry.process->unclaimed_time());
   if (const auto now = Clock::now(); now - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, now);
   return used_cpu;
 }

@@ -80,9 +80,11 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void hold(WorkerId worker, Clock::time_point until);
   // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
   void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
-  // The call counts for the worker's meter from now on, until call_ended().
+  // The call counts for the worker's meter from now on, until call_ended(). The worker exists.
   void call(WorkerId worker, const ipc::WorkerCall& call);
   void call_ended(WorkerId worker);
+  // See WorkerProcess. The worker's process exists. The calls count until call_ended().
+  WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
   // The same for the call that a direct line is.
   void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
   // The line takes no further calls.

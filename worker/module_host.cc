@@ -58,8 +58,10 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
                                             "the call's time was over before its worker came to it: other calls of its "
                                             "module took too long"));
   }
-  note_started(call.id);
-  const Stretch stretch(page_, call.id, now);
+  if (ipc::SharedPage::is_line_call(call.id)) {
+    page_.line_started.store(ipc::SharedPage::place_on_line(call.id), std::memory_order_relaxed);
+  }
+  const Stretch stretch = enter(call.id, now);
   v8::HandleScope scope(isolate_);
   OpenCall& open = open_.try_emplace(call.id).first->second;
   open.wanted = {call.encoding, call.result_encoding};
@@ -70,10 +72,34 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   run_microtasks();
 }
 
-void ModuleHost::note_started(std::uint64_t id) {
-  const bool is_lines = ipc::SharedPage::is_line_call(id);
-  (is_lines ? page_.line_started : page_.last_started)
-      .store(ipc::SharedPage::place_on_line(id), std::memory_order_relaxed);
+// JavaScript of the call, or of none, is at work from now on.
+Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
+  end_step(now);
+  if (!ipc::SharedPage::is_line_call(call)) uncounted_ = {call, now};
+  return Stretch(page_, call, now);
+}
+
+void ModuleHost::end_step(TimePoint now) {
+  if (!uncounted_) return;
+  if (const auto open = open_.find(uncounted_->call); open != open_.end()) {
+    open->second.run += now - uncounted_->since;
+  } else {
+    unclaimed_time_ += now - uncounted_->since;
+    page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);
+  }
+  uncounted_.reset();
+}
+
+// Of a call that is answered now.
+std::chrono::nanoseconds ModuleHost::run_time_of(std::uint64_t id) {
+  const auto open = open_.find(id);
+  if (open == open_.end()) return {};
+  auto run = open->second.run;
+  if (uncounted_ && uncounted_->call == id) {
+    const auto now = steady_clock::now();
+    run += now - std::exchange(uncounted_->since, now);
+  }
+  return run;
 }
 
 void ModuleHost::invoke(const ipc::WorkerCall& call) {
@@ -185,7 +211,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   graces_.emplace_back(now + ipc::kCancelGrace, id);
 
   // A call of the line has its answer already, so that nobody is to be stopped for it any more.
-  const Stretch stretch(page_, ipc::SharedPage::is_line_call(id) ? ipc::SharedPage::kBackground : id, now);
+  const Stretch stretch = enter(ipc::SharedPage::is_line_call(id) ? ipc::SharedPage::kBackground : id, now);
   v8::HandleScope scope(isolate_);
   set_current_call(id);
   v8::TryCatch failure(isolate_);
@@ -211,7 +237,7 @@ void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
   if (call == open_.end()) return;
   call->second.window_bytes += static_cast<std::int64_t>(bytes);
   if (call->second.window_bytes <= 0 || call->second.resume.IsEmpty()) return;
-  const Stretch stretch(page_, id);
+  const Stretch stretch = enter(id);
   v8::HandleScope scope(isolate_);
   set_current_call(id);
   v8::TryCatch failure(isolate_);
@@ -290,7 +316,7 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
   const auto align = [this](steady_clock::time_point due) { return engine_.clock().step_after(due); };
   auto action = timers_.take_due(now, copy, align);
   if (!action) return false;
-  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : action->call);
+  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading : action->call);
   v8::HandleScope scope(isolate_);
   set_current_call(action->call);
   v8::TryCatch failure(isolate_);
@@ -306,7 +332,7 @@ bool ModuleHost::run_task() {
   if (tasks_.empty()) return false;
   const std::uint64_t call = tasks_.front();
   tasks_.pop_front();
-  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : call);
+  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading : call);
   v8::HandleScope scope(isolate_);
   set_current_call(call);
   v8::TryCatch failure(isolate_);

@@ -24,6 +24,7 @@
 #include "worker/outbox.h"
 #include "worker/payloads.h"
 #include "worker/source_map.h"
+#include "worker/stretch.h"
 #include "worker/timers.h"
 
 namespace holdfast::worker {
@@ -73,6 +74,9 @@ class ModuleHost {
   // Reports the failures of a module's own listeners for failures. They have a turn of their own, so that listeners
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
+
+  // The step is over, and with it the time that counts as its call's.
+  void end_step(std::chrono::steady_clock::time_point now);
 
   // Whether a result is being encoded: V8 may then be at work for long without a function of the module.
   bool is_encoding() const { return is_encoding_; }
@@ -147,7 +151,8 @@ class ModuleHost {
     std::int64_t window_bytes = 0;  // of a stream that may be sent now; the last chunk may have gone beyond
     bool takes_stream = false;
     bool cancelled = false;
-    v8::Global<v8::Object> signal;  // empty: nobody took it
+    std::chrono::nanoseconds run{};  // for how long it was at work, up to the stretch that goes on
+    v8::Global<v8::Object> signal;   // empty: nobody took it
     // Once it streams.
     v8::Global<v8::Function> stop;
     v8::Global<v8::Function> resume;
@@ -232,7 +237,8 @@ class ModuleHost {
   void answer_not_exported(const ipc::WorkerCall& call);
   void answer_error(std::uint64_t id, ipc::Error error);
   void send_result(std::uint64_t id, const ipc::ResultView& result);
-  void note_started(std::uint64_t id);
+  Stretch enter(std::uint64_t call, TimePoint now = std::chrono::steady_clock::now());
+  std::chrono::nanoseconds run_time_of(std::uint64_t id);
   void answer_cancelled(std::uint64_t id);
   LoadState load_failed(ipc::Error error);
   LoadState load_failed(std::string message) {
@@ -291,6 +297,13 @@ class ModuleHost {
   std::vector<ReportedPromise> handled_late_;
   std::uint64_t log_lines_dropped_ = 0;  // since one was sent
   bool is_encoding_ = false;
+  // The stretch of this step whose time was not counted yet, and since when: it began then, or its call was answered.
+  struct Uncounted {
+    std::uint64_t call;
+    TimePoint since;
+  };
+  std::optional<Uncounted> uncounted_;
+  std::chrono::nanoseconds unclaimed_time_{};
 };
 
 }  // namespace holdfast::worker

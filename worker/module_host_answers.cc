@@ -120,14 +120,15 @@ ipc::Error ModuleHost::exception(Thrown thrown) {
 
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
   tell_of_dropped_lines();
+  const auto run = run_time_of(id);
   open_.erase(id);
   if (ipc::SharedPage::is_line_call(id)) return line_->answer(id, error);
-  ipc::encode_worker_error(outbox_.buffer(), id, error);
+  ipc::encode_worker_error(outbox_.buffer(), id, error, run);
 }
 
 void ModuleHost::send_result(std::uint64_t id, const ipc::ResultView& result) {
   if (ipc::SharedPage::is_line_call(id)) return line_->answer(id, result);
-  ipc::encode_worker_result(outbox_.buffer(), id, result);
+  ipc::encode_worker_result(outbox_.buffer(), id, result, run_time_of(id));
 }
 
 void ModuleHost::answer_cancelled(std::uint64_t id) {

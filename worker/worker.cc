@@ -34,6 +34,9 @@ constexpr milliseconds kSlowStep{1};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
+// Of the line's calls and the supervisor's, neither get further behind than this.
+constexpr steady_clock::duration kMostAhead = milliseconds(100);
+
 // So often, while calls are looked for on the line, the supervisor's words are.
 constexpr std::chrono::microseconds kLookAtSupervisor{50};
 
@@ -117,7 +120,9 @@ bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBy
 bool Worker::end_step() {
   settle_memory();
   const auto now = steady_clock::now();
-  const bool was_slow = now - step_began_ > kSlowStep;
+  host_->end_step(now);
+  step_took_ = now - step_began_;
+  const bool was_slow = step_took_ > kSlowStep;
   step_began_ = now;
   was_slow_ = was_slow_ || was_slow;
   const bool has_more = in_.buffered_bytes() > 0 || (serves_line() && line_->has_work(host_->open_calls()));
@@ -232,8 +237,11 @@ void Worker::handle_frames() {
   bool received = true;  // since that was looked for
   left_frames_ = false;
   while (!host_->is_loading()) {
-    const Step of_line = handle_line();
-    const Step of_supervisor = handle_frame(received);
+    // The line's calls and the supervisor's have the same share of the time while there are both.
+    Step of_line = line_ahead_ <= steady_clock::duration(0) ? handle_line() : Step::none;
+    const bool is_lines_turn = line_ahead_ < steady_clock::duration(0) && of_line != Step::none;
+    const Step of_supervisor = is_lines_turn ? Step::none : handle_frame(received);
+    if (of_line == Step::none && of_supervisor == Step::none) of_line = handle_line();
     if (of_line == Step::none && of_supervisor == Step::none) break;
     // What came meanwhile has its turn before what came before.
     left_frames_ = serves_line() && (of_line == Step::slow || of_supervisor == Step::slow);
@@ -252,6 +260,7 @@ Worker::Step Worker::handle_frame(bool& received) {
   if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
   handle(*request);
   const bool was_slow = end_step();
+  if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
   received = was_slow && !serves_line() && in_.buffered_bytes() > 0 && !is_congested();
   if (received) receive(MSG_DONTWAIT);
   return was_slow ? Step::slow : Step::quick;
@@ -270,6 +279,7 @@ void Worker::find_cancelled() {
 void Worker::handle(const ipc::WorkerRequest& request) {
   if (const auto* call = std::get_if<ipc::WorkerCall>(&request)) {
     if (!loaded_) ::_exit(1);
+    if (!take(call->id)) return;
     if (std::find(cancelled_.begin(), cancelled_.end(), call->id) != cancelled_.end()) return host_->spare(call->id);
     host_->start(*call);
   } else if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&request)) {
@@ -279,7 +289,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
     host_->grant(grant->call, grant->bytes);
   } else if (const auto* open = std::get_if<ipc::OpenWorkerLine>(&request)) {
     if (!loaded_) ::_exit(1);
-    open_line(*open);
+    if (take(open->call)) open_line(*open);
   } else if (std::holds_alternative<ipc::CloseWorkerLine>(request)) {
     if (line_ != nullptr) line_->close();
   } else {
@@ -287,10 +297,19 @@ void Worker::handle(const ipc::WorkerRequest& request) {
   }
 }
 
+// Whether the call is still the worker's. If not, the supervisor has taken it back, and gives it to another worker, or
+// sends it again under another number.
+bool Worker::take(std::uint64_t call) {
+  std::uint64_t last = page_.last_taken.load(std::memory_order_relaxed);
+  while (last < call) {
+    if (page_.last_taken.compare_exchange_weak(last, call, std::memory_order_acq_rel)) return true;
+  }
+  return false;
+}
+
 // --- the direct line -----------------------------------------------------------------------------------------------
 
 void Worker::open_line(const ipc::OpenWorkerLine& request) {
-  page_.last_started.store(request.call, std::memory_order_relaxed);
   if (line_ != nullptr && line_->open(request, host_->max_payload_bytes())) {
     line_poll_ = ipc::BusyPoll(request.busy_poll, ipc::kNegligibleSleepOnLine);
     return;
@@ -310,7 +329,12 @@ Worker::Step Worker::handle_line() {
     const auto& cancel = std::get<ipc::WorkerCancel>(*work);
     host_->cancel(cancel.call, cancel.reason);
   }
-  return end_step() ? Step::slow : Step::quick;
+  const bool was_slow = end_step();
+  line_ahead_ = std::min(line_ahead_ + step_took_, kMostAhead);
+  page_.line_time.store(
+      page_.line_time.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(step_took_.count()),
+      std::memory_order_relaxed);
+  return was_slow ? Step::slow : Step::quick;
 }
 
 void Worker::look_after_line() {

@@ -44,6 +44,7 @@ class Worker {
 
   // --- the direct line
   bool serves_line() const { return line_ != nullptr && line_->is_served(); }
+  bool take(std::uint64_t call);
   void open_line(const ipc::OpenWorkerLine& request);
   Step handle_line();
   void look_after_line();
@@ -71,6 +72,9 @@ class Worker {
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
+  std::chrono::steady_clock::duration step_took_{};
+  // How much more time the line has had than the supervisor's calls.
+  std::chrono::steady_clock::duration line_ahead_{};
   // Within a turn: when answers were last sent, and after what time those that have gathered since are.
   std::chrono::steady_clock::time_point sent_at_;
   std::chrono::steady_clock::duration send_after_{};

@@ -104,6 +104,7 @@ void FairnessSimulation::run_next(WorkerId id) {
   const CallId next = worker.calls.front();
   const Call& call = calls_.at(next);
   worker.is_running = true;
+  worker.running_since = now_;
   ++worker.started;
   at(now_ + (call.abandoned ? Duration() : call.time), [this, id, next] { finish(id, next); });
   const Duration stretch = world_.modules[call.module].stretch;
@@ -119,9 +120,15 @@ bool FairnessSimulation::only_waits(const Worker& worker) const {
   return call.is_endless && world_.modules[call.module].endless_calls_wait;
 }
 
+Duration FairnessSimulation::cpu_time(const Worker& worker) const {
+  if (!worker.is_running || only_waits(worker)) return worker.cpu_time;
+  return worker.cpu_time + (now_ - worker.running_since);
+}
+
 void FairnessSimulation::finish(WorkerId id, CallId call) {
   const auto found = workers_.find(id);
   if (found == workers_.end() || found->second.is_stopping) return;
+  found->second.cpu_time = cpu_time(found->second);
   found->second.is_running = false;
   found->second.calls.pop_front();
   const Duration time = calls_.at(call).abandoned ? Duration() : calls_.at(call).time;
@@ -244,7 +251,22 @@ void FairnessSimulation::carry_out(const LookAtProgress& look) {
   at(now_, [this, id = look.worker] {
     if (!workers_.contains(id)) return;
     Decisions out;
-    scheduler_.calls_started(id, workers_.at(id).started, now_, out);
+    scheduler_.calls_started(id, workers_.at(id).started, cpu_time(workers_.at(id)), now_, out);
+    carry_out(std::move(out));
+  });
+}
+
+void FairnessSimulation::carry_out(const TakeCallsBack& take) {
+  at(now_, [this, id = take.worker] {
+    if (!workers_.contains(id)) return;
+    Worker& worker = workers_.at(id);
+    const std::size_t kept = worker.is_running ? 1 : 0;
+    const std::uint64_t started = worker.started;
+    worker.started += worker.calls.size() - kept;
+    worker.calls.resize(kept);
+    Decisions out;
+    const TakenBack taken = scheduler_.calls_taken_back(id, started, worker.started, now_, out);
+    for (const CallId call : taken.abandoned) end_call(call, false);
     carry_out(std::move(out));
   });
 }

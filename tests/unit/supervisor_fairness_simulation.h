@@ -84,8 +84,10 @@ class FairnessSimulation {
 
   struct Worker {
     std::optional<std::size_t> module;
-    std::deque<CallId> calls;  // given and not ended
-    std::uint64_t started = 0;
+    std::deque<CallId> calls;   // given and not ended
+    std::uint64_t started = 0;  // or taken back
+    Duration cpu_time{};        // of the calls that it has finished
+    TimePoint running_since{};
     std::optional<TimePoint> loaded_at;
     std::optional<TimePoint> draining_since;
     bool has_slot = false;
@@ -112,6 +114,7 @@ class FairnessSimulation {
   void stop(WorkerId id, CallId guilty, Blamed blamed);
   void lose(WorkerId id, CallId guilty, Blamed blamed);
   bool only_waits(const Worker& worker) const;
+  Duration cpu_time(const Worker& worker) const;
   void free_slot(Worker& worker);
   void have_source(std::size_t module);
 
@@ -121,6 +124,7 @@ class FairnessSimulation {
   void carry_out(const LoadModule& load);
   void carry_out(const DispatchCall& dispatch);
   void carry_out(const LookAtProgress& look);
+  void carry_out(const TakeCallsBack& take);
   void carry_out(const DrainWorker& drain);
   void carry_out(const DrainOverdue& overdue);
   void carry_out(const KillWorker& kill);

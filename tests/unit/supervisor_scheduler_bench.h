@@ -68,6 +68,7 @@ inline std::string describe(const Decision& decision) {
       return fmt::format("call c{} on w{}", of(call.call), of(call.worker));
     }
     std::string operator()(const LookAtProgress& look) { return fmt::format("look at w{}", of(look.worker)); }
+    std::string operator()(const TakeCallsBack& take) { return fmt::format("take back from w{}", of(take.worker)); }
     std::string operator()(const DrainWorker& drain) {
       return fmt::format("drain w{} for {}", of(drain.worker), of(drain.for_module));
     }
@@ -126,8 +127,11 @@ class Bench {
   std::string answered(std::uint64_t call, Duration cpu_time = 1ms) {
     return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, cpu_time, now_, out); });
   }
-  std::string calls_started(std::uint64_t worker, std::uint64_t count) {
-    return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, now_, out); });
+  std::string calls_started(std::uint64_t worker, std::uint64_t count, Duration cpu_time = {}) {
+    return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, cpu_time, now_, out); });
+  }
+  std::string calls_taken_back(std::uint64_t worker, std::uint64_t started, std::uint64_t last) {
+    return after([&](Decisions& out) { scheduler_.calls_taken_back(WorkerId{worker}, started, last, now_, out); });
   }
   std::string source_ready(char module) {
     return after([&](Decisions& out) { scheduler_.source_ready(module_id(module), now_, out); });

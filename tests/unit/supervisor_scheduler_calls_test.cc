@@ -180,7 +180,7 @@ TEST_CASE("while calls wait only for others to be started, the worker is looked 
   CHECK(bench.arrives(4, 'a') == "");  // it is looked at already
   REQUIRE(bench.wakeup_in() == Duration(2ms));
   CHECK(bench.tick_after(2ms) == "look at w1");
-  CHECK(bench.calls_started(1, 2) == "call c3 on w1");
+  CHECK(bench.calls_started(1, 2) == "call c3 on w1, look at w1");
   CHECK(bench.calls_started(1, 3) == "call c4 on w1");
   CHECK(bench.tick_after(2ms) == "");
   CHECK(bench.wakeup_in() > Duration(2ms));
@@ -190,6 +190,75 @@ TEST_CASE("a worker that has as many calls as it may have is not looked at") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   CHECK(bench.arrives(2, 'a') == "");
   CHECK(bench.tick_after(1s) == "");
+}
+
+TEST_CASE("calls that a worker has not come to within eight milliseconds on the CPU are taken back") {
+  Bench bench = with_module(kOneWorker);
+  bench.answered(1, 100us);
+  for (std::uint64_t call = 2; call <= 6; ++call) bench.arrives(call, 'a');
+  CHECK(bench.tick_after(2ms) == "look at w1");
+  CHECK(bench.calls_started(1, 2, 50ms) == "");
+  CHECK(bench.tick_after(2ms) == "look at w1");
+  CHECK(bench.calls_started(1, 2, 57ms) == "");
+  CHECK(bench.tick_after(2ms) == "look at w1");
+  CHECK(bench.calls_started(1, 2, 58ms) == "take back from w1");
+  CHECK(bench.arrives(7, 'a', Bench::Arrival{.client = 2, .user = 2}) == "look at w1");
+  // Of what was taken back, one goes ahead at a time, and others have their turns.
+  CHECK(bench.calls_taken_back(1, 2, 6) == "call c7 on w1");
+  for (std::uint64_t call = 3; call <= 6; ++call) CHECK(bench.is_queued(call));
+  CHECK(bench.answered(2, 50ms) == "");
+  CHECK(bench.calls_started(1, 7, 60ms) == "call c3 on w1");
+}
+
+TEST_CASE("a worker that has started all that it had is given time anew, and one that has one call keeps it") {
+  Bench bench = with_module(kOneWorker);
+  bench.answered(1, 100us);
+  bench.arrives(2, 'a');
+  bench.arrives(3, 'a');
+  CHECK(bench.tick_after(2ms) == "look at w1");
+  CHECK(bench.calls_started(1, 3, 1s) == "");
+  bench.arrives(4, 'a');
+  bench.arrives(5, 'a');
+  CHECK(bench.tick_after(2ms) == "look at w1");
+  CHECK(bench.calls_started(1, 4, 2s) == "");
+  CHECK(bench.tick_after(2ms) == "");
+}
+
+TEST_CASE("where calls were taken back, each quick call lets one more go ahead") {
+  Bench bench = with_module(kOneWorker);
+  bench.answered(1, 0s);
+  for (std::uint64_t call = 2; call <= 20; ++call) bench.arrives(call, 'a');
+  bench.calls_started(1, 2);
+  bench.calls_started(1, 2, 1s);
+  CHECK(bench.calls_taken_back(1, 2, 20) == "call c3 on w1");
+  CHECK(bench.answered(2, 2ms) == "");
+  CHECK(bench.answered(3, 0s) == "call c4 on w1, call c5 on w1");
+  CHECK(bench.answered(4, 0s) == "call c6 on w1, call c7 on w1");
+}
+
+TEST_CASE(
+    "calls that are taken back wait in front of their client's others, and those that nobody wants are forgotten") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 4}});
+  bench.answered(1, 0s);
+  for (std::uint64_t call = 2; call <= 7; ++call) bench.arrives(call, 'a', call == 5 ? 5s : Duration(1h));
+  bench.abandon(4);
+  bench.pass(5s);
+  CHECK(bench.is_on(5, 1));
+  CHECK(bench.calls_taken_back(1, 2, 5) == "overdue c5 queued, call c3 on w1, call c6 on w1, call c7 on w1");
+  CHECK(bench.scheduler().open_calls() == 4);
+}
+
+TEST_CASE("a worker that drains gives back what it has not started, and its slot when it is idle") {
+  Bench bench = with_module({.max_workers = 1, .standby = 1, .slice = 10ms});
+  bench.answered(1, 100us);
+  for (std::uint64_t call = 2; call <= 4; ++call) bench.arrives(call, 'a');
+  bench.arrives(5, 'b');
+  CHECK(bench.tick_after(1s) == "look at w1, drain w1 for b, fork w3");
+  CHECK(bench.calls_started(1, 2) == "");
+  CHECK(bench.calls_started(1, 2, 1s) == "take back from w1");
+  CHECK(bench.calls_taken_back(1, 2, 4) == "");
+  CHECK(bench.is_queued(3));
+  CHECK(bench.answered(2, 1s).starts_with("kill w1 slice over"));
 }
 
 // --- deadlines and calls that nobody waits for ---------------------------------------------------------------------

@@ -40,7 +40,7 @@ SchedulerOptions Simulation::random_options() {
   options.client_queue_limit = from_to(1, one_in(2) ? 12 : 100);
   options.total_queue_limit = from_to(4, one_in(2) ? 40 : 400);
   options.slice = milliseconds(from_to(1, 20));
-  options.waiting_grace = milliseconds(from_to(1, 20));
+  options.waiting_grace = milliseconds(from_to(1, 10));
   options.cancel_grace = milliseconds(from_to(1, 20));
   options.replenish_after = milliseconds(from_to(0, 3));
   options.fork_retry = milliseconds(from_to(1, 20));
@@ -63,7 +63,7 @@ SchedulerOptions Simulation::random_options() {
 ModuleSettings Simulation::random_settings(std::size_t most_min_warm) {
   ModuleSettings settings;
   settings.max_instances = from_to(1, 3);
-  settings.concurrency = from_to(1, 4);
+  settings.concurrency = from_to(1, one_in(6) ? 16 : 4);
   settings.queue_limit = from_to(1, one_in(2) ? 12 : 100);
   settings.max_retries = from_to(0, 2);
   settings.min_warm = one_in(2) ? 0 : std::min(from_to(0, most_min_warm), settings.max_instances);

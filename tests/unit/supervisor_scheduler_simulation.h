@@ -83,6 +83,7 @@ class Simulation {
     std::uint64_t given = 0;
     std::uint64_t started = 0;       // in truth
     std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
+    Duration cpu_time{};
     std::uint64_t calls_done = 0;
     bool draining = false;
     TimePoint drain_due{};  // when it is told as overdue, while it drains and others wait
@@ -152,6 +153,7 @@ class Simulation {
   void abandon(CallId call, const char* end);
   void stop(WorkerId worker);
   void tell_progress(WorkerId worker);
+  void take_back(WorkerId worker);
 
   // Puts the event to the scheduler, which appends its decisions, and carries these out. The event itself has happened
   // in what the world knows.
@@ -165,6 +167,7 @@ class Simulation {
   void carry_out(const LoadModule& load);
   void carry_out(const DispatchCall& dispatch);
   void carry_out(const LookAtProgress& look);
+  void carry_out(const TakeCallsBack& take);
   void carry_out(const DrainWorker& drain);
   void carry_out(const DrainOverdue& overdue);
   void carry_out(const KillWorker& kill);
@@ -180,7 +183,8 @@ class Simulation {
   // --- what is known
   void end(CallId call, const std::string& how);
   void enqueue(CallId id, Call& call);
-  void requeue(CallId id, Call& call);
+  enum class Because { worker_was_lost, taken_back };
+  void requeue(CallId id, Call& call, Because why);
   void dequeue(CallId id, const Call& call);
   void end_queued(ModuleId part, const std::vector<CallId>& ended);
   void leave(Worker& worker);
@@ -198,6 +202,8 @@ class Simulation {
   static UserId user_of(ClientId client) { return UserId{static_cast<uid_t>(number(client) % 2)}; }
   bool is_guilty(ModuleId module, const Caller& caller) const;
   std::optional<TimePoint> paused_until(ModuleId module, const Caller& caller) const;
+  bool has_its_share(const Worker& worker, const Caller& caller) const;
+  bool may_have_its_share(ModuleId part, const Caller& caller) const;
   bool is_blocked(ModuleId part) const;
   ModuleId claiming_part(ModuleId module) const;
   void note_guilty(ModuleId module);

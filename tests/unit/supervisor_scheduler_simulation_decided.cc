@@ -22,6 +22,7 @@ std::string kind_of(const Decision& decision) {
     std::string operator()(const LoadModule&) { return "load"; }
     std::string operator()(const DispatchCall&) { return "dispatch"; }
     std::string operator()(const LookAtProgress&) { return "look"; }
+    std::string operator()(const TakeCallsBack&) { return "take back"; }
     std::string operator()(const DrainWorker&) { return "drain"; }
     std::string operator()(const DrainOverdue&) { return "drain overdue"; }
     std::string operator()(const KillWorker& kill) { return std::string("kill ") + describe(kill.reason); }
@@ -182,6 +183,7 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   require(!is_apart || !paused_until(call.module, call.caller), "a paused owner's calls wait");
   Module& module = modules_.at(call.module);
   require(worker.calls.size() < module.settings.concurrency, "a worker has at most `concurrency` calls");
+  require(!has_its_share(worker, call.caller), "whoever has its share of the places is given no more");
   require(module.queues.at(queue_of(call)).front() == dispatch.call,
           "a client's calls of a function are served in order, those that came back first");
   if (!is_apart) check_turn(module, call);
@@ -224,12 +226,24 @@ void Simulation::check_turn(Module& module, const Call& call) {
 void Simulation::carry_out(const LookAtProgress& look) {
   require(workers_.contains(look.worker), "a worker that is looked at exists");
   const Worker& worker = workers_.at(look.worker);
-  require(worker.takes_calls() && modules_.at(main_of(*worker.module)).queued > 0 &&
-              worker.calls.size() < modules_.at(*worker.module).settings.concurrency,
-          "a worker is looked at that could have more calls");
+  const bool could_have_more = worker.takes_calls() && modules_.at(main_of(*worker.module)).queued > 0 &&
+                               worker.calls.size() < modules_.at(*worker.module).settings.concurrency;
+  require(worker.holds_module() && (could_have_more || worker.given - worker.told_started > 1),
+          "a worker is looked at that could have more calls, or that has some which it has not started");
   if (!behaves_ && one_in(2)) return;
   further_.push_back([this, id = look.worker] {
     if (workers_.contains(id)) tell_progress(id);
+  });
+}
+
+void Simulation::carry_out(const TakeCallsBack& take) {
+  require(workers_.contains(take.worker), "a worker whose calls are taken back exists");
+  const Worker& worker = workers_.at(take.worker);
+  require(worker.phase == WorkerPhase::ready && worker.given - worker.told_started > 1,
+          "calls are taken back from a worker that is loaded and has some which it has not started");
+  if (!behaves_ && one_in(8)) return;
+  further_.push_back([this, id = take.worker] {
+    if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) take_back(id);
   });
 }
 
@@ -408,8 +422,9 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
     return worker.module == part && worker.takes_calls() && worker.told_started == worker.given &&
            worker.calls.size() < module.settings.concurrency;
   };
-  require(refuse.reason == RefuseCall::Reason::held_off || refuse.reason == RefuseCall::Reason::owner_paused ||
-              !is_alone || std::none_of(workers_.begin(), workers_.end(), has_room),
+  const bool must_wait = !is_alone || paused_until(call.module, call.caller) || may_have_its_share(part, call.caller);
+  require(refuse.reason == RefuseCall::Reason::held_off || must_wait ||
+              std::none_of(workers_.begin(), workers_.end(), has_room),
           "a call that a worker has room for is not refused");
 }
 

@@ -8,6 +8,7 @@ namespace holdfast::supervisor::testing {
 namespace {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 
 }  // namespace
 
@@ -61,7 +62,41 @@ void Simulation::tell_progress(WorkerId id) {
   const std::uint64_t told = worker.lies ? below(worker.given + 5) : worker.started;
   note("w{} has started {} of {} calls", number(id), told, worker.given);
   worker.told_started = std::max(worker.told_started, std::min(told, worker.given));
-  put([&](Decisions& out) { scheduler_.calls_started(id, told, now_, out); });
+  if (one_in(2)) worker.cpu_time += milliseconds(below(30));
+  put([&](Decisions& out) { scheduler_.calls_started(id, told, worker.cpu_time, now_, out); });
+}
+
+// Calls that the worker has not started wait again, as if they had not been given to it.
+void Simulation::take_back(WorkerId id) {
+  Worker& worker = workers_.at(id);
+  const auto is_being_ended = [&](CallId call) { return calls_.at(call).was_overdue && !calls_.at(call).abandoned; };
+  if (std::ranges::any_of(worker.calls, is_being_ended)) {
+    return further_.push_back([this, id] {
+      if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) take_back(id);
+    });
+  }
+  const std::uint64_t started = worker.lies ? below(worker.given + 1) : worker.started;
+  note("w{} has started {} of {} calls, and the rest is taken back", number(id), started, worker.given);
+  TakenBack expected;
+  std::vector<CallId> kept;
+  for (const CallId call : worker.calls) {
+    auto& where = calls_.at(call).number <= started ? kept
+                  : calls_.at(call).abandoned       ? expected.abandoned
+                                                    : expected.queued;
+    where.push_back(call);
+  }
+  worker.calls = std::move(kept);
+  worker.started = worker.told_started = worker.given;
+  if (worker.calls.empty()) worker.idle_since = now_;
+  for (auto call = expected.queued.rbegin(); call != expected.queued.rend(); ++call) {
+    requeue(*call, calls_.at(*call), Because::taken_back);
+  }
+  for (const CallId call : expected.abandoned) end(call, "taken back");
+  put([&](Decisions& out) {
+    const TakenBack taken = scheduler_.calls_taken_back(id, started, worker.given, now_, out);
+    require(taken.queued == expected.queued && taken.abandoned == expected.abandoned,
+            "of calls that are taken back those end that nobody waits for, and the others wait again");
+  });
 }
 
 void Simulation::lose(WorkerId id) {
@@ -94,7 +129,9 @@ void Simulation::lose(WorkerId id) {
     }
   }
   workers_.erase(id);
-  for (auto call = again.rbegin(); call != again.rend(); ++call) requeue(*call, calls_.at(*call));
+  for (auto call = again.rbegin(); call != again.rend(); ++call) {
+    requeue(*call, calls_.at(*call), Because::worker_was_lost);
+  }
   for (const auto& [call, state] : expected_ended) {
     end(call, state == EndedCall::State::not_started ? "lost before its start" : "lost");
   }

@@ -28,10 +28,10 @@ void Simulation::enqueue(CallId id, Call& call) {
   ++module.queued;
 }
 
-void Simulation::requeue(CallId id, Call& call) {
+void Simulation::requeue(CallId id, Call& call, Because why) {
   Module& module = modules_.at(call.module);
   call.worker.reset();
-  call.came_back = true;
+  call.came_back = why == Because::worker_was_lost;
   module.queues[queue_of(call)].push_front(id);
   module.spent_before.try_emplace(call.caller.client, module.spent);
   ++module.queued;
@@ -103,6 +103,30 @@ bool Simulation::is_blocked(ModuleId part) const {
   if (!is_quarantine(part)) return false;
   const Module& main = modules_.at(main_of(part));
   return main.claims || main.fetching;
+}
+
+// Whether the caller has its share of the worker's places: seven eighths of those that other users leave, and of these
+// seven eighths of what its user's other clients leave.
+bool Simulation::has_its_share(const Worker& worker, const Caller& caller) const {
+  const auto share = [](std::size_t total, std::size_t of_others) {
+    const std::size_t left = total - std::min(total, of_others);
+    return left - left / 8;
+  };
+  std::size_t of_user = 0, of_client = 0;
+  for (const CallId call : worker.calls) {
+    of_user += calls_.at(call).caller.user == caller.user;
+    of_client += calls_.at(call).caller.client == caller.client;
+  }
+  const std::size_t concurrency = modules_.at(*worker.module).settings.concurrency;
+  const std::size_t most_of_user = share(concurrency, worker.calls.size() - of_user);
+  return of_user >= most_of_user || of_client >= share(most_of_user, of_user - of_client);
+}
+
+// Whether it has on some worker of the module.
+bool Simulation::may_have_its_share(ModuleId part, const Caller& caller) const {
+  return std::ranges::any_of(workers_, [&](const auto& entry) {
+    return entry.second.module == part && entry.second.takes_calls() && has_its_share(entry.second, caller);
+  });
 }
 
 ModuleId Simulation::claiming_part(ModuleId module) const {
@@ -200,6 +224,11 @@ void Simulation::check() {
     if (!claims_slot) module.claims = false;
     if (!is_quarantine(id)) note_guilty(id);
     if (module.claims && module.claim_is_first && module.place == 0) module.place = last_place_;
+    // Whoever has its share of the places has no turns.
+    for (const auto& [queue, calls] : module.queues) {
+      const Caller& caller = calls_.at(calls.front()).caller;
+      if (may_have_its_share(id, caller)) module.spent_before[caller.client] = module.spent;
+    }
   }
   check_pool();
   check_no_work_is_left();
@@ -237,6 +266,14 @@ void Simulation::check_no_work_is_left() const {
     const ModuleView seen = view(*worker.module);
     require(seen.queued == seen.paused || worker.calls.size() >= module.settings.concurrency,
             "no call waits while a worker has started all that it has, and may have more");
+    std::size_t may_wait = 0;
+    for (const auto& [queue, calls] : modules_.at(main_of(*worker.module)).queues) {
+      const Caller& caller = calls_.at(calls.front()).caller;
+      if (is_guilty(main_of(*worker.module), caller) || may_have_its_share(*worker.module, caller))
+        may_wait += calls.size();
+    }
+    require(is_quarantine(*worker.module) || seen.paused <= may_wait,
+            "a clean owner's calls wait only for turns, or where it has its share of the places");
   }
 }
 

@@ -110,9 +110,11 @@ TEST_CASE("a worker that drains goes on when its own module's claim comes first"
   // The slot of worker 2 goes to c, which came first; a is next, and has its worker still.
   CHECK(bench.answered(2) == "kill w2 slice over, load w3 c, call c3 on w3, call c4 on w1");
   CHECK(bench.view(1).takes_calls);
+  bench.calls_started(1, 2);
+  CHECK(bench.tick_after(2ms) == "");
   // With a slice of its own: b waits for it.
-  REQUIRE(bench.wakeup_in() == Duration(100ms));
-  CHECK(bench.tick_after(100ms).starts_with("drain w1 for b"));
+  REQUIRE(bench.wakeup_in() == Duration(98ms));
+  CHECK(bench.tick_after(98ms).starts_with("drain w1 for b"));
 }
 
 TEST_CASE("a worker that drains goes on when nobody waits any more") {
@@ -134,6 +136,7 @@ TEST_CASE("modules that wait for a slot are served first come, first served") {
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c2 on w2, call c4 on w2, fork w3");
   bench.forked(3);
   bench.loaded(2);
+  bench.calls_started(2, 2);
   bench.arrives(5, 'a');
   CHECK(bench.tick_after(100ms) == "drain w2 for c, fork w4");
   bench.answered(2);

@@ -327,6 +327,7 @@ TEST_CASE("the next wakeup is the earliest of what is due") {
   CHECK(bench.wakeup_in() == Duration(60s));
   bench.forked(1);
   bench.loaded(1);
+  bench.calls_started(1, 1);
   bench.arrives(2, 'a', 30s);
   CHECK(bench.wakeup_in() == Duration(30s));
   bench.abandon(1);

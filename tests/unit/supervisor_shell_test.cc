@@ -74,7 +74,7 @@ constexpr Attempt kAttempts[] = {
     {"make an io_uring", [] { return syscall(SYS_io_uring_setup, 1, nullptr); }},
     {"make executable memory",
      [] { return long(mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)); }},
-    {"map a file to write to", [] { return long(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 0, 0)); }},
+    {"map memory to execute", [] { return long(mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, 0, 0)); }},
     {"make a terminal's input", [] { return syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x"); }},
     {"become another user", [] { return long(setuid(0)); }},
     {"load a filter", [] { return syscall(SYS_seccomp, 0, 0, nullptr); }},

@@ -1,0 +1,114 @@
+// Who has how many places on a worker, that is, calls there that are not answered. A user may have seven eighths of the
+// places that other users leave, and of these a client seven eighths of what the user's others leave: so there are
+// places for whoever comes next, however many calls somebody makes that only wait. Where there are fewer than eight,
+// nothing is kept free.
+//
+// Pure. It must outlive its places.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <unordered_map>
+#include <utility>
+
+#include "supervisor/ids.h"
+
+namespace holdfast::supervisor {
+
+class PlaceShares {
+  struct User {
+    UserId id;
+    std::size_t used = 0;
+    std::size_t clients = 0;
+  };
+  struct Client {
+    User* user;
+    std::size_t used = 0;
+  };
+
+ public:
+  // One that a call has, for as long as this lives; or none.
+  class Place {
+   public:
+    Place() = default;
+    Place(Place&& other) noexcept : shares_(std::exchange(other.shares_, nullptr)), client_(other.client_) {}
+    Place& operator=(Place&& other) noexcept {
+      std::swap(shares_, other.shares_);
+      std::swap(client_, other.client_);
+      return *this;
+    }
+    ~Place() {
+      if (shares_ != nullptr) shares_->give_back(*client_);
+    }
+
+   private:
+    friend class PlaceShares;
+    Place(PlaceShares& shares, Client& client) : shares_(&shares), client_(&client) {}
+
+    PlaceShares* shares_ = nullptr;
+    Client* client_ = nullptr;
+  };
+
+  PlaceShares() = default;
+  PlaceShares(const PlaceShares&) = delete;
+  PlaceShares& operator=(const PlaceShares&) = delete;
+
+  // Whether the client has its share of `total` places, or more.
+  bool has_its_share(UserId user_id, ClientId client_id, std::size_t total) const {
+    if (used_ <= total / 2) return false;  // which is less than the least share
+    const auto client = clients_.find(client_id);
+    if (client == clients_.end()) {
+      const auto user = users_.find(user_id);
+      return user != users_.end() && has_its_share(user->second, 0, total);
+    }
+    return has_its_share(*client->second.user, client->second.used, total);
+  }
+
+  Place take(UserId user_id, ClientId client_id) {
+    auto client = clients_.find(client_id);
+    if (client == clients_.end()) {
+      if (clients_.size() >= kMostKept) forget_unused();
+      User& user = users_.try_emplace(user_id, User{.id = user_id}).first->second;
+      ++user.clients;
+      client = clients_.try_emplace(client_id, Client{.user = &user}).first;
+    }
+    ++used_;
+    ++client->second.used;
+    ++client->second.user->used;
+    return {*this, client->second};
+  }
+
+ private:
+  // Clients without places are kept for when they call again, up to so many clients.
+  static constexpr std::size_t kMostKept = 64;
+
+  static std::size_t share(std::size_t total, std::size_t of_others) {
+    const std::size_t left = total - std::min(total, of_others);
+    return left - left / 8;
+  }
+
+  bool has_its_share(const User& user, std::size_t clients_own, std::size_t total) const {
+    const std::size_t of_user = share(total, used_ - user.used);
+    return user.used >= of_user || clients_own >= share(of_user, user.used - clients_own);
+  }
+
+  void give_back(Client& client) {
+    --used_;
+    --client.used;
+    --client.user->used;
+  }
+
+  void forget_unused() {
+    std::erase_if(clients_, [this](const auto& entry) {
+      if (entry.second.used > 0) return false;
+      if (User& user = *entry.second.user; --user.clients == 0) users_.erase(user.id);
+      return true;
+    });
+  }
+
+  std::unordered_map<ClientId, Client> clients_;
+  std::unordered_map<UserId, User> users_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace holdfast::supervisor
