@@ -68,11 +68,10 @@ bool Scheduler::forget(ModuleId id) {
 
 // Brings both parts of a module in line with what has changed: the clean one first.
 void Scheduler::settle(Module& module, TimePoint now, Decisions& out) {
-  for (Module* part : {&module.main(), module.main().quarantine.get()}) {
-    if (part == nullptr) continue;
-    dispatch(*part, now, out);
-    update(*part, now, out);
-  }
+  Module& main = module.main();
+  dispatch(main, now, out);
+  if (main.quarantine) dispatch(*main.quarantine, now, out);
+  update(main, now, out);
 }
 
 // --- workers -------------------------------------------------------------------------------------------------------

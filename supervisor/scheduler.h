@@ -44,7 +44,8 @@
 //     pause begins with a kill, when the owner's kills came in a row.
 //   - When a quarantine's worker dies of a call while anybody else waits for a slot, the quarantine gets no other for
 //     some times what that cost (OffenceOptions::pause_for_others).
-//   - Of a module one claim at a time is served, that of its clean part first.
+//   - Of a module one claim at a time is served: the quarantine's where that has no worker and the clean part has one,
+//     else the clean part's.
 //
 // Time points are the caller's; they never go back from one event to the next. Not thread-safe. Telling it of a call,
 // worker or module that it does not know, or of an event that cannot be (a worker that is forked twice), is a broken
@@ -530,7 +531,8 @@ class Scheduler {
   // --- the pool (scheduler_pool.cc)
   void update(Module& module, TimePoint now, Decisions& out);
   void renew_claim(Module& module, TimePoint now, Decisions& out);
-  bool shares_claim(Module& module);
+  bool shares_claim(Module& module, TimePoint now);
+  void take_over_claim(Module& module, Module& other);
   static Module& fetching_part(Module& module);
   bool wants_worker(const Module& module) const;
   void file_claim(Module& module);

@@ -55,11 +55,15 @@ bool Scheduler::wants_worker(const Module& module) const {
   return *per_call > start * static_cast<Duration::rep>(instances) / static_cast<Duration::rep>(module.queue.size());
 }
 
-// Brings the module's claim in line with what it needs. To be called after whatever changes its queue or its workers.
+// Brings the claims of both parts of the module in line with what they need. To be called after whatever changes the
+// queue or the workers of one.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
-  if (module.limits_changed) dispatch(module, now, out);
-  renew_claim(module, now, out);
-  if (module.quarantine) renew_claim(*module.quarantine, now, out);
+  Module& main = module.main();
+  for (Module* part : {&main, main.quarantine.get()}) {
+    if (part == nullptr) continue;
+    if (part->limits_changed) dispatch(*part, now, out);
+    renew_claim(*part, now, out);
+  }
 }
 
 void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
@@ -78,7 +82,7 @@ void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
     if (until) {
       module.claim = Claim::held_off;
       held_off_.emplace(*until, &module);
-    } else if (!shares_claim(module)) {
+    } else if (!shares_claim(module, now)) {
       module.claim = Claim::fetching;
       out.push_back(FetchSource{module.id});
     }
@@ -89,23 +93,28 @@ void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
 }
 
 // The source that is at hand, or asked for, is for one worker: while one part of the module has a claim, the other has
-// none. The clean part takes over what its quarantine has claimed.
-bool Scheduler::shares_claim(Module& module) {
-  const auto has_claim = [](const Module& part) {
-    return part.claim == Claim::fetching || part.claim == Claim::waiting;
-  };
-  if (module.origin != nullptr) return has_claim(*module.origin);
-  if (!module.quarantine || !has_claim(*module.quarantine)) return false;
-  Module& quarantine = *module.quarantine;
-  if (quarantine.claim == Claim::waiting) {
-    drop_claim(quarantine);
+// none. It is the quarantine's where that cannot do without a worker and the clean part has one, else the clean part's.
+bool Scheduler::shares_claim(Module& module, TimePoint now) {
+  Module& main = module.main();
+  if (!main.quarantine) return false;
+  Module& quarantine = *main.quarantine;
+  Module& other = &module == &main ? quarantine : main;
+  if (other.claim != Claim::fetching && other.claim != Claim::waiting) return false;
+  const bool is_quarantines =
+      main.instances_that_take_calls() > 0 && wants_worker(quarantine) && quarantine.no_worker_before <= now;
+  if (is_quarantines == (&module == &quarantine)) take_over_claim(module, other);
+  return true;
+}
+
+void Scheduler::take_over_claim(Module& module, Module& other) {
+  if (other.claim == Claim::waiting) {
+    drop_claim(other);
     file_claim(module);
   } else {
-    quarantine.claim = Claim::none;
+    other.claim = Claim::none;
     module.claim = Claim::fetching;
-    module.source_is_stale = std::exchange(quarantine.source_is_stale, false);
+    module.source_is_stale = std::exchange(other.source_is_stale, false);
   }
-  return true;
 }
 
 void Scheduler::file_claim(Module& module) {
@@ -440,6 +449,7 @@ void Scheduler::became_idle(Worker& worker, TimePoint now, Decisions& out) {
     if (somebody_waits()) return remove(worker, {worker.id, KillWorker::Reason::slice_over}, now, out);
     worker.draining = false;  // whoever waited does not any more
     dispatch(*worker.module, now, out);
+    update(*worker.module, now, out);
     if (!worker.calls.empty()) return;
   }
   worker.idle_since = now;

@@ -212,6 +212,70 @@ TEST_CASE("the clean part of a module takes over the claim of its quarantine") {
   CHECK(bench.is_queued(3));
 }
 
+// Module a has worker 2, with call 4, and wants a further one for its next call; the only other slot has worker 3 of
+// module b, with call 3. Worker 4 is ready.
+Bench before_a_further_claim() {
+  SchedulerOptions options = kTwoWorkers;
+  options.cores = 2;
+  options.module.max_instances = 2;
+  options.module.concurrency = 1;
+  Bench bench = after_a_kill(options);
+  bench.arrives(2, 'a', from(kClean));
+  bench.forked(3);
+  bench.loaded(2);
+  bench.arrives(3, 'b', from(kClean));
+  bench.forked(4);
+  bench.loaded(3);
+  bench.arrives(4, 'a', from(kClean));
+  bench.answered(2, 10ms);
+  return bench;
+}
+
+TEST_CASE("a quarantine without a worker takes over what the clean part has claimed for a further one") {
+  Bench bench = before_a_further_claim();
+  bench.arrives(5, 'a', from(kClean));
+  REQUIRE(bench.module('a').claims_slot);
+  CHECK(bench.arrives(6, 'a', from(kGuilty)) == "");
+  SUBCASE("it is served before the clean part, which claims its further worker again") {
+    CHECK(bench.tick_after(200ms) == "drain w3 for a, fork w5");
+    CHECK(bench.answered(3) == "kill w3 slice over, load w4 a, call c6 on w4");
+    CHECK(bench.view(4).is_quarantine);
+    bench.forked(5);
+    bench.loaded(4);
+    bench.answered(6);
+    CHECK(bench.tick_after(200ms) == "kill w4 evicted, load w5 a, call c5 on w5, fork w6");
+    CHECK_FALSE(bench.view(5).is_quarantine);
+  }
+  SUBCASE("once the clean part has no worker, it is served first") {
+    CHECK(bench.lost(2) == "load w4 a, call c4 on w4, fork w5");
+    CHECK_FALSE(bench.view(4).is_quarantine);
+    CHECK(bench.is_queued(6));
+  }
+  SUBCASE("when its calls have ended, the clean part has the claim again") {
+    bench.abandon(6);
+    CHECK(bench.answered(3) == "");
+    CHECK(bench.tick_after(200ms) == "kill w3 evicted, load w4 a, call c5 on w4, fork w5");
+    CHECK_FALSE(bench.view(4).is_quarantine);
+  }
+}
+
+TEST_CASE("a quarantine without a worker takes over the source that is asked for a further one of the clean part") {
+  Bench bench = before_a_further_claim();
+  bench.holding_sources();
+  REQUIRE(bench.arrives(5, 'a', from(kClean)) == "fetch a");
+  CHECK(bench.arrives(6, 'a', from(kGuilty)) == "");
+  SUBCASE("it comes") {
+    CHECK(bench.source_ready('a') == "");
+    CHECK(bench.tick_after(200ms) == "drain w3 for a, fork w5");
+    CHECK(bench.answered(3) == "kill w3 slice over, load w4 a, call c6 on w4, fetch a");
+    CHECK(bench.view(4).is_quarantine);
+  }
+  SUBCASE("it cannot be had, which ends no call of a clean owner") {
+    CHECK(bench.source_failed('a') == "ended c6, fetch a");
+    CHECK(bench.is_queued(5));
+  }
+}
+
 TEST_CASE("a changed source ends the quarantine") {
   Bench bench = after_a_kill(kTwoWorkers);
   bench.source_changed('a');

@@ -120,6 +120,8 @@ class Simulation {
     bool claims = false;           // its source is there, and it waits for a slot
     bool claim_is_first = false;   // no worker of it takes calls
     std::uint64_t place = 0;       // in the line of those that have no worker, until it has one; 0: none
+    // Where it may stand in that line: a quarantine can have a claim and lose it to the clean part in one event.
+    std::uint64_t earliest_place = 0;
     HoldOff hold_off;
     std::optional<TimePoint> held_off_until;  // the latest time that was said
     Offences offences;
@@ -177,7 +179,8 @@ class Simulation {
   void check_eviction(const KillWorker& kill, const Worker& victim) const;
   void check_turn(Module& module, const Call& call);
   void see_who_stopped_draining();
-  void see_who_took_over();
+  void see_who_took_over(const Decisions& decisions);
+  void take_over(ModuleId part);
   void see_who_is_too_many(const Decisions& decisions);
 
   // --- what is known
@@ -194,6 +197,7 @@ class Simulation {
   static ModuleId quarantine_of(ModuleId module) { return ModuleId{number(module) | kQuarantine}; }
   static ModuleId main_of(ModuleId part) { return ModuleId{number(part) & ~kQuarantine}; }
   static bool is_quarantine(ModuleId part) { return main_of(part) != part; }
+  static ModuleId other_part(ModuleId part) { return is_quarantine(part) ? main_of(part) : quarantine_of(part); }
   ModuleView view(ModuleId part) const;
   static constexpr std::uint64_t kFunctions = 2;
   static std::pair<ClientId, FunctionId> queue_of(const Call& call) {
@@ -206,6 +210,7 @@ class Simulation {
   bool may_have_its_share(ModuleId part, const Caller& caller) const;
   bool is_blocked(ModuleId part) const;
   ModuleId claiming_part(ModuleId module) const;
+  ModuleId part_of(const LoadModule& load) const;
   void note_guilty(ModuleId module);
   void blame(const Worker& worker, const WorkerLoss& loss);
   std::size_t workers_with_slot(ModuleId module) const;

@@ -42,7 +42,7 @@ void Simulation::require(bool condition, const char* rule) const {
 
 void Simulation::carry_out(const Decisions& decisions) {
   see_who_stopped_draining();
-  see_who_took_over();
+  see_who_took_over(decisions);
   see_who_is_too_many(decisions);
   for (const Decision& decision : decisions) {
     if (keep_history_ == History::kept) note("  -> {}", describe(decision));
@@ -63,30 +63,47 @@ void Simulation::see_who_stopped_draining() {
     if (!worker.draining || !worker.holds_module() || !scheduler_.view(id).takes_calls) continue;
     Module& module = modules_.at(*worker.module);
     const auto waits = [&](const auto& entry) { return entry.second.claims && must_claim(entry.first); };
-    require(module.claims || std::none_of(modules_.begin(), modules_.end(), waits),
+    // The claim may have been the other part's before this event.
+    const bool had_claim = module.claims || modules_.at(other_part(*worker.module)).claims;
+    require(had_claim || std::none_of(modules_.begin(), modules_.end(), waits),
             "a worker stops draining when its own module's claim comes first, or when nobody waits");
     note("  w{} stops draining", number(id));
     worker.draining = false;
     if (worker.is_idle()) worker.idle_since = now_;
     worker.latest_slice_end = now_ + options_.slice * static_cast<Duration::rep>(module.settings.weight);
-    if (module.claims) module.place = 0;
+    if (had_claim) module.place = module.earliest_place = 0;
     module.claims = false;
   }
 }
 
-// Nor that the clean part of a module takes over what its quarantine has claimed.
-void Simulation::see_who_took_over() {
-  for (auto& [id, module] : modules_) {
-    if (is_quarantine(id) || module.claims || module.fetching || !view(id).claims_slot) continue;
-    Module& apart = modules_.at(quarantine_of(id));
-    if (apart.fetching) {
-      module.fetching = true;
-      module.source_is_stale = std::exchange(apart.source_is_stale, false);
-      apart.fetching = false;
-    } else if (apart.claims) {
-      apart.claims = false;
-      file_claim(id);
-    }
+// Nor that one part of a module takes over what the other has claimed. A part that asks for the source claims anew.
+void Simulation::see_who_took_over(const Decisions& decisions) {
+  for (const Decision& decision : decisions) {
+    const auto* load = std::get_if<LoadModule>(&decision);
+    if (load == nullptr) continue;
+    const ModuleId part = part_of(*load);
+    if (!modules_.at(part).claims && modules_.at(other_part(part)).claims) take_over(part);
+  }
+  for (const auto& [id, module] : modules_) {
+    const auto asks = [&](const Decision& decision) {
+      const auto* fetch = std::get_if<FetchSource>(&decision);
+      return fetch != nullptr && fetch->module == main_of(id);
+    };
+    if (module.claims || module.fetching || !view(id).claims_slot || std::ranges::any_of(decisions, asks)) continue;
+    take_over(id);
+  }
+}
+
+void Simulation::take_over(ModuleId part) {
+  Module& module = modules_.at(part);
+  Module& other = modules_.at(other_part(part));
+  if (other.fetching) {
+    module.fetching = true;
+    module.source_is_stale = std::exchange(other.source_is_stale, false);
+    other.fetching = false;
+  } else if (other.claims) {
+    other.claims = false;
+    file_claim(part);
   }
 }
 
@@ -135,21 +152,17 @@ void Simulation::carry_out(const LoadModule& load) {
   const auto found = workers_.find(load.worker);
   require(found != workers_.end() && found->second.phase == WorkerPhase::standby && !found->second.module,
           "a module is loaded into a standby worker");
-  const bool is_apart = scheduler_.view(load.worker).is_quarantine;
-  const ModuleId part = is_apart ? quarantine_of(load.module) : load.module;
+  const ModuleId part = part_of(load);
   Module& module = modules_.at(part);
-  if (Module& apart = modules_.at(quarantine_of(load.module)); !is_apart && !module.claims && apart.claims) {
-    apart.claims = false;  // taken over
-    file_claim(part);
-  }
   require(module.claims, "a module is loaded that claims a slot and whose source is at hand");
   require(module.no_worker_before <= now_, "others have the slot first that they had to wait for");
   require(!modules_.at(load.module).hold_off.until(now_), "a module that is held off gets no worker");
   for (const auto& [id, other] : modules_) {
     if (id == part || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
+    if (other.no_worker_before > now_) continue;  // from this event on
     require(module.claim_is_first, "a module gets a further worker only when every module that claims one has one");
     // Who has no place yet has only just claimed.
-    require(other.place == 0 || (module.place != 0 && other.place >= module.place),
+    require(other.place == 0 || (module.earliest_place != 0 && other.place >= module.earliest_place),
             "claims are served first come, first served");
   }
   Worker& worker = found->second;
@@ -158,7 +171,7 @@ void Simulation::carry_out(const LoadModule& load) {
   worker.has_slot = true;
   worker.assigned_at = now_;
   module.claims = false;
-  module.place = 0;
+  module.place = module.earliest_place = 0;
   require(slots_taken() <= options_.max_workers, "no more than max_workers workers hold a module");
   require(workers_with_slot(part) <= module.settings.max_instances + 1,
           "a module has at most one worker more than max_instances, while others leave");
@@ -258,7 +271,9 @@ void Simulation::carry_out(const DrainWorker& drain) {
   const Module& claimant = modules_.at(part);
   require(!is_quarantine(part) || main_of(part) != *worker.module, "clean owners keep a worker that they use");
   require(claimant.claims && part != *worker.module, "a worker drains for another module, which waits");
-  require(claimant.claim_is_first || share(*worker.module, 0) > share(part, 1),
+  // The clean part may have taken the claim over since, because it was made to drain, too.
+  const bool is_first = claimant.claim_is_first || must_claim(quarantine_of(drain.for_module));
+  require(is_first || share(*worker.module, 0) > share(part, 1),
           "a module gets a further worker only from one that has more for its weight");
   for (const auto& [id, other] : workers_) {
     if (other.phase != WorkerPhase::ready || !other.takes_calls() || other.calls.empty() || is_kept_warm(other) ||

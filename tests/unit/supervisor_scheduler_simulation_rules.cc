@@ -98,11 +98,11 @@ std::optional<TimePoint> Simulation::paused_until(ModuleId module, const Caller&
   return modules_.at(module).offences.paused_until(options_.offences, caller, now_);
 }
 
-// A quarantine claims nothing while its module does.
+// Of a module one part claims at a time: the clean one, unless that has a worker; then the quarantine.
 bool Simulation::is_blocked(ModuleId part) const {
-  if (!is_quarantine(part)) return false;
-  const Module& main = modules_.at(main_of(part));
-  return main.claims || main.fetching;
+  const Module& other = modules_.at(other_part(part));
+  if (!other.claims && !other.fetching) return false;
+  return is_quarantine(part) == (workers_that_take_calls(main_of(part)) == 0);
 }
 
 // Whether the caller has its share of the worker's places: seven eighths of those that other users leave, and of these
@@ -132,6 +132,10 @@ bool Simulation::may_have_its_share(ModuleId part, const Caller& caller) const {
 ModuleId Simulation::claiming_part(ModuleId module) const {
   const ModuleId apart = quarantine_of(module);
   return view(apart).claims_slot && !view(module).claims_slot ? apart : module;
+}
+
+ModuleId Simulation::part_of(const LoadModule& load) const {
+  return scheduler_.view(load.worker).is_quarantine ? quarantine_of(load.module) : load.module;
 }
 
 void Simulation::note_guilty(ModuleId module) {
@@ -220,7 +224,7 @@ void Simulation::check() {
   for (auto& [id, module] : modules_) {
     const bool claims_slot = view(id).claims_slot;
     require(!claims_slot || module.claims || module.fetching, "a module claims a slot once its source was asked for");
-    require(!claims_slot || !is_blocked(id), "of a module one part claims a slot at a time");
+    require(!claims_slot || !view(other_part(id)).claims_slot, "of a module one part claims a slot at a time");
     if (!claims_slot) module.claims = false;
     if (!is_quarantine(id)) note_guilty(id);
     if (module.claims && module.claim_is_first && module.place == 0) module.place = last_place_;
@@ -229,6 +233,9 @@ void Simulation::check() {
       const Caller& caller = calls_.at(calls.front()).caller;
       if (may_have_its_share(id, caller)) module.spent_before[caller.client] = module.spent;
     }
+    if (module.earliest_place != 0) continue;
+    const bool may_have_claimed = is_quarantine(id) && is_blocked(id) && must_claim(id);
+    if (module.place != 0 || may_have_claimed) module.earliest_place = last_place_;
   }
   check_pool();
   check_no_work_is_left();
