@@ -8,6 +8,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -35,6 +36,11 @@ class Closer {
   // for yet is kept, unread, and passed on later.
   void close(UniqueFd socket);
 
+  // So many sockets may be kept before no further client is to be accepted. A client can leave one behind that its
+  // process blocks on, and then come again; so the supervisor would run out of descriptors.
+  static constexpr std::size_t kMostWaiting = 64;
+  bool may_accept_clients() const { return waiting_.size() < kMostWaiting; }
+
  private:
   // How many sockets were passed on and have been closed here. Shared with the process, which must have the last
   // descriptor of each: it keeps what it took until the supervisor has closed its own.
@@ -47,7 +53,7 @@ class Closer {
   UniqueFd socket_;  // to the process; none: it has ended
   Count* const closed_;
   std::uint64_t passed_on_ = 0;
-  std::deque<UniqueFd> waiting_;
+  std::deque<UniqueFd> waiting_;  // at most kMostWaiting and one for each client that was accepted before
   boost::asio::steady_timer retry_;
   std::function<void()> gone_;
 };

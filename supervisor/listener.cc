@@ -24,8 +24,10 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using Protocol = asio::local::stream_protocol;
 
-// While descriptors are exhausted, accepting is tried again after this.
+// While clients cannot be accepted, it is tried again after this.
 constexpr std::chrono::milliseconds kAcceptRetry{50};
+// And it is logged so often.
+constexpr std::chrono::minutes kWarnPause{1};
 
 std::string failed(const std::string& what, const std::string& path) {
   return fmt::format("cannot {} {}: {}", what, path, std::strerror(errno));
@@ -224,21 +226,25 @@ void Listener::start(std::function<void(Socket)> accepted) {
 }
 
 void Listener::accept() {
+  if (may_accept_ && !may_accept_()) return accept_later("connections that have ended cannot be closed yet");
   acceptor_.async_accept([this](const error_code& error, Socket socket) {
     if (stopped_ || error == asio::error::operation_aborted) return;
-    if (!error) {
-      is_starved_ = false;
-      accepted_(std::move(socket));
-      return accept();
-    }
-    // Out of descriptors or memory: clients wait in the kernel's queue until some are free.
-    if (!std::exchange(is_starved_, true)) {
-      spdlog::warn("cannot accept a client: {}; trying again until some are free", error.message());
-    }
-    retry_.expires_after(kAcceptRetry);
-    retry_.async_wait([this](const error_code& cancelled) {
-      if (!cancelled && !stopped_) accept();
-    });
+    // Out of descriptors or memory.
+    if (error) return accept_later(error.message());
+    accepted_(std::move(socket));
+    accept();
+  });
+}
+
+// Clients wait in the kernel's queue meanwhile.
+void Listener::accept_later(const std::string& reason) {
+  if (const auto now = std::chrono::steady_clock::now(); now >= warn_again_at_) {
+    warn_again_at_ = now + kWarnPause;
+    spdlog::warn("cannot accept clients: {}; trying again until it can be done", reason);
+  }
+  retry_.expires_after(kAcceptRetry);
+  retry_.async_wait([this](const error_code& cancelled) {
+    if (!cancelled && !stopped_) accept();
   });
 }
 

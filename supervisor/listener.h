@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,6 +34,10 @@ class Listener {
   // Whether the kernel keeps clients from sending descriptors (ipc/descriptor_refusal.h).
   bool refuses_descriptors() const { return refuses_descriptors_; }
 
+  // From now on a client is accepted only while `may` says so; else it waits in the kernel's queue, and `may` is asked
+  // again a little later.
+  void accept_only_if(std::function<bool()> may) { may_accept_ = std::move(may); }
+
   // Hands each new connection to `accepted`, until stop().
   void start(std::function<void(Socket)> accepted);
 
@@ -55,6 +60,7 @@ class Listener {
 
   tl::expected<void, std::string> bind(const std::string& path, mode_t mode);
   void accept();
+  void accept_later(const std::string& reason);
 
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::steady_timer retry_;
@@ -65,10 +71,11 @@ class Listener {
   UniqueFd lock_;
   bool stopped_ = false;
   bool refuses_descriptors_ = false;
-  bool is_starved_ = false;  // the last client could not be accepted, and that was logged
-  ino_t inode_ = 0;          // of the socket file that this listener made
+  std::chrono::steady_clock::time_point warn_again_at_{};  // that clients cannot be accepted
+  ino_t inode_ = 0;                                        // of the socket file that this listener made
   ino_t lock_inode_ = 0;
   std::function<void(Socket)> accepted_;
+  std::function<bool()> may_accept_;     // none: always
   std::function<void()> remove_;         // none: remove_files()
   std::function<void(UniqueFd)> close_;  // none: it is closed here
 };

@@ -88,7 +88,8 @@ std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions&
   // each; the line until it is given away.
   const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 7 : 5) + (options.direct_line ? 1 : 0);
   constexpr std::size_t kForTheRest = 64;
-  const std::size_t reserved = for_each_worker * (scheduler.max_workers + scheduler.max_standby) + kForTheRest;
+  const std::size_t reserved =
+      for_each_worker * (scheduler.max_workers + scheduler.max_standby) + Closer::kMostWaiting + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
     spdlog::warn("the limit of open files, {}, is low for {} workers; raise it (ulimit -n), or lower --max-workers",
                  descriptors, scheduler.max_workers);
@@ -310,7 +311,10 @@ int main(int argc, char** argv) {
       return 1;
     }
     closer = std::move(*started);
-    if (listener) listener->close_by([&](UniqueFd socket) { closer->close(std::move(socket)); });
+    if (listener) {
+      listener->close_by([&](UniqueFd socket) { closer->close(std::move(socket)); });
+      listener->accept_only_if([&] { return closer->may_accept_clients(); });
+    }
   }
   // From here on, what needs more rights than to serve calls is the broker's to do.
   auto broker = Broker::start(
