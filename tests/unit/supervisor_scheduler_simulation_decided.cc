@@ -440,7 +440,7 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
   const bool must_wait = !is_alone || paused_until(call.module, call.caller) || may_have_its_share(part, call.caller);
   require(refuse.reason == RefuseCall::Reason::held_off || must_wait ||
               std::none_of(workers_.begin(), workers_.end(), has_room),
-          "a call that a worker has room for is not refused");
+          "a call that a worker has room for is not refused, unless its owner is paused or has its share");
 }
 
 }  // namespace holdfast::supervisor::testing
