@@ -245,6 +245,80 @@ TEST_CASE("calls that wait take no other client's place in the queues") {
   }
 }
 
+// Each worker has one call at a time, and each module one worker, besides that of its quarantine.
+std::vector<std::string> with_queue_limit(std::size_t limit) {
+  return {"--queue-limit",   std::to_string(limit),
+          "--concurrency",   "1",
+          "--max-instances", "1",
+          "--max-workers",   "8",
+          "--stretch",       "200ms"};
+}
+
+// Calls that do not end: one for a worker of the module, which is then one of `busy` that have a call, and `count` that
+// wait for it.
+void keep_waiting(ipc::Client& client, Calls& calls, const CallTo& endless, std::uint32_t busy, std::size_t count) {
+  calls.start(endless);
+  REQUIRE(eventually([&] { return stats_of(client, endless.module).calls_in_flight == busy; }));
+  for (std::size_t i = 0; i < count; ++i) calls.start(endless);
+}
+
+TEST_CASE("in a full queue a call of the same queue gives way, and none that waits for the module's quarantine") {
+  constexpr std::size_t kPlaces = 4;
+  Scene scene(with_queue_limit(kPlaces));
+  scene.daemon.add_module({"both", "exports.f = (kills) => { while (kills); return new Promise(() => {}); };"});
+  const CallTo endless{.module = "both", .function = "f", .payload = "false", .timeout = minutes(5)};
+  {
+    // Would both queues be taken for one, the connection that came first had the most calls in it.
+    ipc::Client guilty = scene.daemon.connect();
+    ipc::Client clean = scene.daemon.connect();
+    ipc::Client newcomer = scene.daemon.connect();
+    Calls in_quarantine(guilty), in_queue(clean), further(newcomer);
+    REQUIRE(code_of(call(guilty, {"both", "f", "true"})) == "cpu_exceeded");
+    keep_waiting(guilty, in_quarantine, endless, 1, kPlaces);
+    REQUIRE(stats_of(guilty, "both").queued == kPlaces);
+    keep_waiting(clean, in_queue, endless, 2, kPlaces);
+    REQUIRE(stats_of(clean, "both").queued == 2 * kPlaces);
+
+    further.start(endless);
+    // Statistics come after all answers that are due.
+    CHECK(stats_of(newcomer, "both").queued == 2 * kPlaces);
+    CHECK(further.order().empty());
+    CHECK(stats_of(guilty, "both").calls_in_flight == 2);
+    CHECK(in_quarantine.order().empty());
+    CHECK(stats_of(clean, "both").calls_in_flight == 2);
+    CHECK(in_queue.order() == std::vector<std::size_t>{kPlaces});
+    CHECK(in_queue.count("overloaded") == 1);
+  }
+  scene.daemon.stop();
+}
+
+TEST_CASE("of several full queues each makes room for a client's first call, though all calls come at once") {
+  // So many that it takes long to look through them.
+  constexpr std::size_t kPlaces = 200;
+  Scene scene(with_queue_limit(kPlaces));
+  const std::vector<std::string> names = {"full-1", "full-2", "full-3", "full-4"};
+  const auto endless = [](const std::string& name) {
+    return CallTo{.module = name, .function = "hang", .timeout = minutes(5)};
+  };
+  {
+    ipc::Client client = scene.daemon.connect();
+    ipc::Client newcomer = scene.daemon.connect();
+    Calls calls(client), further(newcomer);
+    for (const std::string& name : names) {
+      scene.daemon.add_module({name, kGood.code});
+      keep_waiting(client, calls, endless(name), 1, kPlaces);
+      REQUIRE(stats_of(client, name).queued == kPlaces);
+    }
+    for (const std::string& name : names) further.start(endless(name));
+    for (const std::string& name : names) CHECK(stats_of(newcomer, name).queued == kPlaces);
+    CHECK(further.order().empty());
+    CHECK(stats_of(client, names.front()).queued == kPlaces);
+    CHECK(calls.order().size() == names.size());
+    CHECK(calls.count("overloaded") == names.size());
+  }
+  scene.daemon.stop();
+}
+
 TEST_CASE(
     "a user that calls a thousand modules, while no loader says anything, keeps no other user's from being loaded") {
   if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
