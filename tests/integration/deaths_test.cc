@@ -175,6 +175,27 @@ TEST_CASE("a zygote that hangs is replaced") {
   daemon.stop();
 }
 
+TEST_CASE("while the broker is stopped a module that is new is unavailable, and it is served once the broker goes on") {
+  Daemon daemon({.modules = kModules});
+  ipc::Client client = daemon.connect();
+  const pid_t broker = daemon.broker();
+  ::kill(broker, SIGSTOP);
+  REQUIRE(eventually([&] { return status_field(broker, "State").starts_with("T"); }));
+  // The second time it is known that the broker has not answered.
+  for (int i = 0; i < 2; ++i) {
+    const auto error = error_of(call(client, {"one", "echo", "1"}));
+    CHECK(ipc::to_string(error.code) == "unavailable");
+    CHECK(error.retryable);
+  }
+  // Whether there is such a module is not known.
+  const auto stats = client.stats();
+  REQUIRE(stats.has_value());
+  CHECK(stats->modules.empty());
+  ::kill(broker, SIGCONT);
+  CHECK(eventually([&] { return outcome(call(client, {"one", "echo", "1"})) == "1"; }));
+  daemon.stop();
+}
+
 TEST_CASE("a worker that is stopped, and then killed, costs only its calls") {
   Daemon daemon({.modules = kModules});
   ipc::Client client = daemon.connect();

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <signal.h>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -129,6 +130,23 @@ TEST_CASE("a file that is touched, or written anew with the same content, change
   CHECK(outcome(call(client, {"changing", "version"})) == "\"same\"");
   CHECK(worker_of(client, "changing").pid == before);
   CHECK_FALSE(contains(daemon.log(), "changing@v1: its content"));
+  daemon.stop();
+}
+
+TEST_CASE(
+    "a file that changes while the broker is stopped is read once the broker goes on, and until then the old runs") {
+  Daemon daemon({.modules = {version_of("old")}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
+  const pid_t broker = daemon.broker();
+  ::kill(broker, SIGSTOP);
+  REQUIRE(eventually([&] { return status_field(broker, "State").starts_with("T"); }));
+  const fs::path next = daemon.folder()->write("next.js", version_of("new").code);
+  fs::rename(next, daemon.folder()->path() / "modules/changing-v1.js");
+  for (int i = 0; i < 2; ++i) CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
+  ::kill(broker, SIGCONT);
+  CHECK(eventually([&] { return outcome(call(client, {"changing", "version"})) == "\"new\""; }));
+  CHECK_FALSE(contains(daemon.log(), "cannot be read any more"));
   daemon.stop();
 }
 

@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "supervisor/module_source.h"
 #include "tests/unit/supervisor_test_support.h"
@@ -194,6 +197,28 @@ TEST_CASE("while no descriptor is free a module is unavailable for now, which is
     return !source && source.error().code == ErrorCode::unavailable && source.error().retryable;
   });
   CHECK(status == 0);
+}
+
+TEST_CASE("while the process that opens files is gone or busy a module is unavailable for now, and else at fault") {
+  ModuleSources sources("/modules");
+  int error = 0;
+  sources.set_open([&](const ModuleName&) -> tl::expected<ModuleFile, int> { return tl::unexpected(error); });
+  for (const int shortage : {EAGAIN, EPIPE, EMFILE, ENFILE}) {
+    CAPTURE(shortage);
+    error = shortage;
+    const auto source = sources.read(kSum);
+    REQUIRE_FALSE(source.has_value());
+    CHECK(source.error().code == ErrorCode::unavailable);
+    CHECK(source.error().retryable);
+  }
+  for (const int fault : {EACCES, EIO, ELOOP}) {
+    CAPTURE(fault);
+    error = fault;
+    const auto source = sources.read(kSum);
+    REQUIRE_FALSE(source.has_value());
+    CHECK(source.error().code == ErrorCode::load_failed);
+    CHECK_FALSE(source.error().retryable);
+  }
 }
 
 TEST_CASE("a module that was named with its file is that file, whatever the folder has") {
