@@ -146,6 +146,22 @@ TEST_CASE("a link to a file is followed, as deployments switch versions with lin
   CHECK(source->file_name == "sum-v1.js");
 }
 
+TEST_CASE("a folder that is reached through a link has the files that the link's owner may read") {
+  if (::geteuid() != 0) return;  // it takes another user
+  TemporaryFolder folder, elsewhere;
+  const auto file = folder.write("sum-v1.js", "secret");
+  ::chmod(folder.path().c_str(), 0755);
+  ::chmod(file.c_str(), 0600);
+  const auto link = elsewhere / "modules";
+  std::filesystem::create_directory_symlink(folder.path(), link);
+  const ModuleSources sources(link);
+  CHECK(problem(sources, kSum) == "");
+  REQUIRE(::lchown(link.c_str(), 65534, 65534) == 0);
+  CHECK(problem(sources, kSum).starts_with("load_failed: cannot read module sum@v1: Permission denied"));
+  ::chmod(file.c_str(), 0644);
+  CHECK(problem(sources, kSum) == "");
+}
+
 TEST_CASE("a link that leads nowhere is no module") {
   TemporaryFolder folder;
   std::filesystem::create_symlink("nowhere", folder / "sum-v1.js");
