@@ -33,7 +33,7 @@ struct SharedPage {
   // Rises with every stretch, so that two of them cannot be taken for one.
   std::atomic<std::uint64_t> stretch_count;
   // Calls are started in the order they were sent. All up to this number were started by the worker or taken back by
-  // the supervisor, none beyond it: a call is whose who moves this past its number.
+  // the supervisor, none beyond it: a call belongs to whichever side moves this past its number.
   std::atomic<std::uint64_t> last_taken;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;

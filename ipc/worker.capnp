@@ -145,9 +145,12 @@ struct WorkerMessage {
     # finds its module waiting already does not say so.
     chunk @6 :Protocol.Chunk;
     # Only while the call's window is not used up.
+    ran @8 :UInt64;
+    # The worker was at work on this call, which goes on, for `runMicros`: a millisecond (kLongRun) at least.
   }
   runMicros @7 :UInt32;
-  # Of an answer: for how long the worker was at work on the call, in microseconds, or the most that fits.
+  # Of an answer: for how long the worker was at work on the call since it last said so, in microseconds, or the most that
+  # fits.
 }
 
 struct LogLine {

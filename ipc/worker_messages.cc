@@ -1,7 +1,8 @@
-#include <algorithm>
 #include "ipc/worker_messages.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "ipc/shared_page.h"
 #include "ipc/wire.h"
@@ -10,7 +11,7 @@
 namespace holdfast::ipc {
 namespace {
 
-// Nothing takes no time at all.
+// Rounded up, and the most that fits.
 std::uint32_t micros(std::chrono::nanoseconds time) {
   const std::int64_t rounded = (time.count() + 999) / 1000;
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(rounded, 0, UINT32_MAX));
@@ -300,6 +301,8 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
         if (!chunk) return tl::unexpected(chunk.error());
         return *chunk;
       }
+      case wire::WorkerMessage::RAN:
+        return WorkerRan{message.getRan(), std::chrono::microseconds(message.getRunMicros())};
     }
     return unknown_kind();
   });
@@ -347,6 +350,13 @@ void encode(OutputBuffer& out, const LogLine& line) {
     set_text(line.text, [&](unsigned size) { return to.initText(size); });
     to.setCall(line.call);
     to.setDropped(line.dropped);
+  });
+}
+
+void encode(OutputBuffer& out, const WorkerRan& ran) {
+  write_message<wire::WorkerMessage>(out, 0, [&](auto root) {
+    root.setRan(ran.call);
+    root.setRunMicros(micros(ran.time));
   });
 }
 

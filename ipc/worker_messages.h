@@ -143,19 +143,27 @@ struct Stopped {
   std::string_view detail;
 };
 
-using WorkerMessage = std::variant<WorkerReady, Loaded, LoadFailed, AnswerView, LogLine, Stopped, ChunkView>;
+// The worker was at work on an open call for so long, since it last said so. It says so when that is kLongRun at least.
+struct WorkerRan {
+  std::uint64_t call = 0;
+  std::chrono::nanoseconds time{0};
+};
+constexpr std::chrono::milliseconds kLongRun{1};
+
+using WorkerMessage = std::variant<WorkerReady, Loaded, LoadFailed, AnswerView, LogLine, Stopped, ChunkView, WorkerRan>;
 
 tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame);
 
 void encode(OutputBuffer& out, const WorkerReady& ready);
 void encode(OutputBuffer& out, const Loaded& loaded);
 void encode(OutputBuffer& out, const LoadFailed& failed);
-// `run`: for how long the worker was at work on the call.
+// `run`: for how long the worker was at work on the call since it last said so.
 void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result,
                           std::chrono::nanoseconds run = {});
 void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error, std::chrono::nanoseconds run = {});
 void encode_worker_chunk(OutputBuffer& out, const ChunkView& chunk);
 void encode(OutputBuffer& out, const LogLine& line);
 void encode(OutputBuffer& out, const Stopped& stopped);
+void encode(OutputBuffer& out, const WorkerRan& ran);
 
 }  // namespace holdfast::ipc

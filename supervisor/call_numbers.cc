@@ -24,7 +24,9 @@ std::uint64_t CallNumbers::number_of(CallId call) const {
   return at != open_.end() ? at->number : 0;
 }
 
-void CallNumbers::drop_after(std::uint64_t number) { open_.erase(at_or_after(number + 1), open_.end()); }
+void CallNumbers::drop(std::uint64_t after, std::uint64_t last) {
+  open_.erase(at_or_after(after + 1), at_or_after(last + 1));
+}
 
 CallId CallNumbers::take(std::uint64_t number) {
   const auto at = at_or_after(number);

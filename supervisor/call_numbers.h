@@ -25,8 +25,8 @@ class CallNumbers {
   // The same as find() for a call that the worker answers: it is not on the worker any more.
   CallId take(std::uint64_t number);
 
-  // Those after this number are not on the worker any more.
-  void drop_after(std::uint64_t number);
+  // Those after the first number, up to the other one, are not on the worker any more.
+  void drop(std::uint64_t after, std::uint64_t last);
 
   // How many calls were sent, ever.
   std::uint64_t sent() const { return last_number_; }

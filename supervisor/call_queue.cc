@@ -99,9 +99,33 @@ CallId CallQueue::front() {
   }
 }
 
-void CallQueue::pop_front() {
-  User& user = users_.first();
-  Client& client = user.clients.first();
+std::optional<CallId> CallQueue::front_of(const UserMay& user_may, const ClientMay& client_may) {
+  std::vector<User*> passed_users;
+  std::vector<Client*> passed_clients;
+  Client* found = nullptr;
+  users_.find([&](User& user) {
+    if (user_may(user.id)) {
+      found = user.clients.find([&](Client& client) {
+        if (!client.is_ready()) return false;
+        if (client_may(user.id, client.id)) return true;
+        passed_clients.push_back(&client);
+        return false;
+      });
+    }
+    if (found == nullptr) passed_users.push_back(&user);
+    return found != nullptr;
+  });
+  for (Client* client : passed_clients) client->user->clients.pass_by(*client);
+  for (User* user : passed_users) users_.pass_by(*user);
+  if (found == nullptr) return std::nullopt;
+  return found->calls.front();
+}
+
+void CallQueue::pop_front() { pop(users_.first().clients.first().id); }
+
+void CallQueue::pop(ClientId id) {
+  Client& client = clients_by_id_.at(id);
+  User& user = *client.user;
   client.calls.pop_front();
   --size_;
   count_ready(client, true);

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -37,7 +38,14 @@ class CallQueue {
 
   // The call whose turn it is; the queue must be ready.
   CallId front();
-  // Takes it out. Its cost is told later, by charge().
+  // The first in the order of turns of those users and clients that may have one; nothing: none may. Whoever may not is
+  // passed, and has no more turns later for that. Takes a time that grows with those that are passed.
+  using UserMay = std::function<bool(UserId)>;
+  using ClientMay = std::function<bool(UserId, ClientId)>;
+  std::optional<CallId> front_of(const UserMay& user_may, const ClientMay& client_may);
+  // Takes out the call that is the client's next, in its turn; the client must be ready. Its cost is told later, by
+  // charge().
+  void pop(ClientId client);
   void pop_front();
 
   // A call of this client, which waited here, took so much CPU time, and time to replace what it broke.

@@ -46,6 +46,22 @@ class FairOrder {
   // The one whose turn it is. There must be one.
   Owner& first() const { return *order_.begin()->second; }
 
+  // The first in the order of turns for which `is_it` says so; null: none. It must not change the order.
+  template <typename IsIt>
+  Owner* find(const IsIt& is_it) const {
+    for (const auto& [key, owner] : order_) {
+      if (is_it(*owner)) return owner;
+    }
+    return nullptr;
+  }
+
+  // Others are served before it, though it has had less: it has no more turns later for that.
+  void pass_by(Owner& owner) {
+    order_.erase(key_of(owner.place));
+    owner.place.time = std::max(owner.place.time, now_);
+    order_.emplace(key_of(owner.place), &owner);
+  }
+
   // It has had a turn, and is in.
   void served(Owner& owner) {
     erase(owner);

@@ -26,7 +26,7 @@ using Protocol = asio::local::stream_protocol;
 
 // While clients cannot be accepted, it is tried again after this.
 constexpr std::chrono::milliseconds kAcceptRetry{50};
-// And it is logged so often.
+// That they cannot is logged once in this time.
 constexpr std::chrono::minutes kWarnPause{1};
 
 std::string failed(const std::string& what, const std::string& path) {

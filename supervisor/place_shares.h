@@ -53,21 +53,27 @@ class PlaceShares {
   PlaceShares(const PlaceShares&) = delete;
   PlaceShares& operator=(const PlaceShares&) = delete;
 
-  // Whether the client has its share of `total` places, or more.
-  bool has_its_share(UserId user_id, ClientId client_id, std::size_t total) const {
+  // Whether the user has its share of `total` places, or more.
+  bool user_has_its_share(UserId user_id, std::size_t total) const {
     if (used_ <= total / 2) return false;  // which is less than the least share
+    const auto user = users_.find(user_id);
+    return user != users_.end() && user->second.used >= share_of(user->second, total);
+  }
+
+  // Whether the client, or its user, has.
+  bool has_its_share(UserId user_id, ClientId client_id, std::size_t total) const {
+    if (used_ <= total / 2) return false;
     const auto client = clients_.find(client_id);
-    if (client == clients_.end()) {
-      const auto user = users_.find(user_id);
-      return user != users_.end() && has_its_share(user->second, 0, total);
-    }
-    return has_its_share(*client->second.user, client->second.used, total);
+    if (client == clients_.end()) return user_has_its_share(user_id, total);
+    const User& user = *client->second.user;
+    const std::size_t of_user = share_of(user, total);
+    return user.used >= of_user || client->second.used >= share(of_user, user.used - client->second.used);
   }
 
   Place take(UserId user_id, ClientId client_id) {
     auto client = clients_.find(client_id);
     if (client == clients_.end()) {
-      if (clients_.size() >= kMostKept) forget_unused();
+      if (clients_.size() >= most_kept_) forget_unused();
       User& user = users_.try_emplace(user_id, User{.id = user_id}).first->second;
       ++user.clients;
       client = clients_.try_emplace(client_id, Client{.user = &user}).first;
@@ -79,18 +85,15 @@ class PlaceShares {
   }
 
  private:
-  // Clients without places are kept for when they call again, up to so many clients.
-  static constexpr std::size_t kMostKept = 64;
+  // Clients without places are kept for when they call again, up to so many clients at least.
+  static constexpr std::size_t kLeastKept = 64;
 
   static std::size_t share(std::size_t total, std::size_t of_others) {
     const std::size_t left = total - std::min(total, of_others);
     return left - left / 8;
   }
 
-  bool has_its_share(const User& user, std::size_t clients_own, std::size_t total) const {
-    const std::size_t of_user = share(total, used_ - user.used);
-    return user.used >= of_user || clients_own >= share(of_user, user.used - clients_own);
-  }
+  std::size_t share_of(const User& user, std::size_t total) const { return share(total, used_ - user.used); }
 
   void give_back(Client& client) {
     --used_;
@@ -104,11 +107,13 @@ class PlaceShares {
       if (User& user = *entry.second.user; --user.clients == 0) users_.erase(user.id);
       return true;
     });
+    most_kept_ = std::max(kLeastKept, 2 * clients_.size());
   }
 
   std::unordered_map<ClientId, Client> clients_;
   std::unordered_map<UserId, User> users_;
   std::size_t used_ = 0;
+  std::size_t most_kept_ = kLeastKept;
 };
 
 }  // namespace holdfast::supervisor

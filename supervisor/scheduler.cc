@@ -38,12 +38,8 @@ void Scheduler::configure(ModuleId id, const ModuleSettings& settings, TimePoint
          "a module's settings are in their bounds");
   Module& module = module_of(id);
   module.settings = settings;
-  lift_limits(module);
   retire_surplus(module, now, out);
-  if (module.quarantine) {
-    module.quarantine->settings = settings_of_quarantine(settings);
-    lift_limits(*module.quarantine);
-  }
+  if (module.quarantine) module.quarantine->settings = settings_of_quarantine(settings);
   settle(module, now, out);
   for (const Module* part : {&module, module.quarantine.get()}) {
     if (part == nullptr) continue;
@@ -124,7 +120,6 @@ void Scheduler::retire(WorkerId id, TimePoint now, Decisions& out) {
   if (worker.phase == WorkerPhase::leaving || worker.retiring) return;
   expect(worker.module != nullptr, "a worker that is retired holds a module");
   worker.retiring = true;
-  lift_limits(*worker.module);
   ++withdrawals_;
   if (worker.is_idle()) became_idle(worker, now, out);
   update(*worker.module, now, out);
@@ -161,6 +156,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
     const bool was_started = given.number <= started || call.streamed;
     // Told as overdue, and this is the end that it was left to: in a queue nothing would end it any more.
     const bool was_overdue = !call.timer_set || call.deadline <= now;
+    call.place = {};
     const bool may_run_again = !call.abandoned && !call.streamed && !was_overdue && given.id != loss.guilty;
     if (may_run_again && !was_started) {
       again.push_back(given.id);

@@ -218,11 +218,13 @@ struct WorkerLoss {
   Duration time{};  // for how long the guilty call was on the CPU when the worker ended
 };
 
-// Calls that were taken back from a worker: those that wait again, or whose time is over, which is then told; and those
-// that nobody waited for, which are forgotten.
+// Calls that were taken back from a worker: those that wait again, or whose time is over, which is then told; those
+// that nobody waited for, which are forgotten; and those that cannot be run again (call_streamed()), which are
+// forgotten, too, and to be answered.
 struct TakenBack {
   std::vector<CallId> queued;
   std::vector<CallId> abandoned;
+  std::vector<CallId> ended;
 };
 
 // A call that is forgotten and to be answered.
@@ -297,6 +299,9 @@ class Scheduler {
 
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
+
+  // A call that goes on has cost this, besides what call_answered() will say.
+  void call_ran(CallId call, Duration cpu_time);
 
   // Part of what the call came to was passed on: it has been started, and is not run again.
   void call_streamed(CallId call);
@@ -413,9 +418,6 @@ class Scheduler {
     std::map<WorkerId, Caller> suspects;  // of a module: of calls for which workers are being stopped
     ModuleSettings settings;
     CallQueue queue;
-    std::set<ClientId> limited;    // who wait, or did, because they have their share of the places
-    ClientId last_limited{};       // the one that was looked at last
-    bool limits_changed = false;   // since calls were given to workers
     std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
     std::size_t processes = 0;     // workers that have its code, with a slot or leaving
     std::size_t instances_that_take_calls() const;
@@ -449,8 +451,8 @@ class Scheduler {
     // How many calls it may have that it has not started, after calls were taken back.
     std::size_t ahead = kNoBound;
     bool is_watched = false;  // in watched_
-    // What it had been given, and what it had used of the CPU, when it was last seen to have started all that it had
-    // been given at such a time before.
+    // The calls that it had been given, and what it had used of the CPU, at some time. Once it has started all of them,
+    // a new mark is set; until then, what it uses more is what they wait for.
     std::uint64_t mark = 0;
     Duration cpu_at_mark{};
     bool draining = false;
@@ -506,11 +508,12 @@ class Scheduler {
   std::optional<RefuseCall> refusal(const Module& module, const ArrivedCall& call, std::optional<TimePoint> paused,
                                     bool waits, TimePoint now) const;
   Duration time_to_drain(const Module& module) const;
-  static void look_at_limited(Module& module);
-  static void lift_limits(Module& module);
   std::size_t window(const Module& module) const;
-  Worker* worker_with_room(const Module& module, const Caller* caller = nullptr) const;
-  void limit(Module& module, ClientId client);
+  Worker* worker_with_room(const Module& module) const;
+  Worker* worker_with_room(const Module& module, const Caller& caller) const;
+  template <typename Filter>
+  Worker* first_with_room(const Module& module, const Filter& filter) const;
+  std::optional<CallId> next_call(Module& module);
   void dispatch(Module& module, TimePoint now, Decisions& out);
   void give(CallId id, Call& call, Worker& worker, TimePoint now, Decisions& out);
   void watch_if_behind(Worker& worker, TimePoint now);

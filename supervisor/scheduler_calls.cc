@@ -45,8 +45,7 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   const bool is_suspect = is_suspected(called, arrived.caller);
   const bool waits = paused || is_suspect || module.queue.is_ready() || module.queue.contains(client);
   Worker* worker = waits ? nullptr : worker_with_room(module);
-  const bool has_room = worker != nullptr;
-  if (has_room) worker = worker_with_room(module, &arrived.caller);
+  if (worker != nullptr) worker = worker_with_room(module, arrived.caller);
   if (const auto refused = refusal(module, arrived, paused, worker == nullptr, now)) return refused;
   const auto [entry, is_new] = calls_.try_emplace(arrived.id);
   expect(is_new, "a call's id is new");
@@ -68,8 +67,8 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
     } else if (module.queue.is_paused(client)) {
       module.queue.resume(client);
       dispatch(module, now, out);
-    } else if (has_room) {
-      limit(module, client);
+    } else if (worker_with_room(module, arrived.caller) != nullptr) {
+      dispatch(module, now, out);  // the others that wait have their shares
     } else {
       look_at_progress(module, now, out);
     }
@@ -97,7 +96,6 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   module.main().hold_off.answered(options_.hold_off);
   const bool some_moved = note_answer(module, call, now);
   forget_call(id);
-  look_at_limited(module);
   if (some_moved) settle(module, now, out);
   if (module.queue.is_ready()) {
     dispatch(module, now, out);
@@ -108,6 +106,11 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
     if (somebody_waits()) arrange(now, out);
   }
   check();
+}
+
+void Scheduler::call_ran(CallId id, Duration cpu_time) {
+  Call& call = call_of(id);
+  call.module->queue.charge(call.caller.user, call.caller.client, cpu_time);
 }
 
 void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }
@@ -125,7 +128,6 @@ void Scheduler::calls_started(WorkerId id, std::uint64_t count, Duration cpu_tim
     worker.ahead = 1;
     out.push_back(TakeCallsBack{id});
   }
-  if (has_started_some) look_at_limited(*worker.module);
   if (!has_started_some || !worker.module->queue.is_ready()) return;
   dispatch(*worker.module, now, out);
   update(*worker.module, now, out);
@@ -144,6 +146,11 @@ TakenBack Scheduler::calls_taken_back(WorkerId id, std::uint64_t started, std::u
     call.worker = nullptr;
     if (call.abandoned) {
       taken.abandoned.push_back(given.id);
+      forget_call(given.id);
+      return true;
+    }
+    if (call.streamed) {
+      taken.ended.push_back(given.id);
       forget_call(given.id);
       return true;
     }
@@ -229,17 +236,15 @@ std::size_t Scheduler::window(const Module& module) const {
   return static_cast<std::size_t>(std::max<Duration::rep>(kWorkAhead / *per_call, 1));
 }
 
-// The worker that will come to a further call first; of those that are alike the one that has been there longest, so
-// that one too many is left idle. With a caller, of those on which it has less than its share of the places.
-Scheduler::Worker* Scheduler::worker_with_room(const Module& module, const Caller* caller) const {
+// Of the workers that `filter` allows the one that will come to a further call first; of those that are alike the one
+// that has been there longest, so that one too many is left idle.
+template <typename Filter>
+Scheduler::Worker* Scheduler::first_with_room(const Module& module, const Filter& filter) const {
   const std::size_t ahead = window(module);
   Worker* best = nullptr;
   for (Worker* worker : module.workers) {
     if (!worker->takes_calls() || worker->calls.size() >= module.settings.concurrency ||
-        worker->not_started() >= std::min(ahead, worker->ahead)) {
-      continue;
-    }
-    if (caller != nullptr && worker->places.has_its_share(caller->user, caller->client, module.settings.concurrency)) {
+        worker->not_started() >= std::min(ahead, worker->ahead) || !filter(*worker)) {
       continue;
     }
     if (best == nullptr || worker->not_started() < best->not_started() ||
@@ -250,52 +255,51 @@ Scheduler::Worker* Scheduler::worker_with_room(const Module& module, const Calle
   return best;
 }
 
-// The client has its share of the places, wherever there is one for its call.
-void Scheduler::limit(Module& module, ClientId client) {
-  module.queue.pause(client);
-  module.limited.insert(client);
+Scheduler::Worker* Scheduler::worker_with_room(const Module& module) const {
+  return first_with_room(module, [](const Worker&) { return true; });
 }
 
-// A place was given up: whoever waits for that is found to when its turn comes. They are looked at in turn, few at a
-// time.
-void Scheduler::look_at_limited(Module& module) {
-  constexpr std::size_t kMostLooks = 8;
-  for (std::size_t looks = 0; looks < kMostLooks && !module.limited.empty(); ++looks) {
-    auto next = module.limited.upper_bound(module.last_limited);
-    if (next == module.limited.end()) next = module.limited.begin();
-    module.last_limited = *next;
-    module.queue.resume(*next);
-    module.limited.erase(next);
-  }
+// Of those on which the caller has less than its share of the places.
+Scheduler::Worker* Scheduler::worker_with_room(const Module& module, const Caller& caller) const {
+  return first_with_room(module, [&](const Worker& worker) {
+    return !worker.places.has_its_share(caller.user, caller.client, module.settings.concurrency);
+  });
 }
 
-// Others take calls, or none does, so that one is to be had.
-void Scheduler::lift_limits(Module& module) {
-  module.limits_changed = module.limits_changed || !module.limited.empty();
-  for (const ClientId client : module.limited) module.queue.resume(client);
-  module.limited.clear();
+// The first call in the order of turns for which a worker has room; nothing: all who wait have their shares.
+std::optional<CallId> Scheduler::next_call(Module& module) {
+  const std::size_t places = module.settings.concurrency;
+  const auto user_may = [&](UserId user) {
+    const auto has_less = [&](const Worker& worker) { return !worker.places.user_has_its_share(user, places); };
+    return first_with_room(module, has_less) != nullptr;
+  };
+  const auto client_may = [&](UserId user, ClientId client) {
+    return worker_with_room(module, Caller{user, client, FunctionId{}}) != nullptr;
+  };
+  return module.queue.front_of(user_may, client_may);
 }
 
 void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
-  module.limits_changed = false;
   while (module.queue.is_ready()) {
-    const CallId id = module.queue.front();
-    Call& call = call_of(id);
-    if (has_to_wait(module, call, now)) continue;
-    if (worker_with_room(module) == nullptr) {
+    std::optional<CallId> id = module.queue.front();
+    const Call& first = call_of(*id);
+    if (has_to_wait(module, first, now)) continue;
+    const bool has_room = worker_with_room(module) != nullptr;
+    if (has_room && worker_with_room(module, first.caller) == nullptr) id = next_call(module);
+    if (!has_room || !id) {
       look_at_progress(module, now, out);
       break;
     }
+    Call& call = call_of(*id);
+    if (has_to_wait(module, call, now)) continue;
     if (call.deadline <= now) {
-      dequeue(id, call);  // which is no turn of its client's
-      out.push_back(CallOverdue{id, std::nullopt});
-      forget_call(id);
-    } else if (Worker* const worker = worker_with_room(module, &call.caller); worker == nullptr) {
-      limit(module, call.caller.client);
+      dequeue(*id, call);  // which is no turn of its client's
+      out.push_back(CallOverdue{*id, std::nullopt});
+      forget_call(*id);
     } else {
-      module.queue.pop_front();
+      module.queue.pop(call.caller.client);
       count_queued(call.caller.client, -1);
-      give(id, call, *worker, now, out);
+      give(*id, call, *worker_with_room(module, call.caller), now, out);
     }
   }
 }
@@ -308,7 +312,7 @@ void Scheduler::give(CallId id, Call& call, Worker& worker, TimePoint now, Decis
   watch_if_behind(worker, now);
 }
 
-// A worker that has more than one call ahead may be given back some of them.
+// Calls may have to be taken back from a worker that has more than one ahead.
 void Scheduler::watch_if_behind(Worker& worker, TimePoint now) {
   if (worker.is_behind()) watch(worker, now);
 }
@@ -330,7 +334,7 @@ void Scheduler::look_at_progress(Module& module, TimePoint now, Decisions& out) 
 }
 
 bool Scheduler::holds_others_back(const Worker& worker) {
-  return worker.takes_calls() && worker.module->queue.is_ready() &&
+  return worker.takes_calls() && worker.not_started() > 0 && worker.module->queue.is_ready() &&
          worker.calls.size() < worker.module->settings.concurrency;
 }
 
@@ -366,7 +370,6 @@ void Scheduler::requeue(CallId id, Call& call, CallQueue::Before before) {
 
 void Scheduler::dequeue(CallId id, Call& call) {
   call.module->queue.erase(call.caller.client, id);
-  if (!call.module->queue.contains(call.caller.client)) call.module->limited.erase(call.caller.client);
   count_queued(call.caller.client, -1);
 }
 

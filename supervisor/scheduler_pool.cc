@@ -59,11 +59,8 @@ bool Scheduler::wants_worker(const Module& module) const {
 // queue or the workers of one.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
   Module& main = module.main();
-  for (Module* part : {&main, main.quarantine.get()}) {
-    if (part == nullptr) continue;
-    if (part->limits_changed) dispatch(*part, now, out);
-    renew_claim(*part, now, out);
-  }
+  renew_claim(main, now, out);
+  if (main.quarantine) renew_claim(*main.quarantine, now, out);
 }
 
 void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
@@ -265,7 +262,6 @@ void Scheduler::assign(Worker& worker, Module& module, TimePoint now, Decisions&
   worker.has_slot = true;
   worker.assigned_at = now;
   module.workers.push_back(&worker);
-  lift_limits(module);
   ++module.processes;
   module.place = 0;
   ++slots_taken_;
@@ -395,7 +391,6 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   }
   if (victim == nullptr) return false;
   victim->draining = true;
-  lift_limits(*victim->module);
   victim->drains_since = now;
   victim->drain_due = now + options_.waiting_grace;
   check_drain_at(victim->drain_due);
@@ -488,7 +483,6 @@ void Scheduler::free_slot(Worker& worker) {
   if (!std::exchange(worker.has_slot, false)) return;
   --slots_taken_;
   std::erase(worker.module->workers, &worker);
-  lift_limits(*worker.module);
 }
 
 // Asks for as many workers as are wanted on standby, and one for each module that waits and may have a slot soon.

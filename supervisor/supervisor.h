@@ -275,6 +275,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
+  bool worker_ran(WorkerId worker, CallId call, Duration time) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
   void memory_is_short(std::uint64_t bytes) override;
@@ -294,6 +295,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void carry_out(const DispatchCall& decision);
   void carry_out(const LookAtProgress& decision);
   void carry_out(const TakeCallsBack& decision);
+  bool may_leave_unsent(WorkerId worker);
   void carry_out(const DrainWorker& decision);
   void carry_out(const DrainOverdue& decision);
   UseLook look_at_use(WorkerId worker) const;
@@ -349,6 +351,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   static constexpr Queue kAllQueues{ModuleId{}, false};
   std::map<Queue, Crowd> crowds_;
   TimePoint look_at_crowds_again_at_{};
+  std::set<WorkerId> left_unsent_;  // to whom something of calls that were taken back may still be on its way
   std::unordered_map<WorkerId, UseLook> drain_looks_;  // at workers that drain, and some that drained
   std::set<CallId> lines_;                             // that are open
   std::uint64_t withdrawals_seen_ = 0;

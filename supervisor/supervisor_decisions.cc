@@ -112,13 +112,16 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 void Supervisor::carry_out(const LookAtProgress& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   if (process == nullptr) return;
-  // Its direct line has a share of its own, which the worker sees to.
-  const Duration cpu_time = process->cpu_time().value_or(Duration::zero()) - process->line_time();
-  scheduler_.calls_started(decision.worker, process->calls_started(), cpu_time, steady_clock::now(), decisions_);
+  const auto cpu_time = process->cpu_time();
+  if (!cpu_time) return;  // it has ended
+  // Its direct line has a share of its own, which the worker sees to. That is told in time, and not in CPU time: on a
+  // busy machine calls are taken back later.
+  scheduler_.calls_started(decision.worker, process->calls_started(), *cpu_time - process->line_time(),
+                           steady_clock::now(), decisions_);
 }
 
 void Supervisor::carry_out(const TakeCallsBack& decision) {
-  if (scheduler_.view(decision.worker).phase == WorkerPhase::leaving) return;
+  if (scheduler_.view(decision.worker).phase == WorkerPhase::leaving || !may_leave_unsent(decision.worker)) return;
   const auto [started, last] = workers_.take_back_calls(decision.worker);
   if (started == last) return;
   const TakenBack taken = scheduler_.calls_taken_back(decision.worker, started, last, steady_clock::now(), decisions_);
@@ -138,6 +141,27 @@ void Supervisor::carry_out(const TakeCallsBack& decision) {
     workers_.call_ended(decision.worker);
     forget(id);
   }
+  for (CallId id : taken.ended) {
+    workers_.call_ended(decision.worker);
+    finish(id, overloaded("the call waited, and memory for the open calls of its user is short; try again later"));
+  }
+}
+
+// What was sent of calls that are taken back stays on its way to the worker, and counts for no user any more; so there
+// is a bound for that.
+bool Supervisor::may_leave_unsent(WorkerId worker) {
+  constexpr std::size_t kMostLeft = std::size_t{64} << 20;
+  std::size_t left = workers_.process(worker)->unsent_bytes();
+  if (left == 0) return true;
+  std::erase_if(left_unsent_, [&](WorkerId other) {
+    const WorkerProcess* const process = workers_.process(other);
+    const std::size_t unsent = process == nullptr || other == worker ? 0 : process->unsent_bytes();
+    left += unsent;
+    return unsent == 0;
+  });
+  if (left > kMostLeft) return false;
+  left_unsent_.insert(worker);
+  return true;
 }
 
 void Supervisor::carry_out(const DrainWorker& decision) {

@@ -105,7 +105,7 @@ void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
                                      "the module's worker has given its line already; calls are relayed as ever"));
     // The next wish finds another worker, if nobody has calls on this one: the worker answers the wish itself.
     if (scheduler_.view(worker).calls_in_flight == 1) scheduler_.retire(worker, steady_clock::now(), decisions_);
-    return;
+    return abandon(id, ipc::CancelReason::cancelled);
   }
   call.line->is_open = true;
   call.line->quiet_since = steady_clock::now();

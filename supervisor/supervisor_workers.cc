@@ -97,7 +97,7 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     return true;
   }
   const TimePoint now = steady_clock::now();
-  // By the worker's own word, which can do harm to none but its module's callers.
+  // By the worker's own word: it decides whose turn it is among its module's callers, and how many workers these claim.
   const Duration run = std::min<Duration>(answered.usage.run, now - call.given_at);
   const Duration cost = run + (workers_.meter(worker).unclaimed_share() - call.unclaimed_before);
   if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
@@ -114,6 +114,12 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   forget(id);
   scheduler_.call_answered(id, cost, now, decisions_);
   carry_out();
+  return true;
+}
+
+bool Supervisor::worker_ran(WorkerId worker, CallId id, Duration time) {
+  if (!scheduler_.is_on(id, worker)) return false;
+  scheduler_.call_ran(id, std::min<Duration>(time, steady_clock::now() - calls_.at(id).given_at));
   return true;
 }
 

@@ -1,5 +1,6 @@
 // Shares what the kernel counted for a worker's process among the calls that the worker had meanwhile: evenly, as
-// nobody but the worker could say more, and the worker is not believed. Pure.
+// nobody but the worker could say more, and the worker is not believed. What the worker says that it did for no call is
+// shared in the same way; that counts only among its module's callers. Pure.
 #pragma once
 
 #include <algorithm>

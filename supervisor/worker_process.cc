@@ -96,11 +96,18 @@ void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
 }
 
 WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
-  const std::uint64_t sent = calls_.sent();
-  if (line_call_ != CallId{} && calls_.number_of(line_call_) > calls_started()) return {sent, sent};
-  const std::uint64_t started = std::min(page_->last_taken.exchange(sent, std::memory_order_acq_rel), sent);
-  calls_.drop_after(started);
-  return {started, sent};
+  const std::uint64_t line = line_call_ == CallId{} ? 0 : calls_.number_of(line_call_);
+  std::uint64_t started = page_->last_taken.load(std::memory_order_acquire);
+  // One that starts a call at each try, or says that it does, is not behind.
+  constexpr int kMostTries = 8;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    const std::uint64_t last = started < line ? line - 1 : calls_.sent();
+    if (started >= last) break;
+    if (!page_->last_taken.compare_exchange_strong(started, last, std::memory_order_acq_rel)) continue;
+    calls_.drop(started, last);
+    return {started, last};
+  }
+  return {};
 }
 
 void WorkerProcess::send(ipc::OpenWorkerLine open) {
@@ -228,6 +235,8 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
     if (call == line_call_) line_call_ = CallId{};
     answer->id = static_cast<std::uint64_t>(call);
     if (auto* result = std::get_if<ipc::ResultView>(&answer->outcome)) result->owner = keep_in_place(result->payload);
+  } else if (auto* ran = std::get_if<ipc::WorkerRan>(&*message)) {
+    ran->call = static_cast<std::uint64_t>(calls_.find(ran->call));
   } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
     chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
   } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {

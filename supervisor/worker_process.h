@@ -82,14 +82,14 @@ class WorkerProcess final : public Connection {
   // Does nothing if the call is not on the worker any more.
   void send_cancel(CallId call, ipc::CancelReason reason);
   void send_grant(CallId call, std::uint64_t bytes);
-  // Takes back the calls that it has not started: it does not run or answer them. Nothing is taken while a direct
-  // line's own call is among them whose client has the line.
+  // Takes back the calls that it has not started: it does not run or answer them. Of a direct line's own call, where
+  // the client has the line already, and of what was sent after it, nothing is taken.
   struct TakenBack {
-    std::uint64_t started = 0;  // those that were sent after so many,
-    std::uint64_t sent = 0;     // up to this one
+    std::uint64_t started = 0;  // the calls that were sent after so many,
+    std::uint64_t last = 0;     // up to this one
   };
   TakenBack take_back_calls();
-  // The same of a direct line's own call.
+  // A direct line's own call, under the same rules.
   void send(ipc::OpenWorkerLine open);
   void send_close_line();
 

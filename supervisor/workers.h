@@ -54,6 +54,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
+    // It was at work on a call for so long, by its own word. False: it does not have the call.
+    virtual bool worker_ran(WorkerId worker, CallId call, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
@@ -139,6 +141,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::time_point load_sent_at{};
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
+    Clock::duration ran{};  // on open calls, in all, as it said
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};
     std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_

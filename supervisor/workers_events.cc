@@ -16,6 +16,8 @@ namespace {
 constexpr std::chrono::milliseconds kExitPatience{250};
 
 // Workers cut their lines at 8 kB.
+// Of times that a worker tells, against those that are taken here.
+constexpr std::chrono::seconds kClockSlack{1};
 constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 
 }  // namespace
@@ -101,6 +103,14 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
     if (!owner_.worker_streamed(id, *chunk)) {
       worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
+    }
+  } else if (const auto* ran = std::get_if<ipc::WorkerRan>(&message)) {
+    // No longer than it has lived, a millisecond at a time: which bounds what it can say.
+    entry.ran += ran->time;
+    const auto lived = Clock::now() - worker.forked_at();
+    if (ran->time < ipc::kLongRun || entry.ran > lived + kClockSlack ||
+        !owner_.worker_ran(id, CallId{ran->call}, ran->time)) {
+      worker_broke_protocol(worker, {"work that was not done on a call"});
     }
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)

@@ -75,7 +75,8 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 // JavaScript of the call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
   end_step(now);
-  if (!ipc::SharedPage::is_line_call(call)) uncounted_ = {call, now};
+  // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.
+  if (!ipc::SharedPage::is_line_call(call) && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
   return Stretch(page_, call, now);
 }
 
@@ -83,6 +84,10 @@ void ModuleHost::end_step(TimePoint now) {
   if (!uncounted_) return;
   if (const auto open = open_.find(uncounted_->call); open != open_.end()) {
     open->second.run += now - uncounted_->since;
+    // Else others would wait for such calls in a row, which cost nothing until they are answered.
+    if (open->second.run >= ipc::kLongRun) {
+      encode(outbox_.buffer(), ipc::WorkerRan{open->first, std::exchange(open->second.run, {})});
+    }
   } else {
     unclaimed_time_ += now - uncounted_->since;
     page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);

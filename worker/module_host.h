@@ -75,7 +75,7 @@ class ModuleHost {
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
 
-  // The step is over, and with it the time that counts as its call's.
+  // Up to now, the time of what entered last counts as its call's. To be called when a step ends.
   void end_step(std::chrono::steady_clock::time_point now);
 
   // Whether a result is being encoded: V8 may then be at work for long without a function of the module.
@@ -151,7 +151,7 @@ class ModuleHost {
     std::int64_t window_bytes = 0;  // of a stream that may be sent now; the last chunk may have gone beyond
     bool takes_stream = false;
     bool cancelled = false;
-    std::chrono::nanoseconds run{};  // for how long it was at work, up to the stretch that goes on
+    std::chrono::nanoseconds run{};  // for how long it was at work since that was told, but for this stretch
     v8::Global<v8::Object> signal;   // empty: nobody took it
     // Once it streams.
     v8::Global<v8::Function> stop;

@@ -90,7 +90,8 @@ void Worker::run() {
   }
 }
 
-// Those that are due now: one that a timer sets anew waits for the next turn, so that calls have theirs.
+// Those that are due now, or as many as one slow step may take: one that a timer sets anew waits for the next turn, and
+// so does what is left, so that calls have theirs.
 void Worker::run_due_timers() {
   const auto now = steady_clock::now();
   const auto next = host_->next_timer();
@@ -98,7 +99,8 @@ void Worker::run_due_timers() {
   host_->let_go(now);
   host_->report_left_failures();
   send_some();  // what is answered stays answered, whatever the timers come to
-  while (host_->run_due_timer(now)) end_step();
+  const auto began = step_began_;
+  while (step_began_ - began <= kSlowStep && host_->run_due_timer(now)) end_step();
 }
 
 // Those that are queued now, or as many as one slow step may take: the rest waits until the socket was looked at, and
@@ -237,10 +239,14 @@ void Worker::handle_frames() {
   bool received = true;  // since that was looked for
   left_frames_ = false;
   while (!host_->is_loading()) {
-    // The line's calls and the supervisor's have the same share of the time while there are both.
-    Step of_line = line_ahead_ <= steady_clock::duration(0) ? handle_line() : Step::none;
-    const bool is_lines_turn = line_ahead_ < steady_clock::duration(0) && of_line != Step::none;
+    // The line's calls and the supervisor's have the same share of the time while there are both: who has no work is
+    // not behind the other.
+    constexpr steady_clock::duration kEven{};
+    Step of_line = line_ahead_ <= kEven ? handle_line() : Step::none;
+    if (of_line == Step::none) line_ahead_ = std::max(line_ahead_, kEven);
+    const bool is_lines_turn = line_ahead_ < kEven;
     const Step of_supervisor = is_lines_turn ? Step::none : handle_frame(received);
+    if (of_supervisor == Step::none && !is_lines_turn) line_ahead_ = kEven;
     if (of_line == Step::none && of_supervisor == Step::none) of_line = handle_line();
     if (of_line == Step::none && of_supervisor == Step::none) break;
     // What came meanwhile has its turn before what came before.

@@ -73,7 +73,7 @@ class Worker {
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   std::chrono::steady_clock::duration step_took_{};
-  // How much more time the line has had than the supervisor's calls.
+  // How much more time the line has had than the supervisor's calls, of the time when there was work of both.
   std::chrono::steady_clock::duration line_ahead_{};
   // Within a turn: when answers were last sent, and after what time those that have gathered since are.
   std::chrono::steady_clock::time_point sent_at_;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,17 +21,23 @@ using std::chrono::milliseconds;
 const Module kShared{"shared",
                      "exports.add = ({ a, b }) => a + b;"
                      "exports.spin = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };"
-                     "exports.never = () => new Promise(() => {});"};
+                     "let runs = 0; exports.count = () => ++runs;"
+                     "exports.never = () => new Promise(() => {});"
+                     "let burned = 0; exports.burned = () => burned;"
+                     "const burn = () => { ++burned; exports.spin(50); };"
+                     "exports.burnAndWait = () => { burn(); return exports.never(); };"
+                     "exports.burnLater = (times) => { while (times-- > 0) setTimeout(burn, 1); };"};
 
 constexpr milliseconds kNoHurry = std::chrono::minutes(5);
 
 CallTo cheap() { return {.module = "shared", .function = "add", .payload = R"({"a":1,"b":2})", .timeout = kNoHurry}; }
 CallTo dear() { return {.module = "shared", .function = "spin", .payload = "50", .timeout = kNoHurry}; }
+CallTo burned() { return {.module = "shared", .function = "burned", .timeout = kNoHurry}; }
 CallTo endless() { return {.module = "shared", .function = "never", .timeout = kNoHurry}; }
 
 struct Strangers {
   explicit Strangers(std::optional<uid_t> bad_user)
-      : daemon({.modules = {kShared}, .flags = {"--socket-mode", "0666"}}),
+      : daemon({.modules = {kShared}, .flags = {"--socket-mode", "0666", "--shutdown-timeout", "100ms"}}),
         good(daemon.connect()),
         bad([&] {
           REQUIRE(::chmod(daemon.folder()->path().c_str(), 0755) == 0);
@@ -69,6 +76,29 @@ TEST_CASE("a burst of dear calls to a module whose calls were cheap keeps others
   }
 }
 
+TEST_CASE("calls that are taken back are run once, and tell of one attempt") {
+  constexpr std::size_t kBursts = 20, kCalls = 50;
+  Strangers strangers(std::nullopt);
+  Calls good_calls(strangers.good);
+  for (std::size_t burst = 0; burst < kBursts; ++burst) {
+    strangers.start_bad(2, dear());
+    for (std::size_t i = 0; i < kCalls; ++i) {
+      good_calls.start({.module = "shared", .function = "count", .timeout = kNoHurry});
+    }
+    strangers.good.run_once(milliseconds(0));
+    if (burst % 4 == 3) good_calls.wait_for_all();
+  }
+  good_calls.wait_for_all();
+  std::set<std::string> results;
+  for (std::size_t i = 0; i < good_calls.size(); ++i) {
+    results.insert(outcome(good_calls.answer(i)));
+    CHECK(good_calls.answer(i).usage.attempts == 1);
+  }
+  CHECK(results.size() == kBursts * kCalls);
+  CHECK(results.contains(std::to_string(kBursts * kCalls)));
+  strangers.daemon.stop();
+}
+
 // What a dear call cost is its own client's, however many other calls were on the worker meanwhile.
 TEST_CASE("calls that only wait make nobody's dear calls cheaper") {
   for (const auto& bad_user : attackers()) {
@@ -96,8 +126,44 @@ TEST_CASE("calls that never end leave places for others, of the same user and of
   }
 }
 
+TEST_CASE("dear calls that never end have no more turns than others") {
+  for (const auto& bad_user : attackers()) {
+    CAPTURE(bad_user.has_value());
+    Strangers strangers(bad_user);
+    strangers.start_bad(90, {.module = "shared", .function = "burnAndWait", .timeout = kNoHurry});
+    for (int i = 0; i < 3; ++i) {
+      CHECK(outcome(call(strangers.good, {"shared", "spin", "3", kNoHurry})) == "null");
+    }
+    CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 30);
+    strangers.daemon.stop();
+  }
+}
+
+TEST_CASE("many timers that are due at once leave others their turns") {
+  Strangers strangers(std::nullopt);
+  REQUIRE(outcome(call(strangers.bad, {"shared", "burnLater", "60", kNoHurry})) == "null");
+  for (int i = 0; i < 3; ++i) CHECK(outcome(call(strangers.good, cheap())) == "3");
+  CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 30);
+  strangers.daemon.stop();
+}
+
+TEST_CASE("a burst of dear calls is taken back though its client has asked for a direct line after it") {
+  Daemon daemon({.modules = {kShared}, .flags = {"--direct-line", "--shutdown-timeout", "100ms"}});
+  ipc::Client good = daemon.connect();
+  ipc::Client bad = daemon.connect();
+  for (int i = 0; i < 200; ++i) REQUIRE(outcome(call(good, cheap())) == "3");
+  Calls bad_calls(bad);
+  for (int i = 0; i < 60; ++i) bad_calls.start(dear());
+  REQUIRE(bad.open_line({"shared", "v1"}).has_value());
+  CHECK(outcome(call(good, cheap())) == "3");
+  while (bad.run_once(milliseconds(0)) > 0) {
+  }
+  CHECK(bad_calls.order().size() < 30);
+  daemon.stop();
+}
+
 TEST_CASE("dear calls on a direct line leave half of the worker's time to the module's other calls") {
-  Daemon daemon({.modules = {kShared}, .flags = {"--direct-line"}});
+  Daemon daemon({.modules = {kShared}, .flags = {"--direct-line", "--shutdown-timeout", "100ms"}});
   ipc::Client good = daemon.connect();
   ipc::Client bad = daemon.connect();
   for (int i = 0; i < 200; ++i) REQUIRE(outcome(call(good, cheap())) == "3");

@@ -111,9 +111,9 @@ struct WorkerProtocol {
           } else if constexpr (!std::is_same_v<Value, AnswerView>) {
             ipc::encode(out, value);
           } else if (auto* result = std::get_if<ResultView>(&value.outcome)) {
-            encode_worker_result(out, value.id, *result);
+            encode_worker_result(out, value.id, *result, value.usage.run);
           } else {
-            encode_worker_error(out, value.id, std::get<Error>(value.outcome));
+            encode_worker_error(out, value.id, std::get<Error>(value.outcome), value.usage.run);
           }
         },
         message);
@@ -241,6 +241,9 @@ inline std::string describe(const ServerHello& hello) {
 }
 inline std::string describe(const ResultView& result) {
   return Description("result").add("payload", result.payload).add("encoding", result.encoding);
+}
+inline std::string describe(const WorkerRan& ran) {
+  return Description("ran").add("call", ran.call).add("time", ran.time.count());
 }
 inline std::string describe(const ChunkView& chunk) {
   return Description("chunk").add("call", chunk.call).add("value", describe(chunk.value));

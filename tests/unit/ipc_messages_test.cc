@@ -129,6 +129,7 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
                                                                .logs = true}));
     check_round_trip<ServerProtocol>(ServerMessage(ChunkView{kMax64, {as_bytes(text), Encoding::structured}}));
     check_round_trip<WorkerProtocol>(WorkerMessage(ChunkView{kMax64 - 1, {as_bytes(text), Encoding::bytes}}));
+    check_round_trip<WorkerProtocol>(WorkerMessage(WorkerRan{kMax64, std::chrono::microseconds(1000)}));
     check_round_trip<ClientProtocol>(ClientMessage(SourceReply{kMax64, SourceCode{as_bytes(text), text}}));
     check_round_trip<ClientProtocol>(ClientMessage(SourceReply{2, SourceFailed{text}}));
     check_round_trip<ServerProtocol>(ServerMessage(LoaderRegistered{
@@ -315,6 +316,23 @@ TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
   testing::feed(reader, as_text(other.data()));
   const auto registration = decode_client_message(**reader.next());
   CHECK(std::get<RegisterLoaderRequest>(*registration).timeout == std::chrono::hours(365 * 24));
+}
+
+TEST_CASE("how long a worker was at work on a call is told in microseconds, rounded up, and as the most that fits") {
+  using namespace std::chrono_literals;
+  OutputBuffer out;
+  for (const std::chrono::nanoseconds run : {0ns, 1ns, 2000ns, 2001ns, -1ns, std::chrono::nanoseconds(10h)}) {
+    encode_worker_result(out, 1, {as_bytes("1")}, run);
+    encode_worker_error(out, 1, Error{}, run);
+  }
+  FrameReader reader;
+  testing::feed(reader, as_text(out.data()));
+  for (const std::chrono::nanoseconds told : {0us, 1us, 2us, 3us, 0us, std::chrono::microseconds(UINT32_MAX)}) {
+    for (int kind = 0; kind < 2; ++kind) {
+      const auto message = decode_worker_message(**reader.next());
+      CHECK(std::get<AnswerView>(*message).usage.run == told);
+    }
+  }
 }
 
 TEST_CASE("a usage's durations are never negative, whatever is sent or received") {

@@ -57,5 +57,22 @@ TEST_CASE("calls may be sent in any order of their ids, and again") {
   CHECK(numbers.sent() == 6);
 }
 
+TEST_CASE("a range of calls can be dropped, and their numbers are not given again") {
+  CallNumbers calls;
+  for (std::uint64_t id = 11; id <= 14; ++id) calls.add(CallId{id});
+  calls.take(1);
+  calls.drop(2, 3);
+  CHECK(calls.find(2) == CallId{12});
+  CHECK(calls.find(3) == CallId{});
+  CHECK(calls.find(4) == CallId{14});
+  calls.drop(3, 4);
+  CHECK(calls.number_of(CallId{14}) == 0);
+  CHECK(calls.sent() == 4);
+  CHECK(calls.add(CallId{13}) == 5);
+  calls.drop(0, 5);
+  CHECK(calls.find(2) == CallId{});
+  CHECK(calls.find(5) == CallId{});
+}
+
 }  // namespace
 }  // namespace holdfast::supervisor

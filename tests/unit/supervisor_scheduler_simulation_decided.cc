@@ -222,6 +222,7 @@ void Simulation::check_turn(Module& module, const Call& call) {
     for (const auto& [client, before] : module.spent_before) {
       if (client == call.caller.client || was_guilty(client)) continue;
       const UserId user = user_of(client);
+      if (may_have_its_share(call.module, {user, client, FunctionId{}})) continue;
       if (user == call.caller.user) {
         require(had(now.of_client, call.caller.client) - had(before.of_client, call.caller.client) <=
                     had(now.of_client, client) + kAlike,
