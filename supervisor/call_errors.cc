@@ -51,6 +51,10 @@ Error owner_paused(const RefuseCall& refused, const KnownModule& module) {
 
 }  // namespace
 
+Error gave_way_for_memory() {
+  return overloaded("the call waited, and memory for the open calls of its user is short; try again later");
+}
+
 Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options) {
   switch (refused.reason) {
     case RefuseCall::Reason::module_queue_full:

@@ -18,6 +18,9 @@ constexpr std::chrono::milliseconds kRetryAfter{100};
 
 ipc::Error overloaded(std::string message, Duration retry_after = kRetryAfter);
 
+// For a call that was not started, and gives way to others: memory for the open calls of its user is short.
+ipc::Error gave_way_for_memory();
+
 // Whether a module could not be had for want of something that has nothing to do with the module.
 inline bool is_shortage(const ipc::Error& error) {
   return error.code == ipc::ErrorCode::overloaded || error.code == ipc::ErrorCode::unavailable;

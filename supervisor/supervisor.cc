@@ -235,7 +235,7 @@ bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
   if (scheduler_.is_queued(id)) {
     if (call.client == &newcomer) return false;
     scheduler_.abandon(id, now, decisions_);
-    finish(id, overloaded("the call waited, and memory for the open calls of its user is short; try again later"));
+    finish(id, gave_way_for_memory());
     return true;
   }
   if (workers_.has_unsent(call.worker)) {

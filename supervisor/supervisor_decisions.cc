@@ -112,12 +112,11 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 void Supervisor::carry_out(const LookAtProgress& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   if (process == nullptr) return;
-  const auto cpu_time = process->cpu_time();
-  if (!cpu_time) return;  // it has ended
-  // Its direct line has a share of its own, which the worker sees to. That is told in time, and not in CPU time: on a
-  // busy machine calls are taken back later.
-  scheduler_.calls_started(decision.worker, process->calls_started(), *cpu_time - process->line_time(),
-                           steady_clock::now(), decisions_);
+  // Its direct line has a share of its own, which the worker sees to. Of that the time is known, and not the CPU time:
+  // on a busy machine calls are taken back later.
+  std::optional<Duration> cpu_time = process->cpu_time();
+  if (cpu_time) *cpu_time -= process->line_time();
+  scheduler_.calls_started(decision.worker, process->calls_started(), cpu_time, steady_clock::now(), decisions_);
 }
 
 void Supervisor::carry_out(const TakeCallsBack& decision) {
@@ -143,7 +142,7 @@ void Supervisor::carry_out(const TakeCallsBack& decision) {
   }
   for (CallId id : taken.ended) {
     workers_.call_ended(decision.worker);
-    finish(id, overloaded("the call waited, and memory for the open calls of its user is short; try again later"));
+    finish(id, gave_way_for_memory());
   }
 }
 
