@@ -4,11 +4,11 @@
 // function that it called; a kill by another function makes it guilty for all. Calls that their owner is guilty for go
 // to the module's quarantine, a worker that serves no clean owner. A connection that kills again and again, with few
 // answers of such calls in between, is also paused there: after each further kill it waits for as long as the kill
-// cost, then twice as long, and so on. A user with several guilty connections is
-// guilty as a user, for the functions that these are guilty for. Calls of such functions go to the quarantine from all
-// connections of the user, but for those that have earned trust by answered calls; how many it takes doubles with each
-// kill of the user's. The kills that no connection was paused for add up to a pause of the user. So new connections are
-// no way around a record, and a connection that is known for its good calls does not answer for its user's others.
+// cost, then twice as long, and so on. A user with several guilty connections is guilty as a user, for the functions
+// that these are guilty for. Calls of such functions go to the quarantine from all connections of the user, but for
+// those that have earned trust by answered calls; how many it takes doubles with each kill of the user's. The kills
+// that no connection was paused for add up to a pause of the user. So new connections are no way around a record, and a
+// connection that is known for its good calls does not answer for its user's others.
 //
 // killed(), is_guilty(), paused_until() and kills() take constant time; the others look through a user's connections,
 // or through all users, where something is forgotten.

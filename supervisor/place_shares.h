@@ -1,7 +1,6 @@
-// Who has how many places on a worker, that is, calls there that are not answered. A user may have seven eighths of the
-// places that other users leave, and of these a client seven eighths of what the user's others leave: so there are
-// places for whoever comes next, however many calls somebody makes that only wait. Where there are fewer than eight,
-// nothing is kept free.
+// Who has how many places on a worker: calls there that are not answered. A user may have seven eighths of the places
+// that other users do not have, and a client seven eighths of the user's places that its other clients do not have. So
+// one client's calls that only wait cannot take all places. Where there are fewer than eight, no place is kept free.
 //
 // Pure. It must outlive its places.
 #pragma once

@@ -24,10 +24,11 @@
 //   - A module's calls wait in its queue, which gives first users and then each user's clients the same share by what
 //     their calls cost: CPU time, and for a call that killed its worker the time to replace it. A worker is given at
 //     most `concurrency` calls at a time, and of calls that it has not started no more than it will start within a few
-//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended. Of these places some are kept free
-//     for users and clients that have few (place_shares.h): whoever has its share waits, and others pass it. Where
-//     calls take longer than was to be expected, those that the worker has not started are taken back, and it is given
-//     one ahead, until its calls are quick again.
+//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended.
+//   - No user and no client has all of a worker's places where `concurrency` is eight or more (place_shares.h):
+//     whoever has its share waits, and others are served before it.
+//   - Where calls take longer than was expected, those that the worker has not started are taken back. It is then given
+//     one call ahead, and one more for each call that is quick.
 //   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
 //     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
@@ -218,13 +219,11 @@ struct WorkerLoss {
   Duration time{};  // for how long the guilty call was on the CPU when the worker ended
 };
 
-// Calls that were taken back from a worker: those that wait again, or whose time is over, which is then told; those
-// that nobody waited for, which are forgotten; and those that cannot be run again (call_streamed()), which are
-// forgotten, too, and to be answered.
+// Calls that were taken back from a worker.
 struct TakenBack {
-  std::vector<CallId> queued;
-  std::vector<CallId> abandoned;
-  std::vector<CallId> ended;
+  std::vector<CallId> queued;     // they wait again; or their time is over, which CallOverdue tells
+  std::vector<CallId> abandoned;  // nobody waited for them: they are forgotten
+  std::vector<CallId> ended;      // they cannot be run again (call_streamed()): they are forgotten, answer them
 };
 
 // A call that is forgotten and to be answered.
@@ -307,11 +306,12 @@ class Scheduler {
   void call_streamed(CallId call);
 
   // The worker has started this many of the calls that it was given; a number that cannot be is bounded. `cpu_time` is
-  // what it has used of the CPU in all; it may be what it was at the kernel's last tick.
-  void calls_started(WorkerId worker, std::uint64_t count, Duration cpu_time, TimePoint now, Decisions& out);
+  // what it has used of the CPU in all, maybe at the kernel's last tick; nothing: it is not known.
+  void calls_started(WorkerId worker, std::uint64_t count, std::optional<Duration> cpu_time, TimePoint now,
+                     Decisions& out);
 
-  // For a worker of which TakeCallsBack was said, and that is not leaving: of the calls that it was given, it will not
-  // run or answer those after `started` up to `last`.
+  // Calls of this worker were taken back, as TakeCallsBack said: those after `started`, up to `last`, in the order in
+  // which it was given them. It will not run or answer them. The worker must not be leaving.
   TakenBack calls_taken_back(WorkerId worker, std::uint64_t started, std::uint64_t last, TimePoint now, Decisions& out);
 
   // Nobody waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that has
@@ -516,6 +516,7 @@ class Scheduler {
   std::optional<CallId> next_call(Module& module);
   void dispatch(Module& module, TimePoint now, Decisions& out);
   void give(CallId id, Call& call, Worker& worker, TimePoint now, Decisions& out);
+  static void look_whether_late(Worker& worker, Duration cpu_time, Decisions& out);
   void watch_if_behind(Worker& worker, TimePoint now);
   void watch(Worker& worker, TimePoint now);
   void look_at_progress(Module& module, TimePoint now, Decisions& out);

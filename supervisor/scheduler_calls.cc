@@ -115,23 +115,28 @@ void Scheduler::call_ran(CallId id, Duration cpu_time) {
 
 void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }
 
-void Scheduler::calls_started(WorkerId id, std::uint64_t count, Duration cpu_time, TimePoint now, Decisions& out) {
+void Scheduler::calls_started(WorkerId id, std::uint64_t count, std::optional<Duration> cpu_time, TimePoint now,
+                              Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.module == nullptr) return;
   const bool has_started_some = count > worker.started;
   if (has_started_some) worker.started = std::min(count, worker.given);
-  if (!worker.is_behind() || worker.started >= worker.mark) {
-    worker.mark = worker.given;
-    worker.cpu_at_mark = cpu_time;
-  } else if (cpu_time - worker.cpu_at_mark >= kTooLong) {
-    worker.mark = worker.given;
-    worker.ahead = 1;
-    out.push_back(TakeCallsBack{id});
-  }
+  if (cpu_time) look_whether_late(worker, *cpu_time, out);
   if (!has_started_some || !worker.module->queue.is_ready()) return;
   dispatch(*worker.module, now, out);
   update(*worker.module, now, out);
   check();
+}
+
+// Whether the worker has used too much of the CPU without coming to calls that it was given.
+void Scheduler::look_whether_late(Worker& worker, Duration cpu_time, Decisions& out) {
+  const bool has_started_those = !worker.is_behind() || worker.started >= worker.mark;
+  if (!has_started_those && cpu_time - worker.cpu_at_mark < kTooLong) return;
+  worker.mark = worker.given;
+  worker.cpu_at_mark = cpu_time;
+  if (has_started_those) return;
+  worker.ahead = 1;
+  out.push_back(TakeCallsBack{worker.id});
 }
 
 TakenBack Scheduler::calls_taken_back(WorkerId id, std::uint64_t started, std::uint64_t last, TimePoint now,

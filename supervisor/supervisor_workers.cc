@@ -117,10 +117,10 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   return true;
 }
 
-bool Supervisor::worker_ran(WorkerId worker, CallId id, Duration time) {
-  if (!scheduler_.is_on(id, worker)) return true;  // native code has answered it meanwhile, which is no rule broken
+void Supervisor::worker_ran(WorkerId worker, CallId id, Duration time) {
+  // What native code has answered meanwhile is charged to nobody.
+  if (!scheduler_.is_on(id, worker)) return;
   scheduler_.call_ran(id, std::min<Duration>(time, steady_clock::now() - calls_.at(id).given_at));
-  return true;
 }
 
 bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {

@@ -54,8 +54,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
-    // It was at work on a call for so long, by its own word. False: it does not have the call.
-    virtual bool worker_ran(WorkerId worker, CallId call, Clock::duration time) = 0;
+    // It was at work on a call for so long, by its own word; it may not have the call any more.
+    virtual void worker_ran(WorkerId worker, CallId call, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;

@@ -105,13 +105,13 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
     }
   } else if (const auto* ran = std::get_if<ipc::WorkerRan>(&message)) {
-    // No longer than it has lived, a millisecond at a time: which bounds what it can say.
+    // In all no longer than it has lived, and a millisecond at a time: that bounds how often it can say so.
     entry.ran += ran->time;
-    const auto lived = Clock::now() - worker.forked_at();
-    if (ran->time < ipc::kLongRun || entry.ran > lived + kClockSlack ||
-        !owner_.worker_ran(id, CallId{ran->call}, ran->time)) {
-      worker_broke_protocol(worker, {"work that was not done on a call"});
+    if (ran->time < ipc::kLongRun || entry.ran > Clock::now() - worker.forked_at() + kClockSlack) {
+      return worker_broke_protocol(worker,
+                                   {"work on a call for less than a millisecond, or for longer than it has lived"});
     }
+    owner_.worker_ran(id, CallId{ran->call}, ran->time);
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});

@@ -47,8 +47,8 @@ TEST_CASE("places that are given back can be had again") {
   CHECK(take_share(shares, kOneUser, ClientId{1}, 16).size() == share);
 }
 
-// Thousands of clients that come and go, beside a plain count of what each has.
-TEST_CASE("whoever has less than its share is told so, whoever else comes and goes") {
+// Beside a plain count of what each has.
+TEST_CASE("whether a client has its share is right at any time, though thousands of clients come and go") {
   std::mt19937_64 random(1);
   PlaceShares shares;
   std::vector<std::pair<ClientId, PlaceShares::Place>> places;

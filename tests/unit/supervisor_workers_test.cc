@@ -63,7 +63,7 @@ struct OwnerOfWorkers final : Workers::Owner {
   void worker_load_failed(WorkerId, ipc::Error) override {}
   bool worker_answered(WorkerId, ipc::AnswerView) override { return false; }
   bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
-  bool worker_ran(WorkerId, CallId, std::chrono::steady_clock::duration) override { return true; }
+  void worker_ran(WorkerId, CallId, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
   void worker_used(WorkerId, Workers::Clock::duration) override {}
   void worker_is_worn_out(WorkerId) override {}
