@@ -37,17 +37,17 @@ struct SharedPage {
   std::atomic<std::uint64_t> last_taken;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;
-  // The time, in nanoseconds, that the worker was at work on no open call and on none of the direct line: on what a
-  // call had left to do after its answer, and on timers of the top level.
-  std::atomic<std::uint64_t> unclaimed_time;
-  // The time, in nanoseconds, that the worker was at work on the direct line's calls, but for the one that runs now.
-  std::atomic<std::uint64_t> line_time;
   // The last call of the direct line that was started.
   std::atomic<std::uint64_t> line_started;
   // How the direct line's calls were answered: by a result, or by an error of this code (ErrorCode). For statistics.
   static constexpr std::size_t kMostErrorCodes = 16;
   std::atomic<std::uint64_t> line_results;
   std::atomic<std::uint64_t> line_errors[kMostErrorCodes];
+  // The time, in nanoseconds, that the worker was at work on no open call and on none of the direct line: on what a
+  // call had left to do after its answer, and on timers of the top level.
+  std::atomic<std::uint64_t> unclaimed_time;
+  // The time, in nanoseconds, that the worker was at work on the direct line's calls, but for the one that runs now.
+  std::atomic<std::uint64_t> line_time;
 };
 
 constexpr std::size_t kSharedPageBytes = 4096;

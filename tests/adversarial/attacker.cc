@@ -1,20 +1,29 @@
 #include "tests/adversarial/attacker.h"
 
+#include <csignal>
+#include <cstddef>
+
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "ipc/shared_page.h"
 #include "sandbox/process_state.h"
 
 namespace holdfast::test {
 namespace {
 
-// Offsets into the shared page are those of ipc/shared_page.h.
+static_assert(offsetof(ipc::SharedPage, last_taken) == 24 && offsetof(ipc::SharedPage, refused_system_call) == 32 &&
+              offsetof(ipc::SharedPage, line_started) == 40 && offsetof(ipc::SharedPage, line_results) == 48 &&
+              offsetof(ipc::SharedPage, unclaimed_time) == 184 && offsetof(ipc::SharedPage, line_time) == 192);
 constexpr const char* kAttacker = R"js('use strict';
 const SOCKET = %SOCKET%n;
 const LINE = SOCKET + 1n;
 const SENDTO = %SENDTO%n;
-const page = { running: 0n, stretchStart: 8n, stretchCount: 16n, lastStarted: 24n, refusedSystemCall: 32n,
-  lineStarted: 40n, lineResults: 48n };
+const page = { running: 0n, stretchStart: 8n, stretchCount: 16n, lastTaken: 24n, refusedSystemCall: 32n,
+  lineStarted: 40n, lineResults: 48n, unclaimedTime: 184n, lineTime: 192n };
 const ownId = 0x1d1d1d1d1d1d1d1dn;
 
 function lie(what, value) { writeWord(sharedPage() + page[what], BigInt(value)); }
@@ -142,13 +151,13 @@ const ways = {
 };
 exports.takeMemoryBy = (way) => { ways[way](); return way; };
 
-// Announces a frame of so many bytes and sends all of it but the last one.
+// Announces a frame of so many bytes and sends all of it but the last ones, more than the worker itself says after that.
 exports.sendAlmostAll = (size) => {
   const words = BigInt(size >> 3);
   sendAll(BigUint64Array.of(words << 32n).buffer);
   const chunk = new ArrayBuffer(1 << 20);
   for (let left = size; left > 0; left -= chunk.byteLength) {
-    sendAll(left > chunk.byteLength ? chunk : chunk.slice(0, left - 1));
+    sendAll(left > chunk.byteLength ? chunk : chunk.slice(0, left - 4096));
   }
   return new Promise(() => {});
 };
@@ -233,6 +242,23 @@ std::string as_json(std::string_view bytes) {
   for (const char byte : bytes)
     text += fmt::format("{}{}", text.size() == 1 ? "" : ",", static_cast<unsigned char>(byte));
   return text + "]";
+}
+
+bool offers_calls_of_i386() {
+#ifdef __x86_64__
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGSEGV, SIG_DFL);
+    long result = 20;  // getpid(2)
+    __asm__ volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status);
+#else
+  return false;
+#endif
 }
 
 }  // namespace holdfast::test

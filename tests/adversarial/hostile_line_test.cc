@@ -127,9 +127,11 @@ TEST_CASE("a worker that sends a part of a frame on its line, and then nothing, 
 }
 
 TEST_CASE("a line's worker that lies on its page costs only calls of its own module, each of which is answered once") {
-  for (const char* lies : {R"([["lineStarted",0]])", R"([["lineStarted","18446744073709551615"]])",
-                           R"([["lineResults","9223372036854775808"],["lastStarted","18446744073709551615"]])",
-                           R"([["running","4503599627370497"]])", R"([["running","4503599627380000"]])"}) {
+  for (
+      const char* lies :
+      {R"([["lineStarted",0]])", R"([["lineStarted","18446744073709551615"]])",
+       R"([["lineResults","9223372036854775808"],["lastTaken","18446744073709551615"],["unclaimedTime","18446744073709551615"],["lineTime","18446744073709551615"]])",
+       R"([["running","4503599627370497"]])", R"([["running","4503599627380000"]])"}) {
     CAPTURE(std::string_view(lies));
     Scene scene({"--stretch", "100ms"});
     Calls held(scene.other);

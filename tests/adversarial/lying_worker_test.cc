@@ -186,6 +186,13 @@ TEST_CASE("a worker whose answer is in an encoding that does not exist is killed
   CHECK(contains(cut_off(text_of(out)).detail, "encoding 99"));
 }
 
+TEST_CASE("a worker that claims to have worked in moments, or for longer than it has lived, is killed") {
+  for (const std::chrono::nanoseconds time :
+       {std::chrono::nanoseconds(999'000), std::chrono::nanoseconds(std::chrono::minutes(10))}) {
+    CHECK(contains(cut_off(worker_frame(ipc::WorkerRan{kOwnId, time})).detail, "longer than it has lived"));
+  }
+}
+
 TEST_CASE("a result that is no JSON reaches no terminal") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
@@ -383,7 +390,7 @@ TEST_CASE("a worker that claims to be loading for ever is stopped") {
 TEST_CASE("a worker that claims to have started nothing has its call given to others only so often") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
-  const auto error = error_of(call(client, {"attacker", "lieAndExit", R"([[["lastStarted",0]],9])"}));
+  const auto error = error_of(call(client, {"attacker", "lieAndExit", R"([[["lastTaken",0]],9])"}));
   CHECK(ipc::to_string(error.code) == "worker_crashed");
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   daemon.stop();
@@ -393,7 +400,7 @@ TEST_CASE("a worker that claims to have started everything costs only its own mo
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
   Calls calls(client);
-  calls.start({"attacker", "lieAndSpin", R"([["lastStarted","18446744073709551615"]])"});
+  calls.start({"attacker", "lieAndSpin", R"([["lastTaken","18446744073709551615"]])"});
   for (int i = 0; i < 10; ++i) calls.start({"attacker", "ping"});
   const auto victim = calls.start({"bystander", "hold"});
   CHECK(code_of(calls.wait_for(0)) == "cpu_exceeded");
@@ -408,7 +415,7 @@ TEST_CASE("a worker that claims to have done nothing is charged what the kernel 
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
-  const std::string lies = R"([["running",0],["stretchStart",0],["stretchCount",0],["lastStarted",0]])";
+  const std::string lies = R"([["running",0],["stretchStart",0],["stretchCount",0],["lastTaken",0]])";
   const ipc::Answer answer =
       call(client, {.module = "attacker", .function = "lieAndSpin", .payload = lies, .timeout = milliseconds(500)});
   CHECK(code_of(answer) == "deadline_exceeded");
