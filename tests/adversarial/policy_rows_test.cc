@@ -20,7 +20,7 @@ using sandbox::Profile;
 // What modules do all day, and what each of it leads to is in the functions' names.
 constexpr std::string_view kRowsModule = R"js('use strict';
 exports.collectsGarbage = () => {
-  for (let kept = [], i = 0; i < 3e6; i++) { kept.push({ i }); if (kept.length > 1e5) kept = []; }
+  for (let kept = [], i = 0; i < 1e6; i++) { kept.push({ i }); if (kept.length > 1e5) kept = []; }
 };
 exports.isOptimised = () => { let sum = 0; for (let i = 0; i < 1e6; i++) sum = (sum * 31 + i) | 0; return /(\d+)-\1/.test('12-12'); };
 exports.usesLargeBuffers = () => { for (let i = 0; i < 20; i++) new Uint8Array(5 << 20).fill(1); };
@@ -54,7 +54,7 @@ class Lacking {
     program_ = std::make_unique<Program>(
         std::vector<std::string>{for_nobody ? startable_by_nobody(supervisor_program()) : supervisor_program(),
                                  "--socket", socket, "--modules", folder_.path() / "modules", "--worker", worker,
-                                 "--stretch", "2s", "--profile", profile == Profile::strict ? "strict" : "jit"},
+                                 "--stretch", "4s", "--profile", profile == Profile::strict ? "strict" : "jit"},
         ProgramOptions{.as_nobody = for_nobody});
     const auto says = [this](const char* text) { return contains(program_->errors(), text); };
     REQUIRE(eventually([&] { return says("listens on") || says("cannot start workers"); }));
