@@ -211,19 +211,16 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
     if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
     return;
   }
-  call->second.cancelled = true;
-  const auto now = steady_clock::now();
-  graces_.emplace_back(now + ipc::kCancelGrace, id);
+  call->second.cancelled = reason;
+  graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
+  tasks_.push_back({Task::Kind::abort, id, reason, std::move(call->second.signal), std::move(call->second.stop)});
+}
 
-  // A call of the line has its answer already, so that nobody is to be stopped for it any more.
-  const Stretch stretch = enter(ipc::SharedPage::is_line_call(id) ? ipc::SharedPage::kBackground : id, now);
-  v8::HandleScope scope(isolate_);
-  set_current_call(id);
+void ModuleHost::abort(const Task& task) {
   v8::TryCatch failure(isolate_);
-  v8::Local<v8::Function> stop = call->second.stop.Get(isolate_);
-  if (!call->second.signal.IsEmpty()) {
-    v8::Local<v8::Value> parts[] = {call->second.signal.Get(isolate_),
-                                    v8::Integer::New(isolate_, static_cast<std::int32_t>(reason))};
+  if (!task.signal.IsEmpty()) {
+    v8::Local<v8::Value> parts[] = {task.signal.Get(isolate_),
+                                    v8::Integer::New(isolate_, static_cast<std::int32_t>(task.reason))};
     if (engine_.runtime()
             .abort_call.Get(isolate_)
             ->Call(engine_.context(), v8::Undefined(isolate_), 2, parts)
@@ -233,8 +230,9 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
     }
   }
   // Neither throws, but where the process is being ended.
-  if (!stop.IsEmpty() && stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
-  run_microtasks();
+  if (task.stop.IsEmpty()) return;
+  v8::Local<v8::Function> stop = task.stop.Get(isolate_);
+  if (stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
 }
 
 void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
@@ -242,14 +240,17 @@ void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
   if (call == open_.end()) return;
   call->second.window_bytes += static_cast<std::int64_t>(bytes);
   if (call->second.window_bytes <= 0 || call->second.resume.IsEmpty()) return;
-  const Stretch stretch = enter(id);
-  v8::HandleScope scope(isolate_);
-  set_current_call(id);
+  if (!std::exchange(call->second.resumes, true)) tasks_.push_back({Task::Kind::resume, id});
+}
+
+void ModuleHost::resume(std::uint64_t id) {
+  const auto call = open_.find(id);
+  if (call == open_.end()) return;
+  call->second.resumes = false;
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> resume = call->second.resume.Get(isolate_);
   call->second.resume.Reset();
   if (resume->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
-  run_microtasks();
 }
 
 void ModuleHost::let_go(TimePoint now) {
@@ -260,8 +261,8 @@ void ModuleHost::let_go(TimePoint now) {
 
 std::optional<ipc::CancelReason> ModuleHost::take_signal(std::uint64_t id, v8::Local<v8::Object> signal) {
   if (const auto call = open_.find(id); call != open_.end()) {
-    call->second.signal.Reset(isolate_, signal);
-    return std::nullopt;
+    if (!call->second.cancelled) call->second.signal.Reset(isolate_, signal);
+    return call->second.cancelled;
   }
   const auto found =
       std::find_if(cancelled_.begin(), cancelled_.end(), [&](const auto& call) { return call.first == id; });
@@ -335,18 +336,36 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
 
 bool ModuleHost::run_task() {
   if (tasks_.empty()) return false;
-  const std::uint64_t call = tasks_.front();
+  const Task task = std::move(tasks_.front());
   tasks_.pop_front();
-  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading : call);
+  // A call of the line that was cancelled has its answer already, so that nobody is to be stopped for it any more.
+  const bool is_nobodys = task.kind == Task::Kind::abort && ipc::SharedPage::is_line_call(task.call);
+  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading
+                                : is_nobodys ? ipc::SharedPage::kBackground
+                                             : task.call);
   v8::HandleScope scope(isolate_);
-  set_current_call(call);
+  set_current_call(task.call);
+  switch (task.kind) {
+    case Task::Kind::message:
+      run_message();
+      break;
+    case Task::Kind::abort:
+      abort(task);
+      break;
+    case Task::Kind::resume:
+      resume(task.call);
+      break;
+  }
+  run_microtasks();
+  return true;
+}
+
+void ModuleHost::run_message() {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> run = engine_.runtime().run_task.Get(isolate_);
   if (run->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
     report_uncaught("a message", failure.Exception(), failure.Message());
   }
-  run_microtasks();
-  return true;
 }
 
 void ModuleHost::enqueue_microtask(v8::Local<v8::Function> callback) {

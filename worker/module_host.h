@@ -85,7 +85,7 @@ class ModuleHost {
   std::size_t open_calls() const { return open_.size(); }
   std::uint64_t max_payload_bytes() const { return max_payload_bytes_; }
 
-  // Tasks that wait for a turn: messages of channels.
+  // What waits for a turn: messages of channels, and what was said of calls by cancel() and grant().
   std::size_t queued_tasks() const { return tasks_.size(); }
 
   // Runs the first of them; false if there is none.
@@ -115,7 +115,7 @@ class ModuleHost {
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
   void enqueue_microtask(v8::Local<v8::Function> callback);
   // The runtime has one more task, for this call.
-  void queue_task(std::uint64_t call) { tasks_.push_back(call); }
+  void queue_message(std::uint64_t call) { tasks_.push_back({Task::Kind::message, call}); }
   // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
   std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
   // What Date.now() will say at this time of CLOCK_MONOTONIC; infinity for itself.
@@ -150,7 +150,8 @@ class ModuleHost {
     WantedEncoding wanted = {};
     std::int64_t window_bytes = 0;  // of a stream that may be sent now; the last chunk may have gone beyond
     bool takes_stream = false;
-    bool cancelled = false;
+    std::optional<ipc::CancelReason> cancelled;
+    bool resumes = false;            // it is in tasks_ for that
     std::chrono::nanoseconds run{};  // for how long it was at work since that was told, but for this stretch
     v8::Global<v8::Object> signal;   // empty: nobody took it
     // Once it streams.
@@ -161,6 +162,16 @@ class ModuleHost {
   struct LaterAction {
     v8::Global<v8::Function> callback;
     std::uint64_t call;
+  };
+  // What has its turn between calls: a message of the module's own, which stays on V8's heap until then; or what the
+  // supervisor said of a call that has JavaScript for it.
+  struct Task {
+    enum class Kind { message, abort, resume } kind;
+    std::uint64_t call;
+    // Of an abort, whose call may be answered by then.
+    ipc::CancelReason reason{};
+    v8::Global<v8::Object> signal{};
+    v8::Global<v8::Function> stop{};
   };
   struct Rejection {
     v8::Global<v8::Promise> promise;
@@ -192,6 +203,9 @@ class ModuleHost {
   std::optional<std::uint32_t> line_start(std::uint32_t line);
 
   void invoke(const ipc::WorkerCall& call);
+  void run_message();
+  void abort(const Task& task);
+  void resume(std::uint64_t call);
   void set_current_call(std::uint64_t id);
   // What a function is called on, and the function.
   struct Exported {
@@ -285,8 +299,7 @@ class ModuleHost {
   // Calls that were cancelled before anybody took their signal: the last ones.
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<LaterAction> timers_;
-  // For which calls the runtime has tasks, in their order; what they are stays with it, on V8's heap.
-  std::deque<std::uint64_t> tasks_;
+  std::deque<Task> tasks_;
   // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
   std::deque<LaterAction> microtasks_;
   // Calls that are to fail at this stretch's end, if they are still open.

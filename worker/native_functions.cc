@@ -71,7 +71,7 @@ void clear_timer(const Arguments& arguments) {
 
 void queue_task(const Arguments& arguments) {
   const auto call = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
-  Engine::host_of(arguments.GetIsolate())->queue_task(call);
+  Engine::host_of(arguments.GetIsolate())->queue_message(call);
 }
 
 void enqueue_microtask(const Arguments& arguments) {

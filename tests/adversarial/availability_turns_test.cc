@@ -25,6 +25,9 @@ const Module kShared{"shared",
                      "exports.never = () => new Promise(() => {});"
                      "let burned = 0; exports.burned = () => burned;"
                      "const burn = () => { ++burned; exports.spin(50); };"
+                     "exports.burnWhenAborted = (_, context) => {"
+                     "  context.signal.addEventListener('abort', burn); return exports.never(); };"
+                     "exports.burnForEach = async function* () { for (;;) { yield 1; burn(); } };"
                      "exports.burnAndWait = () => { burn(); return exports.never(); };"
                      "exports.burnLater = (times) => { while (times-- > 0) setTimeout(burn, 1); };"};
 
@@ -143,6 +146,42 @@ TEST_CASE("dear calls that never end have no more turns than others") {
 TEST_CASE("many timers that are due at once leave others their turns") {
   Strangers strangers;
   REQUIRE(outcome(call(strangers.bad, {"shared", "burnLater", "100", kNoHurry})) == "null");
+  CHECK(outcome(call(strangers.good, cheap())) == "3");
+  CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
+  strangers.daemon.stop();
+}
+
+TEST_CASE("many calls that clean up when they are cancelled at once leave others their turns") {
+  Strangers strangers;
+  strangers.start_bad(90, {.module = "shared", .function = "burnWhenAborted", .timeout = kNoHurry});
+  for (int i = 0; i < 3; ++i) CHECK(outcome(call(strangers.good, cheap())) == "3");
+  for (std::size_t place = 0; place < 90; ++place) strangers.bad_calls.cancel(place);
+  strangers.bad.run_once(milliseconds(0));
+  workers(strangers.bad);
+  CHECK(outcome(call(strangers.good, cheap())) == "3");
+  CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
+  strangers.bad_calls.wait_for_all();
+  CHECK(strangers.bad_calls.count("cancelled") == 90);
+  // Those whose callers had their answers before it was their turn, too.
+  while (outcome(call(strangers.good, burned())) != "90") {
+  }
+  strangers.daemon.stop();
+}
+
+TEST_CASE("many streams that are granted at once leave others their turns") {
+  Strangers strangers;
+  constexpr std::size_t kStreams = 90;
+  std::size_t chunks = 0;
+  const CallTo burns{.module = "shared", .function = "burnForEach", .timeout = kNoHurry};
+  ipc::CallRequest request = burns.request();
+  request.stream_window_bytes = 1;  // each value has to be granted
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    strangers.bad.start(request, [](const ipc::Answer&) {}, {.on_chunk = [&](const ipc::Result&) { ++chunks; }});
+  }
+  strangers.bad.run_once(milliseconds(0));
+  for (int i = 0; i < 3; ++i) CHECK(outcome(call(strangers.good, cheap())) == "3");
+  while (chunks < kStreams) strangers.bad.run_once();
+  workers(strangers.bad);  // the supervisor has what was granted for these
   CHECK(outcome(call(strangers.good, cheap())) == "3");
   CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
   strangers.daemon.stop();
