@@ -112,11 +112,9 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 void Supervisor::carry_out(const LookAtProgress& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   if (process == nullptr) return;
-  // Its direct line has a share of its own, which the worker sees to. Of that the time is known, and not the CPU time:
-  // on a busy machine calls are taken back later.
-  std::optional<Duration> cpu_time = process->cpu_time();
-  if (cpu_time) *cpu_time -= process->line_time();
-  scheduler_.calls_started(decision.worker, process->calls_started(), cpu_time, steady_clock::now(), decisions_);
+  // Its direct line has a share of its own, which the worker sees to.
+  scheduler_.calls_started(decision.worker, process->calls_started(), workers_.cpu_time_without_line(decision.worker),
+                           steady_clock::now(), decisions_);
 }
 
 void Supervisor::carry_out(const TakeCallsBack& decision) {

@@ -209,6 +209,12 @@ std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
+std::optional<steady_clock::duration> WorkerProcess::cpu_time_without_line() {
+  const auto time = cpu_time();
+  if (!time) return std::nullopt;
+  return line_share_.cpu_time_of_others(*time, line_time(), steady_clock::now() - forked_at_);
+}
+
 const WorkerProcess::MemoryLook& WorkerProcess::look_at_memory(steady_clock::time_point now) {
   memory_seen_at_ = now;
   last_memory_look_.anonymous_bytes = anonymous_bytes();

@@ -20,6 +20,7 @@
 #include "supervisor/call_numbers.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
+#include "supervisor/line_share.h"
 #include "supervisor/stretch_watch.h"
 
 namespace holdfast::supervisor {
@@ -105,9 +106,8 @@ class WorkerProcess final : public Connection {
   // The call that its line was taken for; CallId{}: none, or that is answered.
   CallId line_call() const { return line_call_; }
   // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which is on the
-  // CPU, 0: none; and for how long it was at work on them.
+  // CPU, 0: none.
   std::uint64_t line_started() const;
-  std::chrono::nanoseconds line_time() const;
   LineCounts line_counts() const;
   std::uint64_t running_on_line() const;
   // The call on the line that the worker named in its last words; 0: it named none.
@@ -158,11 +158,14 @@ class WorkerProcess final : public Connection {
   using Connection::resume;
   using Connection::unsent_bytes;
 
-  // How long the process has been on a CPU, by the kernel's count (clock_getcpuclockid(3)).
+  // How long the process has been on a CPU, by the kernel's count (clock_getcpuclockid(3)); and the same without the
+  // time for its direct line (line_share.h).
   std::optional<std::chrono::steady_clock::duration> cpu_time() const;
+  std::optional<std::chrono::steady_clock::duration> cpu_time_without_line();
 
  private:
   std::uint64_t running() const;
+  std::chrono::nanoseconds line_time() const;
   void on_frame(const ipc::Frame& frame) override;
   void on_violation(const ipc::ProtocolViolation& violation) override;
   void on_frame_given_up(const std::string& reason) override;
@@ -183,6 +186,7 @@ class WorkerProcess final : public Connection {
   mutable pid_t pid_ = 0;  // not known yet
   mutable Broker::Sight sight_;
   mutable std::optional<clockid_t> cpu_clock_;
+  LineShare line_share_;
   const std::chrono::steady_clock::time_point forked_at_;
   Owner& owner_;
   bool ready_ = false;

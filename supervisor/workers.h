@@ -117,6 +117,11 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // At once.
   void kill(WorkerId worker, EndCause cause, std::string detail = "");
 
+  // See WorkerProcess. The worker's process exists.
+  std::optional<Clock::duration> cpu_time_without_line(WorkerId worker) {
+    return entry_of(worker).process->cpu_time_without_line();
+  }
+
   // Whether something that was sent to the worker has not left yet.
   bool has_unsent(WorkerId worker) const;
 
