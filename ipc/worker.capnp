@@ -146,7 +146,8 @@ struct WorkerMessage {
     chunk @6 :Protocol.Chunk;
     # Only while the call's window is not used up.
     ran @8 :UInt64;
-    # The worker was at work on this call, which goes on, for `runMicros`: a millisecond (kLongRun) at least.
+    # The worker was at work on this call for `runMicros`, a millisecond (kLongRun) at least. The call goes on, or is
+    # answered and had left something to do.
   }
   runMicros @7 :UInt32;
   # Of an answer: for how long the worker was at work on the call since it last said so, in microseconds, or the most that

@@ -143,7 +143,8 @@ struct Stopped {
   std::string_view detail;
 };
 
-// The worker was at work on an open call for so long, since it last said so. It says so when that is kLongRun at least.
+// The worker was at work for so long on a call that goes on, since it last said so, or on what a call had left to do
+// when it was answered. It says so when that is kLongRun at least.
 struct WorkerRan {
   std::uint64_t call = 0;
   std::chrono::nanoseconds time{0};

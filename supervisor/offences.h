@@ -48,6 +48,8 @@ struct Caller {
   UserId user = kUnknownUser;
   ClientId client{};
   FunctionId function{};
+
+  bool operator==(const Caller&) const = default;
 };
 
 class Offences {

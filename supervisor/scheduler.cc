@@ -109,6 +109,7 @@ void Scheduler::worker_stopping(WorkerId id, CallId suspect, TimePoint now, Deci
   Worker& worker = worker_of(id);
   if (worker.phase == WorkerPhase::leaving) return;
   if (is_on(suspect, id)) worker.module->main().suspects.emplace(id, call_of(suspect).caller);
+  worker.kept_others_waiting = keeps_others_waiting(worker);
   set_leaving(worker);
   if (worker.module != nullptr) update(*worker.module, now, out);
   arrange(now, out);
@@ -146,6 +147,7 @@ void Scheduler::renew_standbys(TimePoint now, Decisions& out) {
 
 std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& loss, TimePoint now, Decisions& out) {
   Worker& worker = worker_of(id);
+  worker.kept_others_waiting = worker.kept_others_waiting || keeps_others_waiting(worker);
   if (worker.phase != WorkerPhase::leaving) set_leaving(worker);
   const auto bill = blame(worker, loss, now);
   const std::uint64_t started = std::max(worker.started, loss.started);

@@ -68,6 +68,7 @@
 #include <variant>
 #include <vector>
 
+#include "supervisor/answered_calls.h"
 #include "supervisor/call_queue.h"
 #include "supervisor/estimates.h"
 #include "supervisor/hold_off.h"
@@ -213,6 +214,8 @@ struct ArrivedCall {
 struct WorkerLoss {
   std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
   CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
+  // The number of an answered call that left behind what is to blame (see call_ran()); 0: none is known to have.
+  std::uint64_t left_by = 0;
   // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
   // guilty call answers for that; without one the module does, if the worker had answered nothing.
   bool own_fault = false;
@@ -299,8 +302,14 @@ class Scheduler {
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
 
-  // A call that goes on has cost this, besides what call_answered() will say.
-  void call_ran(CallId call, Duration cpu_time);
+  // One of the calls that the worker was given, counted from 1, has cost this, besides what call_answered() says: it
+  // goes on, or had left something to do. The number may be any.
+  void call_ran(WorkerId worker, std::uint64_t number, Duration cpu_time);
+
+  // Whether it is known who made this call of the worker's, which it has answered; the number may be any.
+  bool has_answered(WorkerId worker, std::uint64_t number) const {
+    return workers_.at(worker).answered.find(number).has_value();
+  }
 
   // Part of what the call came to was passed on: it has been started, and is not run again.
   void call_streamed(CallId call);
@@ -445,6 +454,7 @@ class Scheduler {
     bool has_slot = false;
     std::vector<GivenCall> calls;  // in the order given, abandoned ones included
     PlaceShares places;
+    AnsweredCalls answered;
     std::uint64_t given = 0;
     std::uint64_t started = 0;  // or taken back
     std::uint64_t calls_done = 0;
@@ -460,9 +470,10 @@ class Scheduler {
     TimePoint drain_due{};     // when it is told as overdue
     bool retiring = false;
     bool load_failed = false;
-    TimePoint assigned_at{};  // loading began
-    TimePoint slice_end{};    // once it is ready
-    TimePoint idle_since{};   // without calls, or on standby
+    bool kept_others_waiting = false;  // for its slot, when it began to be stopped, or ended
+    TimePoint assigned_at{};           // loading began
+    TimePoint slice_end{};             // once it is ready
+    TimePoint idle_since{};            // without calls, or on standby
 
     bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
     bool takes_calls() const { return holds_module() && !draining && !retiring; }
@@ -500,6 +511,7 @@ class Scheduler {
   std::optional<TimePoint> paused_until(const Module& module, const Caller& caller, TimePoint now) const;
   void pause(Module& quarantine, ClientId client, TimePoint until);
   void end_pauses(TimePoint now, Decisions& out);
+  bool keeps_others_waiting(const Worker& worker) const;
   std::optional<Bill> blame(Worker& worker, const WorkerLoss& loss, TimePoint now);
   bool note_answer(Module& module, const Call& call, TimePoint now);
 

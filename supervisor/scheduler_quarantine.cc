@@ -131,27 +131,30 @@ void Scheduler::end_pauses(TimePoint now, Decisions& out) {
   for (const ModuleId id : resumed) settle(module_of(id), now, out);
 }
 
+// Whether others wait for the slot that the worker has.
+bool Scheduler::keeps_others_waiting(const Worker& worker) const {
+  if (!worker.has_slot || slots_taken_ < slots()) return false;
+  const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
+  return first_claims_.size() + further_claims_.size() > own_claims;
+}
+
 // To be called before the worker's calls go back to their queues; what it returns is charged after that.
 std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
   if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
-  const bool is_its = std::any_of(worker.calls.begin(), worker.calls.end(),
-                                  [&](const GivenCall& given) { return given.id == loss.guilty; });
-  if (!is_its) {
+  const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
+  const auto caller = is_its ? std::optional(call_of(loss.guilty).caller) : worker.answered.find(loss.left_by);
+  if (!caller) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);
     return std::nullopt;
   }
-  const Call& guilty = call_of(loss.guilty);
   const Duration cost = loss.time + main.load_time.value().value_or(kLeastRestart);
   forget_old_offences(main, now);
   if (!main.offences) main.offences = std::make_unique<Offences>();
-  main.offences->killed(options_.offences, guilty.caller, cost, now);
-  const Bill bill{guilty.caller, cost};
-  if (worker.module->origin == nullptr || slots_taken_ < slots()) return bill;
-  const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
-  if (first_claims_.size() + further_claims_.size() <= own_claims) return bill;
-  // Others waited for the slot in which this happened.
+  main.offences->killed(options_.offences, *caller, cost, now);
+  const Bill bill{*caller, cost};
+  if (worker.module->origin == nullptr || !worker.kept_others_waiting) return bill;
   const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
   worker.module->no_worker_before = now + std::min(pause, options_.offences.longest_pause);
   return bill;

@@ -117,10 +117,8 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   return true;
 }
 
-void Supervisor::worker_ran(WorkerId worker, CallId id, Duration time) {
-  // What native code has answered meanwhile is charged to nobody.
-  if (!scheduler_.is_on(id, worker)) return;
-  scheduler_.call_ran(id, std::min<Duration>(time, steady_clock::now() - calls_.at(id).given_at));
+void Supervisor::worker_ran(WorkerId worker, std::uint64_t call_number, Duration time) {
+  scheduler_.call_ran(worker, call_number, time);
 }
 
 bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
@@ -200,8 +198,13 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
         fmt::format("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape)));
   }
   if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
-  // The worker's word on which call it was in counts only if it has that call.
-  if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
+  // The worker's word on which call it was in counts only if it has that call, or has answered it lately.
+  if (!scheduler_.has_answered(worker, shown.left_by)) {
+    shown.left_by = 0;
+    if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
+  } else {
+    shown.guilty = CallId{};
+  }
   KnownModule* module = module_of(worker);
   if (module != nullptr) tell_of_dropped(*module);
   bool is_fault = is_fault_of_module(end);
@@ -213,13 +216,15 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   }
   std::string guilty_function;
   const WorkerProcess& process = *workers_.process(worker);
-  WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .own_fault = is_fault};
+  WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .left_by = shown.left_by, .own_fault = is_fault};
   if (scheduler_.is_on(shown.guilty, worker)) {
     const Call& guilty = calls_.at(shown.guilty);
     guilty_function = guilty.function;
     loss.own_fault = is_fault_of_call(end);
     // The page may say anything of when the stretch began.
     loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
+  } else if (shown.left_by != 0) {
+    loss.time = now - std::clamp(process.stretch().start, process.forked_at(), now);
   } else if (process.line_counts().answered() > 0) {
     loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them
   }

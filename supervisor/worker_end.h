@@ -30,8 +30,11 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId guilty{};             // the call that was on the CPU, by the worker's word; 0: none, or unknown
-  CallId running{};            // the same, by its page
+  CallId guilty{};   // the call that was on the CPU, by the worker's word; 0: none, or unknown
+  CallId running{};  // the same, by its page
+  // With no call by its word: the number by which the worker knows the answered call that left behind what was on the
+  // CPU, by its word or its page; 0: none. It may be any.
+  std::uint64_t left_by = 0;
   bool while_loading = false;  // the module's top level was on the CPU
   bool from_outside = false;   // with `crashed`: somebody else killed it
   bool held_too_much = false;  // with `out_of_memory`: the supervisor killed it for what it held

@@ -124,6 +124,7 @@ void WorkerProcess::send_close_line() { encode(output(), ipc::CloseWorkerLine{})
 
 std::uint64_t WorkerProcess::line_started() const { return page_->line_started.load(std::memory_order_acquire); }
 
+// By the worker's clock.
 nanoseconds WorkerProcess::line_time() const {
   const auto now = steady_clock::now();
   nanoseconds time = at_most(page_->line_time, now - forked_at_);
@@ -134,6 +135,13 @@ nanoseconds WorkerProcess::line_time() const {
 std::uint64_t WorkerProcess::running_on_line() const {
   const std::uint64_t running = page_->running.load(std::memory_order_acquire);
   return line_call_ != CallId{} && ipc::SharedPage::is_line_call(running) ? ipc::SharedPage::place_on_line(running) : 0;
+}
+
+std::uint64_t WorkerProcess::running_left_by() const {
+  using Page = ipc::SharedPage;
+  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
+  const bool is_calls = running != Page::kNothing && running != Page::kLoading && running != Page::kBackground;
+  return is_calls && !Page::is_line_call(running) && calls_.find(running) == CallId{} ? running : 0;
 }
 
 LineCounts WorkerProcess::line_counts() const {
@@ -241,14 +249,14 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
     if (call == line_call_) line_call_ = CallId{};
     answer->id = static_cast<std::uint64_t>(call);
     if (auto* result = std::get_if<ipc::ResultView>(&answer->outcome)) result->owner = keep_in_place(result->payload);
-  } else if (auto* ran = std::get_if<ipc::WorkerRan>(&*message)) {
-    ran->call = static_cast<std::uint64_t>(calls_.find(ran->call));
   } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
     chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
   } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {
     const bool is_lines = ipc::SharedPage::is_line_call(stopped->call);
     if (is_lines) said_on_line_ = ipc::SharedPage::place_on_line(stopped->call);
-    stopped->call = static_cast<std::uint64_t>(is_lines ? line_call_ : calls_.find(stopped->call));
+    const CallId call = is_lines ? line_call_ : calls_.find(stopped->call);
+    if (!is_lines && call == CallId{}) said_left_by_ = stopped->call;
+    stopped->call = static_cast<std::uint64_t>(call);
   }
   owner_.worker_said(*this, std::move(*message));
 }

@@ -77,7 +77,7 @@ class WorkerProcess final : public Connection {
   std::chrono::steady_clock::time_point forked_at() const { return forked_at_; }
 
   // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
-  // comes back under the supervisor's id.
+  // comes back under the supervisor's id, but for WorkerRan, which may be about one that it has answered.
   void send(ipc::LoadRequest load);
   void send(ipc::WorkerCall call);
   // Does nothing if the call is not on the worker any more.
@@ -112,6 +112,11 @@ class WorkerProcess final : public Connection {
   std::uint64_t running_on_line() const;
   // The call on the line that the worker named in its last words; 0: it named none.
   std::uint64_t said_on_line() const { return said_on_line_; }
+
+  // What is on the CPU, by its page, or was, by its last words, was left by the call with this number, which is none of
+  // its open ones. 0: it was not, or not said. The number may be any.
+  std::uint64_t running_left_by() const;
+  std::uint64_t said_left_by() const { return said_left_by_; }
 
   // Whether it said that it is prepared for its module.
   bool is_ready() const { return ready_; }
@@ -182,6 +187,7 @@ class WorkerProcess final : public Connection {
   UniqueFd line_;
   CallId line_call_{};
   std::uint64_t said_on_line_ = 0;
+  std::uint64_t said_left_by_ = 0;
   Broker& broker_;
   mutable pid_t pid_ = 0;  // not known yet
   mutable Broker::Sight sight_;

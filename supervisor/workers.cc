@@ -227,6 +227,7 @@ void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
   entry.cause = cause;
   entry.guilty = guilty;
   entry.guilty_on_line = entry.process->running_on_line();
+  entry.left_by = entry.process->running_left_by();
   entry.look_at.reset();
   entry.guilty_loading =
       entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;

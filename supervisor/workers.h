@@ -54,8 +54,9 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
-    // It was at work on a call for so long, by its own word; it may not have the call any more.
-    virtual void worker_ran(WorkerId worker, CallId call, Clock::duration time) = 0;
+    // It was at work for so long on the call that it knows by this number, by its own word; it may have answered it, or
+    // never have had it.
+    virtual void worker_ran(WorkerId worker, std::uint64_t call_number, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
@@ -146,7 +147,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::time_point load_sent_at{};
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
-    Clock::duration ran{};  // on open calls, in all, as it said
+    Clock::duration ran{};  // on calls, besides what it said with answers
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};
     std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
@@ -158,6 +159,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
     std::uint64_t guilty_on_line = 0;
+    std::uint64_t left_by = 0;
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then

@@ -111,7 +111,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       return worker_broke_protocol(worker,
                                    {"work on a call for less than a millisecond, or for longer than it has lived"});
     }
-    owner_.worker_ran(id, CallId{ran->call}, ran->time);
+    owner_.worker_ran(id, ran->call, ran->time);
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});
@@ -193,6 +193,10 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
 WorkerEnd Workers::explain(const Entry& entry) const {
   WorkerEnd end = explain_without_line(entry);
   const WorkerProcess& process = *entry.process;
+  if (entry.said_call == CallId{} && !end.from_outside) {
+    const std::uint64_t seen = entry.cause ? entry.left_by : process.running_left_by();
+    end.left_by = process.said_left_by() != 0 ? process.said_left_by() : seen;
+  }
   end.line_started = process.line_started();
   if (end.guilty == CallId{} || end.guilty != process.line_call()) return end;
   const std::uint64_t seen = entry.cause ? entry.guilty_on_line : process.running_on_line();

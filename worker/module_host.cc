@@ -82,12 +82,16 @@ Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
 
 void ModuleHost::end_step(TimePoint now) {
   if (!uncounted_) return;
+  const bool is_calls =
+      uncounted_->call != ipc::SharedPage::kNothing && uncounted_->call != ipc::SharedPage::kBackground;
   if (const auto open = open_.find(uncounted_->call); open != open_.end()) {
     open->second.run += now - uncounted_->since;
     // Else others would wait for such calls in a row, which cost nothing until they are answered.
     if (open->second.run >= ipc::kLongRun) {
       encode(outbox_.buffer(), ipc::WorkerRan{open->first, std::exchange(open->second.run, {})});
     }
+  } else if (is_calls && now - uncounted_->since >= ipc::kLongRun) {
+    encode(outbox_.buffer(), ipc::WorkerRan{uncounted_->call, now - uncounted_->since});
   } else {
     unclaimed_time_ += now - uncounted_->since;
     page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);

@@ -17,11 +17,20 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const Module kVictim{"victim",
-                     "exports.add = async ({ a, b }) => a + b;"
-                     "exports.loop = () => { for (;;); };"
-                     "exports.oom = () => { const kept = []; for (;;) kept.push(new Array(1e5).fill(1)); };"
-                     "exports.spin = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };"};
+const Module kVictim{
+    "victim",
+    "exports.add = async ({ a, b }) => a + b;"
+    "exports.loop = () => { for (;;); };"
+    "exports.oom = () => { const kept = []; for (;;) kept.push(new Array(1e5).fill(1)); };"
+    "exports.spin = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };"
+    "exports.loopInTimer = () => { setTimeout(exports.loop, 1); };"
+    "exports.oomInTimer = () => { setTimeout(exports.oom, 1); };"
+    "exports.loopInMessage = () => {"
+    "  const { port1, port2 } = new MessageChannel(); port1.onmessage = exports.loop; port2.postMessage(1); };"
+    "let wakeNow, woken; const sleep = () => { woken = new Promise((wake) => { wakeNow = wake; }); };"
+    "sleep();"
+    "exports.loopWhenWoken = () => { woken.then(exports.loop); };"
+    "exports.wake = () => { wakeNow(); sleep(); return 3; };"};
 
 // Long enough for a worker that is stopped late on a busy machine, many times over.
 constexpr milliseconds kPatience = std::chrono::minutes(2);
@@ -40,7 +49,8 @@ const Poison kPoisons[] = {
 };
 
 Daemon daemon_with(std::vector<std::string> further_flags = {}) {
-  std::vector<std::string> flags = {"--stretch", "200ms", "--memory", "32MB", "--socket-mode", "0666"};
+  std::vector<std::string> flags = {"--stretch",     "200ms", "--memory",           "32MB",
+                                    "--socket-mode", "0666",  "--shutdown-timeout", "100ms"};
   flags.insert(flags.end(), further_flags.begin(), further_flags.end());
   return Daemon({.modules = {kVictim}, .flags = flags, .holds_off = true});
 }
@@ -104,6 +114,52 @@ TEST_CASE("a connection for each poisonous call is no way around it") {
     CHECK(stats_of(good, "victim").held_off.count() == 0);
     daemon.stop();
   }
+}
+
+// What it does is done after its answer.
+TEST_CASE("what answered calls leave behind and kills their worker is their client's, too") {
+  for (const std::string function : {"loopInTimer", "oomInTimer", "loopInMessage"}) {
+    for (const auto& bad_user : attackers()) {
+      CAPTURE(function);
+      CAPTURE(bad_user.has_value());
+      Daemon daemon = daemon_with();
+      REQUIRE(::chmod(daemon.folder()->path().c_str(), 0755) == 0);
+      ipc::Client good = daemon.connect();
+      ipc::Client bad = [&] {
+        const As as(bad_user);
+        return daemon.connect();
+      }();
+      Calls bad_calls(bad);
+      int met_by_good = 0;
+      for (int i = 0; i < 30; ++i) {
+        const std::size_t place = bad_calls.start({.module = "victim", .function = function, .timeout = kPatience});
+        bad.run_once(milliseconds(0));
+        if (i < 2) bad_calls.wait_for(place);  // later ones are paused
+        const ipc::Answer answer = call(good, add());
+        CHECK(outcome(answer) == "3");
+        if (answer.usage.attempts > 1) ++met_by_good;
+      }
+      CHECK(met_by_good <= 3);
+      daemon.stop();
+    }
+  }
+}
+
+// Another's call only sets off what a call had left: the blame is not its own.
+TEST_CASE("what an answered call left behind is its client's, whoever sets it off") {
+  Daemon daemon = daemon_with();
+  ipc::Client good = daemon.connect();
+  ipc::Client bad = daemon.connect();
+  Calls bad_calls(bad);
+  int killed = 0;
+  for (int i = 0; i < 30; ++i) {
+    const std::size_t place = bad_calls.start({.module = "victim", .function = "loopWhenWoken", .timeout = kPatience});
+    bad.run_once(milliseconds(0));
+    if (i < 2) bad_calls.wait_for(place);
+    if (outcome(call(good, {.module = "victim", .function = "wake", .timeout = kPatience})) != "3") ++killed;
+  }
+  CHECK(killed <= 3);
+  daemon.stop();
 }
 
 // More bad calls than one worker could serve.

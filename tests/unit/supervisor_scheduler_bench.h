@@ -127,6 +127,10 @@ class Bench {
   std::string answered(std::uint64_t call, Duration cpu_time = 1ms) {
     return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, cpu_time, now_, out); });
   }
+  // The worker's calls are counted from 1.
+  void ran(std::uint64_t worker, std::uint64_t call_number, Duration cpu_time) {
+    scheduler_.call_ran(WorkerId{worker}, call_number, cpu_time);
+  }
   std::string calls_started(std::uint64_t worker, std::uint64_t count, Duration cpu_time = {}) {
     return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, cpu_time, now_, out); });
   }

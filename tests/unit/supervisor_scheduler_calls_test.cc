@@ -141,6 +141,33 @@ TEST_CASE("users share a module by what their calls cost, however many connectio
   CHECK(bench.answered(4, 1ms) == "call c2 on w1");
 }
 
+TEST_CASE("what calls cost while they go on, and what they left to do when they were answered, costs turns, too") {
+  SchedulerOptions options = kOneWorker;
+  options.module.concurrency = 2;
+  Bench bench(options);
+  bench.started();
+  bench.arrives(1, 'a', Bench::Arrival{.client = 1});
+  bench.arrives(2, 'a', Bench::Arrival{.client = 2});
+  bench.loaded(1);
+  for (std::uint64_t call : {3, 4}) bench.arrives(call, 'a', Bench::Arrival{.client = 1});
+  for (std::uint64_t call : {5, 6}) bench.arrives(call, 'a', Bench::Arrival{.client = 2});
+  SUBCASE("by the call that goes on") { bench.ran(1, 1, 50ms); }
+  SUBCASE("by what it left") {
+    CHECK(bench.answered(1, 0s) == "call c3 on w1");
+    bench.ran(1, 1, 50ms);
+    CHECK(bench.answered(2, 0s) == "call c5 on w1");
+    CHECK(bench.answered(3, 0s) == "call c6 on w1");
+    return;
+  }
+  SUBCASE("by nobody") {
+    for (const std::uint64_t unknown : {std::uint64_t{0}, std::uint64_t{3}, UINT64_MAX}) bench.ran(1, unknown, 50ms);
+    CHECK(bench.answered(2, 0s) == "call c3 on w1");
+    return;
+  }
+  CHECK(bench.answered(2, 0s) == "call c5 on w1");
+  CHECK(bench.answered(5, 0s) == "call c6 on w1");
+}
+
 TEST_CASE("a call that has waited too long costs its client no turn") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   bench.arrives(2, 'a', Bench::Arrival{.time = 5s, .client = 1});

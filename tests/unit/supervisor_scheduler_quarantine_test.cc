@@ -38,6 +38,35 @@ TEST_CASE("who killed a worker is served by another than those who did not") {
   CHECK(bench.module('a').instances == 2);
 }
 
+TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
+  Bench bench(kTwoWorkers);
+  bench.started();
+  bench.arrives(1, 'a', from(kClean));
+  bench.arrives(2, 'a', from(kGuilty));
+  bench.arrives(3, 'a', from(kClean));
+  bench.forked(2);
+  bench.loaded(1);
+  bench.answered(1);
+  bench.answered(2);
+  std::uint64_t left_by = 2;
+  bool is_known = true;
+  SUBCASE("as long as it is known") {}
+  SUBCASE("a call that is not answered has left nothing") {
+    left_by = 3;
+    is_known = false;
+  }
+  SUBCASE("a call that the worker never had") {
+    left_by = 4;
+    is_known = false;
+  }
+  bench.lost(1, {.started = 3, .left_by = left_by, .own_fault = true, .time = 100ms});
+  CHECK(bench.arrives(4, 'a', from(kGuilty)) == "load w2 a, call c4 on w2, fork w3");
+  CHECK(bench.view(2).is_quarantine == is_known);
+  bench.forked(3);
+  bench.arrives(5, 'a', from(kClean));
+  CHECK(bench.is_on(5, is_known ? 3 : 2));
+}
+
 TEST_CASE("a guilty owner is guilty for one module only") {
   Bench bench = after_a_kill(kTwoWorkers);
   bench.arrives(2, 'b', from(kGuilty));

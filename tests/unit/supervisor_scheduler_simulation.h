@@ -79,12 +79,14 @@ class Simulation {
     std::optional<ModuleId> module;  // or its quarantine
     bool has_slot = false;
     bool load_failed = false;
-    std::vector<CallId> calls;  // in the order given
+    bool kept_others_waiting = false;  // for its slot, when it began to be stopped
+    std::vector<CallId> calls;         // in the order given
     std::uint64_t given = 0;
     std::uint64_t started = 0;       // in truth
     std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
     Duration cpu_time{};
     std::uint64_t calls_done = 0;
+    std::map<std::uint64_t, Caller> answered;  // by their numbers
     bool draining = false;
     TimePoint drain_due{};  // when it is told as overdue, while it drains and others wait
     bool retiring = false;
@@ -191,6 +193,7 @@ class Simulation {
   void dequeue(CallId id, const Call& call);
   void end_queued(ModuleId part, const std::vector<CallId>& ended);
   void leave(Worker& worker);
+  bool keeps_others_waiting(const Worker& worker) const;
   void file_claim(ModuleId id);
   void renew_claim(ModuleId id);
   void fail(ModuleId id);

@@ -18,6 +18,7 @@ void Simulation::answer_call(CallId id) {
   note("c{} is answered by w{}", number(id), number(*call.worker));
   std::erase(worker.calls, id);
   ++worker.calls_done;
+  worker.answered.emplace(call.number, call.caller);
   worker.told_started = std::max(worker.told_started, call.number);
   if (worker.calls.empty()) worker.idle_since = now_;
   Module& module = modules_.at(call.module);
@@ -53,6 +54,7 @@ void Simulation::abandon(CallId id, const char* how) {
 void Simulation::stop(WorkerId id) {
   note("w{} is stopped", number(id));
   Worker& worker = workers_.at(id);
+  worker.kept_others_waiting = keeps_others_waiting(worker);
   leave(worker);
   put([&](Decisions& out) { scheduler_.worker_stopping(id, CallId{}, now_, out); });
 }
@@ -105,8 +107,12 @@ void Simulation::lose(WorkerId id) {
   if (!worker.calls.empty() && one_in(2)) loss.guilty = worker.calls[below(worker.calls.size())];
   if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
-  note("w{} is lost, having started {} of {} calls; c{} is guilty{}", number(id), loss.started, worker.given,
-       number(loss.guilty), loss.own_fault ? ", by its own fault" : "");
+  if (!worker.answered.empty() && worker.answered.size() <= AnsweredCalls::kMostEntries && one_in(2)) {
+    loss.left_by = std::next(worker.answered.begin(), below(worker.answered.size()))->first;
+  }
+  if (worker.lies && one_in(4)) loss.left_by = worker.given + below(5);
+  note("w{} is lost, having started {} of {} calls; c{} is guilty, or what call {} left{}", number(id), loss.started,
+       worker.given, number(loss.guilty), loss.left_by, loss.own_fault ? ", by its own fault" : "");
   blame(worker, loss);
 
   const std::uint64_t started = std::max(worker.told_started, loss.started);
@@ -145,28 +151,31 @@ void Simulation::lose(WorkerId id) {
   });
 }
 
-// The owner of the guilty call answers for the loss, or else the module, unless the worker had answered calls.
+// The owner of the guilty call answers for the loss, or that of an answered one that left something, or else the
+// module, unless the worker had answered calls.
 void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);
-  if (std::find(worker.calls.begin(), worker.calls.end(), loss.guilty) == worker.calls.end()) {
+  const bool is_its = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
+  const auto left_by = worker.answered.find(loss.left_by);
+  if (!is_its && left_by == worker.answered.end()) {
     if (worker.calls_done == 0) fail(id);
     return;
   }
-  const auto waits_elsewhere = [&](const auto& entry) { return entry.second.claims && entry.first != worker.module; };
-  const bool others_wait = is_quarantine(*worker.module) && slots_taken() == options_.max_workers &&
-                           std::any_of(modules_.begin(), modules_.end(), waits_elsewhere);
+  const Caller caller = is_its ? calls_.at(loss.guilty).caller : left_by->second;
+  ++counts_.decisions[is_its ? "blame an open call" : "blame an answered call"];
+  const bool others_wait =
+      is_quarantine(*worker.module) && (worker.kept_others_waiting || keeps_others_waiting(worker));
   Module& module = modules_.at(id);
-  const Call& guilty = calls_.at(loss.guilty);
   const Duration cost = loss.time + module.load_time.value().value_or(std::chrono::milliseconds(1));
   module.offences.forget_old(options_.offences, now_);
-  module.offences.killed(options_.offences, guilty.caller, cost, now_);
+  module.offences.killed(options_.offences, caller, cost, now_);
   if (others_wait) {
     const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
     modules_.at(*worker.module).no_worker_before = now_ + std::min(pause, options_.offences.longest_pause);
   }
   note_guilty(id);
-  require(is_guilty(id, guilty.caller), "an owner whose call killed a worker is guilty");
+  require(is_guilty(id, caller), "an owner whose call killed a worker is guilty");
 }
 
 void Simulation::fail_load(WorkerId id) {

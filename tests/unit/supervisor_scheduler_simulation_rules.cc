@@ -73,6 +73,11 @@ void Simulation::leave(Worker& worker) {
   if (worker.module) renew_claim(*worker.module);
 }
 
+bool Simulation::keeps_others_waiting(const Worker& worker) const {
+  const auto waits_elsewhere = [&](const auto& entry) { return entry.second.claims && entry.first != worker.module; };
+  return worker.has_slot && slots_taken() == options_.max_workers && std::ranges::any_of(modules_, waits_elsewhere);
+}
+
 void Simulation::file_claim(ModuleId id) {
   Module& module = modules_.at(id);
   module.claims = true;

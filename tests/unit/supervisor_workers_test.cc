@@ -63,7 +63,7 @@ struct OwnerOfWorkers final : Workers::Owner {
   void worker_load_failed(WorkerId, ipc::Error) override {}
   bool worker_answered(WorkerId, ipc::AnswerView) override { return false; }
   bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
-  void worker_ran(WorkerId, CallId, Workers::Clock::duration) override {}
+  void worker_ran(WorkerId, std::uint64_t, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
   void worker_used(WorkerId, Workers::Clock::duration) override {}
   void worker_is_worn_out(WorkerId) override {}
