@@ -154,6 +154,13 @@ UniqueFd Broker::open_memory(const UniqueFd& pidfd) {
   return packet && !packet->fds.empty() ? std::move(packet->fds.front()) : UniqueFd();
 }
 
+std::optional<std::uint32_t> Broker::count_mappings(const UniqueFd& pidfd) {
+  BrokerRequest request{BrokerRequest::Kind::count_mappings};
+  BrokerAnswer answer;
+  if (!ask(request, std::array{pidfd.get()}, answer) || answer.error != 0) return std::nullopt;
+  return answer.mappings;
+}
+
 void Broker::remove_socket() {
   BrokerRequest request{BrokerRequest::Kind::remove_socket};
   BrokerAnswer answer;

@@ -114,6 +114,21 @@ bool has_few_mappings(pid_t pid) {
   return false;
 }
 
+// No more than there are to count.
+tl::expected<std::uint32_t, int> count_mappings(pid_t pid) {
+  const auto maps = open_of_process(pid, "maps");
+  if (!maps) return tl::unexpected(maps.error());
+  std::array<char, 16 << 10> buffer;
+  std::uint32_t lines = 0;
+  while (lines < Broker::kMostMappingsCounted) {
+    const ssize_t count = ::read(maps->get(), buffer.data(), buffer.size());
+    if (count < 0) return tl::unexpected(errno);
+    if (count == 0) return lines;
+    lines += static_cast<std::uint32_t>(std::count(buffer.begin(), buffer.begin() + count, '\n'));
+  }
+  return Broker::kMostMappingsCounted;
+}
+
 class BrokerProcess {
  public:
   BrokerProcess(const Broker::Duties& duties, int socket);
@@ -263,12 +278,17 @@ std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, con
       duties_.remove_socket();
       return files;
     case Kind::look_at:
-    case Kind::open_memory: {
+    case Kind::open_memory:
+    case Kind::count_mappings: {
       const pid_t pid = fds.size() == 1 ? pid_behind(fds.front()) : 0;
       if (!is_ours(pid)) break;
       answer.pid = pid;
       if (request.kind == Kind::look_at) {
         for (const char* name : {"statm", "status"}) give(open_of_process(pid, name));
+      } else if (request.kind == Kind::count_mappings) {
+        const auto count = count_mappings(pid);
+        answer.error = count ? 0 : count.error();
+        answer.mappings = count.value_or(0);
       } else if (has_few_mappings(pid)) {
         give(open_of_process(pid, "smaps_rollup"));
       } else {

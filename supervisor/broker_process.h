@@ -13,14 +13,15 @@
 
 namespace holdfast::supervisor {
 
-// One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at and
-// open_memory, a pidfd.
+// One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at, open_memory and
+// count_mappings, a pidfd.
 struct BrokerRequest {
   enum class Kind : std::uint32_t {
     start_zygote,
     open_module,
     look_at,
     open_memory,
+    count_mappings,
     remove_socket,
     open_settings,
     watch_modules
@@ -46,10 +47,11 @@ struct BrokerRequest {
 // One packet, for each request but start_zygote. With error 0, a file that was asked for is attached; for
 // watch_modules, the inotify(7) descriptor and a file with the text of the places.
 struct BrokerAnswer {
-  std::uint64_t serial = 0;  // of the request that it answers
-  int error = 0;             // an errno value
-  pid_t pid = 0;             // of look_at
-  unsigned endings = 1;      // of open_module: as ModuleFile has them; with several, no file is attached
+  std::uint64_t serial = 0;    // of the request that it answers
+  int error = 0;               // an errno value
+  pid_t pid = 0;               // of look_at
+  std::uint32_t mappings = 0;  // of count_mappings
+  unsigned endings = 1;        // of open_module: as ModuleFile has them; with several, no file is attached
 };
 static_assert(std::is_trivially_copyable_v<BrokerRequest> && std::is_trivially_copyable_v<BrokerAnswer>);
 

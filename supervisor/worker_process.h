@@ -151,8 +151,11 @@ class WorkerProcess final : public Connection {
 
   // Its memory that no file stands behind, what it shares with its zygote included. Cheap.
   std::uint64_t anonymous_bytes() const;
-  // All that it makes the host hold, what it shares with its zygote included. Some tens of microseconds.
+  // All that it makes the host hold, what it shares with its zygote included, but for the kernel's own notes of its
+  // mappings. Some tens of microseconds.
   std::uint64_t held_bytes() const;
+  // See Broker.
+  std::optional<std::uint32_t> count_mappings() const { return broker_.count_mappings(pidfd_); }
 
   // Whether pid() and cpu_time() are known without the broker. What is known of its memory takes the broker.
   bool has_pid() const;

@@ -52,6 +52,12 @@ constexpr std::chrono::minutes kLongestLoad{2};
 constexpr milliseconds kMemoryRefresh{3};
 // Who was looked at so lately is not looked at again.
 constexpr seconds kMemoryKnown{1};
+// So long the number of a worker's mappings is taken for known, and for as long as it has used less CPU time than it
+// takes to make thousands of them.
+constexpr seconds kMappingsKnown{5};
+constexpr milliseconds kSoonestManyMappings{5};
+// What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
+constexpr std::uint64_t kBytesOfMapping = 256;
 
 // When workers with this stretch budget that need no look of their own are looked at next: all at the same time.
 Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock::time_point now) {
@@ -331,6 +337,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
   see_memory(entry, now);
   const bool used_cpu = read_meter(entry);
+  count_mappings(entry, now);
   note_idleness(entry, view, used_cpu, now);
   if (end_for_memory(entry, view, now)) return;
   note_background(entry, view, now);
@@ -341,14 +348,29 @@ void Workers::look(Entry& entry, Clock::time_point now) {
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
+// What the kernel has to remember of a process's mappings is nobody's memory by its own count. To make many of them
+// takes time on the CPU.
+void Workers::count_mappings(Entry& entry, Clock::time_point now) {
+  const Clock::duration cpu_time = entry.meter.cpu_time();
+  if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
+    return;
+  entry.mappings_counted_at = now;
+  entry.cpu_at_mappings = cpu_time;
+  entry.mappings = entry.process->count_mappings().value_or(entry.mappings);
+}
+
 std::uint64_t Workers::own_memory(const Entry& entry) const {
-  const std::uint64_t held = entry.process->held_bytes();
+  const std::uint64_t held = entry.process->held_bytes() + entry.mappings * kBytesOfMapping;
   return held - std::min(held, empty_held_bytes_);
 }
 
 bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now) {
   const std::uint64_t bytes = own_memory(entry);
   const std::uint64_t limit = entry.limits.memory_bytes;
+  if (entry.mappings >= Broker::kMostMappingsCounted) {
+    kill_for_memory(entry, CallId{view.running}, fmt::format("it had {} memory mappings or more", entry.mappings));
+    return true;
+  }
   if (bytes <= limit + kNativeAllowance) {
     entry.over_limit_since.reset();
   } else if (!entry.over_limit_since) {

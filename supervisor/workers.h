@@ -150,6 +150,9 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::duration ran{};  // on calls, besides what it said with answers
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};
+    std::uint32_t mappings = 0;  // when they were counted last
+    Clock::time_point mappings_counted_at{};
+    Clock::duration cpu_at_mappings{};                                           // what it had used of the CPU then
     std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
     std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
     // While it is idle: the page's count of stretches when all was looked at, and when it is again, page or no page.
@@ -208,6 +211,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // What it holds that it does not share with its zygote.
   std::uint64_t own_memory(const Entry& entry) const;
   // Whether it is to be killed for what it holds, and is.
+  void count_mappings(Entry& entry, Clock::time_point now);
   bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
   void keep_to_budget();
   void kill_for_memory(Entry& entry, CallId guilty, std::string detail);

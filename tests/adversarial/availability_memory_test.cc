@@ -128,12 +128,15 @@ TEST_CASE("where all are within their limits and the budget is exceeded, idle wo
   daemon.stop();
 }
 
-TEST_CASE("the list of workers comes at once, however many mappings one of them has made") {
+TEST_CASE("a worker that makes mappings without end is listed with the others meanwhile, and ended") {
   Daemon daemon(with_hiders({"modest"}, {"--stretch", "30s"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "takeMemoryBy", "\"pieces\""})) == "\"pieces\"");
-  CHECK(worker_of(client, "attacker").memory_bytes > 0);
+  workers(client);
   CHECK(outcome(call(client, {"modest", "ping"})) == "\"pong\"");
+  CHECK(daemon.logged("attacker@v1: worker ended: it used up its memory limit of"));
+  CHECK(contains(daemon.log(), "16384 memory mappings"));
+  CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   daemon.stop();
 }
 

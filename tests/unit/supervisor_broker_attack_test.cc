@@ -71,6 +71,7 @@ TEST_SUITE("supervisor/broker") {
     BrokerOfFolder world;
     CHECK_FALSE(world.broker->open_memory(open_pidfd(::getppid())));
     CHECK_FALSE(world.broker->open_memory(open_pidfd(::getpid())));
+    CHECK_FALSE(world.broker->count_mappings(open_pidfd(::getppid())).has_value());
     const auto seen = world.broker->look_at(open_pidfd(::getppid()));
     CHECK_FALSE(seen.statm);
   }

@@ -165,9 +165,14 @@ TEST_CASE("the broker looks at what it has started, and at what that has started
   CHECK(seen.pid == child);
   CHECK(contents(seen.statm).find(' ') != std::string::npos);
   CHECK(contents(broker->open_memory(open_pidfd(child))).size() > 0);
+  const auto mappings = broker->count_mappings(open_pidfd(child));
+  REQUIRE(mappings.has_value());
+  CHECK(*mappings > 2);
+  CHECK(*mappings < Broker::kMostMappingsCounted);
   for (const pid_t other : {::getpid(), ::getppid()}) {
     CHECK(broker->look_at(open_pidfd(other)).pid == 0);
     CHECK_FALSE(broker->open_memory(open_pidfd(other)));
+    CHECK_FALSE(broker->count_mappings(open_pidfd(other)).has_value());
   }
 }
 
