@@ -21,7 +21,7 @@ constexpr std::uint64_t kLowAddress = 0x1000'0000;
 constexpr std::uint64_t kUserCode32 = 0x23;
 constexpr std::uint64_t kUserStack = std::uint64_t{0x2b} << 48;
 
-std::vector<std::string> short_stretch() { return {"--stretch", "100ms"}; }
+std::vector<std::string> short_stretch() { return {"--stretch", "500ms"}; }
 
 TEST_CASE("a worker that blocks every signal by a forged return, and loops, is killed in time") {
   Siege siege(short_stretch());

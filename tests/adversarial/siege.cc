@@ -25,7 +25,7 @@ constexpr std::size_t kDescriptorsOfWorker = 5;
 
 DaemonOptions daemon_options(std::vector<std::string> flags, std::vector<Module> modules) {
   flags.insert(flags.begin(), {"--standby", std::to_string(kStandby), "--standby-max", std::to_string(kStandby),
-                               "--log-level", "error"});
+                               "--log-level", "error", "--idle-timeout", "1h"});
   DaemonOptions options = under_attack(std::move(flags));
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     options.modules.push_back({fmt::format("attacker{}", lane), options.modules.front().code});

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr unsigned kTestGuardSeconds = 90;
+constexpr unsigned kTestGuardSeconds = 900;
 
 const char* running_test = "";
 std::string failures;
