@@ -19,6 +19,20 @@ struct SharedPage {
   // Stands for JavaScript that belongs to no call: timers of the top level, finalizers.
   static constexpr std::uint64_t kBackground = UINT64_MAX - 1;
 
+  // The number of a call that was relayed is the place in which the worker was given it, 1, 2, 3, ..., and above that,
+  // in the bits from kCallerShift on, the number of who made it: the supervisor's, less than kMostCallers.
+  static constexpr int kCallerShift = 40;
+  static constexpr std::uint32_t kMostCallers = 1 << 12;
+  static constexpr std::uint64_t place_of(std::uint64_t number) {
+    return number & ((std::uint64_t{1} << kCallerShift) - 1);
+  }
+  static constexpr std::uint32_t caller_of(std::uint64_t number) {
+    return static_cast<std::uint32_t>(number >> kCallerShift) & (kMostCallers - 1);
+  }
+  static constexpr std::uint64_t number_of(std::uint64_t place, std::uint32_t caller) {
+    return place | std::uint64_t{caller} << kCallerShift;
+  }
+
   // Set in the numbers of calls that came by the direct line, which count 1, 2, 3, ... on their own. Such a number is
   // still one that a JavaScript number can be (2^53).
   static constexpr std::uint64_t kLineBit = std::uint64_t{1} << 52;
@@ -32,8 +46,8 @@ struct SharedPage {
   std::atomic<std::uint64_t> stretch_start;
   // Rises with every stretch, so that two of them cannot be taken for one.
   std::atomic<std::uint64_t> stretch_count;
-  // Calls are started in the order they were sent. All up to this number were started by the worker or taken back by
-  // the supervisor, none beyond it: a call belongs to whichever side moves this past its number.
+  // Calls are started in the order they were sent. All up to this place (place_of()) were started by the worker or
+  // taken back by the supervisor, none beyond it: a call belongs to whichever side moves this past its place.
   std::atomic<std::uint64_t> last_taken;
   // The system call number that the seccomp filter refused, plus one; 0: none. UINT32_MAX: a number that no call has.
   std::atomic<std::uint32_t> refused_system_call;
@@ -43,8 +57,8 @@ struct SharedPage {
   static constexpr std::size_t kMostErrorCodes = 16;
   std::atomic<std::uint64_t> line_results;
   std::atomic<std::uint64_t> line_errors[kMostErrorCodes];
-  // The time, in nanoseconds, that the worker was at work on no open call and on none of the direct line: on what a
-  // call had left to do after its answer, and on timers of the top level.
+  // The time, in nanoseconds, that the worker was at work on no call, answered or not: on timers of the top level, and
+  // for V8.
   std::atomic<std::uint64_t> unclaimed_time;
   // The time, in nanoseconds, that the worker was at work on the direct line's calls, but for the one that runs now.
   std::atomic<std::uint64_t> line_time;

@@ -169,7 +169,7 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
 }
 
 std::string request_id(std::uint64_t tag, std::uint64_t call) {
-  if (!SharedPage::is_line_call(call)) return fmt::format("{:016x}-{}", tag, call);
+  if (!SharedPage::is_line_call(call)) return fmt::format("{:016x}-{}", tag, SharedPage::place_of(call));
   return fmt::format("{:016x}-line-{}", tag, SharedPage::place_on_line(call));
 }
 

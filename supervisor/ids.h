@@ -15,6 +15,7 @@ enum class ModuleId : std::uint64_t {};
 enum class UserId : uid_t {};
 // A hash of a function's name; 0 for what is called on a direct line.
 enum class FunctionId : std::uint64_t {};
+constexpr FunctionId kAnyFunction{UINT64_MAX};  // where it is not known which
 
 // Owns what belongs to a peer of which the kernel does not say the user: (uid_t)-1 is no valid uid.
 inline constexpr UserId kUnknownUser{static_cast<uid_t>(-1)};

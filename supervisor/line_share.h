@@ -1,6 +1,7 @@
 // How much of a worker's CPU time went to its direct line. The worker tells for how long it was at work on the line by
 // the clock, waits for a CPU included; the kernel tells what the whole process had of the CPU. Of what it had between
-// two looks the line is taken to have had the same part as of the time. Pure.
+// two looks the line is taken to have had the same part as of the time, which is less than its due where the process
+// was idle in between. Pure.
 #pragma once
 
 #include <algorithm>

@@ -15,6 +15,7 @@ std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
 }  // namespace
 
 void Offences::Guilt::add(FunctionId function) {
+  if (function == kAnyFunction) all_ = true;
   all_ = all_ || (one_ && *one_ != function);
   one_ = function;
 }

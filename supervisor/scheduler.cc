@@ -105,10 +105,15 @@ void Scheduler::worker_loaded(WorkerId id, TimePoint now, Decisions& out) {
   check();
 }
 
-void Scheduler::worker_stopping(WorkerId id, CallId suspect, TimePoint now, Decisions& out) {
+void Scheduler::worker_stopping(WorkerId id, CallId suspect, const std::optional<Caller>& left_by, TimePoint now,
+                                Decisions& out) {
   Worker& worker = worker_of(id);
   if (worker.phase == WorkerPhase::leaving) return;
-  if (is_on(suspect, id)) worker.module->main().suspects.emplace(id, call_of(suspect).caller);
+  if (is_on(suspect, id)) {
+    worker.module->main().suspects.emplace(id, call_of(suspect).caller);
+  } else if (left_by && worker.module != nullptr) {
+    worker.module->main().suspects.emplace(id, *left_by);
+  }
   worker.kept_others_waiting = keeps_others_waiting(worker);
   set_leaving(worker);
   if (worker.module != nullptr) update(*worker.module, now, out);

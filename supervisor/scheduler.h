@@ -68,7 +68,6 @@
 #include <variant>
 #include <vector>
 
-#include "supervisor/answered_calls.h"
 #include "supervisor/call_queue.h"
 #include "supervisor/estimates.h"
 #include "supervisor/hold_off.h"
@@ -130,6 +129,7 @@ struct LoadModule {
 struct DispatchCall {
   CallId call;
   WorkerId worker;
+  Caller caller{};  // whose call it is
 };
 
 // Tell by calls_started() how many calls the worker has started.
@@ -214,8 +214,11 @@ struct ArrivedCall {
 struct WorkerLoss {
   std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
   CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
-  // The number of an answered call that left behind what is to blame (see call_ran()); 0: none is known to have.
-  std::uint64_t left_by = 0;
+  // Where no open call is to blame: whose answered call left behind what is. Nothing: it is not known.
+  std::optional<Caller> left_by{};
+  // Whose functions were on the CPU by the worker's last words. If that is another client than the one that is to blame
+  // by the above, one has set off what the other had begun, and nobody is blamed.
+  std::optional<Caller> told{};
   // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
   // guilty call answers for that; without one the module does, if the worker had answered nothing.
   bool own_fault = false;
@@ -302,14 +305,9 @@ class Scheduler {
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
 
-  // One of the calls that the worker was given, counted from 1, has cost this, besides what call_answered() says: it
-  // goes on, or had left something to do. The number may be any.
-  void call_ran(WorkerId worker, std::uint64_t number, Duration cpu_time);
-
-  // Whether it is known who made this call of the worker's, which it has answered; the number may be any.
-  bool has_answered(WorkerId worker, std::uint64_t number) const {
-    return workers_.at(worker).answered.find(number).has_value();
-  }
+  // A call of this caller has cost the worker so much, besides what call_answered() says: it goes on, or had left
+  // something to do.
+  void call_ran(WorkerId worker, const Caller& caller, Duration cpu_time);
 
   // Part of what the call came to was passed on: it has been started, and is not run again.
   void call_streamed(CallId call);
@@ -347,7 +345,8 @@ class Scheduler {
   // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
   // `suspect` is the call that it is stopped for, if any. Until worker_lost() tells whether that call is to blame, no
   // worker is given a call of the same function by the same client; the client's other calls may wait behind those.
-  void worker_stopping(WorkerId worker, CallId suspect, TimePoint now, Decisions& out);
+  void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by, TimePoint now,
+                       Decisions& out);
 
   // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
   // killed. Its module claims a slot for another, if there are calls.
@@ -454,7 +453,6 @@ class Scheduler {
     bool has_slot = false;
     std::vector<GivenCall> calls;  // in the order given, abandoned ones included
     PlaceShares places;
-    AnsweredCalls answered;
     std::uint64_t given = 0;
     std::uint64_t started = 0;  // or taken back
     std::uint64_t calls_done = 0;

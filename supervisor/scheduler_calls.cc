@@ -88,7 +88,6 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
       std::find_if(worker.calls.begin(), worker.calls.end(), [&](const auto& at) { return at.id == id; });
   // Calls start in order.
   worker.started = std::max(worker.started, given->number);
-  worker.answered.add(given->number, call.caller);
   worker.calls.erase(given);
   ++worker.calls_done;
   if (cpu_time < kWorkAhead && worker.ahead < module.settings.concurrency) ++worker.ahead;
@@ -109,13 +108,9 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   check();
 }
 
-void Scheduler::call_ran(WorkerId id, std::uint64_t number, Duration cpu_time) {
-  const Worker& worker = worker_of(id);
-  if (worker.module == nullptr) return;
-  const auto given = std::ranges::find(worker.calls, number, &GivenCall::number);
-  const auto caller =
-      given == worker.calls.end() ? worker.answered.find(number) : std::optional(call_of(given->id).caller);
-  if (caller) worker.module->queue.charge(caller->user, caller->client, cpu_time);
+void Scheduler::call_ran(WorkerId id, const Caller& caller, Duration cpu_time) {
+  Module* module = worker_of(id).module;
+  if (module != nullptr) module->queue.charge(caller.user, caller.client, cpu_time);
 }
 
 void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }
@@ -318,7 +313,7 @@ void Scheduler::give(CallId id, Call& call, Worker& worker, TimePoint now, Decis
   call.worker = &worker;
   call.place = worker.places.take(call.caller.user, call.caller.client);
   worker.calls.push_back({id, ++worker.given});
-  out.push_back(DispatchCall{id, worker.id});
+  out.push_back(DispatchCall{id, worker.id, call.caller});
   watch_if_behind(worker, now);
 }
 

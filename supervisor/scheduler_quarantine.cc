@@ -143,7 +143,9 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
   const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
-  const auto caller = is_its ? std::optional(call_of(loss.guilty).caller) : worker.answered.find(loss.left_by);
+  std::optional<Caller> caller = is_its ? call_of(loss.guilty).caller : loss.left_by;
+  if (caller && loss.told && caller->client != loss.told->client) return std::nullopt;
+  if (loss.told) caller = loss.told;
   if (!caller) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);

@@ -95,15 +95,17 @@ void Supervisor::carry_out(const DispatchCall& decision) {
   call.worker = decision.worker;
   call.given_at = steady_clock::now();
   if (call.line) return dispatch_line(decision.worker, decision.call, call);
-  workers_.call(decision.worker, {.id = static_cast<std::uint64_t>(decision.call),
-                                  .function = call.function,
-                                  .payload = call.payload.bytes(),
-                                  .encoding = call.encoding,
-                                  .arguments = call.arguments,
-                                  .deadline = call.deadline,
-                                  .result_encoding = call.result_encoding,
-                                  .stream_window_bytes = call.stream_window_bytes,
-                                  .payload_owner = call.payload.owner()});
+  workers_.call(decision.worker,
+                {.id = static_cast<std::uint64_t>(decision.call),
+                 .function = call.function,
+                 .payload = call.payload.bytes(),
+                 .encoding = call.encoding,
+                 .arguments = call.arguments,
+                 .deadline = call.deadline,
+                 .result_encoding = call.result_encoding,
+                 .stream_window_bytes = call.stream_window_bytes,
+                 .payload_owner = call.payload.owner()},
+                decision.caller);
   const UsageMeter& meter = workers_.meter(decision.worker);
   call.share_before = meter.share();
   call.unclaimed_before = meter.unclaimed_share();
@@ -187,7 +189,7 @@ void Supervisor::carry_out(const DrainOverdue& decision) {
   const bool only_waits = is_idle && now.cpu_time - before.cpu_time < (now.at - before.at) / 2;
   if (!only_waits && !decision.has_had_its_time) return;
   const auto grace = options_.scheduler.waiting_grace * (only_waits ? 1 : Scheduler::kGracesOfWorking);
-  scheduler_.worker_stopping(decision.worker, CallId{}, steady_clock::now(), decisions_);
+  scheduler_.worker_stopping(decision.worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
   workers_.kill(decision.worker, EndCause::slot_given_away,
                 fmt::format("calls that {} hold a slot for at most {} while others wait (--waiting-grace)",
                             only_waits ? "only wait" : "work on", ipc::format_duration(grace)));
@@ -216,14 +218,16 @@ void Supervisor::carry_out(const CallOverdue& decision) {
   abandon(decision.call, ipc::CancelReason::deadline_exceeded);
 }
 
-// A worker reads a cancellation after the calls that were sent before it: while those go on, it is only late. If the
-// call itself is on the CPU, nothing else will be.
+// A worker reads a cancellation after the calls that were sent before it, and aborts take turns: while it goes on with
+// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be.
 void Supervisor::carry_out(const CancelOverdue& decision) {
-  if (workers_.is_running(decision.worker, decision.call)) {
+  const auto runs_since = workers_.process(decision.worker)->stretch().start;
+  if (workers_.is_running(decision.worker, decision.call) &&
+      steady_clock::now() - runs_since >= options_.scheduler.cancel_grace) {
     return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call);
   }
   if (!is_stuck(calls_.at(decision.call), decision.worker)) return;
-  scheduler_.worker_stopping(decision.worker, CallId{}, steady_clock::now(), decisions_);
+  scheduler_.worker_stopping(decision.worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 

@@ -203,7 +203,7 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   if (!is_late) return;
   if (std::exchange(call.line->late_call, number) != number) call.times_late = 0;
   if (!is_stuck(call, worker)) return;
-  scheduler_.worker_stopping(worker, CallId{}, steady_clock::now(), decisions_);
+  scheduler_.worker_stopping(worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
   workers_.kill(worker, EndCause::ignored_cancel);
   carry_out();
 }

@@ -117,8 +117,8 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   return true;
 }
 
-void Supervisor::worker_ran(WorkerId worker, std::uint64_t call_number, Duration time) {
-  scheduler_.call_ran(worker, call_number, time);
+void Supervisor::worker_ran(WorkerId worker, const Caller& caller, Duration time) {
+  scheduler_.call_ran(worker, caller, time);
 }
 
 bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
@@ -174,8 +174,8 @@ void Supervisor::memory_is_enough() {
   carry_out();
 }
 
-void Supervisor::worker_stopping(WorkerId worker, CallId suspect) {
-  scheduler_.worker_stopping(worker, suspect, steady_clock::now(), decisions_);
+void Supervisor::worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) {
+  scheduler_.worker_stopping(worker, suspect, left_by, steady_clock::now(), decisions_);
   carry_out();
 }
 
@@ -193,18 +193,15 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   } else {
     const auto call = calls_.find(end.running);
     const ClientSession* client = call == calls_.end() ? nullptr : call->second.client;
+    const UserId seen = end.seen_caller ? end.seen_caller->user : kUnknownUser;
     log_client_line(
-        client == nullptr ? kUnknownUser : client->user(), ipc::LogLevel::warning,
+        client == nullptr ? seen : client->user(), ipc::LogLevel::warning,
         fmt::format("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape)));
   }
   if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
-  // The worker's word on which call it was in counts only if it has that call, or has answered it lately.
-  if (!scheduler_.has_answered(worker, shown.left_by)) {
-    shown.left_by = 0;
-    if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
-  } else {
-    shown.guilty = CallId{};
-  }
+  // The worker's word on which call it was in counts only if it has that call.
+  if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
+  shown.was_left = end.seen_caller && !scheduler_.is_on(shown.guilty, worker) && is_fault_of_module(end);
   KnownModule* module = module_of(worker);
   if (module != nullptr) tell_of_dropped(*module);
   bool is_fault = is_fault_of_module(end);
@@ -216,14 +213,18 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   }
   std::string guilty_function;
   const WorkerProcess& process = *workers_.process(worker);
-  WorkerLoss loss{.started = end.started, .guilty = shown.guilty, .left_by = shown.left_by, .own_fault = is_fault};
+  WorkerLoss loss{.started = end.started,
+                  .guilty = shown.guilty,
+                  .left_by = end.seen_caller,
+                  .told = end.said_caller,
+                  .own_fault = is_fault};
   if (scheduler_.is_on(shown.guilty, worker)) {
     const Call& guilty = calls_.at(shown.guilty);
     guilty_function = guilty.function;
     loss.own_fault = is_fault_of_call(end);
     // The page may say anything of when the stretch began.
     loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
-  } else if (shown.left_by != 0) {
+  } else if (loss.left_by || loss.told) {
     loss.time = now - std::clamp(process.stretch().start, process.forked_at(), now);
   } else if (process.line_counts().answered() > 0) {
     loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them

@@ -26,11 +26,15 @@ class UsageMeter {
     return added;
   }
 
-  // The worker says that in all it was so long at work on no open call. What it was since it last said so is shared in
+  // The worker says that in all it was so long at work on no call. What it was since it last said so is shared in
   // the same way.
   void read_unclaimed(Duration total) {
     const Duration added = std::max(total - unclaimed_, Duration::zero());
     unclaimed_ = std::max(total, unclaimed_);
+    share_unclaimed(added);
+  }
+  // The same for time of which it says that it was a call's, and nobody knows whose.
+  void share_unclaimed(Duration added) {
     if (calls_ > 0) unclaimed_share_ += added / static_cast<Duration::rep>(calls_);
   }
   // The same as share(), of that.

@@ -195,7 +195,7 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
   const ErrorCode code = code_of(end.cause);
   error.code = code == ErrorCode::unavailable ? code : ErrorCode::worker_crashed;
   // Nobody can tell which of the calls holds the memory.
-  const bool is_anybodys = end.held_too_much && guilty_function.empty() && end.left_by == 0;
+  const bool is_anybodys = end.held_too_much && guilty_function.empty() && !end.was_left;
   if (is_anybodys) error.code = ErrorCode::out_of_memory;
   error.executed = ipc::Executed::maybe;
   error.retryable = true;
@@ -205,7 +205,7 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
     error.message += fmt::format(", in another call to the same module (function \"{}\")", guilty_function);
     error.detail = fmt::format("stopped for another call: {}", ipc::to_string(code_of(end.cause)));
   }
-  if (end.left_by != 0) error.message += ", in what an answered call had left to be done";
+  if (end.was_left) error.message += ", in what an answered call had left to be done";
   error.message += is_anybodys ? "; this call had been started, and no call was on the CPU"
                                : "; this call had been started and is not to blame";
   return error;

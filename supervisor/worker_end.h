@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "ipc/error.h"
 #include "supervisor/ids.h"
+#include "supervisor/offences.h"
 
 namespace holdfast::supervisor {
 
@@ -32,13 +34,14 @@ struct WorkerEnd {
   EndCause cause = EndCause::crashed;
   CallId guilty{};   // the call that was on the CPU, by the worker's word; 0: none, or unknown
   CallId running{};  // the same, by its page
-  // With no call by its word: the number by which the worker knows the answered call that left behind what was on the
-  // CPU, by its word or its page; 0: none. It may be any.
-  std::uint64_t left_by = 0;
-  bool while_loading = false;  // the module's top level was on the CPU
-  bool from_outside = false;   // with `crashed`: somebody else killed it
-  bool held_too_much = false;  // with `out_of_memory`: the supervisor killed it for what it held
-  std::uint64_t started = 0;   // how many of the calls that it was sent it had started; they start in order
+  // Who made the call that was on the CPU, or that had left behind what was; nothing: it is not known.
+  std::optional<Caller> seen_caller{};  // by its page
+  std::optional<Caller> said_caller{};  // by its word
+  bool was_left = false;                // by a call that is answered
+  bool while_loading = false;           // the module's top level was on the CPU
+  bool from_outside = false;            // with `crashed`: somebody else killed it
+  bool held_too_much = false;           // with `out_of_memory`: the supervisor killed it for what it held
+  std::uint64_t started = 0;            // how many of the calls that it was sent it had started; they start in order
   // The same of the calls on its direct line; and, where the guilty call is the line, which call on it; 0: unknown.
   std::uint64_t line_started = 0;
   std::uint64_t guilty_on_line = 0;

@@ -78,8 +78,8 @@ void WorkerProcess::send(ipc::LoadRequest load) {
   encode(output(), load);
 }
 
-void WorkerProcess::send(ipc::WorkerCall call) {
-  call.id = calls_.add(CallId{call.id});
+void WorkerProcess::send(ipc::WorkerCall call, const Caller& caller) {
+  call.id = calls_.add(CallId{call.id}, callers_.number_of(caller));
   encode(output(), call);
 }
 
@@ -96,7 +96,7 @@ void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
 }
 
 WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
-  const std::uint64_t line = line_call_ == CallId{} ? 0 : calls_.number_of(line_call_);
+  const std::uint64_t line = line_call_ == CallId{} ? 0 : ipc::SharedPage::place_of(calls_.number_of(line_call_));
   std::uint64_t started = page_->last_taken.load(std::memory_order_acquire);
   // One that starts a call at each try, or says that it does, is not behind.
   constexpr int kMostTries = 8;
@@ -111,7 +111,7 @@ WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
 }
 
 void WorkerProcess::send(ipc::OpenWorkerLine open) {
-  open.call = calls_.add(CallId{open.call});
+  open.call = calls_.add(CallId{open.call}, CallerNumbers::kOthers);
   encode(output(), open);
 }
 
@@ -137,11 +137,15 @@ std::uint64_t WorkerProcess::running_on_line() const {
   return line_call_ != CallId{} && ipc::SharedPage::is_line_call(running) ? ipc::SharedPage::place_on_line(running) : 0;
 }
 
-std::uint64_t WorkerProcess::running_left_by() const {
+std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
   using Page = ipc::SharedPage;
+  const bool is_relayed = number != Page::kNothing && number < Page::kLineBit;
+  return is_relayed ? callers_.find(Page::caller_of(number)) : std::nullopt;
+}
+
+std::optional<Caller> WorkerProcess::running_left_by() const {
   const std::uint64_t running = page_->running.load(std::memory_order_acquire);
-  const bool is_calls = running != Page::kNothing && running != Page::kLoading && running != Page::kBackground;
-  return is_calls && !Page::is_line_call(running) && calls_.find(running) == CallId{} ? running : 0;
+  return calls_.find(running) == CallId{} ? caller_of(running) : std::nullopt;
 }
 
 LineCounts WorkerProcess::line_counts() const {
@@ -255,7 +259,7 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
     const bool is_lines = ipc::SharedPage::is_line_call(stopped->call);
     if (is_lines) said_on_line_ = ipc::SharedPage::place_on_line(stopped->call);
     const CallId call = is_lines ? line_call_ : calls_.find(stopped->call);
-    if (!is_lines && call == CallId{}) said_left_by_ = stopped->call;
+    said_caller_ = caller_of(stopped->call);
     stopped->call = static_cast<std::uint64_t>(call);
   }
   owner_.worker_said(*this, std::move(*message));

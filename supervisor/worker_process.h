@@ -18,6 +18,7 @@
 #include "ipc/worker_messages.h"
 #include "supervisor/broker.h"
 #include "supervisor/call_numbers.h"
+#include "supervisor/caller_numbers.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"
 #include "supervisor/line_share.h"
@@ -79,7 +80,7 @@ class WorkerProcess final : public Connection {
   // `load.tag` and `call.id` are replaced by what the worker may know (call_numbers.h); whatever it says of a call
   // comes back under the supervisor's id, but for WorkerRan, which may be about one that it has answered.
   void send(ipc::LoadRequest load);
-  void send(ipc::WorkerCall call);
+  void send(ipc::WorkerCall call, const Caller& caller);
   // Does nothing if the call is not on the worker any more.
   void send_cancel(CallId call, ipc::CancelReason reason);
   void send_grant(CallId call, std::uint64_t bytes);
@@ -96,6 +97,10 @@ class WorkerProcess final : public Connection {
 
   // The call that the worker knows by this number, which may be any; CallId{}: it has none.
   CallId call_with_number(std::uint64_t number) const { return calls_.find(number); }
+  // Who made the call that it knows, or knew, by this number, which may be any; nothing: nobody whom it is known of.
+  std::optional<Caller> caller_of(std::uint64_t number) const;
+  // The same of a call that is on the worker; nothing: it is not.
+  std::optional<Caller> caller_of(CallId call) const { return caller_of(calls_.number_of(call)); }
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
@@ -113,10 +118,10 @@ class WorkerProcess final : public Connection {
   // The call on the line that the worker named in its last words; 0: it named none.
   std::uint64_t said_on_line() const { return said_on_line_; }
 
-  // What is on the CPU, by its page, or was, by its last words, was left by the call with this number, which is none of
-  // its open ones. 0: it was not, or not said. The number may be any.
-  std::uint64_t running_left_by() const;
-  std::uint64_t said_left_by() const { return said_left_by_; }
+  // Who made the call that left behind what is on the CPU, by the page; nothing: an open call is, or it is not known.
+  std::optional<Caller> running_left_by() const;
+  // Who made the call, open or answered, whose function was on the CPU, by its last words; nothing: they did not say.
+  std::optional<Caller> said_caller() const { return said_caller_; }
 
   // Whether it said that it is prepared for its module.
   bool is_ready() const { return ready_; }
@@ -187,10 +192,11 @@ class WorkerProcess final : public Connection {
   PageMapping page_;
   const std::uint64_t tag_;
   CallNumbers calls_;
+  CallerNumbers callers_;
   UniqueFd line_;
   CallId line_call_{};
   std::uint64_t said_on_line_ = 0;
-  std::uint64_t said_left_by_ = 0;
+  std::optional<Caller> said_caller_;
   Broker& broker_;
   mutable pid_t pid_ = 0;  // not known yet
   mutable Broker::Sight sight_;

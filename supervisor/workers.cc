@@ -146,12 +146,12 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   wake_at(worker, entry, *entry.look_at);
 }
 
-void Workers::call(WorkerId worker, const ipc::WorkerCall& call) {
+void Workers::call(WorkerId worker, const ipc::WorkerCall& call, const Caller& caller) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
   entry.meter.call_begins();
   if (entry.halted_at) go_on(entry, Clock::now());
-  entry.process->send(call);
+  entry.process->send(call, caller);
 }
 
 void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
@@ -233,7 +233,9 @@ void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
   entry.cause = cause;
   entry.guilty = guilty;
   entry.guilty_on_line = entry.process->running_on_line();
-  entry.left_by = entry.process->running_left_by();
+  // What ran when that was found may be over, and its answer on its way.
+  entry.seen_caller = entry.process->caller_of(guilty);
+  if (!entry.seen_caller) entry.seen_caller = entry.process->running_left_by();
   entry.look_at.reset();
   entry.guilty_loading =
       entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;
@@ -247,7 +249,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
-  owner_.worker_stopping(worker, entry.guilty);
+  owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
 }
 
 void Workers::kill(WorkerId worker, EndCause cause, std::string detail) {
@@ -318,7 +320,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
     begin_end(entry, EndCause::protocol_violation, CallId{});
     entry.detail = "it neither loaded its module nor said why it could not";
-    owner_.worker_stopping(entry.process->id(), CallId{});
+    owner_.worker_stopping(entry.process->id(), CallId{}, std::nullopt);
     return entry.process->kill();
   }
   StretchView view = entry.process->stretch();
@@ -415,7 +417,7 @@ void Workers::kill_for_memory(Entry& entry, CallId guilty, std::string detail) {
   begin_end(entry, EndCause::out_of_memory, guilty);
   entry.detail = std::move(detail);
   const auto process = entry.process;
-  owner_.worker_stopping(worker, guilty);
+  owner_.worker_stopping(worker, guilty, entry.seen_caller);
   process->kill();
 }
 

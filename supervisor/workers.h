@@ -54,9 +54,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
-    // It was at work for so long on the call that it knows by this number, by its own word; it may have answered it, or
-    // never have had it.
-    virtual void worker_ran(WorkerId worker, std::uint64_t call_number, Clock::duration time) = 0;
+    // It was at work for so long on a call of this caller's, by its own word; it may have answered it.
+    virtual void worker_ran(WorkerId worker, const Caller& caller, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
@@ -66,8 +65,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     // and when it is not so any more.
     virtual void memory_is_short(std::uint64_t bytes) = 0;
     virtual void memory_is_enough() = 0;
-    // It is being stopped and takes no more calls.
-    virtual void worker_stopping(WorkerId worker, CallId suspect) = 0;
+    // It is being stopped and takes no more calls: for this call, or for what one of this caller's left.
+    virtual void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) = 0;
     // What is known of it is forgotten when this returns.
     virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
   };
@@ -84,7 +83,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
   void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
   // The call counts for the worker's meter from now on, until call_ended(). The worker exists.
-  void call(WorkerId worker, const ipc::WorkerCall& call);
+  void call(WorkerId worker, const ipc::WorkerCall& call, const Caller& caller);
   void call_ended(WorkerId worker);
   // See WorkerProcess. The worker's process exists. The calls count until call_ended().
   WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
@@ -162,7 +161,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
     std::uint64_t guilty_on_line = 0;
-    std::uint64_t left_by = 0;
+    std::optional<Caller> seen_caller;  // of the guilty call, or of the answered one that left what ran
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then

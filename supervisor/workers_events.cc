@@ -15,9 +15,10 @@ namespace {
 // Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
 constexpr std::chrono::milliseconds kExitPatience{250};
 
-// Workers cut their lines at 8 kB.
 // Of times that a worker tells, against those that are taken here.
 constexpr std::chrono::seconds kClockSlack{1};
+
+// Workers cut their lines at 8 kB.
 constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 
 }  // namespace
@@ -111,7 +112,11 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       return worker_broke_protocol(worker,
                                    {"work on a call for less than a millisecond, or for longer than it has lived"});
     }
-    owner_.worker_ran(id, ran->call, ran->time);
+    if (const auto caller = worker.caller_of(ran->call)) {
+      owner_.worker_ran(id, *caller, ran->time);
+    } else {
+      entry.meter.share_unclaimed(ran->time);
+    }
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
       return worker_broke_protocol(worker, {"ready out of place"});
@@ -193,9 +198,9 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
 WorkerEnd Workers::explain(const Entry& entry) const {
   WorkerEnd end = explain_without_line(entry);
   const WorkerProcess& process = *entry.process;
-  if (entry.said_call == CallId{} && !end.from_outside) {
-    const std::uint64_t seen = entry.cause ? entry.left_by : process.running_left_by();
-    end.left_by = process.said_left_by() != 0 ? process.said_left_by() : seen;
+  if (!end.from_outside) {
+    end.seen_caller = entry.cause ? entry.seen_caller : process.running_left_by();
+    end.said_caller = process.said_caller();
   }
   end.line_started = process.line_started();
   if (end.guilty == CallId{} || end.guilty != process.line_call()) return end;

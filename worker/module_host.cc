@@ -75,28 +75,30 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 // JavaScript of the call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
   end_step(now);
+  was_lines_ = ipc::SharedPage::is_line_call(call);
   // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.
-  if (!ipc::SharedPage::is_line_call(call) && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
+  if (!was_lines_ && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
   return Stretch(page_, call, now);
 }
 
-void ModuleHost::end_step(TimePoint now) {
-  if (!uncounted_) return;
-  const bool is_calls =
-      uncounted_->call != ipc::SharedPage::kNothing && uncounted_->call != ipc::SharedPage::kBackground;
-  if (const auto open = open_.find(uncounted_->call); open != open_.end()) {
-    open->second.run += now - uncounted_->since;
-    // Else others would wait for such calls in a row, which cost nothing until they are answered.
-    if (open->second.run >= ipc::kLongRun) {
-      encode(outbox_.buffer(), ipc::WorkerRan{open->first, std::exchange(open->second.run, {})});
-    }
-  } else if (is_calls && now - uncounted_->since >= ipc::kLongRun) {
-    encode(outbox_.buffer(), ipc::WorkerRan{uncounted_->call, now - uncounted_->since});
-  } else {
-    unclaimed_time_ += now - uncounted_->since;
-    page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);
-  }
+bool ModuleHost::end_step(TimePoint now) {
+  if (uncounted_) count(uncounted_->call, now - uncounted_->since);
   uncounted_.reset();
+  return std::exchange(was_lines_, false);
+}
+
+// It was at work for so long on a call, or on none.
+void ModuleHost::count(std::uint64_t call, std::chrono::nanoseconds time) {
+  const auto open = open_.find(call);
+  if (open == open_.end() && (call == ipc::SharedPage::kNothing || call == ipc::SharedPage::kBackground)) {
+    unclaimed_time_ += time;
+    page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);
+    return;
+  }
+  auto& run = open != open_.end() ? open->second.run : left_run_[ipc::SharedPage::caller_of(call)];
+  run += time;
+  // Else others would wait for such calls in a row, which cost nothing until they are answered.
+  if (run >= ipc::kLongRun) encode(outbox_.buffer(), ipc::WorkerRan{call, std::exchange(run, {})});
 }
 
 // Of a call that is answered now.
@@ -211,20 +213,21 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   if (call == open_.end() || call->second.cancelled) return;
   if (call->second.signal.IsEmpty() && call->second.stop.IsEmpty()) {
     answer_cancelled(id);
-    cancelled_.emplace_back(id, reason);
-    if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
-    return;
+    return remember_cancelled(id, reason);
   }
   call->second.cancelled = reason;
-  graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
-  tasks_.push_back({Task::Kind::abort, id, reason, std::move(call->second.signal), std::move(call->second.stop)});
+  tasks_.push_back({Task::Kind::abort, id});
 }
 
-void ModuleHost::abort(const Task& task) {
+void ModuleHost::abort(std::uint64_t id) {
+  const auto call = open_.find(id);
+  if (call == open_.end()) return;  // it has settled meanwhile
+  graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
   v8::TryCatch failure(isolate_);
-  if (!task.signal.IsEmpty()) {
-    v8::Local<v8::Value> parts[] = {task.signal.Get(isolate_),
-                                    v8::Integer::New(isolate_, static_cast<std::int32_t>(task.reason))};
+  v8::Local<v8::Function> stop = call->second.stop.Get(isolate_);
+  if (!call->second.signal.IsEmpty()) {
+    v8::Local<v8::Value> parts[] = {call->second.signal.Get(isolate_),
+                                    v8::Integer::New(isolate_, static_cast<std::int32_t>(*call->second.cancelled))};
     if (engine_.runtime()
             .abort_call.Get(isolate_)
             ->Call(engine_.context(), v8::Undefined(isolate_), 2, parts)
@@ -234,9 +237,7 @@ void ModuleHost::abort(const Task& task) {
     }
   }
   // Neither throws, but where the process is being ended.
-  if (task.stop.IsEmpty()) return;
-  v8::Local<v8::Function> stop = task.stop.Get(isolate_);
-  if (stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
+  if (!stop.IsEmpty() && stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
 }
 
 void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
@@ -259,8 +260,17 @@ void ModuleHost::resume(std::uint64_t id) {
 
 void ModuleHost::let_go(TimePoint now) {
   for (; !graces_.empty() && graces_.front().first <= now; graces_.pop_front()) {
-    if (open_.contains(graces_.front().second)) answer_cancelled(graces_.front().second);
+    const std::uint64_t id = graces_.front().second;
+    const auto call = open_.find(id);
+    if (call == open_.end()) continue;
+    remember_cancelled(id, *call->second.cancelled);
+    answer_cancelled(id);
   }
+}
+
+void ModuleHost::remember_cancelled(std::uint64_t id, ipc::CancelReason reason) {
+  cancelled_.emplace_back(id, reason);
+  if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
 }
 
 std::optional<ipc::CancelReason> ModuleHost::take_signal(std::uint64_t id, v8::Local<v8::Object> signal) {
@@ -340,13 +350,16 @@ bool ModuleHost::run_due_timer(steady_clock::time_point now) {
 
 bool ModuleHost::run_task() {
   if (tasks_.empty()) return false;
-  const Task task = std::move(tasks_.front());
+  const Task task = tasks_.front();
   tasks_.pop_front();
   // A call of the line that was cancelled has its answer already, so that nobody is to be stopped for it any more.
-  const bool is_nobodys = task.kind == Task::Kind::abort && ipc::SharedPage::is_line_call(task.call);
+  const bool is_lines = ipc::SharedPage::is_line_call(task.call);
+  const bool is_nobodys = task.kind == Task::Kind::abort && is_lines;
   const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading
                                 : is_nobodys ? ipc::SharedPage::kBackground
                                              : task.call);
+  if (is_nobodys) uncounted_.reset();
+  was_lines_ = is_lines;
   v8::HandleScope scope(isolate_);
   set_current_call(task.call);
   switch (task.kind) {
@@ -354,7 +367,7 @@ bool ModuleHost::run_task() {
       run_message();
       break;
     case Task::Kind::abort:
-      abort(task);
+      abort(task.call);
       break;
     case Task::Kind::resume:
       resume(task.call);

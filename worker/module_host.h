@@ -75,8 +75,9 @@ class ModuleHost {
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
 
-  // Up to now, the time of what entered last counts as its call's. To be called when a step ends.
-  void end_step(std::chrono::steady_clock::time_point now);
+  // Up to now, the time of what entered last counts as its call's. To be called when a step ends. True: it was a call
+  // of the direct line.
+  bool end_step(std::chrono::steady_clock::time_point now);
 
   // Whether a result is being encoded: V8 may then be at work for long without a function of the module.
   bool is_encoding() const { return is_encoding_; }
@@ -168,10 +169,6 @@ class ModuleHost {
   struct Task {
     enum class Kind { message, abort, resume } kind;
     std::uint64_t call;
-    // Of an abort, whose call may be answered by then.
-    ipc::CancelReason reason{};
-    v8::Global<v8::Object> signal{};
-    v8::Global<v8::Function> stop{};
   };
   struct Rejection {
     v8::Global<v8::Promise> promise;
@@ -204,7 +201,8 @@ class ModuleHost {
 
   void invoke(const ipc::WorkerCall& call);
   void run_message();
-  void abort(const Task& task);
+  void abort(std::uint64_t call);
+  void remember_cancelled(std::uint64_t id, ipc::CancelReason reason);
   void resume(std::uint64_t call);
   void set_current_call(std::uint64_t id);
   // What a function is called on, and the function.
@@ -252,6 +250,7 @@ class ModuleHost {
   void answer_error(std::uint64_t id, ipc::Error error);
   void send_result(std::uint64_t id, const ipc::ResultView& result);
   Stretch enter(std::uint64_t call, TimePoint now = std::chrono::steady_clock::now());
+  void count(std::uint64_t call, std::chrono::nanoseconds time);
   std::chrono::nanoseconds run_time_of(std::uint64_t id);
   void answer_cancelled(std::uint64_t id);
   LoadState load_failed(ipc::Error error);
@@ -316,7 +315,10 @@ class ModuleHost {
     TimePoint since;
   };
   std::optional<Uncounted> uncounted_;
+  bool was_lines_ = false;  // this step's last stretch was a call's of the direct line
   std::chrono::nanoseconds unclaimed_time_{};
+  // By callers (SharedPage::caller_of()): for how long it was at work on what their calls left, since that was told.
+  std::unordered_map<std::uint32_t, std::chrono::nanoseconds> left_run_;
 };
 
 }  // namespace holdfast::worker

@@ -122,8 +122,14 @@ bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBy
 bool Worker::end_step() {
   settle_memory();
   const auto now = steady_clock::now();
-  host_->end_step(now);
+  const bool was_lines = host_->end_step(now);
   step_took_ = now - step_began_;
+  if (was_lines && serves_line()) {
+    line_ahead_ = std::min(line_ahead_ + step_took_, kMostAhead);
+    page_.line_time.store(
+        page_.line_time.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(step_took_.count()),
+        std::memory_order_relaxed);
+  }
   const bool was_slow = step_took_ > kSlowStep;
   step_began_ = now;
   was_slow_ = was_slow_ || was_slow;
@@ -306,9 +312,10 @@ void Worker::handle(const ipc::WorkerRequest& request) {
 // Whether the call is still the worker's. If not, the supervisor has taken it back, and gives it to another worker, or
 // sends it again under another number.
 bool Worker::take(std::uint64_t call) {
+  const std::uint64_t place = ipc::SharedPage::place_of(call);
   std::uint64_t last = page_.last_taken.load(std::memory_order_relaxed);
-  while (last < call) {
-    if (page_.last_taken.compare_exchange_weak(last, call, std::memory_order_acq_rel)) return true;
+  while (last < place) {
+    if (page_.last_taken.compare_exchange_weak(last, place, std::memory_order_acq_rel)) return true;
   }
   return false;
 }
@@ -335,12 +342,7 @@ Worker::Step Worker::handle_line() {
     const auto& cancel = std::get<ipc::WorkerCancel>(*work);
     host_->cancel(cancel.call, cancel.reason);
   }
-  const bool was_slow = end_step();
-  line_ahead_ = std::min(line_ahead_ + step_took_, kMostAhead);
-  page_.line_time.store(
-      page_.line_time.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(step_took_.count()),
-      std::memory_order_relaxed);
-  return was_slow ? Step::slow : Step::quick;
+  return end_step() ? Step::slow : Step::quick;
 }
 
 void Worker::look_after_line() {

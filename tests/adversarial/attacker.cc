@@ -28,8 +28,12 @@ const ownId = 0x1d1d1d1d1d1d1d1dn;
 
 function lie(what, value) { writeWord(sharedPage() + page[what], BigInt(value)); }
 
-// What the worker and the supervisor call the call by: see request_id() in ipc/worker_messages.h.
-function callNumber(context) { return BigInt(context.requestId.split('-')[1]); }
+// What the worker and the supervisor call the call by that is on the CPU, by the shared page; or, outside of calls, one
+// of the first caller's.
+function callNumber(context) {
+  const running = BigInt(readWord(sharedPage() + page.running));
+  return running < 1n << 53n ? running : BigInt(context.requestId.split('-')[1]);
+}
 
 function bytesOf(list, context) {
   const bytes = new Uint8Array(list);

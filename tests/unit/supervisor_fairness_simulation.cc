@@ -146,7 +146,7 @@ void FairnessSimulation::stop(WorkerId id, CallId guilty, Blamed blamed) {
   if (std::exchange(worker.is_stopping, true)) return;
   at(now_ + world_.stop_time, [this, id, guilty, blamed] { lose(id, guilty, blamed); });
   Decisions out;
-  scheduler_.worker_stopping(id, blamed == Blamed::owner ? guilty : CallId{}, now_, out);
+  scheduler_.worker_stopping(id, blamed == Blamed::owner ? guilty : CallId{}, std::nullopt, now_, out);
   carry_out(std::move(out));
 }
 

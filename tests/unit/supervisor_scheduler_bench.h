@@ -127,9 +127,8 @@ class Bench {
   std::string answered(std::uint64_t call, Duration cpu_time = 1ms) {
     return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, cpu_time, now_, out); });
   }
-  // The worker's calls are counted from 1.
-  void ran(std::uint64_t worker, std::uint64_t call_number, Duration cpu_time) {
-    scheduler_.call_ran(WorkerId{worker}, call_number, cpu_time);
+  void ran(std::uint64_t worker, const Caller& caller, Duration cpu_time) {
+    scheduler_.call_ran(WorkerId{worker}, caller, cpu_time);
   }
   std::string calls_started(std::uint64_t worker, std::uint64_t count, Duration cpu_time = {}) {
     return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, cpu_time, now_, out); });
@@ -156,8 +155,9 @@ class Bench {
     return after([&](Decisions& out) { scheduler_.worker_loaded(WorkerId{worker}, now_, out); });
   }
   void forks_fail() { scheduler_.forks_fail(now_); }
-  std::string stopping(std::uint64_t worker, std::uint64_t suspect = 0) {
-    return after([&](Decisions& out) { scheduler_.worker_stopping(WorkerId{worker}, CallId{suspect}, now_, out); });
+  std::string stopping(std::uint64_t worker, std::uint64_t suspect = 0, const std::optional<Caller>& left_by = {}) {
+    return after(
+        [&](Decisions& out) { scheduler_.worker_stopping(WorkerId{worker}, CallId{suspect}, left_by, now_, out); });
   }
   std::string retire(std::uint64_t worker) {
     return after([&](Decisions& out) { scheduler_.retire(WorkerId{worker}, now_, out); });

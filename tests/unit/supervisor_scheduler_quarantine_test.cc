@@ -39,32 +39,50 @@ TEST_CASE("who killed a worker is served by another than those who did not") {
 }
 
 TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
+  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
+      kOther{UserId{7}, ClientId{kClean}, FunctionId{1}};
   Bench bench(kTwoWorkers);
   bench.started();
-  bench.arrives(1, 'a', from(kClean));
-  bench.arrives(2, 'a', from(kGuilty));
-  bench.arrives(3, 'a', from(kClean));
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.arrives(2, 'a', from(kClean));
   bench.forked(2);
   bench.loaded(1);
   bench.answered(1);
-  bench.answered(2);
-  std::uint64_t left_by = 2;
-  bool is_known = true;
-  SUBCASE("as long as it is known") {}
-  SUBCASE("a call that is not answered has left nothing") {
-    left_by = 3;
-    is_known = false;
+  WorkerLoss loss{.started = 2, .own_fault = true, .time = 100ms};
+  bool is_blamed = true;
+  SUBCASE("by the page") { loss.left_by = kLeft; }
+  SUBCASE("by its last words") { loss.told = kLeft; }
+  SUBCASE("by both") { loss.left_by = loss.told = kLeft; }
+  SUBCASE("nobody, where the one has set off what the other had begun") {
+    loss.left_by = kOther;
+    loss.told = kLeft;
+    is_blamed = false;
   }
-  SUBCASE("a call that the worker never had") {
-    left_by = 4;
-    is_known = false;
+  SUBCASE("nobody, where an open call has set it off") {
+    loss.guilty = CallId{2};
+    loss.told = kLeft;
+    is_blamed = false;
   }
-  bench.lost(1, {.started = 3, .left_by = left_by, .own_fault = true, .time = 100ms});
+  SUBCASE("nobody, where it is not known who it was") { is_blamed = false; }
+  bench.lost(1, loss);
   CHECK(bench.arrives(4, 'a', from(kGuilty)) == "load w2 a, call c4 on w2, fork w3");
-  CHECK(bench.view(2).is_quarantine == is_known);
+  CHECK(bench.view(2).is_quarantine == is_blamed);
   bench.forked(3);
   bench.arrives(5, 'a', from(kClean));
-  CHECK(bench.is_on(5, is_known ? 3 : 2));
+  CHECK(bench.is_on(5, is_blamed ? 3 : 2));
+}
+
+TEST_CASE("while a worker is stopped for what a call left, its client's calls of the function wait") {
+  Bench bench(kTwoWorkers);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.forked(2);
+  bench.loaded(1);
+  bench.answered(1);
+  bench.stopping(1, 0, Caller{UserId{7}, ClientId{kGuilty}, FunctionId{1}});
+  CHECK(bench.arrives(2, 'a', from(kClean)) == "load w2 a, call c2 on w2, fork w3");
+  CHECK(bench.arrives(3, 'a', from(kGuilty)) == "");
+  CHECK(bench.is_queued(3));
 }
 
 TEST_CASE("a guilty owner is guilty for one module only") {

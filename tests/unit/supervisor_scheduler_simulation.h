@@ -86,7 +86,7 @@ class Simulation {
     std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
     Duration cpu_time{};
     std::uint64_t calls_done = 0;
-    std::map<std::uint64_t, Caller> answered;  // by their numbers
+    std::vector<Caller> answered;  // whose calls
     bool draining = false;
     TimePoint drain_due{};  // when it is told as overdue, while it drains and others wait
     bool retiring = false;

@@ -18,7 +18,7 @@ void Simulation::answer_call(CallId id) {
   note("c{} is answered by w{}", number(id), number(*call.worker));
   std::erase(worker.calls, id);
   ++worker.calls_done;
-  worker.answered.emplace(call.number, call.caller);
+  worker.answered.push_back(call.caller);
   worker.told_started = std::max(worker.told_started, call.number);
   if (worker.calls.empty()) worker.idle_since = now_;
   Module& module = modules_.at(call.module);
@@ -56,7 +56,7 @@ void Simulation::stop(WorkerId id) {
   Worker& worker = workers_.at(id);
   worker.kept_others_waiting = keeps_others_waiting(worker);
   leave(worker);
-  put([&](Decisions& out) { scheduler_.worker_stopping(id, CallId{}, now_, out); });
+  put([&](Decisions& out) { scheduler_.worker_stopping(id, CallId{}, std::nullopt, now_, out); });
 }
 
 void Simulation::tell_progress(WorkerId id) {
@@ -107,12 +107,12 @@ void Simulation::lose(WorkerId id) {
   if (!worker.calls.empty() && one_in(2)) loss.guilty = worker.calls[below(worker.calls.size())];
   if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
-  if (!worker.answered.empty() && worker.answered.size() <= AnsweredCalls::kMostEntries && one_in(2)) {
-    loss.left_by = std::next(worker.answered.begin(), below(worker.answered.size()))->first;
-  }
-  if (worker.lies && one_in(4)) loss.left_by = worker.given + below(5);
-  note("w{} is lost, having started {} of {} calls; c{} is guilty, or what call {} left{}", number(id), loss.started,
-       worker.given, number(loss.guilty), loss.left_by, loss.own_fault ? ", by its own fault" : "");
+  if (!worker.answered.empty() && one_in(2)) loss.left_by = worker.answered[below(worker.answered.size())];
+  if (!worker.answered.empty() && one_in(2)) loss.told = worker.answered[below(worker.answered.size())];
+  const auto client = [](const std::optional<Caller>& caller) { return caller ? number(caller->client) : 0; };
+  note("w{} is lost, having started {} of {} calls; c{} is guilty, or what client {} left; {} is told{}", number(id),
+       loss.started, worker.given, number(loss.guilty), client(loss.left_by), client(loss.told),
+       loss.own_fault ? ", by its own fault" : "");
   blame(worker, loss);
 
   const std::uint64_t started = std::max(worker.told_started, loss.started);
@@ -151,18 +151,22 @@ void Simulation::lose(WorkerId id) {
   });
 }
 
-// The owner of the guilty call answers for the loss, or that of an answered one that left something, or else the
-// module, unless the worker had answered calls.
+// The owner of the guilty call answers for the loss, or of what was left, or whom the worker told; nobody if these are
+// two; the module if there is none, unless the worker had answered calls.
 void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);
   const bool is_its = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
-  const auto left_by = worker.answered.find(loss.left_by);
-  if (!is_its && left_by == worker.answered.end()) {
+  const std::optional<Caller> found = is_its ? calls_.at(loss.guilty).caller : loss.left_by;
+  if (found && loss.told && found->client != loss.told->client) {
+    ++counts_.decisions["blame nobody of two"];
+    return;
+  }
+  if (!found && !loss.told) {
     if (worker.calls_done == 0) fail(id);
     return;
   }
-  const Caller caller = is_its ? calls_.at(loss.guilty).caller : left_by->second;
+  const Caller caller = loss.told.value_or(found.value_or(Caller{}));
   ++counts_.decisions[is_its ? "blame an open call" : "blame an answered call"];
   const bool others_wait =
       is_quarantine(*worker.module) && (worker.kept_others_waiting || keeps_others_waiting(worker));

@@ -63,13 +63,13 @@ struct OwnerOfWorkers final : Workers::Owner {
   void worker_load_failed(WorkerId, ipc::Error) override {}
   bool worker_answered(WorkerId, ipc::AnswerView) override { return false; }
   bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
-  void worker_ran(WorkerId, std::uint64_t, Workers::Clock::duration) override {}
+  void worker_ran(WorkerId, const Caller&, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
   void worker_used(WorkerId, Workers::Clock::duration) override {}
   void worker_is_worn_out(WorkerId) override {}
   void memory_is_short(std::uint64_t) override {}
   void memory_is_enough() override {}
-  void worker_stopping(WorkerId, CallId) override {}
+  void worker_stopping(WorkerId, CallId, const std::optional<Caller>&) override {}
   void worker_ended(WorkerId, const WorkerEnd&) override {}
 
   int prepared = 0;

@@ -1,0 +1,65 @@
+#include "supervisor/caller_numbers.h"
+
+#include <doctest/doctest.h>
+
+#include "supervisor/call_numbers.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+constexpr Caller caller(std::uint64_t client, std::uint64_t function = 1) {
+  return {UserId{7}, ClientId{client}, FunctionId{function}};
+}
+
+TEST_CASE("callers are numbered from 0 on, and found by their numbers") {
+  CallerNumbers numbers;
+  CHECK_FALSE(numbers.find(0).has_value());
+  CHECK(numbers.number_of(caller(1)) == 0);
+  CHECK(numbers.number_of(caller(2)) == 1);
+  CHECK(numbers.number_of(caller(2, 5)) == 2);
+  CHECK(numbers.number_of(caller(1)) == 0);
+  CHECK(numbers.find(0) == caller(1));
+  CHECK(numbers.find(1) == caller(2));
+  CHECK(numbers.find(2) == caller(2, 5));
+  for (const std::uint32_t other : {std::uint32_t{3}, CallerNumbers::kOthers, UINT32_MAX}) {
+    CHECK_FALSE(numbers.find(other).has_value());
+  }
+}
+
+TEST_CASE("a client that calls many functions is one caller for the rest of them") {
+  CallerNumbers numbers;
+  for (std::uint64_t function = 1; function <= 1000; ++function) numbers.number_of(caller(1, function));
+  const std::uint32_t rest = CallerNumbers::kMostFunctions;
+  CHECK(numbers.number_of(caller(1, 1)) == 0);
+  CHECK(numbers.number_of(caller(1, 999)) == rest);
+  CHECK(numbers.find(rest) == caller(1, static_cast<std::uint64_t>(kAnyFunction)));
+  CHECK(numbers.number_of(caller(2, 999)) == rest + 1);
+}
+
+TEST_CASE("callers beyond the most are not told apart, and take no place") {
+  CallerNumbers numbers;
+  for (std::uint64_t client = 0; client < CallerNumbers::kMost; ++client) {
+    REQUIRE(numbers.number_of(caller(client)) == client);
+  }
+  CHECK(numbers.number_of(caller(1'000'000)) == CallerNumbers::kOthers);
+  CHECK(numbers.number_of(caller(3)) == 3);
+  CHECK_FALSE(numbers.find(CallerNumbers::kOthers).has_value());
+}
+
+TEST_CASE("a call's number tells its place and its caller, and leads to the call only as a whole") {
+  using Page = ipc::SharedPage;
+  CallNumbers calls;
+  const std::uint64_t first = calls.add(CallId{100}, 0), second = calls.add(CallId{101}, CallerNumbers::kOthers);
+  CHECK(first == 1);
+  CHECK(Page::place_of(second) == 2);
+  CHECK(Page::caller_of(second) == CallerNumbers::kOthers);
+  CHECK_FALSE(Page::is_line_call(second));
+  CHECK(calls.find(second) == CallId{101});
+  CHECK(calls.find(2) == CallId{});
+  CHECK(calls.take(Page::number_of(2, 5)) == CallId{});
+  CHECK(calls.take(second) == CallId{101});
+  CHECK(calls.sent() == 2);
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
