@@ -79,7 +79,8 @@ bool Scheduler::forget_old_offences(Module& module, TimePoint now) {
 
 bool Scheduler::is_suspected(const Module& module, const Caller& caller) {
   return std::ranges::any_of(module.main().suspects, [&](const auto& entry) {
-    return entry.second.client == caller.client && entry.second.function == caller.function;
+    const Caller& suspect = entry.second;
+    return suspect.client == caller.client && (suspect.function == caller.function || suspect.function == kAnyFunction);
   });
 }
 

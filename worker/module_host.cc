@@ -222,6 +222,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
 void ModuleHost::abort(std::uint64_t id) {
   const auto call = open_.find(id);
   if (call == open_.end()) return;  // it has settled meanwhile
+  call->second.aborted = true;
   graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> stop = call->second.stop.Get(isolate_);

@@ -152,6 +152,7 @@ class ModuleHost {
     std::int64_t window_bytes = 0;  // of a stream that may be sent now; the last chunk may have gone beyond
     bool takes_stream = false;
     std::optional<ipc::CancelReason> cancelled;
+    bool aborted = false;            // its functions have heard of that
     bool resumes = false;            // it is in tasks_ for that
     std::chrono::nanoseconds run{};  // for how long it was at work since that was told, but for this stretch
     v8::Global<v8::Object> signal;   // empty: nobody took it

@@ -66,7 +66,8 @@ void ModuleHost::open_stream(std::uint64_t id, v8::Local<v8::Function> stop) {
 
 ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Value> value) {
   const auto wanted = open_.find(id);
-  if (wanted == open_.end() || wanted->second.cancelled) return ChunkFate::unwanted;
+  if (wanted == open_.end() || wanted->second.aborted) return ChunkFate::unwanted;
+  if (wanted->second.cancelled) return ChunkFate::sent_and_window_is_full;  // the abort is about to wake it
   std::size_t bytes = 0;
   const auto expressed = express(value, wanted->second.wanted, [&](const ipc::ResultView& chunk) {
     bytes = chunk.payload.size();

@@ -1,5 +1,6 @@
 // How many processes there are, and which modules have one: eviction, idle time, standbys, waiting for a free one.
 #include <algorithm>
+#include <chrono>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -57,11 +58,15 @@ TEST_CASE("with --max-workers 1 two modules take turns, each time in a fresh pro
 TEST_CASE("of several idle modules the one that was idle longest makes room") {
   Daemon daemon({.modules = {echo("one"), echo("two"), echo("three")}, .flags = {"--max-workers", "2"}});
   ipc::Client client = daemon.connect();
+  const auto began = std::chrono::steady_clock::now();
   call(client, {"one", "echo"});
   call(client, {"two", "echo"});
+  const auto took = std::chrono::steady_clock::now() - began;
   const pid_t one = worker_of(client, "one").pid;
   // For longer than any of them takes to load: who was idle for less time might be called again.
-  for (int i = 0; i < 500; ++i) call(client, {"one", "echo"});
+  for (const auto until = std::chrono::steady_clock::now() + 5 * took; std::chrono::steady_clock::now() < until;) {
+    call(client, {"one", "echo"});
+  }
   call(client, {"three", "echo"});
   CHECK(worker_of(client, "one").pid == one);
   CHECK(with_module(workers(client)) == 2);
