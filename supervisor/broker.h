@@ -75,9 +75,9 @@ class Broker {
   UniqueFd open_memory(const UniqueFd& pidfd);
 
   // How many memory mappings a zygote or worker has, or kMostMappingsCounted where it has more; nothing if that cannot
-  // be seen. Takes a tenth of a millisecond for a worker as it should be, and some milliseconds at most.
+  // be seen. Takes a tenth of a millisecond for most workers, and some tens of milliseconds at most.
   std::optional<std::uint32_t> count_mappings(const UniqueFd& pidfd);
-  static constexpr std::uint32_t kMostMappingsCounted = 16384;
+  static constexpr std::uint32_t kMostMappingsCounted = 60'000;
 
   void remove_socket();
 

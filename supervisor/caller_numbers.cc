@@ -15,14 +15,14 @@ std::uint32_t CallerNumbers::number_of(const Caller& caller) {
   auto found = numbers_.find(caller);
   if (found == numbers_.end()) {
     Caller known = caller;
-    std::size_t& functions = functions_[caller.client];
-    if (functions >= kMostFunctions) {
+    const auto functions = functions_.find(caller.client);
+    if (functions != functions_.end() && functions->second >= kMostFunctions) {
       known.function = kAnyFunction;
       found = numbers_.find(known);
     }
     if (found == numbers_.end()) {
-      if (callers_.size() >= kMost) return kOthers;
-      ++functions;
+      if (is_full()) return kOthers;
+      ++functions_[caller.client];
       found = numbers_.emplace(known, static_cast<std::uint32_t>(callers_.size())).first;
       callers_.push_back(known);
     }

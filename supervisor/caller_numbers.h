@@ -25,6 +25,7 @@ class CallerNumbers {
 
   // The caller's number, kOthers if it has none.
   std::uint32_t number_of(const Caller& caller);
+  bool is_full() const { return callers_.size() >= kMost; }
 
   // Whose number this is, which may be any; nothing: nobody's.
   std::optional<Caller> find(std::uint32_t number) const;

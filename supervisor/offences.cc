@@ -73,15 +73,20 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
     if (connection.guilt.covers(caller.function)) ++user.record.answers;
     if (!connection.guilt.any() || connection.guilt.covers(caller.function)) ++connection.answers;
     if (connection.is_healed(options)) {
-      if (connection.counts_for_user) --user.guilty_connections;
       connection.guilt = Guilt();
       connection.row = 0;
       connection.until = TimePoint::min();
-      connection.counts_for_user = false;
       is_better = true;
     } else if (connection.kills == 0 && !connection.is_trusted &&
                connection.answers >= answers_needed(options, user.kills)) {
       connection.is_trusted = is_better = true;
+    }
+    // Else a connection for each kill, and a hundred harmless calls, would be a way around the user's record.
+    if (connection.counts_for_user && !connection.guilt.any() &&
+        connection.answers >= answers_needed(options, user.kills)) {
+      --user.guilty_connections;
+      connection.counts_for_user = false;
+      is_better = true;
     }
   }
   if (user.record.is_healed(options)) {

@@ -145,8 +145,11 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   Module& main = worker.module->main();
   const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
   std::optional<Caller> caller = is_its ? call_of(loss.guilty).caller : loss.left_by;
-  if (caller && loss.told && caller->client != loss.told->client) return std::nullopt;
-  if (loss.told) caller = loss.told;
+  if (caller && loss.told && caller->user != loss.told->user) return std::nullopt;
+  // Of one user, both are to blame.
+  const bool are_two = caller && loss.told && caller->client != loss.told->client;
+  const Caller other = caller.value_or(Caller{});
+  if (loss.told && (!caller || are_two || loss.told->function != kAnyFunction)) caller = loss.told;
   if (!caller) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);
@@ -156,6 +159,7 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   forget_old_offences(main, now);
   if (!main.offences) main.offences = std::make_unique<Offences>();
   main.offences->killed(options_.offences, *caller, cost, now);
+  if (are_two) main.offences->killed(options_.offences, other, cost, now);
   const Bill bill{*caller, cost};
   if (worker.module->origin == nullptr || !worker.kept_others_waiting) return bill;
   const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;

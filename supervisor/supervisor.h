@@ -211,7 +211,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // --- direct lines (supervisor_lines.cc)
   void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override;
   void line_call_overdue(CallId line, std::uint64_t call, bool is_late) override;
-  void dispatch_line(WorkerId worker, CallId id, Call& call);
+  void dispatch_line(WorkerId worker, CallId id, Call& call, const Caller& caller);
   void open_lines(WorkerId worker);
   void open_line(WorkerId worker, CallId id, Call& call);
   void refuse_or_end_line(Call& call, const ipc::Error& error);

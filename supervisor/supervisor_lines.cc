@@ -77,14 +77,16 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
   carry_out();
 }
 
-void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
+void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call, const Caller& caller) {
   const ModuleSettings& settings = call.module->settings;
-  workers_.open_line(worker, {.call = static_cast<std::uint64_t>(id),
-                              .default_timeout = settings.timeout,
-                              .longest_timeout = options_.longest_timeout,
-                              .max_calls = static_cast<std::uint32_t>(
-                                  std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
-                              .busy_poll = options_.busy_poll});
+  workers_.open_line(worker,
+                     {.call = static_cast<std::uint64_t>(id),
+                      .default_timeout = settings.timeout,
+                      .longest_timeout = options_.longest_timeout,
+                      .max_calls = static_cast<std::uint32_t>(
+                          std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
+                      .busy_poll = options_.busy_poll},
+                     caller);
   call.share_before = workers_.meter(worker).share();
   // Else it is known later whether the module can be loaded.
   if (workers_.loaded_at(worker)) open_line(worker, id, call);

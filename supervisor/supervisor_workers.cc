@@ -225,6 +225,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     // The page may say anything of when the stretch began.
     loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
   } else if (loss.left_by || loss.told) {
+    loss.own_fault = is_fault_of_call(end);  // it may have been open when it was stopped
     loss.time = now - std::clamp(process.stretch().start, process.forked_at(), now);
   } else if (process.line_counts().answered() > 0) {
     loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them

@@ -110,7 +110,8 @@ WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
   return {};
 }
 
-void WorkerProcess::send(ipc::OpenWorkerLine open) {
+void WorkerProcess::send(ipc::OpenWorkerLine open, const Caller& caller) {
+  line_caller_ = caller;
   open.call = calls_.add(CallId{open.call}, CallerNumbers::kOthers);
   encode(output(), open);
 }
@@ -139,6 +140,7 @@ std::uint64_t WorkerProcess::running_on_line() const {
 
 std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
   using Page = ipc::SharedPage;
+  if (Page::is_line_call(number)) return line_caller_;
   const bool is_relayed = number != Page::kNothing && number < Page::kLineBit;
   return is_relayed ? callers_.find(Page::caller_of(number)) : std::nullopt;
 }

@@ -92,7 +92,7 @@ class WorkerProcess final : public Connection {
   };
   TakenBack take_back_calls();
   // A direct line's own call, under the same rules.
-  void send(ipc::OpenWorkerLine open);
+  void send(ipc::OpenWorkerLine open, const Caller& caller);
   void send_close_line();
 
   // The call that the worker knows by this number, which may be any; CallId{}: it has none.
@@ -101,6 +101,8 @@ class WorkerProcess final : public Connection {
   std::optional<Caller> caller_of(std::uint64_t number) const;
   // The same of a call that is on the worker; nothing: it is not.
   std::optional<Caller> caller_of(CallId call) const { return caller_of(calls_.number_of(call)); }
+  // Whether further callers are not told apart (CallerNumbers::kMost).
+  bool is_out_of_numbers() const { return callers_.is_full(); }
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
@@ -195,6 +197,7 @@ class WorkerProcess final : public Connection {
   CallerNumbers callers_;
   UniqueFd line_;
   CallId line_call_{};
+  std::optional<Caller> line_caller_;  // whose its line is, or was
   std::uint64_t said_on_line_ = 0;
   std::optional<Caller> said_caller_;
   Broker& broker_;

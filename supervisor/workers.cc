@@ -55,6 +55,9 @@ constexpr seconds kMemoryKnown{1};
 // So long the number of a worker's mappings is taken for known, and for as long as it has used less CPU time than it
 // takes to make thousands of them.
 constexpr seconds kMappingsKnown{5};
+// The same where there are so many that to count them takes milliseconds.
+constexpr std::uint32_t kManyMappings = 8192;
+constexpr seconds kManyMappingsKnown{60};
 constexpr milliseconds kSoonestManyMappings{5};
 // What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
 constexpr std::uint64_t kBytesOfMapping = 256;
@@ -154,12 +157,12 @@ void Workers::call(WorkerId worker, const ipc::WorkerCall& call, const Caller& c
   entry.process->send(call, caller);
 }
 
-void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
+void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open, const Caller& caller) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
   entry.meter.call_begins();
   if (entry.halted_at) go_on(entry, Clock::now());
-  entry.process->send(open);
+  entry.process->send(open, caller);
 }
 
 void Workers::call_ended(WorkerId worker) { entry_of(worker).meter.call_ends(); }
@@ -343,8 +346,10 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   note_idleness(entry, view, used_cpu, now);
   if (end_for_memory(entry, view, now)) return;
   note_background(entry, view, now);
-  if (options_.cpu_time.count() == 0 || entry.worn_out) return;
-  entry.worn_out = entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
+  if (entry.worn_out) return;
+  const bool has_used_half = options_.cpu_time.count() > 0 &&
+                             entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
+  entry.worn_out = has_used_half || entry.process->is_out_of_numbers();
   if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
 }
 
@@ -354,8 +359,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
 // takes time on the CPU.
 void Workers::count_mappings(Entry& entry, Clock::time_point now) {
   const Clock::duration cpu_time = entry.meter.cpu_time();
-  if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
-    return;
+  const seconds known_for = entry.mappings < kManyMappings ? kMappingsKnown : kManyMappingsKnown;
+  if (now - entry.mappings_counted_at < known_for || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings) return;
   entry.mappings_counted_at = now;
   entry.cpu_at_mappings = cpu_time;
   entry.mappings = entry.process->count_mappings().value_or(entry.mappings);

@@ -88,7 +88,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // See WorkerProcess. The worker's process exists. The calls count until call_ended().
   WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
   // The same for the call that a direct line is.
-  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
+  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open, const Caller& caller);
   // The line takes no further calls.
   void close_line(WorkerId worker) { entry_of(worker).process->send_close_line(); }
   // See WorkerProcess. The worker's process exists.

@@ -31,6 +31,9 @@ constexpr std::chrono::microseconds kSendAfter{10};
 // After a step that took this long, word of cancellations may have come in.
 constexpr milliseconds kSlowStep{1};
 
+// While calls come one after the other, each within this time, what has turns between them has half of the time at
+// most.
+constexpr milliseconds kInARow{5};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
@@ -94,25 +97,42 @@ void Worker::run() {
 // so does what is left, so that calls have theirs.
 void Worker::run_due_timers() {
   const auto now = steady_clock::now();
+  if (gives_way_until()) return;
   const auto next = host_->next_timer();
   if (!next || *next > now) return;
   host_->let_go(now);
   host_->report_left_failures();
   send_some();  // what is answered stays answered, whatever the timers come to
   const auto began = step_began_;
-  while (step_began_ - began <= kSlowStep && host_->run_due_timer(now)) end_step();
+  while (step_began_ - began <= kSlowStep && host_->run_due_timer(now)) {
+    end_step();
+    put_calls_first();
+  }
+}
+
+// After what took long, for as long again.
+void Worker::put_calls_first() {
+  if (step_took_ > kSlowStep) calls_first_until_ = step_began_ + step_took_;
+}
+
+// Until when, if no call comes before that, timers and tasks leave the time to calls; nothing: they need not.
+std::optional<steady_clock::time_point> Worker::gives_way_until() const {
+  const auto until = std::min(last_call_at_ + kInARow, calls_first_until_);
+  if (until == steady_clock::time_point{}) return std::nullopt;
+  return until > steady_clock::now() ? std::optional(until) : std::nullopt;
 }
 
 // Those that are queued now, or as many as one slow step may take: the rest waits until the socket was looked at, and
 // what these queue does so, too.
 void Worker::run_tasks() {
   std::size_t left = host_->queued_tasks();
-  if (left == 0) return;
+  if (left == 0 || gives_way_until()) return;
   send_some();  // as above
   const auto began = step_began_;
   for (; left > 0 && step_began_ - began <= kSlowStep; --left) {
     host_->run_task();
     end_step();
+    put_calls_first();
   }
 }
 
@@ -155,7 +175,8 @@ void Worker::give_memory_back() {
 
 // Comes back when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
-  const auto timer = host_->next_timer();
+  auto timer = host_->next_timer();
+  if (const auto later = gives_way_until(); timer && later) timer = std::max(*timer, *later);
   const bool has_memory_to_give_back = was_slow_ || ipc::LargeMemory::kept_bytes() > 0;
   if (!timer && outbox_.empty() && !has_memory_to_give_back && !serves_line()) {
     receive(0);  // the common case: one system call, which blocks
@@ -272,6 +293,7 @@ Worker::Step Worker::handle_frame(bool& received) {
   if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
   handle(*request);
   const bool was_slow = end_step();
+  if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = step_began_;
   if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
   received = was_slow && !serves_line() && in_.buffered_bytes() > 0 && !is_congested();
   if (received) receive(MSG_DONTWAIT);

@@ -37,6 +37,8 @@ class Worker {
   void run_tasks();
   bool end_step();
   bool is_congested() const;
+  std::optional<std::chrono::steady_clock::time_point> gives_way_until() const;
+  void put_calls_first();
   void handle_frames();
   enum class Step { none, quick, slow };
   Step handle_frame(bool& received);
@@ -70,6 +72,10 @@ class Worker {
   bool left_frames_ = false;  // of a turn that was ended, so that the line and the supervisor take turns
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
+  // Until when calls that come in a row have the time, after what had its turn between them; and when the last call was
+  // begun.
+  std::chrono::steady_clock::time_point calls_first_until_;
+  std::chrono::steady_clock::time_point last_call_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   std::chrono::steady_clock::duration step_took_{};

@@ -30,6 +30,7 @@ const Module kShared{"shared",
                      "  context.signal.addEventListener('abort', burn); return exports.never(); };"
                      "exports.burnForEach = async function* () { for (;;) { yield 1; burn(); } };"
                      "exports.burnAndWait = () => { burn(); return exports.never(); };"
+                     "exports.burnAgain = () => { setInterval(burn, 1); };"
                      "exports.burnLater = (times) => { while (times-- > 0) setTimeout(burn, 1); };"};
 
 constexpr milliseconds kNoHurry = std::chrono::minutes(5);
@@ -148,6 +149,17 @@ TEST_CASE("many timers that are due at once leave others their turns") {
   Strangers strangers;
   REQUIRE(outcome(call(strangers.bad, {"shared", "burnLater", "100", kNoHurry})) == "null");
   CHECK(outcome(call(strangers.good, cheap())) == "3");
+  CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
+  strangers.daemon.stop();
+}
+
+TEST_CASE("a timer that is slow each time leaves half of the time to calls, as long as they come") {
+  Strangers strangers;
+  CHECK(outcome(call(strangers.bad, {"shared", "burnAgain", "null", kNoHurry})) == "null");
+  Calls good_calls(strangers.good);
+  for (int i = 0; i < 200; ++i) good_calls.start(cheap());
+  good_calls.wait_for_all();
+  CHECK(good_calls.count("result") == 200);
   CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
   strangers.daemon.stop();
 }

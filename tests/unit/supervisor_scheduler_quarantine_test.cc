@@ -39,8 +39,7 @@ TEST_CASE("who killed a worker is served by another than those who did not") {
 }
 
 TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
-  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
-      kOther{UserId{7}, ClientId{kClean}, FunctionId{1}};
+  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}}, kOther{UserId{8}, ClientId{3}, FunctionId{1}};
   Bench bench(kTwoWorkers);
   bench.started();
   bench.arrives(1, 'a', from(kGuilty));
@@ -60,7 +59,7 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
   }
   SUBCASE("nobody, where an open call has set it off") {
     loss.guilty = CallId{2};
-    loss.told = kLeft;
+    loss.told = kOther;
     is_blamed = false;
   }
   SUBCASE("nobody, where it is not known who it was") { is_blamed = false; }
@@ -70,6 +69,26 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
   bench.forked(3);
   bench.arrives(5, 'a', from(kClean));
   CHECK(bench.is_on(5, is_blamed ? 3 : 2));
+}
+
+TEST_CASE("of one user's connections both are guilty, where the one has set off what the other had begun") {
+  Bench bench(kTwoWorkers);
+  bench.started();
+  bench.arrives(1, 'a', from(kGuilty));
+  bench.arrives(2, 'a', from(kClean));
+  bench.forked(2);
+  bench.loaded(1);
+  bench.answered(1);
+  bench.lost(1, {.started = 2,
+                 .guilty = CallId{2},
+                 .told = Caller{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
+                 .own_fault = true,
+                 .time = 100ms});
+  bench.arrives(3, 'a', from(kGuilty));
+  bench.arrives(4, 'a', from(kClean));
+  CHECK(bench.view(2).is_quarantine);
+  CHECK(bench.is_on(3, 2));
+  CHECK(bench.is_on(4, 2));
 }
 
 TEST_CASE("while a worker is stopped for what a call left, its client's calls of the function wait") {

@@ -108,7 +108,7 @@ void Simulation::lose(WorkerId id) {
   if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
   if (!worker.answered.empty() && one_in(2)) loss.left_by = worker.answered[below(worker.answered.size())];
-  if (!worker.answered.empty() && one_in(2)) loss.told = worker.answered[below(worker.answered.size())];
+  if (!worker.answered.empty() && !one_in(4)) loss.told = worker.answered[below(worker.answered.size())];
   const auto client = [](const std::optional<Caller>& caller) { return caller ? number(caller->client) : 0; };
   note("w{} is lost, having started {} of {} calls; c{} is guilty, or what client {} left; {} is told{}", number(id),
        loss.started, worker.given, number(loss.guilty), client(loss.left_by), client(loss.told),
@@ -151,14 +151,14 @@ void Simulation::lose(WorkerId id) {
   });
 }
 
-// The owner of the guilty call answers for the loss, or of what was left, or whom the worker told; nobody if these are
-// two; the module if there is none, unless the worker had answered calls.
+// The owner of the guilty call answers for the loss, or of what was left, and whom the worker told; nobody if these are
+// of two users; the module if there is none, unless the worker had answered calls.
 void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);
   const bool is_its = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
   const std::optional<Caller> found = is_its ? calls_.at(loss.guilty).caller : loss.left_by;
-  if (found && loss.told && found->client != loss.told->client) {
+  if (found && loss.told && found->user != loss.told->user) {
     ++counts_.decisions["blame nobody of two"];
     return;
   }
@@ -174,6 +174,7 @@ void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   const Duration cost = loss.time + module.load_time.value().value_or(std::chrono::milliseconds(1));
   module.offences.forget_old(options_.offences, now_);
   module.offences.killed(options_.offences, caller, cost, now_);
+  if (found && found->client != caller.client) module.offences.killed(options_.offences, *found, cost, now_);
   if (others_wait) {
     const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
     modules_.at(*worker.module).no_worker_before = now_ + std::min(pause, options_.offences.longest_pause);
