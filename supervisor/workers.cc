@@ -55,12 +55,12 @@ constexpr seconds kMemoryKnown{1};
 // So long the number of a worker's mappings is taken for known, and for as long as it has used less CPU time than it
 // takes to make thousands of them.
 constexpr seconds kMappingsKnown{5};
-// The same where there are so many that to count them takes milliseconds.
-constexpr std::uint32_t kManyMappings = 8192;
-constexpr seconds kManyMappingsKnown{60};
 constexpr milliseconds kSoonestManyMappings{5};
 // What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
 constexpr std::uint64_t kBytesOfMapping = 256;
+// What a module can make by JavaScript, as an instance of a WebAssembly module, takes more than this of its memory.
+constexpr std::uint64_t kLeastMemoryOfMapping = 16 << 10;
+constexpr std::uint64_t kMostMappings = 16384;  // of modules with little memory
 
 // When workers with this stretch budget that need no look of their own are looked at next: all at the same time.
 Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock::time_point now) {
@@ -359,8 +359,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
 // takes time on the CPU.
 void Workers::count_mappings(Entry& entry, Clock::time_point now) {
   const Clock::duration cpu_time = entry.meter.cpu_time();
-  const seconds known_for = entry.mappings < kManyMappings ? kMappingsKnown : kManyMappingsKnown;
-  if (now - entry.mappings_counted_at < known_for || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings) return;
+  if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
+    return;
   entry.mappings_counted_at = now;
   entry.cpu_at_mappings = cpu_time;
   entry.mappings = entry.process->count_mappings().value_or(entry.mappings);
@@ -374,8 +374,11 @@ std::uint64_t Workers::own_memory(const Entry& entry) const {
 bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now) {
   const std::uint64_t bytes = own_memory(entry);
   const std::uint64_t limit = entry.limits.memory_bytes;
-  if (entry.mappings >= Broker::kMostMappingsCounted) {
-    kill_for_memory(entry, CallId{view.running}, fmt::format("it had {} memory mappings or more", entry.mappings));
+  const std::uint64_t most_mappings =
+      std::min<std::uint64_t>(std::max(limit / kLeastMemoryOfMapping, kMostMappings), Broker::kMostMappingsCounted);
+  if (entry.mappings >= most_mappings) {
+    kill_for_memory(entry, CallId{view.running},
+                    fmt::format("it had {} memory mappings, and may have {}", entry.mappings, most_mappings));
     return true;
   }
   if (bytes <= limit + kNativeAllowance) {

@@ -131,11 +131,12 @@ TEST_CASE("where all are within their limits and the budget is exceeded, idle wo
 TEST_CASE("a worker that makes mappings without end is listed with the others meanwhile, and ended") {
   Daemon daemon(with_hiders({"modest"}, {"--stretch", "30s"}));
   ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"attacker", "takeMemoryBy", "\"pieces\""})) == "\"pieces\"");
+  const std::string taken = outcome(call(client, {"attacker", "takeMemoryBy", "\"pieces\""}));
+  CHECK((taken == "\"pieces\"" || contains(taken, "memory mappings")));
   workers(client);
   CHECK(outcome(call(client, {"modest", "ping"})) == "\"pong\"");
   CHECK(daemon.logged("attacker@v1: worker ended: it used up its memory limit of"));
-  CHECK(contains(daemon.log(), "60000 memory mappings"));
+  CHECK(contains(daemon.log(), "memory mappings, and may have 16384"));
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
   daemon.stop();
 }
