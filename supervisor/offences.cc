@@ -89,7 +89,7 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
       is_better = true;
     }
   }
-  if (user.record.is_healed(options)) {
+  if (user.record.guilt.any() && user.record.answers >= answers_needed(options, user.kills)) {
     user.record = Record();
     user.guilt = Guilt();
     user.guilty_connections = 0;

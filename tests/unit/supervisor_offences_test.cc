@@ -208,5 +208,16 @@ TEST_CASE("without a longest pause nobody is paused") {
   CHECK(offences.is_guilty(options, caller(1)));
 }
 
+TEST_CASE(
+    "a connection for each kill that gives just the answers which make it clean again is no way around the record") {
+  Offences offences;
+  for (std::uint64_t client = 1; client <= 5; ++client) {
+    kill(offences, client);
+    answer(offences, client, 10);
+  }
+  CHECK(is_guilty(offences, 6));
+  CHECK_FALSE(is_guilty(offences, 6, kOther));
+}
+
 }  // namespace
 }  // namespace holdfast::supervisor
