@@ -98,35 +98,26 @@ tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
   return opened;
 }
 
-// Whether to go through all mappings of a process is soon done: a worker has some hundreds. Native code can make as
-// many as the kernel allows (vm.max_map_count), which takes it tens of milliseconds to go through.
-bool has_few_mappings(pid_t pid) {
-  constexpr std::size_t kMostBytes = 256 << 10;  // of some hundred bytes for each
-  const auto maps = open_of_process(pid, "maps");
-  if (!maps) return false;
-  std::array<char, 16 << 10> buffer;
-  for (std::size_t bytes = 0; bytes < kMostBytes;) {
-    const ssize_t count = ::read(maps->get(), buffer.data(), buffer.size());
-    if (count < 0) return false;
-    if (count == 0) return true;
-    bytes += static_cast<std::size_t>(count);
-  }
-  return false;
-}
-
-// No more than there are to count.
-tl::expected<std::uint32_t, int> count_mappings(pid_t pid) {
+// How many memory mappings the process has; `most` where it has as many or more.
+tl::expected<std::uint32_t, int> count_mappings(pid_t pid, std::uint32_t most) {
   const auto maps = open_of_process(pid, "maps");
   if (!maps) return tl::unexpected(maps.error());
   std::array<char, 16 << 10> buffer;
   std::uint32_t lines = 0;
-  while (lines < Broker::kMostMappingsCounted) {
+  while (lines < most) {
     const ssize_t count = ::read(maps->get(), buffer.data(), buffer.size());
     if (count < 0) return tl::unexpected(errno);
     if (count == 0) return lines;
     lines += static_cast<std::uint32_t>(std::count(buffer.begin(), buffer.begin() + count, '\n'));
   }
-  return Broker::kMostMappingsCounted;
+  return most;
+}
+
+// Whether smaps_rollup, for which the kernel goes through all mappings, is soon read. A worker has some hundreds;
+// native code can make as many as the kernel allows (vm.max_map_count), which takes tens of milliseconds.
+bool has_few_mappings(pid_t pid) {
+  constexpr std::uint32_t kFew = 2500;
+  return count_mappings(pid, kFew).value_or(kFew) < kFew;
 }
 
 class BrokerProcess {
@@ -286,7 +277,7 @@ std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, con
       if (request.kind == Kind::look_at) {
         for (const char* name : {"statm", "status"}) give(open_of_process(pid, name));
       } else if (request.kind == Kind::count_mappings) {
-        const auto count = count_mappings(pid);
+        const auto count = count_mappings(pid, Broker::kMostMappingsCounted);
         answer.error = count ? 0 : count.error();
         answer.mappings = count.value_or(0);
       } else if (has_few_mappings(pid)) {

@@ -33,7 +33,7 @@ class UsageMeter {
     unclaimed_ = std::max(total, unclaimed_);
     share_unclaimed(added);
   }
-  // The same for time of which it says that it was a call's, and nobody knows whose.
+  // Shares time in the same way that the worker spent on a call whose caller is not known.
   void share_unclaimed(Duration added) {
     if (calls_ > 0) unclaimed_share_ += added / static_cast<Duration::rep>(calls_);
   }

@@ -353,7 +353,7 @@ bool ModuleHost::run_task() {
   if (tasks_.empty()) return false;
   const Task task = tasks_.front();
   tasks_.pop_front();
-  // A call of the line that was cancelled has its answer already, so that nobody is to be stopped for it any more.
+  // A cancelled call of the line has its answer already: the worker is not to be stopped for it.
   const bool is_lines = ipc::SharedPage::is_line_call(task.call);
   const bool is_nobodys = task.kind == Task::Kind::abort && is_lines;
   const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading

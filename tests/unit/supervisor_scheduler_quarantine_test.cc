@@ -38,8 +38,8 @@ TEST_CASE("who killed a worker is served by another than those who did not") {
   CHECK(bench.module('a').instances == 2);
 }
 
-TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
-  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}}, kOther{UserId{8}, ClientId{3}, FunctionId{1}};
+// Worker 1 has answered call 1, of client 1, and has call 2, of client 2; worker 2 is ready.
+Bench after_an_answer() {
   Bench bench(kTwoWorkers);
   bench.started();
   bench.arrives(1, 'a', from(kGuilty));
@@ -47,6 +47,12 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
   bench.forked(2);
   bench.loaded(1);
   bench.answered(1);
+  return bench;
+}
+
+TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
+  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}}, kOther{UserId{8}, ClientId{3}, FunctionId{1}};
+  Bench bench = after_an_answer();
   WorkerLoss loss{.started = 2, .own_fault = true, .time = 100ms};
   bool is_blamed = true;
   SUBCASE("by the page") { loss.left_by = kLeft; }
@@ -72,13 +78,7 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
 }
 
 TEST_CASE("of one user's connections both are guilty, where the one has set off what the other had begun") {
-  Bench bench(kTwoWorkers);
-  bench.started();
-  bench.arrives(1, 'a', from(kGuilty));
-  bench.arrives(2, 'a', from(kClean));
-  bench.forked(2);
-  bench.loaded(1);
-  bench.answered(1);
+  Bench bench = after_an_answer();
   bench.lost(1, {.started = 2,
                  .guilty = CallId{2},
                  .told = Caller{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
