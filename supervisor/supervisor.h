@@ -97,12 +97,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn& turn() { return turn_; }
 
  private:
-  // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used when
-  // the last of them came.
+  // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used by
+  // the last of them without telling for which call.
   struct LateLook {
     std::uint64_t stretches = 0;
     std::uint64_t answers = 0;
-    std::chrono::steady_clock::duration cpu_time{};
+    std::chrono::steady_clock::duration untold{};
   };
   // The CPU time that a worker had used at a time.
   struct UseLook {

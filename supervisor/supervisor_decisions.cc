@@ -231,22 +231,22 @@ void Supervisor::carry_out(const CancelOverdue& decision) {
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 
-// One that does nothing, that uses the CPU and answers nothing, whatever its page says, or that has been late for a
-// minute, is stuck.
+// One that does nothing, that uses the CPU and tells of nothing that it does, whatever its page says, or that has been
+// late for a minute, is stuck.
 bool Supervisor::is_stuck(Call& call, WorkerId worker) {
   constexpr unsigned kMostTimesLate = 30;
   const WorkerProcess& process = *workers_.process(worker);
   const StretchView stretch = process.stretch();
   const std::uint64_t answers = scheduler_.view(worker).calls_done + process.line_counts().answered();
-  const Duration cpu_time = process.cpu_time().value_or(Duration::zero());
+  const Duration untold = process.cpu_time().value_or(Duration::zero()) - workers_.told_run_time(worker);
   const bool is_first = call.times_late++ == 0;
   const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
   call.late_look.stretches = stretch.count;
   if (is_first || answers != call.late_look.answers) {
     call.late_look.answers = answers;
-    call.late_look.cpu_time = cpu_time;
+    call.late_look.untold = untold;
   }
-  const bool comes_to_nothing = cpu_time - call.late_look.cpu_time > 2 * workers_.limits(worker).stretch;
+  const bool comes_to_nothing = untold - call.late_look.untold > 2 * workers_.limits(worker).stretch;
   return call.times_late >= kMostTimesLate || (!is_first && (does_nothing || comes_to_nothing));
 }
 

@@ -217,6 +217,8 @@ std::optional<Workers::Clock::time_point> Workers::loaded_at(WorkerId worker) co
   return entry_of(worker).loaded_at;
 }
 
+Workers::Clock::duration Workers::told_run_time(WorkerId worker) const { return entry_of(worker).ran; }
+
 const Limits& Workers::limits(WorkerId worker) const { return entry_of(worker).limits; }
 
 void Workers::cancel(WorkerId worker, CallId call, ipc::CancelReason reason) {

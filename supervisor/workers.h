@@ -106,6 +106,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   std::uint64_t empty_private_bytes() const { return empty_look_.private_bytes; }
   // When its module was loaded; nothing: it is not.
   std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
+  // How long it was at work on calls, by its own word, besides what it said with answers.
+  Clock::duration told_run_time(WorkerId worker) const;
   const Limits& limits(WorkerId worker) const;
   void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
 

@@ -74,7 +74,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 
 // JavaScript of the call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
-  end_step(now);
+  count_up_to(now);
   was_lines_ = ipc::SharedPage::is_line_call(call);
   // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.
   if (!was_lines_ && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
@@ -82,9 +82,14 @@ Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
 }
 
 bool ModuleHost::end_step(TimePoint now) {
+  turns_.took(now - turn_began_);
+  count_up_to(now);
+  return std::exchange(was_lines_, false);
+}
+
+void ModuleHost::count_up_to(TimePoint now) {
   if (uncounted_) count(uncounted_->call, now - uncounted_->since);
   uncounted_.reset();
-  return std::exchange(was_lines_, false);
 }
 
 // It was at work for so long on a call, or on none.
@@ -216,7 +221,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
     return remember_cancelled(id, reason);
   }
   call->second.cancelled = reason;
-  tasks_.push_back({Task::Kind::abort, id});
+  queue(Task::Kind::abort, id);
 }
 
 void ModuleHost::abort(std::uint64_t id) {
@@ -246,7 +251,7 @@ void ModuleHost::grant(std::uint64_t id, std::uint64_t bytes) {
   if (call == open_.end()) return;
   call->second.window_bytes += static_cast<std::int64_t>(bytes);
   if (call->second.window_bytes <= 0 || call->second.resume.IsEmpty()) return;
-  if (!std::exchange(call->second.resumes, true)) tasks_.push_back({Task::Kind::resume, id});
+  if (!std::exchange(call->second.resumes, true)) queue(Task::Kind::resume, id);
 }
 
 void ModuleHost::resume(std::uint64_t id) {
@@ -322,37 +327,47 @@ void ModuleHost::run_microtasks() {
   tell_of_dropped_lines();
 }
 
-std::optional<ModuleHost::TimePoint> ModuleHost::next_timer() const {
-  if (has_unreported_failures() || !tasks_.empty()) return TimePoint{};  // at once
+std::optional<ModuleHost::TimePoint> ModuleHost::next_turn() const {
+  if (has_unreported_failures() || turns_.size() > 0) return TimePoint{};  // at once
   auto timer = timers_.next_due();
   if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
   if (graces_.empty()) return timer;
   return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
 }
 
-bool ModuleHost::run_due_timer(steady_clock::time_point now) {
-  const auto copy = [this](const LaterAction& action) {
-    return LaterAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
-  };
-  const auto align = [this](steady_clock::time_point due) { return engine_.clock().step_after(due); };
-  auto action = timers_.take_due(now, copy, align);
-  if (!action) return false;
-  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading : action->call);
-  v8::HandleScope scope(isolate_);
-  set_current_call(action->call);
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::Context> context = engine_.context();
-  if (action->callback.Get(isolate_)->Call(context, context->Global(), 0, nullptr).IsEmpty()) {
-    report_uncaught("a timer", failure.Exception(), failure.Message());
-  }
-  run_microtasks();
-  return true;
+// The numbers after the callers' stand for the line's client, and for the module's top level.
+ModuleHost::TurnOwner ModuleHost::turn_owner_of(std::uint64_t call) {
+  if (call == ipc::SharedPage::kNothing) return ipc::SharedPage::kMostCallers + 1;
+  return ipc::SharedPage::is_line_call(call) ? ipc::SharedPage::kMostCallers : ipc::SharedPage::caller_of(call);
 }
 
-bool ModuleHost::run_task() {
-  if (tasks_.empty()) return false;
-  const Task task = tasks_.front();
-  tasks_.pop_front();
+void ModuleHost::queue(Task::Kind kind, std::uint64_t call) { turns_.push(turn_owner_of(call), {kind, call}); }
+
+void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
+  turns_.push(owner, {Task::Kind::message, call, owner});
+}
+
+void ModuleHost::queue_due_timers(TimePoint now) {
+  while (const auto due = timers_.next_due_at(now)) {
+    const std::uint64_t call = due->second->call;
+    turns_.push(turn_owner_of(call), {Task::Kind::timer, call, due->first});
+  }
+}
+
+void ModuleHost::run_task() {
+  const auto next = turns_.take();
+  if (!next) return;
+  turn_began_ = steady_clock::now();
+  const Task task = *next;
+  std::optional<LaterAction> timer;
+  if (task.kind == Task::Kind::timer) {
+    const auto copy = [this](const LaterAction& action) {
+      return LaterAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
+    };
+    const auto align = [this](TimePoint due) { return engine_.clock().step_after(due); };
+    timer = timers_.take(task.id, turn_began_, copy, align);
+    if (!timer) return;  // cleared meanwhile
+  }
   // A cancelled call of the line has its answer already: the worker is not to be stopped for it.
   const bool is_lines = ipc::SharedPage::is_line_call(task.call);
   const bool is_nobodys = task.kind == Task::Kind::abort && is_lines;
@@ -365,7 +380,7 @@ bool ModuleHost::run_task() {
   set_current_call(task.call);
   switch (task.kind) {
     case Task::Kind::message:
-      run_message();
+      run_message(task.id);
       break;
     case Task::Kind::abort:
       abort(task.call);
@@ -373,16 +388,27 @@ bool ModuleHost::run_task() {
     case Task::Kind::resume:
       resume(task.call);
       break;
+    case Task::Kind::timer:
+      run_timer(timer->callback);
+      break;
   }
   run_microtasks();
-  return true;
 }
 
-void ModuleHost::run_message() {
+void ModuleHost::run_message(TurnOwner owner) {
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> run = engine_.runtime().run_task.Get(isolate_);
-  if (run->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) {
+  v8::Local<v8::Value> whose[] = {v8::Integer::NewFromUnsigned(isolate_, owner)};
+  if (run->Call(engine_.context(), v8::Undefined(isolate_), 1, whose).IsEmpty()) {
     report_uncaught("a message", failure.Exception(), failure.Message());
+  }
+}
+
+void ModuleHost::run_timer(const v8::Global<v8::Function>& callback) {
+  v8::TryCatch failure(isolate_);
+  v8::Local<v8::Context> context = engine_.context();
+  if (callback.Get(isolate_)->Call(context, context->Global(), 0, nullptr).IsEmpty()) {
+    report_uncaught("a timer", failure.Exception(), failure.Message());
   }
 }
 

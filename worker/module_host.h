@@ -26,6 +26,7 @@
 #include "worker/source_map.h"
 #include "worker/stretch.h"
 #include "worker/timers.h"
+#include "worker/turns.h"
 
 namespace holdfast::worker {
 
@@ -68,9 +69,6 @@ class ModuleHost {
   // Answers the calls that were cancelled longer than ipc::kCancelGrace ago and have not settled.
   void let_go(std::chrono::steady_clock::time_point now);
 
-  // Runs the first timer that was due at `now`; false if there is none.
-  bool run_due_timer(std::chrono::steady_clock::time_point now);
-
   // Reports the failures of a module's own listeners for failures. They have a turn of their own, so that listeners
   // that fail again and again leave turns to the module's calls.
   void report_left_failures();
@@ -86,18 +84,22 @@ class ModuleHost {
   std::size_t open_calls() const { return open_.size(); }
   std::uint64_t max_payload_bytes() const { return max_payload_bytes_; }
 
-  // What waits for a turn: messages of channels, and what was said of calls by cancel() and grant().
-  std::size_t queued_tasks() const { return tasks_.size(); }
+  // What waits for a turn: messages of channels, what was said of calls by cancel() and grant(), and the timers of
+  // queue_due_timers().
+  std::size_t queued_tasks() const { return turns_.size(); }
 
-  // Runs the first of them; false if there is none.
-  bool run_task();
+  // Those that are due at `now` wait for a turn from then on.
+  void queue_due_timers(std::chrono::steady_clock::time_point now);
+
+  // Runs the next of what waits: clients take turns. Does nothing if there is none.
+  void run_task();
 
   // Runs what V8 has put off: finalizers, above all.
   void run_pending_tasks();
 
-  // When run_due_timer(), run_task(), let_go() or report_left_failures() has something to do; nothing: only after a
+  // When run_task(), queue_due_timers(), let_go() or report_left_failures() has something to do; nothing: only after a
   // further event.
-  std::optional<std::chrono::steady_clock::time_point> next_timer() const;
+  std::optional<std::chrono::steady_clock::time_point> next_turn() const;
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.
   std::uint64_t current_call() const;
@@ -115,8 +117,11 @@ class ModuleHost {
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
   void enqueue_microtask(v8::Local<v8::Function> callback);
-  // The runtime has one more task, for this call.
-  void queue_message(std::uint64_t call) { tasks_.push_back({Task::Kind::message, call}); }
+  // Who has a turn, of those who share the module: the client of the current call, or nobody.
+  using TurnOwner = std::uint32_t;
+  TurnOwner current_turn_owner() const { return turn_owner_of(current_call()); }
+  // The runtime has one more task of this owner, for this call.
+  void queue_message(TurnOwner owner, std::uint64_t call);
   // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
   std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
   // What Date.now() will say at this time of CLOCK_MONOTONIC; infinity for itself.
@@ -153,7 +158,7 @@ class ModuleHost {
     bool takes_stream = false;
     std::optional<ipc::CancelReason> cancelled;
     bool aborted = false;            // its functions have heard of that
-    bool resumes = false;            // it is in tasks_ for that
+    bool resumes = false;            // it is in turns_ for that
     std::chrono::nanoseconds run{};  // for how long it was at work since that was told, but for this stretch
     v8::Global<v8::Object> signal;   // empty: nobody took it
     // Once it streams.
@@ -165,11 +170,12 @@ class ModuleHost {
     v8::Global<v8::Function> callback;
     std::uint64_t call;
   };
-  // What has its turn between calls: a message of the module's own, which stays on V8's heap until then; or what the
-  // supervisor said of a call that has JavaScript for it.
+  // What has its turn between calls: a message of the module's own, which stays on V8's heap until then; what the
+  // supervisor said of a call that has JavaScript for it; or a timer.
   struct Task {
-    enum class Kind { message, abort, resume } kind;
+    enum class Kind { message, abort, resume, timer } kind;
     std::uint64_t call;
+    std::uint32_t id = 0;  // of a message: its owner; of a timer: which
   };
   struct Rejection {
     v8::Global<v8::Promise> promise;
@@ -201,7 +207,10 @@ class ModuleHost {
   std::optional<std::uint32_t> line_start(std::uint32_t line);
 
   void invoke(const ipc::WorkerCall& call);
-  void run_message();
+  static TurnOwner turn_owner_of(std::uint64_t call);
+  void queue(Task::Kind kind, std::uint64_t call);
+  void run_message(TurnOwner owner);
+  void run_timer(const v8::Global<v8::Function>& callback);
   void abort(std::uint64_t call);
   void remember_cancelled(std::uint64_t id, ipc::CancelReason reason);
   void resume(std::uint64_t call);
@@ -251,6 +260,7 @@ class ModuleHost {
   void answer_error(std::uint64_t id, ipc::Error error);
   void send_result(std::uint64_t id, const ipc::ResultView& result);
   Stretch enter(std::uint64_t call, TimePoint now = std::chrono::steady_clock::now());
+  void count_up_to(TimePoint now);
   void count(std::uint64_t call, std::chrono::nanoseconds time);
   std::chrono::nanoseconds run_time_of(std::uint64_t id);
   void answer_cancelled(std::uint64_t id);
@@ -299,7 +309,8 @@ class ModuleHost {
   // Calls that were cancelled before anybody took their signal: the last ones.
   std::deque<std::pair<std::uint64_t, ipc::CancelReason>> cancelled_;
   Timers<LaterAction> timers_;
-  std::deque<Task> tasks_;
+  Turns<Task> turns_;
+  TimePoint turn_began_{};
   // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
   std::deque<LaterAction> microtasks_;
   // Calls that are to fail at this stretch's end, if they are still open.

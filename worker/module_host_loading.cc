@@ -137,7 +137,7 @@ ModuleHost::LoadState ModuleHost::follow_load(steady_clock::time_point now) {
     case v8::Promise::kPending:
       break;
   }
-  if (timers_.size() == 0 && tasks_.empty()) {
+  if (timers_.size() == 0 && turns_.size() == 0) {
     return load_failed(
         "the module's top-level await never settles: there is no timer, and nothing else, that it could wait for");
   }

@@ -70,8 +70,9 @@ void clear_timer(const Arguments& arguments) {
 }
 
 void queue_task(const Arguments& arguments) {
-  const auto call = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
-  Engine::host_of(arguments.GetIsolate())->queue_message(call);
+  const auto owner = static_cast<ModuleHost::TurnOwner>(arguments[0].As<v8::Number>()->Value());
+  const auto call = static_cast<std::uint64_t>(arguments[1].As<v8::Number>()->Value());
+  Engine::host_of(arguments.GetIsolate())->queue_message(owner, call);
 }
 
 void enqueue_microtask(const Arguments& arguments) {
@@ -91,6 +92,10 @@ void clock_at(const Arguments& arguments) {
 
 void time_origin(const Arguments& arguments) {
   arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->time_origin());
+}
+
+void current_turn_owner(const Arguments& arguments) {
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->current_turn_owner());
 }
 
 void current_call(const Arguments& arguments) {
@@ -205,6 +210,7 @@ void install_native_functions(v8::Isolate* isolate, v8::Local<v8::Context> conte
       .Check();
   install_crypto(isolate, context, host);
   install("currentCall", current_call);
+  install("currentTurnOwner", current_turn_owner);
   install("promiseDetails", promise_details);
   install("previewEntries", preview_entries);
   install("proxyDetails", proxy_details);

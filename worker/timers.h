@@ -1,4 +1,5 @@
-// The timers that a module has set. Keeps them in the order in which they are due; knows no JavaScript and no clock.
+// The timers that a module has set. Each waits until it is due, then for its turn, and can be cleared until that comes.
+// Knows no JavaScript and no clock.
 #pragma once
 
 #include <chrono>
@@ -23,36 +24,49 @@ class Timers {
     do {
       last_id_ = last_id_ == kMaxId ? 1 : last_id_ + 1;
     } while (by_id_.contains(last_id_));
-    insert(last_id_, due, Timer{repeat, std::move(action)});
+    wait(last_id_, by_id_.emplace(last_id_, Timer{repeat, std::move(action), {}, false}).first->second, due);
     return last_id_;
   }
 
   // An id that is not set is ignored.
   void clear(std::uint32_t id) {
     if (const auto found = by_id_.find(id); found != by_id_.end()) {
-      by_time_.erase(found->second);
+      if (found->second.waits) by_time_.erase(found->second.place);
       by_id_.erase(found);
     }
   }
 
+  // When the next is due of those that wait for that.
   std::optional<TimePoint> next_due() const {
     if (by_time_.empty()) return std::nullopt;
     return by_time_.begin()->first.first;
   }
 
-  // Takes the earliest timer that is due at `now` and returns its action, or nothing. A repeating one is set again,
-  // for `align(now + its interval)`: one that is late does not fire several times at once. `Action` must be copyable
-  // through `copy(action)` for that.
-  template <typename Copy, typename Align>
-  std::optional<Action> take_due(TimePoint now, Copy copy, Align align) {
+  // The earliest that is due at `now`, which waits for its turn from then on; nothing: there is none. The action is the
+  // timer's.
+  std::optional<std::pair<std::uint32_t, const Action*>> next_due_at(TimePoint now) {
     if (by_time_.empty() || by_time_.begin()->first.first > now) return std::nullopt;
-    auto node = by_time_.extract(by_time_.begin());
-    const std::uint32_t id = node.mapped().first;
-    Timer timer = std::move(node.mapped().second);
-    by_id_.erase(id);
-    if (!timer.repeat) return std::move(timer.action);
-    Action action = copy(timer.action);
-    insert(id, align(now + *timer.repeat), std::move(timer));
+    const std::uint32_t id = by_time_.begin()->second;
+    by_time_.erase(by_time_.begin());
+    Timer& timer = by_id_.at(id);
+    timer.waits = false;
+    return std::pair(id, &timer.action);
+  }
+
+  // The turn of a timer that next_due_at() told of: its action, or nothing if it was cleared meanwhile. A repeating one
+  // is set again, for `align(now + its interval)`: one that is late does not fire several times at once. `Action` must
+  // be copyable through `copy(action)` for that.
+  template <typename Copy, typename Align>
+  std::optional<Action> take(std::uint32_t id, TimePoint now, Copy copy, Align align) {
+    const auto found = by_id_.find(id);
+    if (found == by_id_.end() || found->second.waits) return std::nullopt;
+    Timer& timer = found->second;
+    if (timer.repeat) {
+      wait(id, timer, align(now + *timer.repeat));
+      return copy(timer.action);
+    }
+    Action action = std::move(timer.action);
+    by_id_.erase(found);
     return action;
   }
 
@@ -61,20 +75,23 @@ class Timers {
  private:
   static constexpr std::uint32_t kMaxId = std::numeric_limits<std::int32_t>::max();
 
+  // Timers due at the same time fire in the order in which they were set.
+  using Key = std::pair<TimePoint, std::uint64_t>;
+  using ByTime = std::map<Key, std::uint32_t>;
   struct Timer {
     std::optional<Duration> repeat;
     Action action;
+    ByTime::iterator place;  // in by_time_, while it waits until it is due
+    bool waits;
   };
-  // Timers due at the same time fire in the order in which they were set.
-  using Key = std::pair<TimePoint, std::uint64_t>;
-  using ByTime = std::map<Key, std::pair<std::uint32_t, Timer>>;
 
-  void insert(std::uint32_t id, TimePoint due, Timer timer) {
-    by_id_[id] = by_time_.emplace(Key{due, order_++}, std::pair{id, std::move(timer)}).first;
+  void wait(std::uint32_t id, Timer& timer, TimePoint due) {
+    timer.place = by_time_.emplace(Key{due, order_++}, id).first;
+    timer.waits = true;
   }
 
   ByTime by_time_;
-  std::unordered_map<std::uint32_t, typename ByTime::iterator> by_id_;
+  std::unordered_map<std::uint32_t, Timer> by_id_;
   std::uint32_t last_id_ = 0;
   std::uint64_t order_ = 0;
 };

@@ -78,8 +78,7 @@ void Worker::run() {
     sent_at_ = step_began_ = steady_clock::now();
     send_after_ = kSendAfter;
     handle_frames();
-    run_due_timers();
-    run_tasks();
+    run_turns();
     host_->run_pending_tasks();
     if (host_->is_loading()) {
       note_load(host_->follow_load(steady_clock::now()));
@@ -93,18 +92,20 @@ void Worker::run() {
   }
 }
 
-// Those that are due now, or as many as one slow step may take: one that a timer sets anew waits for the next turn, and
-// so does what is left, so that calls have theirs.
-void Worker::run_due_timers() {
+// What waits for a turn now, or as much as one slow step may take: the rest waits until the socket was looked at, so
+// that calls have their turns, and what this queues does so, too.
+void Worker::run_turns() {
+  const auto next = host_->next_turn();
+  if (!next || gives_way_until()) return;
   const auto now = steady_clock::now();
-  if (gives_way_until()) return;
-  const auto next = host_->next_timer();
-  if (!next || *next > now) return;
+  if (*next > now) return;
   host_->let_go(now);
   host_->report_left_failures();
-  send_some();  // what is answered stays answered, whatever the timers come to
+  host_->queue_due_timers(now);
+  send_some();  // what is answered stays answered, whatever the turns come to
   const auto began = step_began_;
-  while (step_began_ - began <= kSlowStep && host_->run_due_timer(now)) {
+  for (std::size_t left = host_->queued_tasks(); left > 0 && step_began_ - began <= kSlowStep; --left) {
+    host_->run_task();
     end_step();
     put_calls_first();
   }
@@ -115,25 +116,11 @@ void Worker::put_calls_first() {
   if (step_took_ > kSlowStep) calls_first_until_ = step_began_ + step_took_;
 }
 
-// Until when, if no call comes before that, timers and tasks leave the time to calls; nothing: they need not.
+// Until when, if no call comes before that, what waits for a turn leaves the time to calls; nothing: it need not.
 std::optional<steady_clock::time_point> Worker::gives_way_until() const {
   const auto until = std::min(last_call_at_ + kInARow, calls_first_until_);
   if (until == steady_clock::time_point{}) return std::nullopt;
   return until > steady_clock::now() ? std::optional(until) : std::nullopt;
-}
-
-// Those that are queued now, or as many as one slow step may take: the rest waits until the socket was looked at, and
-// what these queue does so, too.
-void Worker::run_tasks() {
-  std::size_t left = host_->queued_tasks();
-  if (left == 0 || gives_way_until()) return;
-  send_some();  // as above
-  const auto began = step_began_;
-  for (; left > 0 && step_began_ - began <= kSlowStep; --left) {
-    host_->run_task();
-    end_step();
-    put_calls_first();
-  }
 }
 
 bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBytes; }
@@ -175,15 +162,15 @@ void Worker::give_memory_back() {
 
 // Comes back when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
-  auto timer = host_->next_timer();
-  if (const auto later = gives_way_until(); timer && later) timer = std::max(*timer, *later);
+  auto turn = host_->next_turn();
+  if (const auto later = gives_way_until(); turn && later) turn = std::max(*turn, *later);
   const bool has_memory_to_give_back = was_slow_ || ipc::LargeMemory::kept_bytes() > 0;
-  if (!timer && outbox_.empty() && !has_memory_to_give_back && !serves_line()) {
+  if (!turn && outbox_.empty() && !has_memory_to_give_back && !serves_line()) {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
   if (has_memory_to_give_back && !give_back_at_) give_back_at_ = steady_clock::now() + kQuiet;
-  auto until = timer;
+  auto until = turn;
   if (give_back_at_ && (!until || *give_back_at_ < *until)) until = give_back_at_;
   if (serves_line()) return wait_for_both(until);
   timespec timeout = {};

@@ -33,8 +33,7 @@ class Worker {
   void wait_for_work();
   void give_memory_back();
   void receive(int flags);
-  void run_due_timers();
-  void run_tasks();
+  void run_turns();
   bool end_step();
   bool is_congested() const;
   std::optional<std::chrono::steady_clock::time_point> gives_way_until() const;

@@ -31,7 +31,16 @@ const Module kShared{"shared",
                      "exports.burnForEach = async function* () { for (;;) { yield 1; burn(); } };"
                      "exports.burnAndWait = () => { burn(); return exports.never(); };"
                      "exports.burnAgain = () => { setInterval(burn, 1); };"
-                     "exports.burnLater = (times) => { while (times-- > 0) setTimeout(burn, 1); };"};
+                     "exports.burnLater = (times) => { while (times-- > 0) setTimeout(burn, 1); };"
+                     "const messagesTo = (listener, count) => { const { port1, port2 } = new MessageChannel();"
+                     "  port1.onmessage = listener; while (count-- > 0) port2.postMessage(0); };"
+                     "exports.burnForMessages = (count) => messagesTo(burn, count);"
+                     "exports.takeTurns = async () => {"
+                     "  await new Promise((resolve) => setTimeout(resolve, 1));"
+                     "  await new Promise((resolve) => messagesTo(resolve, 1)); return burned; };"
+                     "exports.stopWhenAborted = (_, { signal }) => new Promise((resolve) => {"
+                     "  signal.addEventListener('abort', resolve); });"
+                     "exports.countUp = async function* () { for (let i = 1; i <= 3; ++i) yield i; };"};
 
 constexpr milliseconds kNoHurry = std::chrono::minutes(5);
 
@@ -151,6 +160,34 @@ TEST_CASE("many timers that are due at once leave others their turns") {
   CHECK(outcome(call(strangers.good, cheap())) == "3");
   CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
   strangers.daemon.stop();
+}
+
+TEST_CASE("timers, messages, streams and cancelled calls of a client have their turns though many wait of another") {
+  for (const std::string what : {"burnLater", "burnForMessages"}) {
+    CAPTURE(what);
+    Strangers strangers;
+    Calls cancelled(strangers.good);
+    const std::size_t place =
+        cancelled.start({.module = "shared", .function = "stopWhenAborted", .timeout = kNoHurry});
+    std::size_t chunks = 0;
+    bool has_ended = false;
+    const CallTo counts{.module = "shared", .function = "countUp", .timeout = kNoHurry};
+    ipc::CallRequest request = counts.request();
+    request.stream_window_bytes = 1;  // each value has to be granted
+    REQUIRE(outcome(call(strangers.good, cheap())) == "3");
+    REQUIRE(outcome(call(strangers.bad, {"shared", what, "100", kNoHurry})) == "null");
+
+    CHECK(std::stoi(outcome(call(strangers.good, {"shared", "takeTurns", "null", kNoHurry}))) < 30);
+    strangers.good.start(request, [&](const ipc::Answer&) { has_ended = true; },
+                         {.on_chunk = [&](const ipc::Result&) { ++chunks; }});
+    while (!has_ended) strangers.good.run_once();
+    CHECK(chunks == 3);
+    cancelled.cancel(place);
+    cancelled.wait_for_all();
+    CHECK(cancelled.count("cancelled") == 1);
+    CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
+    strangers.daemon.stop();
+  }
 }
 
 TEST_CASE("a timer that is slow each time leaves half of the time to calls, as long as they come") {

@@ -1,3 +1,4 @@
+#include <optional>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -14,17 +15,25 @@ constexpr Clock::time_point kStart{};
 const auto kCopy = [](const std::string& action) { return action; };
 const auto kAsItIs = [](Clock::time_point due) { return due; };
 
+// The next that is due, whose turn comes at once.
+template <typename Align>
+std::optional<std::string> take_due(Timers<std::string>& timers, Clock::time_point now, Align align) {
+  const auto due = timers.next_due_at(now);
+  if (!due) return std::nullopt;
+  return timers.take(due->first, now, kCopy, align);
+}
+
 TEST_CASE("timers are taken in the order in which they are due, and of those in which they were set") {
   Timers<std::string> timers;
   timers.set(kStart + 2ms, std::nullopt, "third");
   timers.set(kStart + 1ms, std::nullopt, "first");
   timers.set(kStart + 1ms, std::nullopt, "second");
   CHECK(timers.next_due() == kStart + 1ms);
-  CHECK_FALSE(timers.take_due(kStart, kCopy, kAsItIs));
-  CHECK(timers.take_due(kStart + 2ms, kCopy, kAsItIs) == "first");
-  CHECK(timers.take_due(kStart + 2ms, kCopy, kAsItIs) == "second");
-  CHECK(timers.take_due(kStart + 2ms, kCopy, kAsItIs) == "third");
-  CHECK_FALSE(timers.take_due(kStart + 1h, kCopy, kAsItIs));
+  CHECK_FALSE(take_due(timers, kStart, kAsItIs));
+  CHECK(take_due(timers, kStart + 2ms, kAsItIs) == "first");
+  CHECK(take_due(timers, kStart + 2ms, kAsItIs) == "second");
+  CHECK(take_due(timers, kStart + 2ms, kAsItIs) == "third");
+  CHECK_FALSE(take_due(timers, kStart + 1h, kAsItIs));
   CHECK_FALSE(timers.next_due());
 }
 
@@ -35,9 +44,9 @@ TEST_CASE("a repeating timer that is late is due once, and then at the aligned t
     const auto past = due.time_since_epoch() % 50ms;
     return past == 0ms ? due : due + (50ms - past);
   };
-  CHECK(timers.take_due(kStart + 95ms, kCopy, align) == "tick");
+  CHECK(take_due(timers, kStart + 95ms, align) == "tick");
   CHECK(timers.next_due() == kStart + 150ms);
-  CHECK_FALSE(timers.take_due(kStart + 149ms, kCopy, align));
+  CHECK_FALSE(take_due(timers, kStart + 149ms, align));
 }
 
 TEST_CASE("a timer that was cleared is never taken, one that repeats neither") {
@@ -46,11 +55,28 @@ TEST_CASE("a timer that was cleared is never taken, one that repeats neither") {
   const auto ever = timers.set(kStart, 1ms, "ever");
   CHECK(once != ever);
   timers.clear(once);
-  CHECK(timers.take_due(kStart, kCopy, kAsItIs) == "ever");
+  CHECK(take_due(timers, kStart, kAsItIs) == "ever");
   timers.clear(ever);
   timers.clear(0);
   CHECK(timers.size() == 0);
-  CHECK_FALSE(timers.take_due(kStart + 1h, kCopy, kAsItIs));
+  CHECK_FALSE(take_due(timers, kStart + 1h, kAsItIs));
+}
+
+TEST_CASE("a timer that is due can be cleared until its turn comes, and is not told of twice") {
+  Timers<std::string> timers;
+  const auto once = timers.set(kStart, std::nullopt, "once");
+  const auto ever = timers.set(kStart, 1ms, "ever");
+  const auto first = timers.next_due_at(kStart);
+  CHECK(first->first == once);
+  CHECK(*first->second == "once");
+  CHECK(timers.next_due_at(kStart)->first == ever);
+  CHECK_FALSE(timers.next_due_at(kStart));
+  CHECK_FALSE(timers.next_due());
+  timers.clear(once);
+  CHECK_FALSE(timers.take(once, kStart, kCopy, kAsItIs));
+  CHECK(timers.take(ever, kStart, kCopy, kAsItIs) == "ever");
+  CHECK_FALSE(timers.take(ever, kStart, kCopy, kAsItIs));  // it waits again
+  CHECK(timers.next_due() == kStart + 1ms);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 // structured_clone.js.
 'use strict';
 
-const { queueTask, currentCall } = host;
+const { queueTask, currentCall, currentTurnOwner } = host;
 const { DOMException } = runtime;
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;
 const { EventTarget, makeTarget, addListener, removeListener, hasListener, fire, cancelEvent } = runtime.events;
@@ -12,6 +12,9 @@ const { create, freeze } = Object;
 const { apply } = Reflect;
 const { iterator } = Symbol;
 const ArrayPrototype = Array.prototype;
+const mapGet = Map.prototype.get;
+const mapSet = Map.prototype.set;
+const mapDelete = Map.prototype.delete;
 const TypeErrorConstructor = TypeError;
 const WeakRefConstructor = WeakRef;
 const deref = WeakRef.prototype.deref;
@@ -19,22 +22,26 @@ const registryRegister = FinalizationRegistry.prototype.register;
 
 // --- tasks ---------------------------------------------------------------------------------------------------------
 
-// What the worker is to do in turns of their own, in order: it knows how many, and for which call each; here is what.
-let firstTask, lastTask;
+// What the worker is to do in turns of their own, by whose turns these are, and of one owner in order: it knows how many
+// there are, and for which call each; here is what.
+const queues = new Map();
 
-// If the worker cannot take it, this throws, and nothing has changed.
+// If the worker cannot take it, this throws, and nothing has changed. What happens at one end stays in order: it has the
+// turns of whoever made its channel.
 function queue(call, end, run) {
   const task = { __proto__: null, end, run, next: undefined };
-  queueTask(call);
-  if (lastTask === undefined) firstTask = task; else lastTask.next = task;
-  lastTask = task;
+  queueTask(end.owner, call);
+  const tasks = apply(mapGet, queues, [end.owner]);
+  if (tasks !== undefined) tasks.last = tasks.last.next = task;
+  else apply(mapSet, queues, [end.owner, { __proto__: null, first: task, last: task }]);
 }
 
-runtime.runTask = () => {
-  const task = firstTask;
-  if (task === undefined) return;
-  firstTask = task.next;
-  if (firstTask === undefined) lastTask = undefined;
+runtime.runTask = (owner) => {
+  const tasks = apply(mapGet, queues, [owner]);
+  if (tasks === undefined) return;
+  const task = tasks.first;
+  tasks.first = task.next;
+  if (tasks.first === undefined) apply(mapDelete, queues, [owner]);
   task.run(task.end);
 };
 
@@ -47,7 +54,7 @@ runtime.runTask = () => {
 function makeEnd(port) {
   return {
     __proto__: null, other: undefined, weak: new WeakRefConstructor(port), strong: undefined, enabled: false,
-    inTransit: false, isCloseDue: false, first: undefined, last: undefined,
+    inTransit: false, isCloseDue: false, first: undefined, last: undefined, owner: currentTurnOwner(),
   };
 }
 

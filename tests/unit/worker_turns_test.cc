@@ -1,0 +1,70 @@
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "worker/turns.h"
+
+namespace holdfast::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The names of what had its turn, each of which was at work for `time`.
+std::string take(Turns<char>& turns, int count, std::chrono::steady_clock::duration time) {
+  std::string taken;
+  for (; count > 0 && turns.size() > 0; --count) {
+    taken += *turns.take();
+    turns.took(time);
+  }
+  return taken;
+}
+
+TEST_CASE("what one owner waits for has its turns in order, and that of several by turns") {
+  Turns<char> turns;
+  for (const char item : {'a', 'b', 'c'}) turns.push(1, item);
+  for (const char item : {'x', 'y'}) turns.push(2, item);
+  CHECK(turns.size() == 5);
+  CHECK(take(turns, 5, 1ms) == "axbyc");
+  CHECK(turns.size() == 0);
+  CHECK_FALSE(turns.take());
+}
+
+TEST_CASE("whoever was at work for least comes first, however much waits of others") {
+  Turns<char> turns;
+  for (int i = 0; i < 1000; ++i) turns.push(1, 'a');
+  CHECK(take(turns, 1, 900ms) == "a");
+  for (int i = 0; i < 9; ++i) turns.push(2, 'b');
+  // From where the first stands now: it has saved nothing up.
+  CHECK(take(turns, 1, 100ms) == "b");
+  CHECK(take(turns, 8, 100ms) == "bbbbbbbb");
+  CHECK(take(turns, 2, 1ms) == "aa");
+}
+
+TEST_CASE("whoever queues anew in each turn of theirs keeps what they have used") {
+  Turns<char> turns;
+  for (int i = 0; i < 100; ++i) turns.push(2, 'b');
+  turns.push(1, 'a');
+  std::string taken;
+  for (int i = 0; i < 12; ++i) {
+    const char item = *turns.take();
+    taken += item;
+    if (item == 'a') turns.push(1, 'a');
+    turns.took(item == 'a' ? 10ms : 1ms);
+  }
+  CHECK(taken == "babbbbbbbbba");
+}
+
+TEST_CASE("once nothing waits nobody's time is remembered") {
+  Turns<char> turns;
+  turns.push(1, 'a');
+  CHECK(take(turns, 1, 1h) == "a");
+  turns.push(1, 'a');
+  turns.push(2, 'b');
+  CHECK(take(turns, 2, 1ms) == "ab");
+  turns.took(1h);  // without a turn: ignored
+  turns.push(2, 'b');
+  CHECK(take(turns, 1, 1ms) == "b");
+}
+
+}  // namespace
+}  // namespace holdfast::worker
