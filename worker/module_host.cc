@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "ipc/units.h"
+#include "worker/last_words.h"
 #include "worker/stretch.h"
 
 namespace holdfast::worker {
@@ -74,6 +75,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 
 // JavaScript of the call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
+  if (soft_stop_requested()) end_between_stretches();  // whatever comes next is not what the worker is stopped for
   count_up_to(now);
   was_lines_ = ipc::SharedPage::is_line_call(call);
   // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.

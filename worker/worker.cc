@@ -31,8 +31,8 @@ constexpr std::chrono::microseconds kSendAfter{10};
 // After a step that took this long, word of cancellations may have come in.
 constexpr milliseconds kSlowStep{1};
 
-// While calls come one after the other, each within this time, what has turns between them has half of the time at
-// most.
+// While calls come one after the other, each within this time, those of the steps between them that are slow leave calls
+// as long again.
 constexpr milliseconds kInARow{5};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
@@ -96,10 +96,11 @@ void Worker::run() {
 // that calls have their turns, and what this queues does so, too.
 void Worker::run_turns() {
   const auto next = host_->next_turn();
-  if (!next || gives_way_until()) return;
+  if (!next) return;
   const auto now = steady_clock::now();
   if (*next > now) return;
   host_->let_go(now);
+  if (gives_way_until()) return;
   host_->report_left_failures();
   host_->queue_due_timers(now);
   send_some();  // what is answered stays answered, whatever the turns come to
@@ -111,9 +112,9 @@ void Worker::run_turns() {
   }
 }
 
-// After what took long, for as long again.
+// After what took long, for as long again, and for what they are owed already.
 void Worker::put_calls_first() {
-  if (step_took_ > kSlowStep) calls_first_until_ = step_began_ + step_took_;
+  if (step_took_ > kSlowStep) calls_first_until_ = std::max(calls_first_until_, step_began_) + step_took_;
 }
 
 // Until when, if no call comes before that, what waits for a turn leaves the time to calls; nothing: it need not.
@@ -321,6 +322,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
 // Whether the call is still the worker's. If not, the supervisor has taken it back, and gives it to another worker, or
 // sends it again under another number.
 bool Worker::take(std::uint64_t call) {
+  if (soft_stop_requested()) end_between_stretches();  // so that it is begun on another worker
   const std::uint64_t place = ipc::SharedPage::place_of(call);
   std::uint64_t last = page_.last_taken.load(std::memory_order_relaxed);
   while (last < place) {
@@ -345,13 +347,16 @@ Worker::Step Worker::handle_line() {
   if (!serves_line()) return Step::none;
   const auto work = line_->next(host_->open_calls(), step_began_);
   if (!work) return Step::none;
-  if (const auto* call = std::get_if<ipc::WorkerCall>(&*work)) {
+  const auto* call = std::get_if<ipc::WorkerCall>(&*work);
+  if (call != nullptr) {
     host_->start(*call);
   } else {
     const auto& cancel = std::get<ipc::WorkerCancel>(*work);
     host_->cancel(cancel.call, cancel.reason);
   }
-  return end_step() ? Step::slow : Step::quick;
+  const bool was_slow = end_step();
+  if (call != nullptr) last_call_at_ = step_began_;
+  return was_slow ? Step::slow : Step::quick;
 }
 
 void Worker::look_after_line() {

@@ -71,8 +71,8 @@ class Worker {
   bool left_frames_ = false;  // of a turn that was ended, so that the line and the supervisor take turns
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
-  // Until when calls that come in a row have the time, after what had its turn between them; and when the last call was
-  // begun.
+  // Until when calls that come in a row have the time, after what had its turn between them; and when the last call
+  // returned to the loop.
   std::chrono::steady_clock::time_point calls_first_until_;
   std::chrono::steady_clock::time_point last_call_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet

@@ -201,6 +201,16 @@ TEST_CASE("a timer that is slow each time leaves half of the time to calls, as l
   strangers.daemon.stop();
 }
 
+TEST_CASE("a timer that is slow each time leaves half of the time to calls on a direct line, too") {
+  Strangers strangers;
+  REQUIRE(strangers.good.open_line({"shared", "v1"}).has_value());
+  CHECK(outcome(call(strangers.bad, {"shared", "burnAgain", "null", kNoHurry})) == "null");
+  for (int i = 0; i < 200; ++i) REQUIRE(outcome(call(strangers.good, cheap())) == "3");
+  REQUIRE(strangers.good.has_line({"shared", "v1"}));
+  CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 100);
+  strangers.daemon.stop();
+}
+
 TEST_CASE("many calls that clean up when they are cancelled at once leave others their turns") {
   Strangers strangers;
   strangers.start_bad(90, {.module = "shared", .function = "burnWhenAborted", .timeout = kNoHurry});
