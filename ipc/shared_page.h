@@ -2,8 +2,8 @@
 // answers: which call is on the CPU and since when, which calls were started, which system call it died of.
 //
 // The worker writes, the supervisor reads, and takes calls back. The worker may be hostile: the supervisor takes every
-// field as a hint, which can only ever change how the worker's own calls are ended and explained. No field is a length
-// or an index.
+// field as a hint, which can only ever change how the worker's own calls are ended and explained, and which of those
+// who called it is blamed for its end. No field is a length or an index.
 #pragma once
 
 #include <atomic>

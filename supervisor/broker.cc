@@ -20,8 +20,8 @@
 namespace holdfast::supervisor {
 namespace {
 
-// What the broker does is done in well under a millisecond, and nobody is served meanwhile: a file system that hangs is
-// for the caller to hear of.
+// What the broker does is done in well under a millisecond, or in some where it counts many mappings, and nobody is
+// served meanwhile: a file system that hangs is for the caller to hear of.
 constexpr int kAnswerPatienceMillis = 1000;
 
 // For the zygotes to end.

@@ -10,22 +10,31 @@ std::size_t CallerNumbers::Hash::operator()(const Caller& caller) const {
   return hash(static_cast<std::uint64_t>(caller.client)) * 31 + hash(static_cast<std::uint64_t>(caller.function));
 }
 
+bool CallerNumbers::has_part(UserId user) const {
+  if (callers_.size() >= kMost - kKeptForUsers) return true;
+  const auto numbers = of_users_.find(user);
+  return numbers != of_users_.end() && numbers->second >= kMostOfUser;
+}
+
 std::uint32_t CallerNumbers::number_of(const Caller& caller) {
   if (last_ < callers_.size() && callers_[last_] == caller) return last_;
-  auto found = numbers_.find(caller);
+  Caller known = caller;
+  auto found = numbers_.find(known);
+  const auto functions = functions_.find(caller.client);
+  if (found == numbers_.end() && functions != functions_.end() && functions->second >= kMostFunctions) {
+    known.function = kAnyFunction;
+    found = numbers_.find(known);
+  }
+  if (found == numbers_.end() && has_part(caller.user)) {
+    known = {caller.user, rest_of(caller.user), kAnyFunction};
+    found = numbers_.find(known);
+  }
   if (found == numbers_.end()) {
-    Caller known = caller;
-    const auto functions = functions_.find(caller.client);
-    if (functions != functions_.end() && functions->second >= kMostFunctions) {
-      known.function = kAnyFunction;
-      found = numbers_.find(known);
-    }
-    if (found == numbers_.end()) {
-      if (is_full()) return kOthers;
-      ++functions_[caller.client];
-      found = numbers_.emplace(known, static_cast<std::uint32_t>(callers_.size())).first;
-      callers_.push_back(known);
-    }
+    if (callers_.size() >= kMost) return kOthers;
+    if (!is_rest(known.client)) ++functions_[known.client];
+    ++of_users_[known.user];
+    found = numbers_.emplace(known, static_cast<std::uint32_t>(callers_.size())).first;
+    callers_.push_back(known);
   }
   last_ = found->second;
   return last_;

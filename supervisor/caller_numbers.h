@@ -1,7 +1,9 @@
 // The callers whose calls one worker is given, by numbers of this worker's own: 0, 1, 2, … in the order in which they
 // came. Such a number is a part of each call's number there (SharedPage::caller_of()), so that the caller is known of
 // whatever the worker says it was at work on, also of what a call left behind that was answered long ago. Pure. It
-// grows with the callers, up to kMost, and forgets none: a number never means another caller.
+// grows with the callers, up to kMost, and forgets none: a number never means another caller. No user has more of them
+// than its part, and a place is kept for each user: whoever has its part, or comes late, is known by its user alone
+// (rest_of()).
 #pragma once
 
 #include <cstddef>
@@ -17,16 +19,16 @@ namespace holdfast::supervisor {
 
 class CallerNumbers {
  public:
-  // Whoever comes after so many is not told apart.
   static constexpr std::uint32_t kMost = ipc::SharedPage::kMostCallers - 1;
+  // Whoever comes after so many users is not known at all.
   static constexpr std::uint32_t kOthers = kMost;
+  static constexpr std::size_t kMostOfUser = kMost / 4;
+  static constexpr std::size_t kKeptForUsers = kMost / 4;
   // A client that calls more functions than these is one caller for all the rest (kAnyFunction).
   static constexpr std::size_t kMostFunctions = 16;
 
   // The caller's number, kOthers if it has none.
   std::uint32_t number_of(const Caller& caller);
-  bool is_full() const { return callers_.size() >= kMost; }
-
   // Whose number this is, which may be any; nothing: nobody's.
   std::optional<Caller> find(std::uint32_t number) const;
 
@@ -34,11 +36,13 @@ class CallerNumbers {
   struct Hash {
     std::size_t operator()(const Caller& caller) const;
   };
+  bool has_part(UserId user) const;
 
   std::vector<Caller> callers_;  // by their numbers
   std::uint32_t last_ = 0;       // whose call came last, if there are any
   std::unordered_map<Caller, std::uint32_t, Hash> numbers_;
   std::unordered_map<ClientId, std::size_t> functions_;  // how many each client has called
+  std::unordered_map<UserId, std::size_t> of_users_;     // how many numbers each has
 };
 
 }  // namespace holdfast::supervisor

@@ -48,16 +48,16 @@ void Offences::killed(const OffenceOptions& options, const Caller& caller, Durat
   user.guilt.add(caller.function);
   ++user.kills;
   const bool is_known = user.connections.contains(caller.client) || user.connections.size() < kMostConnections;
-  bool is_paused = false;
-  if (is_known) {
+  if (is_known && !is_rest(caller.client)) {
     Record& connection = user.connections[caller.client];
-    connection.is_trusted = false;
+    if (std::exchange(connection.was_trusted, false)) ++user.breaches;
     if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
     connection.killed(options, caller.function);
     connection.pause(options, options.free_kills, cost, now);
-    is_paused = connection.row > options.free_kills;
+    if (connection.row > options.free_kills) return;
+  } else {
+    ++user.guilty_connections;
   }
-  if (is_paused) return;
   user.record.killed(options, caller.function);
   if (is_guilty_as_user(options, user)) user.record.pause(options, options.free_kills_of_user, cost, now);
 }
@@ -67,7 +67,7 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
   if (found == users_.end()) return false;
   User& user = found->second;
   bool is_better = false;
-  if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections) {
+  if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections / 2) {
     Record& connection = user.connections[caller.client];
     // What is answered to clean connections says nothing of the others.
     if (connection.guilt.covers(caller.function)) ++user.record.answers;
@@ -77,9 +77,11 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
       connection.row = 0;
       connection.until = TimePoint::min();
       is_better = true;
-    } else if (connection.kills == 0 && !connection.is_trusted &&
+    } else if (connection.kills == 0 && !connection.was_trusted &&
                connection.answers >= answers_needed(options, user.kills)) {
-      connection.is_trusted = is_better = true;
+      connection.was_trusted = is_better = true;
+    } else if (connection.was_trusted && connection.answers == answers_needed(options, user.breaches + 1)) {
+      is_better = true;  // it is trusted again
     }
     // Else a connection for each kill, and a hundred harmless calls, would be a way around the user's record.
     if (connection.counts_for_user && !connection.guilt.any() &&
@@ -124,13 +126,19 @@ bool Offences::is_guilty_as_user(const OffenceOptions& options, const User& user
   return user.guilty_connections >= options.guilty_connections;
 }
 
+bool Offences::is_trusted(const OffenceOptions& options, const User& user, const Record* connection) {
+  return connection != nullptr && connection->was_trusted &&
+         connection->answers >= answers_needed(options, user.breaches + 1);
+}
+
 bool Offences::is_guilty(const OffenceOptions& options, const Caller& caller) const {
   const auto found = users_.find(caller.user);
   if (found == users_.end()) return false;
   const User& user = found->second;
   const Record* connection = find(user, caller.client);
   if (connection != nullptr && connection->guilt.covers(caller.function)) return true;
-  return is_guilty_as_user(options, user) && user.guilt.covers(caller.function) && !is_trusted(connection);
+  return is_guilty_as_user(options, user) && user.guilt.covers(caller.function) &&
+         !is_trusted(options, user, connection);
 }
 
 std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& options, const Caller& caller,
@@ -140,7 +148,7 @@ std::optional<Offences::TimePoint> Offences::paused_until(const OffenceOptions& 
   const User& user = found->second;
   const Record* connection = find(user, caller.client);
   TimePoint until = connection == nullptr ? TimePoint::min() : connection->until;
-  if (is_guilty_as_user(options, user) && !is_trusted(connection)) {
+  if (is_guilty_as_user(options, user) && !is_trusted(options, user, connection)) {
     until = std::max(until, user.record.until);
   }
   if (until <= now) return std::nullopt;

@@ -6,9 +6,10 @@
 // answers of such calls in between, is also paused there: after each further kill it waits for as long as the kill
 // cost, then twice as long, and so on. A user with several guilty connections is guilty as a user, for the functions
 // that these are guilty for. Calls of such functions go to the quarantine from all connections of the user, but for
-// those that have earned trust by answered calls; how many it takes doubles with each kill of the user's. The kills
-// that no connection was paused for add up to a pause of the user. So new connections are no way around a record, and a
-// connection that is known for its good calls does not answer for its user's others.
+// those that have earned trust by answered calls. How many it takes doubles with each kill of the user's; how many it
+// takes to keep it, with each kill by a trusted connection. The kills that no connection was paused for add up to a
+// pause of the user. So new connections are no way around a record, nor are many old ones, and a connection that is
+// known for its good calls does not answer for its user's others.
 //
 // killed(), is_guilty(), paused_until() and kills() take constant time; the others look through a user's connections,
 // or through all users, where something is forgotten.
@@ -79,7 +80,8 @@ class Offences {
   unsigned kills(const Caller& caller) const;
 
  private:
-  // Of a user more connections are not remembered; any other is then as guilty as the user.
+  // Of a user's connections so many are remembered: with kills, and in half of the places those without. Any other that
+  // kills makes its user guiltier by one, and answers for its user.
   static constexpr std::size_t kMostConnections = 4096;
 
   // The functions that killed.
@@ -101,7 +103,7 @@ class Offences {
     std::uint64_t answers = 0;  // since the last kill, of calls that it is guilty for, if of any
     TimePoint until = TimePoint::min();
     bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
-    bool is_trusted = false;       // of a connection: it does not answer for its user
+    bool was_trusted = false;      // of a connection: it has earned that; see is_trusted()
 
     void killed(const OffenceOptions& options, FunctionId function);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
@@ -110,15 +112,17 @@ class Offences {
 
   struct User {
     Record record;       // of the kills that no connection was paused for
-    Guilt guilt;         // of all its connections
-    unsigned kills = 0;  // the same
+    Guilt guilt;            // of all its connections
+    unsigned kills = 0;     // the same
+    unsigned breaches = 0;  // of these, by connections that were trusted
     unsigned guilty_connections = 0;
     TimePoint killed_at{};
     std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record
   };
 
   static bool is_guilty_as_user(const OffenceOptions& options, const User& user);
-  static bool is_trusted(const Record* connection) { return connection != nullptr && connection->is_trusted; }
+  // A connection that does not answer for its user.
+  static bool is_trusted(const OffenceOptions& options, const User& user, const Record* connection);
   static const Record* find(const User& user, ClientId client);
 
   std::unordered_map<UserId, User> users_;

@@ -214,10 +214,10 @@ struct ArrivedCall {
 struct WorkerLoss {
   std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
   CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
-  // Where no open call is to blame: whose answered call left behind what is. Nothing: it is not known.
-  std::optional<Caller> left_by{};
-  // Whose functions were on the CPU by the worker's last words. If that is another client than the one that is to blame
-  // by the above, one has set off what the other had begun: both are blamed if they are of one user, else nobody.
+  // Whose call, open or answered, was on the CPU by the worker's page. Nothing: it is not known.
+  std::optional<Caller> seen{};
+  // Whose functions were, by its last words. If that is another client, one has set off what the other had begun: both
+  // are blamed if they are of one user, else nobody.
   std::optional<Caller> told{};
   // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
   // guilty call answers for that; without one the module does, if the worker had answered nothing.

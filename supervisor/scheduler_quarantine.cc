@@ -144,10 +144,12 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
   const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
-  std::optional<Caller> caller = is_its ? call_of(loss.guilty).caller : loss.left_by;
+  std::optional<Caller> caller = loss.seen;
+  if (!caller && is_its) caller = call_of(loss.guilty).caller;
   if (caller && loss.told && caller->user != loss.told->user) return std::nullopt;
   // Of one user, both are to blame.
-  const bool are_two = caller && loss.told && caller->client != loss.told->client;
+  const bool are_two = caller && loss.told && caller->client != loss.told->client && !is_rest(caller->client) &&
+                       !is_rest(loss.told->client);
   const Caller other = caller.value_or(Caller{});
   if (loss.told && (!caller || are_two || loss.told->function != kAnyFunction)) caller = loss.told;
   if (!caller) {

@@ -117,6 +117,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     bool is_given_up = false;     // its client does not want it any more, and hears of its end all the same
     LineCounts counted;           // of its calls, in its module's counts
     std::uint64_t late_call = 0;  // on it, of which the client said last that its worker does not give it up
+    TimePoint late_call_at{};     // when it did
     TimePoint closing_since{};
     // What the worker has begun of them, and since when it was no more.
     std::uint64_t started = 0;
@@ -211,7 +212,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   // --- direct lines (supervisor_lines.cc)
   void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override;
   void line_call_overdue(CallId line, std::uint64_t call, bool is_late) override;
-  void dispatch_line(WorkerId worker, CallId id, Call& call, const Caller& caller);
+  void dispatch_line(WorkerId worker, CallId id, Call& call);
   void open_lines(WorkerId worker);
   void open_line(WorkerId worker, CallId id, Call& call);
   void refuse_or_end_line(Call& call, const ipc::Error& error);

@@ -94,7 +94,7 @@ void Supervisor::carry_out(const DispatchCall& decision) {
   if (call.attempts++ > 0) ++call.module->counts.retries;
   call.worker = decision.worker;
   call.given_at = steady_clock::now();
-  if (call.line) return dispatch_line(decision.worker, decision.call, call, decision.caller);
+  if (call.line) return dispatch_line(decision.worker, decision.call, call);
   workers_.call(decision.worker,
                 {.id = static_cast<std::uint64_t>(decision.call),
                  .function = call.function,

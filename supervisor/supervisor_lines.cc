@@ -77,7 +77,7 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
   carry_out();
 }
 
-void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call, const Caller& caller) {
+void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
   const ModuleSettings& settings = call.module->settings;
   workers_.open_line(worker,
                      {.call = static_cast<std::uint64_t>(id),
@@ -85,8 +85,7 @@ void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call, const Cal
                       .longest_timeout = options_.longest_timeout,
                       .max_calls = static_cast<std::uint32_t>(
                           std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
-                      .busy_poll = options_.busy_poll},
-                     caller);
+                      .busy_poll = options_.busy_poll});
   call.share_before = workers_.meter(worker).share();
   // Else it is known later whether the module can be loaded.
   if (workers_.loaded_at(worker)) open_line(worker, id, call);
@@ -100,8 +99,8 @@ void Supervisor::open_lines(WorkerId worker) {
 }
 
 void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
-  UniqueFd socket = workers_.take_line(worker, id);
   if (call.client == nullptr) return;  // it has left
+  UniqueFd socket = workers_.take_line(worker, id, {call.client->user(), call.client->id(), FunctionId{}});
   if (!socket) {
     refuse_or_end_line(call, no_line(ipc::ErrorCode::unavailable,
                                      "the module's worker has given its line already; calls are relayed as ever"));
@@ -194,19 +193,30 @@ void Supervisor::close_lines_of_withdrawn_workers() {
 
 // --- what is called on lines ---------------------------------------------------------------------------------------
 
-// The client may say so whenever it likes, as it may give its calls whatever time it likes.
+// The client may say so whenever it likes, as it may give its calls whatever time it likes. What comes of it is its own
+// doing: the line's call is to blame.
 void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late) {
   Call& call = calls_.at(id);
   if (!call.line || !call.line->is_open || number == 0) return;
   const WorkerId worker = call.worker;
-  if (workers_.process(worker)->running_on_line() == number) {
-    return workers_.stop(worker, is_late ? EndCause::ignored_cancel : EndCause::deadline_exceeded, id);
+  const WorkerProcess& process = *workers_.process(worker);
+  const TimePoint now = steady_clock::now();
+  const bool is_running = process.running_on_line() == number;
+  if (is_running && !is_late) return workers_.stop(worker, EndCause::deadline_exceeded, id);
+  if (!is_late || number > process.line_started()) return;
+  if (is_running && now - process.stretch().start >= options_.scheduler.cancel_grace) {
+    return workers_.stop(worker, EndCause::ignored_cancel, id);
   }
-  if (!is_late) return;
-  if (std::exchange(call.line->late_call, number) != number) call.times_late = 0;
+  Line& line = *call.line;
+  if (std::exchange(line.late_call, number) != number) {
+    call.times_late = 0;
+  } else if (now - line.late_call_at < options_.scheduler.cancel_grace / 2) {
+    return;  // an honest client says it once in that time, by its own clock
+  }
+  line.late_call_at = now;
   if (!is_stuck(call, worker)) return;
-  scheduler_.worker_stopping(worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
-  workers_.kill(worker, EndCause::ignored_cancel);
+  scheduler_.worker_stopping(worker, id, std::nullopt, now, decisions_);
+  workers_.kill(worker, EndCause::ignored_cancel, "", id);
   carry_out();
 }
 

@@ -215,7 +215,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   const WorkerProcess& process = *workers_.process(worker);
   WorkerLoss loss{.started = end.started,
                   .guilty = shown.guilty,
-                  .left_by = end.seen_caller,
+                  .seen = end.seen_caller,
                   .told = end.said_caller,
                   .own_fault = is_fault};
   if (scheduler_.is_on(shown.guilty, worker)) {
@@ -224,7 +224,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     loss.own_fault = is_fault_of_call(end);
     // The page may say anything of when the stretch began.
     loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
-  } else if (loss.left_by || loss.told) {
+  } else if (loss.seen || loss.told) {
     loss.own_fault = is_fault_of_call(end);  // it may have been open when it was stopped
     loss.time = now - std::clamp(process.stretch().start, process.forked_at(), now);
   } else if (process.line_counts().answered() > 0) {

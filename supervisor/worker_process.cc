@@ -110,14 +110,16 @@ WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
   return {};
 }
 
-void WorkerProcess::send(ipc::OpenWorkerLine open, const Caller& caller) {
-  line_caller_ = caller;
+void WorkerProcess::send(ipc::OpenWorkerLine open) {
   open.call = calls_.add(CallId{open.call}, CallerNumbers::kOthers);
   encode(output(), open);
 }
 
-UniqueFd WorkerProcess::take_line(CallId line_call) {
-  if (line_) line_call_ = line_call;
+UniqueFd WorkerProcess::take_line(CallId line_call, const Caller& caller) {
+  if (line_) {
+    line_call_ = line_call;
+    line_caller_ = caller;
+  }
   return std::move(line_);
 }
 
@@ -148,6 +150,10 @@ std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
 std::optional<Caller> WorkerProcess::running_left_by() const {
   const std::uint64_t running = page_->running.load(std::memory_order_acquire);
   return calls_.find(running) == CallId{} ? caller_of(running) : std::nullopt;
+}
+
+std::optional<Caller> WorkerProcess::running_caller() const {
+  return caller_of(page_->running.load(std::memory_order_acquire));
 }
 
 LineCounts WorkerProcess::line_counts() const {

@@ -92,7 +92,7 @@ class WorkerProcess final : public Connection {
   };
   TakenBack take_back_calls();
   // A direct line's own call, under the same rules.
-  void send(ipc::OpenWorkerLine open, const Caller& caller);
+  void send(ipc::OpenWorkerLine open);
   void send_close_line();
 
   // The call that the worker knows by this number, which may be any; CallId{}: it has none.
@@ -101,15 +101,13 @@ class WorkerProcess final : public Connection {
   std::optional<Caller> caller_of(std::uint64_t number) const;
   // The same of a call that is on the worker; nothing: it is not.
   std::optional<Caller> caller_of(CallId call) const { return caller_of(calls_.number_of(call)); }
-  // Whether further callers are not told apart (CallerNumbers::kMost).
-  bool is_out_of_numbers() const { return callers_.is_full(); }
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }
 
   // The end of its direct line that its client is to have; none where it was taken before, or there is none. A client
   // that had it may have kept a copy, so that nobody else is ever given it.
-  UniqueFd take_line(CallId line_call);
+  UniqueFd take_line(CallId line_call, const Caller& caller);
   // The call that its line was taken for; CallId{}: none, or that is answered.
   CallId line_call() const { return line_call_; }
   // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which is on the
@@ -122,6 +120,8 @@ class WorkerProcess final : public Connection {
 
   // Who made the call that left behind what is on the CPU, by the page; nothing: an open call is, or it is not known.
   std::optional<Caller> running_left_by() const;
+  // Who made the call that is on the CPU by its page, open or answered; nothing: there is none, or it is not known.
+  std::optional<Caller> running_caller() const;
   // Who made the call, open or answered, whose function was on the CPU, by its last words; nothing: they did not say.
   std::optional<Caller> said_caller() const { return said_caller_; }
 

@@ -56,6 +56,8 @@ constexpr seconds kMemoryKnown{1};
 // takes to make thousands of them.
 constexpr seconds kMappingsKnown{5};
 constexpr milliseconds kSoonestManyMappings{5};
+// To count many takes milliseconds, in which nobody is served: after that none are counted for so many times as long.
+constexpr int kPauseAfterCounting = 9;
 // What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
 constexpr std::uint64_t kBytesOfMapping = 256;
 // What a module can make by JavaScript, as an instance of a WebAssembly module, takes more than this of its memory.
@@ -157,12 +159,12 @@ void Workers::call(WorkerId worker, const ipc::WorkerCall& call, const Caller& c
   entry.process->send(call, caller);
 }
 
-void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open, const Caller& caller) {
+void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
   entry.meter.call_begins();
   if (entry.halted_at) go_on(entry, Clock::now());
-  entry.process->send(open, caller);
+  entry.process->send(open);
 }
 
 void Workers::call_ended(WorkerId worker) { entry_of(worker).meter.call_ends(); }
@@ -237,6 +239,7 @@ bool Workers::is_running(WorkerId worker, CallId call) const {
 void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
   entry.cause = cause;
   entry.guilty = guilty;
+  entry.stretch_when_found = entry.process->stretch().count;
   entry.guilty_on_line = entry.process->running_on_line();
   // What ran when that was found may be over, and its answer on its way.
   entry.seen_caller = entry.process->caller_of(guilty);
@@ -257,10 +260,10 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
   owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
 }
 
-void Workers::kill(WorkerId worker, EndCause cause, std::string detail) {
+void Workers::kill(WorkerId worker, EndCause cause, std::string detail, CallId guilty) {
   Entry& entry = entry_of(worker);
   if (!entry.cause) {
-    begin_end(entry, cause, CallId{});
+    begin_end(entry, cause, guilty);
     entry.detail = std::move(detail);
   }
   budget_.forget(worker);  // what it holds is free soon; nobody else has to go for that
@@ -349,9 +352,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (end_for_memory(entry, view, now)) return;
   note_background(entry, view, now);
   if (entry.worn_out) return;
-  const bool has_used_half = options_.cpu_time.count() > 0 &&
-                             entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
-  entry.worn_out = has_used_half || entry.process->is_out_of_numbers();
+  entry.worn_out = options_.cpu_time.count() > 0 &&
+                   entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
   if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
 }
 
@@ -363,9 +365,13 @@ void Workers::count_mappings(Entry& entry, Clock::time_point now) {
   const Clock::duration cpu_time = entry.meter.cpu_time();
   if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
     return;
+  const auto began = Clock::now();
+  if (began < count_mappings_from_) return;  // at a later look
   entry.mappings_counted_at = now;
   entry.cpu_at_mappings = cpu_time;
   entry.mappings = entry.process->count_mappings().value_or(entry.mappings);
+  const auto ended = Clock::now();
+  count_mappings_from_ = ended + kPauseAfterCounting * (ended - began);
 }
 
 std::uint64_t Workers::own_memory(const Entry& entry) const {

@@ -88,11 +88,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // See WorkerProcess. The worker's process exists. The calls count until call_ended().
   WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
   // The same for the call that a direct line is.
-  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open, const Caller& caller);
+  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
   // The line takes no further calls.
   void close_line(WorkerId worker) { entry_of(worker).process->send_close_line(); }
   // See WorkerProcess. The worker's process exists.
-  UniqueFd take_line(WorkerId worker, CallId call) { return entry_of(worker).process->take_line(call); }
+  UniqueFd take_line(WorkerId worker, CallId call, const Caller& caller) {
+    return entry_of(worker).process->take_line(call, caller);
+  }
   // The worker may send so much more of the call's stream.
   void grant(WorkerId worker, CallId call, std::uint64_t bytes);
   // The worker's meter, read in this turn; see UsageMeter. The worker exists.
@@ -117,7 +119,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed.
   void stop(WorkerId worker, EndCause cause, CallId guilty);
   // At once.
-  void kill(WorkerId worker, EndCause cause, std::string detail = "");
+  void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
 
   // See WorkerProcess. The worker's process exists.
   std::optional<Clock::duration> cpu_time_without_line(WorkerId worker) {
@@ -163,7 +165,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
     std::uint64_t guilty_on_line = 0;
-    std::optional<Caller> seen_caller;  // of the guilty call, or of the answered one that left what ran
+    std::uint64_t stretch_when_found = 0;  // the page's count of stretches then
+    std::optional<Caller> seen_caller;     // of the guilty call, or of the answered one that left what ran
     bool guilty_loading = false;
     std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then
@@ -211,8 +214,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void see_memory(Entry& entry, Clock::time_point now);
   // What it holds that it does not share with its zygote.
   std::uint64_t own_memory(const Entry& entry) const;
-  // Whether it is to be killed for what it holds, and is.
   void count_mappings(Entry& entry, Clock::time_point now);
+  // Whether it is to be killed for what it holds, and is.
   bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
   void keep_to_budget();
   void kill_for_memory(Entry& entry, CallId guilty, std::string detail);
@@ -223,6 +226,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
   void begin_end(Entry& entry, EndCause cause, CallId guilty);
   void finish_if_ended(WorkerId worker, Entry& entry);
+  static bool has_moved_on(const Entry& entry);
   WorkerEnd explain(const Entry& entry) const;
   WorkerEnd explain_without_line(const Entry& entry) const;
   void wake_at(WorkerId worker, Entry& entry, Clock::time_point when);
@@ -248,6 +252,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
       std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = kFrameMemory, .per_user = kFrameMemory});
   std::unordered_map<WorkerId, Entry> entries_;
   MemoryBudget budget_;
+  Clock::time_point count_mappings_from_{};  // not before that
   bool memory_is_short_ = false;
   BackgroundTime background_;
   Clock::time_point next_turn_at_{};  // for one that is halted

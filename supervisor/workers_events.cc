@@ -195,17 +195,24 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
   remove_entry(worker);
 }
 
+// A worker that is asked to stop may come to its next stretch before it hears of that: then its last words are about
+// one that it is not stopped for.
+bool Workers::has_moved_on(const Entry& entry) {
+  return entry.cause && entry.process->stretch().count != entry.stretch_when_found;
+}
+
 WorkerEnd Workers::explain(const Entry& entry) const {
   WorkerEnd end = explain_without_line(entry);
   const WorkerProcess& process = *entry.process;
   if (!end.from_outside) {
-    end.seen_caller = entry.cause ? entry.seen_caller : process.running_left_by();
-    end.said_caller = process.said_caller();
+    end.seen_caller = entry.cause ? entry.seen_caller : process.running_caller();
+    if (!has_moved_on(entry)) end.said_caller = process.said_caller();
   }
   end.line_started = process.line_started();
   if (end.guilty == CallId{} || end.guilty != process.line_call()) return end;
   const std::uint64_t seen = entry.cause ? entry.guilty_on_line : process.running_on_line();
-  end.guilty_on_line = process.said_on_line() != 0 ? process.said_on_line() : seen;
+  const bool said_it = process.said_on_line() != 0 && !has_moved_on(entry);
+  end.guilty_on_line = said_it ? process.said_on_line() : seen;
   return end;
 }
 
@@ -213,18 +220,20 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   WorkerEnd end;
   end.started = entry.process->calls_started();
   end.told = entry.said_reason.has_value();
-  end.stack = entry.stack;
   end.detail = entry.detail;
   end.wait_status = entry.wait_status.value_or(0);
   const StretchView at_end = entry.process->stretch();
   if (entry.cause) {
     end.cause = *entry.cause;
     end.held_too_much = end.cause == EndCause::out_of_memory;
-    end.running = entry.guilty;
-    end.guilty = entry.said_call == CallId{} ? entry.guilty : entry.said_call;
+    end.running = end.guilty = entry.guilty;
     end.while_loading = entry.guilty_loading;
+    if (has_moved_on(entry)) return end;
+    end.stack = entry.stack;
+    if (entry.said_call != CallId{}) end.guilty = entry.said_call;
     return end;
   }
+  end.stack = entry.stack;
   end.running = CallId{at_end.running};
   end.guilty = entry.said_call == CallId{} ? end.running : entry.said_call;
   end.while_loading = entry.load == Entry::Load::sent && at_end.running == ipc::SharedPage::kLoading;

@@ -1,5 +1,7 @@
 // Clients that break the rules on a direct line, or take no answers from it: they lose the line, and the worker serves
 // others as ever.
+#include <cstring>
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -96,6 +98,49 @@ TEST_CASE("a client that breaks a rule on its line loses it, and others are serv
     }));
   }
   CHECK(daemon.logged("its direct line to one@v1 was ended"));
+  daemon.stop();
+}
+
+// The first descriptor that comes.
+UniqueFd receive_fd(int socket) {
+  for (;;) {
+    char bytes[4096];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    iovec into{bytes, sizeof bytes};
+    msghdr message{};
+    message.msg_iov = &into;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    REQUIRE(::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) > 0);
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return UniqueFd(fd);
+  }
+}
+
+TEST_CASE("a client that says of its line's calls again and again that they are late costs their worker nothing") {
+  Daemon daemon({.modules = {kOne}, .flags = {"--direct-line", "--shutdown-timeout", "100ms"}});
+  ipc::Client other = daemon.connect();
+  REQUIRE(outcome(call(other, {"one", "echo", "1"})) == "1");
+  const pid_t worker = worker_of(other, "one").pid;
+  RawConnection hostile(daemon.socket_path());
+  hostile.send(RawConnection::frame_of(ipc::ClientHello{}) +
+               RawConnection::frame_of(ipc::OpenLineRequest{7, "one", "v1"}));
+  const UniqueFd line = receive_fd(hostile.fd());
+  const std::string waits = call_frame({});
+  REQUIRE(::send(line.get(), waits.data(), waits.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(waits.size()));
+  REQUIRE(eventually([&] { return worker_of(other, "one").line; }));
+  CHECK(worker_of(other, "one").pid == worker);
+  for (const std::uint64_t place : {1, 2, 4711}) {
+    std::string late;
+    for (int i = 0; i < 100; ++i) late += RawConnection::frame_of(ipc::LineCallOverdue{7, place, true});
+    hostile.send(late);
+    for (int i = 0; i < 20; ++i) CHECK(outcome(call(other, {"one", "echo", "1"})) == "1");
+    CHECK(worker_of(other, "one").pid == worker);
+  }
   daemon.stop();
 }
 

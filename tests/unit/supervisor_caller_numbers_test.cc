@@ -1,5 +1,7 @@
 #include "supervisor/caller_numbers.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "supervisor/call_numbers.h"
@@ -7,9 +9,12 @@
 namespace holdfast::supervisor {
 namespace {
 
-constexpr Caller caller(std::uint64_t client, std::uint64_t function = 1) {
-  return {UserId{7}, ClientId{client}, FunctionId{function}};
+constexpr UserId kUser{7};
+
+constexpr Caller caller(std::uint64_t client, std::uint64_t function = 1, UserId user = kUser) {
+  return {user, ClientId{client}, FunctionId{function}};
 }
+constexpr Caller rest(UserId user) { return {user, rest_of(user), kAnyFunction}; }
 
 TEST_CASE("callers are numbered from 0 on, and found by their numbers") {
   CallerNumbers numbers;
@@ -36,14 +41,34 @@ TEST_CASE("a client that calls many functions is one caller for the rest of them
   CHECK(numbers.number_of(caller(2, 999)) == rest + 1);
 }
 
-TEST_CASE("callers beyond the most are not told apart, and take no place") {
+TEST_CASE("a user has a part of the numbers, and its further callers are one; others are told apart as ever") {
   CallerNumbers numbers;
-  for (std::uint64_t client = 0; client < CallerNumbers::kMost; ++client) {
-    REQUIRE(numbers.number_of(caller(client)) == client);
+  constexpr std::uint32_t kPart = CallerNumbers::kMostOfUser;
+  for (std::uint64_t client = 1; client <= 10 * kPart; ++client) {
+    REQUIRE(numbers.number_of(caller(client)) == std::min<std::uint64_t>(client - 1, kPart));
   }
-  CHECK(numbers.number_of(caller(1'000'000)) == CallerNumbers::kOthers);
-  CHECK(numbers.number_of(caller(3)) == 3);
+  CHECK(numbers.find(kPart) == rest(kUser));
+  CHECK(numbers.number_of(caller(3)) == 2);
+  CHECK(numbers.number_of(caller(3, 2)) == kPart);
+  const Caller other = caller(1'000'000, 1, UserId{8});
+  CHECK(numbers.find(numbers.number_of(other)) == other);
+}
+
+TEST_CASE("when there are few numbers left each further user is one caller, and callers beyond that are not known") {
+  CallerNumbers numbers;
+  std::uint64_t client = 0;
+  for (const uid_t user : {1, 2, 3}) {
+    for (std::size_t i = 0; i < CallerNumbers::kMostOfUser; ++i) numbers.number_of(caller(++client, 1, UserId{user}));
+  }
+  // Of the fourth some are told apart yet.
+  for (std::size_t i = 0; i < 10; ++i) numbers.number_of(caller(++client, 1, UserId{4}));
+  for (const uid_t user : {4, 5, 6}) {
+    CHECK(numbers.find(numbers.number_of(caller(++client, 1, UserId{user}))) == rest(UserId{user}));
+  }
+  for (uid_t user = 7; user < 2000; ++user) numbers.number_of(caller(++client, 1, UserId{user}));
+  CHECK(numbers.number_of(caller(++client, 1, UserId{5000})) == CallerNumbers::kOthers);
   CHECK_FALSE(numbers.find(CallerNumbers::kOthers).has_value());
+  CHECK(numbers.number_of(caller(3, 1, UserId{1})) == 2);
 }
 
 TEST_CASE("a call's number tells its place and its caller, and leads to the call only as a whole") {

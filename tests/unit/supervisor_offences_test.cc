@@ -128,6 +128,48 @@ TEST_CASE("trust takes more answers, the more the user killed: good calls buy no
   }
 }
 
+TEST_CASE("trust is kept by more answers, the more trusted connections killed: many of them buy no kill each") {
+  Offences offences;
+  for (std::uint64_t client = 1; client <= 3; ++client) kill(offences, client);
+  for (std::uint64_t client = 10; client < 30; ++client) answer(offences, client, 40);
+  answer(offences, 50, 1000);
+  int kills = 0;
+  for (std::uint64_t client = 10; client < 30; ++client) {
+    if (is_guilty(offences, client)) continue;
+    ++kills;
+    kill(offences, client);
+  }
+  CHECK(kills == 3);
+  CHECK_FALSE(is_guilty(offences, 50));
+  // It is earned again.
+  answer(offences, 29, 39);
+  CHECK(is_guilty(offences, 29));
+  answer(offences, 29, 1);
+  CHECK_FALSE(is_guilty(offences, 29));
+}
+
+TEST_CASE("connections that only answer leave places for those that kill, and kills that find none count all the same") {
+  Offences offences;
+  kill(offences, 1);
+  for (std::uint64_t client = 2; client < 10'000; ++client) answer(offences, client, 1);
+  kill(offences, 20'000);
+  CHECK(is_guilty(offences, 20'000));
+  kill(offences, 20'001);
+  CHECK(is_guilty(offences, 30'000));  // as its user is
+
+  Offences full;
+  for (std::uint64_t client = 1; client < 10'000; ++client) kill(full, client);
+  CHECK(is_guilty(full, 20'000));
+
+  Offences of_rest;
+  for (int i = 0; i < 3; ++i) {
+    CHECK_FALSE(is_guilty(of_rest, 1));
+    of_rest.killed(kOffenceOptions, {kUser, rest_of(kUser), kAnyFunction}, 1s, kNoon);
+  }
+  CHECK(is_guilty(of_rest, 1));
+  CHECK_FALSE(is_guilty(of_rest, 1, kOther));
+}
+
 TEST_CASE("a connection that kills now and then is one guilty connection, not several") {
   Offences offences;
   for (int i = 0; i < 5; ++i) {

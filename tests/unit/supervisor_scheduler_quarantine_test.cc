@@ -55,11 +55,11 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
   Bench bench = after_an_answer();
   WorkerLoss loss{.started = 2, .own_fault = true, .time = 100ms};
   bool is_blamed = true;
-  SUBCASE("by the page") { loss.left_by = kLeft; }
+  SUBCASE("by the page") { loss.seen = kLeft; }
   SUBCASE("by its last words") { loss.told = kLeft; }
-  SUBCASE("by both") { loss.left_by = loss.told = kLeft; }
+  SUBCASE("by both") { loss.seen = loss.told = kLeft; }
   SUBCASE("nobody, where the one has set off what the other had begun") {
-    loss.left_by = kOther;
+    loss.seen = kOther;
     loss.told = kLeft;
     is_blamed = false;
   }

@@ -107,11 +107,16 @@ void Simulation::lose(WorkerId id) {
   if (!worker.calls.empty() && one_in(2)) loss.guilty = worker.calls[below(worker.calls.size())];
   if (worker.lies && one_in(2)) loss.started = below(worker.given + 5);
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
-  if (!worker.answered.empty() && one_in(2)) loss.left_by = worker.answered[below(worker.answered.size())];
+  const auto guilty = calls_.find(loss.guilty);
+  if (guilty != calls_.end() && one_in(2)) {
+    loss.seen = guilty->second.caller;
+  } else if (!worker.answered.empty() && one_in(2)) {
+    loss.seen = worker.answered[below(worker.answered.size())];
+  }
   if (!worker.answered.empty() && !one_in(4)) loss.told = worker.answered[below(worker.answered.size())];
   const auto client = [](const std::optional<Caller>& caller) { return caller ? number(caller->client) : 0; };
-  note("w{} is lost, having started {} of {} calls; c{} is guilty, or what client {} left; {} is told{}", number(id),
-       loss.started, worker.given, number(loss.guilty), client(loss.left_by), client(loss.told),
+  note("w{} is lost, having started {} of {} calls; c{} is guilty, and client {} seen; {} is told{}", number(id),
+       loss.started, worker.given, number(loss.guilty), client(loss.seen), client(loss.told),
        loss.own_fault ? ", by its own fault" : "");
   blame(worker, loss);
 
@@ -157,7 +162,7 @@ void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);
   const bool is_its = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
-  const std::optional<Caller> found = is_its ? calls_.at(loss.guilty).caller : loss.left_by;
+  const std::optional<Caller> found = is_its && !loss.seen ? calls_.at(loss.guilty).caller : loss.seen;
   if (found && loss.told && found->user != loss.told->user) {
     ++counts_.decisions["blame nobody of two"];
     return;

@@ -51,7 +51,7 @@ UniqueFd sealed_page() {
   return page;
 }
 
-// Counts how often it hears of a worker that is prepared.
+// Counts how often it hears of a worker that is prepared, and keeps what it hears of one that has ended.
 struct OwnerOfWorkers final : Workers::Owner {
   void zygote_ready() override {}
   void zygote_replaced() override {}
@@ -61,7 +61,7 @@ struct OwnerOfWorkers final : Workers::Owner {
   void worker_fork_failed(WorkerId, const std::string&) override {}
   void worker_loaded(WorkerId) override {}
   void worker_load_failed(WorkerId, ipc::Error) override {}
-  bool worker_answered(WorkerId, ipc::AnswerView) override { return false; }
+  bool worker_answered(WorkerId, ipc::AnswerView) override { return true; }
   bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
   void worker_ran(WorkerId, const Caller&, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
@@ -70,49 +70,146 @@ struct OwnerOfWorkers final : Workers::Owner {
   void memory_is_short(std::uint64_t) override {}
   void memory_is_enough() override {}
   void worker_stopping(WorkerId, CallId, const std::optional<Caller>&) override {}
-  void worker_ended(WorkerId, const WorkerEnd&) override {}
+  void worker_ended(WorkerId, const WorkerEnd& end) override { ended = end; }
 
   int prepared = 0;
+  std::optional<WorkerEnd> ended;
+};
+
+// One worker with a direct line, from its fork on.
+struct Scene {
+  Scene() {
+    REQUIRE(broker.has_value());
+    // As the supervisor does, which arms its timer when a turn ends.
+    turn.set_last([&] { wakeup = workers.next_wakeup(); });
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+    socket = UniqueFd(ends[0]);
+    UniqueFd page_file = sealed_page();
+    void* const memory =
+        ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_file.get(), 0);
+    REQUIRE(memory != MAP_FAILED);
+    page = static_cast<ipc::SharedPage*>(memory);
+    std::vector<UniqueFd> fds;
+    fds.push_back(process.pidfd());
+    fds.emplace_back(ends[1]);
+    fds.push_back(std::move(page_file));
+    fds.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));  // its line
+    workers.fork(kWorker);
+    zygote.worker_forked(kWorker, std::move(fds));
+    run_ready(io, turn);
+  }
+  ~Scene() { ::munmap(page, ipc::kSharedPageBytes); }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
+  // What the worker sends.
+  template <typename Message>
+  void say(const Message& message) {
+    ipc::OutputBuffer out;
+    encode(out, message);
+    REQUIRE(::write(socket.get(), out.data().data(), out.data().size()) > 0);
+    run_ready(io, turn);
+  }
+  // What its page says.
+  void run(std::uint64_t number) {
+    page->running = number;
+    ++page->stretch_count;
+  }
+  void load() {
+    say(ipc::WorkerReady{});
+    workers.load(kWorker, {.module = "m", .version = "v1"}, {.stretch = std::chrono::hours(1), .memory_bytes = 1 << 30});
+    run(ipc::SharedPage::kLoading);
+    say(ipc::Loaded{});
+    run(ipc::SharedPage::kNothing);
+  }
+  WorkerEnd end() {
+    zygote.worker_exited(kWorker, 0, {});
+    socket = UniqueFd();
+    run_ready(io, turn);
+    REQUIRE(owner.ended.has_value());
+    return *owner.ended;
+  }
+
+  boost::asio::io_context io;
+  Turn turn;
+  const tl::expected<std::unique_ptr<Broker>, std::string> broker = Broker::start({});
+  const Zombie process;
+  OwnerOfWorkers owner;
+  Workers workers{io, turn, **broker, {.direct_line = true}, owner};
+  Zygotes::Owner& zygote = workers;
+  std::optional<Workers::Clock::time_point> wakeup;
+  UniqueFd socket;
+  ipc::SharedPage* page = nullptr;
 };
 
 TEST_CASE("a worker that is held is read again at the time that was said, though nothing else happens before") {
-  boost::asio::io_context io;
-  Turn turn;
-  const auto broker = Broker::start({});
-  REQUIRE(broker.has_value());
-  const Zombie process;
-  OwnerOfWorkers owner;
-  Workers workers(io, turn, **broker, {}, owner);
-  // As the supervisor does, which arms its timer when a turn ends.
-  std::optional<Workers::Clock::time_point> wakeup;
-  turn.set_last([&] { wakeup = workers.next_wakeup(); });
-
-  int ends[2];
-  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-  const UniqueFd worker(ends[0]);
-  std::vector<UniqueFd> fds;
-  fds.push_back(process.pidfd());
-  fds.emplace_back(ends[1]);
-  fds.push_back(sealed_page());
-  workers.fork(kWorker);
-  Zygotes::Owner& zygote = workers;
-  zygote.worker_forked(kWorker, std::move(fds));
-  run_ready(io, turn);
-  REQUIRE_FALSE(wakeup.has_value());
-
+  Scene scene;
+  REQUIRE_FALSE(scene.wakeup.has_value());
   const auto until = Workers::Clock::now() + std::chrono::hours(1);
-  workers.hold(kWorker, until);
-  ipc::OutputBuffer message;
-  encode(message, ipc::WorkerReady{});
-  REQUIRE(::write(worker.get(), message.data().data(), message.data().size()) > 0);
-  run_ready(io, turn);
-  CHECK(wakeup == until);
-  workers.tick(until - std::chrono::nanoseconds(1));
-  run_ready(io, turn);
-  CHECK(owner.prepared == 0);
-  workers.tick(until);
-  run_ready(io, turn);
-  CHECK(owner.prepared == 1);
+  scene.workers.hold(kWorker, until);
+  scene.say(ipc::WorkerReady{});
+  CHECK(scene.wakeup == until);
+  scene.workers.tick(until - std::chrono::nanoseconds(1));
+  run_ready(scene.io, scene.turn);
+  CHECK(scene.owner.prepared == 0);
+  scene.workers.tick(until);
+  run_ready(scene.io, scene.turn);
+  CHECK(scene.owner.prepared == 1);
+}
+
+constexpr Caller kFirst{UserId{1}, ClientId{1}, FunctionId{5}};
+constexpr Caller kSecond{UserId{2}, ClientId{2}, FunctionId{5}};
+
+// Each call's number on the worker, which gets them in this order.
+constexpr std::uint64_t kFirstNumber = ipc::SharedPage::number_of(1, 0);
+constexpr std::uint64_t kSecondNumber = ipc::SharedPage::number_of(2, 1);
+
+TEST_CASE("the last words of a worker that is stopped count if they are about the stretch that it is stopped for") {
+  Scene scene;
+  scene.load();
+  scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
+  scene.workers.call(kWorker, {.id = 200, .function = "f"}, kSecond);
+  scene.run(kFirstNumber);
+  scene.workers.stop(kWorker, EndCause::deadline_exceeded, CallId{100});
+
+  SUBCASE("a function of the second's was at work in a stretch of the first's") {
+    scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", ""});
+    const WorkerEnd end = scene.end();
+    CHECK(end.guilty == CallId{200});
+    CHECK(end.seen_caller == kFirst);
+    CHECK(end.said_caller == kSecond);
+    CHECK(end.stack == "at second");
+  }
+  SUBCASE("the second was begun meanwhile, and met what the worker is stopped by") {
+    scene.run(kSecondNumber);
+    SUBCASE("") {}
+    SUBCASE("and the first was answered") {
+      ipc::OutputBuffer answer;
+      ipc::encode_worker_result(answer, kFirstNumber, {ipc::as_bytes("1"), ipc::Encoding::json});
+      REQUIRE(::write(scene.socket.get(), answer.data().data(), answer.data().size()) > 0);
+      run_ready(scene.io, scene.turn);
+    }
+    scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", ""});
+    const WorkerEnd end = scene.end();
+    CHECK(end.guilty == CallId{100});
+    CHECK(end.seen_caller == kFirst);
+    CHECK_FALSE(end.said_caller.has_value());
+    CHECK(end.stack == "");
+  }
+}
+
+TEST_CASE("whose line it is does not change with further wishes for it") {
+  constexpr std::uint64_t kOnLine = ipc::SharedPage::kLineBit | 1;
+  Scene scene;
+  scene.load();
+  for (const std::uint64_t call : {100, 200}) scene.workers.open_line(kWorker, {.call = call});
+  const WorkerProcess& process = *scene.workers.process(kWorker);
+  CHECK_FALSE(process.caller_of(kOnLine).has_value());
+  CHECK(scene.workers.take_line(kWorker, CallId{100}, kFirst));
+  CHECK_FALSE(scene.workers.take_line(kWorker, CallId{200}, kSecond));
+  CHECK(process.caller_of(kOnLine) == kFirst);
+  scene.end();
 }
 
 }  // namespace
