@@ -70,7 +70,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   open.window_bytes = call.stream_window_bytes;
   set_current_call(call.id);
   invoke(call);
-  run_microtasks();
+  run_microtasks(call.id);
 }
 
 // JavaScript of the call, or of none, is at work from now on.
@@ -320,17 +320,20 @@ std::uint64_t ModuleHost::current_call() const {
   return id->IsNumber() ? static_cast<std::uint64_t>(id.As<v8::Number>()->Value()) : 0;
 }
 
-void ModuleHost::run_microtasks() {
+// The end of a stretch of this call's. What its owner's calls failed by is reported in it; what others' did, and what
+// listeners for failures do, has turns of its own, so that listeners that fail again and again leave others theirs.
+void ModuleHost::run_microtasks(std::uint64_t call) {
   isolate_->PerformMicrotaskCheckpoint();
-  if (has_unreported_failures()) {
-    report_unhandled_rejections();
+  if (!failures_.empty()) {
+    report_failures(turn_owner_of(call));
     isolate_->PerformMicrotaskCheckpoint();  // of listeners that await something
+    queue_left_failures();
   }
   tell_of_dropped_lines();
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_turn() const {
-  if (has_unreported_failures() || turns_.size() > 0) return TimePoint{};  // at once
+  if (turns_.size() > 0) return TimePoint{};  // at once
   auto timer = timers_.next_due();
   if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
   if (graces_.empty()) return timer;
@@ -393,8 +396,11 @@ void ModuleHost::run_task() {
     case Task::Kind::timer:
       run_timer(timer->callback);
       break;
+    case Task::Kind::failures:
+      if (const auto left = failures_.find(task.id); left != failures_.end()) left->second.is_queued = false;
+      break;  // what is left is reported below
   }
-  run_microtasks();
+  run_microtasks(task.call);
 }
 
 void ModuleHost::run_message(TurnOwner owner) {
@@ -434,19 +440,12 @@ void ModuleHost::run_microtask(void* isolate) {
   }
 }
 
-void ModuleHost::report_left_failures() {
-  if (!has_unreported_failures()) return;
-  const Stretch stretch(page_, is_loading() ? ipc::SharedPage::kLoading : ipc::SharedPage::kBackground);
-  v8::HandleScope scope(isolate_);
-  run_microtasks();
-}
-
 void ModuleHost::run_pending_tasks() {
   const Stretch stretch(page_, ipc::SharedPage::kBackground);
   v8::HandleScope scope(isolate_);
   set_current_call(0);
   engine_.run_pending_tasks();
-  run_microtasks();
+  run_microtasks(0);
 }
 
 std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat) {

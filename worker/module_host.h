@@ -69,10 +69,6 @@ class ModuleHost {
   // Answers the calls that were cancelled longer than ipc::kCancelGrace ago and have not settled.
   void let_go(std::chrono::steady_clock::time_point now);
 
-  // Reports the failures of a module's own listeners for failures. They have a turn of their own, so that listeners
-  // that fail again and again leave turns to the module's calls.
-  void report_left_failures();
-
   // Up to now, the time of what entered last counts as its call's. To be called when a step ends. True: it was a call
   // of the direct line.
   bool end_step(std::chrono::steady_clock::time_point now);
@@ -84,8 +80,8 @@ class ModuleHost {
   std::size_t open_calls() const { return open_.size(); }
   std::uint64_t max_payload_bytes() const { return max_payload_bytes_; }
 
-  // What waits for a turn: messages of channels, what was said of calls by cancel() and grant(), and the timers of
-  // queue_due_timers().
+  // What waits for a turn: messages of channels, what was said of calls by cancel() and grant(), the timers of
+  // queue_due_timers(), and failures that are to be reported.
   std::size_t queued_tasks() const { return turns_.size(); }
 
   // Those that are due at `now` wait for a turn from then on.
@@ -97,8 +93,7 @@ class ModuleHost {
   // Runs what V8 has put off: finalizers, above all.
   void run_pending_tasks();
 
-  // When run_task(), queue_due_timers(), let_go() or report_left_failures() has something to do; nothing: only after a
-  // further event.
+  // When run_task(), queue_due_timers() or let_go() has something to do; nothing: only after a further event.
   std::optional<std::chrono::steady_clock::time_point> next_turn() const;
 
   // The call to which the JavaScript that runs now belongs, across awaits and timers; 0: none.
@@ -171,9 +166,9 @@ class ModuleHost {
     std::uint64_t call;
   };
   // What has its turn between calls: a message of the module's own, which stays on V8's heap until then; what the
-  // supervisor said of a call that has JavaScript for it; or a timer.
+  // supervisor said of a call that has JavaScript for it; a timer; or an owner's failures that were left over.
   struct Task {
-    enum class Kind { message, abort, resume, timer } kind;
+    enum class Kind { message, abort, resume, timer, failures } kind;
     std::uint64_t call;
     std::uint32_t id = 0;  // of a message: its owner; of a timer: which
   };
@@ -185,6 +180,17 @@ class ModuleHost {
   struct ReportedPromise {
     v8::Global<v8::Promise> promise;
     std::uint64_t call;  // which rejected it
+  };
+
+  // What an owner's calls failed by that is not reported yet.
+  struct Failures {
+    std::vector<std::pair<std::uint64_t, ipc::Error>> uncaught;  // with the call that is to fail, if it is still open
+    std::vector<Rejection> rejections;                           // without a handler so far
+    std::vector<ReportedPromise> handled_late;
+    bool is_queued = false;  // in turns_
+
+    bool empty() const { return uncaught.empty() && rejections.empty() && handled_late.empty(); }
+    std::uint64_t first_call() const;
   };
 
   // Numbers of failures.js.
@@ -226,13 +232,14 @@ class ModuleHost {
   v8::Local<v8::Value> make_context(const ipc::WorkerCall& call);
   void set_environment(const ipc::LoadRequest& request);
   void tell_of_dropped_lines();
-  void run_microtasks();
-  void report_unhandled_rejections();
-  void report_late_handlers();
+  void run_microtasks(std::uint64_t call);
+  void report_failures(TurnOwner owner);
+  void queue_left_failures();
+  void report_rejections(std::vector<Rejection> rejections);
+  void report_late_handlers(const std::vector<ReportedPromise>& handled_late);
   void remember_unhandled(const v8::Local<v8::Promise>& promise, std::uint64_t call);
   // Whether a listener of the module's own took it.
   bool is_taken(Uncaught what, v8::Local<v8::Value> value, v8::Local<v8::Value> subject);
-  bool has_unreported_failures() const;
   // What was thrown, for its caller: see describe_error in engine.h.
   struct Thrown {
     std::string message;
@@ -313,12 +320,9 @@ class ModuleHost {
   TimePoint turn_began_{};
   // Of queueMicrotask(), in the order in which V8 runs them; V8 itself keeps the call only for those of promises.
   std::deque<LaterAction> microtasks_;
-  // Calls that are to fail at this stretch's end, if they are still open.
-  std::vector<std::pair<std::uint64_t, ipc::Error>> uncaught_;
-  std::vector<Rejection> rejections_;  // of this stretch, without a handler so far
-  // Promises whose rejection was reported, until they are gone or are handled after all; and those that were.
+  std::unordered_map<TurnOwner, Failures> failures_;
+  // Promises whose rejection was reported, until they are gone or are handled after all.
   std::vector<ReportedPromise> reported_;
-  std::vector<ReportedPromise> handled_late_;
   std::uint64_t log_lines_dropped_ = 0;  // since one was sent
   bool is_encoding_ = false;
   // The stretch of this step whose time was not counted yet, and since when: it began then, or its call was answered.

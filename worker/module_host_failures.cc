@@ -12,9 +12,9 @@
 namespace holdfast::worker {
 namespace {
 
-// Of one stretch. What is beyond it fails no call and is not logged.
+// Of one owner, until they are reported. What is beyond it fails no call and is not logged.
 constexpr std::size_t kMaxRejections = 1024;
-// More in one stretch say nothing new.
+// More at once say nothing new.
 constexpr std::size_t kMaxRejectionsLogged = 16;
 // Of so many reported rejections it is noticed that they were handled after all: the last ones.
 constexpr std::size_t kMaxReported = 64;
@@ -34,8 +34,9 @@ void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown,
   set_current_call(call);
   Thrown described = log_uncaught(where, thrown);
   const auto is_its = [call](const auto& failure) { return failure.first == call; };
-  if (!open_.contains(call) || std::ranges::any_of(uncaught_, is_its)) return;
-  uncaught_.emplace_back(call, exception(std::move(described)));
+  if (!open_.contains(call)) return;
+  auto& uncaught = failures_[turn_owner_of(call)].uncaught;
+  if (std::ranges::none_of(uncaught, is_its)) uncaught.emplace_back(call, exception(std::move(described)));
 }
 
 void ModuleHost::fail_call(std::uint64_t id, ipc::Error error) {
@@ -62,19 +63,22 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
   ModuleHost* host = Engine::host_of(isolate);
   if (host == nullptr) return;
   if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
-    if (host->rejections_.size() < kMaxRejections) {
-      host->rejections_.push_back({v8::Global<v8::Promise>(isolate, promise),
-                                   v8::Global<v8::Value>(isolate, message.GetValue()), host->current_call()});
+    const std::uint64_t call = host->current_call();
+    auto& rejections = host->failures_[turn_owner_of(call)].rejections;
+    if (rejections.size() < kMaxRejections) {
+      rejections.push_back(
+          {v8::Global<v8::Promise>(isolate, promise), v8::Global<v8::Value>(isolate, message.GetValue()), call});
     }
   } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
-    if (std::erase_if(host->rejections_, [&](const Rejection& rejection) { return rejection.promise == promise; }) >
-        0) {
-      return;
+    for (auto& [owner, failures] : host->failures_) {
+      const auto is_it = [&](const Rejection& rejection) { return rejection.promise == promise; };
+      if (std::erase_if(failures.rejections, is_it) > 0) return;
     }
     const auto reported = std::find_if(host->reported_.begin(), host->reported_.end(),
                                        [&](const ReportedPromise& known) { return known.promise == promise; });
     if (reported == host->reported_.end()) return;
-    host->handled_late_.push_back({v8::Global<v8::Promise>(isolate, promise), reported->call});
+    auto& handled_late = host->failures_[turn_owner_of(reported->call)].handled_late;
+    handled_late.push_back({v8::Global<v8::Promise>(isolate, promise), reported->call});
     host->reported_.erase(reported);
   }
 }
@@ -86,14 +90,35 @@ void ModuleHost::on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value
   host->report_uncaught("a microtask", thrown, message);
 }
 
-// Listeners may reject promises in their turn: those are of the next stretch, lest this one never end.
-void ModuleHost::report_unhandled_rejections() {
-  for (auto& [call, error] : std::exchange(uncaught_, {})) fail_call(call, std::move(error));
-  if (!handled_late_.empty()) report_late_handlers();
-  if (rejections_.empty()) return;
+// Listeners may reject promises in their turn: those are left for a turn, lest this stretch never end.
+void ModuleHost::report_failures(TurnOwner owner) {
+  const auto found = failures_.find(owner);
+  if (found == failures_.end()) return;
+  Failures failures = std::exchange(found->second, Failures{.is_queued = found->second.is_queued});
+  for (auto& [call, error] : failures.uncaught) fail_call(call, std::move(error));
+  report_late_handlers(failures.handled_late);
+  report_rejections(std::move(failures.rejections));
+}
+
+// A task that finds nothing any more does nothing; an owner has one at a time.
+void ModuleHost::queue_left_failures() {
+  std::erase_if(failures_, [](const auto& entry) { return entry.second.empty() && !entry.second.is_queued; });
+  for (auto& [owner, failures] : failures_) {
+    if (failures.empty() || std::exchange(failures.is_queued, true)) continue;
+    turns_.push(owner, {Task::Kind::failures, failures.first_call(), owner});
+  }
+}
+
+std::uint64_t ModuleHost::Failures::first_call() const {
+  if (!uncaught.empty()) return uncaught.front().first;
+  return !handled_late.empty() ? handled_late.front().call : rejections.front().call;
+}
+
+void ModuleHost::report_rejections(std::vector<Rejection> rejections) {
+  if (rejections.empty()) return;
   v8::HandleScope scope(isolate_);
   std::size_t logged = 0;
-  for (const Rejection& rejection : std::exchange(rejections_, {})) {
+  for (const Rejection& rejection : rejections) {
     v8::Local<v8::Promise> promise = rejection.promise.Get(isolate_);
     // A function's own promise is an answer, and marked as handled once it was returned.
     if (promise->HasHandler()) continue;
@@ -120,10 +145,6 @@ void ModuleHost::report_unhandled_rejections() {
   }
 }
 
-bool ModuleHost::has_unreported_failures() const {
-  return !uncaught_.empty() || !rejections_.empty() || !handled_late_.empty();
-}
-
 void ModuleHost::remember_unhandled(const v8::Local<v8::Promise>& promise, std::uint64_t call) {
   std::erase_if(reported_, [](const ReportedPromise& known) { return known.promise.IsEmpty(); });
   if (reported_.size() >= kMaxReported) reported_.erase(reported_.begin());
@@ -131,9 +152,9 @@ void ModuleHost::remember_unhandled(const v8::Local<v8::Promise>& promise, std::
   reported_.back().promise.SetWeak();
 }
 
-void ModuleHost::report_late_handlers() {
+void ModuleHost::report_late_handlers(const std::vector<ReportedPromise>& handled_late) {
   v8::HandleScope scope(isolate_);
-  for (const auto& known : std::exchange(handled_late_, {})) {
+  for (const auto& known : handled_late) {
     v8::Local<v8::Promise> promise = known.promise.Get(isolate_);
     if (promise->State() != v8::Promise::kRejected) continue;
     set_current_call(known.call);

@@ -90,7 +90,7 @@ ModuleHost::LoadState ModuleHost::run_common_js(v8::Local<v8::Function> body, v8
   if (body->Call(context, exports, static_cast<int>(std::size(arguments)), arguments).IsEmpty()) {
     return load_threw(failure);
   }
-  run_microtasks();
+  run_microtasks(0);
   v8::Local<v8::Value> exported;
   if (!module->Get(context, exports_key).ToLocal(&exported)) return load_threw(failure);
   return take_exports(exported);
@@ -117,7 +117,7 @@ ModuleHost::LoadState ModuleHost::run_es_module(v8::Local<v8::Module> module) {
   is_es_module_ = true;
   evaluation.As<v8::Promise>()->MarkAsHandled();
   evaluation_.Reset(isolate_, evaluation.As<v8::Promise>());
-  run_microtasks();
+  run_microtasks(0);
   if (!is_loading()) return LoadState::failed;  // by a rejection that nobody handles
   if (evaluation.As<v8::Promise>()->State() == v8::Promise::kPending) return LoadState::pending;
   return follow_load(steady_clock::now());

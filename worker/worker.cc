@@ -101,7 +101,6 @@ void Worker::run_turns() {
   if (*next > now) return;
   host_->let_go(now);
   if (gives_way_until()) return;
-  host_->report_left_failures();
   host_->queue_due_timers(now);
   send_some();  // what is answered stays answered, whatever the turns come to
   const auto began = step_began_;
@@ -166,13 +165,14 @@ void Worker::wait_for_work() {
   auto turn = host_->next_turn();
   if (const auto later = gives_way_until(); turn && later) turn = std::max(*turn, *later);
   const bool has_memory_to_give_back = was_slow_ || ipc::LargeMemory::kept_bytes() > 0;
-  if (!turn && outbox_.empty() && !has_memory_to_give_back && !serves_line()) {
+  if (!turn && outbox_.empty() && !has_memory_to_give_back && !left_frames_ && !serves_line()) {
     receive(0);  // the common case: one system call, which blocks
     return;
   }
   if (has_memory_to_give_back && !give_back_at_) give_back_at_ = steady_clock::now() + kQuiet;
   auto until = turn;
   if (give_back_at_ && (!until || *give_back_at_ < *until)) until = give_back_at_;
+  if (left_frames_) until = steady_clock::time_point{};
   if (serves_line()) return wait_for_both(until);
   timespec timeout = {};
   if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
@@ -205,7 +205,7 @@ bool Worker::look_for_call(steady_clock::duration longest) {
 // The same with a line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
-  if (left_frames_ || line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
+  if (line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
   const auto left = [&] {
     return until ? std::max(*until - steady_clock::now(), steady_clock::duration(0)) : steady_clock::duration::max();
   };
@@ -247,9 +247,8 @@ void Worker::receive(int flags) {
   give_back_at_.reset();
 }
 
-// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once, and again
-// after each slow step, which leaves time for cancellations to come in. Calls that come with their module wait until it
-// is loaded.
+// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once. Calls that
+// come with their module wait until it is loaded.
 void Worker::handle_frames() {
   bool received = true;  // since that was looked for
   left_frames_ = false;
@@ -264,8 +263,8 @@ void Worker::handle_frames() {
     if (of_supervisor == Step::none && !is_lines_turn) line_ahead_ = kEven;
     if (of_line == Step::none && of_supervisor == Step::none) of_line = handle_line();
     if (of_line == Step::none && of_supervisor == Step::none) break;
-    // What came meanwhile has its turn before what came before.
-    left_frames_ = serves_line() && (of_line == Step::slow || of_supervisor == Step::slow);
+    // After what took long the sockets are looked at, and what waits for a turn has one, before what came before.
+    left_frames_ = of_line == Step::slow || of_supervisor == Step::slow;
     if (left_frames_) break;
   }
   cancelled_.clear();
@@ -283,8 +282,6 @@ Worker::Step Worker::handle_frame(bool& received) {
   const bool was_slow = end_step();
   if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = step_began_;
   if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
-  received = was_slow && !serves_line() && in_.buffered_bytes() > 0 && !is_congested();
-  if (received) receive(MSG_DONTWAIT);
   return was_slow ? Step::slow : Step::quick;
 }
 

@@ -68,7 +68,7 @@ class Worker {
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
   bool was_slow_ = false;     // a step since memory was given back
-  bool left_frames_ = false;  // of a turn that was ended, so that the line and the supervisor take turns
+  bool left_frames_ = false;  // frames may be left of a turn that was ended after a slow step
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   // Until when calls that come in a row have the time, after what had its turn between them; and when the last call

@@ -35,6 +35,9 @@ const Module kShared{"shared",
                      "const messagesTo = (listener, count) => { const { port1, port2 } = new MessageChannel();"
                      "  port1.onmessage = listener; while (count-- > 0) port2.postMessage(0); };"
                      "exports.burnForMessages = (count) => messagesTo(burn, count);"
+                     "addEventListener('unhandledrejection', (event) => {"
+                     "  event.preventDefault(); if (event.reason !== burn) return; burn(); Promise.reject(burn); });"
+                     "exports.burnForFailures = () => { Promise.reject(burn); };"
                      "exports.takeTurns = async () => {"
                      "  await new Promise((resolve) => setTimeout(resolve, 1));"
                      "  await new Promise((resolve) => messagesTo(resolve, 1)); return burned; };"
@@ -163,7 +166,7 @@ TEST_CASE("many timers that are due at once leave others their turns") {
 }
 
 TEST_CASE("timers, messages, streams and cancelled calls of a client have their turns though many wait of another") {
-  for (const std::string what : {"burnLater", "burnForMessages"}) {
+  for (const std::string what : {"burnLater", "burnForMessages", "burnForFailures"}) {
     CAPTURE(what);
     Strangers strangers;
     Calls cancelled(strangers.good);
@@ -198,6 +201,41 @@ TEST_CASE("a timer that is slow each time leaves half of the time to calls, as l
   good_calls.wait_for_all();
   CHECK(good_calls.count("result") == 200);
   CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
+  strangers.daemon.stop();
+}
+
+TEST_CASE("failures of a client's own listeners for failures, without end, leave others their turns") {
+  for (const auto& bad_user : attackers()) {
+    CAPTURE(bad_user.has_value());
+    Strangers strangers(bad_user);
+    CHECK(outcome(call(strangers.bad, {"shared", "burnForFailures", "null", kNoHurry})) == "null");
+    for (int i = 0; i < 200; ++i) REQUIRE(outcome(call(strangers.good, cheap())) == "3");
+    CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 100);
+    strangers.daemon.stop();
+  }
+}
+
+TEST_CASE("calls of which some are dear, one after the other, leave turns to what others wait for") {
+  constexpr std::size_t kOpen = 300, kMost = 10'000;
+  Strangers strangers;
+  Calls good_calls(strangers.good);
+  std::size_t started = 0;
+  const auto go_on = [&] {  // as many as are open stay open
+    const std::size_t answered = strangers.bad_answers();
+    for (; started < answered + kOpen; ++started) {
+      strangers.bad_calls.start({"shared", "spin", started % 30 == 0 ? "2" : "0", kNoHurry});
+    }
+    strangers.bad.run_once(milliseconds(1));
+    return answered;
+  };
+  while (go_on() < 2 * kOpen) {
+  }
+  const std::size_t before = strangers.bad_answers();
+  for (int i = 0; i < 5; ++i) {
+    const std::size_t place = good_calls.start({"shared", "takeTurns", "null", kNoHurry});
+    while (!good_calls.is_answered(place) && go_on() < kMost) strangers.good.run_once(milliseconds(0));
+  }
+  CHECK(strangers.bad_answers() - before < 2500);
   strangers.daemon.stop();
 }
 
