@@ -12,6 +12,14 @@ std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
   return options.healthy_answers << std::min(kills - 1, kMostDoublings);
 }
 
+// For how long no answers make up for so many kills, of which the last cost so much.
+Offences::Duration time_needed(const OffenceOptions& options, unsigned kills, Offences::Duration cost) {
+  constexpr unsigned kMostDoublings = 20;
+  // The cost is bounded first, so that nothing overflows.
+  const Offences::Duration time = std::min(cost, options.memory) * options.clean_after;
+  return std::min(time * (std::int64_t{1} << std::min(kills - 1, kMostDoublings)), options.memory);
+}
+
 }  // namespace
 
 void Offences::Guilt::add(FunctionId function) {
@@ -20,12 +28,13 @@ void Offences::Guilt::add(FunctionId function) {
   one_ = function;
 }
 
-void Offences::Record::killed(const OffenceOptions& options, FunctionId function) {
+void Offences::Record::killed(const OffenceOptions& options, FunctionId function, Duration cost, TimePoint now) {
   guilt.add(function);
   if (answers >= options.answers_between) row = 0;
   answers = 0;
   ++kills;
   ++row;
+  guilty_until = std::max(guilty_until, now + time_needed(options, kills, cost));
 }
 
 void Offences::Record::pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now) {
@@ -38,8 +47,8 @@ void Offences::Record::pause(const OffenceOptions& options, unsigned free_kills,
 }
 
 // How often it killed is remembered all the same: next time it takes more.
-bool Offences::Record::is_healed(const OffenceOptions& options) const {
-  return guilt.any() && answers >= answers_needed(options, kills);
+bool Offences::Record::is_healed(const OffenceOptions& options, TimePoint now) const {
+  return guilt.any() && now >= guilty_until && answers >= answers_needed(options, kills);
 }
 
 void Offences::killed(const OffenceOptions& options, const Caller& caller, Duration cost, TimePoint now) {
@@ -47,51 +56,53 @@ void Offences::killed(const OffenceOptions& options, const Caller& caller, Durat
   user.killed_at = now;
   user.guilt.add(caller.function);
   ++user.kills;
+  user.guilty_until = std::max(user.guilty_until, now + time_needed(options, user.kills, cost));
   const bool is_known = user.connections.contains(caller.client) || user.connections.size() < kMostConnections;
   if (is_known && !is_rest(caller.client)) {
     Record& connection = user.connections[caller.client];
     if (std::exchange(connection.was_trusted, false)) ++user.breaches;
     if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
-    connection.killed(options, caller.function);
+    connection.killed(options, caller.function, cost, now);
     connection.pause(options, options.free_kills, cost, now);
     if (connection.row > options.free_kills) return;
   } else {
     ++user.guilty_connections;
   }
-  user.record.killed(options, caller.function);
+  user.record.killed(options, caller.function, cost, now);
   if (is_guilty_as_user(options, user)) user.record.pause(options, options.free_kills_of_user, cost, now);
 }
 
-bool Offences::answered(const OffenceOptions& options, const Caller& caller) {
+bool Offences::answered(const OffenceOptions& options, const Caller& caller, TimePoint now) {
   const auto found = users_.find(caller.user);
   if (found == users_.end()) return false;
   User& user = found->second;
   bool is_better = false;
+  const bool may_earn = now >= user.guilty_until;
   if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections / 2) {
     Record& connection = user.connections[caller.client];
     // What is answered to clean connections says nothing of the others.
     if (connection.guilt.covers(caller.function)) ++user.record.answers;
     if (!connection.guilt.any() || connection.guilt.covers(caller.function)) ++connection.answers;
-    if (connection.is_healed(options)) {
+    if (connection.is_healed(options, now)) {
       connection.guilt = Guilt();
       connection.row = 0;
       connection.until = TimePoint::min();
       is_better = true;
-    } else if (connection.kills == 0 && !connection.was_trusted &&
+    } else if (connection.kills == 0 && !connection.was_trusted && may_earn &&
                connection.answers >= answers_needed(options, user.kills)) {
       connection.was_trusted = is_better = true;
     } else if (connection.was_trusted && connection.answers == answers_needed(options, user.breaches + 1)) {
       is_better = true;  // it is trusted again
     }
     // Else a connection for each kill, and a hundred harmless calls, would be a way around the user's record.
-    if (connection.counts_for_user && !connection.guilt.any() &&
+    if (connection.counts_for_user && !connection.guilt.any() && may_earn &&
         connection.answers >= answers_needed(options, user.kills)) {
       --user.guilty_connections;
       connection.counts_for_user = false;
       is_better = true;
     }
   }
-  if (user.record.guilt.any() && user.record.answers >= answers_needed(options, user.kills)) {
+  if (user.record.guilt.any() && may_earn && user.record.answers >= answers_needed(options, user.kills)) {
     user.record = Record();
     user.guilt = Guilt();
     user.guilty_connections = 0;

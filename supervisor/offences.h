@@ -37,7 +37,10 @@ struct OffenceOptions {
   std::uint64_t answers_between = 16;
   // So many answers after its only kill make an owner clean again; after two kills twice as many, and so on.
   std::uint64_t healthy_answers = 100;
-  // So does so much time without a kill.
+  // But not before so many times what that kill cost have passed, after two kills twice as much, and so on. What answers
+  // cost who gives them may be next to nothing.
+  int clean_after = 9;
+  // So much time without a kill makes an owner clean in any case.
   Duration memory = std::chrono::minutes(10);
   Duration longest_pause = std::chrono::seconds(30);  // 0: there are no pauses
   // A kill that others had to wait for keeps the quarantine without a worker for so many times what the kill cost.
@@ -63,7 +66,7 @@ class Offences {
   void killed(const OffenceOptions& options, const Caller& caller, Duration cost, TimePoint now);
 
   // A call of this caller was answered. True: calls of its user for which somebody was guilty may be clean now.
-  bool answered(const OffenceOptions& options, const Caller& caller);
+  bool answered(const OffenceOptions& options, const Caller& caller, TimePoint now);
 
   // Forgets the users whose last kill is older than the memory; returns them.
   std::vector<UserId> forget_old(const OffenceOptions& options, TimePoint now);
@@ -102,12 +105,13 @@ class Offences {
     unsigned row = 0;           // kills with few answers in between
     std::uint64_t answers = 0;  // since the last kill, of calls that it is guilty for, if of any
     TimePoint until = TimePoint::min();
+    TimePoint guilty_until = TimePoint::min();  // however many answers it gives
     bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
     bool was_trusted = false;      // of a connection: it has earned that; see is_trusted()
 
-    void killed(const OffenceOptions& options, FunctionId function);
+    void killed(const OffenceOptions& options, FunctionId function, Duration cost, TimePoint now);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
-    bool is_healed(const OffenceOptions& options) const;
+    bool is_healed(const OffenceOptions& options, TimePoint now) const;
   };
 
   struct User {
@@ -117,6 +121,7 @@ class Offences {
     unsigned breaches = 0;  // of these, by connections that were trusted
     unsigned guilty_connections = 0;
     TimePoint killed_at{};
+    TimePoint guilty_until = TimePoint::min();  // of all its connections: before that none earns anything
     std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record
   };
 

@@ -173,7 +173,7 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
 bool Scheduler::note_answer(Module& module, const Call& call, TimePoint now) {
   Module& main = module.main();
   const bool some_were_forgotten = forget_old_offences(main, now);
-  if (!main.offences || !main.offences->answered(options_.offences, call.caller)) return some_were_forgotten;
+  if (!main.offences || !main.offences->answered(options_.offences, call.caller, now)) return some_were_forgotten;
   move_back(main, call.caller.user);
   return true;
 }

@@ -12,6 +12,7 @@ constexpr OffenceOptions kOffenceOptions = {.free_kills = 1,
                                             .guilty_connections = 3,
                                             .answers_between = 4,
                                             .healthy_answers = 10,
+                                            .clean_after = 0,
                                             .memory = 1min,
                                             .longest_pause = 10s};
 constexpr Offences::TimePoint kNoon{1000s};
@@ -26,8 +27,9 @@ void kill(Offences& offences, std::uint64_t client, Offences::Duration cost = 1s
   offences.killed(kOffenceOptions, caller(client, function), cost, kNoon);
 }
 
-void answer(Offences& offences, std::uint64_t client, int times, FunctionId function = kLoop) {
-  for (int i = 0; i < times; ++i) offences.answered(kOffenceOptions, caller(client, function));
+void answer(Offences& offences, std::uint64_t client, int times, FunctionId function = kLoop,
+            Offences::TimePoint now = kNoon) {
+  for (int i = 0; i < times; ++i) offences.answered(kOffenceOptions, caller(client, function), now);
 }
 
 bool is_guilty(const Offences& offences, std::uint64_t client, UserId user = kUser) {
@@ -168,6 +170,34 @@ TEST_CASE("connections that only answer leave places for those that kill, and ki
   }
   CHECK(is_guilty(of_rest, 1));
   CHECK_FALSE(is_guilty(of_rest, 1, kOther));
+}
+
+TEST_CASE("answers make nobody clean before many times what the kill cost have passed, and twice that after the next") {
+  OffenceOptions options = kOffenceOptions;
+  options.clean_after = 9;
+  const auto answer_at = [&](Offences& offences, std::uint64_t client, Offences::Duration after) {
+    for (int i = 0; i < 1000; ++i) offences.answered(options, caller(client), kNoon + after);
+  };
+  const auto is_guilty_now = [&](const Offences& offences, std::uint64_t client) {
+    return offences.is_guilty(options, caller(client));
+  };
+  Offences offences;
+  offences.killed(options, caller(1), 1s, kNoon);
+  answer_at(offences, 1, 8s);
+  CHECK(is_guilty_now(offences, 1));
+  answer_at(offences, 1, 9s);
+  CHECK_FALSE(is_guilty_now(offences, 1));
+  offences.killed(options, caller(1), 1s, kNoon + 10s);
+  answer_at(offences, 1, 27s);
+  CHECK(is_guilty_now(offences, 1));
+  answer_at(offences, 1, 28s);
+  CHECK_FALSE(is_guilty_now(offences, 1));
+  // Nor is trust earned sooner.
+  for (const std::uint64_t client : {2, 3, 4}) offences.killed(options, caller(client), 1s, kNoon + 30s);
+  answer_at(offences, 50, 80s);
+  CHECK(is_guilty_now(offences, 50));
+  answer_at(offences, 50, 90s);
+  CHECK_FALSE(is_guilty_now(offences, 50));
 }
 
 TEST_CASE("a connection that kills now and then is one guilty connection, not several") {

@@ -279,6 +279,7 @@ TEST_CASE("after a kill that others had to wait for they have the slot for nine 
 TEST_CASE("answers make an owner clean again") {
   SchedulerOptions options = kTwoWorkers;
   options.offences.healthy_answers = 2;
+  options.offences.clean_after = 0;
   Bench bench = after_a_kill(options);
   bench.arrives(2, 'a', from(kGuilty));
   bench.forked(3);

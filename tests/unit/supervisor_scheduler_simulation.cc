@@ -54,6 +54,7 @@ SchedulerOptions Simulation::random_options() {
   options.offences.guilty_connections = static_cast<unsigned>(from_to(1, 3));
   options.offences.answers_between = from_to(1, 5);
   options.offences.healthy_answers = from_to(1, 20);
+  options.offences.clean_after = static_cast<int>(one_in(2) ? 0 : from_to(1, 9));
   options.offences.memory = milliseconds(from_to(10, 1000));
   options.offences.longest_pause = milliseconds(one_in(8) ? 0 : from_to(10, 200));
   options.module = random_settings(0);

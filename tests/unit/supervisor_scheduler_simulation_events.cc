@@ -24,7 +24,7 @@ void Simulation::answer_call(CallId id) {
   Module& module = modules_.at(call.module);
   module.hold_off.answered(options_.hold_off);
   module.offences.forget_old(options_.offences, now_);
-  if (!module.offences.empty()) module.offences.answered(options_.offences, call.caller);
+  if (!module.offences.empty()) module.offences.answered(options_.offences, call.caller, now_);
   end(id, "answered");
   const Duration cpu_time = one_in(4) ? microseconds(below(5000)) : microseconds(below(50));
   if (!is_quarantine(*worker.module)) {
