@@ -20,18 +20,21 @@ std::uint32_t CallerNumbers::number_of(const Caller& caller) {
   if (last_ < callers_.size() && callers_[last_] == caller) return last_;
   Caller known = caller;
   auto found = numbers_.find(known);
-  const auto functions = functions_.find(caller.client);
-  if (found == numbers_.end() && functions != functions_.end() && functions->second >= kMostFunctions) {
+  const auto merge_functions = [&] {
+    const auto functions = functions_.find(known.client);
+    if (found != numbers_.end() || functions == functions_.end() || functions->second < kMostFunctions) return;
     known.function = kAnyFunction;
     found = numbers_.find(known);
-  }
+  };
+  merge_functions();
   if (found == numbers_.end() && has_part(caller.user)) {
-    known = {caller.user, rest_of(caller.user), kAnyFunction};
+    known = {caller.user, rest_of(caller.user), caller.function};
     found = numbers_.find(known);
+    merge_functions();
   }
   if (found == numbers_.end()) {
     if (callers_.size() >= kMost) return kOthers;
-    if (!is_rest(known.client)) ++functions_[known.client];
+    ++functions_[known.client];
     ++of_users_[known.user];
     found = numbers_.emplace(known, static_cast<std::uint32_t>(callers_.size())).first;
     callers_.push_back(known);

@@ -1,9 +1,9 @@
 // The callers whose calls one worker is given, by numbers of this worker's own: 0, 1, 2, … in the order in which they
 // came. Such a number is a part of each call's number there (SharedPage::caller_of()), so that the caller is known of
 // whatever the worker says it was at work on, also of what a call left behind that was answered long ago. Pure. It
-// grows with the callers, up to kMost, and forgets none: a number never means another caller. No user has more of them
-// than its part, and a place is kept for each user: whoever has its part, or comes late, is known by its user alone
-// (rest_of()).
+// grows with the callers, up to kMost, and forgets none: a number never means another caller. A user has at most
+// kMostOfUser numbers, and some are reserved: a caller of a user that has used up its part, or one that comes when only
+// reserved numbers are left, is known by its user alone (rest_of()).
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace holdfast::supervisor {
 class CallerNumbers {
  public:
   static constexpr std::uint32_t kMost = ipc::SharedPage::kMostCallers - 1;
-  // Whoever comes after so many users is not known at all.
+  // The number of callers for whom none is left, not even by user.
   static constexpr std::uint32_t kOthers = kMost;
   static constexpr std::size_t kMostOfUser = kMost / 4;
   static constexpr std::size_t kKeptForUsers = kMost / 4;

@@ -17,7 +17,7 @@ enum class UserId : uid_t {};
 enum class FunctionId : std::uint64_t {};
 constexpr FunctionId kAnyFunction{UINT64_MAX};  // where it is not known which
 
-// Stands for those of a user's clients that are not told apart (CallerNumbers); no client has such a number.
+// Stands for all clients of a user that CallerNumbers does not distinguish. No client has such a number.
 constexpr ClientId rest_of(UserId user) { return ClientId{std::uint64_t{1} << 63 | static_cast<uid_t>(user)}; }
 constexpr bool is_rest(ClientId client) { return static_cast<std::uint64_t>(client) >> 63 != 0; }
 

@@ -12,7 +12,7 @@ std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
   return options.healthy_answers << std::min(kills - 1, kMostDoublings);
 }
 
-// For how long no answers make up for so many kills, of which the last cost so much.
+// How long an owner stays guilty at least after its kill number `kills`, which cost `cost`.
 Offences::Duration time_needed(const OffenceOptions& options, unsigned kills, Offences::Duration cost) {
   constexpr unsigned kMostDoublings = 20;
   // The cost is bounded first, so that nothing overflows.
@@ -57,10 +57,12 @@ void Offences::killed(const OffenceOptions& options, const Caller& caller, Durat
   user.guilt.add(caller.function);
   ++user.kills;
   user.guilty_until = std::max(user.guilty_until, now + time_needed(options, user.kills, cost));
+  if (is_trusted(options, user, find(user, caller.client))) ++user.breaches;
+  user.trusts_from = std::max(user.trusts_from, now + time_needed(options, user.breaches + 1, cost));
   const bool is_known = user.connections.contains(caller.client) || user.connections.size() < kMostConnections;
   if (is_known && !is_rest(caller.client)) {
     Record& connection = user.connections[caller.client];
-    if (std::exchange(connection.was_trusted, false)) ++user.breaches;
+    connection.was_trusted = false;
     if (!std::exchange(connection.counts_for_user, true)) ++user.guilty_connections;
     connection.killed(options, caller.function, cost, now);
     connection.pause(options, options.free_kills, cost, now);
@@ -77,7 +79,7 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller, Tim
   if (found == users_.end()) return false;
   User& user = found->second;
   bool is_better = false;
-  const bool may_earn = now >= user.guilty_until;
+  const bool may_heal = now >= user.guilty_until;
   if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections / 2) {
     Record& connection = user.connections[caller.client];
     // What is answered to clean connections says nothing of the others.
@@ -88,21 +90,21 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller, Tim
       connection.row = 0;
       connection.until = TimePoint::min();
       is_better = true;
-    } else if (connection.kills == 0 && !connection.was_trusted && may_earn &&
+    } else if (connection.kills == 0 && !connection.was_trusted && now >= user.trusts_from &&
                connection.answers >= answers_needed(options, user.kills)) {
       connection.was_trusted = is_better = true;
     } else if (connection.was_trusted && connection.answers == answers_needed(options, user.breaches + 1)) {
       is_better = true;  // it is trusted again
     }
     // Else a connection for each kill, and a hundred harmless calls, would be a way around the user's record.
-    if (connection.counts_for_user && !connection.guilt.any() && may_earn &&
+    if (connection.counts_for_user && !connection.guilt.any() && may_heal &&
         connection.answers >= answers_needed(options, user.kills)) {
       --user.guilty_connections;
       connection.counts_for_user = false;
       is_better = true;
     }
   }
-  if (user.record.guilt.any() && may_earn && user.record.answers >= answers_needed(options, user.kills)) {
+  if (user.record.guilt.any() && may_heal && user.record.answers >= answers_needed(options, user.kills)) {
     user.record = Record();
     user.guilt = Guilt();
     user.guilty_connections = 0;

@@ -37,8 +37,8 @@ struct OffenceOptions {
   std::uint64_t answers_between = 16;
   // So many answers after its only kill make an owner clean again; after two kills twice as many, and so on.
   std::uint64_t healthy_answers = 100;
-  // But not before so many times what that kill cost have passed, after two kills twice as much, and so on. What answers
-  // cost who gives them may be next to nothing.
+  // An owner does not become clean before so many times the cost of its kill have passed; twice as long after the
+  // second kill, and so on. Answers alone prove little: they may cost the caller next to nothing.
   int clean_after = 9;
   // So much time without a kill makes an owner clean in any case.
   Duration memory = std::chrono::minutes(10);
@@ -83,8 +83,8 @@ class Offences {
   unsigned kills(const Caller& caller) const;
 
  private:
-  // Of a user's connections so many are remembered: with kills, and in half of the places those without. Any other that
-  // kills makes its user guiltier by one, and answers for its user.
+  // So many connections of a user are remembered; at most half of them without kills. A kill by a connection that is
+  // not remembered counts as a kill by one more guilty connection.
   static constexpr std::size_t kMostConnections = 4096;
 
   // The functions that killed.
@@ -105,9 +105,9 @@ class Offences {
     unsigned row = 0;           // kills with few answers in between
     std::uint64_t answers = 0;  // since the last kill, of calls that it is guilty for, if of any
     TimePoint until = TimePoint::min();
-    TimePoint guilty_until = TimePoint::min();  // however many answers it gives
-    bool counts_for_user = false;  // of a connection: it is one of User::guilty_connections
-    bool was_trusted = false;      // of a connection: it has earned that; see is_trusted()
+    TimePoint guilty_until = TimePoint::min();  // regardless of its answers
+    bool counts_for_user = false;               // of a connection: it is one of User::guilty_connections
+    bool was_trusted = false;                   // of a connection: it has earned that; see is_trusted()
 
     void killed(const OffenceOptions& options, FunctionId function, Duration cost, TimePoint now);
     void pause(const OffenceOptions& options, unsigned free_kills, Duration cost, TimePoint now);
@@ -115,13 +115,14 @@ class Offences {
   };
 
   struct User {
-    Record record;       // of the kills that no connection was paused for
+    Record record;          // of the kills that no connection was paused for
     Guilt guilt;            // of all its connections
     unsigned kills = 0;     // the same
     unsigned breaches = 0;  // of these, by connections that were trusted
     unsigned guilty_connections = 0;
     TimePoint killed_at{};
-    TimePoint guilty_until = TimePoint::min();  // of all its connections: before that none earns anything
+    TimePoint guilty_until = TimePoint::min();  // before that, no connection stops counting for it
+    TimePoint trusts_from = TimePoint::min();   // before that, no connection earns trust
     std::unordered_map<ClientId, Record> connections;  // with kills, or with answers since the user has a record
   };
 

@@ -305,9 +305,9 @@ class Scheduler {
   // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
 
-  // A call of this caller has cost the worker so much, besides what call_answered() says: it goes on, or had left
-  // something to do.
-  void call_ran(WorkerId worker, const Caller& caller, Duration cpu_time);
+  // A call has cost the worker so much, besides what call_answered() says: it goes on, or it is not on the worker any
+  // more and `left_by`, its caller, had left something to do.
+  void call_ran(WorkerId worker, CallId call, const Caller& left_by, Duration cpu_time);
 
   // Part of what the call came to was passed on: it has been started, and is not run again.
   void call_streamed(CallId call);

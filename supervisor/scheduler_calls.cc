@@ -108,9 +108,11 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   check();
 }
 
-void Scheduler::call_ran(WorkerId id, const Caller& caller, Duration cpu_time) {
+void Scheduler::call_ran(WorkerId id, CallId call, const Caller& left_by, Duration cpu_time) {
   Module* module = worker_of(id).module;
-  if (module != nullptr) module->queue.charge(caller.user, caller.client, cpu_time);
+  if (module == nullptr) return;
+  const Caller& caller = is_on(call, id) ? call_of(call).caller : left_by;
+  module->queue.charge(caller.user, caller.client, cpu_time);
 }
 
 void Scheduler::call_streamed(CallId id) { call_of(id).streamed = true; }

@@ -11,6 +11,13 @@ namespace {
 // What it takes to replace a worker, where that is not known.
 constexpr Duration kLeastRestart = std::chrono::milliseconds(1);
 
+bool is_merged(const Caller& caller) { return is_rest(caller.client) || caller.function == kAnyFunction; }
+
+// Whether `merged` stands for several callers, of which `one` is one.
+bool includes(const Caller& merged, const Caller& one) {
+  return is_merged(merged) && merged.user == one.user && (is_rest(merged.client) || merged.client == one.client);
+}
+
 }  // namespace
 
 ModuleSettings Scheduler::settings_of_quarantine(ModuleSettings settings) {
@@ -145,13 +152,17 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   Module& main = worker.module->main();
   const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
   std::optional<Caller> caller = loss.seen;
-  if (!caller && is_its) caller = call_of(loss.guilty).caller;
+  if (is_its) {
+    // The page may name a merged caller (CallerNumbers); the caller of an open call is known exactly.
+    const Caller& its = call_of(loss.guilty).caller;
+    if (!caller || includes(*caller, its)) caller = its;
+  }
   if (caller && loss.told && caller->user != loss.told->user) return std::nullopt;
   // Of one user, both are to blame.
   const bool are_two = caller && loss.told && caller->client != loss.told->client && !is_rest(caller->client) &&
                        !is_rest(loss.told->client);
   const Caller other = caller.value_or(Caller{});
-  if (loss.told && (!caller || are_two || loss.told->function != kAnyFunction)) caller = loss.told;
+  if (loss.told && (!caller || are_two || !is_merged(*loss.told))) caller = loss.told;
   if (!caller) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);

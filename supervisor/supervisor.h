@@ -276,7 +276,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
-  void worker_ran(WorkerId worker, const Caller& caller, Duration time) override;
+  void worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
   void memory_is_short(std::uint64_t bytes) override;

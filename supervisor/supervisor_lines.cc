@@ -79,13 +79,12 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
 
 void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
   const ModuleSettings& settings = call.module->settings;
-  workers_.open_line(worker,
-                     {.call = static_cast<std::uint64_t>(id),
-                      .default_timeout = settings.timeout,
-                      .longest_timeout = options_.longest_timeout,
-                      .max_calls = static_cast<std::uint32_t>(
-                          std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
-                      .busy_poll = options_.busy_poll});
+  workers_.open_line(worker, {.call = static_cast<std::uint64_t>(id),
+                              .default_timeout = settings.timeout,
+                              .longest_timeout = options_.longest_timeout,
+                              .max_calls = static_cast<std::uint32_t>(
+                                  std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
+                              .busy_poll = options_.busy_poll});
   call.share_before = workers_.meter(worker).share();
   // Else it is known later whether the module can be loaded.
   if (workers_.loaded_at(worker)) open_line(worker, id, call);
@@ -99,8 +98,10 @@ void Supervisor::open_lines(WorkerId worker) {
 }
 
 void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
-  if (call.client == nullptr) return;  // it has left
-  UniqueFd socket = workers_.take_line(worker, id, {call.client->user(), call.client->id(), FunctionId{}});
+  const bool has_left = call.client == nullptr;  // nobody else may have what was opened for it
+  const Caller caller = has_left ? Caller{} : Caller{call.client->user(), call.client->id(), FunctionId{}};
+  UniqueFd socket = workers_.take_line(worker, id, caller);
+  if (has_left) return;
   if (!socket) {
     refuse_or_end_line(call, no_line(ipc::ErrorCode::unavailable,
                                      "the module's worker has given its line already; calls are relayed as ever"));
@@ -193,8 +194,8 @@ void Supervisor::close_lines_of_withdrawn_workers() {
 
 // --- what is called on lines ---------------------------------------------------------------------------------------
 
-// The client may say so whenever it likes, as it may give its calls whatever time it likes. What comes of it is its own
-// doing: the line's call is to blame.
+// The client may claim this at any time, as it may set any deadline. If the worker is ended for it, the line's call is
+// to blame.
 void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late) {
   Call& call = calls_.at(id);
   if (!call.line || !call.line->is_open || number == 0) return;
@@ -211,7 +212,7 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   if (std::exchange(line.late_call, number) != number) {
     call.times_late = 0;
   } else if (now - line.late_call_at < options_.scheduler.cancel_grace / 2) {
-    return;  // an honest client says it once in that time, by its own clock
+    return;  // an honest client reports it once in cancel_grace
   }
   line.late_call_at = now;
   if (!is_stuck(call, worker)) return;

@@ -117,8 +117,8 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
   return true;
 }
 
-void Supervisor::worker_ran(WorkerId worker, const Caller& caller, Duration time) {
-  scheduler_.call_ran(worker, caller, time);
+void Supervisor::worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) {
+  scheduler_.call_ran(worker, call, caller, time);
 }
 
 bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {

@@ -100,7 +100,9 @@ class WorkerProcess final : public Connection {
   // Who made the call that it knows, or knew, by this number, which may be any; nothing: nobody whom it is known of.
   std::optional<Caller> caller_of(std::uint64_t number) const;
   // The same of a call that is on the worker; nothing: it is not.
-  std::optional<Caller> caller_of(CallId call) const { return caller_of(calls_.number_of(call)); }
+  std::optional<Caller> caller_of(CallId call) const {
+    return call != CallId{} && call == line_call_ ? line_caller_ : caller_of(calls_.number_of(call));
+  }
 
   // The name under which the worker knows a call that it gave this number, which may be any.
   std::string request_id(std::uint64_t number) const { return ipc::request_id(tag_, number); }

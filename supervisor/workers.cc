@@ -56,7 +56,8 @@ constexpr seconds kMemoryKnown{1};
 // takes to make thousands of them.
 constexpr seconds kMappingsKnown{5};
 constexpr milliseconds kSoonestManyMappings{5};
-// To count many takes milliseconds, in which nobody is served: after that none are counted for so many times as long.
+// Counting many mappings takes milliseconds, during which the loop serves nobody. No more are counted for so many times
+// as long afterwards.
 constexpr int kPauseAfterCounting = 9;
 // What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
 constexpr std::uint64_t kBytesOfMapping = 256;
@@ -236,10 +237,10 @@ bool Workers::is_running(WorkerId worker, CallId call) const {
   return found != nullptr && found->stretch().running == static_cast<std::uint64_t>(call);
 }
 
-void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
+void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch) {
   entry.cause = cause;
   entry.guilty = guilty;
-  entry.stretch_when_found = entry.process->stretch().count;
+  entry.stretch_when_found = stretch.value_or(entry.process->stretch().count);
   entry.guilty_on_line = entry.process->running_on_line();
   // What ran when that was found may be over, and its answer on its way.
   entry.seen_caller = entry.process->caller_of(guilty);
@@ -249,10 +250,10 @@ void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty) {
       entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;
 }
 
-void Workers::stop(WorkerId worker, EndCause cause, CallId guilty) {
+void Workers::stop(WorkerId worker, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch) {
   Entry& entry = entry_of(worker);
   if (entry.cause || entry.hung_up) return;
-  begin_end(entry, cause, guilty);
+  begin_end(entry, cause, guilty, stretch);
   read_meter(entry);
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
@@ -342,7 +343,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
     return;
   }
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
-  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running});
+  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view.count);
   const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
   entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
   see_memory(entry, now);

@@ -55,7 +55,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
     // It was at work for so long on a call of this caller's, by its own word; it may have answered it.
-    virtual void worker_ran(WorkerId worker, const Caller& caller, Clock::duration time) = 0;
+    // For a call of this caller, which is `call` if that is still open, else CallId{}. The caller may be a merged one.
+    virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
@@ -116,9 +117,10 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
   bool is_running(WorkerId worker, CallId call) const;
 
-  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed.
-  void stop(WorkerId worker, EndCause cause, CallId guilty);
-  // At once.
+  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed. `stretch`
+  // is the page's count of the stretch that it is stopped for; nothing: the one that the page has now.
+  void stop(WorkerId worker, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch = {});
+  // Ends the worker at once. `guilty` is the call that it is killed for, if any.
   void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
 
   // See WorkerProcess. The worker's process exists.
@@ -224,7 +226,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void give_turns(Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
-  void begin_end(Entry& entry, EndCause cause, CallId guilty);
+  void begin_end(Entry& entry, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch = {});
   void finish_if_ended(WorkerId worker, Entry& entry);
   static bool has_moved_on(const Entry& entry);
   WorkerEnd explain(const Entry& entry) const;

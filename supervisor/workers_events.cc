@@ -113,7 +113,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
                                    {"work on a call for less than a millisecond, or for longer than it has lived"});
     }
     if (const auto caller = worker.caller_of(ran->call)) {
-      owner_.worker_ran(id, *caller, ran->time);
+      owner_.worker_ran(id, worker.call_with_number(ran->call), *caller, ran->time);
     } else {
       entry.meter.share_unclaimed(ran->time);
     }
@@ -195,8 +195,8 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
   remove_entry(worker);
 }
 
-// A worker that is asked to stop may come to its next stretch before it hears of that: then its last words are about
-// one that it is not stopped for.
+// Whether the worker has begun another stretch since it was asked to stop. If so, its last words are not about the
+// stretch that it was stopped for.
 bool Workers::has_moved_on(const Entry& entry) {
   return entry.cause && entry.process->stretch().count != entry.stretch_when_found;
 }
@@ -228,7 +228,10 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
     end.held_too_much = end.cause == EndCause::out_of_memory;
     end.running = end.guilty = entry.guilty;
     end.while_loading = entry.guilty_loading;
-    if (has_moved_on(entry)) return end;
+    if (has_moved_on(entry)) {
+      if (entry.said_reason) end.detail = ipc::kBetweenStretches;
+      return end;
+    }
     end.stack = entry.stack;
     if (entry.said_call != CallId{}) end.guilty = entry.said_call;
     return end;

@@ -53,6 +53,7 @@ ModuleHost::~ModuleHost() {
 // --- calls ---------------------------------------------------------------------------------------------------------
 
 void ModuleHost::start(const ipc::WorkerCall& call) {
+  if (soft_stop_requested()) end_between_stretches();  // before the page says that the call was begun
   const auto now = steady_clock::now();
   if (call.deadline != steady_clock::time_point{} && call.deadline <= now) {
     return answer_error(call.id, make_error(ipc::ErrorCode::deadline_exceeded,
@@ -75,7 +76,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 
 // JavaScript of the call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
-  if (soft_stop_requested()) end_between_stretches();  // whatever comes next is not what the worker is stopped for
+  if (soft_stop_requested()) end_between_stretches();  // the next stretch is not the one that is to be stopped
   count_up_to(now);
   was_lines_ = ipc::SharedPage::is_line_call(call);
   // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.
@@ -320,8 +321,8 @@ std::uint64_t ModuleHost::current_call() const {
   return id->IsNumber() ? static_cast<std::uint64_t>(id.As<v8::Number>()->Value()) : 0;
 }
 
-// The end of a stretch of this call's. What its owner's calls failed by is reported in it; what others' did, and what
-// listeners for failures do, has turns of its own, so that listeners that fail again and again leave others theirs.
+// Ends a stretch of this call. Failures of the call's owner are reported in this stretch. Failures of other owners, and
+// failures of the listeners themselves, are queued as tasks: listeners that fail for ever then take turns as others do.
 void ModuleHost::run_microtasks(std::uint64_t call) {
   isolate_->PerformMicrotaskCheckpoint();
   if (!failures_.empty()) {
@@ -340,7 +341,7 @@ std::optional<ModuleHost::TimePoint> ModuleHost::next_turn() const {
   return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
 }
 
-// The numbers after the callers' stand for the line's client, and for the module's top level.
+// Two numbers beyond the callers' own: one for the client of the direct line, one for the module's top level.
 ModuleHost::TurnOwner ModuleHost::turn_owner_of(std::uint64_t call) {
   if (call == ipc::SharedPage::kNothing) return ipc::SharedPage::kMostCallers + 1;
   return ipc::SharedPage::is_line_call(call) ? ipc::SharedPage::kMostCallers : ipc::SharedPage::caller_of(call);
@@ -353,7 +354,10 @@ void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
 }
 
 void ModuleHost::queue_due_timers(TimePoint now) {
-  while (const auto due = timers_.next_due_at(now)) {
+  constexpr std::size_t kMostAtOnce = 4096;  // some hundred microseconds
+  for (std::size_t left = kMostAtOnce; left > 0; --left) {
+    const auto due = timers_.next_due_at(now);
+    if (!due) return;
     const std::uint64_t call = due->second->call;
     turns_.push(turn_owner_of(call), {Task::Kind::timer, call, due->first});
   }

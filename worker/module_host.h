@@ -84,10 +84,10 @@ class ModuleHost {
   // queue_due_timers(), and failures that are to be reported.
   std::size_t queued_tasks() const { return turns_.size(); }
 
-  // Those that are due at `now` wait for a turn from then on.
+  // Queues timers that are due at `now`: all of them, or some thousands. Call run_task() before the next call.
   void queue_due_timers(std::chrono::steady_clock::time_point now);
 
-  // Runs the next of what waits: clients take turns. Does nothing if there is none.
+  // Runs the next task in the queue, in which clients take turns. Does nothing if the queue is empty.
   void run_task();
 
   // Runs what V8 has put off: finalizers, above all.
@@ -112,10 +112,10 @@ class ModuleHost {
   std::uint32_t set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat);
   void clear_timer(std::uint32_t id) { timers_.clear(id); }
   void enqueue_microtask(v8::Local<v8::Function> callback);
-  // Who has a turn, of those who share the module: the client of the current call, or nobody.
+  // Owner of tasks in the queue: a caller's number, or one of two numbers beyond those (turn_owner_of()).
   using TurnOwner = std::uint32_t;
   TurnOwner current_turn_owner() const { return turn_owner_of(current_call()); }
-  // The runtime has one more task of this owner, for this call.
+  // Queues a message of this owner; it runs as part of `call`.
   void queue_message(TurnOwner owner, std::uint64_t call);
   // `signal` is to be aborted when the call is cancelled, if it is open; the reason if it was cancelled already.
   std::optional<ipc::CancelReason> take_signal(std::uint64_t call, v8::Local<v8::Object> signal);
@@ -182,7 +182,7 @@ class ModuleHost {
     std::uint64_t call;  // which rejected it
   };
 
-  // What an owner's calls failed by that is not reported yet.
+  // Failures of one owner's calls that are not reported yet.
   struct Failures {
     std::vector<std::pair<std::uint64_t, ipc::Error>> uncaught;  // with the call that is to fail, if it is still open
     std::vector<Rejection> rejections;                           // without a handler so far

@@ -90,7 +90,7 @@ void ModuleHost::on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value
   host->report_uncaught("a microtask", thrown, message);
 }
 
-// Listeners may reject promises in their turn: those are left for a turn, lest this stretch never end.
+// Listeners may reject promises as well. Those rejections are not reported here, or this stretch might never end.
 void ModuleHost::report_failures(TurnOwner owner) {
   const auto found = failures_.find(owner);
   if (found == failures_.end()) return;
@@ -100,7 +100,7 @@ void ModuleHost::report_failures(TurnOwner owner) {
   report_rejections(std::move(failures.rejections));
 }
 
-// A task that finds nothing any more does nothing; an owner has one at a time.
+// An owner has at most one such task. If its failures are reported before the task runs, the task does nothing.
 void ModuleHost::queue_left_failures() {
   std::erase_if(failures_, [](const auto& entry) { return entry.second.empty() && !entry.second.is_queued; });
   for (auto& [owner, failures] : failures_) {

@@ -1,5 +1,5 @@
-// The timers that a module has set. Each waits until it is due, then for its turn, and can be cleared until that comes.
-// Knows no JavaScript and no clock.
+// The timers that a module has set. A timer waits until it is due and then for its turn; until its turn it can be
+// cleared. Knows no JavaScript and no clock.
 #pragma once
 
 #include <chrono>
@@ -36,14 +36,14 @@ class Timers {
     }
   }
 
-  // When the next is due of those that wait for that.
+  // When the earliest timer is due that was not told of by next_due_at(); nothing if there is none.
   std::optional<TimePoint> next_due() const {
     if (by_time_.empty()) return std::nullopt;
     return by_time_.begin()->first.first;
   }
 
-  // The earliest that is due at `now`, which waits for its turn from then on; nothing: there is none. The action is the
-  // timer's.
+  // The id and the action of the earliest timer that is due at `now`; nothing if there is none. Each timer is returned
+  // once; then it waits for take(). The timer keeps the action.
   std::optional<std::pair<std::uint32_t, const Action*>> next_due_at(TimePoint now) {
     if (by_time_.empty() || by_time_.begin()->first.first > now) return std::nullopt;
     const std::uint32_t id = by_time_.begin()->second;
@@ -53,9 +53,9 @@ class Timers {
     return std::pair(id, &timer.action);
   }
 
-  // The turn of a timer that next_due_at() told of: its action, or nothing if it was cleared meanwhile. A repeating one
-  // is set again, for `align(now + its interval)`: one that is late does not fire several times at once. `Action` must
-  // be copyable through `copy(action)` for that.
+  // The action of a timer that next_due_at() returned; nothing if it has been cleared since. A repeating timer is set
+  // again for `align(now + its interval)`, so a late one does not fire several times at once; its action is copied by
+  // `copy(action)`.
   template <typename Copy, typename Align>
   std::optional<Action> take(std::uint32_t id, TimePoint now, Copy copy, Align align) {
     const auto found = by_id_.find(id);

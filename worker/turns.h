@@ -1,6 +1,6 @@
-// What waits for a turn between a module's calls, in the order in which it is to have one. Each thing that waits has an
-// owner; whose things were at work for the least time comes first, and those of one owner keep their order. (Start-time
-// fair queueing: P. Goyal et al., SIGCOMM 1996.) Knows no JavaScript and no clock.
+// A fair queue of what runs between a module's calls: timers, messages and the like. Each item has an owner. The owner
+// whose items have run for the least time comes first; items of one owner keep their order. This is start-time fair
+// queueing (P. Goyal et al., SIGCOMM 1996). Knows no JavaScript and no clock.
 #pragma once
 
 #include <algorithm>
@@ -28,12 +28,12 @@ class Turns {
     queue.items.push_back(std::move(item));
     ++size_;
     if (!had_none || owner == running_) return;
-    // Whoever had nothing to do has saved nothing up.
+    // An owner that had nothing to run does not save up time.
     queue.time = std::max(queue.time, now_);
     line_up(owner, queue);
   }
 
-  // Nothing: none waits. took() is to be called before the next is taken.
+  // Removes and returns the next item; nothing if there is none. Call took() before the next take().
   std::optional<Item> take() {
     if (order_.empty()) return std::nullopt;
     const auto first = order_.extract(order_.begin());
@@ -46,7 +46,8 @@ class Turns {
     return item;
   }
 
-  // For how long the one that was taken last was at work; without one, nothing happens.
+  // Charges the owner of the item that was taken last for `time`. Does nothing if no item was taken since the last
+  // call.
   void took(Duration time) {
     if (!running_) return;
     const Owner owner = *std::exchange(running_, std::nullopt);
@@ -54,7 +55,7 @@ class Turns {
     queue.time += time;
     if (!queue.items.empty()) line_up(owner, queue);
     if (size_ > 0) return;
-    // Nobody waited for what was done: all begin anew.
+    // No other owner waited, so nobody owes time: all start again from zero.
     queues_.clear();
     now_ = {};
   }
@@ -68,17 +69,17 @@ class Turns {
   };
   struct Place {
     Duration time;
-    std::uint64_t arrival;  // of those with the same time, who came first
+    std::uint64_t arrival;  // breaks ties: first come, first served
     Owner owner;
     auto operator<=>(const Place&) const = default;
   };
 
   void line_up(Owner owner, const Queue& queue) { order_.insert({queue.time, arrivals_++, owner}); }
 
-  std::unordered_map<Owner, Queue> queues_;  // of those who have had a turn since somebody waits
-  std::set<Place> order_;                    // who has something that waits, but for running_
-  std::optional<Owner> running_;             // whose turn was taken, and not told yet
-  Duration now_{};                           // the time of whoever had the last turn, before it
+  std::unordered_map<Owner, Queue> queues_;  // of all owners that had items since the queue was last empty
+  std::set<Place> order_;                    // the owners that have items, without running_
+  std::optional<Owner> running_;             // owner of the item that was taken last, until took()
+  Duration now_{};                           // the virtual time: that of the owner of the item that was taken last
   std::uint64_t arrivals_ = 0;
   std::size_t size_ = 0;
 };

@@ -31,8 +31,8 @@ constexpr std::chrono::microseconds kSendAfter{10};
 // After a step that took this long, word of cancellations may have come in.
 constexpr milliseconds kSlowStep{1};
 
-// While calls come one after the other, each within this time, those of the steps between them that are slow leave calls
-// as long again.
+// Calls that come within this time of each other are calls in a row. A slow step between calls in a row is followed by
+// as much time for calls.
 constexpr milliseconds kInARow{5};
 // With more than this unsent, no further request is read: the supervisor is to take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
@@ -92,8 +92,8 @@ void Worker::run() {
   }
 }
 
-// What waits for a turn now, or as much as one slow step may take: the rest waits until the socket was looked at, so
-// that calls have their turns, and what this queues does so, too.
+// Runs the tasks that are queued now, for about as long as one slow step. The rest, and what these tasks queue, waits
+// until the sockets have been read, so that calls get their share.
 void Worker::run_turns() {
   const auto next = host_->next_turn();
   if (!next) return;
@@ -111,7 +111,7 @@ void Worker::run_turns() {
   }
 }
 
-// After what took long, for as long again, and for what they are owed already.
+// After a slow step, calls come first for as long as it took, on top of what they are owed already.
 void Worker::put_calls_first() {
   if (step_took_ > kSlowStep) calls_first_until_ = std::max(calls_first_until_, step_began_) + step_took_;
 }
@@ -178,7 +178,7 @@ void Worker::wait_for_work() {
   if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
   pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
   const int count = ::ppoll(&wanted, 1, until ? &timeout : nullptr, nullptr);
-  if (count == 0 && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
+  if (count == 0 && !left_frames_ && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
   if (count <= 0) return;
   if ((wanted.revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
@@ -225,7 +225,7 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
     const bool has_call = count > 0 && (wanted[1].revents & POLLIN) != 0;
     line_poll_.slept(has_call ? steady_clock::now() - began : steady_clock::duration::max());
   }
-  if (count == 0 && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
+  if (count == 0 && !left_frames_ && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
   if (count <= 0) return;
   if ((wanted[0].revents & POLLOUT) != 0) outbox_.send_some();
   if ((wanted[0].revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
@@ -247,8 +247,8 @@ void Worker::receive(int flags) {
   give_back_at_.reset();
 }
 
-// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once. Calls that
-// come with their module wait until it is loaded.
+// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once. Calls
+// that come with their module wait until it is loaded.
 void Worker::handle_frames() {
   bool received = true;  // since that was looked for
   left_frames_ = false;
@@ -263,7 +263,7 @@ void Worker::handle_frames() {
     if (of_supervisor == Step::none && !is_lines_turn) line_ahead_ = kEven;
     if (of_line == Step::none && of_supervisor == Step::none) of_line = handle_line();
     if (of_line == Step::none && of_supervisor == Step::none) break;
-    // After what took long the sockets are looked at, and what waits for a turn has one, before what came before.
+    // After a slow step, read the sockets and run queued tasks before the frames that are left.
     left_frames_ = of_line == Step::slow || of_supervisor == Step::slow;
     if (left_frames_) break;
   }
@@ -280,6 +280,7 @@ Worker::Step Worker::handle_frame(bool& received) {
   if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
   handle(*request);
   const bool was_slow = end_step();
+  if (std::holds_alternative<ipc::LoadRequest>(*request)) return Step::quick;  // its calls are begun at once
   if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = step_began_;
   if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
   return was_slow ? Step::slow : Step::quick;

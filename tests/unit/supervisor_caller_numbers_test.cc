@@ -14,7 +14,7 @@ constexpr UserId kUser{7};
 constexpr Caller caller(std::uint64_t client, std::uint64_t function = 1, UserId user = kUser) {
   return {user, ClientId{client}, FunctionId{function}};
 }
-constexpr Caller rest(UserId user) { return {user, rest_of(user), kAnyFunction}; }
+constexpr Caller rest(UserId user, FunctionId function = FunctionId{1}) { return {user, rest_of(user), function}; }
 
 TEST_CASE("callers are numbered from 0 on, and found by their numbers") {
   CallerNumbers numbers;
@@ -49,7 +49,9 @@ TEST_CASE("a user has a part of the numbers, and its further callers are one; ot
   }
   CHECK(numbers.find(kPart) == rest(kUser));
   CHECK(numbers.number_of(caller(3)) == 2);
-  CHECK(numbers.number_of(caller(3, 2)) == kPart);
+  for (std::uint64_t function = 2; function < 100; ++function) numbers.number_of(caller(3, function));
+  CHECK(numbers.find(numbers.number_of(caller(5, 2))) == rest(kUser, FunctionId{2}));
+  CHECK(numbers.find(numbers.number_of(caller(5, 99))) == rest(kUser, kAnyFunction));
   const Caller other = caller(1'000'000, 1, UserId{8});
   CHECK(numbers.find(numbers.number_of(other)) == other);
 }

@@ -192,12 +192,17 @@ TEST_CASE("answers make nobody clean before many times what the kill cost have p
   CHECK(is_guilty_now(offences, 1));
   answer_at(offences, 1, 28s);
   CHECK_FALSE(is_guilty_now(offences, 1));
-  // Nor is trust earned sooner.
+  // Nor is trust earned sooner, and after a kill by a trusted connection only after twice that time.
   for (const std::uint64_t client : {2, 3, 4}) offences.killed(options, caller(client), 1s, kNoon + 30s);
-  answer_at(offences, 50, 80s);
+  answer_at(offences, 50, 38s);
   CHECK(is_guilty_now(offences, 50));
-  answer_at(offences, 50, 90s);
+  answer_at(offences, 50, 39s);
   CHECK_FALSE(is_guilty_now(offences, 50));
+  offences.killed(options, caller(50), 1s, kNoon + 40s);
+  answer_at(offences, 51, 57s);
+  CHECK(is_guilty_now(offences, 51));
+  answer_at(offences, 51, 58s);
+  CHECK_FALSE(is_guilty_now(offences, 51));
 }
 
 TEST_CASE("a connection that kills now and then is one guilty connection, not several") {

@@ -128,7 +128,7 @@ class Bench {
     return after([&](Decisions& out) { scheduler_.call_answered(CallId{call}, cpu_time, now_, out); });
   }
   void ran(std::uint64_t worker, const Caller& caller, Duration cpu_time) {
-    scheduler_.call_ran(WorkerId{worker}, caller, cpu_time);
+    scheduler_.call_ran(WorkerId{worker}, CallId{}, caller, cpu_time);
   }
   std::string calls_started(std::uint64_t worker, std::uint64_t count, Duration cpu_time = {}) {
     return after([&](Decisions& out) { scheduler_.calls_started(WorkerId{worker}, count, cpu_time, now_, out); });

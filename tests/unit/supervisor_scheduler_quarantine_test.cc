@@ -50,6 +50,27 @@ Bench after_an_answer() {
   return bench;
 }
 
+// The page's callers may be merged.
+TEST_CASE("an open call that killed its worker makes its own connection guilty, for its own function") {
+  for (const Caller& seen :
+       {Caller{UserId{7}, ClientId{kGuilty}, kAnyFunction}, Caller{UserId{7}, rest_of(UserId{7}), kAnyFunction},
+        Caller{UserId{7}, rest_of(UserId{7}), FunctionId{1}}}) {
+    for (const bool is_told : {false, true}) {
+      Bench bench(kTwoWorkers);
+      bench.started();
+      bench.arrives(1, 'a', from(kGuilty));
+      bench.forked(2);
+      bench.loaded(1);
+      WorkerLoss loss = killed_by(1);
+      loss.seen = seen;
+      if (is_told) loss.told = seen;
+      bench.lost(1, loss);
+      CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
+      CHECK(bench.view(2).is_quarantine);
+    }
+  }
+}
+
 TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
   constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}}, kOther{UserId{8}, ClientId{3}, FunctionId{1}};
   Bench bench = after_an_answer();

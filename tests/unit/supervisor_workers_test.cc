@@ -20,6 +20,7 @@
 #include "ipc/pidfd.h"
 #include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
 #include "supervisor/event_loop.h"
 
 namespace holdfast::supervisor {
@@ -63,7 +64,7 @@ struct OwnerOfWorkers final : Workers::Owner {
   void worker_load_failed(WorkerId, ipc::Error) override {}
   bool worker_answered(WorkerId, ipc::AnswerView) override { return true; }
   bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
-  void worker_ran(WorkerId, const Caller&, Workers::Clock::duration) override {}
+  void worker_ran(WorkerId, CallId, const Caller&, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
   void worker_used(WorkerId, Workers::Clock::duration) override {}
   void worker_is_worn_out(WorkerId) override {}
@@ -86,8 +87,7 @@ struct Scene {
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
     socket = UniqueFd(ends[0]);
     UniqueFd page_file = sealed_page();
-    void* const memory =
-        ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_file.get(), 0);
+    void* const memory = ::mmap(nullptr, ipc::kSharedPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_file.get(), 0);
     REQUIRE(memory != MAP_FAILED);
     page = static_cast<ipc::SharedPage*>(memory);
     std::vector<UniqueFd> fds;
@@ -118,7 +118,8 @@ struct Scene {
   }
   void load() {
     say(ipc::WorkerReady{});
-    workers.load(kWorker, {.module = "m", .version = "v1"}, {.stretch = std::chrono::hours(1), .memory_bytes = 1 << 30});
+    workers.load(kWorker, {.module = "m", .version = "v1"},
+                 {.stretch = std::chrono::hours(1), .memory_bytes = 1 << 30});
     run(ipc::SharedPage::kLoading);
     say(ipc::Loaded{});
     run(ipc::SharedPage::kNothing);
@@ -190,12 +191,13 @@ TEST_CASE("the last words of a worker that is stopped count if they are about th
       REQUIRE(::write(scene.socket.get(), answer.data().data(), answer.data().size()) > 0);
       run_ready(scene.io, scene.turn);
     }
-    scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", ""});
+    scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", "while second"});
     const WorkerEnd end = scene.end();
     CHECK(end.guilty == CallId{100});
     CHECK(end.seen_caller == kFirst);
     CHECK_FALSE(end.said_caller.has_value());
     CHECK(end.stack == "");
+    CHECK(end.detail == ipc::kBetweenStretches);
   }
 }
 
@@ -210,6 +212,21 @@ TEST_CASE("whose line it is does not change with further wishes for it") {
   CHECK_FALSE(scene.workers.take_line(kWorker, CallId{200}, kSecond));
   CHECK(process.caller_of(kOnLine) == kFirst);
   scene.end();
+}
+
+TEST_CASE("a worker that is killed for a line's call is killed for the line's client, whatever it does just then") {
+  Scene scene;
+  scene.load();
+  scene.workers.call(kWorker, {.id = 100, .function = "f"}, kSecond);
+  scene.workers.open_line(kWorker, {.call = 200});
+  REQUIRE(scene.workers.take_line(kWorker, CallId{200}, kFirst));
+  ipc::OutputBuffer answer;
+  ipc::encode_worker_result(answer, kFirstNumber, {ipc::as_bytes("1"), ipc::Encoding::json});
+  REQUIRE(::write(scene.socket.get(), answer.data().data(), answer.data().size()) > 0);
+  run_ready(scene.io, scene.turn);
+  scene.run(kFirstNumber);  // what the second's call left behind
+  scene.workers.kill(kWorker, EndCause::ignored_cancel, "", CallId{200});
+  CHECK(scene.end().seen_caller == kFirst);
 }
 
 }  // namespace

@@ -61,9 +61,13 @@ TEST_CASE("once nothing waits nobody's time is remembered") {
   turns.push(1, 'a');
   turns.push(2, 'b');
   CHECK(take(turns, 2, 1ms) == "ab");
-  turns.took(1h);  // without a turn: ignored
-  turns.push(2, 'b');
-  CHECK(take(turns, 1, 1ms) == "b");
+  turns.push(3, 'c');
+  turns.push(3, 'd');
+  turns.push(4, 'e');
+  CHECK(take(turns, 1, 1ms) == "c");
+  turns.took(1h);  // no item was taken since: ignored
+  turns.push(3, 'f');
+  CHECK(take(turns, 3, 1ms) == "edf");
 }
 
 }  // namespace

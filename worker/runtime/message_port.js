@@ -22,12 +22,12 @@ const registryRegister = FinalizationRegistry.prototype.register;
 
 // --- tasks ---------------------------------------------------------------------------------------------------------
 
-// What the worker is to do in turns of their own, by whose turns these are, and of one owner in order: it knows how many
-// there are, and for which call each; here is what.
+// The tasks that wait for their turns, by owner, in order. The worker knows how many there are and for which calls;
+// this map has what each is to do.
 const queues = new Map();
 
-// If the worker cannot take it, this throws, and nothing has changed. What happens at one end stays in order: it has the
-// turns of whoever made its channel.
+// If the worker cannot queue the task, this throws and changes nothing. All tasks of one end belong to the owner that
+// made its channel, so that they stay in order.
 function queue(call, end, run) {
   const task = { __proto__: null, end, run, next: undefined };
   queueTask(end.owner, call);
