@@ -138,7 +138,7 @@ TEST_CASE("min_warm that is new brings a process up, and one that is gone lets i
 }
 
 TEST_CASE("more memory than holdfastd was started for is refused in the log, and nothing of that file takes effect") {
-  Reloaded given("[module.changing]\nmemory = \"32MB\"\n", {"--memory", "64MB"});
+  Reloaded given("[module.changing]\nmemory = \"32MB\"\n", {"--memory", "64MB", "--stretch", "1m"});
   REQUIRE(outcome(given.ask("ping")) == "\"pong\"");
   const pid_t before = worker_of(given.client, "changing").pid;
   given.reload("[module.changing]\nmemory = \"48MB\"\ntimeout = \"50ms\"\n[module.echo]\nmemory = \"65MB\"\n",
