@@ -13,7 +13,7 @@ constexpr Duration kLeastRestart = std::chrono::milliseconds(1);
 
 bool is_merged(const Caller& caller) { return is_rest(caller.client) || caller.function == kAnyFunction; }
 
-// Whether `merged` stands for several callers, of which `one` is one.
+// Whether `merged` stands for several callers and `one` is among them.
 bool includes(const Caller& merged, const Caller& one) {
   return is_merged(merged) && merged.user == one.user && (is_rest(merged.client) || merged.client == one.client);
 }

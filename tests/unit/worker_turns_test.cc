@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The names of what had its turn, each of which was at work for `time`.
+// Takes up to `count` items, charges `time` for each, and returns them in the order in which they were taken.
 std::string take(Turns<char>& turns, int count, std::chrono::steady_clock::duration time) {
   std::string taken;
   for (; count > 0 && turns.size() > 0; --count) {
@@ -29,7 +29,7 @@ TEST_CASE("what one owner waits for has its turns in order, and that of several 
   CHECK_FALSE(turns.take());
 }
 
-TEST_CASE("whoever was at work for least comes first, however much waits of others") {
+TEST_CASE("the owner that has run for the least time comes first, however many items others have queued") {
   Turns<char> turns;
   for (int i = 0; i < 1000; ++i) turns.push(1, 'a');
   CHECK(take(turns, 1, 900ms) == "a");
