@@ -224,7 +224,8 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
     return remember_cancelled(id, reason);
   }
   call->second.cancelled = reason;
-  queue(Task::Kind::abort, id);
+  // Before the caller's own timers: it is not to be blamed for ignoring what it has not heard of.
+  turns_.push_first(turn_owner_of(id), {Task::Kind::abort, id});
 }
 
 void ModuleHost::abort(std::uint64_t id) {
@@ -353,14 +354,15 @@ void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
   turns_.push(owner, {Task::Kind::message, call, owner});
 }
 
-void ModuleHost::queue_due_timers(TimePoint now) {
+bool ModuleHost::queue_due_timers(TimePoint due_at) {
   constexpr std::size_t kMostAtOnce = 4096;  // some hundred microseconds
   for (std::size_t left = kMostAtOnce; left > 0; --left) {
-    const auto due = timers_.next_due_at(now);
-    if (!due) return;
+    const auto due = timers_.next_due_at(due_at);
+    if (!due) return true;
     const std::uint64_t call = due->second->call;
     turns_.push(turn_owner_of(call), {Task::Kind::timer, call, due->first});
   }
+  return false;
 }
 
 void ModuleHost::run_task() {

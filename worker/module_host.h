@@ -84,8 +84,8 @@ class ModuleHost {
   // queue_due_timers(), and failures that are to be reported.
   std::size_t queued_tasks() const { return turns_.size(); }
 
-  // Queues timers that are due at `now`: all of them, or some thousands. Call run_task() before the next call.
-  void queue_due_timers(std::chrono::steady_clock::time_point now);
+  // Queues timers that were due at this time: some thousands at once. Returns whether that was all.
+  bool queue_due_timers(std::chrono::steady_clock::time_point due_at);
 
   // Runs the next task in the queue, in which clients take turns. Does nothing if the queue is empty.
   void run_task();

@@ -36,7 +36,7 @@ class Timers {
     }
   }
 
-  // When the earliest timer is due that was not told of by next_due_at(); nothing if there is none.
+  // When the earliest timer is due that next_due_at() has not returned; nothing if there is none.
   std::optional<TimePoint> next_due() const {
     if (by_time_.empty()) return std::nullopt;
     return by_time_.begin()->first.first;

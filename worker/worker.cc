@@ -101,7 +101,11 @@ void Worker::run_turns() {
   if (*next > now) return;
   host_->let_go(now);
   if (gives_way_until()) return;
-  host_->queue_due_timers(now);
+  // One that is not in the queue has no turn, so no task runs until all are there that were due when queueing began.
+  // Calls may come in between.
+  queue_timers_until_ = queue_timers_until_.value_or(now);
+  if (!host_->queue_due_timers(*queue_timers_until_)) return;
+  queue_timers_until_.reset();
   send_some();  // what is answered stays answered, whatever the turns come to
   const auto began = step_began_;
   for (std::size_t left = host_->queued_tasks(); left > 0 && step_began_ - began <= kSlowStep; --left) {
@@ -125,8 +129,8 @@ std::optional<steady_clock::time_point> Worker::gives_way_until() const {
 
 bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBytes; }
 
-// Answers that are ready do not wait for slow work that comes after them. Returns whether the step was slow.
-bool Worker::end_step() {
+// Answers that are ready do not wait for slow work that comes after them.
+void Worker::end_step() {
   settle_memory();
   const auto now = steady_clock::now();
   const bool was_lines = host_->end_step(now);
@@ -149,7 +153,6 @@ bool Worker::end_step() {
     sent_at_ = now;
     send_after_ *= 2;
   }
-  return was_slow;
 }
 
 // What compiling took, if it took long, or a large payload. Not if more of the kind comes at once.
@@ -250,40 +253,46 @@ void Worker::receive(int flags) {
 // What was cancelled while it waited here is not begun. That is looked for where several frames wait at once. Calls
 // that come with their module wait until it is loaded.
 void Worker::handle_frames() {
-  bool received = true;  // since that was looked for
+  received_ = true;
   left_frames_ = false;
+  frames_since_ = step_began_;
   while (!host_->is_loading()) {
     // The line's calls and the supervisor's have the same share of the time while there are both: who has no work is
     // not behind the other.
     constexpr steady_clock::duration kEven{};
-    Step of_line = line_ahead_ <= kEven ? handle_line() : Step::none;
-    if (of_line == Step::none) line_ahead_ = std::max(line_ahead_, kEven);
-    const bool is_lines_turn = line_ahead_ < kEven;
-    const Step of_supervisor = is_lines_turn ? Step::none : handle_frame(received);
-    if (of_supervisor == Step::none && !is_lines_turn) line_ahead_ = kEven;
-    if (of_line == Step::none && of_supervisor == Step::none) of_line = handle_line();
-    if (of_line == Step::none && of_supervisor == Step::none) break;
-    // After a slow step, read the sockets and run queued tasks before the frames that are left.
-    left_frames_ = of_line == Step::slow || of_supervisor == Step::slow;
+    bool had_work = line_ahead_ <= kEven && handle_line();
+    if (!had_work) line_ahead_ = std::max(line_ahead_, kEven);
+    if (line_ahead_ >= kEven) {
+      const bool had_frame = handle_frame();
+      if (!had_frame) line_ahead_ = kEven;
+      had_work = had_work || had_frame;
+    }
+    if (!had_work && !handle_line()) break;
+    // After a slow step, or as long with quick ones, read the sockets and run queued tasks before the frames that are
+    // left.
+    left_frames_ = step_began_ - frames_since_ > kSlowStep;
     if (left_frames_) break;
   }
   cancelled_.clear();
 }
 
-Worker::Step Worker::handle_frame(bool& received) {
+bool Worker::handle_frame() {
   const auto frame = in_.next();
   // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
   if (!frame) ::_exit(1);
-  if (!frame->has_value()) return Step::none;
+  if (!frame->has_value()) return false;
   const auto request = ipc::decode_worker_request(**frame);
   if (!request) ::_exit(1);
-  if (std::exchange(received, false) && in_.buffered_bytes() > 0) find_cancelled();
+  if (std::exchange(received_, false) && in_.buffered_bytes() > 0) find_cancelled();
   handle(*request);
-  const bool was_slow = end_step();
-  if (std::holds_alternative<ipc::LoadRequest>(*request)) return Step::quick;  // its calls are begun at once
+  end_step();
+  if (std::holds_alternative<ipc::LoadRequest>(*request)) {
+    frames_since_ = step_began_;  // its calls are begun at once
+    return true;
+  }
   if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = step_began_;
   if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
-  return was_slow ? Step::slow : Step::quick;
+  return true;
 }
 
 void Worker::find_cancelled() {
@@ -340,11 +349,11 @@ void Worker::open_line(const ipc::OpenWorkerLine& request) {
                            make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
 }
 
-// Begins one call of the line, or gives one up.
-Worker::Step Worker::handle_line() {
-  if (!serves_line()) return Step::none;
+// Begins one call of the line, or gives one up. Returns whether there was one.
+bool Worker::handle_line() {
+  if (!serves_line()) return false;
   const auto work = line_->next(host_->open_calls(), step_began_);
-  if (!work) return Step::none;
+  if (!work) return false;
   const auto* call = std::get_if<ipc::WorkerCall>(&*work);
   if (call != nullptr) {
     host_->start(*call);
@@ -352,9 +361,9 @@ Worker::Step Worker::handle_line() {
     const auto& cancel = std::get<ipc::WorkerCancel>(*work);
     host_->cancel(cancel.call, cancel.reason);
   }
-  const bool was_slow = end_step();
+  end_step();
   if (call != nullptr) last_call_at_ = step_began_;
-  return was_slow ? Step::slow : Step::quick;
+  return true;
 }
 
 void Worker::look_after_line() {

@@ -34,20 +34,19 @@ class Worker {
   void give_memory_back();
   void receive(int flags);
   void run_turns();
-  bool end_step();
+  void end_step();
   bool is_congested() const;
   std::optional<std::chrono::steady_clock::time_point> gives_way_until() const;
   void put_calls_first();
   void handle_frames();
-  enum class Step { none, quick, slow };
-  Step handle_frame(bool& received);
+  bool handle_frame();
   void handle(const ipc::WorkerRequest& request);
 
   // --- the direct line
   bool serves_line() const { return line_ != nullptr && line_->is_served(); }
   bool take(std::uint64_t call);
   void open_line(const ipc::OpenWorkerLine& request);
-  Step handle_line();
+  bool handle_line();
   void look_after_line();
   bool waits_for_line_alone() const;
   bool look_for_call(std::chrono::steady_clock::duration longest);
@@ -67,8 +66,12 @@ class Worker {
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
-  bool was_slow_ = false;     // a step since memory was given back
-  bool left_frames_ = false;  // frames may be left of a turn that was ended after a slow step
+  bool was_slow_ = false;                               // a step since memory was given back
+  bool left_frames_ = false;                            // frames may be left of a turn that was ended for its length
+  bool received_ = false;                               // something may have come since cancellations were looked for
+  std::chrono::steady_clock::time_point frames_since_;  // when the turn's first frame was begun
+  // While not all are queued: up to when timers were due.
+  std::optional<std::chrono::steady_clock::time_point> queue_timers_until_;
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   // Until when calls that come in a row have the time, after what had its turn between them; and when the last call

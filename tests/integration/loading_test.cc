@@ -192,6 +192,23 @@ TEST_CASE("a call whose time is over before its module is loaded is told so, and
   CHECK(outcome(call(client, {"slow", "run"})) == "1");
 }
 
+TEST_CASE("a call that is cancelled while its module loads is not run") {
+  Daemon daemon({.modules = {{"slow", R"js(
+      const end = Date.now() + 500;
+      while (Date.now() < end);
+      let runs = 0;
+      exports.run = () => ++runs;
+  )js"}},
+                 .flags = {"--stretch", "30s", "--standby", "0"}});
+  ipc::Client client = daemon.connect();
+  Calls calls(client);
+  const std::size_t place = calls.start({"slow", "run"});
+  workers(client);  // its answer says that the worker was given the module
+  calls.cancel(place);
+  CHECK(code_of(calls.wait_for(place)) == "cancelled");
+  CHECK(outcome(call(client, {"slow", "run"})) == "1");
+}
+
 TEST_CASE("calls that waited while their module failed to load are all answered load_failed") {
   Daemon daemon(
       {.modules = {{"broken", "let end = Date.now() + 50; while (Date.now() < end) {} throw new Error('no');"}}});
