@@ -10,8 +10,11 @@ std::size_t CallerNumbers::Hash::operator()(const Caller& caller) const {
   return hash(static_cast<std::uint64_t>(caller.client)) * 31 + hash(static_cast<std::uint64_t>(caller.function));
 }
 
+bool CallerNumbers::is_reserve_in_use() const { return callers_.size() >= kMost - kKeptForUsers; }
+
+// Whether the user's further callers are known by the user alone.
 bool CallerNumbers::has_part(UserId user) const {
-  if (callers_.size() >= kMost - kKeptForUsers) return true;
+  if (is_reserve_in_use()) return true;
   const auto numbers = of_users_.find(user);
   return numbers != of_users_.end() && numbers->second >= kMostOfUser;
 }
@@ -28,7 +31,8 @@ std::uint32_t CallerNumbers::number_of(const Caller& caller) {
   };
   merge_functions();
   if (found == numbers_.end() && has_part(caller.user)) {
-    known = {caller.user, rest_of(caller.user), caller.function};
+    // What is reserved is for users, one number each.
+    known = {caller.user, rest_of(caller.user), is_reserve_in_use() ? kAnyFunction : caller.function};
     found = numbers_.find(known);
     merge_functions();
   }

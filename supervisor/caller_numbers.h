@@ -1,9 +1,9 @@
 // The callers whose calls one worker is given, by numbers of this worker's own: 0, 1, 2, … in the order in which they
 // came. Such a number is a part of each call's number there (SharedPage::caller_of()), so that the caller is known of
 // whatever the worker says it was at work on, also of what a call left behind that was answered long ago. Pure. It
-// grows with the callers, up to kMost, and forgets none: a number never means another caller. A user has at most
-// kMostOfUser numbers, and some are reserved: a caller of a user that has used up its part, or one that comes when only
-// reserved numbers are left, is known by its user alone (rest_of()).
+// grows with the callers, up to kMost, and forgets none: a number never means another caller. After kMostOfUser numbers
+// of a user's callers, its further ones share numbers (rest_of()): one for each of kMostFunctions functions, and one
+// for the rest. When only reserved numbers are left, a user's further callers share one.
 #pragma once
 
 #include <cstddef>
@@ -36,6 +36,7 @@ class CallerNumbers {
   struct Hash {
     std::size_t operator()(const Caller& caller) const;
   };
+  bool is_reserve_in_use() const;
   bool has_part(UserId user) const;
 
   std::vector<Caller> callers_;  // by their numbers

@@ -214,10 +214,13 @@ struct ArrivedCall {
 struct WorkerLoss {
   std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
   CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
-  // Whose call, open or answered, was on the CPU by the worker's page. Nothing: it is not known.
+  // Which call was on the CPU by the worker's page, if it is open, and whose it was, open or answered. Nothing: it is
+  // not known.
+  CallId seen_call{};
   std::optional<Caller> seen{};
-  // Whose functions were, by its last words. If that is another client, one has set off what the other had begun: both
-  // are blamed if they are of one user, else nobody.
+  // Which call's functions were, by its last words, and whose. If that is another client, one has set off what the
+  // other had begun: both are blamed if they are of one user, else nobody.
+  CallId told_call{};
   std::optional<Caller> told{};
   // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
   // guilty call answers for that; without one the module does, if the worker had answered nothing.

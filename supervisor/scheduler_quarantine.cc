@@ -11,12 +11,8 @@ namespace {
 // What it takes to replace a worker, where that is not known.
 constexpr Duration kLeastRestart = std::chrono::milliseconds(1);
 
+// Whether it stands for several callers (CallerNumbers).
 bool is_merged(const Caller& caller) { return is_rest(caller.client) || caller.function == kAnyFunction; }
-
-// Whether `merged` stands for several callers and `one` is among them.
-bool includes(const Caller& merged, const Caller& one) {
-  return is_merged(merged) && merged.user == one.user && (is_rest(merged.client) || merged.client == one.client);
-}
 
 }  // namespace
 
@@ -150,19 +146,20 @@ bool Scheduler::keeps_others_waiting(const Worker& worker) const {
 std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
   if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
-  const bool is_its = std::ranges::find(worker.calls, loss.guilty, &GivenCall::id) != worker.calls.end();
-  std::optional<Caller> caller = loss.seen;
-  if (is_its) {
-    // The page may name a merged caller (CallerNumbers); the caller of an open call is known exactly.
-    const Caller& its = call_of(loss.guilty).caller;
-    if (!caller || includes(*caller, its)) caller = its;
-  }
-  if (caller && loss.told && caller->user != loss.told->user) return std::nullopt;
+  // The caller of an open call is known exactly; the worker's numbers may stand for several.
+  const auto exact = [&](CallId call, const std::optional<Caller>& known) {
+    const bool is_open = std::ranges::find(worker.calls, call, &GivenCall::id) != worker.calls.end();
+    return is_open ? call_of(call).caller : known;
+  };
+  const std::optional<Caller> told = exact(loss.told_call, loss.told);
+  std::optional<Caller> caller = exact(loss.seen_call, loss.seen);
+  if (!caller) caller = exact(loss.guilty, std::nullopt);
+  if (caller && told && caller->user != told->user) return std::nullopt;
   // Of one user, both are to blame.
-  const bool are_two = caller && loss.told && caller->client != loss.told->client && !is_rest(caller->client) &&
-                       !is_rest(loss.told->client);
+  const bool are_two =
+      caller && told && caller->client != told->client && !is_rest(caller->client) && !is_rest(told->client);
   const Caller other = caller.value_or(Caller{});
-  if (loss.told && (!caller || are_two || !is_merged(*loss.told))) caller = loss.told;
+  if (told && (!caller || are_two || !is_merged(*told))) caller = told;
   if (!caller) {
     // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);

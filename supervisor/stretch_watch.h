@@ -18,6 +18,8 @@ struct StretchView {
   std::uint64_t running = 0;  // SharedPage::kNothing: no JavaScript is on the CPU
   std::uint64_t count = 0;    // rises with every stretch
   std::chrono::steady_clock::time_point start;
+  std::uint64_t number =
+      0;  // what the page has where `running` is: the worker's own number of a call, open or answered
 };
 
 class StretchWatch {

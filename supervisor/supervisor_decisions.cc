@@ -210,8 +210,8 @@ void Supervisor::carry_out(const CallOverdue& decision) {
     return finish(decision.call, overdue_in_queue(call.attempts, call.module->last_failure));
   }
   if (const auto& line = calls_.at(decision.call).line; line && line->is_open) return;  // its calls have deadlines
-  if (workers_.is_running(*decision.worker, decision.call)) {
-    return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call);
+  if (const auto found = workers_.stretch_of(*decision.worker, decision.call)) {
+    return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call, *found);
   }
   const bool is_loaded = workers_.loaded_at(*decision.worker).has_value();
   answer(calls_.at(decision.call), is_loaded ? overdue_while_waiting() : overdue_in_load());
@@ -219,22 +219,23 @@ void Supervisor::carry_out(const CallOverdue& decision) {
 }
 
 // A worker reads a cancellation after the calls that were sent before it, and aborts take turns: while it goes on with
-// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be.
+// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be. Whoever made the
+// call that is not given up is to blame for the worker's end.
 void Supervisor::carry_out(const CancelOverdue& decision) {
-  const auto runs_since = workers_.process(decision.worker)->stretch().start;
-  if (workers_.is_running(decision.worker, decision.call) &&
-      steady_clock::now() - runs_since >= options_.scheduler.cancel_grace) {
-    return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call);
+  const auto found = workers_.stretch_of(decision.worker, decision.call);
+  if (found && steady_clock::now() - found->start >= options_.scheduler.cancel_grace) {
+    return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call, *found);
   }
   if (!is_stuck(calls_.at(decision.call), decision.worker)) return;
-  scheduler_.worker_stopping(decision.worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
-  workers_.kill(decision.worker, EndCause::ignored_cancel);
+  scheduler_.worker_stopping(decision.worker, decision.call, std::nullopt, steady_clock::now(), decisions_);
+  workers_.kill(decision.worker, EndCause::ignored_cancel, "", decision.call);
 }
 
 // One that does nothing, that uses the CPU and tells of nothing that it does, whatever its page says, or that has been
-// late for a minute, is stuck.
+// late for a minute, is stuck. Where stretches may last longer than a minute, so may what comes before a cancellation.
 bool Supervisor::is_stuck(Call& call, WorkerId worker) {
-  constexpr unsigned kMostTimesLate = 30;
+  const Duration longest_late =
+      std::max<Duration>(30 * options_.scheduler.cancel_grace, 2 * workers_.limits(worker).stretch);
   const WorkerProcess& process = *workers_.process(worker);
   const StretchView stretch = process.stretch();
   const std::uint64_t answers = scheduler_.view(worker).calls_done + process.line_counts().answered();
@@ -247,7 +248,8 @@ bool Supervisor::is_stuck(Call& call, WorkerId worker) {
     call.late_look.untold = untold;
   }
   const bool comes_to_nothing = untold - call.late_look.untold > 2 * workers_.limits(worker).stretch;
-  return call.times_late >= kMostTimesLate || (!is_first && (does_nothing || comes_to_nothing));
+  return call.times_late * options_.scheduler.cancel_grace >= longest_late ||
+         (!is_first && (does_nothing || comes_to_nothing));
 }
 
 }  // namespace holdfast::supervisor

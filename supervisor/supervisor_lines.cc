@@ -202,11 +202,12 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   const WorkerId worker = call.worker;
   const WorkerProcess& process = *workers_.process(worker);
   const TimePoint now = steady_clock::now();
-  const bool is_running = process.running_on_line() == number;
-  if (is_running && !is_late) return workers_.stop(worker, EndCause::deadline_exceeded, id);
+  const StretchView found = process.stretch();
+  const bool is_running = process.running_on_line(found) == number;
+  if (is_running && !is_late) return workers_.stop(worker, EndCause::deadline_exceeded, id, found);
   if (!is_late || number > process.line_started()) return;
-  if (is_running && now - process.stretch().start >= options_.scheduler.cancel_grace) {
-    return workers_.stop(worker, EndCause::ignored_cancel, id);
+  if (is_running && now - found.start >= options_.scheduler.cancel_grace) {
+    return workers_.stop(worker, EndCause::ignored_cancel, id, found);
   }
   Line& line = *call.line;
   if (std::exchange(line.late_call, number) != number) {

@@ -215,18 +215,25 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   const WorkerProcess& process = *workers_.process(worker);
   WorkerLoss loss{.started = end.started,
                   .guilty = shown.guilty,
+                  .seen_call = end.running,
                   .seen = end.seen_caller,
+                  .told_call = end.said,
                   .told = end.said_caller,
                   .own_fault = is_fault};
+  // The page may say anything of when the stretch began. Where it says that there was none, nothing ran.
+  const StretchView at_end = process.stretch();
+  const auto ran_since = [&](TimePoint earliest) {
+    return at_end.running == ipc::SharedPage::kNothing ? Duration::zero()
+                                                       : now - std::clamp(at_end.start, earliest, now);
+  };
   if (scheduler_.is_on(shown.guilty, worker)) {
     const Call& guilty = calls_.at(shown.guilty);
     guilty_function = guilty.function;
     loss.own_fault = is_fault_of_call(end);
-    // The page may say anything of when the stretch began.
-    loss.time = now - std::clamp(process.stretch().start, guilty.given_at, now);
+    loss.time = ran_since(guilty.given_at);
   } else if (loss.seen || loss.told) {
     loss.own_fault = is_fault_of_call(end);  // it may have been open when it was stopped
-    loss.time = now - std::clamp(process.stretch().start, process.forked_at(), now);
+    loss.time = ran_since(process.forked_at());
   } else if (process.line_counts().answered() > 0) {
     loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them
   }

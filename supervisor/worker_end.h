@@ -32,8 +32,9 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId guilty{};   // the call that was on the CPU, by the worker's word; 0: none, or unknown
-  CallId running{};  // the same, by its page
+  CallId running{};  // the call that was on the CPU, by the worker's page; 0: none, or unknown
+  CallId said{};     // the same, by its word
+  CallId guilty{};   // `said` if it said one, else `running`
   // Who made the call that was on the CPU, or that had left behind what was; nothing: it is not known.
   std::optional<Caller> seen_caller{};  // by its page
   std::optional<Caller> said_caller{};  // by its word

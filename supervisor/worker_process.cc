@@ -131,13 +131,14 @@ std::uint64_t WorkerProcess::line_started() const { return page_->line_started.l
 nanoseconds WorkerProcess::line_time() const {
   const auto now = steady_clock::now();
   nanoseconds time = at_most(page_->line_time, now - forked_at_);
-  if (running_on_line() != 0) time += now - std::clamp(stretch().start, forked_at_, now);
+  const StretchView view = stretch();
+  if (running_on_line(view) != 0) time += now - std::clamp(view.start, forked_at_, now);
   return time;
 }
 
-std::uint64_t WorkerProcess::running_on_line() const {
-  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
-  return line_call_ != CallId{} && ipc::SharedPage::is_line_call(running) ? ipc::SharedPage::place_on_line(running) : 0;
+std::uint64_t WorkerProcess::running_on_line(const StretchView& view) const {
+  const bool is_line_call = line_call_ != CallId{} && ipc::SharedPage::is_line_call(view.number);
+  return is_line_call ? ipc::SharedPage::place_on_line(view.number) : 0;
 }
 
 std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
@@ -145,15 +146,6 @@ std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
   if (Page::is_line_call(number)) return line_caller_;
   const bool is_relayed = number != Page::kNothing && number < Page::kLineBit;
   return is_relayed ? callers_.find(Page::caller_of(number)) : std::nullopt;
-}
-
-std::optional<Caller> WorkerProcess::running_left_by() const {
-  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
-  return calls_.find(running) == CallId{} ? caller_of(running) : std::nullopt;
-}
-
-std::optional<Caller> WorkerProcess::running_caller() const {
-  return caller_of(page_->running.load(std::memory_order_acquire));
 }
 
 LineCounts WorkerProcess::line_counts() const {
@@ -167,19 +159,24 @@ LineCounts WorkerProcess::line_counts() const {
 }
 
 // What runs for a call that is answered already, or is a lie, runs for none.
-std::uint64_t WorkerProcess::running() const {
+std::uint64_t WorkerProcess::running(std::uint64_t number) const {
   using Page = ipc::SharedPage;
-  const std::uint64_t running = page_->running.load(std::memory_order_acquire);
-  if (running == Page::kNothing || running == Page::kLoading) return running;
-  const CallId call = Page::is_line_call(running) ? line_call_ : calls_.find(running);
+  if (number == Page::kNothing || number == Page::kLoading) return number;
+  const CallId call = Page::is_line_call(number) ? line_call_ : calls_.find(number);
   return call == CallId{} ? Page::kBackground : static_cast<std::uint64_t>(call);
 }
 
 StretchView WorkerProcess::stretch() const {
+  // One that begins a stretch at each try lies.
+  constexpr int kMostTries = 8;
   StretchView view;
-  view.running = running();
-  view.count = page_->stretch_count.load(std::memory_order_relaxed);
-  view.start = steady_clock::time_point(nanoseconds(page_->stretch_start.load(std::memory_order_relaxed)));
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    view.number = page_->running.load(std::memory_order_acquire);
+    view.count = page_->stretch_count.load(std::memory_order_acquire);
+    view.start = steady_clock::time_point(nanoseconds(page_->stretch_start.load(std::memory_order_acquire)));
+    if (page_->running.load(std::memory_order_acquire) == view.number) break;
+  }
+  view.running = running(view.number);
   return view;
 }
 

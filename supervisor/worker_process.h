@@ -99,7 +99,7 @@ class WorkerProcess final : public Connection {
   CallId call_with_number(std::uint64_t number) const { return calls_.find(number); }
   // Who made the call that it knows, or knew, by this number, which may be any; nothing: nobody whom it is known of.
   std::optional<Caller> caller_of(std::uint64_t number) const;
-  // The same of a call that is on the worker; nothing: it is not.
+  // Who made a call that is on the worker; nothing: it is not. A line's own call is its client's.
   std::optional<Caller> caller_of(CallId call) const {
     return call != CallId{} && call == line_call_ ? line_caller_ : caller_of(calls_.number_of(call));
   }
@@ -112,18 +112,14 @@ class WorkerProcess final : public Connection {
   UniqueFd take_line(CallId line_call, const Caller& caller);
   // The call that its line was taken for; CallId{}: none, or that is answered.
   CallId line_call() const { return line_call_; }
-  // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which is on the
-  // CPU, 0: none.
+  // Hints from the shared page of the calls on it: how many were begun, how they were answered, and which was on the
+  // CPU when the page was looked at, 0: none.
   std::uint64_t line_started() const;
   LineCounts line_counts() const;
-  std::uint64_t running_on_line() const;
+  std::uint64_t running_on_line(const StretchView& view) const;
   // The call on the line that the worker named in its last words; 0: it named none.
   std::uint64_t said_on_line() const { return said_on_line_; }
 
-  // Who made the call that left behind what is on the CPU, by the page; nothing: an open call is, or it is not known.
-  std::optional<Caller> running_left_by() const;
-  // Who made the call that is on the CPU by its page, open or answered; nothing: there is none, or it is not known.
-  std::optional<Caller> running_caller() const;
   // Who made the call, open or answered, whose function was on the CPU, by its last words; nothing: they did not say.
   std::optional<Caller> said_caller() const { return said_caller_; }
 
@@ -138,7 +134,7 @@ class WorkerProcess final : public Connection {
   void halt();
   void go_on();
 
-  // Hints from the shared page.
+  // Hints from the shared page. What stretch() returns was there at one time.
   StretchView stretch() const;
   std::chrono::nanoseconds unclaimed_time() const;
   // How many of the calls that it was sent it has started, those included that were taken back.
@@ -181,7 +177,7 @@ class WorkerProcess final : public Connection {
   std::optional<std::chrono::steady_clock::duration> cpu_time_without_line();
 
  private:
-  std::uint64_t running() const;
+  std::uint64_t running(std::uint64_t number) const;
   std::chrono::nanoseconds line_time() const;
   void on_frame(const ipc::Frame& frame) override;
   void on_violation(const ipc::ProtocolViolation& violation) override;

@@ -232,28 +232,29 @@ void Workers::grant(WorkerId worker, CallId call, std::uint64_t bytes) {
   entry_of(worker).process->send_grant(call, bytes);
 }
 
-bool Workers::is_running(WorkerId worker, CallId call) const {
-  const WorkerProcess* found = process(worker);
-  return found != nullptr && found->stretch().running == static_cast<std::uint64_t>(call);
+std::optional<StretchView> Workers::stretch_of(WorkerId worker, CallId call) const {
+  const WorkerProcess* const found = process(worker);
+  if (found == nullptr) return std::nullopt;
+  const StretchView view = found->stretch();
+  return view.running == static_cast<std::uint64_t>(call) ? std::optional(view) : std::nullopt;
 }
 
-void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch) {
+// What ran when that was found may be over, and its answer on its way.
+void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found) {
   entry.cause = cause;
   entry.guilty = guilty;
-  entry.stretch_when_found = stretch.value_or(entry.process->stretch().count);
-  entry.guilty_on_line = entry.process->running_on_line();
-  // What ran when that was found may be over, and its answer on its way.
+  entry.found = found;
+  entry.found_loading = entry.load == Entry::Load::sent && found.running == ipc::SharedPage::kLoading;
   entry.seen_caller = entry.process->caller_of(guilty);
-  if (!entry.seen_caller) entry.seen_caller = entry.process->running_left_by();
+  const bool is_for_what_ran = guilty != CallId{} && guilty == CallId{found.running};
+  if (!entry.seen_caller && is_for_what_ran) entry.seen_caller = entry.process->caller_of(found.number);
   entry.look_at.reset();
-  entry.guilty_loading =
-      entry.load == Entry::Load::sent && entry.process->stretch().running == ipc::SharedPage::kLoading;
 }
 
-void Workers::stop(WorkerId worker, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch) {
+void Workers::stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found) {
   Entry& entry = entry_of(worker);
   if (entry.cause || entry.hung_up) return;
-  begin_end(entry, cause, guilty, stretch);
+  begin_end(entry, cause, guilty, found);
   read_meter(entry);
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
@@ -264,7 +265,7 @@ void Workers::stop(WorkerId worker, EndCause cause, CallId guilty, std::optional
 void Workers::kill(WorkerId worker, EndCause cause, std::string detail, CallId guilty) {
   Entry& entry = entry_of(worker);
   if (!entry.cause) {
-    begin_end(entry, cause, guilty);
+    begin_end(entry, cause, guilty, entry.process->stretch());
     entry.detail = std::move(detail);
   }
   budget_.forget(worker);  // what it holds is free soon; nobody else has to go for that
@@ -327,7 +328,7 @@ void Workers::note_idleness(Entry& entry, const StretchView& view, bool used_cpu
 
 void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
-    begin_end(entry, EndCause::protocol_violation, CallId{});
+    begin_end(entry, EndCause::protocol_violation, CallId{}, entry.process->stretch());
     entry.detail = "it neither loaded its module nor said why it could not";
     owner_.worker_stopping(entry.process->id(), CallId{}, std::nullopt);
     return entry.process->kill();
@@ -343,7 +344,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
     return;
   }
   const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
-  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view.count);
+  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view);
   const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
   entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
   see_memory(entry, now);
@@ -386,7 +387,7 @@ bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_
   const std::uint64_t most_mappings =
       std::min<std::uint64_t>(std::max(limit / kLeastMemoryOfMapping, kMostMappings), Broker::kMostMappingsCounted);
   if (entry.mappings >= most_mappings) {
-    kill_for_memory(entry, CallId{view.running},
+    kill_for_memory(entry, view,
                     fmt::format("it had {} memory mappings, and may have {}", entry.mappings, most_mappings));
     return true;
   }
@@ -397,7 +398,7 @@ bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_
   }
   const bool is_for_long = entry.over_limit_since && now - *entry.over_limit_since >= kMemoryGrace;
   if (is_for_long || bytes > limit + kMemoryHeadroom) {
-    kill_for_memory(entry, CallId{view.running}, fmt::format("it held {} in native memory", ipc::format_size(bytes)));
+    kill_for_memory(entry, view, fmt::format("it held {} in native memory", ipc::format_size(bytes)));
     return true;
   }
   if (entry.over_limit_since) entry.look_at = std::min(*entry.look_at, now + kMemoryLook);
@@ -413,7 +414,7 @@ void Workers::keep_to_budget() {
     if (!furthest) break;
     Entry& entry = entry_of(*furthest);
     const std::string sum = ipc::format_size(budget_.sum());
-    kill_for_memory(entry, CallId{entry.process->stretch().running},
+    kill_for_memory(entry, entry.process->stretch(),
                     fmt::format("all modules together held {}, and may hold {}, --memory-budget; it held {}, and was "
                                 "furthest over its limit",
                                 sum, ipc::format_size(budget_.total()), ipc::format_size(own_memory(entry))));
@@ -427,14 +428,14 @@ void Workers::keep_to_budget() {
   }
 }
 
-void Workers::kill_for_memory(Entry& entry, CallId guilty, std::string detail) {
+void Workers::kill_for_memory(Entry& entry, const StretchView& found, std::string detail) {
   const WorkerId worker = entry.process->id();
   budget_.forget(worker);
   if (entry.cause || entry.hung_up) return;
-  begin_end(entry, EndCause::out_of_memory, guilty);
+  begin_end(entry, EndCause::out_of_memory, CallId{found.running}, found);
   entry.detail = std::move(detail);
   const auto process = entry.process;
-  owner_.worker_stopping(worker, guilty, entry.seen_caller);
+  owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
   process->kill();
 }
 

@@ -54,8 +54,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
     // A value of the stream that a call's function returned; false is a violation, too.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
-    // It was at work for so long on a call of this caller's, by its own word; it may have answered it.
-    // For a call of this caller, which is `call` if that is still open, else CallId{}. The caller may be a merged one.
+    // It was at work for so long on a call of this caller's, by its own word. `call` is CallId{} if that call is
+    // answered. The caller may be a merged one (CallerNumbers).
     virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
     // The kernel has counted this much more CPU time for it since this was last told.
@@ -114,12 +114,12 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   const Limits& limits(WorkerId worker) const;
   void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
 
-  // Whether `call` is the one whose JavaScript is on the CPU, as far as the worker's page says.
-  bool is_running(WorkerId worker, CallId call) const;
+  // What the worker's page says, if by that JavaScript of `call` is on the CPU; else nothing.
+  std::optional<StretchView> stretch_of(WorkerId worker, CallId call) const;
 
-  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed. `stretch`
-  // is the page's count of the stretch that it is stopped for; nothing: the one that the page has now.
-  void stop(WorkerId worker, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch = {});
+  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed. `found` is
+  // the stretch that it is stopped for.
+  void stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found);
   // Ends the worker at once. `guilty` is the call that it is killed for, if any.
   void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
 
@@ -166,10 +166,9 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::duration idle_pause{};
     std::optional<EndCause> cause;  // set once its end was decided here
     CallId guilty{};
-    std::uint64_t guilty_on_line = 0;
-    std::uint64_t stretch_when_found = 0;  // the page's count of stretches then
-    std::optional<Caller> seen_caller;     // of the guilty call, or of the answered one that left what ran
-    bool guilty_loading = false;
+    StretchView found;                           // what the page said then
+    bool found_loading = false;                  // its top level was on the CPU then
+    std::optional<Caller> seen_caller;           // of the guilty call, or of the answered one that left what ran
     std::optional<Clock::time_point> resume_at;  // a hold is over
     std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then
     Clock::time_point asked_to_stop_at;
@@ -220,13 +219,13 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   // Whether it is to be killed for what it holds, and is.
   bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
   void keep_to_budget();
-  void kill_for_memory(Entry& entry, CallId guilty, std::string detail);
+  void kill_for_memory(Entry& entry, const StretchView& found, std::string detail);
   void note_background(Entry& entry, const StretchView& view, Clock::time_point now);
   void go_on(Entry& entry, Clock::time_point now);
   void give_turns(Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
-  void begin_end(Entry& entry, EndCause cause, CallId guilty, std::optional<std::uint64_t> stretch = {});
+  static void begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found);
   void finish_if_ended(WorkerId worker, Entry& entry);
   static bool has_moved_on(const Entry& entry);
   WorkerEnd explain(const Entry& entry) const;

@@ -80,7 +80,7 @@ void Workers::worker_orphaned(WorkerId worker) {
   const auto found = entries_.find(worker);
   if (found == entries_.end() || !found->second.process || found->second.wait_status) return;
   Entry& entry = found->second;
-  if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{});
+  if (!entry.cause) begin_end(entry, EndCause::zygote_died, CallId{}, entry.process->stretch());
   entry.process->kill();
   entry.settle_at = Clock::now();
   wake_at(worker, entry, *entry.settle_at);
@@ -136,7 +136,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       entry.loaded_at = Clock::now();
       return owner_.worker_loaded(id);
     }
-    if (!entry.cause) begin_end(entry, EndCause::removed, CallId{});
+    if (!entry.cause) begin_end(entry, EndCause::removed, CallId{}, worker.stretch());
     give_time_to_end(entry, Clock::now());
     owner_.worker_load_failed(id, std::move(failed->error));
   } else {
@@ -152,7 +152,8 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
 void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) {
   Entry& entry = entry_of(worker.id());
   if (!entry.cause) {
-    begin_end(entry, EndCause::protocol_violation, CallId{worker.stretch().running});
+    const StretchView found = worker.stretch();
+    begin_end(entry, EndCause::protocol_violation, CallId{found.running}, found);
     entry.detail = violation.message;
   }
   worker.kill();
@@ -162,7 +163,7 @@ void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolVi
 
 void Workers::worker_gave_way(WorkerProcess& worker) {
   Entry& entry = entry_of(worker.id());
-  if (!entry.cause) begin_end(entry, EndCause::gave_way, CallId{});
+  if (!entry.cause) begin_end(entry, EndCause::gave_way, CallId{}, worker.stretch());
   worker.kill();
   worker.close();
   worker_hung_up(worker);
@@ -198,21 +199,24 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
 // Whether the worker has begun another stretch since it was asked to stop. If so, its last words are not about the
 // stretch that it was stopped for.
 bool Workers::has_moved_on(const Entry& entry) {
-  return entry.cause && entry.process->stretch().count != entry.stretch_when_found;
+  return entry.cause && entry.process->stretch().count != entry.found.count;
 }
 
 WorkerEnd Workers::explain(const Entry& entry) const {
   WorkerEnd end = explain_without_line(entry);
   const WorkerProcess& process = *entry.process;
+  const StretchView found = entry.cause ? entry.found : process.stretch();
   if (!end.from_outside) {
-    end.seen_caller = entry.cause ? entry.seen_caller : process.running_caller();
-    if (!has_moved_on(entry)) end.said_caller = process.said_caller();
+    end.seen_caller = entry.cause ? entry.seen_caller : process.caller_of(found.number);
+    if (!has_moved_on(entry)) {
+      end.said = entry.said_call;
+      end.said_caller = process.said_caller();
+    }
   }
   end.line_started = process.line_started();
   if (end.guilty == CallId{} || end.guilty != process.line_call()) return end;
-  const std::uint64_t seen = entry.cause ? entry.guilty_on_line : process.running_on_line();
   const bool said_it = process.said_on_line() != 0 && !has_moved_on(entry);
-  end.guilty_on_line = said_it ? process.said_on_line() : seen;
+  end.guilty_on_line = said_it ? process.said_on_line() : process.running_on_line(found);
   return end;
 }
 
@@ -227,7 +231,7 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
     end.cause = *entry.cause;
     end.held_too_much = end.cause == EndCause::out_of_memory;
     end.running = end.guilty = entry.guilty;
-    end.while_loading = entry.guilty_loading;
+    end.while_loading = entry.found_loading;
     if (has_moved_on(entry)) {
       if (entry.said_reason) end.detail = ipc::kBetweenStretches;
       return end;

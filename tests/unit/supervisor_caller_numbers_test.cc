@@ -65,9 +65,15 @@ TEST_CASE("when there are few numbers left each further user is one caller, and 
   // Of the fourth some are told apart yet.
   for (std::size_t i = 0; i < 10; ++i) numbers.number_of(caller(++client, 1, UserId{4}));
   for (const uid_t user : {4, 5, 6}) {
-    CHECK(numbers.find(numbers.number_of(caller(++client, 1, UserId{user}))) == rest(UserId{user}));
+    CHECK(numbers.find(numbers.number_of(caller(++client, 1, UserId{user}))) == rest(UserId{user}, kAnyFunction));
   }
-  for (uid_t user = 7; user < 2000; ++user) numbers.number_of(caller(++client, 1, UserId{user}));
+  for (uid_t user = 7; user < 900; ++user) {
+    for (std::uint64_t function = 1; function < 30; ++function) {
+      const auto found = numbers.find(numbers.number_of(caller(++client, function, UserId{user})));
+      REQUIRE(found == rest(UserId{user}, kAnyFunction));
+    }
+  }
+  for (uid_t user = 900; user < 2000; ++user) numbers.number_of(caller(++client, 1, UserId{user}));
   CHECK(numbers.number_of(caller(++client, 1, UserId{5000})) == CallerNumbers::kOthers);
   CHECK_FALSE(numbers.find(CallerNumbers::kOthers).has_value());
   CHECK(numbers.number_of(caller(3, 1, UserId{1})) == 2);

@@ -62,8 +62,12 @@ TEST_CASE("an open call that killed its worker makes its own connection guilty, 
       bench.forked(2);
       bench.loaded(1);
       WorkerLoss loss = killed_by(1);
+      loss.seen_call = CallId{1};
       loss.seen = seen;
-      if (is_told) loss.told = seen;
+      if (is_told) {
+        loss.told_call = CallId{1};
+        loss.told = seen;
+      }
       bench.lost(1, loss);
       CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
       CHECK(bench.view(2).is_quarantine);
@@ -105,6 +109,29 @@ TEST_CASE("of one user's connections both are guilty, where the one has set off 
                  .told = Caller{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
                  .own_fault = true,
                  .time = 100ms});
+  bench.arrives(3, 'a', from(kGuilty));
+  bench.arrives(4, 'a', from(kClean));
+  CHECK(bench.view(2).is_quarantine);
+  CHECK(bench.is_on(3, 2));
+  CHECK(bench.is_on(4, 2));
+}
+
+TEST_CASE("both are guilty, too, where the worker's number of the one that is open stands for several callers") {
+  constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
+      kRest{UserId{7}, rest_of(UserId{7}), kAnyFunction};
+  Bench bench = after_an_answer();
+  WorkerLoss loss{.started = 2, .guilty = CallId{2}, .own_fault = true, .time = 100ms};
+  SUBCASE("by its last words") {
+    loss.seen = kLeft;
+    loss.told_call = CallId{2};
+    loss.told = kRest;
+  }
+  SUBCASE("by the page") {
+    loss.seen_call = CallId{2};
+    loss.seen = kRest;
+    loss.told = kLeft;
+  }
+  bench.lost(1, loss);
   bench.arrives(3, 'a', from(kGuilty));
   bench.arrives(4, 'a', from(kClean));
   CHECK(bench.view(2).is_quarantine);

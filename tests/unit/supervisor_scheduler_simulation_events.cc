@@ -109,7 +109,10 @@ void Simulation::lose(WorkerId id) {
   if (worker.lies && one_in(2)) loss.guilty = CallId{below(last_call_ + 2)};
   const auto guilty = calls_.find(loss.guilty);
   if (guilty != calls_.end() && one_in(2)) {
+    loss.seen_call = loss.guilty;
     loss.seen = guilty->second.caller;
+    const bool is_open = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
+    if (is_open) loss.seen = {loss.seen->user, rest_of(loss.seen->user), kAnyFunction};
   } else if (!worker.answered.empty() && one_in(2)) {
     loss.seen = worker.answered[below(worker.answered.size())];
   }
@@ -161,8 +164,10 @@ void Simulation::lose(WorkerId id) {
 void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);
-  const bool is_its = std::ranges::find(worker.calls, loss.guilty) != worker.calls.end();
-  const std::optional<Caller> found = is_its && !loss.seen ? calls_.at(loss.guilty).caller : loss.seen;
+  const auto is_open = [&](CallId call) { return std::ranges::find(worker.calls, call) != worker.calls.end(); };
+  const bool is_its = is_open(loss.guilty);
+  std::optional<Caller> found = is_open(loss.seen_call) ? calls_.at(loss.seen_call).caller : loss.seen;
+  if (!found && is_its) found = calls_.at(loss.guilty).caller;
   if (found && loss.told && found->user != loss.told->user) {
     ++counts_.decisions["blame nobody of two"];
     return;
@@ -179,7 +184,8 @@ void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   const Duration cost = loss.time + module.load_time.value().value_or(std::chrono::milliseconds(1));
   module.offences.forget_old(options_.offences, now_);
   module.offences.killed(options_.offences, caller, cost, now_);
-  if (found && found->client != caller.client) module.offences.killed(options_.offences, *found, cost, now_);
+  const bool are_two = found && found->client != caller.client && !is_rest(found->client);
+  if (are_two) module.offences.killed(options_.offences, *found, cost, now_);
   if (others_wait) {
     const Duration pause = std::min(cost, options_.offences.longest_pause) * options_.offences.pause_for_others;
     modules_.at(*worker.module).no_worker_before = now_ + std::min(pause, options_.offences.longest_pause);

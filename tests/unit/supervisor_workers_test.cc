@@ -172,7 +172,7 @@ TEST_CASE("the last words of a worker that is stopped count if they are about th
   scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
   scene.workers.call(kWorker, {.id = 200, .function = "f"}, kSecond);
   scene.run(kFirstNumber);
-  scene.workers.stop(kWorker, EndCause::deadline_exceeded, CallId{100});
+  scene.workers.stop(kWorker, EndCause::deadline_exceeded, CallId{100}, scene.workers.process(kWorker)->stretch());
 
   SUBCASE("a function of the second's was at work in a stretch of the first's") {
     scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", ""});
@@ -199,6 +199,38 @@ TEST_CASE("the last words of a worker that is stopped count if they are about th
     CHECK(end.stack == "");
     CHECK(end.detail == ipc::kBetweenStretches);
   }
+}
+
+// Between the look at the page and the stop the worker goes on.
+TEST_CASE("a worker is stopped for what was found on its page, whatever it does by then") {
+  Scene scene;
+  scene.load();
+  scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
+  scene.workers.call(kWorker, {.id = 200, .function = "f"}, kSecond);
+  for (const std::uint64_t number : {kFirstNumber, kSecondNumber}) {
+    ipc::OutputBuffer answer;
+    ipc::encode_worker_result(answer, number, {ipc::as_bytes("1"), ipc::Encoding::json});
+    REQUIRE(::write(scene.socket.get(), answer.data().data(), answer.data().size()) > 0);
+    run_ready(scene.io, scene.turn);
+  }
+  scene.run(kFirstNumber);
+  const StretchView found = scene.workers.process(kWorker)->stretch();
+  CHECK(found.running == ipc::SharedPage::kBackground);
+  scene.run(kSecondNumber);
+  scene.workers.stop(kWorker, EndCause::cpu_exceeded, CallId{found.running}, found);
+  scene.say(ipc::Stopped{ipc::StopReason::soft_stop, kSecondNumber, "at second", ""});
+  const WorkerEnd end = scene.end();
+  CHECK(end.seen_caller == kFirst);
+  CHECK_FALSE(end.said_caller.has_value());
+}
+
+TEST_CASE("nobody is blamed for what runs when a worker is killed for no call") {
+  Scene scene;
+  scene.load();
+  scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
+  scene.run(kSecondNumber);
+  scene.workers.kill(kWorker, EndCause::slot_given_away);
+  CHECK_FALSE(scene.end().seen_caller.has_value());
 }
 
 TEST_CASE("whose line it is does not change with further wishes for it") {
