@@ -102,7 +102,8 @@ TEST_CASE("a function that looks at its signal only after it was cancelled finds
   )js"}}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
-  calls.start({.module = "late", .function = "wait", .timeout = milliseconds(100)});
+  REQUIRE(outcome(call(client, {"late", "waiting"})) == "0");
+  calls.start({.module = "late", .function = "wait", .timeout = milliseconds(3000)});
   const auto cancelled = calls.start({"late", "wait"});
   const auto kept = calls.start({"late", "wait"});
   REQUIRE(outcome(call(client, {"late", "waiting"})) == "3");

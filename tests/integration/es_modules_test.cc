@@ -87,10 +87,14 @@ TEST_CASE("an ES module is loaded once its top-level await has settled, and call
   for (const char* profile : kProfiles) {
     Daemon daemon({.modules = {{"slow", R"js(
         let steps = 0;
-        const interval = setInterval(() => steps++, 1);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        clearInterval(interval);
-        export const f = (n) => [n, steps > 3];
+        await new Promise((resolve) => {
+          const interval = setInterval(() => {
+            if (++steps < 5) return;
+            clearInterval(interval);
+            setTimeout(resolve, 20);
+          }, 1);
+        });
+        export const f = (n) => [n, steps === 5];
     )js"}},
                    .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();

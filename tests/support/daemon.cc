@@ -60,10 +60,14 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
                                       "--ready-fd",
                                       std::to_string(theirs.get())};
   if (!options.holds_off) command.insert(command.end(), {"--hold-off", "0s"});
-  // On a busy machine tests that fill slots with calls which wait must have them for as long as they need.
-  if (std::ranges::find(options.flags, "--waiting-grace") == options.flags.end()) {
-    command.insert(command.end(), {"--waiting-grace", "1h"});
-  }
+  const auto set_unless_given = [&](const char* flag, const char* value) {
+    if (std::ranges::find(options.flags, flag) == options.flags.end()) command.insert(command.end(), {flag, value});
+  };
+  // On a busy machine tests that fill slots with calls which wait must have them for as long as they need, and all that
+  // they call takes longer. Tests of endless functions should set a shorter stretch.
+  set_unless_given("--waiting-grace", "1h");
+  set_unless_given("--stretch", "10s");
+  set_unless_given("--timeout", "5m");
   command.insert(command.end(), options.flags.begin(), options.flags.end());
   program_ = std::make_unique<Program>(command, ProgramOptions{.inherited = {theirs.get()},
                                                                .as_nobody = as_nobody,
