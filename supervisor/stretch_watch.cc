@@ -11,7 +11,8 @@ constexpr std::chrono::milliseconds kLeastWait{1};
 }  // namespace
 
 StretchWatch::Verdict StretchWatch::look(const StretchView& view, TimePoint now,
-                                         const std::function<std::optional<Duration>()>& cpu_time) {
+                                         const std::function<std::optional<Duration>()>& cpu_time,
+                                         const std::optional<CpuReading>& before) {
   if (view.running == 0) {
     seen_count_.reset();
     return {.exceeded = false, .look_again = now + budget_ / 2};
@@ -29,9 +30,13 @@ StretchWatch::Verdict StretchWatch::look(const StretchView& view, TimePoint now,
   const auto cpu = cpu_time();
   if (!seen_cpu_) {
     seen_cpu_ = cpu;
-    seen_elapsed_ = elapsed;
+    seen_used_ = elapsed;
+    if (cpu && before) {
+      const Duration unread = std::clamp(before->at - seen_start_, Duration::zero(), elapsed);
+      seen_used_ = std::min(elapsed, unread + std::max(*cpu - before->used, Duration::zero()));
+    }
   }
-  const Duration used = cpu && seen_cpu_ ? std::min(elapsed, seen_elapsed_ + (*cpu - *seen_cpu_)) : elapsed;
+  const Duration used = cpu && seen_cpu_ ? std::min(elapsed, seen_used_ + (*cpu - *seen_cpu_)) : elapsed;
   if (used >= budget_) return {.exceeded = true};
   // One that sleeps, or claims to have begun long ago, is not worth a look every millisecond.
   const bool stood_still = cpu && last_cpu_ && *cpu - *last_cpu_ < kLeastWait;

@@ -148,6 +148,7 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);
   entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
+  entry.metered_at = Clock::now();
   entry.look_at = next_common_look(limits, Clock::now());
   wake_at(worker, entry, *entry.look_at);
 }
@@ -183,8 +184,9 @@ bool Workers::read_meter(Entry& entry) {
   const auto cpu_time = entry.process->cpu_time();
   if (!cpu_time) return true;
   const bool used_cpu = note_cpu_time(entry, *cpu_time);
+  entry.metered_at = Clock::now();
   entry.meter.read_unclaimed(entry.process->unclaimed_time());
-  if (const auto now = Clock::now(); now - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, now);
+  if (entry.metered_at - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, entry.metered_at);
   return used_cpu;
 }
 
@@ -343,7 +345,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
     entry.look_at = next_common_look(entry.limits, now);
     return;
   }
-  const auto verdict = entry.watch.look(view, now, [&] { return entry.process->cpu_time(); });
+  const auto verdict = entry.watch.look(
+      view, now, [&] { return entry.process->cpu_time(); }, CpuReading{entry.metered_at, entry.meter.cpu_time()});
   if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view);
   const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
   entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);

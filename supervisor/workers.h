@@ -152,6 +152,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     Clock::time_point load_sent_at{};
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
+    Clock::time_point metered_at{};  // when its CPU time was read last
     Clock::duration ran{};  // on calls, besides what it said with answers
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};

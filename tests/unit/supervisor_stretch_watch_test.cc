@@ -21,6 +21,7 @@ struct Worker {
   TimePoint now{1000s};
   StretchView page;
   std::optional<Duration> cpu = Duration(5s);  // what it used before any of this
+  std::optional<CpuReading> before;  // the last reading of its CPU clock, for another reason
   int clock_reads = 0;
 
   // A new stretch of call `call` begins.
@@ -34,10 +35,11 @@ struct Worker {
   void run(Duration time) { pass(time, time); }
 
   StretchWatch::Verdict look() {
-    return watch.look(page, now, [this] {
+    const auto read = [this] {
       ++clock_reads;
       return cpu;
-    });
+    };
+    return watch.look(page, now, read, before);
   }
 
   // Looks when the watch wants to, while the worker has a CPU for `share` of the time, until the stretch is found to
@@ -131,6 +133,38 @@ TEST_CASE("time that a worker waits for a CPU does not count against it") {
   // The first half counts as if it had been spent running; the other half takes ten times as long.
   CHECK(*caught >= kBudget / 2 + 10 * (kBudget / 2) - 1us);
   CHECK(*caught <= kBudget / 2 + 10 * (kBudget / 2) + kBudget / 16 + 5ms);
+}
+
+TEST_CASE("no time that it waits counts where the CPU clock was read when the stretch began") {
+  Worker worker;
+  worker.before = {worker.now, *worker.cpu};
+  worker.pass(1ms, 0s);
+  worker.begin();
+  const auto caught = worker.caught_after(0.1);
+  REQUIRE(caught.has_value());
+  CHECK(*caught >= 10 * kBudget);
+  CHECK(*caught <= 10 * kBudget + kBudget / 16 + 5ms);
+}
+
+TEST_CASE("of the time before a reading within the stretch all counts, after it what it had a CPU for") {
+  Worker worker;
+  worker.begin();
+  worker.pass(200ms, 0s);
+  worker.before = {worker.now, *worker.cpu};
+  worker.pass(400ms, 0s);
+  const auto caught = worker.caught_after(1.0);
+  REQUIRE(caught.has_value());
+  CHECK(*caught == kBudget - 200ms);
+}
+
+TEST_CASE("a page that says that the stretch began long before the last reading gains nothing by it") {
+  Worker worker;
+  worker.before = {worker.now, *worker.cpu};
+  worker.begin();
+  worker.page.start -= 10s;
+  const auto caught = worker.caught_after(1.0);
+  REQUIRE(caught.has_value());
+  CHECK(*caught <= kBudget);
 }
 
 TEST_CASE("a worker that gets no CPU at all is not caught") {
