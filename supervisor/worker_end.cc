@@ -30,9 +30,10 @@ std::string signal_name(int signal) {
   return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("SIG{}", name);
 }
 
-std::string death(int wait_status) {
-  if (WIFSIGNALED(wait_status)) return signal_name(WTERMSIG(wait_status));
-  return fmt::format("exit status {}", WEXITSTATUS(wait_status));
+std::string death(std::optional<int> wait_status) {
+  if (!wait_status) return "unknown";
+  if (WIFSIGNALED(*wait_status)) return signal_name(WTERMSIG(*wait_status));
+  return fmt::format("exit status {}", WEXITSTATUS(*wait_status));
 }
 
 // What happened to the process, as the end of a sentence that begins with "its worker".
@@ -57,7 +58,8 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
     case EndCause::worn_out:
       return "had used all the CPU time that a worker may use over its life (--cpu-limit)";
     case EndCause::crashed:
-      return fmt::format("died of {}", death(end.wait_status));
+      return end.wait_status ? fmt::format("died of {}", death(end.wait_status))
+                             : "died, and its zygote did not say how";
     case EndCause::lock_failed:
       return fmt::format("could not lock itself down: {}", end.detail);
     case EndCause::zygote_died:

@@ -49,7 +49,7 @@ struct WorkerEnd {
   bool told = false;    // the worker ended itself, and said why
   std::string stack;    // where the JavaScript was, if the worker could say
   std::string detail;   // of the cause: the rule broken, the system call, V8's own message
-  int wait_status = 0;  // wait(2); meaningful with `crashed`
+  std::optional<int> wait_status;  // wait(2); nothing: the zygote did not say
 };
 
 // The limits that messages name.

@@ -12,8 +12,9 @@
 namespace holdfast::supervisor {
 namespace {
 
-// Between a worker's hanging up and the zygote's word on how it ended; only a zygote in trouble takes longer.
-constexpr std::chrono::milliseconds kExitPatience{250};
+// Between a worker's hanging up and the zygote's word on how it ended, which may have to wait for a CPU. Only a zygote
+// in trouble takes longer.
+constexpr std::chrono::seconds kExitPatience{5};
 
 // Of times that a worker tells, against those that are taken here.
 constexpr std::chrono::seconds kClockSlack{1};
@@ -225,7 +226,7 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   end.started = entry.process->calls_started();
   end.told = entry.said_reason.has_value();
   end.detail = entry.detail;
-  end.wait_status = entry.wait_status.value_or(0);
+  end.wait_status = entry.wait_status;
   const StretchView at_end = entry.process->stretch();
   if (entry.cause) {
     end.cause = *entry.cause;
@@ -245,28 +246,32 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   end.guilty = entry.said_call == CallId{} ? end.running : entry.said_call;
   end.while_loading = entry.load == Entry::Load::sent && at_end.running == ipc::SharedPage::kLoading;
   const auto refused = entry.process->refused_system_call();
-  const bool exited = WIFEXITED(end.wait_status);
-  const int status = WEXITSTATUS(end.wait_status);
-  if (exited && status == ipc::kLockFailedStatus && entry.load == Entry::Load::none) {
+  const auto exited_with = [&](int status) {
+    return end.wait_status && WIFEXITED(*end.wait_status) && WEXITSTATUS(*end.wait_status) == status;
+  };
+  const auto died_of = [&](int signal) {
+    return end.wait_status && WIFSIGNALED(*end.wait_status) && WTERMSIG(*end.wait_status) == signal;
+  };
+  if (exited_with(ipc::kLockFailedStatus) && entry.load == Entry::Load::none) {
     end.cause = EndCause::lock_failed;
   } else if (entry.said_reason == ipc::StopReason::out_of_memory) {
     end.cause = EndCause::out_of_memory;
   } else if (entry.said_reason == ipc::StopReason::fatal) {
     end.cause = EndCause::fatal;
-  } else if (refused && exited && status == ipc::kRefusedSystemCallStatus) {
+  } else if (refused && exited_with(ipc::kRefusedSystemCallStatus)) {
     end.cause = EndCause::sandbox_violation;
     end.detail = sandbox::syscall_name(*refused);
-  } else if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGSYS) {
+  } else if (died_of(SIGSYS)) {
     end.cause = EndCause::sandbox_violation;
     end.detail = "of another architecture";
   } else {
     end.cause = EndCause::crashed;
-    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL && entry.worn_out) {
+    if (died_of(SIGKILL) && entry.worn_out) {
       end.cause = EndCause::worn_out;  // the kernel's: RLIMIT_CPU
       return end;
     }
     // A worker cannot send signals: this one came from outside, and no call is to blame.
-    if (WIFSIGNALED(end.wait_status) && WTERMSIG(end.wait_status) == SIGKILL) {
+    if (died_of(SIGKILL)) {
       end.from_outside = true;
       end.guilty = end.running = CallId{};
       end.while_loading = false;
