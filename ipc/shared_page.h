@@ -37,7 +37,12 @@ struct SharedPage {
   // still one that a JavaScript number can be (2^53).
   static constexpr std::uint64_t kLineBit = std::uint64_t{1} << 52;
   static constexpr bool is_line_call(std::uint64_t number) { return (number & ~(kLineBit - 1)) == kLineBit; }
-  static constexpr std::uint64_t place_on_line(std::uint64_t number) { return number & (kLineBit - 1); }
+  // Set besides in what `running` says of a line's call that is answered, as one that was cancelled is.
+  static constexpr std::uint64_t kLineAnsweredBit = std::uint64_t{1} << 51;
+  static constexpr bool is_answered_line_call(std::uint64_t number) {
+    return is_line_call(number) && (number & kLineAnsweredBit) != 0;
+  }
+  static constexpr std::uint64_t place_on_line(std::uint64_t number) { return number & (kLineAnsweredBit - 1); }
 
   // The number (WorkerCall.id) of the call whose JavaScript is on the CPU, kLoading, kBackground, or kNothing between
   // stretches. A stretch lasts from entering JavaScript to its return to the event loop, microtasks included.

@@ -102,7 +102,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   struct LateLook {
     std::uint64_t stretches = 0;
     std::uint64_t answers = 0;
-    std::chrono::steady_clock::duration untold{};
+    std::chrono::steady_clock::duration told{};    // the time at work that it has told of
+    std::chrono::steady_clock::duration untold{};  // of its CPU time, when it last answered a call
+    unsigned times_without_word = 0;               // so often in a row it had told of no work since the look before
   };
   // The CPU time that a worker had used at a time.
   struct UseLook {

@@ -210,45 +210,49 @@ void Supervisor::carry_out(const CallOverdue& decision) {
     return finish(decision.call, overdue_in_queue(call.attempts, call.module->last_failure));
   }
   if (const auto& line = calls_.at(decision.call).line; line && line->is_open) return;  // its calls have deadlines
-  if (const auto found = workers_.stretch_of(*decision.worker, decision.call)) {
-    return workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call, *found);
-  }
+  const auto found = workers_.stretch_of(*decision.worker, decision.call);
+  if (found && workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call, *found)) return;
   const bool is_loaded = workers_.loaded_at(*decision.worker).has_value();
   answer(calls_.at(decision.call), is_loaded ? overdue_while_waiting() : overdue_in_load());
   abandon(decision.call, ipc::CancelReason::deadline_exceeded);
 }
 
 // A worker reads a cancellation after the calls that were sent before it, and aborts take turns: while it goes on with
-// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be. Whoever made the
-// call that is not given up is to blame for the worker's end.
+// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be. Else nobody is to
+// blame: it is not known whether the call's functions have heard of it.
 void Supervisor::carry_out(const CancelOverdue& decision) {
   const auto found = workers_.stretch_of(decision.worker, decision.call);
-  if (found && steady_clock::now() - found->start >= options_.scheduler.cancel_grace) {
-    return workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call, *found);
+  if (found && found->start <= steady_clock::now() - options_.scheduler.cancel_grace) {
+    workers_.stop(decision.worker, EndCause::ignored_cancel, decision.call, *found);
+    return;
   }
   if (!is_stuck(calls_.at(decision.call), decision.worker)) return;
-  scheduler_.worker_stopping(decision.worker, decision.call, std::nullopt, steady_clock::now(), decisions_);
-  workers_.kill(decision.worker, EndCause::ignored_cancel, "", decision.call);
+  scheduler_.worker_stopping(decision.worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
+  workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 
-// One that does nothing, that uses the CPU and tells of nothing that it does, whatever its page says, or that has been
-// late for a minute, is stuck. Where stretches may last longer than a minute, so may what comes before a cancellation.
+// A worker is stuck that does nothing; that uses the CPU and tells of nothing that it does, whatever its page says;
+// that has told of no work for a minute; or that is late for ten, in which others had their turns. Where stretches may
+// last longer than half a minute, it may also be late for longer.
 bool Supervisor::is_stuck(Call& call, WorkerId worker) {
-  const Duration longest_late =
-      std::max<Duration>(30 * options_.scheduler.cancel_grace, 2 * workers_.limits(worker).stretch);
+  const Duration pause = options_.scheduler.cancel_grace, longest_stretch = workers_.limits(worker).stretch;
+  const Duration patience = std::max(30 * pause, 2 * longest_stretch);
   const WorkerProcess& process = *workers_.process(worker);
   const StretchView stretch = process.stretch();
   const std::uint64_t answers = scheduler_.view(worker).calls_done + process.line_counts().answered();
-  const Duration untold = process.cpu_time().value_or(Duration::zero()) - workers_.told_run_time(worker);
+  const Duration told = workers_.told_run_time(worker);
+  const Duration untold = process.cpu_time().value_or(Duration::zero()) - told;
+  LateLook& look = call.late_look;
   const bool is_first = call.times_late++ == 0;
-  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == call.late_look.stretches;
-  call.late_look.stretches = stretch.count;
-  if (is_first || answers != call.late_look.answers) {
-    call.late_look.answers = answers;
-    call.late_look.untold = untold;
-  }
-  const bool comes_to_nothing = untold - call.late_look.untold > 2 * workers_.limits(worker).stretch;
-  return call.times_late * options_.scheduler.cancel_grace >= longest_late ||
+  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == look.stretches;
+  const bool has_answered = is_first || answers != look.answers;
+  if (has_answered) look.untold = untold;
+  look.times_without_word = has_answered || told != look.told ? 0 : look.times_without_word + 1;
+  look.stretches = stretch.count;
+  look.answers = answers;
+  look.told = told;
+  const bool comes_to_nothing = untold - look.untold > 2 * longest_stretch;
+  return look.times_without_word * pause >= patience || call.times_late * pause >= 10 * patience ||
          (!is_first && (does_nothing || comes_to_nothing));
 }
 

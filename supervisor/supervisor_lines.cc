@@ -204,10 +204,14 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   const TimePoint now = steady_clock::now();
   const StretchView found = process.stretch();
   const bool is_running = process.running_on_line(found) == number;
-  if (is_running && !is_late) return workers_.stop(worker, EndCause::deadline_exceeded, id, found);
+  if (is_running && !is_late) {
+    workers_.stop(worker, EndCause::deadline_exceeded, id, found);
+    return;
+  }
   if (!is_late || number > process.line_started()) return;
-  if (is_running && now - found.start >= options_.scheduler.cancel_grace) {
-    return workers_.stop(worker, EndCause::ignored_cancel, id, found);
+  if (is_running && found.start <= now - options_.scheduler.cancel_grace) {
+    workers_.stop(worker, EndCause::ignored_cancel, id, found);
+    return;
   }
   Line& line = *call.line;
   if (std::exchange(line.late_call, number) != number) {

@@ -234,7 +234,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   } else if (loss.seen || loss.told) {
     loss.own_fault = is_fault_of_call(end);  // it may have been open when it was stopped
     loss.time = ran_since(process.forked_at());
-  } else if (process.line_counts().answered() > 0) {
+  } else if (process.line_started() > 0) {
     loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them
   }
   if (module != nullptr && is_fault) remember_failure(*module, guilty_error(shown, limits));

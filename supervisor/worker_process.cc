@@ -137,8 +137,9 @@ nanoseconds WorkerProcess::line_time() const {
 }
 
 std::uint64_t WorkerProcess::running_on_line(const StretchView& view) const {
-  const bool is_line_call = line_call_ != CallId{} && ipc::SharedPage::is_line_call(view.number);
-  return is_line_call ? ipc::SharedPage::place_on_line(view.number) : 0;
+  using Page = ipc::SharedPage;
+  const bool is_open = Page::is_line_call(view.number) && !Page::is_answered_line_call(view.number);
+  return line_call_ != CallId{} && is_open ? Page::place_on_line(view.number) : 0;
 }
 
 std::optional<Caller> WorkerProcess::caller_of(std::uint64_t number) const {
@@ -162,6 +163,7 @@ LineCounts WorkerProcess::line_counts() const {
 std::uint64_t WorkerProcess::running(std::uint64_t number) const {
   using Page = ipc::SharedPage;
   if (number == Page::kNothing || number == Page::kLoading) return number;
+  if (Page::is_answered_line_call(number)) return Page::kBackground;
   const CallId call = Page::is_line_call(number) ? line_call_ : calls_.find(number);
   return call == CallId{} ? Page::kBackground : static_cast<std::uint64_t>(call);
 }
@@ -174,7 +176,10 @@ StretchView WorkerProcess::stretch() const {
     view.number = page_->running.load(std::memory_order_acquire);
     view.count = page_->stretch_count.load(std::memory_order_acquire);
     view.start = steady_clock::time_point(nanoseconds(page_->stretch_start.load(std::memory_order_acquire)));
-    if (page_->running.load(std::memory_order_acquire) == view.number) break;
+    if (page_->running.load(std::memory_order_acquire) == view.number &&
+        page_->stretch_count.load(std::memory_order_acquire) == view.count) {
+      break;
+    }
   }
   view.running = running(view.number);
   return view;

@@ -134,7 +134,8 @@ class WorkerProcess final : public Connection {
   void halt();
   void go_on();
 
-  // Hints from the shared page. What stretch() returns was there at one time.
+  // Hints from the shared page. What stretch() returns was there at one time, unless the
+  // worker lies.
   StretchView stretch() const;
   std::chrono::nanoseconds unclaimed_time() const;
   // How many of the calls that it was sent it has started, those included that were taken back.

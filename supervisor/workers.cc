@@ -253,20 +253,22 @@ void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, const Stret
   entry.look_at.reset();
 }
 
-void Workers::stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found) {
+bool Workers::stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found) {
   Entry& entry = entry_of(worker);
-  if (entry.cause || entry.hung_up) return;
+  if (entry.cause) return true;
+  if (entry.hung_up) return false;
   begin_end(entry, cause, guilty, found);
   read_meter(entry);
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
   owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
+  return true;
 }
 
 void Workers::kill(WorkerId worker, EndCause cause, std::string detail, CallId guilty) {
   Entry& entry = entry_of(worker);
-  if (!entry.cause) {
+  if (!entry.cause && !entry.hung_up) {
     begin_end(entry, cause, guilty, entry.process->stretch());
     entry.detail = std::move(detail);
   }
@@ -347,7 +349,10 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   }
   const auto verdict = entry.watch.look(
       view, now, [&] { return entry.process->cpu_time(); }, CpuReading{entry.metered_at, entry.meter.cpu_time()});
-  if (verdict.exceeded) return stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view);
+  if (verdict.exceeded) {
+    stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view);
+    return;
+  }
   const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
   entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
   see_memory(entry, now);

@@ -118,8 +118,8 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   std::optional<StretchView> stretch_of(WorkerId worker, CallId call) const;
 
   // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed. `found` is
-  // the stretch that it is stopped for.
-  void stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found);
+  // the stretch that it is stopped for. False: it has ended already.
+  bool stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found);
   // Ends the worker at once. `guilty` is the call that it is killed for, if any.
   void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
 
@@ -153,7 +153,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
     Clock::time_point metered_at{};  // when its CPU time was read last
-    Clock::duration ran{};  // on calls, besides what it said with answers
+    Clock::duration ran{};           // on calls, besides what it said with answers
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};
     std::uint32_t mappings = 0;  // when they were counted last

@@ -354,15 +354,13 @@ void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
   turns_.push(owner, {Task::Kind::message, call, owner});
 }
 
-bool ModuleHost::queue_due_timers(TimePoint due_at) {
-  constexpr std::size_t kMostAtOnce = 4096;  // some hundred microseconds
-  for (std::size_t left = kMostAtOnce; left > 0; --left) {
-    const auto due = timers_.next_due_at(due_at);
-    if (!due) return true;
+// All at once, for one that is not in the queue has no turn. A million, which fill the memory of most modules, take
+// some tenths of a second, as to set them does.
+void ModuleHost::queue_due_timers(TimePoint now) {
+  while (const auto due = timers_.next_due_at(now)) {
     const std::uint64_t call = due->second->call;
     turns_.push(turn_owner_of(call), {Task::Kind::timer, call, due->first});
   }
-  return false;
 }
 
 void ModuleHost::run_task() {
@@ -379,14 +377,11 @@ void ModuleHost::run_task() {
     timer = timers_.take(task.id, turn_began_, copy, align);
     if (!timer) return;  // cleared meanwhile
   }
-  // A cancelled call of the line has its answer already: the worker is not to be stopped for it.
-  const bool is_lines = ipc::SharedPage::is_line_call(task.call);
-  const bool is_nobodys = task.kind == Task::Kind::abort && is_lines;
-  const Stretch stretch = enter(is_loading() ? ipc::SharedPage::kLoading
-                                : is_nobodys ? ipc::SharedPage::kBackground
-                                             : task.call);
-  if (is_nobodys) uncounted_.reset();
-  was_lines_ = is_lines;
+  // A cancelled call of the line has its answer already: its deadline is nothing to stop the worker for.
+  const bool is_answered = task.kind == Task::Kind::abort && ipc::SharedPage::is_line_call(task.call);
+  const Stretch stretch = enter(is_loading()  ? ipc::SharedPage::kLoading
+                                : is_answered ? task.call | ipc::SharedPage::kLineAnsweredBit
+                                              : task.call);
   v8::HandleScope scope(isolate_);
   set_current_call(task.call);
   switch (task.kind) {

@@ -84,8 +84,8 @@ class ModuleHost {
   // queue_due_timers(), and failures that are to be reported.
   std::size_t queued_tasks() const { return turns_.size(); }
 
-  // Queues timers that were due at this time: some thousands at once. Returns whether that was all.
-  bool queue_due_timers(std::chrono::steady_clock::time_point due_at);
+  // Queues the timers that are due at `now`.
+  void queue_due_timers(std::chrono::steady_clock::time_point now);
 
   // Runs the next task in the queue, in which clients take turns. Does nothing if the queue is empty.
   void run_task();

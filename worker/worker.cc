@@ -101,13 +101,9 @@ void Worker::run_turns() {
   if (*next > now) return;
   host_->let_go(now);
   if (gives_way_until()) return;
-  // One that is not in the queue has no turn, so no task runs until all are there that were due when queueing began.
-  // Calls may come in between.
-  queue_timers_until_ = queue_timers_until_.value_or(now);
-  if (!host_->queue_due_timers(*queue_timers_until_)) return;
-  queue_timers_until_.reset();
+  host_->queue_due_timers(now);
   send_some();  // what is answered stays answered, whatever the turns come to
-  const auto began = step_began_;
+  const auto began = std::exchange(step_began_, steady_clock::now());  // to queue timers is no step of any task
   for (std::size_t left = host_->queued_tasks(); left > 0 && step_began_ - began <= kSlowStep; --left) {
     host_->run_task();
     end_step();
@@ -208,11 +204,17 @@ bool Worker::look_for_call(steady_clock::duration longest) {
 // The same with a line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
-  if (line_->has_work(host_->open_calls())) until = steady_clock::time_point{};
+  const bool line_has_work = line_->has_work(host_->open_calls());
+  const auto line_waits = line_has_work ? line_waits_until() : std::nullopt;
+  if (line_waits) {
+    until = std::min(*line_waits, until.value_or(*line_waits));
+  } else if (line_has_work) {
+    until = steady_clock::time_point{};
+  }
   const auto left = [&] {
     return until ? std::max(*until - steady_clock::now(), steady_clock::duration(0)) : steady_clock::duration::max();
   };
-  const bool waits_for_line = waits_for_line_alone();
+  const bool waits_for_line = !line_waits && waits_for_line_alone();
   if (waits_for_line && look_for_call(left())) return;
   if (soft_stop_requested()) return;  // the signal came while no system call could tell
   const auto began = steady_clock::now();
@@ -222,8 +224,11 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
       {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
       // One that is negative is not looked at: a line whose client is gone would be ready for ever.
       {line_->is_connected() ? line_->socket() : -1,
-       static_cast<short>((line_->wants_input() ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)), 0}};
+       static_cast<short>((line_->wants_input() && !line_waits ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)),
+       0}};
   const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
+  // What it has waited makes up for what it is ahead, so that it does not wait as long for each relayed call.
+  if (line_waits) line_ahead_ = std::max(line_ahead_ - (steady_clock::now() - began), steady_clock::duration(0));
   if (waits_for_line && time > steady_clock::duration(0)) {
     const bool has_call = count > 0 && (wanted[1].revents & POLLIN) != 0;
     line_poll_.slept(has_call ? steady_clock::now() - began : steady_clock::duration::max());
@@ -264,10 +269,10 @@ void Worker::handle_frames() {
     if (!had_work) line_ahead_ = std::max(line_ahead_, kEven);
     if (line_ahead_ >= kEven) {
       const bool had_frame = handle_frame();
-      if (!had_frame) line_ahead_ = kEven;
+      if (!had_frame && !line_waits_until()) line_ahead_ = kEven;
       had_work = had_work || had_frame;
     }
-    if (!had_work && !handle_line()) break;
+    if (!had_work && (line_waits_until() || !handle_line())) break;
     // After a slow step, or as long with quick ones, read the sockets and run queued tasks before the frames that are
     // left.
     left_frames_ = step_began_ - frames_since_ > kSlowStep;
@@ -290,7 +295,7 @@ bool Worker::handle_frame() {
     frames_since_ = step_began_;  // its calls are begun at once
     return true;
   }
-  if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = step_began_;
+  if (std::holds_alternative<ipc::WorkerCall>(*request)) last_call_at_ = last_relayed_at_ = step_began_;
   if (serves_line()) line_ahead_ = std::max(line_ahead_ - step_took_, -kMostAhead);
   return true;
 }
@@ -347,6 +352,14 @@ void Worker::open_line(const ipc::OpenWorkerLine& request) {
   }
   ipc::encode_worker_error(outbox_.buffer(), request.call,
                            make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
+}
+
+// The supervisor may send a call only when the one before is answered, and needs a CPU for that. A line that is ahead
+// of relayed calls waits for the next of them, for no longer than it is ahead. Nothing: it need not.
+std::optional<steady_clock::time_point> Worker::line_waits_until() const {
+  if (line_ahead_ <= steady_clock::duration::zero()) return std::nullopt;
+  const auto until = last_relayed_at_ + line_ahead_;
+  return until > steady_clock::now() ? std::optional(until) : std::nullopt;
 }
 
 // Begins one call of the line, or gives one up. Returns whether there was one.

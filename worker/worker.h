@@ -47,6 +47,7 @@ class Worker {
   bool take(std::uint64_t call);
   void open_line(const ipc::OpenWorkerLine& request);
   bool handle_line();
+  std::optional<std::chrono::steady_clock::time_point> line_waits_until() const;
   void look_after_line();
   bool waits_for_line_alone() const;
   bool look_for_call(std::chrono::steady_clock::duration longest);
@@ -70,14 +71,13 @@ class Worker {
   bool left_frames_ = false;                            // frames may be left of a turn that was ended for its length
   bool received_ = false;                               // something may have come since cancellations were looked for
   std::chrono::steady_clock::time_point frames_since_;  // when the turn's first frame was begun
-  // While not all are queued: up to when timers were due.
-  std::optional<std::chrono::steady_clock::time_point> queue_timers_until_;
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
   // Until when calls that come in a row have the time, after what had its turn between them; and when the last call
   // returned to the loop.
   std::chrono::steady_clock::time_point calls_first_until_;
   std::chrono::steady_clock::time_point last_call_at_;
+  std::chrono::steady_clock::time_point last_relayed_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   std::chrono::steady_clock::duration step_took_{};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -321,6 +322,21 @@ TEST_CASE("a burst of dear calls is taken back though its client has asked for a
   strangers.daemon.stop();
 }
 
+TEST_CASE("so they do where the supervisor sends a call when the one before is answered") {
+  Strangers strangers;
+  // The module's calls are dear: a worker has one of them at a time.
+  for (int i = 0; i < 40; ++i) REQUIRE(outcome(call(strangers.bad, {"shared", "spin", "20", kNoHurry})) == "null");
+  REQUIRE(strangers.bad.open_line({"shared", "v1"}).has_value());
+  for (int i = 0; i < 100; ++i) strangers.bad_calls.start(dear());
+  strangers.bad.run_once(milliseconds(0));
+  Calls good_calls(strangers.good);
+  for (int i = 0; i < 20; ++i) good_calls.start(cheap());
+  good_calls.wait_for_all();
+  CHECK(good_calls.count("result") == 20);
+  CHECK(strangers.bad_answers() < 15);
+  strangers.daemon.stop();
+}
+
 TEST_CASE("dear calls on a direct line leave half of the worker's time to the module's other calls") {
   Strangers strangers;
   REQUIRE(strangers.bad.open_line({"shared", "v1"}).has_value());
@@ -331,6 +347,23 @@ TEST_CASE("dear calls on a direct line leave half of the worker's time to the mo
   good_calls.wait_for_all();
   CHECK(good_calls.count("result") == 200);
   CHECK(strangers.bad_answers() < 30);
+  strangers.daemon.stop();
+}
+
+TEST_CASE(
+    "cheap calls that are relayed one after the other leave a direct line's dear calls half of the worker's time") {
+  Strangers strangers;
+  REQUIRE(strangers.good.open_line({"shared", "v1"}).has_value());
+  Calls good_calls(strangers.good);
+  for (int i = 0; i < 200; ++i) good_calls.start(dear());
+  strangers.good.run_once(milliseconds(0));
+  for (int i = 0; i < 200; ++i) {
+    CHECK(outcome(call(strangers.bad, cheap())) == "3");
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  while (strangers.good.run_once(milliseconds(0)) > 0) {
+  }
+  CHECK(good_calls.order().size() > 5);
   strangers.daemon.stop();
 }
 

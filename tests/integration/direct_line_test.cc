@@ -1,5 +1,6 @@
 // Direct lines: a client's calls go straight to a worker, and what holds for calls holds for them.
 #include <csignal>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -31,6 +32,11 @@ exports.hold = (name, context) => new Promise((resolve) => {
   context.signal.addEventListener('abort', () => { held.splice(held.indexOf(name), 1); resolve(); });
 });
 exports.held = () => held;
+exports.spinLater = (millis) => new Promise((resolve) => setTimeout(() => {
+  const end = Date.now() + millis;
+  while (Date.now() < end);
+  resolve('spun');
+}, 1));
 exports.stream = async function* () { yield 1; yield 2; };
 exports.log = () => { console.log('a line'); return 'logged'; };
 )js"};
@@ -158,6 +164,22 @@ TEST_CASE("a worker that looks for its line's next call ends when it is told to"
     // It looks now, and no call comes any more.
     REQUIRE(::kill(worker, ipc::kSoftStopSignal) == 0);
     CHECK(eventually([&] { return ::kill(worker, 0) != 0; }));
+  }
+  daemon.stop();
+}
+
+TEST_CASE("a worker hears of its line's next call after its timers took more time than a relayed call") {
+  Daemon daemon = daemon_with_lines();
+  ipc::Client client = client_with_line(daemon);
+  ipc::Client other = daemon.connect();
+  Calls calls(client);
+  for (int round = 0; round < 5; ++round) {
+    const std::size_t place = calls.start({"one", "spinLater", "100"});
+    client.run_once(milliseconds(0));
+    std::this_thread::sleep_for(milliseconds(30));
+    CHECK(outcome(call(other, {"one", "echo", "1"})) == "1");  // it came while the timer ran
+    CHECK(outcome(calls.wait_for(place)) == "\"spun\"");
+    CHECK(outcome(call(client, {"one", "echo", "2", std::chrono::seconds(30)})) == "2");
   }
   daemon.stop();
 }

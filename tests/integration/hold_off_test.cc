@@ -118,6 +118,38 @@ TEST_CASE("a client whose calls of one function killed a worker shares a worker 
   daemon.stop();
 }
 
+TEST_CASE("what a cancelled call of a direct line does is its client's, and holds no module off") {
+  // What V8 cannot interrupt leaves no last words.
+  Daemon daemon({.modules = {{"patient",
+                              "exports.echo = (value) => value;"
+                              "const work = async () => {"
+                              "  const key = await crypto.subtle.importKey('raw', new Uint8Array(16), 'PBKDF2', false,"
+                              "                                            ['deriveBits']);"
+                              "  return crypto.subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-256',"
+                              "    salt: new Uint8Array(16), iterations: 2e9 }, key, 256); };"
+                              "exports.hang = (_, { signal }) => { console.log('begun');"
+                              "  signal.addEventListener('abort', work); return new Promise(() => {}); };"}},
+                 .flags = {"--stretch", "100ms", "--direct-line"},
+                 .holds_off = true});
+  ipc::Client other = daemon.connect();
+  for (std::size_t kills = 1; kills <= 6; ++kills) {
+    {
+      ipc::Client client = daemon.connect();
+      if (!client.open_line({"patient", "v1"}).has_value()) break;
+      Calls calls(client);
+      calls.start({"patient", "hang"});
+      REQUIRE(eventually([&] {
+        client.run_once(milliseconds(0));
+        return occurrences(daemon.log(), "begun") == kills;
+      }));
+    }
+    REQUIRE(eventually([&] { return occurrences(daemon.log(), "patient@v1: worker ended") == kills; }));
+  }
+  CHECK(occurrences(daemon.log(), "patient@v1: worker ended") > 2);
+  CHECK(outcome(call(other, {"patient", "echo", "7"})) == "7");
+  daemon.stop();
+}
+
 TEST_CASE("a module that dies between its calls without having answered any is held off, with the reason") {
   // Its top level leaves something over that ends the worker.
   Daemon daemon({.modules = {{"patient",
