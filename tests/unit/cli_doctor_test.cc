@@ -200,6 +200,9 @@ TEST_CASE("what the host does not offer is unavailable, and what the operator tu
   examination.worker.status["Speculation_Store_Bypass"] = "vulnerable";
   examination.worker.mappings->front().sealed = false;
   CHECK(layers(examination, LayerState::unavailable) == "speculation code ");
+  CHECK(verdict_on(examine(examination), examination, {}).text ==
+        "holdfastd starts here, with every layer of the sandbox that this host offers; not offered by this host: code, "
+        "speculation");
   examination.speculation_is_free = true;
   CHECK(layers(examination, LayerState::off) == "speculation ");
   CHECK(layers(examination, LayerState::missing) == "");

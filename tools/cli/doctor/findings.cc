@@ -292,7 +292,8 @@ Verdict verdict_on(const std::vector<Finding>& findings, const Examination& exam
   } else if (!done_without.empty()) {
     verdict.text = fmt::format("holdfastd starts here, without: {} (--allow-missing)", listed(done_without));
   } else {
-    verdict.text = "holdfastd starts here, with every layer of the sandbox in place";
+    verdict.text = unavailable.empty() ? "holdfastd starts here, with every layer of the sandbox in place"
+                                       : "holdfastd starts here, with every layer of the sandbox that this host offers";
   }
   if (!unavailable.empty()) verdict.text += fmt::format("; not offered by this host: {}", listed(unavailable));
   if (unknown > 0) {
