@@ -236,7 +236,7 @@ TEST_CASE("max_retries: as often is an idempotent call run again") {
 }
 
 TEST_CASE("weight: of two busy modules the one with the lesser weight makes room, though it came later") {
-  Two two("[module.set]\nweight = 10\n", {"--max-workers", "2", "--slice", "1ms", "--waiting-grace", "1h"},
+  Two two("[module.set]\nweight = 10\n", {"--max-workers", "2", "--slice", "1s", "--waiting-grace", "1h"},
           {{"newcomer", kCode}});
   Calls calls(two.client);
   for (const char* module : {"set", "plain"}) {
