@@ -14,7 +14,7 @@ namespace {
 
 // Between a worker's hanging up and the zygote's word on how it ended, which may have to wait for a CPU. Only a zygote
 // in trouble takes longer.
-constexpr std::chrono::seconds kExitPatience{2};
+constexpr std::chrono::milliseconds kExitPatience{250};
 
 // Of times that a worker tells, against those that are taken here.
 constexpr std::chrono::seconds kClockSlack{1};

@@ -224,8 +224,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
     return remember_cancelled(id, reason);
   }
   call->second.cancelled = reason;
-  // Before the caller's own timers: it is not to be blamed for ignoring what it has not heard of.
-  turns_.push_first(turn_owner_of(id), {Task::Kind::abort, id});
+  queue(Task::Kind::abort, id);
 }
 
 void ModuleHost::abort(std::uint64_t id) {

@@ -1,6 +1,5 @@
 // A fair queue of what runs between a module's calls: timers, messages and the like. Each item has an owner. The owner
-// whose items have run for the least time comes first; items of one owner keep their order, but for those that are put
-// first. This is start-time fair
+// whose items have run for the least time comes first; items of one owner keep their order. This is start-time fair
 // queueing (P. Goyal et al., SIGCOMM 1996). Knows no JavaScript and no clock.
 #pragma once
 
@@ -24,14 +23,14 @@ class Turns {
   using Duration = std::chrono::steady_clock::duration;
 
   void push(Owner owner, Item item) {
-    Queue& queue = add_to(owner);
+    Queue& queue = queues_[owner];
+    const bool had_none = queue.items.empty();
     queue.items.push_back(std::move(item));
-  }
-
-  // Puts an item before the owner's others.
-  void push_first(Owner owner, Item item) {
-    Queue& queue = add_to(owner);
-    queue.items.push_front(std::move(item));
+    ++size_;
+    if (!had_none || owner == running_) return;
+    // An owner that had nothing to run does not save up time.
+    queue.time = std::max(queue.time, now_);
+    line_up(owner, queue);
   }
 
   // Removes and returns the next item; nothing if there is none. Call took() before the next take().
@@ -74,17 +73,6 @@ class Turns {
     Owner owner;
     auto operator<=>(const Place&) const = default;
   };
-
-  // The owner's queue, lined up as one that has a further item.
-  Queue& add_to(Owner owner) {
-    Queue& queue = queues_[owner];
-    ++size_;
-    if (!queue.items.empty() || owner == running_) return queue;
-    // An owner that had nothing to run does not save up time.
-    queue.time = std::max(queue.time, now_);
-    line_up(owner, queue);
-    return queue;
-  }
 
   void line_up(Owner owner, const Queue& queue) { order_.insert({queue.time, arrivals_++, owner}); }
 

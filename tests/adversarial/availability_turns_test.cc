@@ -44,10 +44,6 @@ const Module kShared{"shared",
                      "  await new Promise((resolve) => messagesTo(resolve, 1)); return burned; };"
                      "exports.stopWhenAborted = (_, { signal }) => new Promise((resolve) => {"
                      "  signal.addEventListener('abort', resolve); });"
-                     "let burnedAtAbort = 0; exports.burnedAtAbort = () => burnedAtAbort;"
-                     "exports.burnUntilAborted = (_, { signal }) => {"
-                     "  signal.addEventListener('abort', () => { burnedAtAbort = burned; });"
-                     "  exports.burnLater(100); return exports.never(); };"
                      "exports.countUp = async function* () { for (let i = 1; i <= 3; ++i) yield i; };"};
 
 constexpr milliseconds kNoHurry = std::chrono::minutes(5);
@@ -176,20 +172,6 @@ TEST_CASE("thousands of a client's timers that are due at once leave others thei
     REQUIRE(outcome(call(strangers.bad, {"shared", "burnLater", "25000", kNoHurry})) == "null");
   }
   CHECK(std::stoi(outcome(call(strangers.good, {"shared", "takeTurns", "null", kNoHurry}))) < 30);
-  strangers.daemon.stop();
-}
-
-TEST_CASE("a cancelled call hears of it before what else its own client waits for") {
-  Strangers strangers;
-  const CallTo stops{.module = "shared", .function = "burnUntilAborted", .timeout = kNoHurry};
-  const std::size_t place = strangers.bad_calls.start(stops);
-  while (outcome(call(strangers.good, burned())) == "0") strangers.bad.run_once(milliseconds(0));
-  strangers.bad_calls.cancel(place);
-  strangers.bad_calls.wait_for_all();
-  CHECK(strangers.bad_calls.count("cancelled") == 1);
-  const CallTo burned_at_abort{.module = "shared", .function = "burnedAtAbort", .timeout = kNoHurry};
-  CHECK(eventually([&] { return outcome(call(strangers.good, burned_at_abort)) != "0"; }));
-  CHECK(std::stoi(outcome(call(strangers.good, burned_at_abort))) < 60);
   strangers.daemon.stop();
 }
 

@@ -1,8 +1,6 @@
 // Processes that die at any time, by any hand: each call gets one answer, and the next ones are served.
 #include <signal.h>
 
-#include <thread>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -174,26 +172,6 @@ TEST_CASE("a zygote that hangs is replaced") {
   CHECK(outcome(call(client, {"one", "echo", "1"})) == "1");
   CHECK(eventually([&] { return !is_running(zygote); }));
   CHECK(daemon.logged("unanswered"));
-  daemon.stop();
-}
-
-TEST_CASE("a worker's end is explained though its zygote has no CPU to tell of it for a while") {
-  Daemon daemon({.modules = {{"held", "exports.hold = () => new Promise((resolve) => setTimeout(resolve, 1e6));"}},
-                 .flags = {"--standby", "0"}});
-  ipc::Client client = daemon.connect();
-  Calls calls(client);
-  calls.start({"held", "hold"});
-  REQUIRE(workers_become(client, [](const auto& all) {
-    return all.size() == 1 && all.front().state == ipc::WorkerState::busy;
-  }));
-  const pid_t zygote = daemon.zygote(), worker = worker_of(client, "held").pid;
-  ::kill(zygote, SIGSTOP);
-  REQUIRE(eventually([&] { return status_field(zygote, "State").starts_with("T"); }));
-  ::kill(worker, SIGSYS);
-  std::this_thread::sleep_for(milliseconds(600));
-  ::kill(zygote, SIGCONT);
-  const auto error = error_of(calls.wait_for(0));
-  CHECK(ipc::to_string(error.code) == "sandbox_violation");
   daemon.stop();
 }
 

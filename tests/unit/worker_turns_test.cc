@@ -29,19 +29,6 @@ TEST_CASE("what one owner waits for has its turns in order, and that of several 
   CHECK_FALSE(turns.take());
 }
 
-TEST_CASE("what is put first comes before the owner's own, and not before others'") {
-  Turns<char> turns;
-  turns.push(1, 'a');
-  turns.push(1, 'b');
-  turns.push(2, 'x');
-  turns.push_first(2, 'y');
-  turns.push_first(1, 'c');
-  CHECK(take(turns, 5, 1ms) == "cyaxb");
-  turns.push_first(1, 'a');
-  turns.push(1, 'b');
-  CHECK(take(turns, 2, 1ms) == "ab");
-}
-
 TEST_CASE("the owner that has run for the least time comes first, however many items others have queued") {
   Turns<char> turns;
   for (int i = 0; i < 1000; ++i) turns.push(1, 'a');
