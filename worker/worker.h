@@ -73,8 +73,8 @@ class Worker {
   std::chrono::steady_clock::time_point frames_since_;  // when the turn's first frame was begun
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
-  // Until when calls that come in a row have the time, after what had its turn between them; and when the last call
-  // returned to the loop.
+  // Until when calls that come in a row have the time, after what had its turn between them; when the last call
+  // returned to the loop; and when the last relayed one did.
   std::chrono::steady_clock::time_point calls_first_until_;
   std::chrono::steady_clock::time_point last_call_at_;
   std::chrono::steady_clock::time_point last_relayed_at_;

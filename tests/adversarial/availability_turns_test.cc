@@ -304,31 +304,29 @@ TEST_CASE("a burst of dear calls is taken back though its client has asked for a
   strangers.daemon.stop();
 }
 
-TEST_CASE("so they do where the supervisor sends a call when the one before is answered") {
-  Strangers strangers;
-  // The module's calls are dear: a worker has one of them at a time.
-  for (int i = 0; i < 40; ++i) REQUIRE(outcome(call(strangers.bad, {"shared", "spin", "20", kNoHurry})) == "null");
-  REQUIRE(strangers.bad.open_line({"shared", "v1"}).has_value());
-  for (int i = 0; i < 100; ++i) strangers.bad_calls.start(dear());
-  strangers.bad.run_once(milliseconds(0));
-  Calls good_calls(strangers.good);
-  for (int i = 0; i < 20; ++i) good_calls.start(cheap());
-  good_calls.wait_for_all();
-  CHECK(good_calls.count("result") == 20);
-  CHECK(strangers.bad_answers() < 18);
-  strangers.daemon.stop();
-}
-
-TEST_CASE("dear calls on a direct line leave half of the worker's time to the module's other calls") {
-  Strangers strangers;
+// Returns how many dear calls of one client's on a direct line are answered before so many relayed calls of another's.
+std::size_t line_calls_beside(Strangers& strangers, std::size_t relayed) {
   REQUIRE(strangers.bad.open_line({"shared", "v1"}).has_value());
   for (int i = 0; i < 60; ++i) strangers.bad_calls.start(dear());
   strangers.bad.run_once(milliseconds(0));
   Calls good_calls(strangers.good);
-  for (int i = 0; i < 200; ++i) good_calls.start(cheap());
+  for (std::size_t i = 0; i < relayed; ++i) good_calls.start(cheap());
   good_calls.wait_for_all();
-  CHECK(good_calls.count("result") == 200);
-  CHECK(strangers.bad_answers() < 30);
+  CHECK(good_calls.count("result") == relayed);
+  return strangers.bad_answers();
+}
+
+TEST_CASE("dear calls on a direct line leave half of the worker's time to the module's other calls") {
+  Strangers strangers;
+  CHECK(line_calls_beside(strangers, 200) < 30);
+  strangers.daemon.stop();
+}
+
+TEST_CASE("so they do where the supervisor sends a call when the one before is answered") {
+  Strangers strangers;
+  // The module's calls are dear: a worker has one of them at a time.
+  for (int i = 0; i < 40; ++i) REQUIRE(outcome(call(strangers.bad, {"shared", "spin", "20", kNoHurry})) == "null");
+  CHECK(line_calls_beside(strangers, 20) < 18);
   strangers.daemon.stop();
 }
 

@@ -21,7 +21,7 @@ struct Worker {
   TimePoint now{1000s};
   StretchView page;
   std::optional<Duration> cpu = Duration(5s);  // what it used before any of this
-  std::optional<CpuReading> before;  // the last reading of its CPU clock, for another reason
+  std::optional<CpuReading> before;            // the last reading of its CPU clock, for another reason
   int clock_reads = 0;
 
   // A new stretch of call `call` begins.
