@@ -12,9 +12,9 @@
 namespace holdfast::supervisor {
 namespace {
 
-// Between a worker's hanging up and the zygote's word on how it ended, which may have to wait for a CPU. Only a zygote
-// in trouble takes longer.
-constexpr std::chrono::milliseconds kExitPatience{250};
+// How long a worker that hung up waits for the zygote to tell how it ended. The worker takes no calls in that time. A
+// zygote may have to wait for a CPU on a busy host; only a zygote in trouble takes longer.
+constexpr std::chrono::seconds kExitPatience{2};
 
 // Of times that a worker tells, against those that are taken here.
 constexpr std::chrono::seconds kClockSlack{1};
@@ -185,6 +185,11 @@ void Workers::worker_hung_up(WorkerProcess& worker) {
   if (!entry.settle_at) entry.settle_at = Clock::now() + kExitPatience;
   wake_at(worker.id(), entry, *entry.settle_at);
   turn_.ensure_end();
+  if (!entry.wait_status) {
+    const StretchView found = entry.cause ? entry.found : worker.stretch();
+    const CallId suspect = entry.cause ? entry.guilty : CallId{found.running};
+    owner_.worker_stopping(worker.id(), suspect, entry.cause ? entry.seen_caller : worker.caller_of(found.number));
+  }
   finish_if_ended(worker.id(), entry);
 }
 
