@@ -1,7 +1,8 @@
-// The pages of the program's code and constants, and of its libraries', as the zygote's children find them.
+// Halves the page faults that a forked worker takes up to its first answer: maps the code and constants that a first
+// call uses, of the program and its libraries, before the zygote forks.
 //
-// fork(2) leaves out the page tables of what is mapped from files: for each 64 kB that a child uses it takes a page
-// fault, of which a first call has a hundred.
+// fork(2) does not copy the page tables of file mappings. Without this, a child takes one page fault for each 64 kB
+// of code that it uses: a hundred in a first call.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +12,14 @@ namespace holdfast::worker {
 
 struct CodePages {
   std::size_t huge = 0;   // pages of 2 MB
-  std::size_t small = 0;  // others, which a fork puts into the child's page table
+  std::size_t small = 0;  // other pages, whose page-table entries a fork copies
 };
 
-// Hands what `use` touches down to the processes that are forked from here on: where much of 2 MB is used, as a copy in
-// a huge page (Documentation/admin-guide/mm/transhuge.rst), and else by entries that the fork copies. What the kernel
-// does not offer is left as it was. Needs /proc, and mappings that are not sealed yet; nothing else may run meanwhile.
+// Pre-faults the code and constants that `use` touches for all processes that are forked after this call. Where a
+// large part of 2 MB is used, puts a copy in a huge page in its place (Documentation/admin-guide/mm/transhuge.rst);
+// elsewhere makes forks copy the page-table entries. Leaves as it was what the kernel does not let it change. Returns
+// the number of pages pre-faulted. Needs /proc, and mappings that are not sealed yet. No other thread may run during
+// the call.
 CodePages hand_down_code_pages(const std::function<void()>& use);
 
 }  // namespace holdfast::worker

@@ -1,5 +1,5 @@
-// V8, brought up once in the zygote and then shared by fork(2): the platform, one isolate, one context with the
-// runtime's globals in it. Everything here happens on the process's one thread.
+// V8, started once in the zygote and then shared by fork(2): the platform, one isolate, and one context that has the
+// runtime's globals. Everything here runs on the process's only thread.
 #pragma once
 
 #include <v8.h>
@@ -16,11 +16,11 @@ namespace holdfast::worker {
 
 class ModuleHost;
 
-// An ArrayBuffer allocator with an upper bound, past which V8 throws a RangeError. The bound is shared with the heap:
-// what that held after its last full collection is taken off.
+// An ArrayBuffer allocator with an upper bound; V8 throws a RangeError beyond it. Array buffers share the bound with
+// the heap: the heap's size after its last full collection is subtracted from it.
 class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
  public:
-  // On whose account buffers are, besides; must outlive this.
+  // Buffers are also charged to `account`, which must outlive this object.
   explicit BoundedAllocator(MemoryAccount& account) : account_(account) {}
 
   void set_limit(std::uint64_t bytes) { limit_ = bytes; }
@@ -41,7 +41,7 @@ class BoundedAllocator final : public v8::ArrayBuffer::Allocator {
   std::uint64_t used_ = 0;
 };
 
-// What the runtime's JavaScript offers to the worker (the files of worker/runtime say what each does).
+// The functions of the runtime's JavaScript that the worker calls. The files in worker/runtime say what each does.
 struct RuntimeFunctions {
   v8::Global<v8::Function> set_environment;
   v8::Global<v8::Function> make_context;
@@ -65,13 +65,13 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> run_task;
 };
 
-// Adds to the context that modules will see.
+// Adds to the context that modules see.
 using ExtendContext = std::function<void(v8::Isolate*, v8::Local<v8::Context>)>;
 
 struct EngineOptions {
-  // The largest limit that any module may have.
+  // The largest memory limit that any module may have.
   std::uint64_t memory_bytes = 0;
-  // V8 makes no machine code while it runs, so that the process needs no executable memory of its own: JavaScript and
+  // V8 generates no machine code while it runs, so the process needs no executable memory of its own. JavaScript and
   // regular expressions are interpreted, and there is no WebAssembly.
   bool jitless = false;
   ExtendContext extend_context = {};
@@ -79,37 +79,40 @@ struct EngineOptions {
 
 class Engine {
  public:
-  // Starts V8 and evaluates the runtime; then calls `extend_context`, if there is one. Once in a process. Aborts if the
-  // runtime's own code fails.
+  // Starts V8, evaluates the runtime, and then calls `extend_context` if there is one. May be called once in a
+  // process. Aborts if the runtime's own code fails.
   explicit Engine(const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // To be called in each forked child before any JavaScript runs there: without it all children would see the same
-  // Math.random().
+  // Must be called in each forked child before any JavaScript runs there. Without it all children would see the same
+  // sequence from Math.random().
   void reseed();
 
-  // Throws away what warming up left on the heap, so that children share clean pages. What is left is the runtime's.
+  // Runs a full collection, so that children share clean pages without the garbage of the warm-up. What is left on
+  // the heap counts as the runtime's own from now on.
   void collect_garbage();
-  // The same, and leaves nothing of it to be done later: for a process that is to be forked.
+  // Like collect_garbage(), and also finishes V8's sweeping, which each child would otherwise do for itself. For a
+  // process that is about to fork.
   void settle_heap();
 
-  // What V8 itself lets the heap come to before it asks for more.
+  // The size to which V8 lets the heap grow before it asks for more.
   std::uint64_t heap_limit() const { return heap_limit_; }
 
-  // The module's limit for its heap and its array buffers together; at most what the constructor was given.
+  // Sets the module's limit for its heap and its array buffers together, in bytes; at most the constructor's
+  // memory_bytes.
   void set_memory_limit(std::uint64_t bytes);
   std::uint64_t memory_limit() const { return memory_limit_; }
 
-  // The steps of every clock that the module can read.
+  // The clock behind every way in which the module can read the time.
   CoarseClock& clock() { return platform_->clock(); }
 
-  // Whether eval, new Function and the like make code; they throw otherwise.
+  // Whether eval, new Function and the like may compile code. If not, they throw.
   void set_code_from_strings_allowed(bool allowed) { context()->AllowCodeGenerationFromStrings(allowed); }
 
-  // After a full collection: whether what is left is as good as the whole limit, so that further collections would only
-  // take time.
+  // To be called after a full collection. True if what is left is so close to the limit that further collections
+  // would only take time.
   bool memory_is_used_up();
 
   v8::Isolate* isolate() const { return isolate_; }
@@ -117,15 +120,16 @@ class Engine {
   const RuntimeFunctions& runtime() const { return runtime_; }
   void run_pending_tasks() { platform_->run_pending_tasks(isolate_); }
 
-  // The one that the runtime's native functions (console, timers, settle) serve now; null between modules.
+  // The host that the runtime's native functions (console, timers, settle) serve now; null between modules.
   void set_host(ModuleHost* host) { isolate_->SetData(kHostSlot, host); }
   static ModuleHost* host_of(v8::Isolate* isolate) { return static_cast<ModuleHost*>(isolate->GetData(kHostSlot)); }
 
   static Engine& of(v8::Isolate* isolate) { return *static_cast<Engine*>(isolate->GetData(kEngineSlot)); }
 
-  // Interned, for names that are looked up. One that V8 does not have yet goes to a place of its own in a large table.
+  // An internalized string, for names that are looked up. A string that V8 does not have yet takes an entry in a
+  // large table.
   v8::Local<v8::String> string(std::string_view text) const;
-  // For all other text, of at most v8::String::kMaxLength bytes.
+  // An ordinary string, for all other text, of at most v8::String::kMaxLength bytes.
   v8::Local<v8::String> text(std::string_view text) const;
 
  private:
@@ -140,10 +144,10 @@ class Engine {
   v8::Global<v8::Context> context_;
   RuntimeFunctions runtime_;
   const std::uint64_t heap_limit_;
-  // V8's flag of the seed; null where its library does not show it. To set it by its name costs 0.2 ms: V8 looks at
-  // all of its flags for that.
+  // V8's random-seed flag; null if its library does not export the flag's symbol. Setting the flag by its name takes
+  // 0.2 ms, because V8 looks at all of its flags for that.
   int* const seed_flag_;
-  std::uint64_t runtime_heap_bytes_ = 0;  // the runtime's own part of the heap, which is on no module's account
+  std::uint64_t runtime_heap_bytes_ = 0;  // the runtime's own part of the heap, not charged to any module
   std::uint64_t memory_limit_ = UINT64_MAX;
 };
 

@@ -1,18 +1,20 @@
-// What an ErrorEvent says of an error besides the error itself: [message, file, line, column], as V8 knows them. Runs
-// no code of the module's. Unknown is '' and 0, and so is a place in the runtime's own code.
+// What an ErrorEvent says about an error besides the error itself: the array [message, file, line, column], as V8
+// knows them. Runs none of the module's code. An unknown place, or one in the runtime's own code, is '' and 0.
 #pragma once
 
 #include <v8.h>
 
 namespace holdfast::worker {
 
-// `message` may be empty.
+// Describes a message of V8's. `message` may be empty: the text is "Uncaught" then, and the place unknown.
 v8::Local<v8::Array> place_of(v8::Isolate* isolate, v8::Local<v8::Message> message);
 
-// Of an error, where it was made. Of any other value, or where that is unknown, where the module's code is now.
+// Describes a value passed to reportError(). The place of an error is where it was created. For any other value, or
+// if that place is unknown, it is where the module's code is now.
 v8::Local<v8::Array> place_of_reported(v8::Isolate* isolate, v8::Local<v8::Value> value);
 
-// Of an error, where it was made; of any other value nothing is known but what it is.
+// Describes a value that was caught. The place of an error is where it was created; for any other value it is
+// unknown.
 v8::Local<v8::Array> place_of_caught(v8::Isolate* isolate, v8::Local<v8::Value> value);
 
 }  // namespace holdfast::worker

@@ -1,6 +1,6 @@
-// How a worker ends before its time, and what it says then: the supervisor's soft stop, memory that is used up, V8
-// giving up, a system call that the filter refused. Each says why, and where the JavaScript was if that can be known,
-// and ends the process.
+// The fatal report: how a worker that ends early says why. Causes are the supervisor's soft stop, exhausted memory, a
+// fatal error in V8, and a system call that the filter refused. Each handler tells the supervisor the reason, and
+// where the JavaScript was if that can be known, and ends the process.
 #pragma once
 
 #include "ipc/shared_page.h"
@@ -10,25 +10,27 @@
 
 namespace holdfast::worker {
 
-// Has V8 tell of its failures, and sets memory aside to tell of them. In the zygote, before its first fork: what no
-// worker writes to is no worker's own. `engine` must live as long as the process.
+// Registers V8's failure callbacks, and sets aside the memory that a report takes. Must be called in the zygote
+// before its first fork, so that all workers share these pages until they write to them. `engine` must live as long
+// as the process.
 void prepare_last_words(Engine& engine);
 
-// Installs the handlers of this process; once, after prepare_last_words(), and before the seccomp filter is loaded
-// (rt_sigaction(2) is not allowed after). None of these is owned; all must live as long as the process. `line` may be
-// null.
+// Installs this process's signal handlers. Call once, after prepare_last_words() and before the seccomp filter is
+// loaded (the filter refuses rt_sigaction(2)). Takes no ownership; all arguments must live as long as the process.
+// `line` may be null.
 void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page);
 
-// To be called between two stretches of JavaScript. Where memory was found used up and no JavaScript came to V8's next
-// check since, looks again: nothing comes of what a call gave back with its end. If it is still used up, ends the
-// process, before the next call is blamed for it.
+// Must be called between two stretches of JavaScript. If memory was found used up and no JavaScript has reached V8's
+// next check since, collects garbage and looks again: the call may have freed the memory by ending. If memory is
+// still used up, ends the process, so that the next call is not blamed for it.
 void settle_memory();
 
-// Whether the supervisor has asked this process to end. Where JavaScript is running, that ends it at V8's next check
-// with a function of the module on the stack; the worker's loop asks here, and then calls end_between_stretches().
+// Whether the supervisor has asked this process to end. Running JavaScript is ended at V8's next interrupt check that
+// has a function of the module on the stack. Between stretches, the worker's loop must ask here and then call
+// end_between_stretches().
 bool soft_stop_requested();
 
-// Says that the soft stop came when no JavaScript ran, and ends the process.
+// Reports that the soft stop came while no JavaScript ran, and ends the process.
 [[noreturn]] void end_between_stretches();
 
 }  // namespace holdfast::worker

@@ -1,11 +1,11 @@
 // A worker's direct line: a socket that leads straight to one client, which sends calls on it and reads their answers.
 //
-//   unopened -> open -> closing -> ended     withdrawn by the supervisor: what was taken on is answered
+//   unopened -> open -> closing -> ended     withdrawn by the supervisor: accepted calls are still answered
 //                  |       |
-//                  +-------+--> ending -> ended     given up: its calls are cancelled, and nobody reads their answers
+//                  +-------+--> ending -> ended     given up: its calls are cancelled, and their answers dropped
 //
-// The client is hostile, as everybody is: who breaks a rule loses the line, and the worker nothing. What the calls do
-// is the module host's business; here they are numbered, bounded, given their deadlines and answered.
+// Clients are hostile. A client that breaks a rule loses the line; the worker is not affected. This class numbers the
+// calls, bounds them, gives them their deadlines and answers them. The module host runs them.
 #pragma once
 
 #include <chrono>
@@ -29,45 +29,50 @@ class Line {
   // `socket`, a connected stream socket, and `page` stay the caller's and outlive the line.
   Line(int socket, ipc::SharedPage& page) : socket_(socket), page_(page) {}
 
-  // False: it was opened before.
+  // Starts serving the line. Returns false, and changes nothing, if it was opened before.
   bool open(const ipc::OpenWorkerLine& request, std::uint64_t max_payload_bytes);
-  // No further calls are taken on, and the client is told.
+  // Accepts no further calls, and tells the client how many were accepted. Does nothing unless the line is open.
   void close();
-  // The client is gone, broke this rule, or is not to be served any more.
+  // Gives the line up: the client is gone, is no longer to be served, or broke the rule that `violation` names. Drops
+  // unsent answers; next_to_give_up() returns the open calls.
   void end(std::string violation = "");
 
-  // From open() until the line's own call is to be answered, which is so once is_done().
+  // From open() until answer_own_call().
   bool is_served() const { return state_ == State::open || state_ == State::closing || state_ == State::ending; }
+  // Whether the line was closed or given up, no call is open, and the client has read its answers or has had a second
+  // to do so.
   bool is_done(TimePoint now);
-  // Once it is done: the line's own call, with the error if the client broke a rule.
+  // Writes the answer to the line's own call (OpenWorkerLine) to `out`: an error if the client broke a rule. Only
+  // after is_done() has returned true.
   void answer_own_call(ipc::OutputBuffer& out);
   std::uint64_t own_call() const { return request_.call; }
 
   // --- the socket
   int socket() const { return socket_; }
   bool is_connected() const { return state_ == State::open || state_ == State::closing; }
-  // Whether to wait for input; not while what was received is still to be handled, or answers are not read.
+  // Whether to wait for input. Not while received frames are still to be handled, nor while the client leaves too
+  // many answers unread.
   bool wants_input() const;
   bool has_output() const { return !out_.empty(); }
   std::size_t unsent_bytes() const { return out_.size_bytes(); }
-  // What is there now; whether anything was, the client's end included.
+  // Receives what is there now. Returns whether there was anything; the end of the connection counts.
   bool receive();
-  // What the socket takes now. Allocates nothing.
+  // Sends as much as the socket takes now. Allocates nothing.
   void send_some();
 
   // --- calls
-  // Whether next() may have something; `open_calls` are those of the worker.
+  // Whether next() may return something. `open_calls` is the number of all open calls of the worker.
   bool has_work(std::size_t open_calls) const { return may_have_frames_ && has_room(open_calls); }
-  // The next call to be begun, or to be given up, of what was received; nothing: there is none. Views are good until
-  // the next call on the line.
+  // The next received call to begin, or the next received cancellation to carry out; nothing if there is none. Views
+  // in it are valid until the next use of the line.
   using Work = std::variant<ipc::WorkerCall, ipc::WorkerCancel>;
   std::optional<Work> next(std::size_t open_calls, TimePoint now);
-  // A call that is to be given up because its time is over, or the line is; nothing: there is none (any more).
+  // A call to cancel because its deadline has passed or the line is given up. Call it until it returns nothing.
   std::optional<ipc::WorkerCancel> next_to_give_up(TimePoint now);
-  // When there is something to do without input.
+  // When there is something to do even without input; nothing if never.
   std::optional<TimePoint> next_deadline() const;
 
-  // Answers a call that next() gave; nothing happens where nobody waits for it any more.
+  // Answers a call that next() returned. Sends nothing if the client has an answer to it already, or is gone.
   void answer(std::uint64_t number, const ipc::ResultView& result);
   void answer(std::uint64_t number, const ipc::Error& error);
 
@@ -97,11 +102,11 @@ class Line {
   ipc::FrameReader in_;
   ipc::OutputBuffer out_;
   bool may_have_frames_ = false;
-  std::optional<TimePoint> received_at_;  // what is there to be handled; nothing: now
-  std::uint64_t taken_ = 0;               // calls, ever
+  std::optional<TimePoint> received_at_;  // when the frames that wait were received; set by next()
+  std::uint64_t taken_ = 0;               // number of calls accepted, ever
   std::vector<OpenCall> calls_;
-  std::vector<std::uint64_t> cancelled_;  // by the client's ids: cancellations that were received and not handled yet
-  std::optional<TimePoint> last_wait_;    // until when what is left is to be read by the client
+  std::vector<std::uint64_t> cancelled_;  // client's ids of calls whose cancellation is received and not handled yet
+  std::optional<TimePoint> last_wait_;    // until when the client may read its last answers
 };
 
 }  // namespace holdfast::worker

@@ -1,8 +1,9 @@
-// What a module's process has of the memory that V8 asks for: the pages of its heap, of compiled code and of
+// Counts and bounds the memory that V8 takes in a module's process: the pages of its heap, of compiled code and of
 // WebAssembly's memories, and array buffers. Knows no V8 and maps nothing.
 //
-// V8's own limit is no such bound: the first large object of its young generation may have any size, and
-// WebAssembly's memory does not count. Nor is the kernel's: near RLIMIT_AS, mprotect(2) does not look at RLIMIT_DATA.
+// V8's own limit is no such bound: the first large object of the young generation may have any size, and
+// WebAssembly's memory does not count. The kernel's limit is none either: near RLIMIT_AS, mprotect(2) does not check
+// RLIMIT_DATA.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,12 @@ namespace holdfast::worker {
 
 class MemoryAccount {
  public:
-  // Who is refused can go on (an array buffer is a RangeError), or ends the process (a page of the heap).
+  // What a refusal does: the requester can go on (an array buffer throws a RangeError), or the process ends (a heap
+  // page).
   enum class Refusal { expected, fatal };
 
-  // Applies to what is taken from now on. The last `reserve` bytes are for those whose refusal is fatal.
+  // Applies to memory that is taken from now on. The last `reserve` bytes are only for requests whose refusal is
+  // fatal.
   void set_limit(std::uint64_t bytes, std::uint64_t reserve) {
     limit_ = bytes;
     reserve_ = reserve;
@@ -23,20 +26,22 @@ class MemoryAccount {
 
   std::uint64_t used() const { return used_; }
 
-  // Whether as much may be taken.
+  // Whether so much may be taken. Of a range of pages, only those count that are not taken yet.
   bool has_room_for(std::uint64_t bytes, Refusal refusal) const;
   bool has_room_for_pages(std::uintptr_t begin, std::uintptr_t end, Refusal refusal) const;
 
-  // Pages from `begin` to `end` can be read or written from now on. Those that were taken before count once.
+  // Charges the pages from `begin` to `end`, which can be read or written from now on. Pages that are taken already
+  // are not charged again. Does not check the limit.
   void take_pages(std::uintptr_t begin, std::uintptr_t end);
 
-  // Those of them that were taken are given back.
+  // Gives back the pages of the range that are taken.
   void give_back_pages(std::uintptr_t begin, std::uintptr_t end);
 
-  // Whether every one of them was taken.
+  // Whether every page of the range is taken.
   bool has_pages(std::uintptr_t begin, std::uintptr_t end) const;
 
-  // Memory that has no pages of its own, and whose refusal is expected; what is given back must have been taken.
+  // Charges memory that has no pages of its own, and whose refusal is expected. Returns false if there is no room.
+  // Only bytes that were taken may be given back.
   bool take(std::uint64_t bytes);
   void give_back(std::uint64_t bytes) { used_ -= bytes; }
 

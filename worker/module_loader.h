@@ -1,4 +1,4 @@
-// How a module's text becomes code: CommonJS or an ES module, told apart as Node.js does it. Knows nothing of calls.
+// Compiles a module's text as CommonJS or as an ES module, told apart as Node.js does it. Knows nothing of calls.
 #pragma once
 
 #include <v8.h>
@@ -12,7 +12,7 @@ namespace holdfast::worker {
 
 class Engine;
 
-// Exactly one is there.
+// Exactly one of the two is set.
 struct CompiledModule {
   // The module function of CommonJS: (exports, require, module, __filename, __dirname).
   v8::Local<v8::Function> common_js;
@@ -24,26 +24,28 @@ struct CompileFailure {
   v8::Local<v8::Message> place;
 };
 
-// By the file's name: `.cjs` is CommonJS, `.mjs` an ES module. Else CommonJS, if that compiles; else an ES module, if
-// the text looks like one. The failure is that of the format that the text is most likely in.
+// A file name that ends in `.cjs` means CommonJS, in `.mjs` an ES module. Any other file is compiled as CommonJS and,
+// if that fails and the text looks like an ES module, as an ES module. On failure, returns the error of the format
+// that the text is most likely in.
 tl::expected<CompiledModule, CompileFailure> compile_module(Engine& engine, v8::Local<v8::String> source,
                                                             v8::Local<v8::String> file_name);
 
-// A static import, which no module can have.
+// A static import declaration. Modules must not have one, because there is nothing to import.
 struct StaticImport {
   v8::Local<v8::String> specifier;
   int line = 0;    // from 1 on
-  int column = 0;  // the same
+  int column = 0;  // from 1 on
 };
+// The first one in the module's text; nothing if there is none.
 std::optional<StaticImport> first_static_import(v8::Local<v8::Context> context, v8::Local<v8::Module> module);
 
-// Numbers of `missingModule` in runtime/modules.js.
+// Numbered as `missingModule` in runtime/modules.js expects.
 enum class ImportedBy : std::int32_t { require_call, static_import, import_call };
 
-// The error that says that there is no such module, and what to do.
+// Makes the error that says that there is no such module, and what to do. Empty if that threw in turn.
 v8::MaybeLocal<v8::Value> missing_module(Engine& engine, v8::Local<v8::Value> specifier, ImportedBy by);
 
-// What V8 asks for `import()` and `import.meta`. Once in a process.
+// Sets V8's callbacks for `import()` and `import.meta`. Call it once for each isolate.
 void install_import_callbacks(v8::Isolate* isolate);
 
 }  // namespace holdfast::worker

@@ -1,5 +1,5 @@
-// Whom the kernel ends first when the host runs out of memory (/proc/PID/oom_score_adj, proc(5)): workers before
-// zygotes, and both before anything else that the host runs.
+// Which processes the kernel kills first when the host runs out of memory (/proc/PID/oom_score_adj, proc(5)): workers
+// before zygotes, and both before everything else on the host.
 #pragma once
 
 #include "ipc/unique_fd.h"
@@ -11,11 +11,12 @@ class OomScore {
   static constexpr int kOfZygote = 500;
   static constexpr int kOfWorker = 1000;
 
-  // Of the calling process and the children that it forks from then on. Needs /proc, and to be called before
-  // privileges are dropped. Where the kernel does not offer it, nothing is set.
+  // Opens the score of the calling process; children that it forks later inherit the value. Needs /proc, and must be
+  // called before privileges are dropped. If the file cannot be opened, set() does nothing.
   OomScore();
 
-  // To raise it takes no right, and to lower it again none either, as far as it was raised without one.
+  // Raising the score takes no privilege; lowering it to a value that it had before an unprivileged raise takes none
+  // either.
   void set(int score) const;
 
  private:

@@ -1,5 +1,6 @@
-// The worker's messages to the supervisor, on their way: appended to a buffer, sent together when a turn of the loop
-// ends. The supervisor always reads; a worker that still finds the socket full waits before it does more work.
+// The worker's queue of messages to the supervisor. They are appended to a buffer and sent together when a turn of
+// the event loop ends. The supervisor always reads; while too much is still unsent, the worker reads no further
+// requests.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +18,11 @@ class Outbox {
   bool empty() const { return buffer_.empty(); }
   std::size_t unsent_bytes() const { return buffer_.size_bytes(); }
 
-  // Sends what the socket takes now. Ends the process if the supervisor is gone: nobody is left to answer to.
+  // Sends as much as the socket takes now. Ends the process if the supervisor is gone.
   void send_some();
 
-  // Sends everything, waiting as long as it takes. Safe where memory is exhausted: allocates nothing.
+  // Sends everything, and blocks as long as that takes. Ends the process if the supervisor is gone. Allocates
+  // nothing, so it is safe when memory is exhausted.
   void send_all();
 
  private:

@@ -1,5 +1,5 @@
-// Payloads as JavaScript values, and values as payloads, in each of the encodings. The bytes that come in and the
-// values that go out are hostile.
+// Converts payloads to JavaScript values, and values to payloads, in each of the encodings. Incoming bytes and
+// outgoing values are hostile.
 #pragma once
 
 #include <v8.h>
@@ -16,22 +16,22 @@
 
 namespace holdfast::worker {
 
-// Why a value is not expressed in an encoding.
+// Why a value cannot be expressed in an encoding.
 struct NotExpressed {
-  std::string path;  // of the part that cannot be, "$.a[3]"; empty: it is too large
-  std::string what;  // that part is: "a Map"
-  std::string why;   // may be empty; what was thrown by the attempt, if something was
+  std::string path;  // of the part that cannot be expressed, "$.a[3]"; empty: the value is too large
+  std::string what;  // what that part is: "a Map"
+  std::string why;   // the error that the attempt threw, or advice; may be empty
   std::string stack;
-  std::size_t bytes = 0;  // that it would have, if it is too large
+  std::size_t bytes = 0;  // the size that it would have, if it is too large
   ipc::Encoding encoding = ipc::Encoding::json;
 };
 
 struct PayloadRules {
-  std::uint64_t max_bytes = 0;   // of a payload that goes out
-  bool lenient_results = false;  // what JSON would lose or change is let pass
+  std::uint64_t max_bytes = 0;   // of an outgoing payload
+  bool lenient_results = false;  // accept values that JSON would lose or change
 };
 
-// Which encoding a call wants for what it comes to.
+// Which encoding a call wants for its result.
 struct WantedEncoding {
   ipc::Encoding of_payload = ipc::Encoding::json;
   ipc::ResultEncoding result = ipc::ResultEncoding::automatic;
@@ -39,7 +39,7 @@ struct WantedEncoding {
 
 class Payloads {
  public:
-  // Message and stack of what was thrown.
+  // Returns the message and the stack of a value that was thrown.
   using Describe = std::function<std::pair<std::string, std::string>(v8::Local<v8::Value> thrown)>;
   using Take = std::function<void(const ipc::ResultView&)>;
 
@@ -48,11 +48,12 @@ class Payloads {
 
   void set_rules(const PayloadRules& rules) { rules_ = rules; }
 
-  // Appends the arguments that the call's payload stands for; the error says for a person why it stands for none.
+  // Decodes the call's payload and appends the arguments that it stands for. The error tells a person why it cannot
+  // be decoded.
   tl::expected<void, std::string> read(const ipc::WorkerCall& call, std::vector<v8::Local<v8::Value>>& arguments);
 
-  // Gives the value as a payload to `take`, which must not enter JavaScript: the payload may be the module's own
-  // memory.
+  // Encodes the value and passes the payload to `take`. `take` must not enter JavaScript, because the payload may be
+  // the module's own memory.
   tl::expected<void, NotExpressed> express(v8::Local<v8::Value> value, const WantedEncoding& wanted, const Take& take);
 
  private:
@@ -63,13 +64,13 @@ class Payloads {
   Expressed express_json(v8::Local<v8::Value> value, const Take& take);
   Expressed express_bytes(v8::Local<v8::Value> value, const Take& take);
   Expressed express_structured(v8::Local<v8::Value> value, const Take& take);
-  // The same of what was caught, which is forgotten.
+  // Describes the exception that was caught, and clears it.
   std::pair<std::string, std::string> describe(v8::TryCatch& failure);
   Expressed express_with_details(v8::Local<v8::Value> value, const Take& take);
-  // Takes what was thrown out of `failure`.
+  // Clears the exception in `failure`.
   NotExpressed not_serialized(SerializeFailure why, v8::TryCatch& failure);
   NotExpressed unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure);
-  // Whether the runtime's function returned [path, what], which go into `found`.
+  // Calls the runtime's function. Returns true if it found something, [path, what], and puts that into `found`.
   bool find(const v8::Global<v8::Function>& finder, v8::Local<v8::Value> value, NotExpressed& found);
   bool take_finding(v8::Local<v8::Value> place, NotExpressed& found);
   v8::MaybeLocal<v8::Value> call_runtime(const v8::Global<v8::Function>& function, v8::Local<v8::Value> value);

@@ -1,6 +1,6 @@
-// What V8 and the libraries under it would choose by the processor, the kernel, the host's memory or the environment,
-// pinned: a worker makes the same system calls wherever it runs, so that one table of them holds everywhere
-// (sandbox/seccomp_policy.cc). One row for each choice, with its reason; pinned_choices.cc also says what needs no row.
+// Pins what V8 and the libraries under it would choose by the processor, the kernel, the host's memory or the
+// environment. A worker then makes the same system calls wherever it runs, and one table of them is right everywhere
+// (sandbox/seccomp_policy.cc). Each choice has a row with its reason; pinned_choices.cc also says what needs no row.
 #pragma once
 
 #include <span>
@@ -15,8 +15,8 @@ struct PinnedFlag {
 };
 std::span<const PinnedFlag> pinned_flags();
 
-// Sets V8's flags; before v8::V8::Initialize(). V8 says on stderr which flag it does not know (rows are for several
-// versions of V8), and takes the others.
+// Sets V8's flags. Must be called before v8::V8::Initialize(). V8 reports a flag that it does not know on stderr and
+// takes the others; rows are for several versions of V8.
 void pin_flags(bool jitless);
 
 }  // namespace holdfast::worker

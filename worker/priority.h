@@ -1,14 +1,14 @@
-// Workers run at a lower priority than the supervisor and the zygote, for which all modules wait where there are more
-// to run than cores.
+// Workers run at a lower priority than the supervisor and the zygote, because all modules wait for those two when
+// there are more runnable processes than cores.
 #pragma once
 
 namespace holdfast::worker {
 
-// Of the calling process and the children that it forks from then on. Takes no right.
+// Lowers the priority of the calling process and of the children that it forks later. Takes no privilege.
 void lower_own_priority();
 
-// Of the calling process's session against other sessions, where the kernel makes groups of them (autogroups,
-// sched(7)): it then compares priorities only within a session. Needs /proc.
+// Lowers the priority of the calling process's session against other sessions. Where the kernel groups processes by
+// session (autogroups, sched(7)), it compares the priorities of processes only within a session. Needs /proc.
 void lower_priority_of_session();
 
 }  // namespace holdfast::worker

@@ -7,11 +7,11 @@
 namespace holdfast::worker {
 
 struct RuntimeSource {
-  const char* name;  // what stacks show, were they to show it
+  const char* name;  // the script's name in stacks, before its frames are left out
   std::string_view text;
 };
 
-// In the order in which they are to be run.
+// In the order in which they must be run.
 std::span<const RuntimeSource> runtime_sources();
 
 }  // namespace holdfast::worker

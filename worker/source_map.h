@@ -1,8 +1,8 @@
-// The source map that a bundler or compiler has put at the end of a module's text (ECMA-426), and what it says of a
-// place in a stack. Knows no V8, allocates little beyond the map itself, and is quick enough for the few milliseconds
-// that a worker has for its last words.
+// Reads the source map that a bundler or compiler has put at the end of a module's text (ECMA-426), and finds the
+// original of a place in a stack. Knows no V8, allocates little beyond the map itself, and is fast enough for the few
+// milliseconds that a worker has for its fatal report.
 //
-// A map is as hostile as its module: one that is broken says nothing, or nonsense; it never fails.
+// A map is as hostile as its module. A broken map yields nothing, or nonsense, but never an error.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@
 
 namespace holdfast::worker {
 
-// Where the last line of `source` is `//# sourceMappingURL=data:application/json;base64,…`: its base64. Only white
-// space may follow, and nothing that is JavaScript is ever taken for it: what is left without it means the same.
+// The last line of `source`, if it is `//# sourceMappingURL=data:application/json;base64,…`. Only white space may
+// follow it. JavaScript code is never mistaken for it: the text means the same without the line.
 struct InlineSourceMap {
-  std::size_t begins_at = 0;  // the comment
+  std::size_t begins_at = 0;  // offset of the comment
   std::string_view base64;
 };
 std::optional<InlineSourceMap> find_inline_source_map(std::string_view source);
@@ -26,7 +26,7 @@ std::optional<InlineSourceMap> find_inline_source_map(std::string_view source);
 class SourceMap {
  public:
   explicit SourceMap(std::string base64) : text_(std::move(base64)) {}
-  SourceMap(const SourceMap&) = delete;  // parts of text_ are known by their place
+  SourceMap(const SourceMap&) = delete;  // string views refer to text_
   SourceMap& operator=(const SourceMap&) = delete;
 
   struct Place {
@@ -35,21 +35,21 @@ class SourceMap {
     std::uint32_t column = 0;  // in UTF-16 code units
   };
 
-  // What was written at this place of the module's text. The first question decodes the map.
+  // The original of this place in the module's text; nothing if unknown. The first call decodes the map.
   std::optional<Place> find(std::uint32_t line, std::uint32_t column);
 
-  // The original name of what stands exactly here; empty: unknown.
+  // The original name of the token at exactly this place; empty if unknown.
   std::string name_at(std::uint32_t line, std::uint32_t column);
 
-  // A line of an original file, where the map has the files' contents.
+  // A line of an original file; nothing if the map does not contain the files' texts.
   std::optional<std::string> source_line(std::string_view source, std::uint32_t line);
 
-  // Whether find() will answer at once. If not, decoding takes some nanoseconds for each of bytes().
+  // Whether the map is decoded, so that find() returns at once. Decoding takes some nanoseconds for each of bytes().
   bool is_decoded() const { return decoded_; }
   std::size_t bytes() const { return text_.size(); }
 
  private:
-  // All counted from 0; a sum of differences that the map chose.
+  // All are counted from 0. Each is a sum of differences that the map chose, and may have any value.
   struct Segment {
     std::int64_t generated_line = 0;
     std::int64_t generated_column = 0;

@@ -10,8 +10,8 @@ namespace holdfast::worker {
 
 class Stretch {
  public:
-  // `running` is a call's id, SharedPage::kLoading, or 0 for what belongs to no call. `began` is now, for a caller that
-  // has looked at the clock already.
+  // `running` is a call's id, SharedPage::kLoading, or 0 for what belongs to no call. `began` is the present time,
+  // for a caller that has just read the clock.
   Stretch(ipc::SharedPage& page, std::uint64_t running,
           std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now())
       : page_(page) {

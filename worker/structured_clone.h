@@ -1,11 +1,12 @@
-// Values as bytes and back, in the format of V8's serializer (format version 13 and up: what Node's v8.Serializer and
-// v8.Deserializer speak, but for the array buffer views of their Default- variants). It keeps Map, Set, Date, RegExp,
-// BigInt, boxed primitives, errors (name, message, stack), array buffers, their views, and cycles.
+// Serializes values and reads them back, in the format of V8's serializer, version 13 and up. Node's v8.Serializer
+// and v8.Deserializer use the same format; only their Default- variants write array buffer views differently. The
+// format keeps Map, Set, Date, RegExp, BigInt, boxed primitives, errors (name, message, stack), array buffers, their
+// views, and cycles.
 //
-// Behind a value there may be a second one, with references to objects in the first: what the format has no place for.
-// Node.js reads the first and leaves the second.
+// A second value may follow the first, and refer to objects in the first. It holds what the format has no place for.
+// Node.js reads the first value and ignores the second.
 //
-// There are no host objects, shared buffers, transferred buffers and WebAssembly objects, in either direction.
+// Host objects, shared buffers, transferred buffers and WebAssembly objects are refused, in both directions.
 #pragma once
 
 #include <v8.h>
@@ -19,7 +20,7 @@
 
 namespace holdfast::worker {
 
-// Bytes on the module's account (worker/native_bytes.h), given back at the end of its life.
+// Owns serialized bytes, which are charged to the module (worker/native_bytes.h).
 class SerializedValue {
  public:
   SerializedValue(v8::Isolate* isolate, std::uint8_t* data, std::size_t size, std::size_t capacity)
@@ -39,18 +40,18 @@ class SerializedValue {
 
 enum class SerializeFailure {
   threw,  // an exception is pending: a getter's own, or an Error named DataCloneError that says what cannot be cloned
-  too_large,  // for max_bytes; nothing is pending
+  too_large,  // larger than max_bytes; no exception is pending
 };
 
-// Runs the getters of what it writes. `further` goes behind the value, unless it is empty. `max_bytes` bounds what it
-// takes of memory, too, but for a factor of four.
+// Serializes `value` and, unless it is empty, `further` behind it. Runs their getters. The result has at most
+// `max_bytes`; at most four times as much memory is used on the way.
 tl::expected<SerializedValue, SerializeFailure> serialize_value(v8::Local<v8::Context> context,
                                                                 v8::Local<v8::Value> value, std::size_t max_bytes,
                                                                 v8::Local<v8::Value> further = {});
 
-// The bytes may be anything. What is no value throws an Error; so does what has more behind it, unless that is one more
-// value and `further` is there to take it. Runs no code of a module's. A value
-// may take many times the room of its bytes, as with JSON: the module's limit is what bounds it.
+// Reads a value and, if `further` is not null, a second value that may follow it. The bytes may be anything: throws
+// an Error if they are not a value, or if anything else follows. Runs none of a module's code. As with JSON, a value
+// may take many times the memory of its bytes; only the module's limit bounds that.
 v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std::span<const std::uint8_t> bytes,
                                             v8::Local<v8::Value>* further = nullptr);
 

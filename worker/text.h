@@ -1,4 +1,4 @@
-// Text of V8's as UTF-8.
+// V8's strings as UTF-8.
 #pragma once
 
 #include <v8.h>
@@ -7,7 +7,7 @@
 
 namespace holdfast::worker {
 
-// At most `max_bytes` of it, whole characters; empty where `value` is no string. Surrogates without their other half
+// The whole characters of the string that fit into `max_bytes`; empty if `value` is not a string. Lone surrogates
 // become U+FFFD.
 std::string to_utf8(v8::Isolate* isolate, v8::Local<v8::Value> value, std::size_t max_bytes);
 

@@ -1,5 +1,6 @@
-// The encodings of the Encoding Standard (https://encoding.spec.whatwg.org) other than UTF-8, decoded as the standard
-// says, byte by byte. All but "replacement", which no TextDecoder has. ICU has the tables. Knows no V8.
+// Decoders for the encodings of the Encoding Standard (https://encoding.spec.whatwg.org) other than UTF-8 and
+// "replacement", which no TextDecoder has. They decode byte by byte, as the standard does. The tables come from ICU.
+// Knows no V8.
 #pragma once
 
 #include <array>
@@ -56,7 +57,7 @@ constexpr std::size_t kTextEncodings = 39;
 
 constexpr bool is_single_byte(TextEncoding encoding) { return encoding >= TextEncoding::ibm866; }
 
-// Whether a byte below 0x80 is that character wherever no other one has begun.
+// Whether a byte below 0x80 is an ASCII character whenever it does not continue another character.
 constexpr bool is_ascii_compatible(TextEncoding encoding) {
   return encoding != TextEncoding::utf_16le && encoding != TextEncoding::utf_16be &&
          encoding != TextEncoding::iso_2022_jp;
@@ -67,33 +68,33 @@ struct DecoderState {
   std::array<std::uint8_t, 4> pending{};  // the bytes of a character that has begun
   std::uint8_t pending_count = 0;
   std::uint8_t mode = 0;  // of ISO-2022-JP: 4 bits each for the output's state and the decoder's
-  bool flag = false;      // of ISO-2022-JP: the last thing was an escape sequence
-  bool begun = false;     // a byte order mark would be a character now
+  bool flag = false;      // of ISO-2022-JP: an escape sequence came last
+  bool begun = false;     // the start is past: a byte order mark would be a character now
 };
 
-// How many code units at most this many bytes come to, whatever the state is.
+// The most code units that so many bytes can decode to, in any state.
 constexpr std::size_t most_units(std::size_t bytes) { return bytes + 8; }
 
 struct Decoded {
   std::size_t units;
-  bool failed;  // is_fatal, and there was an error; the state is of no use then
+  bool failed;  // is_fatal was set, and there was an error; the state is then of no use
 };
 
-// `into` has room for most_units(). Unless `more` is to follow, the end of the bytes is the end of the text. Not for
-// UTF-8.
+// Decodes a part of a stream. `into` must have room for most_units(bytes.size()). Unless `more` is to follow, the end
+// of the bytes is the end of the text. Not for UTF-8.
 Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, bool more, bool is_fatal,
                     DecoderState& state, char16_t* into);
 
 // --- tables, made by ICU when they are first asked for -------------------------------------------------------------
 
-// What the standard calls an index: code points by pointer. 0 where there is none.
+// The standard's indexes, which give a code point for each pointer, or 0 if there is none.
 enum class TextIndex : std::uint8_t { jis0208, jis0212, gb18030, big5, euc_kr };
 char32_t code_point_of(TextIndex index, std::size_t pointer);
 
-// Of four bytes in GB 18030 that mean a character of the basic plane; 0 where there is none.
+// The code point of the basic plane for the pointer of four bytes in GB 18030; 0 if there is none.
 char32_t gb18030_ranges_code_point(std::size_t pointer);
 
-// The characters of the bytes from 0x80 on; 0 where there is none.
+// The characters of the bytes from 0x80 on; 0 if there is none.
 const std::array<char16_t, 128>& single_byte_index(TextEncoding encoding);
 
 }  // namespace holdfast::worker

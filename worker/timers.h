@@ -12,14 +12,15 @@
 
 namespace holdfast::worker {
 
-// `Action` is what is to be done when a timer is due; owned by the timer.
+// `Action` is what to do when a timer is due; the timer owns it.
 template <typename Action>
 class Timers {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // The id is positive as a signed 32-bit number, too, and never that of another timer that is still set.
+  // Sets a timer and returns its id, which is more than 0, fits into a signed 32-bit number, and is not the id of
+  // another timer that is still set.
   std::uint32_t set(TimePoint due, std::optional<Duration> repeat, Action action) {
     do {
       last_id_ = last_id_ == kMaxId ? 1 : last_id_ + 1;
@@ -36,7 +37,7 @@ class Timers {
     }
   }
 
-  // When the earliest timer is due that next_due_at() has not returned; nothing if there is none.
+  // When the earliest timer is due that next_due_at() has not returned yet; nothing if there is none.
   std::optional<TimePoint> next_due() const {
     if (by_time_.empty()) return std::nullopt;
     return by_time_.begin()->first.first;

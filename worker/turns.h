@@ -55,7 +55,7 @@ class Turns {
     queue.time += time;
     if (!queue.items.empty()) line_up(owner, queue);
     if (size_ > 0) return;
-    // No other owner waited, so nobody owes time: all start again from zero.
+    // No other owner waited, so no owner owes time: all start again from zero.
     queues_.clear();
     now_ = {};
   }

@@ -1,10 +1,10 @@
-// Libraries that V8's brings along for Node.js, and that no worker ever calls.
+// Libraries that libnode, which contains V8, needs for Node.js, and that no worker calls.
 #pragma once
 
 namespace holdfast::worker {
 
-// Keeps their code out of the processes that are forked from here on: a fork takes its time for each mapping, and code
-// that is not there is of no use to an attacker.
+// Keeps their code out of the processes that are forked after this call. A fork takes time for each mapping, and an
+// attacker cannot use code that is not there.
 void leave_unused_libraries_behind();
 
 }  // namespace holdfast::worker

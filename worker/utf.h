@@ -1,4 +1,4 @@
-// UTF-8 and UTF-16 as the Encoding Standard has them (https://encoding.spec.whatwg.org). Knows no V8.
+// UTF-8 and UTF-16 as the Encoding Standard defines them (https://encoding.spec.whatwg.org). Knows no V8.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,20 @@ constexpr char16_t kReplacementCharacter = 0xFFFD;
 
 bool is_ascii(std::span<const std::uint8_t> bytes);
 
-// Whether bytes and code units of Latin-1 are the same characters in windows-1252: none is from 0x80 to 0x9F.
+// Whether none of the bytes is from 0x80 to 0x9F: they then mean the same in Latin-1 and in windows-1252.
 bool has_no_c1_controls(std::span<const std::uint8_t> bytes);
 
-// What is at the beginning of bytes that are not empty.
+// What a sequence of bytes, which is not empty, begins with.
 struct Utf8Sequence {
   enum class Kind { complete, invalid, incomplete };
   Kind kind;
-  // How many bytes of it there are. Of an invalid one, as many as one replacement character stands for.
+  // In bytes. For an invalid sequence, the number of bytes that one replacement character stands for.
   std::size_t length;
-  char32_t code_point;  // of a complete one
+  char32_t code_point;  // only of a complete one
 };
 Utf8Sequence first_utf8_sequence(std::span<const std::uint8_t> bytes);
 
-// How many bytes at the end begin a sequence that further bytes may complete.
+// The number of bytes at the end that begin a sequence which further bytes may complete.
 std::size_t incomplete_utf8_tail(std::span<const std::uint8_t> bytes);
 
 struct DecodedUtf8 {
@@ -32,16 +32,16 @@ struct DecodedUtf8 {
   bool is_valid;
 };
 
-// Writes at most as many code units as there are bytes. Where `stops_at_errors`, what comes after the first is not
-// read.
+// Writes at most as many code units as there are bytes. With `stops_at_errors`, stops at the first error; otherwise
+// writes replacement characters for errors.
 DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_errors, char16_t* into);
 
 bool is_valid_utf8(std::span<const std::uint8_t> bytes);
 
-// How many bytes the code units have in UTF-8. A lone surrogate is the replacement character.
+// The size of the code units in UTF-8. A lone surrogate counts as the replacement character.
 std::size_t utf8_length(std::span<const char16_t> units);
 
-// How many code units at the beginning are whole characters: up to the first surrogate without its other half.
+// The number of code units before the first lone surrogate.
 std::size_t well_formed_prefix(std::span<const char16_t> units);
 
 struct EncodedUtf8 {
@@ -49,10 +49,10 @@ struct EncodedUtf8 {
   std::size_t bytes_written;
 };
 
-// As many whole characters as there is room for. A lead surrogate at the very end is read only where `is_last`, as a
-// lone one.
+// Encodes as many whole characters as there is room for. Leaves a lead surrogate at the very end unread, unless
+// `is_last`: then it is a lone one.
 EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last);
-// The same for Latin-1.
+// Encodes as many Latin-1 characters as there is room for.
 EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span<std::uint8_t> into);
 
 }  // namespace holdfast::worker

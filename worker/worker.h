@@ -19,8 +19,7 @@ namespace holdfast::worker {
 
 class Worker {
  public:
-  // `socket`, a connected stream socket, `line`, which may be null, and `page` stay the caller's and outlive the
-  // worker.
+  // None of these is owned; all must outlive the worker. `socket` is a connected stream socket; `line` may be null.
   Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page);
 
   // Serves until the supervisor is gone. Never returns.
@@ -67,23 +66,23 @@ class Worker {
   std::optional<ModuleHost> host_;  // from the start of run() on
   bool loaded_ = false;
   std::uint64_t turns_ = 0;
-  bool was_slow_ = false;                               // a step since memory was given back
-  bool left_frames_ = false;                            // frames may be left of a turn that was ended for its length
-  bool received_ = false;                               // something may have come since cancellations were looked for
+  bool was_slow_ = false;     // there was a slow step since memory was given back
+  bool left_frames_ = false;  // the last turn was ended for its length, and may have left frames
+  bool received_ = false;     // input may have come since cancellations were looked for
   std::chrono::steady_clock::time_point frames_since_;  // when the turn's first frame was begun
   // When memory is given back, if nothing is received until then; timers do not put it off.
   std::optional<std::chrono::steady_clock::time_point> give_back_at_;
-  // Until when calls that come in a row have the time, after what had its turn between them; when the last call
-  // returned to the loop; and when the last relayed one did.
+  // Until when calls in a row have priority, after a slow task between them; when the last call returned to the loop;
+  // and when the last relayed call did.
   std::chrono::steady_clock::time_point calls_first_until_;
   std::chrono::steady_clock::time_point last_call_at_;
   std::chrono::steady_clock::time_point last_relayed_at_;
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   std::chrono::steady_clock::duration step_took_{};
-  // How much more time the line has had than the supervisor's calls, of the time when there was work of both.
+  // How much more time the line's calls have had than the relayed ones, counting only while there was work of both.
   std::chrono::steady_clock::duration line_ahead_{};
-  // Within a turn: when answers were last sent, and after what time those that have gathered since are.
+  // Within a turn: when answers were last sent, and after how long the ones that have gathered since are sent.
   std::chrono::steady_clock::time_point sent_at_;
   std::chrono::steady_clock::duration send_after_{};
 };

@@ -1,5 +1,5 @@
-// What holdfastd tells holdfast-worker on its command line. Both come from the same build: there is nothing here for
-// users, and nothing that stays the same from one build to the next.
+// The options that holdfastd passes to holdfast-worker. Both programs come from the same build: the options are not
+// for users, and may change from one build to the next.
 #pragma once
 
 #include <chrono>
@@ -21,23 +21,23 @@ struct ZygoteOptions {
   // Become this worker, without a zygote: isolation by exec.
   std::optional<std::uint64_t> single_worker;
   bool restrict_speculation = true;
-  bool direct_line = false;             // workers have one
+  bool direct_line = false;             // workers have a direct line
   std::chrono::seconds cpu_time{0};     // of a worker, over its whole life; 0: no limit
-  std::set<std::string> allow_missing;  // layers without which to go on
-  // Started again by the launcher, inside the namespaces.
+  std::set<std::string> allow_missing;  // layers that may be missing
+  // The launcher has executed the program again, inside the namespaces.
   bool inside = false;
 
-  // Nothing but the tests' attacker sets these.
+  // Only the tests' attacker sets these.
   ExtendContext extend_context = {};
-  std::optional<std::vector<sandbox::PolicyRow>> policy = {};  // in the place of the profile's
-  // Nothing but a benchmark of what the filter costs sets this.
+  std::optional<std::vector<sandbox::PolicyRow>> policy = {};  // instead of the profile's
+  // Only the benchmark of the filter's cost sets this.
   bool leave_unfiltered = false;
 };
 
 // The option that the launcher adds when it starts the program again.
 inline constexpr const char* kInsideOption = "--inside";
 
-// Reads the arguments, the program's name not among them; nothing if they make no sense.
+// Reads the arguments, without the program's name. Returns nothing if an option is unknown or its value invalid.
 std::optional<ZygoteOptions> parse_zygote_options(std::span<char* const> arguments);
 
 }  // namespace holdfast::worker

@@ -11,9 +11,9 @@ namespace holdfast::worker::crypto {
 
 enum class KeyKind : std::uint32_t { rsa, p256, p384, p521, ed25519, x25519, ed448, x448 };
 
-// libcrypto's names.
+// libcrypto's name of the kind of key.
 const char* type_of(KeyKind kind);
-// Of the elliptic curves over prime fields only.
+// libcrypto's name of the curve; only for the elliptic curves over prime fields.
 const char* group_of(KeyKind kind);
 bool is_elliptic(KeyKind kind);
 
@@ -22,10 +22,11 @@ EVP_PKEY* key_at(const Arguments& arguments, int index);
 
 void return_key(const Arguments& arguments, Key key);
 
-// Of a point, which may be compressed; null if there is no such point on the curve. Its bytes have any size.
+// The public key with this point, which may be compressed. Null if the bytes, of any number, are not a point of the
+// curve.
 Key public_elliptic_key(KeyKind kind, ConstBytes point);
 
-// A number that the key has; null if it has none of that name.
+// The key's number of that name; null if it has none.
 BigNumber number_of(const EVP_PKEY* key, const char* name);
 
 inline constexpr std::string_view kNotGenerated = "the key could not be generated";

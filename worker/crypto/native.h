@@ -1,9 +1,9 @@
-// What the native functions of this folder have in common. Only the runtime calls them, with as many arguments, and of
-// the types, that it promises; what modules choose is bytes, their number, and numbers within the standard's ranges. No
-// JavaScript runs while one of them does.
+// What the native functions of this folder have in common. Only the runtime calls them, with the number and types of
+// arguments that they expect. Modules choose only bytes, their number, and numbers within the standard's ranges. No
+// JavaScript runs during a call.
 //
-// A function that cannot do what it was asked returns the reason, a string, from which the runtime makes an
-// OperationError or a DataError. Where memory for the result is refused, it throws a RangeError.
+// A function that fails returns the reason as a string, from which the runtime makes an OperationError or a
+// DataError. If there is no memory for the result, it throws a RangeError.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ namespace holdfast::worker::crypto {
 using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 using ConstBytes = std::span<const std::uint8_t>;
 
-// The bytes of an array buffer or of a view, in place; none if it is detached. Good until JavaScript runs.
+// The bytes of an array buffer or of a view, in place; none if it is detached. Valid until JavaScript runs.
 class Input {
  public:
   explicit Input(v8::Local<v8::Value> value);
@@ -32,19 +32,19 @@ class Input {
   ConstBytes bytes() const { return bytes_; }
 
  private:
-  // What V8 keeps on its heap, where it may move, is never larger.
+  // A copy of bytes that V8 keeps on its heap, where they may move; they are never more than this.
   std::array<std::uint8_t, 64> on_heap_;
   ConstBytes bytes_;
 };
 
-// An array buffer for a result. V8 makes it, so that it is the module's memory and bounded with it.
+// An array buffer for a result. V8 allocates it, so that it counts towards the module's memory limit.
 class Output {
  public:
-  // Throws in JavaScript where there is no memory for it, and is then false.
+  // If there is no memory for it, throws in JavaScript, and the object is false.
   Output(const Arguments& arguments, std::size_t size);
 
   explicit operator bool() const { return !buffer_.IsEmpty(); }
-  // Not null, even where there are no bytes.
+  // Never null, even if the size is 0.
   std::uint8_t* data() { return data_; }
   std::size_t size() const { return size_; }
   v8::Local<v8::ArrayBuffer> buffer() const { return buffer_; }
@@ -55,11 +55,11 @@ class Output {
   std::size_t size_;
 };
 
-// The function's result.
+// Set the function's result.
 void return_bytes(const Arguments& arguments, ConstBytes bytes);
 void return_text(const Arguments& arguments, std::string_view ascii);
 void return_failure(const Arguments& arguments, std::string_view reason);
-// What libcrypto noted down of one; the function before does that, too.
+// Clears libcrypto's error queue. return_failure() does that, too.
 void forget_failure();
 
 std::uint32_t uint32_at(const Arguments& arguments, int index);
@@ -80,7 +80,7 @@ std::span<const NativeFunction> rsa_functions();
 std::span<const NativeFunction> elliptic_functions();
 std::span<const NativeFunction> octet_key_pair_functions();
 
-// Once, before any function is called.
+// Must be called once, before any of the functions.
 void install_output(v8::Isolate* isolate, v8::Local<v8::Context> context);
 void install_key_handles(v8::Isolate* isolate);
 

@@ -1,9 +1,9 @@
-// A replacement for pthread_once(3), which is in place wherever this is linked.
+// A replacement for pthread_once(3), in effect in every program that this is linked into.
 #pragma once
 
 namespace holdfast::worker::crypto {
 
-// Does nothing but be called, so that the linker brings the replacement along.
+// Does nothing. A call of it makes the linker include the replacement.
 void use_own_once();
 
 }  // namespace holdfast::worker::crypto

@@ -1,5 +1,5 @@
-// A private key as PKCS #8 has it in its second version, OneAsymmetricKey (RFC 5958): with attributes and the public
-// key. libcrypto 3.0 knows the first version alone. What is read here is hostile. Pure.
+// Reads private keys in the second version of PKCS #8, OneAsymmetricKey (RFC 5958), which may contain attributes and
+// the public key. libcrypto 3.0 knows only the first version. The input is hostile. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace holdfast::worker::crypto {
 struct OneAsymmetricKey {
   // The same key in the first version, without attributes and public key.
   std::vector<std::uint8_t> first_version;
-  // What the public key's BIT STRING holds; nothing: there is none. Part of the input.
+  // The contents of the public key's BIT STRING, as a part of the input; nothing if there is none.
   std::optional<std::span<const std::uint8_t>> public_key;
 };
 
-// Nothing: `input` is no OneAsymmetricKey of the second version, or is not encoded as DER has it (X.690, chapters 10
-// and 11): with the shortest lengths, without anything behind it, and with sets in order.
+// Returns nothing if `input` is not a OneAsymmetricKey of the second version, or not encoded in DER (X.690, chapters
+// 10 and 11): with the shortest lengths, nothing behind it, and sets in order.
 std::optional<OneAsymmetricKey> read_one_asymmetric_key(std::span<const std::uint8_t> input);
 
 }  // namespace holdfast::worker::crypto
