@@ -8,11 +8,11 @@ using std::chrono::system_clock;
 
 namespace {
 
-// What may pass between the readings of two clocks, as a rule.
+// How much time passes between the readings of two clocks, as a rule at most.
 constexpr nanoseconds kReadingError = std::chrono::microseconds(20);
 
-// By how much the system's clock is ahead of the steady one; too little, if anything, so that a step comes too late.
-// The process may leave the CPU between the readings.
+// How far the system clock is ahead of the steady clock. An error makes the result too small, so that a step comes
+// too late and never too early. Tries again where the process may have left the CPU between the readings.
 nanoseconds ahead_now() {
   nanoseconds ahead{};
   for (int attempt = 0; attempt < 3; ++attempt) {

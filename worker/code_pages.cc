@@ -1,3 +1,12 @@
+// Halves the page faults that a worker takes up to its first answer. The code that a first call runs is then mapped in
+// the worker from its start, and shared with the zygote and all other workers.
+//
+// How, in the zygote, before it forks:
+// 1. Drop the page-table entries of all code and constants, run a call (`use`), and see in /proc/self/pagemap what it
+//    touched.
+// 2. Where at least a quarter of an aligned 2 MB is used, map a copy over it, in a huge page of a sealed memory file. A
+//    child maps all of that with one page fault.
+// 3. For the other mappings of which enough is used, make the kernel copy their page tables in each fork.
 #include "worker/code_pages.h"
 
 #include <fcntl.h>
@@ -22,26 +31,27 @@ namespace {
 
 constexpr std::uintptr_t kHugePageBytes = std::uintptr_t{2} << 20;
 
-// A huge page is memory of the zygote's own: used to less than a quarter, it is not worth that.
+// A huge page takes 2 MB of the zygote's own memory. It is worth that if at least a quarter (1 / kLeastUse) is used.
 constexpr std::size_t kLeastUse = 4;
 
-// The fork's copying of a page's entry costs a fifth of what a page fault costs for each page that it brings.
+// To copy the entry of one page in a fork costs a fifth of what a page fault costs per page that it maps. So copying
+// a page table pays if at most this many of its entries are copied for each page that is used.
 constexpr std::size_t kMostCopied = 5;
 
-// In an entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
+// Bits of an entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
 constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
 constexpr std::uint64_t kSwapped = std::uint64_t{1} << 62;
 constexpr std::uint64_t kOfFile = std::uint64_t{1} << 61;
 
-// Whole pages of a file's mapping, and which of them the page table had.
+// The whole pages of a file's mapping, and which of them were in the page table.
 struct Segment {
   std::uintptr_t begin, end;
   int protection;
-  std::vector<std::uint64_t> before;  // in the beginning
+  std::vector<std::uint64_t> before;  // before anything was changed
   std::vector<std::uint64_t> used;    // after `use`
 };
 
-// What can be in a huge page.
+// A piece of 2 MB, aligned so that a huge page can take its place.
 struct Piece {
   std::uintptr_t begin;
   int protection;
@@ -52,7 +62,7 @@ std::uintptr_t page_bytes() {
   return bytes;
 }
 
-// Not of the kernel's own object, which is no file's.
+// All constant segments but those of the kernel's own object (vdso(7)), which is not mapped from a file.
 std::vector<Segment> segments_of_files() {
   std::vector<Segment> segments;
   for (const sandbox::LoadedSegment& segment : sandbox::constant_segments()) {
@@ -67,7 +77,7 @@ void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
 bool is_present(std::uint64_t entry) { return (entry & kPresent) != 0; }
 
-// An entry for each page of the segment. None if the kernel does not tell.
+// One pagemap entry for each page of the segment; empty if the kernel does not tell.
 std::vector<std::uint64_t> page_entries(const UniqueFd& pagemap, const Segment& segment) {
   std::vector<std::uint64_t> entries((segment.end - segment.begin) / page_bytes());
   const auto bytes = entries.size() * sizeof entries[0];
@@ -76,13 +86,14 @@ std::vector<std::uint64_t> page_entries(const UniqueFd& pagemap, const Segment& 
   return entries;
 }
 
-// Whether all its pages are the file's: none was written to, by relocations or by who looks for errors in it.
+// Whether all of the segment's pages are still the file's. Relocations and a debugger's breakpoints write to pages;
+// MADV_DONTNEED would lose what they wrote.
 bool is_as_in_file(const Segment& segment) {
   const auto is_own = [](auto entry) { return (entry & kSwapped) != 0 || (is_present(entry) && !(entry & kOfFile)); };
   return !segment.before.empty() && std::none_of(segment.before.begin(), segment.before.end(), is_own);
 }
 
-// How many of the segment's pages between two places `entries` has.
+// How many of the segment's pages from `begin` to `end` are present in `entries`.
 std::size_t count(const Segment& segment, const std::vector<std::uint64_t>& entries, std::uintptr_t begin,
                   std::uintptr_t end) {
   const auto at_page = [&](std::uintptr_t address) {
@@ -91,7 +102,7 @@ std::size_t count(const Segment& segment, const std::vector<std::uint64_t>& entr
   return entries.empty() ? 0 : static_cast<std::size_t>(std::count_if(at_page(begin), at_page(end), is_present));
 }
 
-// What much of is used, of that what can be in a huge page.
+// The aligned pieces of 2 MB of which enough pages are used to be worth a huge page.
 std::vector<Piece> worth_huge_pages(const std::vector<Segment>& segments) {
   std::vector<Piece> pieces;
   for (const Segment& segment : segments) {
@@ -104,10 +115,10 @@ std::vector<Piece> worth_huge_pages(const std::vector<Segment>& segments) {
   return pieces;
 }
 
-// Whether the huge pages are of 2 MB, and a new mapping of code is as good as the one from the program's file.
+// Whether huge pages have 2 MB here, and a new mapping of code is as good as the program file's.
 bool may_have_huge_pages() {
 #ifdef HWCAP2_BTI
-  if ((::getauxval(AT_HWCAP2) & HWCAP2_BTI) != 0) return false;  // whether a library is made for that, ld.so knows
+  if ((::getauxval(AT_HWCAP2) & HWCAP2_BTI) != 0) return false;  // only ld.so knows whether a library is built for BTI
 #endif
   return page_bytes() == 4096;
 }
@@ -122,14 +133,14 @@ bool write_all(const UniqueFd& file, std::uintptr_t from, std::size_t offset) {
   return true;
 }
 
-// A file in memory that nobody can write to any more, with copies of pieces of code, each in a huge page; and the
-// pieces that are in it, in their order: all for which the kernel has a huge page.
+// Fills the memory file with copies of the pieces, each in a huge page, and seals it against all writing. Returns the
+// pieces that are in the file, in their order: as many as the kernel has huge pages for. Empty on failure.
 std::vector<Piece> copy_to_huge_pages(const UniqueFd& file, const std::vector<Piece>& pieces) {
   const std::size_t bytes = pieces.size() * kHugePageBytes;
   rlimit longest{};
-  if (::getrlimit(RLIMIT_FSIZE, &longest) != 0 || longest.rlim_cur < bytes) return {};  // it would end the process
+  if (::getrlimit(RLIMIT_FSIZE, &longest) != 0 || longest.rlim_cur < bytes) return {};  // SIGXFSZ would end the process
   if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return {};
-  // Some more of addresses, to have a piece of them that begins where a huge page can.
+  // Reserve one huge page more of addresses than needed, so that the file can be mapped at a multiple of 2 MB.
   void* const room = ::mmap(nullptr, bytes + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED) return {};
   const auto begin = (reinterpret_cast<std::uintptr_t>(room) + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
@@ -148,15 +159,15 @@ std::vector<Piece> copy_to_huge_pages(const UniqueFd& file, const std::vector<Pi
   return copied;
 }
 
-// Puts them in the places of what they are copies of. What is there may be the code that does this: it goes on in the
-// copy. No memory is ever writable and executable.
+// Maps copies of the pieces in huge pages over the pieces. The code that does this may be in one of them: it goes on
+// in the copy. No memory is ever writable and executable. Returns the pieces that were replaced.
 std::vector<Piece> move_to_huge_pages(const std::vector<Piece>& pieces) {
   if (pieces.empty() || !may_have_huge_pages()) return {};
   const UniqueFd file(::memfd_create("holdfast-code", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const std::vector<Piece> copied = copy_to_huge_pages(file, pieces);
   std::vector<Piece> moved;
   for (std::size_t i = 0; i < copied.size(); ++i) {
-    // Populated, so that the zygote counts among those who share it.
+    // MAP_POPULATE makes the zygote one of the processes that share the page.
     constexpr int kFlags = MAP_PRIVATE | MAP_FIXED | MAP_POPULATE;
     void* const place = at(copied[i].begin);
     const auto offset = static_cast<off_t>(i * kHugePageBytes);
@@ -167,18 +178,18 @@ std::vector<Piece> move_to_huge_pages(const std::vector<Piece>& pieces) {
   return moved;
 }
 
-// Of a mapping in which a page was written to, a fork copies the page table (vma_needs_copy() in the kernel's
-// mm/memory.c). Its first byte is written over with itself, by the way that debuggers take, without the mapping ever
-// being writable.
+// Makes forks copy the page table of this mapping. They do so for a mapping in which a page was written to
+// (vma_needs_copy() in the kernel's mm/memory.c). Therefore writes the first byte over itself through /proc/self/mem,
+// as debuggers write; the mapping itself is never writable.
 bool have_page_table_copied(const UniqueFd& memory, std::uintptr_t mapping) {
   std::byte first;
   const auto place = static_cast<off_t>(mapping);
   return ::pread(memory.get(), &first, 1, place) == 1 && ::pwrite(memory.get(), &first, 1, place) == 1;
 }
 
-// A part of a segment that is a mapping of its own. This process has its pages again that it had in the beginning, so
-// that of those which a worker comes to use that worker is not the only one to have them. Returns how many pages a fork
-// will copy the entries of.
+// Pre-faults a part of a segment that is a mapping of its own. First faults the pages back in that the zygote had in
+// the beginning, so that workers share them with it instead of each being the only process that maps them. Returns
+// how many page-table entries a fork copies from now on; 0 if copying does not pay.
 std::size_t hand_down(const UniqueFd& memory, const Segment& segment, std::uintptr_t begin, std::uintptr_t end) {
   const std::size_t used = count(segment, segment.used, begin, end);
   const std::size_t all = count(segment, segment.before, begin, end);
@@ -202,7 +213,8 @@ CodePages hand_down_code_pages(const std::function<void()>& use) {
   for (Segment& segment : segments) segment.before = page_entries(pagemap, segment);
   std::erase_if(segments, [](const Segment& segment) { return !is_as_in_file(segment); });
 
-  // What was touched once, when the program started, is forgotten: only the page tables, not the pages.
+  // Drop the page-table entries (not the pages) of what was touched when the program started, so that only what `use`
+  // touches is found in use.
   for (const Segment& segment : segments) ::madvise(at(segment.begin), segment.end - segment.begin, MADV_DONTNEED);
   use();
   for (Segment& segment : segments) segment.used = page_entries(pagemap, segment);

@@ -23,18 +23,18 @@ namespace {
 // private memory in each worker.
 constexpr size_t kMaxYoungGenerationBytes = size_t{6} << 20;
 
-// What it begins with; V8 makes it larger for a module in which much survives.
+// The initial size of a semi-space. V8 enlarges it for a module in which much survives.
 constexpr size_t kFirstYoungGenerationBytes = size_t{1536} << 10;
 
-// On top of a module's limit, what heap, code, array buffers and WebAssembly's memory may have together: the young
-// generation, room to move objects, and what V8 needs to take a stack when the limit is reached. The kernel's limit
-// leaves twice as much again for malloc(3) (worker/zygote.cc).
+// What heap, code, array buffers and WebAssembly's memory may take together on top of a module's limit: room for the
+// young generation, for moving objects, and for what V8 needs to take a stack when the limit is reached. The kernel's
+// limit leaves twice as much again for malloc(3) (worker/zygote.cc).
 constexpr std::uint64_t kAccountHeadroom = std::uint64_t{32} << 20;
-// The part of it that is not for array buffers and WebAssembly's memory. The rest makes up for pages that the heap has
-// and does not use.
+// The part of the headroom that array buffers and WebAssembly's memory cannot use. The rest makes up for heap pages
+// that are charged but not used.
 constexpr std::uint64_t kAccountReserve = std::uint64_t{24} << 20;
 
-// A text of the program's own, for V8 to read where it is; so it takes no room on the heap, and none in any worker.
+// A text in the program's constants, which V8 reads in place: it takes no room on the heap, nor in any worker.
 class StaticText final : public v8::String::ExternalOneByteStringResource {
  public:
   explicit StaticText(std::string_view text) : text_(text) {}
@@ -125,7 +125,7 @@ Engine::Engine(const EngineOptions& options)
   if (options.extend_context) options.extend_context(isolate_, context);
 }
 
-// The process ends without taking V8 down: there is nothing that its end would not give back.
+// The process ends without shutting V8 down: its end frees everything.
 Engine::~Engine() = default;
 
 void Engine::evaluate_runtime() {
@@ -137,7 +137,7 @@ void Engine::evaluate_runtime() {
   v8::TryCatch failure(isolate_);
   for (const RuntimeSource& source : runtime_sources()) {
     v8::ScriptOrigin origin(isolate_, string(source.name));
-    // V8 owns it.
+    // V8 owns the StaticText.
     const auto text = v8::String::NewExternalOneByte(isolate_, new StaticText(source.text)).ToLocalChecked();
     v8::ScriptCompiler::Source script(text, origin);
     v8::Local<v8::String> parameters[] = {string("host"), string("runtime")};
@@ -201,7 +201,8 @@ void Engine::collect_garbage() {
 
 void Engine::settle_heap() {
   collect_garbage();
-  // V8 sweeps when it next needs room: each worker would, for itself. To count its code V8 needs all swept.
+  // V8 sweeps only when it next needs room, which each worker would then do for itself. Counting the code makes V8
+  // finish the sweep now.
   v8::HeapCodeStatistics code;
   isolate_->GetHeapCodeAndMetadataStatistics(&code);
 }
@@ -215,8 +216,8 @@ void Engine::set_memory_limit(std::uint64_t bytes) {
 }
 
 bool Engine::memory_is_used_up() {
-  // Within this part of the limit V8 collects again and again for less and less; what buffers and heap do not see of
-  // each other between two collections is to be less, too.
+  // When so small a part of the limit is left, V8 collects again and again for less and less. The part must also
+  // exceed what buffers and heap do not see of each other between two collections.
   constexpr std::uint64_t kHopelessPart = 16;
   v8::HeapStatistics heap;
   isolate_->GetHeapStatistics(&heap);
@@ -224,7 +225,7 @@ bool Engine::memory_is_used_up() {
       heap.used_heap_size() - std::min<std::uint64_t>(heap.used_heap_size(), runtime_heap_bytes_);
   array_buffers_.set_heap_bytes(used);
   const std::uint64_t part = memory_limit_ / kHopelessPart;
-  // Buffers alone may come close: past the limit, they are refused.
+  // Buffers alone may come close to the limit: beyond it, they are refused.
   return used >= memory_limit_ - part || used + array_buffers_.used() > memory_limit_ + part;
 }
 

@@ -6,7 +6,7 @@
 namespace holdfast::worker {
 namespace {
 
-// Calls nest deeper within the runtime only where a module's own code is between.
+// Calls within the runtime nest deeper than this only if the module's own code is between them.
 constexpr int kFramesLookedAt = 16;
 
 struct Place {

@@ -9,7 +9,7 @@ constexpr std::size_t kNone = std::u16string_view::npos;
 
 bool is_space(char16_t c) { return c == u' ' || (c >= u'\t' && c <= u'\r') || c == 0xa0 || c == 0xfeff; }
 
-// Of a name, or of a number, which is no name's neighbour.
+// Whether the character may be part of a name, or of a number, which cannot adjoin a name.
 bool is_in_word(char16_t c) {
   return (c >= u'a' && c <= u'z') || (c >= u'A' && c <= u'Z') || (c >= u'0' && c <= u'9') || c == u'$' || c == u'_' ||
          c == u'#' || c == u'\\' || c > 0xa0;
