@@ -26,23 +26,23 @@ constexpr int kMaxFrames = 32;
 constexpr std::size_t kMaxStackBytes = 8 << 10;
 // Room in the emergency buffer for the longest stack and a detail.
 constexpr std::size_t kEmergencyWords = (kMaxStackBytes + 1024) / sizeof(ipc::Word) + 64;
-// What a module that has reached its limit may still allocate on its way to V8's next interrupt check, where its stack
+// How much a module that has reached its limit may still allocate before V8's next interrupt check, where its stack
 // can be taken.
 constexpr std::size_t kHeapGraceBytes = std::size_t{16} << 20;
 
-// Signal handlers and V8's callbacks have no other way to their process's state.
+// Signal handlers and V8's callbacks get no other pointer to this process's state.
 struct State {
   Engine* engine = nullptr;
   Outbox* outbox = nullptr;
   Line* line = nullptr;
   ipc::SharedPage* page = nullptr;
   volatile sig_atomic_t soft_stop = false;  // asked for
-  bool out_of_memory = false;               // found, and to be told at the next interrupt check
+  bool out_of_memory = false;               // found, and to be reported at the next interrupt check
   bool grace_given = false;
 };
 State state;
 
-// There may be no memory left when it is needed.
+// Allocated in advance: there may be no memory left when it is needed.
 ipc::OutputBuffer& emergency_buffer() {
   static ipc::OutputBuffer buffer = [] {
     ipc::OutputBuffer with_room;
@@ -53,8 +53,8 @@ ipc::OutputBuffer& emergency_buffer() {
 }
 
 [[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
-  if (state.outbox == nullptr) ::_exit(1);  // the zygote, or not a worker yet: whoever waits for it sees it end
-  state.outbox->send_all();                 // answers that are ready are answers
+  if (state.outbox == nullptr) ::_exit(1);  // the zygote, or not a worker yet: its parent sees it end
+  state.outbox->send_all();                 // answers that are ready are still sent
   if (state.line != nullptr) state.line->send_some();
   state.outbox->buffer().swap(emergency_buffer());
   encode(state.outbox->buffer(), ipc::Stopped{reason, call, stack, detail});
@@ -62,14 +62,14 @@ ipc::OutputBuffer& emergency_buffer() {
   ::_exit(0);
 }
 
-// Where no JavaScript can be asked: the call that the page names.
+// For cases in which no JavaScript can be asked: the call that the shared page names; 0 if none.
 std::uint64_t running_call() {
   if (state.page == nullptr) return 0;
   const std::uint64_t running = state.page->running.load(std::memory_order_relaxed);
   return running == ipc::SharedPage::kLoading || running == ipc::SharedPage::kBackground ? 0 : running;
 }
 
-// Its frames are nothing that an author could act on.
+// Whether the script is the runtime's. An author cannot act on its frames.
 bool is_of_the_runtime(v8::Isolate* isolate, v8::Local<v8::String> script) {
   if (script.IsEmpty()) return false;
   v8::String::Utf8Value name(isolate, script);
@@ -88,7 +88,7 @@ struct Frame {
   int column = 0;
 };
 
-// Those of the module.
+// The module's frames of the current stack.
 std::vector<Frame> take_frames(v8::Isolate* isolate) {
   v8::Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, kMaxFrames, v8::StackTrace::kDetailed);
   std::vector<Frame> frames;
@@ -102,8 +102,8 @@ std::vector<Frame> take_frames(v8::Isolate* isolate) {
   return frames;
 }
 
-// By the module's source map, if there is one. It runs no JavaScript, and takes no longer than the supervisor's
-// patience allows.
+// The frame's place, by the module's source map if there is one. Runs no JavaScript, and takes no longer than the
+// supervisor's patience allows.
 std::string place_of(ModuleHost* host, const Frame& frame) {
   if (host != nullptr) {
     if (const auto place = host->original_place_at_once(frame.script, frame.line, frame.column)) {
@@ -138,8 +138,8 @@ std::string as_text(v8::Isolate* isolate, const std::vector<Frame>& frames,
   return text;
 }
 
-// Where the functions' original names are looked for, JavaScript of the runtime runs, on the module's heap and stack:
-// whatever that comes to, the stack is told without them.
+// The stack without the functions' original names. Looking for these runs JavaScript of the runtime on the module's
+// heap and stack. If that fails in any way, the stack is reported without them.
 struct UnnamedStack {
   bool is_being_named = false;
   ipc::StopReason reason{};
@@ -166,11 +166,11 @@ void stop_if_naming_failed() {
 
 // --- a stack to be told ---------------------------------------------------------------------------------------------
 
-// V8 also checks for interrupts in built-in functions that run between two functions of the module: those that resume
-// an async function, above all. Their stack shows nothing that an author wrote. So what was to be told waits for the
-// module's next function, in two ways that cost nothing before they are set up here: V8 tells of each promise that is
-// made or resolved, with the function that does so on the stack; and a microtask in each round of them asks for one
-// more interrupt, which the next function meets at its entry.
+// V8 also checks for interrupts in built-in functions that run between two functions of the module, above all those
+// that resume an async function. Their stack shows nothing that an author wrote. The report then waits for the
+// module's next function, in two ways that cost nothing until they are set up here. V8 reports each promise that is
+// made or resolved, with the responsible function on the stack. And a microtask in each round of microtasks requests
+// one more interrupt, which the next function meets at its entry.
 struct AwaitedStack {
   bool is_awaited = false;
   ipc::StopReason reason{};
@@ -180,7 +180,7 @@ struct AwaitedStack {
 };
 AwaitedStack awaited;
 
-// Well within what the supervisor waits for after it has asked (supervisor/workers.cc).
+// Much less than the supervisor waits after it has asked for a soft stop (supervisor/workers.cc).
 constexpr std::chrono::milliseconds kStackPatience{10};
 
 std::chrono::nanoseconds cpu_time_now() {
@@ -217,7 +217,7 @@ void on_round_of_microtasks(void* data) {
   isolate->RequestInterrupt(on_awaited_interrupt, nullptr);
 }
 
-// At an interrupt: ends the process, now or as soon as there is a stack to be told.
+// Called at an interrupt: ends the process, now or as soon as there is a stack to report.
 void stop_with_stack(v8::Isolate* isolate, ipc::StopReason reason, std::string_view detail) {
   if (unnamed.is_being_named) return;
   v8::HandleScope scope(isolate);
@@ -241,19 +241,18 @@ void stop_with_stack(v8::Isolate* isolate, ipc::StopReason reason, std::string_v
 void on_soft_stop_interrupt(v8::Isolate* isolate, void*) { stop_with_stack(isolate, ipc::StopReason::soft_stop, ""); }
 
 void on_out_of_memory_interrupt(v8::Isolate* isolate, void*) {
-  if (!state.out_of_memory) return;  // settled meanwhile
+  if (!state.out_of_memory) return;  // settle_memory() found enough memory since
   stop_with_stack(isolate, ipc::StopReason::out_of_memory, "heap");
 }
 
-// RequestInterrupt takes a recursive lock and puts an entry into a queue whose first block exists from the start, so
-// it neither blocks nor allocates here, given that a process asks for a soft stop once.
+// RequestInterrupt() takes a recursive lock, and puts an entry into a queue whose first block exists from the start.
+// So it neither blocks nor allocates here, as long as a process gets one soft stop only.
 void on_soft_stop_signal(int) {
   state.soft_stop = true;
   state.engine->isolate()->RequestInterrupt(on_soft_stop_interrupt, nullptr);
 }
 
-// exit_group(2), in the instructions themselves: by way of a function, whose address lies in memory, an attacker could
-// lead it elsewhere.
+// exit_group(2), inlined: an attacker could redirect a call of a function whose address lies in memory.
 [[noreturn]] inline void leave(long status) {
   for (;;) {
 #if defined(__x86_64__)
@@ -268,11 +267,12 @@ void on_soft_stop_signal(int) {
   }
 }
 
-// The kernel calls this whatever the attacker has done to the process's memory: it keeps the handler's address, and the
-// code cannot be changed (sandbox::seal_code()). All that is taken from memory is where to write the number.
+// The kernel calls this handler whatever an attacker has done to the process's memory: the kernel keeps the handler's
+// address, and the code cannot be changed (sandbox::seal_code()). The only thing read from memory is the address to
+// write the number to.
 void on_refused_system_call(int, siginfo_t* info, void*) {
   std::uint32_t told = static_cast<std::uint32_t>(info->si_syscall) + 1;
-  if (told == 0) told = UINT32_MAX;  // native code can call number -1, too
+  if (told == 0) told = UINT32_MAX;  // native code can pass -1, too
   state.page->refused_system_call.store(told, std::memory_order_release);
   leave(ipc::kRefusedSystemCallStatus);
 }
@@ -282,12 +282,12 @@ void tell_out_of_memory_soon() {
   state.engine->isolate()->RequestInterrupt(on_out_of_memory_interrupt, nullptr);
 }
 
-// After each full collection. V8 would go on to collect, more and more often, until nothing at all is left.
+// Called after each full collection. V8 would otherwise go on to collect, more and more often, until nothing is left.
 void on_collected(v8::Isolate*, v8::GCType, v8::GCCallbackFlags) {
   if (state.engine->memory_is_used_up()) tell_out_of_memory_soon();
 }
 
-// V8 asks before it would end the process for want of heap.
+// V8 calls this before it would end the process for lack of heap.
 size_t on_near_heap_limit(void*, size_t current, size_t) {
   stop_if_naming_failed();
   if (std::exchange(state.grace_given, true)) stop(ipc::StopReason::out_of_memory, running_call(), "", "heap");
@@ -313,7 +313,8 @@ void on_new_failed() {
 
 void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
 
-// What V8 prints before it aborts, which is all that it says of why: standard error is closed, and leads here instead.
+// What V8 prints before it aborts, which is the only reason that it gives. Standard error is closed, so stderr is
+// made to lead here.
 char abort_message[1024];
 
 void catch_abort_message() {
@@ -323,18 +324,18 @@ void catch_abort_message() {
   stderr = message;
 }
 
-// V8's own checks end in an int3 or ud2 instruction (--hard-abort), and this process sends itself no signals.
+// V8's failed checks end in an int3 or ud2 instruction (--hard-abort). This process sends itself no signals.
 [[noreturn]] void on_abort([[maybe_unused]] int signal) {
   stop_if_naming_failed();
   std::string_view message = abort_message;
-  // An object that V8 cannot have, however much memory there is, where JavaScript has no exception for it.
+  // V8 cannot make so large an object, however much memory there is, and JavaScript has no exception for it.
   if (message.find("invalid size error") != std::string_view::npos) {
     stop(ipc::StopReason::out_of_memory, running_call(), "", "an object too large for V8");
   }
-  // Between two lines of marks.
+  // V8 prints the message between two lines of marks.
   message.remove_prefix(std::min(message.find_first_not_of("\n#"), message.size()));
   if (!message.empty()) stop(ipc::StopReason::fatal, running_call(), "", message.substr(0, message.find("\n#\n")));
-    // Without a message it is what it looks like, and must not be gone on from: the same again ends the process,
+    // Without a message it is a crash, which must not be continued. The same instruction again ends the process,
     // because the signal is blocked here. (The filter allows neither rt_sigaction(2) nor kill(2).)
 #ifdef __x86_64__
   if (signal == SIGTRAP) asm volatile("int3");
@@ -367,7 +368,7 @@ void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page) {
 
   struct sigaction action = {};
   action.sa_handler = on_soft_stop_signal;
-  action.sa_flags = 0;  // no SA_RESTART: a wait for the socket is left, and taken up again by its loop
+  action.sa_flags = 0;  // no SA_RESTART: interrupts a wait for the socket, whose loop then goes on
   handle(ipc::kSoftStopSignal, action);
   action = {};
   action.sa_sigaction = on_refused_system_call;
@@ -384,8 +385,8 @@ void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page) {
 
 void settle_memory() {
   if (!std::exchange(state.out_of_memory, false)) return;
-  // What was found full while a call ran may be the call's own, and gone with it. If not, on_collected() finds it
-  // again.
+  // The memory that a call filled may be the call's own, and free once it has ended. If not, on_collected() finds it
+  // used up again.
   state.engine->collect_garbage();
   if (state.out_of_memory) stop(ipc::StopReason::out_of_memory, 0, "", "heap");
   if (std::exchange(state.grace_given, false)) {

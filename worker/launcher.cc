@@ -21,7 +21,7 @@
 namespace holdfast::worker {
 namespace {
 
-// Returns only if it fails.
+// Returns only if that fails.
 void start_again_inside(char** arguments) {
   if (!sandbox::keep_capabilities_over_exec()) return;
   std::vector<char*> extended;
@@ -37,8 +37,8 @@ void start_again_inside(char** arguments) {
   run_zygote(options);
 }
 
-// Nothing to it but its child's end. When it is told to end, by the supervisor or by the kernel because the supervisor
-// is gone, it brings that about, so that nobody else is left to reap the child.
+// Waits for the child's end, and does nothing else. If the launcher is told to end, by the supervisor or by the
+// kernel because the supervisor is gone, it kills the child first, because no other process could reap it.
 int wait_for(pid_t child, const sigset_t& signals, rusage& usage) {
   for (;;) {
     int status = 0;
@@ -50,13 +50,13 @@ int wait_for(pid_t child, const sigset_t& signals, rusage& usage) {
 }  // namespace
 
 int run_launcher(const ZygoteOptions& options, char** arguments) {
-  // Out of the supervisor's session: what a terminal sends to its foreground is for the supervisor to act on.
+  // Leave the supervisor's session: only the supervisor acts on signals that a terminal sends to its foreground.
   require(options, sandbox::new_session());
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to wait for
+  ::signal(SIGCHLD, SIG_DFL);  // if it were ignored, there would be no exit status to wait for
   require(options, sandbox::enter_namespaces());
   require(options, sandbox::die_with_parent(ipc::kLauncherEndSignal));
-  // Held back from here on, so that none can come before wait_for() waits for it.
+  // Block them from here on, so that none arrives before wait_for() waits for it.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, ipc::kLauncherEndSignal);
@@ -66,7 +66,7 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   if (child < 0) give_up(options, std::string("fork: ") + std::strerror(errno));
   if (child == 0) become_zygote(options, arguments);
 
-  // The control socket stays open for one last message, and only where there is no zygote to send it.
+  // The control socket stays open only where there is no zygote to send the last message, WorkerExited, on it.
   if (!options.single_worker || !sandbox::close_all_descriptors_except(options.control_fd)) ::close_range(0, ~0U, 0);
   rusage usage = {};
   const int status = wait_for(child, signals, usage);

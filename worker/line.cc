@@ -12,13 +12,13 @@
 namespace holdfast::worker {
 namespace {
 
-// The largest payload and what goes with it; of the worker's memory no more is to be had by sending.
+// The largest payload plus its overhead: all of the worker's memory that a client can occupy by sending.
 constexpr ipc::FrameLimits kLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 64};
 
-// With more than this unsent nothing is read: the client is to take its answers first.
+// While more than this is unsent, nothing is read: the client must take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// What a client has for reading its last answers once the line is withdrawn.
+// How long a client may take to read its last answers once the line is withdrawn.
 constexpr std::chrono::seconds kLastWait{1};
 
 constexpr std::size_t kMaxFunctionBytes = 256;
@@ -91,7 +91,7 @@ void Line::send_some() {
   if (is_connected() && ipc::send_some(socket_, out_) != 0) end();
 }
 
-// What was cancelled while it waited is not begun.
+// Finds calls that were cancelled while they waited here, so that they are not begun.
 void Line::find_cancelled() {
   cancelled_.clear();
   in_.look_ahead([this](const ipc::Frame& frame) {
@@ -127,7 +127,7 @@ std::optional<Line::Work> Line::next(std::size_t open_calls, TimePoint now) {
 }
 
 std::optional<Line::Work> Line::take(const ipc::CallRequest& call, TimePoint received_at) {
-  if (state_ == State::closing) return std::nullopt;  // the client was told how many were taken on
+  if (state_ == State::closing) return std::nullopt;  // close() told the client how many were accepted
   const auto has_its_id = [&](const OpenCall& open) { return open.client_id == call.id && !open.answered; };
   if (!call.module.empty() || !call.version.empty() || call.stream_window_bytes > 0 || call.logs) {
     end("a call of another module on a direct line, or one that takes a stream or logs");

@@ -29,8 +29,8 @@ tl::unexpected<std::string> failed(const char* call) {
   return tl::unexpected(std::string(call) + ": " + std::strerror(errno));
 }
 
-// Nobody sends one on a worker's sockets. On a kernel that does not offer this, the supervisor's end is safe all the
-// same, because a worker has no sendmsg(2).
+// Refuses descriptors on both ends; none is ever sent on a worker's sockets. On a kernel that does not offer this,
+// the supervisor's end is safe all the same, because a worker has no sendmsg(2).
 void take_no_descriptors(const int (&ends)[2]) {
   for (int end : ends) (void)ipc::refuse_descriptors(end);
 }
@@ -53,7 +53,7 @@ tl::expected<WorkerChannel, std::string> WorkerChannel::open(bool with_line) {
   channel.page_memory.reset(::memfd_create("holdfast-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!channel.page_memory) return failed("memfd_create");
   const int memory = channel.page_memory.get();
-  // Sealed, so that no end can shrink the page under the other's feet.
+  // Sealed, so that neither end can shrink the page while the other uses it.
   if (::ftruncate(memory, ipc::kSharedPageBytes) != 0 ||
       ::fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return failed("sealing a memfd");
@@ -87,7 +87,7 @@ void WorkerChannel::drop_ours() {
   our_line.reset();
 }
 
-// Everything that needs a right is done before the filter, which is the last step.
+// Everything that needs a privilege or a system call that the filter refuses comes before the filter, the last step.
 void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel& channel, pid_t parent) {
   int socket = channel.ours.get();
   const auto lock = [&](const sandbox::SetupResult& result) {

@@ -1,4 +1,4 @@
-// holdfast-worker: started by holdfastd as its zygote; of no use by hand.
+// holdfast-worker: holdfastd starts it as its zygote; it is not for use by hand.
 #include <sys/prctl.h>
 #include <sys/socket.h>
 

@@ -15,12 +15,12 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A module may make a log line as long as it likes; nobody reads more than 8 kB. A little more shows that it is cut.
+// A module may make a log line as long as it likes; at most 8 kB of it are shown. A little more shows that it is cut.
 constexpr std::size_t kMaxLogLineBytes = (8 << 10) + 4;
-// Log lines beyond this much unsent output are dropped: answers matter more.
+// While more than this is unsent, log lines are dropped: answers matter more.
 constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
-// Of so many cancelled calls it is remembered that they were, for functions that look at their signal only then. Those
-// that wait for something meanwhile are as many as a worker has calls, and a few.
+// How many of the latest cancelled calls are remembered, for functions that look at their signal only afterwards. At
+// most as many functions as a worker has calls, and a few, wait for something in the meantime.
 constexpr std::size_t kMostCancelledRemembered = 1024;
 // setTimeout's longest delay (HTML Standard, 8.6: a signed 32-bit number of milliseconds).
 constexpr double kMaxDelayMillis = 2147483647;
@@ -74,12 +74,12 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   run_microtasks(call.id);
 }
 
-// JavaScript of the call, or of none, is at work from now on.
+// Begins a stretch: JavaScript of this call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
-  if (soft_stop_requested()) end_between_stretches();  // the next stretch is not the one that is to be stopped
+  if (soft_stop_requested()) end_between_stretches();  // the stop is not for the next stretch
   count_up_to(now);
   was_lines_ = ipc::SharedPage::is_line_call(call);
-  // The line's calls are charged to nobody, and neither is the load to the calls that wait for it.
+  // The line's calls are charged to no caller, nor is the load to the calls that wait for it.
   if (!was_lines_ && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
   return Stretch(page_, call, now);
 }
@@ -95,7 +95,7 @@ void ModuleHost::count_up_to(TimePoint now) {
   uncounted_.reset();
 }
 
-// It was at work for so long on a call, or on none.
+// Charges so much time at work to a call, or to none.
 void ModuleHost::count(std::uint64_t call, std::chrono::nanoseconds time) {
   const auto open = open_.find(call);
   if (open == open_.end() && (call == ipc::SharedPage::kNothing || call == ipc::SharedPage::kBackground)) {
@@ -105,11 +105,12 @@ void ModuleHost::count(std::uint64_t call, std::chrono::nanoseconds time) {
   }
   auto& run = open != open_.end() ? open->second.run : left_run_[ipc::SharedPage::caller_of(call)];
   run += time;
-  // Else others would wait for such calls in a row, which cost nothing until they are answered.
+  // Report long runs before the answer: calls in a row cost their caller nothing until they are answered, while other
+  // callers wait.
   if (run >= ipc::kLongRun) encode(outbox_.buffer(), ipc::WorkerRan{call, std::exchange(run, {})});
 }
 
-// Of a call that is answered now.
+// The time to report with the answer of a call, up to now.
 std::chrono::nanoseconds ModuleHost::run_time_of(std::uint64_t id) {
   const auto open = open_.find(id);
   if (open == open_.end()) return {};
@@ -140,15 +141,15 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
       exported->function->Call(context, exported->receiver, static_cast<int>(arguments.size()), arguments.data())
           .ToLocal(&value);
   if (!returned) {
-    // A class throws before any code of its own is run.
+    // A class that is called throws before any code of its own runs.
     if (is_class(exported->function)) return answer_not_exported(call);
     return answer_exception(call.id, failure.Exception());
   }
   if (!value->IsObject()) return answer_value(call.id, value);
   if (value->IsPromise()) {
-    // Marked now, so that a rejection is taken for an answer and not for one that nobody handles.
+    // Marked now, so that a rejection counts as an answer and not as an unhandled one.
     value.As<v8::Promise>()->MarkAsHandled();
-    // What is rejected meanwhile is reported after the answer, if there is one by then.
+    // Promises that are rejected here are reported after the answer, if there is one by then.
     isolate_->PerformMicrotaskCheckpoint();
     set_current_call(call.id);
     switch (value.As<v8::Promise>()->State()) {
@@ -160,16 +161,17 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
         break;
     }
   }
-  // Something that will settle later, or an object that may be thenable: JavaScript's own await knows.
+  // A promise that settles later, or an object that may be thenable: let JavaScript's own await decide.
   v8::Local<v8::Value> watched[] = {v8::Number::New(isolate_, static_cast<double>(call.id)), value};
   if (engine_.runtime().watch.Get(isolate_)->Call(context, v8::Undefined(isolate_), 2, watched).IsEmpty()) {
     answer_exception(call.id, failure.Exception());
   }
 }
 
-// An own property of the exports that is a function: what every object inherits ("constructor", "toString") was not
-// exported by anybody. What is exported by name is called as such a function is, and not as a method of the module.
-// Where a function is the exports themselves, it is "default", the name by which Node.js imports it.
+// Finds a function among the own properties of the exports. What every object inherits ("constructor", "toString") is
+// not exported. A named export of an ES module is called without a receiver; a property of CommonJS exports, or of a
+// default export, is called on that object. Exports that are a function themselves are called "default", the name by
+// which Node.js imports them.
 std::optional<ModuleHost::Exported> ModuleHost::find_function(std::string_view name) {
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::String> key = engine_.string(name);
@@ -229,7 +231,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
 
 void ModuleHost::abort(std::uint64_t id) {
   const auto call = open_.find(id);
-  if (call == open_.end()) return;  // it has settled meanwhile
+  if (call == open_.end()) return;  // it has settled by now
   call->second.aborted = true;
   graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
   v8::TryCatch failure(isolate_);
@@ -245,7 +247,7 @@ void ModuleHost::abort(std::uint64_t id) {
       failure.Reset();
     }
   }
-  // Neither throws, but where the process is being ended.
+  // Neither throws, unless the process is being ended.
   if (!stop.IsEmpty() && stop->Call(engine_.context(), v8::Undefined(isolate_), 0, nullptr).IsEmpty()) failure.Reset();
 }
 
@@ -300,7 +302,7 @@ double ModuleHost::clock_at(double monotonic_millis) const {
 
 void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> value) {
   const auto call = open_.find(id);
-  if (call == open_.end()) return;  // let go
+  if (call == open_.end()) return;  // answered by let_go()
   if (call->second.cancelled) return answer_cancelled(id);
   if (fulfilled) {
     answer_value(id, value);
@@ -321,8 +323,9 @@ std::uint64_t ModuleHost::current_call() const {
   return id->IsNumber() ? static_cast<std::uint64_t>(id.As<v8::Number>()->Value()) : 0;
 }
 
-// Ends a stretch of this call. Failures of the call's owner are reported in this stretch. Failures of other owners, and
-// failures of the listeners themselves, are queued as tasks: listeners that fail for ever then take turns as others do.
+// Ends a stretch of this call. Failures of the call's owner are reported in this stretch. Failures of other owners,
+// and failures of the listeners themselves, are queued as tasks, so that listeners that fail for ever get their share
+// only.
 void ModuleHost::run_microtasks(std::uint64_t call) {
   isolate_->PerformMicrotaskCheckpoint();
   if (!failures_.empty()) {
@@ -341,7 +344,8 @@ std::optional<ModuleHost::TimePoint> ModuleHost::next_turn() const {
   return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
 }
 
-// Two numbers beyond the callers' own: one for the client of the direct line, one for the module's top level.
+// There are two numbers beyond the callers' own: one for the client of the direct line, one for the module's top
+// level.
 ModuleHost::TurnOwner ModuleHost::turn_owner_of(std::uint64_t call) {
   if (call == ipc::SharedPage::kNothing) return ipc::SharedPage::kMostCallers + 1;
   return ipc::SharedPage::is_line_call(call) ? ipc::SharedPage::kMostCallers : ipc::SharedPage::caller_of(call);
@@ -353,8 +357,8 @@ void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
   turns_.push(owner, {Task::Kind::message, call, owner});
 }
 
-// All at once, for one that is not in the queue has no turn. A million, which fill the memory of most modules, take
-// some tenths of a second, as to set them does.
+// Queues all due timers at once, because only queued ones get their share. A million of them, which fill the memory
+// of most modules, take some tenths of a second to queue, about as long as to set.
 void ModuleHost::queue_due_timers(TimePoint now) {
   while (const auto due = timers_.next_due_at(now)) {
     const std::uint64_t call = due->second->call;
@@ -374,9 +378,9 @@ void ModuleHost::run_task() {
     };
     const auto align = [this](TimePoint due) { return engine_.clock().step_after(due); };
     timer = timers_.take(task.id, turn_began_, copy, align);
-    if (!timer) return;  // cleared meanwhile
+    if (!timer) return;  // it was cleared
   }
-  // A cancelled call of the line has its answer already: its deadline is nothing to stop the worker for.
+  // A cancelled call of the line has its answer already, so the worker must not be stopped for its deadline.
   const bool is_answered = task.kind == Task::Kind::abort && ipc::SharedPage::is_line_call(task.call);
   const Stretch stretch = enter(is_loading()  ? ipc::SharedPage::kLoading
                                 : is_answered ? task.call | ipc::SharedPage::kLineAnsweredBit
@@ -398,7 +402,7 @@ void ModuleHost::run_task() {
       break;
     case Task::Kind::failures:
       if (const auto left = failures_.find(task.id); left != failures_.end()) left->second.is_queued = false;
-      break;  // what is left is reported below
+      break;  // run_microtasks() below reports what is left
   }
   run_microtasks(task.call);
 }
@@ -453,7 +457,7 @@ std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double del
   double delay = delay_millis >= 1 ? std::min(std::floor(delay_millis), kMaxDelayMillis) : 0;
   if (repeat) delay = std::max(delay, 1.0);
   const auto duration = std::chrono::milliseconds(static_cast<std::int64_t>(delay));
-  // One without a delay runs in the next turn, whatever the time, and so tells nothing of it.
+  // A timer without a delay runs in the next turn, whatever the time, and so tells nothing of it.
   const auto now = steady_clock::now();
   return timers_.set(delay == 0 ? now : engine_.clock().step_after(now + duration),
                      repeat ? std::optional<steady_clock::duration>(duration) : std::nullopt,

@@ -10,7 +10,7 @@
 namespace holdfast::worker {
 namespace {
 
-// A module may make an error or a stack as long as it likes; nobody reads more than this.
+// A module may make an error or a stack as long as it likes; no more than this is shown.
 constexpr std::size_t kMaxMessageBytes = 8 << 10;
 constexpr std::size_t kMaxStackBytes = 16 << 10;
 
@@ -77,7 +77,7 @@ ModuleHost::ChunkFate ModuleHost::send_chunk(std::uint64_t id, v8::Local<v8::Val
     answer_unserializable(id, std::move(expressed.error()));
     return ChunkFate::unwanted;
   }
-  // Anew: to express a value may run the module's code.
+  // Look it up again: encoding a value may run the module's code.
   const auto call = open_.find(id);
   if (call == open_.end()) return ChunkFate::unwanted;
   call->second.window_bytes -= static_cast<std::int64_t>(ipc::chunk_cost(bytes));

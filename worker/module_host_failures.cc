@@ -1,6 +1,5 @@
-// The module host's uncaught failures: rejections that nobody handles, and errors that nobody can catch. They are
-// logged with the call that began what failed, and fail that call if it is still open: whatever it waits for may never
-// come.
+// The module host's uncaught failures: unhandled rejections, and errors that nothing can catch. They are logged with
+// the call that began what failed. They fail that call if it is still open, because what it waits for may never come.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,11 +11,11 @@
 namespace holdfast::worker {
 namespace {
 
-// Of one owner, until they are reported. What is beyond it fails no call and is not logged.
+// Rejections kept for one owner until they are reported. Further ones fail no call and are not logged.
 constexpr std::size_t kMaxRejections = 1024;
-// More at once say nothing new.
+// Rejections logged at once; more would say nothing new.
 constexpr std::size_t kMaxRejectionsLogged = 16;
-// Of so many reported rejections it is noticed that they were handled after all: the last ones.
+// How many of the latest reported rejections are remembered, to notice that they are handled after all.
 constexpr std::size_t kMaxReported = 64;
 
 }  // namespace
@@ -83,7 +82,7 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
   }
 }
 
-// Of what a microtask throws, nobody else hears.
+// V8 calls this for what a microtask throws; nothing else would report it.
 void ModuleHost::on_uncaught(v8::Local<v8::Message> message, v8::Local<v8::Value> thrown) {
   ModuleHost* host = Engine::host_of(v8::Isolate::GetCurrent());
   if (host == nullptr) return;
@@ -120,7 +119,7 @@ void ModuleHost::report_rejections(std::vector<Rejection> rejections) {
   std::size_t logged = 0;
   for (const Rejection& rejection : rejections) {
     v8::Local<v8::Promise> promise = rejection.promise.Get(isolate_);
-    // A function's own promise is an answer, and marked as handled once it was returned.
+    // The promise that a function returned is an answer, and marked as handled by then.
     if (promise->HasHandler()) continue;
     set_current_call(rejection.call);
     v8::Local<v8::Value> reason = rejection.reason.Get(isolate_);

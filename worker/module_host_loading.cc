@@ -1,4 +1,4 @@
-// The module host's loading: from a module's text to its exports, and what is said where that fails.
+// The module host's loading: from a module's text to its exports, and the errors if that fails.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,20 +15,21 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// For a top level that awaits: nobody else can have the worker meanwhile. As long as a call may take if it says
-// nothing. Well below what the supervisor waits before it takes the worker for broken (kLongestLoad in
+// How long a top level may await; no other module can use the worker in that time. It equals a call's default
+// timeout, and is much less than the time after which the supervisor takes the worker for broken (kLongestLoad in
 // supervisor/workers.cc).
 constexpr std::chrono::seconds kLongestTopLevelAwait{30};
 
-// A source map that is not decoded yet is decoded for the last words only if that takes less than they may.
+// A source map that is not decoded yet is decoded for the fatal report only up to this size, which takes little
+// enough time.
 constexpr std::size_t kMostBytesAtOnce = std::size_t{1} << 20;
 
-// How much code is looked at for a function's name. Before it: a constructor has the name of its class, which may begin
-// far above it.
+// How much code before and after a function's beginning is searched for its name. A constructor has the name of its
+// class, which may begin far above it.
 constexpr std::uint64_t kCodeBeforeFunction = std::uint64_t{16} << 10;
 constexpr std::size_t kCodeAfterFunction = 512;
 
-// Lines and columns are a module's to say, by way of its own CallSites or Error.stack; 0 is none.
+// Modules can pass any line and column, by their own CallSites or Error.stack; 0 is none.
 std::uint32_t to_place(double number) {
   return number >= 1 && number <= INT32_MAX ? static_cast<std::uint32_t>(number) : 0;
 }
@@ -65,7 +66,8 @@ ModuleHost::LoadState ModuleHost::load(const ipc::LoadRequest& request) {
                                        : run_es_module(compiled->es_module);
 }
 
-// V8 gets the text without the map, which may be the larger part of it; a module without one costs nothing more.
+// Takes the source map off, which may be the larger part of the text, and gives V8 the rest. A module without a map
+// costs nothing more.
 v8::Local<v8::String> ModuleHost::take_source_map(const ipc::LoadRequest& request) {
   std::string_view code = ipc::as_text(request.source);
   if (const auto map = find_inline_source_map(code)) {
@@ -118,7 +120,7 @@ ModuleHost::LoadState ModuleHost::run_es_module(v8::Local<v8::Module> module) {
   evaluation.As<v8::Promise>()->MarkAsHandled();
   evaluation_.Reset(isolate_, evaluation.As<v8::Promise>());
   run_microtasks(0);
-  if (!is_loading()) return LoadState::failed;  // by a rejection that nobody handles
+  if (!is_loading()) return LoadState::failed;  // by an unhandled rejection
   if (evaluation.As<v8::Promise>()->State() == v8::Promise::kPending) return LoadState::pending;
   return follow_load(steady_clock::now());
 }
@@ -175,8 +177,8 @@ ModuleHost::LoadState ModuleHost::take_exports(v8::Local<v8::Value> exports) {
   return LoadState::loaded;
 }
 
-// The functions may also be own properties of the default export; that of an ES module, or what a compiler has made of
-// one.
+// The default export, if it is an object: the functions may be its own properties, too. It is that of an ES module,
+// or of the CommonJS that a compiler has made of one.
 std::optional<v8::Local<v8::Object>> ModuleHost::default_export() {
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::Object> exports = exports_.Get(isolate_);
@@ -285,7 +287,7 @@ std::string ModuleHost::original_function_name(v8::Local<v8::String> name, doubl
   v8::Local<v8::String> text = source_.Get(isolate_);
   const std::uint64_t begin = std::uint64_t{*start} + to_place(column) - 1;
   if (begin >= static_cast<std::uint64_t>(text->Length())) return "";
-  // V8 makes names such as "exports.f" of what a function is assigned to.
+  // V8 names a function such as "exports.f" after what it is assigned to.
   const v8::String::Value whole(isolate_, name);
   const std::u16string_view full(reinterpret_cast<const char16_t*>(*whole), static_cast<std::size_t>(whole.length()));
   const std::u16string_view last = full.substr(full.rfind(u'.') + 1);  // npos + 1 is 0
@@ -354,7 +356,7 @@ v8::Local<v8::String> ModuleHost::source_text(v8::Local<v8::Value> script) {
 
 void ModuleHost::set_environment(const ipc::LoadRequest& request) {
   if (request.environment.empty()) return;
-  std::vector<v8::Local<v8::Value>> parts;  // names and values take turns
+  std::vector<v8::Local<v8::Value>> parts;  // names and values alternate
   for (const auto& [name, value] : request.environment) {
     for (const std::string_view part : {name, value}) parts.push_back(engine_.text(part));
   }

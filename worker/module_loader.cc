@@ -10,7 +10,7 @@
 namespace holdfast::worker {
 namespace {
 
-// What V8 says where a text is no CommonJS but may be an ES module: containsModuleSyntax of Node.js
+// V8's errors for a text that is not CommonJS but may be an ES module. containsModuleSyntax of Node.js
 // (https://nodejs.org/api/packages.html#syntax-detection) has the same lists.
 constexpr std::array<std::string_view, 3> kOnlyInModules = {
     "Cannot use import statement outside a module",
@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 7> kOftenInModules = {
     "Unexpected reserved word",  // `for await`
 };
 
-// The error of CommonJS says more than that of an ES module, unless the text cannot be CommonJS.
+// Which error to show: that of CommonJS says more than that of an ES module, unless the text cannot be CommonJS.
 enum class Syntax { common_js, either, es_module };
 
 Syntax syntax_by(v8::Isolate* isolate, const v8::TryCatch& failure) {
@@ -73,7 +73,7 @@ v8::MaybeLocal<v8::Promise> on_import_call(v8::Local<v8::Context> context, v8::L
   return resolver->GetPromise();
 }
 
-// Any URL that others can be relative to; where the file lies is nobody's business.
+// Sets import.meta.url to a URL that others can be relative to. It does not tell where the file lies.
 void on_import_meta(v8::Local<v8::Context> context, v8::Local<v8::Module>, v8::Local<v8::Object> meta) {
   v8::Isolate* isolate = context->GetIsolate();
   const ModuleHost* host = Engine::host_of(isolate);
@@ -97,7 +97,7 @@ void on_import_meta(v8::Local<v8::Context> context, v8::Local<v8::Module>, v8::L
            .ToLocal(&text)) {
     return;
   }
-  meta->CreateDataProperty(context, Engine::of(isolate).string("url"), text).Check();  // it is new, and plain
+  meta->CreateDataProperty(context, Engine::of(isolate).string("url"), text).Check();  // the object is new and plain
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ void* take_buffer_memory(v8::Isolate* isolate, std::size_t size, Fresh fresh) {
   };
   void* data = allocate();
   if (data == nullptr) {
-    // As V8 itself does for array buffers: what nobody uses any more may make room.
+    // As V8 does for array buffers: collecting unused ones may make room.
     isolate->LowMemoryNotification();
     data = allocate();
   }

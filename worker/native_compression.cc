@@ -17,18 +17,18 @@ using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 
 enum class Direction { compress, decompress };
 
-// What comes out at a time.
+// The most output of one pullBytes().
 constexpr std::size_t kPartBytes = 64 << 10;
 
-// What is read at a time: a few milliseconds of work, after which V8 may interrupt.
+// The most input of one pullBytes(): a few milliseconds of work, after which V8 may interrupt.
 constexpr std::size_t kMostReadAtATime = std::size_t{1} << 20;
 
-// What V8 is told of a stream's memory, so that it collects streams that nobody uses any more: zlib's own figures
-// (zconf.h) for the windows and hash tables below, rounded.
+// What V8 is told of a stream's memory, so that it collects unused streams. zlib's own figures (zconf.h) for the
+// windows and hash tables below, rounded.
 constexpr std::int64_t kCompressorBytes = 270 << 10;
 constexpr std::int64_t kDecompressorBytes = 45 << 10;
 
-// zlib's memory counts as the module's buffers do. The size stands in front, to be given back.
+// zlib's memory is charged to the module as buffers are. The size, which giving it back takes, stands in front.
 struct alignas(16) Block {
   std::size_t size;
 };
@@ -45,13 +45,13 @@ void release(void* isolate, void* memory) {
   give_back_buffer_memory(static_cast<v8::Isolate*>(isolate), block, block->size);
 }
 
-// zlib's windowBits for a window of 32 kB, which all that is out there may use: how it names the format.
+// zlib's windowBits names the format, too. The window is 32 kB, the largest, which any compressed data may use.
 int window_bits(std::int32_t format) {
   constexpr int kGzip = 16 + MAX_WBITS, kZlib = MAX_WBITS, kRaw = -MAX_WBITS;
   return format == 0 ? kGzip : format == 1 ? kZlib : kRaw;
 }
 
-// One stream, owned by the object that JavaScript has of it.
+// One stream, owned by its JavaScript object.
 class ByteStream {
  public:
   ByteStream(v8::Isolate* isolate, Direction direction) : isolate_(isolate), direction_(direction) {
@@ -66,7 +66,7 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  // False where there is no memory for it.
+  // Returns false if there is no memory for it.
   bool open(std::int32_t format) {
     const int status = direction_ == Direction::compress
                            ? deflateInit2(&zlib_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window_bits(format),
@@ -82,8 +82,8 @@ class ByteStream {
   void live_with(v8::Local<v8::Object> object) {
     object->SetAlignedPointerInInternalField(0, this);
     object_.Reset(isolate_, object);
-    // At once, in the middle of the collection: what waits for the memory asked for it, and a callback for afterwards
-    // would come too late. Nothing here makes V8 do anything.
+    // Delete at once, in the middle of the collection: an allocation may be waiting for this memory, and a
+    // second-pass callback would come too late. The destructor does not enter V8.
     object_.SetWeak(
         this, [](const v8::WeakCallbackInfo<ByteStream>& info) { delete info.GetParameter(); },
         v8::WeakCallbackType::kParameter);
@@ -122,14 +122,14 @@ class ByteStream {
 
   bool has_unread() const { return !input_.IsEmpty() && InputBytes(input_.Get(isolate_)).bytes().size() > read_; }
 
-  // One turn of zlib, as far as there is room for what comes out, and for not too long.
+  // Runs zlib once, bounded by the room for output and by kMostReadAtATime.
   int turn(bool is_last);
 
   v8::Isolate* const isolate_;
   const Direction direction_;
   z_stream zlib_{};
   bool is_open_ = false;
-  bool has_ended_ = false;  // the end of what is decompressed
+  bool has_ended_ = false;  // the end of the compressed data was reached
   v8::Global<v8::Object> object_;
   v8::Global<v8::Value> input_;
   std::size_t read_ = 0;  // of the input
@@ -142,7 +142,7 @@ int ByteStream::turn(bool is_last) {
   if (!input_.IsEmpty()) {
     bytes.emplace(input_.Get(isolate_));
     const std::span<const std::uint8_t> all = bytes->bytes();
-    // The module may have detached it.
+    // The module may have detached the buffer.
     const std::span<const std::uint8_t> rest = all.subspan(std::min(read_, all.size()));
     given = std::min(rest.size(), kMostReadAtATime);
     zlib_.next_in = const_cast<Bytef*>(rest.data());

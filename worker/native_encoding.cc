@@ -15,7 +15,7 @@ namespace {
 using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 using Bytes = std::span<const std::uint8_t>;
 
-// In the memory of the Uint32Array decoderState: what is kept between two parts of a stream.
+// The memory of the Uint32Array decoderState: what is kept between two parts of a stream.
 std::uint32_t* state_cells = nullptr;
 
 DecoderState load_state() {
@@ -35,7 +35,7 @@ void store_state(const DecoderState& state) {
   state_cells[3] = (state.flag ? 1U : 0U) | (state.begun ? 2U : 0U);
 }
 
-// A longer one V8 could not have; it throws for some of its functions, and returns nothing for others.
+// V8 cannot have a longer string. Some of its functions throw for one, others return nothing.
 bool can_be_a_string(v8::Isolate* isolate, std::size_t units) {
   if (units <= static_cast<std::size_t>(v8::String::kMaxLength)) return true;
   throw_range_error(isolate, "Invalid string length");
@@ -52,7 +52,8 @@ v8::MaybeLocal<v8::String> utf16_string(v8::Isolate* isolate, std::span<char16_t
   char16_t seen = 0;
   for (const char16_t unit : units) seen |= unit;
   if (seen < 0x100) {
-    // Half the memory, and what compares fastest. Each byte is written where units were read already.
+    // A Latin-1 string takes half the memory and compares fastest. Each byte is written where units have been read
+    // already.
     const auto narrow = reinterpret_cast<std::uint8_t*>(units.data());
     for (std::size_t at = 0; at < units.size(); ++at) narrow[at] = static_cast<std::uint8_t>(units[at]);
     return latin1_string(isolate, {narrow, units.size()});
@@ -67,15 +68,15 @@ struct DecoderOptions {
   TextEncoding encoding;
   bool is_fatal;
   bool ignores_mark;
-  bool more;  // is to follow in the same stream
+  bool more;  // more parts of the same stream follow
 };
 
 void throw_invalid_data(v8::Isolate* isolate) {
   throw_type_error(isolate, "The encoded data was not valid for the encoding");
 }
 
-// What the bytes pending since the last part come to, with as many new ones as belong to them. False if that is an
-// error, and errors are fatal.
+// Decodes the bytes pending since the last part, together with the new ones that belong to them. Returns false if
+// there is an error, and errors are fatal.
 bool finish_pending_utf8(const DecoderOptions& options, Bytes& bytes, DecoderState& state, std::u16string& out) {
   while (state.pending_count != 0) {
     std::array<std::uint8_t, 8> joined{};
@@ -105,7 +106,7 @@ bool finish_pending_utf8(const DecoderOptions& options, Bytes& bytes, DecoderSta
   return true;
 }
 
-// Texts up to this size are decoded here, into memory of twice the size, and larger ones by V8, at half the speed.
+// Texts up to this size are decoded here, into memory of twice the size. V8 decodes larger ones, at half the speed.
 constexpr std::size_t kMostDecodedHere = std::size_t{4} << 20;
 
 v8::MaybeLocal<v8::String> utf8_string(v8::Isolate* isolate, Bytes bytes, bool is_fatal) {
@@ -171,7 +172,7 @@ v8::MaybeLocal<v8::String> decode_other(v8::Isolate* isolate, const DecoderOptio
     return {};
   }
   std::span<char16_t> decoded(units, count);
-  // Only these two have a byte order mark, besides UTF-8.
+  // Besides UTF-8, only these two have a byte order mark.
   const bool has_mark = options.encoding == TextEncoding::utf_16le || options.encoding == TextEncoding::utf_16be;
   if (!decoded.empty() && !state.begun) {
     state.begun = true;
@@ -198,11 +199,11 @@ void decode_part(const Arguments& arguments) {
 
 // --- encoding ------------------------------------------------------------------------------------------------------
 
-// Characters that are taken out of a string at a time.
+// How many characters are taken out of a string at a time.
 constexpr int kPart = 4096;
 
-// Calls use(units, is_last) with one part of the string after another, until that returns how many units it read and it
-// is fewer than there were, but for a lead surrogate at the end of the part.
+// Calls use(units, is_last) with one part of the string after another. `use` returns how many units it read. Ends
+// when it read fewer than it was given, except for a lead surrogate at the end of the part.
 template <typename Use>
 void for_each_part(v8::Isolate* isolate, v8::Local<v8::String> text, Use use) {
   std::array<char16_t, kPart> units;
@@ -236,7 +237,7 @@ v8::MaybeLocal<v8::Uint8Array> encode_one_byte(v8::Isolate* isolate, v8::Local<v
 v8::MaybeLocal<v8::Uint8Array> encode_two_byte(v8::Isolate* isolate, v8::Local<v8::String> text) {
   std::size_t size = 0;
   for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
-    // A pair that two parts share is counted with the second.
+    // A pair that is split between two parts is counted with the second.
     if (!is_last && (units.back() & 0xFC00) == 0xD800) units = units.first(units.size() - 1);
     size += utf8_length(units);
     return units.size();
@@ -275,12 +276,12 @@ void tell_well_formed(const Arguments& arguments) {
   arguments.GetReturnValue().Set(is_well_formed);
 }
 
-// Strings are too short for it to exceed an int.
+// The size fits into an int, because strings are short enough.
 void count_utf8_bytes(const Arguments& arguments) {
   arguments.GetReturnValue().Set(arguments[0].As<v8::String>()->Utf8Length(arguments.GetIsolate()));
 }
 
-// A part that is ASCII is copied as it is, which takes a tenth of the time.
+// An ASCII part is copied as it is, which takes a tenth of the time.
 EncodedUtf8 encode_one_byte_into(v8::Isolate* isolate, v8::Local<v8::String> text, std::span<std::uint8_t> into) {
   std::array<std::uint8_t, kPart> units;
   EncodedUtf8 all{};
@@ -326,7 +327,7 @@ void encode_text_into(const Arguments& arguments) {
     into = {static_cast<std::uint8_t*>(store->Data()) + array->ByteOffset(), array->ByteLength()};
   }
   const EncodedUtf8 all = (text->IsOneByte() ? encode_one_byte_into : encode_two_byte_into)(isolate, text, into);
-  // Strings are too short for either number to be larger.
+  // Both numbers fit, because strings are short enough.
   state_cells[0] = static_cast<std::uint32_t>(all.units_read);
   state_cells[1] = static_cast<std::uint32_t>(all.bytes_written);
 }
@@ -366,7 +367,7 @@ void btoa(const Arguments& arguments) {
 
 void install_encoding_functions(v8::Local<v8::Context> context, v8::Local<v8::Object> host) {
   v8::Isolate* isolate = context->GetIsolate();
-  // Of the process, as the one engine is; so the memory stays where it is.
+  // There is one per process, like the engine, so the memory stays where it is.
   static v8::Global<v8::ArrayBuffer> cells;
   constexpr std::size_t kCells = 4;
   v8::Local<v8::ArrayBuffer> buffer = v8::ArrayBuffer::New(isolate, kCells * sizeof(std::uint32_t));

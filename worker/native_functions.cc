@@ -14,7 +14,7 @@ namespace {
 
 using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 
-// Short, or of a size that the module's own text has had.
+// A string of V8's. Empty if it is too long, which texts here are not: they are short, or parts of the module's text.
 v8::Local<v8::String> v8_text(v8::Isolate* isolate, std::string_view text) {
   v8::Local<v8::String> made;
   if (!v8::String::NewFromUtf8(isolate, text.data(), v8::NewStringType::kNormal, static_cast<int>(text.size()))
@@ -24,7 +24,7 @@ v8::Local<v8::String> v8_text(v8::Isolate* isolate, std::string_view text) {
   return made;
 }
 
-// Only the runtime calls these, with as many arguments, and of the types, that it promises.
+// Only the runtime calls these, with the number and types of arguments that they expect.
 
 void settle(const Arguments& arguments) {
   const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
@@ -113,8 +113,8 @@ void promise_details(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, details, 2));
 }
 
-// [the innermost target that is no Proxy, handler] of a Proxy, [null, null] where that or one on the way is revoked,
-// and undefined for anything else. No trap is run.
+// [the innermost target that is not a Proxy, handler] of a Proxy; [null, null] if it or one on the way is revoked;
+// undefined for anything else. Runs no trap.
 void proxy_details(const Arguments& arguments) {
   if (!arguments[0]->IsProxy()) return;
   v8::Isolate* isolate = arguments.GetIsolate();
@@ -124,7 +124,7 @@ void proxy_details(const Arguments& arguments) {
   arguments.GetReturnValue().Set(v8::Array::New(isolate, details, std::size(details)));
 }
 
-// [entries, whether keys and values alternate in it] of an iterator of a Map or a Set, which stays where it is;
+// [entries, whether keys and values alternate in it] of an iterator of a Map or a Set, which does not advance;
 // undefined for anything else.
 void preview_entries(const Arguments& arguments) {
   if (!arguments[0]->IsMapIterator() && !arguments[0]->IsSetIterator()) return;
@@ -163,14 +163,14 @@ void source_text(const Arguments& arguments) {
   arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->source_text(arguments[0]));
 }
 
-// Of a value that is reported by reportError(), or else of one that was caught.
+// placeOf(value, isReported): the place of a value passed to reportError(), or of one that was caught.
 void place_of(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
   arguments.GetReturnValue().Set(arguments[1]->IsTrue() ? place_of_reported(isolate, arguments[0])
                                                         : place_of_caught(isolate, arguments[0]));
 }
 
-// The names of all properties of an array or a typed array that are no index; undefined for anything else.
+// The names of all properties of an array or a typed array that are not indices; undefined for anything else.
 void non_index_names(const Arguments& arguments) {
   if (!arguments[0]->IsArray() && !arguments[0]->IsTypedArray()) return;
   v8::Local<v8::Context> context = arguments.GetIsolate()->GetCurrentContext();

@@ -21,7 +21,8 @@ void holdfast::worker::give_back_free_pages() {}
 
 #else
 
-// What glibc keeps for programs that replace the functions (Replacing malloc, in its manual).
+// glibc's own functions, which it keeps for programs that replace the standard ones (Replacing malloc, in its
+// manual).
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t count, std::size_t size);
@@ -31,10 +32,10 @@ void* __libc_memalign(std::size_t alignment, std::size_t size);
 
 namespace {
 
-// Well below the size from which glibc maps a block for itself (M_MMAP_THRESHOLD in mallopt(3)).
+// Much less than the size from which glibc maps a block by itself (M_MMAP_THRESHOLD in mallopt(3)).
 constexpr std::size_t kMappedBytes = 64 << 10;
 
-// Null is also what a size of 0 may give.
+// For a size of 0, null is no failure.
 void* checked(void* allocated, std::size_t size) {
   if (allocated == nullptr && size != 0) holdfast::worker::refuse_memory();
   return allocated;
@@ -48,7 +49,7 @@ void* malloc(std::size_t size) { return checked(__libc_malloc(size), size); }
 
 void* calloc(std::size_t count, std::size_t size) { return checked(__libc_calloc(count, size), count && size); }
 
-// The C library would have the kernel move a large block (mremap(2)), which the filter does not grant.
+// For a large block, the C library would call mremap(2), which the filter refuses.
 void* realloc(void* old, std::size_t size) {
   const std::size_t held = old == nullptr ? 0 : malloc_usable_size(old);
   if (held < kMappedBytes || size == 0) return checked(__libc_realloc(old, size), size);
@@ -76,8 +77,8 @@ void* holdfast::worker::allocate_zeroed_or_null(std::size_t bytes) { return __li
 
 void* holdfast::worker::allocate_or_null(std::size_t bytes) { return __libc_malloc(bytes == 0 ? 1 : bytes); }
 
-// From the largest to the smallest size of a block, as glibc cuts larger ones where it finds none that fits: what
-// comes from beyond the last block in use shows that there is none left.
+// Goes from the largest to the smallest size of a block, because glibc cuts larger ones when none fits. A block from
+// beyond the last one in use shows that no free block of this size is left.
 void holdfast::worker::use_up_free_blocks() {
   constexpr std::size_t kSizeStep = 16;
   constexpr std::size_t kSmallest = 24;

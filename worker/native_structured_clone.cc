@@ -27,7 +27,7 @@ enum class Kind {
   wasm_module,
 };
 
-// Objects with internal slots of other kinds, besides those that the runtime knows by their prototype.
+// Objects with other internal slots, besides those that the runtime knows by their prototype.
 bool is_uncloneable(v8::Local<v8::Object> object) {
   return object->IsCallable() || object->IsProxy() || object->IsPromise() || object->IsWeakMap() ||
          object->IsWeakSet() || object->IsSymbolObject() || object->IsSharedArrayBuffer() || object->IsMapIterator() ||
@@ -91,7 +91,7 @@ void copy_wasm_module(const Arguments& arguments) {
   }
 }
 
-// Refuses what cannot be detached afterwards: a getter may see the copy before that.
+// Refuses buffers that cannot be detached afterwards: before that, a getter may already see the copy.
 void share_buffer(const Arguments& arguments) {
   if (!arguments[0]->IsArrayBuffer()) return;
   const auto buffer = arguments[0].As<v8::ArrayBuffer>();

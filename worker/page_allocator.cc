@@ -17,7 +17,8 @@ int protection(v8::PageAllocator::Permission permission) {
       return PROT_NONE;
     case v8::PageAllocator::kRead:
       return PROT_READ;
-    // Never both: WebAssembly's code is opened so for writing, and set to kReadExecute again before it runs.
+    // Never writable and executable: V8 asks for this to write WebAssembly's code, and sets kReadExecute before it
+    // runs.
     case v8::PageAllocator::kReadWriteExecute:
     case v8::PageAllocator::kReadWrite:
       return PROT_READ | PROT_WRITE;
@@ -33,7 +34,7 @@ std::uintptr_t address_of(const void* pointer) { return reinterpret_cast<std::ui
 
 using Refusal = MemoryAccount::Refusal;
 
-// V8's own page size, to which what it asks for is aligned.
+// V8's own page size; V8 aligns what it asks for to it.
 constexpr std::uintptr_t kHeapPageBytes = std::uintptr_t{256} << 10;
 
 constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -92,8 +93,8 @@ bool ForkablePageAllocator::SetPermissions(void* address, size_t length, Permiss
     account_.give_back_pages(begin, end);
     return true;
   }
-  // V8 makes its code writable before each collection, and aborts if it cannot. Pages that are not writable do not
-  // count for RLIMIT_DATA, so that this may fail.
+  // V8 makes its code writable before each collection, and aborts if it cannot. That may fail, because pages that are
+  // not writable do not count for RLIMIT_DATA.
   const Refusal refusal = growable_.contains(begin) ? Refusal::expected : Refusal::fatal;
   if (!account_.has_room_for_pages(begin, end, refusal)) return false;
   if (::mprotect(address, length, protection(permission)) != 0) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxWhatBytes = 128;
 constexpr std::size_t kMaxAdviceBytes = 256;
-// V8 passes no more (Code::kMaxArguments). A structured array may say that it is longer than memory is.
+// V8 passes no more (Code::kMaxArguments). A structured array may claim more elements than fit into memory.
 constexpr std::uint32_t kMaxArguments = 65534;
 
 ipc::Encoding encoding_for(v8::Local<v8::Value> value, const WantedEncoding& wanted) {
@@ -47,7 +47,7 @@ std::string describe_not_utf8(std::span<const std::uint8_t> bytes) {
                            : "it is not UTF-8";
 }
 
-// What JSON.stringify makes of a number that JSON has no text for is another value.
+// Numbers for which JSON has no text: JSON.stringify turns them into another value.
 bool is_lossy_number(v8::Local<v8::Value> value) {
   if (value->IsInt32() || !value->IsNumber()) return false;
   const double number = value.As<v8::Number>()->Value();
@@ -103,7 +103,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   }
   v8::Local<v8::String> text;
   const auto octets = as_octets(payload);
-  // V8 would put U+FFFD in the place of what is not UTF-8.
+  // V8 would replace what is not UTF-8 by U+FFFD.
   const bool has_only_ascii = is_ascii(octets);
   if (!has_only_ascii && !is_valid_utf8(octets))
     return tl::unexpected("the payload is not JSON: " + describe_not_utf8(octets));
@@ -163,14 +163,14 @@ Payloads::Expressed Payloads::express_json(v8::Local<v8::Value> value, const Tak
   const auto length = static_cast<std::size_t>(json->Utf8Length(isolate));
   if (length > rules_.max_bytes) return tl::unexpected(NotExpressed{.bytes = length});
   std::string text(length, '\0');
-  if (length == static_cast<std::size_t>(json->Length())) {  // ASCII, which takes no encoding
+  if (length == static_cast<std::size_t>(json->Length())) {  // ASCII, which needs no encoding
     json->WriteOneByte(isolate, reinterpret_cast<std::uint8_t*>(text.data()), 0, static_cast<int>(length),
                        v8::String::NO_NULL_TERMINATION);
   } else {
     json->WriteUtf8(isolate, text.data(), static_cast<int>(length), nullptr, v8::String::NO_NULL_TERMINATION);
   }
-  // JSON.stringify gives undefined for functions, symbols and what toJSON makes of it, which V8's API spells out; no
-  // JSON text begins with a bare u.
+  // For functions, symbols and some results of toJSON, JSON.stringify returns undefined, which V8's API returns as
+  // text. No JSON text begins with a bare u.
   if (text == "undefined") return tl::unexpected(unserializable(value, failure));
   take({ipc::as_bytes(text), ipc::Encoding::json});
   return {};
@@ -241,7 +241,7 @@ NotExpressed Payloads::not_serialized(SerializeFailure why, v8::TryCatch& failur
 
 NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& failure) {
   NotExpressed found{.path = "$"};
-  // Unless something inside is found.
+  // Replaced below if something inside is found.
   found.what =
       value->IsFunction() || !value->IsObject() ? "a " + to_utf8(value->TypeOf(engine_.isolate()), 32) : "an object";
   if (failure.HasCaught()) {
@@ -252,8 +252,8 @@ NotExpressed Payloads::unserializable(v8::Local<v8::Value> value, v8::TryCatch& 
   return found;
 }
 
-// What was thrown again in C++ (v8::TryCatch::ReThrow) would be thrown once more in the JavaScript that describes it,
-// if it were not taken back before.
+// Clears the exception first. One that C++ has thrown again (v8::TryCatch::ReThrow) would otherwise be thrown once
+// more in the JavaScript that describes it.
 std::pair<std::string, std::string> Payloads::describe(v8::TryCatch& failure) {
   v8::Local<v8::Value> thrown = failure.Exception();
   failure.Reset();
@@ -272,7 +272,7 @@ bool Payloads::take_finding(v8::Local<v8::Value> place, NotExpressed& found) {
   const auto parts = place.As<v8::Array>();
   if (parts->Get(context, 0).ToLocal(&part)) found.path = to_utf8(part, kMaxPathBytes);
   if (parts->Get(context, 1).ToLocal(&part)) found.what = to_utf8(part, kMaxWhatBytes);
-  // Past its end the module may have put anything.
+  // Beyond the array's end, the module may have put anything on the prototype.
   if (parts->Length() > 2 && parts->Get(context, 2).ToLocal(&part) && part->IsString()) {
     found.why = to_utf8(part, kMaxAdviceBytes);
   }

@@ -26,11 +26,11 @@ std::unique_ptr<v8::JobHandle> SingleThreadedPlatform::PostJob(v8::TaskPriority 
   return tasks_->PostJob(priority, std::move(job));
 }
 
-// V8 schedules its own work by it, and shows it to nobody.
+// V8 schedules its own work by this clock, and no module sees it.
 double SingleThreadedPlatform::MonotonicallyIncreasingTime() { return tasks_->MonotonicallyIncreasingTime(); }
 
 double SingleThreadedPlatform::CurrentClockTimeMillis() {
-  // Whole milliseconds first: as nanoseconds, today's date is more than a double can tell one by one.
+  // Convert whole milliseconds first: a double cannot represent today's date in nanoseconds exactly.
   const auto now = clock_.now();
   const auto whole = std::chrono::floor<std::chrono::milliseconds>(now);
   return static_cast<double>(whole.count()) + std::chrono::duration<double, std::milli>(now - whole).count();

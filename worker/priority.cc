@@ -10,7 +10,7 @@
 namespace holdfast::worker {
 namespace {
 
-constexpr int kNiceness = 5;  // a third of the time of one with 0
+constexpr int kNiceness = 5;  // gets a third of the CPU time of a process with 0
 
 }  // namespace
 

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kWhiteSpace = " \t\r\n";
 constexpr std::size_t kMaxShownBytes = 256;
 
-// Between two checkpoints lie at most so many characters of mappings, which a question has to read.
+// The most characters of mappings between two checkpoints, and so the most that a lookup reads.
 constexpr std::size_t kCheckpointDistance = 4096;
 
 constexpr std::array<std::int8_t, 256> base64_values() {
@@ -26,7 +26,7 @@ constexpr auto kBase64 = base64_values();
 
 int base64_value(char digit) { return kBase64[static_cast<unsigned char>(digit)]; }
 
-// Reads JSON (RFC 8259) as far as is needed to find the parts of one object. Takes some texts for JSON that are none.
+// Reads JSON (RFC 8259) as far as needed to find the parts of one object. Accepts some texts that are not JSON.
 class JsonReader {
  public:
   explicit JsonReader(std::string_view text) : text_(text) {}
@@ -38,7 +38,7 @@ class JsonReader {
     return true;
   }
 
-  // Between its quotes, with its escapes.
+  // What is between a string's quotes, with its escapes.
   std::optional<std::string_view> string() {
     if (!take('"')) return std::nullopt;
     const std::size_t begin = at_;
@@ -53,7 +53,7 @@ class JsonReader {
     return std::nullopt;
   }
 
-  // An array's elements; those that are no strings are empty.
+  // An array's elements; those that are not strings become empty.
   bool strings(std::vector<std::string_view>& into) {
     if (!take('[')) return false;
     if (take(']')) return true;
@@ -131,7 +131,7 @@ std::optional<std::uint32_t> hexadecimal(std::string_view digits) {
   return value;
 }
 
-// The character of a \u escape whose digits begin at `at`, which is moved past it.
+// The character of a \u escape. `at` is where its digits begin, and is moved past them.
 std::uint32_t escaped_code_point(std::string_view text, std::size_t& at) {
   constexpr std::uint32_t kReplacement = 0xfffd;
   const auto unit = hexadecimal(text.substr(std::min(at, text.size()), 4));
@@ -145,7 +145,7 @@ std::uint32_t escaped_code_point(std::string_view text, std::size_t& at) {
   return 0x10000 + ((*unit - 0xd800) << 10) + (*low - 0xdc00);
 }
 
-// A JSON string's value, or its beginning. Ends before the character `end`.
+// The value of a JSON string, or its beginning: stops at the character `end`, and after max_bytes.
 std::string unescaped(std::string_view text, std::size_t max_bytes) {
   std::string value;
   for (std::size_t at = 0; at < text.size() && value.size() < max_bytes;) {
@@ -178,7 +178,7 @@ std::string unescaped(std::string_view text, std::size_t max_bytes) {
   return value;
 }
 
-// Where the first line of a JSON string ends: at a \n escape; npos: at its end.
+// Where the first line of a JSON string ends: at a \n escape, or npos for the end of the string.
 std::size_t end_of_line(std::string_view text) {
   for (std::size_t at = text.find('\\'); at < text.size(); at = text.find('\\', at + 2)) {
     if (text.substr(at).starts_with("\\n")) return at;
@@ -186,7 +186,7 @@ std::size_t end_of_line(std::string_view text) {
   return std::string_view::npos;
 }
 
-// A name is shown in the middle of a line.
+// A name, made fit to be shown in the middle of a line.
 std::string shown(std::string_view text) {
   std::string value = unescaped(text, kMaxShownBytes);
   std::ranges::replace_if(
@@ -225,7 +225,7 @@ void SourceMap::decode() {
   if (decode_base64() && read_json()) set_checkpoints();
 }
 
-// In its place: what is written is never ahead of what is read.
+// In place: writing never overtakes reading.
 bool SourceMap::decode_base64() {
   std::size_t written = 0;
   std::uint32_t bits = 0;
@@ -284,7 +284,7 @@ void SourceMap::set_checkpoints() {
   }
 }
 
-// Reads the next segment; false: there is none, or what is there is none.
+// Reads the next segment. Returns false if there is none, or an invalid one.
 bool SourceMap::step(std::size_t& at, Segment& segment) const {
   for (; at < mappings_.size() && (mappings_[at] == ',' || mappings_[at] == ';'); ++at) {
     if (mappings_[at] != ';') continue;
@@ -356,7 +356,7 @@ std::string SourceMap::name_at(std::uint32_t line, std::uint32_t column) {
   return shown(names_[static_cast<std::size_t>(segment->name)]);
 }
 
-// Relative to the bundle, whose folder nobody knows here: what leads out of it is left out.
+// The file's name relative to the bundle, whose folder is not known here. Steps that lead out of it are left out.
 std::string SourceMap::source_name(std::int64_t source) const {
   if (source < 0 || source >= static_cast<std::int64_t>(sources_.size())) return "";
   std::string name = shown(sources_[static_cast<std::size_t>(source)]);

@@ -10,7 +10,7 @@ namespace {
 
 void throw_data_clone_error(v8::Isolate* isolate, v8::Local<v8::String> message) {
   v8::Local<v8::Value> error = v8::Exception::Error(message);
-  // Where there is no memory for a property, the message alone has to do.
+  // If there is no memory for the property, the message alone must do.
   (void)error.As<v8::Object>()
       ->DefineOwnProperty(isolate->GetCurrentContext(), v8::String::NewFromUtf8Literal(isolate, "name"),
                           v8::String::NewFromUtf8Literal(isolate, "DataCloneError"), v8::DontEnum)
@@ -29,7 +29,7 @@ class Writer final : public v8::ValueSerializer::Delegate {
 
   bool is_too_large() const { return is_too_large_; }
 
-  // After the serializer has given up the same memory.
+  // Call it after the serializer has released the same memory.
   SerializedValue take(std::size_t size) {
     return {isolate_, static_cast<std::uint8_t*>(std::exchange(data_, nullptr)), size, capacity_};
   }
@@ -50,7 +50,7 @@ class Writer final : public v8::ValueSerializer::Delegate {
   }
 
   void* ReallocateBufferMemory(void* old, std::size_t size, std::size_t* actual_size) override {
-    // V8 asks for up to twice what it needs, and a little.
+    // V8 asks for up to twice what it needs, and a little more.
     if (size / 2 > max_bytes_ + 64) {
       is_too_large_ = true;
       return nullptr;
@@ -126,7 +126,7 @@ tl::expected<SerializedValue, SerializeFailure> serialize_value(v8::Local<v8::Co
                        (further.IsEmpty() || serializer.WriteValue(context, further).FromMaybe(false));
   const std::size_t size = serializer.Release().second;
   if (writer.is_too_large() || (written && size > max_bytes)) {
-    failure.Reset();  // V8 tells of memory that it was refused
+    failure.Reset();  // V8's error says that memory was refused
     return tl::unexpected(SerializeFailure::too_large);
   }
   if (!written) {

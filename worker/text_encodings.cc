@@ -7,7 +7,7 @@ namespace {
 
 constexpr bool is_within(std::uint8_t byte, std::uint8_t low, std::uint8_t high) { return byte >= low && byte <= high; }
 
-// Writes what is decoded, and stops at the first error where errors are fatal.
+// Writes what is decoded. Stops at the first error if errors are fatal.
 class Output {
  public:
   Output(char16_t* into, bool is_fatal) : begin_(into), at_(into), is_fatal_(is_fatal) {}
@@ -34,7 +34,8 @@ class Output {
 
 void remember(DecoderState& state, std::uint8_t byte) { state.pending[state.pending_count++] = byte; }
 
-// A character of two bytes, where the first is remembered. Of an error, a second byte that is ASCII is decoded again.
+// Finishes a character of two bytes, whose first is pending. After an error, a second byte that is ASCII is decoded
+// again.
 void finish_pair(DecoderState& state, std::uint8_t byte, char32_t code_point, Output& out) {
   state.pending_count = 0;
   if (code_point != 0) return out.code_point(code_point);
@@ -46,13 +47,13 @@ void finish_pair(DecoderState& state, std::uint8_t byte, char32_t code_point, Ou
 
 void decode_gb18030(DecoderState& state, std::uint8_t byte, Output& out);
 
-// Three bytes are remembered, and this is the fourth.
+// Three bytes are pending, and `byte` is the fourth.
 void finish_gb18030_four(DecoderState& state, std::uint8_t byte, Output& out) {
   const auto [first, second, third, unused] = state.pending;
   state.pending_count = 0;
   if (!is_within(byte, 0x30, 0x39)) {
     out.error();
-    // At most two of them begin something, so that this does not come here again.
+    // At most two of these begin a character, so this does not recurse further.
     decode_gb18030(state, second, out);
     decode_gb18030(state, third, out);
     return decode_gb18030(state, byte, out);
@@ -157,7 +158,7 @@ void set_iso_2022_jp(DecoderState& state, std::uint8_t decoder, std::uint8_t out
 
 void decode_iso_2022_jp(DecoderState& state, std::uint8_t byte, Output& out);
 
-// The bytes ESC and `lead` came before. What is no escape sequence is decoded again but for the ESC.
+// ESC and `lead` came before. If they and `byte` are no escape sequence, all but the ESC are decoded again.
 void decode_iso_2022_jp_escape(DecoderState& state, std::uint8_t byte, Output& out) {
   const std::uint8_t output = state.mode >> 4, lead = state.pending[0];
   state.pending_count = 0;
@@ -224,7 +225,7 @@ void decode_iso_2022_jp(DecoderState& state, std::uint8_t byte, Output& out) {
   out.unit(byte);
 }
 
-// Whether there was anything at the end that is none.
+// Whether anything was left at the end.
 bool end_iso_2022_jp(DecoderState& state, Output& out) {
   switch (static_cast<Iso2022Jp>(state.mode & 0xF)) {
     case kEscape: {
@@ -258,7 +259,7 @@ void decode_euc_kr(DecoderState& state, std::uint8_t byte, Output& out) {
 
 // --- miscellaneous (14) --------------------------------------------------------------------------------------------
 
-// Remembers up to four bytes: a lead surrogate, and the first byte of what follows it.
+// Keeps up to four bytes pending: a lead surrogate, and the first byte of what follows it.
 void decode_utf_16(DecoderState& state, std::uint8_t byte, bool is_big_endian, Output& out) {
   remember(state, byte);
   if (state.pending_count % 2 != 0) return;
@@ -282,7 +283,7 @@ void decode_utf_16(DecoderState& state, std::uint8_t byte, bool is_big_endian, O
     }
     return out.unit(next);
   }
-  if ((unit & 0xFC00) == 0xD800) return;  // waits for the other half
+  if ((unit & 0xFC00) == 0xD800) return;  // waits for the trail surrogate
   state.pending_count = 0;
   (unit & 0xFC00) == 0xDC00 ? out.error() : out.unit(unit);
 }
@@ -306,11 +307,11 @@ void decode_byte(TextEncoding encoding, DecoderState& state, std::uint8_t byte, 
     case TextEncoding::euc_kr:
       return decode_euc_kr(state, byte, out);
     default:
-      return;  // the others have no such decoder
+      return;  // the others have no decoder of this form
   }
 }
 
-// How many bytes at the beginning are characters of two bytes, which are written out.
+// Writes out the characters of two bytes at the beginning. Returns their size in bytes.
 std::size_t decode_utf_16_run(std::span<const std::uint8_t> bytes, bool is_big_endian, Output& out) {
   const std::size_t low = is_big_endian ? 1 : 0;
   std::size_t at = 0;

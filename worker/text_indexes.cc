@@ -1,5 +1,6 @@
-// The tables of the Encoding Standard, taken from ICU's converters and put right where those differ. They were compared
-// with the standard's own, entry by entry; tests/integration/encoding_test.cc does so again, by checksums.
+// The tables of the Encoding Standard, taken from ICU's converters and corrected where those differ. They were
+// compared with the standard's own tables, entry by entry; tests/integration/encoding_test.cc repeats that by
+// checksums.
 #include <unicode/ucnv.h>
 
 #include <algorithm>
@@ -17,13 +18,13 @@ namespace {
 
 using Converter = std::unique_ptr<UConverter, decltype(&ucnv_close)>;
 
-// ICU's data is a library of the process. That one of its converters is not there means a broken installation.
+// ICU's data is a library of the process. If one of its converters is missing, the installation is broken.
 [[noreturn]] void converter_failed(const char* name, UErrorCode status) {
   std::fprintf(stderr, "holdfast-worker: ICU's converter %s failed: %s\n", name, u_errorName(status));
   std::abort();
 }
 
-// The code points that bytes stand for, for `count` pieces of `Size` bytes. 0 where there is none, or more than one.
+// The code points of `count` pieces of `Size` bytes. 0 for a piece that is no code point, or more than one.
 template <std::size_t Size, typename BytesOf>
 std::vector<char32_t> convert_each(const char* name, std::size_t count, BytesOf bytes_of) {
   UErrorCode status = U_ZERO_ERROR;
@@ -31,7 +32,7 @@ std::vector<char32_t> convert_each(const char* name, std::size_t count, BytesOf 
   if (U_FAILURE(status)) converter_failed(name, status);
 
   std::vector<char32_t> code_points(count);
-  // After each piece comes a byte that no character goes on with, so that one that is no character ends with it.
+  // After each piece comes a byte that continues no character, so that an incomplete one ends with its piece.
   constexpr std::size_t kStride = Size + 1, kBatch = 64;
   std::array<char, kBatch * kStride> source;
   std::array<char16_t, source.size() + 8> target;
@@ -73,7 +74,7 @@ void drop_private_use(std::vector<char32_t>& code_points) {
   }
 }
 
-// `count` pointers, of code points that follow one another.
+// `count` pointers whose code points follow one another.
 struct Run {
   std::uint16_t pointer;
   char16_t code_point;
@@ -93,7 +94,7 @@ constexpr Run kGb18030Runs[] = {
     {23795, 0x9FB8, 1}, {23812, 0x9FB9, 1}, {23829, 0x9FBA, 1}, {23845, 0x9FBB, 1},
 };
 
-// What the standard's Big5 has and ICU's Big5-HKSCS has not: other vendors' characters, and later ones.
+// What the standard's Big5 contains and ICU's Big5-HKSCS lacks: other vendors' characters, and later ones.
 constexpr Run kBig5Runs[] = {
     {1008, 0x9F97, 1},  {1016, 0x9F96, 1},  {1099, 0x31C0, 5},  {1105, 0x31C5, 1},  {1108, 0x31C6, 2},
     {1112, 0x31C8, 1},  {1114, 0x31C9, 4},  {1119, 0x31CD, 2},  {1170, 0x23DA, 2},  {1730, 0x9FA6, 1},
@@ -122,7 +123,7 @@ constexpr Run kBig5Runs[] = {
 
 std::vector<char32_t> make_index(TextIndex index) {
   const auto byte = [](std::size_t value) { return static_cast<std::uint8_t>(value); };
-  // The two rows of bytes that may come second leave out 0x7F, or more.
+  // The two ranges of second bytes leave out 0x7F, or more.
   const auto pairs = [&](std::size_t row, std::size_t before_gap, std::size_t after_gap) {
     return [=](std::size_t pointer) {
       const std::size_t trail = pointer % row;
@@ -136,7 +137,7 @@ std::vector<char32_t> make_index(TextIndex index) {
         return std::array{byte(lead + (lead < 0x1F ? 0x81 : 0xC1)), byte(trail + (trail < 0x3F ? 0x40 : 0x41))};
       });
     case TextIndex::jis0212:
-      // Past these rows ICU has characters of a vendor.
+      // Beyond these rows ICU has characters of a vendor.
       return convert_each<3>("euc-jp", 82 * 94, [&](std::size_t pointer) {
         return std::array{byte(0x8F), byte(0xA1 + pointer / 94), byte(0xA1 + pointer % 94)};
       });
@@ -193,7 +194,7 @@ std::array<char16_t, 128> make_single_byte_index(TextEncoding encoding) {
   });
   if (encoding == TextEncoding::windows_874) drop_private_use(code_points);
   for (std::size_t at = 0; at < index.size(); ++at) index[at] = static_cast<char16_t>(code_points[at]);
-  // The standard's KOI8-U is what others call KOI8-RU.
+  // The standard's KOI8-U is called KOI8-RU elsewhere.
   if (encoding == TextEncoding::koi8_u) {
     index[0xAE - 0x80] = 0x045E;
     index[0xBE - 0x80] = 0x040E;
@@ -220,7 +221,7 @@ char32_t gb18030_ranges_code_point(std::size_t pointer) {
     return std::array{byte(0x81 + at / 12600), byte(0x30 + at / 1260 % 10), byte(0x81 + at / 10 % 126),
                       byte(0x30 + at % 10)};
   });
-  // What is meant to be the replacement character looks like an error here.
+  // This pointer's code point is the replacement character, which looks like an error here.
   constexpr std::size_t kReplacementPointer = 39417;
   return pointer == kReplacementPointer ? char32_t{kReplacementCharacter} : code_points[pointer];
 }

@@ -11,7 +11,7 @@
 namespace holdfast::worker {
 namespace {
 
-// Of libnode's libraries those that only Node.js itself calls, and what compiled the filter.
+// Those of libnode's libraries that only Node.js itself calls, and the library that compiled the filter.
 constexpr std::array<std::string_view, 8> kUnused = {"libbrotlicommon.so", "libbrotlidec.so", "libbrotlienc.so",
                                                      "libcares.so",        "libnghttp2.so",   "libseccomp.so",
                                                      "libssl.so",          "libuv.so"};
@@ -25,10 +25,10 @@ bool is_unused(std::string_view path) {
 
 void leave_unused_libraries_behind() {
   for (const sandbox::LoadedSegment& segment : sandbox::constant_segments()) {
-    // The first segment, with the headers and the names of symbols, and what is written to, with the dynamic section,
-    // are read of each library by whoever looks for a symbol or an address in all of them.
+    // Keep the first segment, with the headers and symbol names, and the writable one, with the dynamic section:
+    // whatever looks for a symbol or an address in all libraries reads these.
     if (segment.is_first || !is_unused(segment.path)) continue;
-    // Where it fails, they stay: nothing depends on it.
+    // If this fails, they stay: nothing depends on it.
     ::madvise(reinterpret_cast<void*>(segment.begin), segment.end - segment.begin, MADV_DONTFORK);
   }
 }

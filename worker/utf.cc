@@ -6,7 +6,7 @@
 namespace holdfast::worker {
 namespace {
 
-// Bytes that are looked at together, so that the compiler makes vector instructions of it.
+// Bytes that are tested together, so that the compiler generates vector instructions.
 constexpr std::size_t kBlock = 256;
 
 template <typename Fold>
@@ -22,7 +22,7 @@ constexpr std::uint64_t kHighBits = 0x8080808080808080;
 constexpr bool is_lead_surrogate(char16_t unit) { return (unit & 0xFC00) == 0xD800; }
 constexpr bool is_trail_surrogate(char16_t unit) { return (unit & 0xFC00) == 0xDC00; }
 
-// How many bytes at the beginning are ASCII; may stop a little early, never at the first byte if that is ASCII.
+// The number of ASCII bytes at the beginning, or a few less; more than 0 if the first byte is ASCII.
 std::size_t ascii_prefix(std::span<const std::uint8_t> bytes) {
   std::size_t at = 0;
   for (; bytes.size() - at >= 8; at += 8) {
@@ -52,8 +52,8 @@ bool has_no_c1_controls(std::span<const std::uint8_t> bytes) {
   });
 }
 
-// Encoding Standard, 8.1.1: the bounds of the second byte keep out surrogates, what is past U+10FFFF, and forms that
-// are longer than need be.
+// Encoding Standard, 8.1.1. The bounds of the second byte exclude surrogates, code points beyond U+10FFFF, and
+// overlong forms.
 Utf8Sequence first_utf8_sequence(std::span<const std::uint8_t> bytes) {
   using Kind = Utf8Sequence::Kind;
   const std::uint8_t lead = bytes[0];
@@ -112,7 +112,7 @@ DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_error
       while (at < end && *at < 0x80) *out++ = *at++;
       continue;
     }
-    // What is common is told here, the rest by first_utf8_sequence().
+    // The common cases are decoded here, the rest by first_utf8_sequence().
     if (*at >= 0xC2 && *at <= 0xDF && end - at >= 2 && is_continuation(at[1])) {
       *out++ = static_cast<char16_t>((at[0] & 0x1F) << 6 | (at[1] & 0x3F));
       at += 2;
@@ -145,7 +145,7 @@ std::size_t utf8_length(std::span<const char16_t> units) {
   for (std::size_t at = 0; at < units.size(); ++at) {
     const char16_t unit = units[at];
     length += 1 + (unit >= 0x80) + (unit >= 0x800);
-    // A pair has four bytes, two fewer than each of the two as a lone one would have.
+    // A pair takes four bytes: two fewer than two lone surrogates.
     if (is_lead_surrogate(unit) && at + 1 < units.size() && is_trail_surrogate(units[at + 1])) {
       ++length;
       ++at;
@@ -218,8 +218,8 @@ EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span
   constexpr std::size_t kBlock = 8;
   const std::uint8_t *in = units.data(), *const in_end = in + units.size();
   std::uint8_t *out = into.data(), *const out_end = out + into.size();
-  // Blocks that are not the last, each with room for two bytes of every character and of the one behind it: of what is
-  // ASCII the second byte is written all the same, and written over by what comes next.
+  // All blocks but the last, each with room for two bytes of every character and of the next one: the second byte is
+  // written for ASCII, too, and overwritten by the next character.
   while (in_end - in > static_cast<std::ptrdiff_t>(kBlock) &&
          out_end - out >= 2 * static_cast<std::ptrdiff_t>(kBlock + 1)) {
     std::uint64_t word;

@@ -8,10 +8,10 @@
 namespace holdfast::worker {
 namespace {
 
-// Touches what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on
-// first use), regular expressions, collections, typed arrays, the console, text as bytes, copies, cryptography. Must
-// not touch Math.random: its state is made at first use, and all children would share it; nor performance.now(), which
-// keeps the latest time that it has told.
+// Uses what modules commonly use: JSON, promises, errors with stacks, dates and Intl (whose ICU data is read on first
+// use), regular expressions, collections, typed arrays, the console, text as bytes, copies, cryptography. Must not
+// use Math.random: its state is made at first use, and all children would share it. Must not use performance.now()
+// either, which remembers the latest time that it returned.
 constexpr std::string_view kModule = R"js(
 'use strict';
 exports.echo = async (payload, context) => ({ ...payload, f: context.function });
@@ -89,7 +89,7 @@ exports.platform = async (payload) => {
 };
 )js";
 
-// What V8 parses of most modules, and mostly does not run.
+// The parts of a typical module that V8 parses and mostly does not run.
 constexpr std::string_view kRehearsal = R"js(
 'use strict';
 const names = ['one', 'two'], limits = { least: 0, most: 1e3 };
@@ -131,7 +131,7 @@ void warm_up(Engine& engine) {
                .memory_bytes = UINT64_MAX,
                .max_payload_bytes = 1 << 20});
     std::uint64_t id = 0;
-    // As often as it takes V8 to allocate the feedback of what runs, which each worker would otherwise do for itself.
+    // Enough rounds for V8 to allocate the feedback of what runs, which each worker would otherwise do for itself.
     constexpr int kRounds = 12;
     for (int round = 0; round < kRounds; ++round) {
       for (const char* function : {"echo", "later", "fail", "plain", "log", "cyclic", "library", "platform", "web",

@@ -22,31 +22,31 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Answers are sent when a turn ends. Before that when this much has gathered, or when the calls since the last were
-// sent took this long, and twice as long each further time: while the worker goes on, the supervisor and the clients
-// work on what it sent.
+// Answers are sent when a turn ends. They are sent earlier when this much has gathered, or when the calls since the
+// last sending took this long, and twice as long each further time. The supervisor and the clients then work on them
+// while the worker goes on.
 constexpr std::size_t kSendAtBytes = std::size_t{64} << 10;
 constexpr std::chrono::microseconds kSendAfter{10};
 
-// After a step that took this long, word of cancellations may have come in.
+// After a step that took longer than this, cancellations may have arrived.
 constexpr milliseconds kSlowStep{1};
 
-// Calls that come within this time of each other are calls in a row. A slow step between calls in a row is followed by
-// as much time for calls.
+// Calls that come within this time of each other are calls in a row. After a slow step between calls in a row, calls
+// have priority for as long as it took.
 constexpr milliseconds kInARow{5};
-// With more than this unsent, no further request is read: the supervisor is to take its answers first.
+// While more than this is unsent, no further request is read: the supervisor must take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// Of the line's calls and the supervisor's, neither get further behind than this.
+// Neither the line's calls nor the supervisor's get further behind the others than this.
 constexpr steady_clock::duration kMostAhead = milliseconds(100);
 
-// So often, while calls are looked for on the line, the supervisor's words are.
+// How often the supervisor's socket is read while the worker busy-polls the line.
 constexpr std::chrono::microseconds kLookAtSupervisor{50};
 
-// Memory is given back when nothing was received for so long.
+// Memory is given back when nothing was received for this long.
 constexpr milliseconds kQuiet{20};
 
-// In nanoseconds: a timer is to fire at a step of the module's clock, and not some time after.
+// With nanoseconds, so that a timer fires right at a step of the module's clock.
 timespec as_timespec(steady_clock::duration duration) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
   return {seconds.count(), (duration - seconds).count()};
@@ -57,7 +57,7 @@ timespec as_timespec(steady_clock::duration duration) {
 Worker::Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page)
     : engine_(engine), socket_(socket), outbox_(socket), line_(line), page_(page) {}
 
-// While nobody waits: a worker that was forked for a call has its work in the socket already.
+// Warms up if no caller waits. A worker that was forked for a call has its work in the socket already.
 void Worker::prepare() {
   pollfd wanted = {socket_, POLLIN, 0};
   constexpr timespec kNow{};
@@ -82,12 +82,12 @@ void Worker::run() {
     host_->run_pending_tasks();
     if (host_->is_loading()) {
       note_load(host_->follow_load(steady_clock::now()));
-      handle_frames();  // those that came meanwhile
+      handle_frames();  // those that came during the load
     }
     settle_memory();
     look_after_line();
     send_some();
-    // What compiling took, which is done at first. Nobody waits for it now.
+    // Gives back what compiling took, most of it in the first turns. No caller waits for it now.
     if (std::has_single_bit(++turns_)) give_back_free_pages();
   }
 }
@@ -102,8 +102,8 @@ void Worker::run_turns() {
   host_->let_go(now);
   if (gives_way_until()) return;
   host_->queue_due_timers(now);
-  send_some();  // what is answered stays answered, whatever the turns come to
-  const auto began = std::exchange(step_began_, steady_clock::now());  // to queue timers is no step of any task
+  send_some();                                                         // whatever the tasks do, these answers are out
+  const auto began = std::exchange(step_began_, steady_clock::now());  // queueing timers is no step of any task
   for (std::size_t left = host_->queued_tasks(); left > 0 && step_began_ - began <= kSlowStep; --left) {
     host_->run_task();
     end_step();
@@ -111,12 +111,12 @@ void Worker::run_turns() {
   }
 }
 
-// After a slow step, calls come first for as long as it took, on top of what they are owed already.
+// After a slow step, gives calls priority for as long as it took, on top of what they have already.
 void Worker::put_calls_first() {
   if (step_took_ > kSlowStep) calls_first_until_ = std::max(calls_first_until_, step_began_) + step_took_;
 }
 
-// Until when, if no call comes before that, what waits for a turn leaves the time to calls; nothing: it need not.
+// Until when queued tasks leave the time to calls, unless a call comes earlier; nothing if they need not.
 std::optional<steady_clock::time_point> Worker::gives_way_until() const {
   const auto until = std::min(last_call_at_ + kInARow, calls_first_until_);
   if (until == steady_clock::time_point{}) return std::nullopt;
@@ -125,7 +125,7 @@ std::optional<steady_clock::time_point> Worker::gives_way_until() const {
 
 bool Worker::is_congested() const { return outbox_.unsent_bytes() > kMaxUnsentBytes; }
 
-// Answers that are ready do not wait for slow work that comes after them.
+// Settles memory and accounts for the step's time. Sends answers that are ready before slow work that comes after them.
 void Worker::end_step() {
   settle_memory();
   const auto now = steady_clock::now();
@@ -151,7 +151,7 @@ void Worker::end_step() {
   }
 }
 
-// What compiling took, if it took long, or a large payload. Not if more of the kind comes at once.
+// Gives back what compiling took, if that was slow, or a large payload. Not called if more of the kind comes at once.
 void Worker::give_memory_back() {
   was_slow_ = false;
   give_back_at_.reset();
@@ -159,7 +159,7 @@ void Worker::give_memory_back() {
   give_back_free_pages();
 }
 
-// Comes back when something was received, a timer is due, or the socket took more output.
+// Returns when something was received, a timer is due, or the socket took more output.
 void Worker::wait_for_work() {
   auto turn = host_->next_turn();
   if (const auto later = gives_way_until(); turn && later) turn = std::max(*turn, *later);
@@ -183,15 +183,15 @@ void Worker::wait_for_work() {
   if ((wanted.revents & (POLLIN | POLLHUP)) != 0 && !is_congested()) receive(MSG_DONTWAIT);
 }
 
-// Whether there is nothing to do until the line's next call, or a time that is still to come.
+// Whether there is nothing to do until the line's next call, or until a later time.
 bool Worker::waits_for_line_alone() const {
   return line_->wants_input() && !line_->has_output() && outbox_.empty() && !left_frames_ && host_->open_calls() == 0;
 }
 
-// Whether the line's next call, or a soft stop, came so soon that it was not worth a sleep.
+// Busy-polls the line. Returns true if the next call, or a soft stop, came so soon that sleeping was not worthwhile.
 bool Worker::look_for_call(steady_clock::duration longest) {
   const auto receive_call = [this] { return line_->receive() || soft_stop_requested(); };
-  const auto go_on = [] {};  // the filter has no system call that lets others run
+  const auto go_on = [] {};  // the filter allows no system call that yields the CPU
   if (!ipc::look_busily(line_poll_, std::min(longest, line_poll_.longest()), receive_call, go_on)) return false;
   give_back_at_.reset();
   if (const auto now = steady_clock::now(); now - looked_at_supervisor_ >= kLookAtSupervisor) {
@@ -201,7 +201,8 @@ bool Worker::look_for_call(steady_clock::duration longest) {
   return true;
 }
 
-// The same with a line.
+// wait_for_work() for a worker with a direct line: waits for both sockets until `until`, or earlier deadlines of the
+// line.
 void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
   if (const auto deadline = line_->next_deadline()) until = std::min(*deadline, until.value_or(*deadline));
   const bool line_has_work = line_->has_work(host_->open_calls());
@@ -216,18 +217,18 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
   };
   const bool waits_for_line = !line_waits && waits_for_line_alone();
   if (waits_for_line && look_for_call(left())) return;
-  if (soft_stop_requested()) return;  // the signal came while no system call could tell
+  if (soft_stop_requested()) return;  // the signal came while no system call could be interrupted
   const auto began = steady_clock::now();
   const auto time = left();
   const timespec timeout = as_timespec(until ? time : steady_clock::duration(0));
   pollfd wanted[] = {
       {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
-      // One that is negative is not looked at: a line whose client is gone would be ready for ever.
+      // A negative descriptor is ignored: a line whose client is gone would be ready for ever.
       {line_->is_connected() ? line_->socket() : -1,
        static_cast<short>((line_->wants_input() && !line_waits ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)),
        0}};
   const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
-  // What it has waited makes up for what it is ahead, so that it does not wait as long for each relayed call.
+  // The time that the line has waited reduces its lead, so that it does not wait as long for each relayed call.
   if (line_waits) line_ahead_ = std::max(line_ahead_ - (steady_clock::now() - began), steady_clock::duration(0));
   if (waits_for_line && time > steady_clock::duration(0)) {
     const bool has_call = count > 0 && (wanted[1].revents & POLLIN) != 0;
@@ -255,15 +256,15 @@ void Worker::receive(int flags) {
   give_back_at_.reset();
 }
 
-// What was cancelled while it waited here is not begun. That is looked for where several frames wait at once. Calls
-// that come with their module wait until it is loaded.
+// Handles received frames. A call that was cancelled while it waited here is not begun; cancellations are looked for
+// when several frames wait at once. Calls that come with their module wait until it is loaded.
 void Worker::handle_frames() {
   received_ = true;
   left_frames_ = false;
   frames_since_ = step_began_;
   while (!host_->is_loading()) {
-    // The line's calls and the supervisor's have the same share of the time while there are both: who has no work is
-    // not behind the other.
+    // The line's calls and the supervisor's get equal shares of the time while there are both. A side without work
+    // does not fall behind.
     constexpr steady_clock::duration kEven{};
     bool had_work = line_ahead_ <= kEven && handle_line();
     if (!had_work) line_ahead_ = std::max(line_ahead_, kEven);
@@ -283,7 +284,7 @@ void Worker::handle_frames() {
 
 bool Worker::handle_frame() {
   const auto frame = in_.next();
-  // The supervisor does not break the protocol; a worker that thinks so must not go on guessing.
+  // The supervisor does not break the protocol. If it seems to, the worker is broken and must not go on.
   if (!frame) ::_exit(1);
   if (!frame->has_value()) return false;
   const auto request = ipc::decode_worker_request(**frame);
@@ -331,10 +332,10 @@ void Worker::handle(const ipc::WorkerRequest& request) {
   }
 }
 
-// Whether the call is still the worker's. If not, the supervisor has taken it back, and gives it to another worker, or
-// sends it again under another number.
+// Takes the call if it is still the worker's. If not, the supervisor has taken it back, and gives it to another
+// worker or sends it again under another number.
 bool Worker::take(std::uint64_t call) {
-  if (soft_stop_requested()) end_between_stretches();  // so that it is begun on another worker
+  if (soft_stop_requested()) end_between_stretches();  // the call is then begun on another worker
   const std::uint64_t place = ipc::SharedPage::place_of(call);
   std::uint64_t last = page_.last_taken.load(std::memory_order_relaxed);
   while (last < place) {
@@ -354,15 +355,15 @@ void Worker::open_line(const ipc::OpenWorkerLine& request) {
                            make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
 }
 
-// The supervisor may send a call only when the one before is answered, and needs a CPU for that. A line that is ahead
-// of relayed calls waits for the next of them, for no longer than it is ahead. Nothing: it need not.
+// The supervisor may send a call only once the one before is answered, and needs a CPU for that. A line that is ahead
+// of relayed calls waits for the next of them, but no longer than it is ahead. Nothing if it need not wait.
 std::optional<steady_clock::time_point> Worker::line_waits_until() const {
   if (line_ahead_ <= steady_clock::duration::zero()) return std::nullopt;
   const auto until = last_relayed_at_ + line_ahead_;
   return until > steady_clock::now() ? std::optional(until) : std::nullopt;
 }
 
-// Begins one call of the line, or gives one up. Returns whether there was one.
+// Begins or cancels one call of the line. Returns whether there was one.
 bool Worker::handle_line() {
   if (!serves_line()) return false;
   const auto work = line_->next(host_->open_calls(), step_began_);
@@ -398,7 +399,7 @@ void Worker::note_load(ModuleHost::LoadState state) {
     outbox_.send_all();
     ::_exit(0);
   }
-  outbox_.send_some();  // what loading took is not to count as what the first call takes
+  outbox_.send_some();  // the time of loading must not count as the first call's
 }
 
 }  // namespace holdfast::worker

@@ -37,14 +37,14 @@
 namespace holdfast::worker {
 namespace {
 
-// On top of a module's memory limit: V8's young generation and code, the stack, what the worker itself needs, and room
-// for V8 to notice that the limit is reached.
+// On top of a module's memory limit: V8's young generation and code, the stack, what the worker itself needs, and
+// room for V8 to notice that the limit is reached.
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{96} << 20;
 
-// Besides, V8 reserves address space that it never touches: for WebAssembly's memories, and a little elsewhere.
+// V8 also reserves address space that it never touches: for WebAssembly's memories, and a little elsewhere.
 constexpr std::uint64_t kAddressSpaceHeadroom = kMemoryHeadroom + (std::uint64_t{16} << 20);
 
-// V8 ends its stack at 900 kB; below that come its own code and the handlers of signals.
+// V8 limits its stack to 900 kB. Below that come its own code and signal handlers.
 constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
 
 void send(int control, const ipc::ZygoteReply& message, std::span<const int> fds = {}) {
@@ -54,7 +54,7 @@ void send(int control, const ipc::ZygoteReply& message, std::span<const int> fds
 }
 
 [[noreturn]] void say_and_exit(int control, std::string reason) {
-  // Should even this fail, the supervisor sees the socket close.
+  // If even this fails, the supervisor sees the socket close.
   send(control, ipc::ZygoteFailed{std::move(reason)});
   ::_exit(1);
 }
@@ -65,7 +65,7 @@ class Zygote {
  public:
   Zygote(int control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score);
 
-  // Until the supervisor closes its end.
+  // Serves until the supervisor closes its end.
   void serve();
 
  private:
@@ -132,7 +132,7 @@ bool Zygote::serve_request() {
 tl::expected<Zygote::Child, std::string> Zygote::spawn() {
   auto channel = WorkerChannel::open(lockdown_.with_line);
   if (!channel) return tl::unexpected(channel.error());
-  // A worker has no /proc: it inherits its score.
+  // A worker has no /proc, so it inherits its score.
   oom_score_.set(OomScore::kOfWorker);
   const pid_t pid = ::fork();
   if (pid != 0) oom_score_.set(OomScore::kOfZygote);
@@ -156,7 +156,7 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
   return {};
 }
 
-// Forks a worker that is told at once to end: a layer that cannot be set up shows now, and not at somebody's call.
+// Forks a worker and makes it end at once: a layer that cannot be set up shows now, and not at the first call.
 void Zygote::try_lock() {
   auto child = spawn();
   if (!child) say_and_exit(control_.get(), child.error());
@@ -190,7 +190,7 @@ void Zygote::reap() {
   }
 }
 
-// What V8 prints on its way to an end goes nowhere, without a system call.
+// Discards what V8 prints before it ends the process, without a system call.
 void swallow_output() {
   cookie_io_functions_t functions{};
   functions.write = [](void*, const char*, std::size_t size) { return static_cast<ssize_t>(size); };
@@ -241,12 +241,12 @@ void run_zygote(const ZygoteOptions& start_options) {
     if (!result) require(options, tl::unexpected(result.error()));
   };
   sandbox::clear_environment();
-  ::setenv("TZ", "UTC", 1);  // no module learns where the host stands
+  ::setenv("TZ", "UTC", 1);  // no module learns the host's time zone
   swallow_output();
   require(options, sandbox::new_session());
   lower_priority_of_session();
   require(options, sandbox::reset_signals());
-  // The first process of a pid namespace is deaf to them anyway; where namespaces may be missing it is not.
+  // The first process of a pid namespace ignores them anyway; where namespaces are missing it does not.
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
   require(options, sandbox::die_with_parent(SIGKILL));
   const OomScore oom_score;
@@ -257,7 +257,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                  .jitless = options.profile == sandbox::Profile::strict,
                  .extend_context = options.extend_context});
   warm_up(engine);
-  // A single worker is no child of this process, but this process itself.
+  // A single worker is not forked from this process; it is this process.
   if (!options.single_worker) hand_down_code_pages([&] { rehearse(engine); });
   engine.settle_heap();
   Lockdown lockdown;
@@ -280,7 +280,7 @@ void run_zygote(const ZygoteOptions& start_options) {
 
   leave_unused_libraries_behind();
   prepare_last_words(engine);
-  give_back_free_pages();  // so that of what is used up next only the edges are memory
+  give_back_free_pages();  // so that of the blocks used up next only the edges are resident
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
   Zygote(control, engine, lockdown, oom_score).serve();

@@ -14,7 +14,7 @@ std::optional<Number> to_number(std::string_view text) {
   return number;
 }
 
-// False: there is no such option, or not with this value.
+// Returns false if there is no such option, or not with this value.
 bool read_option(std::string_view name, std::string_view value, ZygoteOptions& into) {
   if (name == "--control-fd") {
     const auto number = to_number<int>(value);
