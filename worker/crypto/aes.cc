@@ -1,4 +1,4 @@
-// Each gives an ArrayBuffer or a reason; `encrypt` is a boolean. The key has 16, 24 or 32 bytes.
+// Each of these functions returns an ArrayBuffer or a reason; `encrypt` is a boolean. The key has 16, 24 or 32 bytes.
 // aesCbc(encrypt, key, iv, data), aesCtr(key, counter, counterBits, data),
 // aesGcm(encrypt, key, iv, additionalData, tagBytes, data), aesKeyWrap(wrap, key, data).
 #include <algorithm>
@@ -14,10 +14,10 @@ constexpr std::size_t kBlock = 16;
 constexpr std::string_view kEncryptFailed = "the data could not be encrypted";
 constexpr std::string_view kDecryptFailed = "the data could not be decrypted";
 
-// libcrypto counts bytes in ints. Multiples of the block's size.
+// libcrypto counts bytes in ints. This is a multiple of the block's size.
 constexpr std::size_t kChunk = std::size_t{1} << 30;
 
-// All of `data`, piece by piece; `into` null for what is only authenticated. Adds to `written`.
+// Processes all of `data`, piece by piece. `into` is null for data that is only authenticated. Adds to `written`.
 bool update(EVP_CIPHER_CTX* context, std::uint8_t* into, ConstBytes data, std::size_t& written) {
   while (!data.empty()) {
     const ConstBytes piece = data.first(std::min(data.size(), kChunk));
@@ -37,7 +37,7 @@ bool begin(EVP_CIPHER_CTX* context, CipherMode mode, const Input& key, const std
          EVP_CipherInit_ex2(context, aes(mode, key.size()), key.data(), iv, encrypt ? 1 : 0, nullptr) == 1;
 }
 
-// What the last block of a decryption holds besides its padding; nothing if that is wrong.
+// How many bytes the last block of a decryption has besides its padding; nothing if the padding is wrong.
 std::optional<std::size_t> last_block_size(const Input& key, ConstBytes iv, ConstBytes data) {
   const ConstBytes block = data.last(kBlock);
   const ConstBytes before = data.size() == kBlock ? iv : data.subspan(data.size() - 2 * kBlock, kBlock);
@@ -70,7 +70,7 @@ void aes_cbc(const Arguments& arguments) {
   const CipherContext context(EVP_CIPHER_CTX_new());
   std::size_t written = 0;
   int rest = 0;
-  // Of a whole block in the end, libcrypto wants to write no more than what is not padding.
+  // Of the last block, libcrypto writes only what is not padding: `output` has room for that.
   if (!begin(context.get(), CipherMode::cbc, key, iv.data(), encrypt) ||
       !update(context.get(), output.data(), data.bytes(), written) ||
       EVP_CipherFinal_ex(context.get(), output.data() + written, &rest) != 1) {
@@ -79,7 +79,7 @@ void aes_cbc(const Arguments& arguments) {
   arguments.GetReturnValue().Set(output.buffer());
 }
 
-// How many blocks until the last `bits` of the counter are all 0 again, or more than any data has.
+// The number of blocks until the last `bits` of the counter are all 0 again, or a number larger than any data has.
 std::uint64_t blocks_until_wrap(const std::array<std::uint8_t, kBlock>& counter, std::uint32_t bits) {
   constexpr std::uint32_t kEnough = 60;
   for (std::uint32_t bit = kEnough; bit < bits; ++bit) {
@@ -97,8 +97,8 @@ void clear_low_bits(std::array<std::uint8_t, kBlock>& counter, std::uint32_t bit
   }
 }
 
-// libcrypto counts with all 128 bits; the standard leaves those above `counterBits` as they are, so that there are two
-// parts where the counter begins anew.
+// libcrypto counts with all 128 bits. The standard leaves those above `counterBits` unchanged, so data is processed
+// in two parts if the counter wraps around.
 void aes_ctr(const Arguments& arguments) {
   const Input key(arguments[0]), counter_bytes(arguments[1]), data(arguments[3]);
   const std::uint32_t bits = uint32_at(arguments, 2);
@@ -138,7 +138,7 @@ void aes_gcm(const Arguments& arguments) {
   if (!output) return;
   const CipherContext context(EVP_CIPHER_CTX_new());
   const auto fail = [&] {
-    // What was not authenticated is for nobody to see.
+    // Data that was not authenticated must not be seen.
     if (output.size() != 0) std::memset(output.data(), 0, output.size());
     return_failure(arguments, encrypt ? kEncryptFailed : kDecryptFailed);
   };

@@ -20,7 +20,7 @@ constexpr auto kValues = [] {
   return values;
 }();
 
-// The largest part of a key: of an RSA modulus of 16384 bits.
+// More than the largest part of a key takes: the modulus of an RSA key of 16384 bits.
 constexpr int kMaxTextLength = 1 << 20;
 
 void is_array_buffer(const Arguments& arguments) { arguments.GetReturnValue().Set(arguments[0]->IsArrayBuffer()); }
@@ -41,7 +41,7 @@ void to_base64_url(const Arguments& arguments) {
   return_text(arguments, text);
 }
 
-// Without padding, as RFC 7515 (2) has it.
+// Without padding, as RFC 7515 (2) requires.
 void from_base64_url(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
   const auto text = arguments[0].As<v8::String>();

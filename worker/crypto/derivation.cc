@@ -37,7 +37,7 @@ void derive_hkdf(const Arguments& arguments) {
   if (size > 255 * digest_bytes(digest)) {
     return return_failure(arguments, "HKDF gives no more than 255 times as many bytes as its hash");
   }
-  // An empty key is one, but libcrypto tells it from none by its address; an empty salt is as good as none.
+  // An empty key is valid, but libcrypto takes a null address for no key. An empty salt equals no salt.
   static std::uint8_t nothing;
   const OSSL_PARAM key_parameter = key.size() == 0 ? OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, &nothing, 0)
                                                    : octets(OSSL_KDF_PARAM_KEY, key);
@@ -51,8 +51,8 @@ void derive_hkdf(const Arguments& arguments) {
   derive(arguments, hkdf(), parameters.data(), size);
 }
 
-// As many iterations as the module wants: it pays for them with its own time, and a process that does not come back to
-// JavaScript is killed when its stretch is over.
+// The number of iterations is not bounded: the module pays for them with its own time, and a process that does not
+// return to JavaScript is killed at the end of its stretch.
 void derive_pbkdf2(const Arguments& arguments) {
   static std::uint8_t nothing;
   const Input password(arguments[1]), salt(arguments[2]);

@@ -19,7 +19,7 @@ void digest(const Arguments& arguments) {
   return_bytes(arguments, std::span(result).first(digest_bytes(algorithm)));
 }
 
-// The context is used again and again: it knows its digest, which would otherwise be looked up each time.
+// The context is reused: it has its digest, which would otherwise be looked up each time.
 bool compute_hmac(const Arguments& arguments, std::array<std::uint8_t, kMaxDigestBytes>& result, std::size_t& size) {
   EVP_MAC_CTX* context = hmac_with(digest_at(arguments, 0));
   const Input key(arguments[1]), data(arguments[2]);

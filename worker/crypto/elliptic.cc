@@ -1,5 +1,6 @@
-// ecGenerate(kind) -> key or a reason; ecImport(kind, point, d or null) -> key or a reason, of which the point may be
-// compressed; ecPoint(key) -> [x, y], ecScalar(key) -> d, as ArrayBuffers of the field's size;
+// ecGenerate(kind) -> key or a reason; ecImport(kind, point, d or null) -> key or a reason; the point may be
+// compressed.
+// ecPoint(key) -> [x, y], ecScalar(key) -> d, as ArrayBuffers of the field's size.
 // ecdsaSign(key, digest, data) -> ArrayBuffer or a reason, ecdsaVerify(key, digest, data, signature) -> boolean or a
 // reason. A signature is r and s, each of the field's size (IEEE P1363).
 #include <openssl/core_names.h>
@@ -28,7 +29,7 @@ void ec_generate(const Arguments& arguments) {
 
 // `scalar` is null for a public key.
 Key make_key(KeyKind kind, ConstBytes point, const BIGNUM* scalar) {
-  // No point at infinity, which is a single byte.
+  // Excludes the point at infinity, which is a single byte.
   if (point.size() < 2 || point.size() > kMaxPointBytes) return nullptr;
   const ParameterBuilder builder(OSSL_PARAM_BLD_new());
   if (builder == nullptr ||
@@ -120,7 +121,7 @@ void ecdsa_verify(const Arguments& arguments) {
   std::uint8_t* at = encoded.data();
   int size = -1;
   if (signature != nullptr && r != nullptr && s != nullptr && ECDSA_SIG_set0(signature.get(), r.get(), s.get()) == 1) {
-    (void)r.release();  // the signature's now
+    (void)r.release();  // the signature owns it now
     (void)s.release();
     size = i2d_ECDSA_SIG(signature.get(), &at);
   }

@@ -13,10 +13,10 @@ bool is_valid_rsa_public(const BIGNUM* modulus, const BIGNUM* exponent) {
          BN_cmp(exponent, modulus) < 0;
 }
 
-// That p and q are primes is not looked at, which would take seconds; numbers that are none give wrong results to
-// their owner, and to nobody else.
+// Does not check that p and q are primes, which would take seconds. Other numbers give wrong results only to the
+// owner of the key.
 bool is_valid_rsa_private(const EVP_PKEY* key, const BIGNUM* modulus, const BIGNUM* exponent) {
-  // Keys of more than two primes are not for this API.
+  // This API has no keys of more than two primes.
   if (number_of(key, OSSL_PKEY_PARAM_RSA_FACTOR3) != nullptr) return false;
   const BigNumber d = number_of(key, OSSL_PKEY_PARAM_RSA_D);
   const BigNumber p = number_of(key, OSSL_PKEY_PARAM_RSA_FACTOR1);
@@ -32,7 +32,7 @@ bool is_valid_rsa_private(const EVP_PKEY* key, const BIGNUM* modulus, const BIGN
   const NumberContext context(BN_CTX_new());
   const BigNumber product(BN_new()), less(BN_new());
   if (context == nullptr || product == nullptr || less == nullptr) return false;
-  // Of `exponent` and `part_exponent`, both: what the one does modulo `prime`, the other undoes.
+  // Whether both `exponent` and `part_exponent` undo modulo `prime` what the other does.
   const auto fits = [&](const BIGNUM* prime, const BIGNUM* part_exponent) {
     return BN_cmp(part_exponent, prime) < 0 && BN_sub(less.get(), prime, BN_value_one()) == 1 &&
            BN_mod_mul(product.get(), exponent, part_exponent, less.get(), context.get()) == 1 &&
@@ -54,7 +54,7 @@ bool is_valid_elliptic(EVP_PKEY* key, KeyKind kind, KeyPart part) {
   std::array<char, 32> group{};
   std::size_t size = 0;
   int explicit_parameters = 0;
-  // A curve that is spelt out may look like a named one and not be it.
+  // A curve given by explicit parameters may look like a named one without being it.
   if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_parameters) == 1 &&
       explicit_parameters != 0) {
     return false;

@@ -14,7 +14,7 @@
 namespace holdfast::worker::crypto {
 namespace {
 
-// About what libcrypto allocates for one: V8 collects the sooner.
+// About what libcrypto allocates for a key. Telling V8 makes it collect unused keys sooner.
 constexpr std::int64_t kKeyBytes = 4 << 10;
 
 v8::Eternal<v8::ObjectTemplate> key_template;
@@ -36,7 +36,7 @@ void on_collected(const v8::WeakCallbackInfo<Holder>& info) {
 
 using PrivateKeyInfo = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
 
-// Asked for its size first, as libcrypto's encoders are.
+// Asks libcrypto's encoder for the size first, and then for the bytes.
 template <typename Structure, typename Encode>
 void return_encoded(const Arguments& arguments, const Structure* structure, Encode encode) {
   const int size = structure == nullptr ? -1 : encode(structure, nullptr);
@@ -60,7 +60,7 @@ void import_spki(const Arguments& arguments) {
   return_key(arguments, std::move(key));
 }
 
-// Null: it is no key of that kind in the first version of PKCS #8.
+// Returns null if the input is not a key of that kind in the first version of PKCS #8.
 Key read_first_version(KeyKind kind, ConstBytes input) {
   const std::uint8_t* at = input.data();
   const PrivateKeyInfo info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &at, static_cast<long>(input.size())));
@@ -70,7 +70,7 @@ Key read_first_version(KeyKind kind, ConstBytes input) {
   return key;
 }
 
-// Whether `bytes` are the key's public part as X.509 has it: numbers of RSA, a point of an elliptic curve.
+// Whether `bytes` are the key's public part as X.509 encodes it: the numbers of RSA, or a point of an elliptic curve.
 bool is_public_part(const EVP_PKEY* key, KeyKind kind, ConstBytes bytes) {
   if (kind == KeyKind::rsa) {
     const std::uint8_t* at = bytes.data();
@@ -107,7 +107,7 @@ void export_pkcs8(const Arguments& arguments) {
   return_encoded(arguments, info.get(), i2d_PKCS8_PRIV_KEY_INFO);
 }
 
-// The two are of one kind.
+// Both keys are of the same kind.
 void agree(const Arguments& arguments) {
   const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_at(arguments, 0), nullptr));
   std::array<std::uint8_t, 66> secret;  // P-521 has the longest

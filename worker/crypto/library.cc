@@ -22,7 +22,7 @@ constexpr std::array<std::array<const char*, kKeySizes>, kCipherModes> kCipherNa
     {"AES-128-WRAP", "AES-192-WRAP", "AES-256-WRAP"},
 }};
 
-// For as long as the process lives.
+// Lives as long as the process.
 struct Library {
   std::array<EVP_MD*, kDigests> digests{};
   std::array<std::array<EVP_CIPHER*, kKeySizes>, kCipherModes> ciphers{};
@@ -41,8 +41,8 @@ T* needed(T* pointer, const char* name) {
   return pointer;
 }
 
-// What modules commonly use, so that what libcrypto makes at its first use is made, and shared by all workers. Its
-// generators take a seed of their own in each of them all the same.
+// Uses what modules commonly use, so that all workers share what libcrypto makes at its first use. Its random
+// generators still take a seed of their own in each worker.
 void rehearse() {
   std::array<std::uint8_t, kMaxDigestBytes> result{};
   std::size_t size = 0;

@@ -24,8 +24,7 @@ Input::Input(v8::Local<v8::Value> value) {
     bytes_ = {static_cast<const std::uint8_t*>(buffer->Data()), buffer->ByteLength()};
     return;
   }
-  // The runtime promises that it is one or the other; were it wrong, to read something else would be the end of all
-  // type safety.
+  // The runtime passes only one or the other. If it did not, reading anything else would break type safety.
   if (!value->IsArrayBufferView()) return;
   const auto view = value.As<v8::ArrayBufferView>();
   const std::size_t size = view->ByteLength();

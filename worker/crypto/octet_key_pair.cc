@@ -1,6 +1,7 @@
 // Ed25519 and Ed448 (RFC 8032), X25519 and X448 (RFC 7748), which JSON Web Keys call octet key pairs (RFC 8037).
-// curveGenerate(kind) -> key or a reason; curveImport(kind, public or null, private or null) -> key or a reason, where
-// they are as many bytes as the curve's field has; curvePublic(key), curvePrivate(key) -> ArrayBuffer or a reason;
+// curveGenerate(kind) -> key or a reason.
+// curveImport(kind, public or null, private or null) -> key or a reason; each has as many bytes as the curve's field.
+// curvePublic(key), curvePrivate(key) -> ArrayBuffer or a reason.
 // eddsaSign(key, data) -> ArrayBuffer or a reason, eddsaVerify(key, data, signature) -> boolean or a reason.
 #include <algorithm>
 #include <cstring>
@@ -12,10 +13,10 @@ namespace {
 
 constexpr std::size_t kEd25519Bytes = 32;
 constexpr std::size_t kEd448Bytes = 57;
-// Of a key; a signature has a point and a number of that size.
+// The largest key in bytes; a signature consists of a point and a number of that size.
 constexpr std::size_t kMostKeyBytes = kEd448Bytes;
 
-// A field's element as points are written: the little end first.
+// An element of the field, encoded as in points: little-endian.
 template <std::size_t kSize>
 constexpr std::array<std::uint8_t, kSize> element(std::uint8_t first, std::uint8_t rest, std::uint8_t last) {
   std::array<std::uint8_t, kSize> bytes{};
@@ -25,9 +26,9 @@ constexpr std::array<std::uint8_t, kSize> element(std::uint8_t first, std::uint8
   return bytes;
 }
 
-// The y of each point whose order divides the cofactor, which the other half of a point's encoding, the sign of x,
-// does not matter for: 0, 1, -1, and the two of order 8; and 0 and 1 once more, plus the field's prime, because
-// libcrypto takes those encodings, too.
+// The y coordinates of the points whose order divides the cofactor. The other half of a point's encoding, the sign of
+// x, does not matter for these. They are 0, 1, -1, and the two of order 8; and 0 and 1 again, plus the field's prime,
+// because libcrypto accepts those encodings, too.
 constexpr std::array<std::array<std::uint8_t, kEd25519Bytes>, 7> kSmallOrder25519 = {
     element<kEd25519Bytes>(0x00, 0x00, 0x00),
     element<kEd25519Bytes>(0x01, 0x00, 0x00),
@@ -40,14 +41,14 @@ constexpr std::array<std::array<std::uint8_t, kEd25519Bytes>, 7> kSmallOrder2551
      0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
 };
 
-// -1, of the prime 2^448 - 2^224 - 1.
+// -1 modulo the prime 2^448 - 2^224 - 1.
 constexpr std::array<std::uint8_t, kEd448Bytes> minus_one_448() {
   auto bytes = element<kEd448Bytes>(0xfe, 0xff, 0x00);
   bytes[28] = 0xfe;
   return bytes;
 }
 
-// There are none of order 8, and libcrypto takes one encoding only.
+// This curve has no points of order 8, and libcrypto accepts only one encoding.
 constexpr std::array<std::array<std::uint8_t, kEd448Bytes>, 3> kSmallOrder448 = {
     element<kEd448Bytes>(0x00, 0x00, 0x00), element<kEd448Bytes>(0x01, 0x00, 0x00), minus_one_448()};
 
@@ -63,8 +64,8 @@ bool has_small_order(ConstBytes point) {
   return point.size() == kEd448Bytes ? is_among(kSmallOrder448, point) : is_among(kSmallOrder25519, point);
 }
 
-// What the standard asks for on top of RFC 8032: no such public key, nor such a first half of a signature, holds for
-// anything. With either, a signature could be made that holds for many messages or for many keys.
+// The standard demands this on top of RFC 8032: a signature never holds for such a public key, or if its first half
+// is such a point. Otherwise one signature could hold for many messages or many keys.
 bool has_small_order(const EVP_PKEY* key, ConstBytes signature) {
   std::array<std::uint8_t, kMostKeyBytes> point;
   std::size_t size = point.size();
@@ -79,7 +80,7 @@ void curve_generate(const Arguments& arguments) {
   return_key(arguments, std::move(key));
 }
 
-// From the private key follows the public one; if that is given too, it must be the same.
+// The private key determines the public one. If both are given, they must match.
 void curve_import(const Arguments& arguments) {
   const char* type = type_of(kind_at(arguments, 0));
   if (arguments[2]->IsNull()) {

@@ -1,6 +1,6 @@
-// pthread_once(3) without a system call. The C library's wakes those who may wait for its end, whether or not there are
-// any, with futex(2), which the sandbox's filter does not grant; and libcrypto makes much of what it has at its first
-// use, wherever that is.
+// pthread_once(3) without a system call. The C library's version wakes possible waiters at its end with futex(2),
+// even if there are none, and the sandbox's filter does not allow that. libcrypto makes much of its state at its
+// first use, which may be in a worker.
 #include "worker/crypto/once.h"
 
 #include <atomic>
@@ -16,7 +16,7 @@ enum State : pthread_once_t { fresh = PTHREAD_ONCE_INIT, running, done };
 
 }  // namespace
 
-// There is one thread in a worker; what runs beside others waits its turn.
+// A worker has only one thread. In a process with more, the others wait for the one that runs the routine.
 extern "C" int pthread_once(pthread_once_t* control, void (*routine)()) {
   std::atomic_ref<pthread_once_t> state(*control);
   while (state.load(std::memory_order_acquire) != done) {

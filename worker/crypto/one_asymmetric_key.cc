@@ -17,7 +17,7 @@ enum Tag : std::uint8_t {
   kAttributes = 0xa0,  // [0] IMPLICIT SET OF
 };
 
-// Reads one element after the other. Lengths of more than two bytes are of no key that is taken (kMaxKeyBytes).
+// Reads elements one after another. Refuses lengths of more than two bytes, which no accepted key has (kMaxKeyBytes).
 class Reader {
  public:
   explicit Reader(Bytes bytes) : left_(bytes) {}
@@ -25,10 +25,10 @@ class Reader {
   bool is_at_end() const { return left_.empty(); }
   bool is_at(std::uint8_t tag) const { return !left_.empty() && left_.front() == tag; }
 
-  // The contents of the next element; nothing: it is none, or is not encoded as DER has it. `whole` is the element with
-  // its tag and length.
+  // The contents of the next element; nothing if there is none, or it is not DER. `whole` gets the element with its
+  // tag and length.
   std::optional<Bytes> next(Bytes* whole = nullptr) {
-    // Of the long form of tags there are none in keys.
+    // Keys contain no tags of the long form.
     if (left_.size() < 2 || (left_[0] & 0x1f) == 0x1f) return std::nullopt;
     std::size_t header = 2, length = left_[1];
     if (length > 0x80 && length <= 0x82) {
@@ -61,7 +61,8 @@ bool is_one_element(Bytes bytes) {
   return reader.next().has_value() && reader.is_at_end();
 }
 
-// Elements of a SET OF, in ascending order of their encodings. `is_right` looks at the contents of each.
+// Whether these are the elements of a SET OF, in ascending order of their encodings. `is_right` checks the contents
+// of each.
 template <typename IsRight>
 bool is_set_of(Bytes contents, IsRight is_right) {
   Reader reader(contents);
@@ -125,7 +126,7 @@ std::optional<OneAsymmetricKey> read_one_asymmetric_key(Bytes input) {
   const auto identifier = reader.next(kSequence, &algorithm);
   if (!identifier || !is_algorithm(*identifier)) return std::nullopt;
   const auto key = reader.next(kOctetString, &private_key);
-  // An OCTET STRING or a SEQUENCE, in each kind of key that there is here.
+  // All kinds of keys here are an OCTET STRING or a SEQUENCE.
   if (!key || !is_one_element(*key)) return std::nullopt;
   if (reader.is_at(kAttributes)) {
     const auto attributes = reader.next();
@@ -134,7 +135,7 @@ std::optional<OneAsymmetricKey> read_one_asymmetric_key(Bytes input) {
   OneAsymmetricKey read{first_version_of(algorithm, private_key), std::nullopt};
   if (reader.is_at(kPublicKey)) {
     const auto bits = reader.next();
-    // In front: how many bits of the last byte are not used.
+    // The first byte says how many bits of the last one are unused.
     if (!bits || bits->size() < 2 || bits->front() != 0) return std::nullopt;
     read.public_key = bits->subspan(1);
   }

@@ -1,7 +1,7 @@
 // fillRandom(view) -> undefined or a reason, randomBytes(count) -> ArrayBuffer or a reason, randomUuid() -> string.
 //
-// libcrypto's generators take a new seed from the kernel (getrandom(2)) at their first use in each process, which they
-// know by its pid: a worker's differs from the zygote's, which lives as long as its workers.
+// libcrypto's generators take a new seed from the kernel (getrandom(2)) at their first use in each process. They tell
+// processes apart by pid, and a worker's pid differs from the zygote's, which lives as long as its workers.
 #include <string>
 
 #include <openssl/rand.h>

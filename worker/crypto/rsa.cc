@@ -1,8 +1,9 @@
-// rsaGenerate(bits, exponent) -> key or a reason; rsaImport([n, e] or [n, e, d, p, q, dp, dq, qi]) -> key or a reason;
-// rsaNumbers(key, count) -> the first `count` of these numbers as ArrayBuffers, or undefined;
-// rsaSign(key, saltBytes, digest, data), rsaVerify(key, saltBytes, digest, data, signature), with RSASSA-PKCS1-v1_5
-// where saltBytes is null and with RSA-PSS otherwise; rsaOaep(encrypt, key, digest, label, data). All of these
-// give an ArrayBuffer or a reason, and rsaVerify a boolean.
+// rsaGenerate(bits, exponent) -> key or a reason; rsaImport([n, e] or [n, e, d, p, q, dp, dq, qi]) -> key or a
+// reason.
+// rsaNumbers(key, count) -> the first `count` of these numbers as ArrayBuffers, or undefined.
+// rsaSign(key, saltBytes, digest, data), rsaVerify(key, saltBytes, digest, data, signature) use RSASSA-PKCS1-v1_5 if
+// saltBytes is null, otherwise RSA-PSS. rsaOaep(encrypt, key, digest, label, data).
+// rsaSign and rsaOaep return an ArrayBuffer or a reason, rsaVerify a boolean or a reason.
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
@@ -27,7 +28,7 @@ constexpr std::array<const char*, 8> kNumbers = {OSSL_PKEY_PARAM_RSA_N,         
                                                  OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
 constexpr std::uint32_t kPublicNumbers = 2;
 
-// As many bits as libcrypto takes with any modulus; browsers take 3 and 65537.
+// The most bits that libcrypto accepts with any modulus; browsers accept only 3 and 65537.
 constexpr int kMaxExponentBits = 64;
 
 void rsa_generate(const Arguments& arguments) {
@@ -106,7 +107,7 @@ void rsa_numbers(const Arguments& arguments) {
 // Sets the padding of a signature up.
 bool set_padding(EVP_PKEY_CTX* context, const Arguments& arguments) {
   if (arguments[1]->IsNull()) return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
-  // As an int it could be one of libcrypto's special values.
+  // Converted to an int, it could be one of libcrypto's special values.
   const std::uint32_t salt = uint32_at(arguments, 1);
   return salt <= kMaxModulusBytes && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, static_cast<int>(salt)) == 1;
@@ -147,7 +148,7 @@ void rsa_verify(const Arguments& arguments) {
 
 bool set_label(EVP_PKEY_CTX* context, const Input& label) {
   if (label.size() == 0) return true;
-  // libcrypto takes it over, and frees it.
+  // libcrypto takes ownership if it accepts the label.
   void* copy = OPENSSL_memdup(label.data(), label.size());
   if (copy == nullptr) return false;
   if (EVP_PKEY_CTX_set0_rsa_oaep_label(context, copy, static_cast<int>(label.size())) == 1) return true;
