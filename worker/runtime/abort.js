@@ -36,8 +36,8 @@ function makeSignal() {
   return signal;
 }
 
-// DOM Standard, 3.2.2: what aborts a signal keeps it alive while somebody would hear of it, and not for longer. Returns
-// the reference for whatever that is.
+// DOM Standard, 3.2.2: what aborts a signal keeps it alive as long as something listens to it, and no longer. Returns
+// the reference that it uses for that.
 function linkTo(signal) {
   const link = { __proto__: null, weak: new WeakRefConstructor(signal), strong: undefined };
   const state = SignalSlot.of(signal);
@@ -50,7 +50,7 @@ function linkTo(signal) {
 
 const follow = (link) => link.strong ?? apply(deref, link.weak, []);
 
-// Links to signals that are gone are thrown away whenever there may be twice as many links as at the last time.
+// Removes links to signals that were collected whenever there may be twice as many links as the last time.
 function addDependent(source, link) {
   const leastToSweep = 16;
   source.dependents ??= new SetConstructor();
@@ -91,7 +91,7 @@ function runAbortSteps(signal) {
   if (state.target.listeners !== undefined) fire(signal, 'abort');
 }
 
-// Does nothing if it is aborted already. Throws nothing: what listeners throw is logged.
+// Does nothing if the signal is aborted already. Throws nothing: errors of listeners are logged.
 function abort(signal, reason) {
   const state = SignalSlot.of(signal);
   if (state.reason !== undefined) return;
@@ -124,7 +124,7 @@ const orAbortError = (reason) =>
 // The longest delay of setTimer.
 const longestDelay = 2147483647;
 
-// The timer of a signal that is gone is cleared.
+// Clears the timer of a signal that was collected.
 const timeouts = new FinalizationRegistry((ticket) => clearTimer(ticket.timer));
 
 function abortAfter(link, ticket, millis) {
@@ -188,7 +188,7 @@ class AbortSignal extends EventTarget {
     const { reason } = SignalSlot.of(this);
     if (reason !== undefined) throw reason;
   }
-  // An event handler (HTML Standard, 8.1.8.1): in the order of listeners it has the place of the first that was set.
+  // An event handler (HTML Standard, 8.1.8.1): among the listeners it keeps the place at which one was first set.
   get onabort() { return SignalSlot.of(this).handler; }
   set onabort(handler) {
     const state = SignalSlot.of(this);

@@ -1,8 +1,9 @@
-// What the worker needs of JavaScript to run calls. Evaluated once, in the zygote, before any module exists, as the
-// body of a function with the parameters `host` (native functions) and `runtime` (what the worker takes from here).
+// The JavaScript that the worker needs to run calls. Evaluated once, in the zygote, before any module exists, as the
+// body of a function with the parameters `host` (native functions) and `runtime` (where functions for the worker are
+// put).
 //
-// A module shares this realm and may change any global. Nothing here may therefore look up a global, or a method on a
-// value of the module's, at the time of a call: all that is needed is taken now.
+// A module shares this realm and may change any global. So nothing here may look up a global, or a method on a value
+// of the module's, at the time of a call: all that is needed is taken now.
 'use strict';
 
 const { settle } = host;
@@ -22,8 +23,8 @@ const setDelete = Set.prototype.delete;
 const isIdentifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
 const regExpExec = RegExp.prototype.exec;
 
-// Tells the worker what a value that is not settled yet comes to. `await` takes promises and other thenables alike,
-// and does not call what a module may have put in the place of Promise.prototype.then of a native promise.
+// Tells the worker the result of a value that is not settled yet. `await` takes promises and other thenables alike.
+// For a native promise it does not call what a module may have put in the place of Promise.prototype.then.
 runtime.watch = async (id, value) => {
   let result;
   try {
@@ -35,7 +36,7 @@ runtime.watch = async (id, value) => {
   settle(id, true, result);
 };
 
-// No prototype chain is longer; one of Proxies may have no end.
+// Longer prototype chains are not followed; one with Proxies may have no end.
 const longestChain = 1000;
 
 function isError(value) {
@@ -49,8 +50,8 @@ function isError(value) {
   return false;
 }
 
-// Nobody is shown more characters of anything (module_host.cc counts bytes). Longer texts are cut, and those that are
-// far longer are not read at all: V8 keeps them in parts, and to read one character takes memory for all of them.
+// No text is shown with more characters (module_host.cc counts bytes). Longer texts are cut, and those that are far
+// longer are not read at all: V8 keeps them in parts, and to read one character takes memory for all of them.
 const mostShown = 16384;
 const mostRead = 4194304;
 
@@ -75,7 +76,7 @@ function step(path, key, inArray) {
   return apply(regExpExec, isIdentifier, [key]) !== null ? `${path}.${key}` : `${path}[${stringify(key)}]`;
 }
 
-// The prototypes that all objects of a kind have in common.
+// The prototypes that all objects of a kind share.
 const GeneratorFunctionPrototype = getPrototypeOf(function* () { /* is not run */ });
 const AsyncGeneratorFunctionPrototype = getPrototypeOf(async function* () { /* is not run */ });
 const GeneratorPrototype = GeneratorFunctionPrototype.prototype;
@@ -97,7 +98,7 @@ function kindOfIterator(prototype) {
   return undefined;
 }
 
-// What to do about a part of a result that is described so; undefined: its description says it.
+// Advice on a part of a result with this description; undefined if the description says it all.
 const adviceOn = (what) => {
   switch (what) {
     case generator: case iterator:
@@ -112,7 +113,7 @@ const adviceOn = (what) => {
   }
 };
 
-// What an object is that is no plain one, for a person.
+// Describes, for a person, an object that is not a plain one.
 function describeInstance(prototype) {
   let name;
   try {
@@ -124,7 +125,7 @@ function describeInstance(prototype) {
   return typeof name === 'string' && name !== '' ? `an instance of ${beginning(name)}` : 'no plain object';
 }
 
-// What a value is, for a person, that is no object and cannot be sent.
+// Describes, for a person, a value that is not an object and cannot be sent.
 function describeOther(value) {
   if (typeof value === 'function') {
     const prototype = getPrototypeOf(value);
@@ -134,9 +135,10 @@ function describeOther(value) {
   return `a ${typeof value}`;
 }
 
-// Where in a value the first part is that its JSON text has lost or changed, as [path, what it is, what to do or
-// undefined]; undefined: there is none. Only run after JSON.stringify took it, so that there are no cycles. A getter or a Proxy may show this other
-// things than it showed that; then the module has deceived nobody but its own caller, who gets JSON all the same.
+// The first part of a value that its JSON text has lost or changed, as [path, what it is, what to do or undefined];
+// undefined if there is none. Only run after JSON.stringify took the value, so there are no cycles. A getter or a
+// Proxy may show this other things than it showed JSON.stringify. Then the module has deceived only its own caller,
+// which gets JSON all the same.
 runtime.findLossy = (root) => {
   // [what, path behind this value]
   function visit(value) {
@@ -177,8 +179,8 @@ runtime.findLossy = (root) => {
   }
 };
 
-// Where in a result the first value is that JSON.stringify refuses, as [path, what it is]; undefined if it found none
-// (a toJSON or a getter threw, say). Only run after JSON.stringify threw.
+// The first value in a result that JSON.stringify refuses, as [path, what it is]; undefined if none is found (a
+// toJSON or a getter threw, for example). Only run after JSON.stringify threw.
 runtime.findUnserializable = (root) => {
   const above = new SetConstructor();
   function visit(value, path) {

@@ -6,7 +6,7 @@ const { makeSlot, publish, needArguments } = runtime.webIdl;
 const { makeTransform } = runtime.transforms;
 const TypeErrorConstructor = TypeError;
 
-// As native_compression.h numbers them.
+// Numbered as in native_compression.h.
 const formats = { __proto__: null, 'gzip': 0, 'deflate': 1, 'deflate-raw': 2 };
 
 function toFormat(value, where) {

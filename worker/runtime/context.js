@@ -1,4 +1,4 @@
-// The second argument of every function: what it may know of its call.
+// The second argument of every function: what it can know about its call.
 'use strict';
 
 const { takeSignal, clockAt } = host;
@@ -10,7 +10,7 @@ const TypeErrorConstructor = TypeError;
 const { max } = Math;
 const { now } = Date;
 
-// Numbers of CancelReason in worker.capnp.
+// Numbered as CancelReason in worker.capnp.
 const DEADLINE_EXCEEDED = 1;
 
 function reasonFor(cancelReason) {
@@ -21,7 +21,7 @@ function reasonFor(cancelReason) {
 
 const makeRest = () => ({ __proto__: null, signal: undefined, deadline: undefined });
 
-// What the operator set for the module: the same for all calls, and as process.env has it at the beginning.
+// What the operator set for the module: the same for all calls, and the initial contents of process.env.
 let environment = freeze({});
 
 runtime.setEnvironment = (list) => {
@@ -34,8 +34,8 @@ runtime.setEnvironment = (list) => {
   environment = freeze(all);
 };
 
-// `process`, of which there is nothing else: code that asks for NODE_ENV and the like runs unchanged. As in Node, every
-// value becomes a string.
+// `process` has only `env`, so that code that asks for NODE_ENV and the like runs unchanged. As in Node, every value
+// becomes a string.
 const processEnvironment = {};
 defineProperty(globalThis, 'process', {
   value: {
@@ -57,11 +57,11 @@ defineProperty(globalThis, 'process', {
   configurable: true,
 });
 
-// Most functions look at none of what its prototype has, which is therefore made when it is asked for.
+// Most functions use none of what the prototype offers, so that is made on demand.
 class Context {
   #call;
   #deadline;  // in milliseconds of CLOCK_MONOTONIC, or Infinity
-  #made;      // once one of them was asked for
+  #made;  // made on demand
   requestId;
   module;
   version;
@@ -87,7 +87,7 @@ class Context {
     return made.signal;
   }
 
-  // When the call's time is over, as Date.now() will have it.
+  // When the call's time is over, as Date.now() will say.
   get deadline() {
     const made = this.#made ??= makeRest();
     return made.deadline ??= clockAt(this.#deadline);
@@ -95,11 +95,11 @@ class Context {
 
   get env() { return environment; }
 
-  // In milliseconds; at least 0. By the one clock that there is: a second one, with steps of its own, would divide the
-  // steps of the first.
+  // In milliseconds, at least 0. Uses the one clock that there is: a second clock with steps of its own would divide
+  // the steps of the first.
   remainingTime() { return max(0, this.deadline - now()); }
 }
-// Nobody is to make contexts of other calls, or to change what all contexts have.
+// Modules must not make contexts of other calls, or change what all contexts have.
 delete Context.prototype.constructor;
 freeze(Context.prototype);
 

@@ -1,6 +1,6 @@
-// Crypto and SubtleCrypto (Web Cryptography API, 10 and 14). Each operation runs when it is asked for, on the one thread
-// that there is, and its promise settles after that. The module's buffers are read in place: from the last of its getters
-// on, nothing of it runs.
+// Crypto and SubtleCrypto (Web Cryptography API, 10 and 14). Each operation runs when it is requested, on the only
+// thread, and its promise settles afterwards. The module's buffers are read in place: after the last of its getters,
+// none of its code runs.
 'use strict';
 
 const { fillRandom, randomUuid, toUtf8, fromUtf8 } = host.crypto;
@@ -26,7 +26,7 @@ function toFormat(value, where) {
   return format;
 }
 
-// What a key must be to be used for an operation.
+// Checks that a key may be used for an operation.
 function checkUse(key, name, usage) {
   if (key.algorithm.name !== name) {
     fail('InvalidAccessError', `the key is for ${key.algorithm.name}, and not for ${name}`);
@@ -49,7 +49,7 @@ function exportNow(format, key) {
   return registry[name].run.exportKey(format, key);
 }
 
-// As its own parser gives it: with members of its own only.
+// The parsed object, without a prototype, so that only its own members count.
 function jwkFromBytes(bytes) {
   let jwk;
   try {
@@ -61,13 +61,13 @@ function jwkFromBytes(bytes) {
   return toJwk(setPrototypeOf(jwk, null), 'unwrapKey');
 }
 
-// Without the toJSON that a module may have given to arrays.
+// Ignores a toJSON that a module may have given to arrays.
 function bytesFromJwk(jwk) {
   setPrototypeOf(jwk.key_ops, null);
   return toUtf8(stringify(jwk));
 }
 
-// The operation `usage`, or where the algorithm has none, `fallback`.
+// Normalizes for the operation `usage` or, if the algorithm does not have that, for `fallback`.
 function normalizeWrapping(algorithm, usage, fallback) {
   try {
     return { __proto__: null, operation: usage, normalized: normalize(algorithm, usage) };
@@ -80,8 +80,8 @@ function normalizeWrapping(algorithm, usage, fallback) {
 
 const SubtleSlot = makeSlot();
 
-// A rejection is for at once; what is returned settles its promise in a microtask of its own, so that nobody can rely
-// on its being done before.
+// Rejections are immediate. A result settles its promise in a microtask of its own, so that no module can rely on the
+// operation being done before.
 class SubtleCrypto {
   constructor() { throw new TypeErrorConstructor('Illegal constructor'); }
 
@@ -239,7 +239,7 @@ class SubtleCrypto {
   }
 }
 
-// What encrypt, decrypt and sign have in common.
+// The common part of encrypt, decrypt and sign.
 async function transform(self, operation, { length }, algorithm, key, data) {
   SubtleSlot.of(self);
   needArguments(length, 3, operation);
@@ -253,7 +253,8 @@ async function transform(self, operation, { length }, algorithm, key, data) {
   return result;
 }
 
-// What of Web IDL's attributes a class body cannot say: the length without what is optional is as JavaScript has it.
+// Property attributes of Web IDL that a class body cannot express. The length is right: JavaScript does not count
+// optional parameters.
 publish(SubtleCrypto);
 const subtle = create(SubtleCrypto.prototype);
 new SubtleSlot(subtle, true);

@@ -16,7 +16,7 @@ const typedArrayName = getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.protot
 
 function fail(name, message) { throw new DOMException(message, name); }
 
-// What a native function gave, unless that is the reason why it could not.
+// Returns a native function's result. Throws if it is the reason why the function failed.
 function orFail(result, name = 'OperationError') {
   if (typeof result === 'string') fail(name, result);
   return result;
@@ -24,9 +24,9 @@ function orFail(result, name = 'OperationError') {
 
 // --- conversions (Web IDL, 3.2) ------------------------------------------------------------------------------------
 
-// Each takes a value and its name for a message. What a converter with `then` gave is only complete when all members
-// were read, and `then` was called with it. Only its own `then` is: a module could give one to all functions, and so
-// have native functions called with values of other types than they are promised.
+// Each converter takes a value and its name for a message. If it has a `then`, its result is complete only after all
+// members were read and `then` was called with it. Only its own `then` counts: a module could give one to all
+// functions, and so have native functions called with values of unexpected types.
 
 const isBytes = (value) => isView(value) || isArrayBuffer(value);
 
@@ -47,7 +47,7 @@ toBigInteger.then = (value) => copyBytes(value);
 function toInteger(most) {
   return (value, what) => {
     const number = trunc(+value);
-    // NaN is not within anything.
+    // NaN is out of every range.
     if (!(number >= 0 && number <= most)) {
       throw new TypeErrorConstructor(`${what} must be a number from 0 to ${most}`);
     }
@@ -63,7 +63,7 @@ const toIdentifier = (value) => (isObject(value) ? value : `${value}`);
 const toHash = (value) => toIdentifier(value);
 toHash.then = (value) => normalize(value, 'digest');
 
-// Set in crypto_keys.js, which this file is for.
+// crypto_keys.js sets `convert`.
 const keyConverter = { __proto__: null, convert: undefined };
 const toKey = (value, what) => keyConverter.convert(value, what);
 
@@ -91,11 +91,12 @@ const parameters = {
 
 // --- the registry and normalization (18.4) -------------------------------------------------------------------------
 
-// By name: for each operation, its parameters; and what carries it out, under `run`.
+// By name: the parameters of each operation, and under `run` the functions that carry them out.
 const registry = { __proto__: null };
 const namesInLowerCase = { __proto__: null };
 
-// `operations`: for each a pair of parameters and function. The functions take what their callers in crypto.js give.
+// `operations` has a pair of parameters and function for each. The functions take what their callers in crypto.js
+// pass.
 function define(name, operations) {
   const definition = { __proto__: null, parameters: { __proto__: null }, run: { __proto__: null } };
   for (const operation of Object.keys(operations)) {
@@ -106,7 +107,7 @@ function define(name, operations) {
   namesInLowerCase[apply(toLowerCase, name, [])] = name;
 }
 
-// Without regard to the case of ASCII letters, and of those alone: some others become ASCII in lower case.
+// Ignores the case of ASCII letters only: some other letters become ASCII in lower case.
 function findName(text) {
   if (registry[text] !== undefined) return text;
   for (let i = 0; i < text.length; i++) if (apply(charCodeAt, text, [i]) > 0x7f) return undefined;
@@ -115,7 +116,7 @@ function findName(text) {
 
 function supports(name, operation) { return registry[name].run[operation] !== undefined; }
 
-// `algorithm` is what toIdentifier() gave. Runs the module's getters.
+// `algorithm` is a result of toIdentifier(). Runs the module's getters.
 function normalize(algorithm, operation) {
   let text = algorithm;
   if (typeof algorithm !== 'string') {
@@ -130,7 +131,7 @@ function normalize(algorithm, operation) {
   const normalized = { __proto__: null, name };
   const members = registry[name].parameters[operation];
   if (members === null) return normalized;
-  if (typeof algorithm !== 'string') `${algorithm.name}`;  // as a member of the dictionary, again
+  if (typeof algorithm !== 'string') `${algorithm.name}`;  // the dictionary reads this member again
   for (let i = 0; i < members.length; i++) {
     const { 0: member, 1: convert, 2: required } = members[i];
     const value = typeof algorithm === 'string' ? undefined : algorithm[member];
@@ -149,7 +150,7 @@ function normalize(algorithm, operation) {
   return normalized;
 }
 
-// The hashes, by the numbers that the native functions know.
+// The hashes, with their numbers in the native functions.
 const digests = { __proto__: null, 'SHA-1': 0, 'SHA-256': 1, 'SHA-384': 2, 'SHA-512': 3 };
 for (const name of Object.keys(digests)) {
   const { digest } = host.crypto;

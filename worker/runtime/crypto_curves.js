@@ -16,8 +16,8 @@ const { sign, verify, deriveKey, deriveBits } = usageBits;
 const empty = new ArrayBuffer(0);
 const sizeOf = (buffer) => apply(byteLengthOf, buffer, []);
 
-// By name: the number that the native functions know the curve by, the bytes of its field, and the one hash that JSON
-// Web Keys use it with.
+// By name: the curve's number in the native functions, the bytes of its field, and the only hash that JSON Web Keys
+// use with it.
 const curves = {
   __proto__: null,
   'P-256': { __proto__: null, kind: 1, bytes: 32, alg: 'ES256' },
@@ -39,8 +39,8 @@ function pointOf(x, y) {
   return point;
 }
 
-// Formats that all of these have, with what is particular to a kind: `kind` is its number, and `raw` and `jwk` import
-// keys of those formats, each giving material.
+// Imports the formats that all of these have. `kind` is the kind's number; `raw` and `jwk` import keys of those
+// formats, and return material.
 function importPair(name, kind, publicUsages, privateUsages, { raw, jwk }, format, data, usage) {
   if (format === 'spki') {
     onlyUsages(usage, publicUsages, name);
@@ -127,7 +127,7 @@ defineElliptic('ECDSA', 'sig', verify, sign, {
   }],
 });
 
-// The first `length` bits, those after them in the last byte being 0.
+// The first `length` bits; the bits after them in the last byte are 0.
 function firstBits(secret, length) {
   if (length === null) return secret;
   if (length > sizeOf(secret) * 8) fail('OperationError', `there are only ${sizeOf(secret) * 8} bits to derive`);
@@ -136,7 +136,7 @@ function firstBits(secret, length) {
   return cut;
 }
 
-// `public` is what CryptoKey has inside.
+// `public` is the internal slot of a CryptoKey.
 const deriver = (name) => ({ public: other }, key, length) => {
   needType(key, 'private', name);
   needType(other, 'public', name);
@@ -164,7 +164,7 @@ function defineOctetKeyPair(name, kind, use, publicUsages, privateUsages, operat
         jwk: (jwk) => {
           if (jwk.crv !== name) fail('DataError', `the key's crv must be "${name}"`);
           checkJwk(jwk, 'OKP', use, extractable, usage);
-          // The second was its name before there was the first (RFC 9864).
+          // EdDSA was the name before RFC 9864 added one for each curve.
           if (use === 'sig' && jwk.alg !== 'EdDSA') checkAlg(jwk, name);
           return curveImport(kind, bytesOf(jwk, 'x'), jwk.d === undefined ? null : bytesOf(jwk, 'd'));
         },
@@ -183,7 +183,7 @@ function defineOctetKeyPair(name, kind, use, publicUsages, privateUsages, operat
   });
 }
 
-// Ed448 may be given a context, and libcrypto takes none but the empty one.
+// The standard allows a context for Ed448; libcrypto accepts only the empty one.
 function needNoContext({ context = empty }) {
   if (sizeOf(context) !== 0) fail('OperationError', 'Ed448: the context must be empty');
 }

@@ -10,10 +10,10 @@ const Uint8ArrayConstructor = Uint8Array;
 
 const KeySlot = makeSlot();
 
-// In the order that `usages` has.
+// In the order of `usages`.
 const usageNames = ['encrypt', 'decrypt', 'sign', 'verify', 'deriveKey', 'deriveBits', 'wrapKey', 'unwrapKey'];
 
-// What the module gets of an algorithm is its own: it may change that, and the key's stays what it is.
+// A copy of the algorithm for the module, which may change it; the key's own stays what it is.
 function describe(algorithm) {
   const { name, hash, length, modulusLength, publicExponent, namedCurve } = algorithm;
   const shown = { name };
@@ -45,12 +45,12 @@ class CryptoKey {
 const CryptoKeyPrototype = CryptoKey.prototype;
 publish(CryptoKey);
 
-// Whatever setters a module may have given to arrays.
+// Ignores setters that a module may have given to arrays.
 function appendTo(array, value) {
   defineProperty(array, array.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 }
 
-// Usages are a set of bits inside.
+// Internally, usages are a set of bits.
 const usageBits = { __proto__: null };
 for (let i = 0; i < usageNames.length; i++) usageBits[usageNames[i]] = 1 << i;
 freeze(usageBits);
@@ -75,8 +75,8 @@ function onlyUsages(bits, allowed, name) {
   if ((bits & ~allowed) !== 0) fail('SyntaxError', `a key for ${name} has no such usage`);
 }
 
-// `material` is an ArrayBuffer of a secret key's bytes, or what a native function gave for a pair's. `algorithm` has a
-// name, and of hash (a name), length, modulusLength, publicExponent and namedCurve what its kind of key has.
+// `material` is an ArrayBuffer of a secret key's bytes, or the native object of a pair's key. `algorithm` has a name
+// and, of hash (a name), length, modulusLength, publicExponent and namedCurve, those of its kind of key.
 function makeKey(type, algorithm, extractable, usages, material) {
   const key = create(CryptoKeyPrototype);
   new KeySlot(key, {
@@ -85,7 +85,7 @@ function makeKey(type, algorithm, extractable, usages, material) {
   return key;
 }
 
-// The material is shared: nothing changes it, and no module gets it but as a copy.
+// The copy shares the material: nothing changes it, and modules get only copies of it.
 runtime.cloneable.register(CryptoKey, KeySlot.has, (value) => {
   const { type, algorithm, extractable, usages, material } = KeySlot.of(value);
   return makeKey(type, algorithm, extractable, usages, material);
@@ -121,7 +121,7 @@ function toJwk(value, where) {
   return jwk;
 }
 
-// What all kinds of keys have in common of the checks on the way in.
+// The checks on import that all kinds of keys have in common.
 function checkJwk(jwk, kty, use, extractable, usages) {
   if (jwk.kty !== kty) fail('DataError', `the key's kty must be "${kty}"`);
   if (usages !== 0 && jwk.use !== undefined && jwk.use !== use) fail('DataError', `the key's use must be "${use}"`);
@@ -151,8 +151,8 @@ function bytesOf(jwk, member) {
   return bytes;
 }
 
-// `members`: pairs of name and value, of which bytes are written as text. In the order of a dictionary (Web IDL, 3.2.17);
-// its prototype is for the caller to set.
+// `members` are pairs of name and value; values that are bytes are written as text. They are in the order of a
+// dictionary (Web IDL, 3.2.17). The caller must set the prototype.
 function makeJwk(key, members) {
   const given = { __proto__: null, key_ops: [], ext: key.extractable };
   for (let i = 0; i < members.length; i++) {

@@ -11,7 +11,7 @@ const Uint8ArrayConstructor = Uint8Array;
 const byteLengthOf = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, 'byteLength').get;
 const { encrypt, decrypt, sign, verify, wrapKey, unwrapKey } = usageBits;
 
-// The number that the native functions know the kind of key by.
+// The number of this kind of key in the native functions.
 const RSA = 0;
 const numberNames = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'];
 const publicNumbers = 2;
@@ -21,7 +21,7 @@ function needType(key, type, use) {
   if (key.type !== type) fail('InvalidAccessError', `${use} takes a ${type} key, and this is a ${key.type} key`);
 }
 
-// As a private key's public half is in it, too, both keys of a pair have the same material.
+// Both keys of a pair have the same material, because a private key contains its public half.
 function makePair(algorithm, extractable, usage, publicUsages, privateUsages, material) {
   return {
     __proto__: null,
@@ -35,7 +35,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
   const describe = (hash, material) => {
     const { 0: modulus, 1: publicExponent } = rsaNumbers(material, publicNumbers);
     const size = apply(byteLengthOf, modulus, []);
-    // Of the first byte, which is not 0.
+    // Leading zero bits of the first byte, which is not 0, do not count.
     const modulusLength = size * 8 - (clz32(new Uint8ArrayConstructor(modulus)[0]) - 24);
     return { __proto__: null, name, modulusLength, publicExponent, hash };
   };

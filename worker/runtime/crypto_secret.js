@@ -106,7 +106,7 @@ defineAes('AES-KW', 'KW', wrapKey | unwrapKey, {
 const hmacAlgs = { __proto__: null, 'SHA-1': 'HS1', 'SHA-256': 'HS256', 'SHA-384': 'HS384', 'SHA-512': 'HS512' };
 const blockBits = { __proto__: null, 'SHA-1': 512, 'SHA-256': 512, 'SHA-384': 1024, 'SHA-512': 1024 };
 
-// The last byte's bits that are not of the key are 0.
+// Sets the bits of the last byte that are not part of the key to 0.
 function cutTo(bytes, length) {
   const rest = length % 8;
   if (rest !== 0) {

@@ -1,4 +1,4 @@
-// The events that carry something: CustomEvent (DOM Standard, 2.4), ErrorEvent and PromiseRejectionEvent (HTML Standard,
+// The events that carry data: CustomEvent (DOM Standard, 2.4), ErrorEvent and PromiseRejectionEvent (HTML Standard,
 // 8.1.4.7 and 8.1.4.8).
 'use strict';
 
@@ -72,7 +72,7 @@ class PromiseRejectionEvent extends Event {
 const ErrorEventPrototype = ErrorEvent.prototype;
 const PromiseRejectionEventPrototype = PromiseRejectionEvent.prototype;
 
-// `details` has the attributes of an ErrorEvent, and belongs to the event from now on.
+// `details` has the attributes of an ErrorEvent. The event owns it from now on.
 function makeErrorEvent(details) {
   const event = makeTrusted(ErrorEventPrototype, 'error', true);
   new ErrorSlot(event, details);

@@ -7,7 +7,7 @@ const { setPrototypeOf } = Object;
 
 const ExceptionSlot = makeSlot();
 
-// The names that have a code, at its place.
+// The names that have a code, each at the index of its code.
 const names = [
   '', 'IndexSizeError', '', 'HierarchyRequestError', 'WrongDocumentError', 'InvalidCharacterError', '',
   'NoModificationAllowedError', 'NotFoundError', 'NotSupportedError', 'InUseAttributeError', 'InvalidStateError',

@@ -1,5 +1,6 @@
-// What the packages of web/ need of newer editions of ECMAScript than V8 10.2 has, and modules may have too: well-formed
-// strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33). Evaluated before them, in the same way as calls.js.
+// Parts of newer editions of ECMAScript than V8 10.2 has, which the packages of web/ need and modules may use:
+// well-formed strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33). Evaluated before the packages, in the same way as
+// calls.js.
 'use strict';
 
 const { isWellFormed } = host;

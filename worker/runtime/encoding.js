@@ -18,7 +18,7 @@ const noBytes = new Uint8Array(0);
 
 // --- labels (4.2) --------------------------------------------------------------------------------------------------
 
-// Name by name, in the order of TextEncoding in text_encodings.h, each with its further labels.
+// In the order of TextEncoding in text_encodings.h: each name, with its further labels.
 const encodings = [
   'utf-8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8 x-unicode20utf8',
   'utf-16le csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16',
@@ -76,23 +76,23 @@ encodings.forEach((labels, number) => {
 const isWhiteSpace = (character) =>
   character === ' ' || character === '\t' || character === '\n' || character === '\f' || character === '\r';
 
-// The number of an encoding by its label; undefined if there is none.
+// The number of the encoding with this label; undefined if there is none.
 function encodingOf(label) {
   const known = apply(mapGet, numbers, [label]);
   if (known !== undefined) return known;
   let begin = 0, end = label.length;
   while (begin < end && isWhiteSpace(label[begin])) begin++;
   while (begin < end && isWhiteSpace(label[end - 1])) end--;
-  // Longer than any label.
+  // No label is that long.
   if (end - begin > 32) return undefined;
-  // Lower case is that of ASCII only: the Kelvin sign is no k.
+  // Only ASCII letters are converted to lower case: the Kelvin sign is not a k.
   for (let at = begin; at < end; at++) if (label[at] > '\x7f') return undefined;
   return apply(mapGet, numbers, [apply(stringToLowerCase, apply(stringSlice, label, [begin, end]), [])]);
 }
 
 // --- TextDecoder ---------------------------------------------------------------------------------------------------
 
-// What is kept of a stream are four numbers, while there is one.
+// The state of a stream is four numbers, kept while there is a stream.
 function makeDecoder(label, options, where) {
   label = `${label}`;
   const { fatal, ignoreBOM } = toDictionary(options, where);
@@ -155,7 +155,7 @@ publish(TextEncoder);
 
 // --- Base64 --------------------------------------------------------------------------------------------------------
 
-// Methods of an object, for these are no constructors.
+// Methods of an object, so that they are not constructors.
 const operations = {
   atob(data) {
     checkGlobal(this);

@@ -39,7 +39,7 @@ const EncoderSlot = makeSlot();
 
 class TextEncoderStream {
   constructor() {
-    // The first half of a pair whose other half may come with the next chunk.
+    // The first half of a surrogate pair whose second half may come with the next chunk.
     let pending = '';
     const sendBytes = (text, send) => {
       if (text !== '') send(encodeText(text));

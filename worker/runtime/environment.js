@@ -29,7 +29,8 @@ publishAttribute('navigator', () => navigator);
 
 const PerformanceSlot = makeSlot();
 
-// By the one clock that there is, in its steps. It may be set back, which the time since the module's start must not be.
+// Uses the one clock that there is, in its steps. That clock may be set back, which the time since the module's start
+// must not be.
 let start, latest;
 function sinceStart() {
   if (start !== timeOrigin()) {

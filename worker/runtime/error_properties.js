@@ -1,5 +1,5 @@
-// The properties of what was thrown, as data for its caller: protocol.capnp, Error.properties. Evaluated after errors.js,
-// in the same way and under the same rule: nothing that a module may change is looked up later.
+// The properties of a thrown value, as data for its caller (protocol.capnp, Error.properties). Evaluated after
+// errors.js, in the same way and under the same rule: nothing that a module may change is looked up later.
 'use strict';
 
 const { isWellFormed, kindOf, proxyDetails, utf8Length } = host;
@@ -28,7 +28,7 @@ const ARRAY = 1;
 // With the flag "u" it matches surrogates that stand alone, and no others.
 const loneSurrogates = /\p{Surrogate}/gu;
 
-// JSON of texts has only what UTF-8 has: many readers refuse the escape of half a character.
+// The JSON text contains only characters that UTF-8 has: many readers refuse the escape of half a character.
 function jsonOfText(text) {
   if (text.length > mostRead) text = beginning(text);
   if (text.length > mostCharacters) text = `${apply(stringSlice, text, [0, mostCharacters - 1])}\u2026`;
@@ -38,14 +38,14 @@ function jsonOfText(text) {
 
 const inOneLine = { __proto__: null, breakLength: Infinity, compact: true };
 
-// What JSON has no form for, in the console's words.
+// Shows, as the console does, a value for which JSON has no form.
 function jsonOfShown(value, budget) {
   return jsonOfText(runtime.inspectWithin(value, budget.shown, 1, inOneLine));
 }
 
 const isPlain = (prototype) => prototype === null || prototype === ObjectPrototype;
 
-// The JSON text of a data property's value; undefined where there is none to give.
+// The JSON text of a data property's value; undefined if there is none.
 function jsonOf(value, depth, above, budget) {
   switch (typeof value) {
     case 'string': return jsonOfText(value);
@@ -56,7 +56,7 @@ function jsonOf(value, depth, above, budget) {
     default: return jsonOfShown(value, budget);
   }
   if (value === null) return 'null';
-  if (--budget.left < 0) return undefined;  // its property is not taken
+  if (--budget.left < 0) return undefined;  // its property is left out
   for (let at = above; at !== undefined; at = at.next) if (at.value === value) return '"[Circular]"';
   if (proxyDetails(value) !== undefined) return jsonOfShown(value, budget);
   if (isError(value)) return jsonOfText(runtime.headline(value));
@@ -82,7 +82,7 @@ function jsonOf(value, depth, above, budget) {
   return `{${text}}`;
 }
 
-// `"key":value` of an own, enumerable data property with a text for a key, else undefined.
+// `"key":value` for an own, enumerable data property whose key is a text; otherwise undefined.
 function memberOf(object, key, depth, above, budget) {
   if (typeof key !== 'string') return undefined;
   const descriptor = getOwnPropertyDescriptor(object, key);
@@ -91,7 +91,7 @@ function memberOf(object, key, depth, above, budget) {
   return value === undefined ? undefined : `${jsonOfText(key)}:${value}`;
 }
 
-// As memberOf(); a value that is too large for data is shown as text.
+// Like memberOf(), but shows a value that is too large for data as text.
 function propertyOf(object, key, above, shown) {
   const budget = { __proto__: null, left: mostParts, shown };
   const member = memberOf(object, key, 0, above, budget);
@@ -99,8 +99,8 @@ function propertyOf(object, key, above, shown) {
   return `${jsonOfText(key)}:${jsonOfShown(getOwnPropertyDescriptor(object, key).value, budget)}`;
 }
 
-// JSON of an object, or '' where there is nothing to tell. Of an Error, what its message and its stack have is not in it.
-// `keys` are the own keys of what was thrown; undefined: it has none that are names.
+// The JSON text of an object with the properties; '' if there are none. For an Error, leaves out what its message and
+// stack contain. `keys` are the own keys of the thrown value; undefined if it has none that are names.
 runtime.propertiesOf = (thrown, keys, isAnError) => {
   if (keys === undefined) return '';
   try {

@@ -1,6 +1,6 @@
-// How errors are shown to callers and in the log, and to the module itself where it has a source map. Evaluated after
-// calls.js, in the same way and under the same rule: nothing that a module may change is looked up later. What is shown
-// is the module's, though, and may be anything: it throws, lies and never ends.
+// How errors are shown to callers and in the log, and to the module itself if it has a source map. Evaluated after
+// calls.js, in the same way and under the same rule: nothing that a module may change is looked up later. What is
+// shown is the module's and may be anything: it throws, lies and never ends.
 'use strict';
 
 const { kindOf, originalPlace, originalFunctionName, originalLine, proxyDetails, sourceText } = host;
@@ -23,16 +23,16 @@ const regExpExec = RegExp.prototype.exec;
 const toNumber = Number;
 const toText = String;
 
-// In one description; beyond, it says how many there are.
+// Nested errors in one description; for further ones, only their number is given.
 const mostNested = 32;
 const mostDeep = 8;
-// Of one error.
+// Properties of one error.
 const mostProperties = 32;
-// Objects and properties inside of the values in one description.
+// Objects and properties inside the values in one description.
 const mostParts = 4000;
 const deepestCause = 5;
 const deepestProperty = 2;
-// Properties in one line take no more.
+// Properties that take more characters are not put on one line.
 const mostInLine = 72;
 
 // --- the runtime's own frames, on which nobody can act --------------------------------------------------------------
@@ -42,7 +42,7 @@ function isOwnFrame(line) {
   return apply(stringIndexOf, line, ['(holdfast:']) >= 0 || apply(stringIndexOf, line, [' holdfast:']) >= 0;
 }
 
-// A text that has a headline keeps it, whatever it says.
+// Keeps the headline of a text that has one, whatever it says.
 function withoutOwnFrames(text, hasHeadline) {
   if (apply(stringIndexOf, text, ['holdfast:']) < 0) return text;
   let kept;
@@ -66,7 +66,7 @@ function headline(error) {
   return text === '' ? name : `${name}: ${text}`;
 }
 
-// Without the message, which V8 puts in front of them.
+// The frames without the message, which V8 puts in front of them.
 function framesOf(error, message) {
   let stack;
   try { ({ stack } = error); } catch { return ''; }
@@ -75,7 +75,7 @@ function framesOf(error, message) {
   if (apply(stringStartsWith, stack, [`${message}\n`])) {
     stack = apply(stringSlice, stack, [message.length + 1]);
   } else {
-    // It has changed since.
+    // The message has changed since.
     const frames = apply(stringIndexOf, stack, ['\n    at ']);
     if (frames >= 0) stack = apply(stringSlice, stack, [frames + 1]);
     else if (apply(stringStartsWith, stack, [message])) return '';
@@ -94,7 +94,7 @@ function ownProperty(error, name) {
   }
 }
 
-// A Proxy's target, and everything else as it is: what is shown of a Proxy asks none of its traps.
+// A Proxy's target, or the value itself: showing a Proxy must run none of its traps.
 function withoutProxy(value) {
   const details = proxyDetails(value);
   return details === undefined || details[0] === null ? value : details[0];
@@ -105,11 +105,11 @@ const indented = (text, indent) => apply(stringReplaceAll, text, ['\n', `\n${ind
 // Numbers of Kind in native_structured_clone.cc.
 const ARRAY = 1, STRING_OBJECT = 7, TYPED_ARRAY = 10;
 
-// As inspect's options.
+// Options of inspect.
 const inLines = { __proto__: null };
 const inOneLine = { __proto__: null, breakLength: Infinity, compact: true };
 
-// `state` says how much more is shown, and which contain this one: errors may have themselves for a cause.
+// `state` has how much more may be shown, and which errors contain this one: an error may be its own cause.
 function nestedText(value, indent, state) {
   if (state.left-- <= 0 || state.depth >= mostDeep) return '[...]';
   const target = withoutProxy(value);
@@ -121,7 +121,7 @@ function nestedText(value, indent, state) {
   return indented(shown, indent) + inner;
 }
 
-// Headline and stack have the first three; the others are shown behind the rest.
+// The headline and the stack show the first three, and the others are shown after the rest.
 const shownElsewhere = { __proto__: null, name: true, message: true, stack: true, cause: true, errors: true };
 runtime.isShownElsewhere = (key) => typeof key === 'string' && shownElsewhere[key] === true;
 const { isShownElsewhere } = runtime;
@@ -133,7 +133,7 @@ function keyText(key, state) {
   return apply(regExpExec, isIdentifier, [key]) !== null ? key : runtime.inspectWithin(key, state.budget, 0, inOneLine);
 }
 
-// No arrays: the module may have put setters for indices behind them.
+// Not an array: the module may have put setters for indices on arrays' prototypes.
 const newList = () => ({ __proto__: null, length: 0 });
 function append(list, value) { list[list.length++] = value; }
 
@@ -162,7 +162,7 @@ function propertyTexts(error, keys, indent, state) {
   return texts;
 }
 
-// In braces, in one line where they are properties alone, and short.
+// Puts the texts in braces, on one line if they are properties alone, and short.
 function bracedTexts(texts, areProperties, indent) {
   if (texts.length === 0) return '';
   let line = '', isShort = areProperties;
@@ -189,7 +189,7 @@ function errorsText(errors, name, inside, below) {
   return `${text}\n${inside}]`;
 }
 
-// [the frames, the properties, causes and errors inside as Node.js shows them, or ''].
+// [the frames; the properties, causes and errors inside as Node.js shows them, or ''].
 function partsOf(error, message, indent, state, keys) {
   const frames = framesOf(error, message);
   const inside = `${indent}  `;
@@ -207,13 +207,14 @@ function partsOf(error, message, indent, state, keys) {
   return [frames, bracedTexts(texts, texts.length === length, indent)];
 }
 
-// A module may look whether there is WebAssembly, and do without; one that does not look is told why there is none.
+// A module may test for WebAssembly and do without. A module that does not test is told why there is none.
 const withoutWebAssembly = typeof WebAssembly === 'object' ? undefined : 'ReferenceError: WebAssembly is not defined';
 const withReason = (message) => message === withoutWebAssembly
   ? `${message}: modules run in the strict profile here, which has none`
   : message;
 
-// Of an object whose keys are names: undefined for arrays, texts with indices, and what is no object.
+// The keys of an object whose keys are names; undefined for arrays, for objects with indices, and for what is no
+// object.
 function keysOf(value) {
   if (typeof value !== 'object' || value === null) return undefined;
   const kind = kindOf(value);
@@ -225,13 +226,13 @@ function keysOf(value) {
   }
 }
 
-// What was thrown and is no Error.
+// The text of a thrown value that is not an Error.
 function thrownText(value, keys) {
   if (typeof value === 'string') return beginning(value);
   return beginning(runtime.inspectWithin(value, { __proto__: null, left: mostParts }, deepestCause, inOneLine, keys));
 }
 
-// [message, stack, its properties as JSON or ''] of anything that was thrown. Never throws itself.
+// [message, stack, properties as JSON or ''] of anything that was thrown. Never throws.
 const describeError = (value) => {
   try {
     const thrown = withoutProxy(value);
@@ -276,7 +277,7 @@ function lineOf(text, number) {
   return apply(stringEndsWith, line, ['\r']) ? apply(stringSlice, line, [0, -1]) : line;
 }
 
-// The line with a mark under its column, as Node.js prints it; of a long line, the part around that.
+// The line with a mark under its column, as Node.js prints it. Of a long line, only the part around the column.
 function marked(line, column) {
   const room = 160;
   const begin = line.length <= room ? 0 : max(0, min(column - 1 - room / 2, line.length - room));
@@ -288,11 +289,11 @@ function marked(line, column) {
   return [part, `${part}\n${indent}^`];
 }
 
-// [message, stack with the line of code in front, that line, properties]. `file`, `line`, `column` and `code` are what V8 tells of
-// the place, or ''.
+// [message, stack with the line of code in front, that line, properties]. `file`, `line`, `column` and `code` are
+// V8's information on the place, or ''.
 runtime.describeLoadFailure = (thrown, file, line, column, code) => {
   let { 0: message, 1: stack, 2: properties } = describeError(thrown);
-  // V8 could not compile it: nothing has run that would have a stack.
+  // V8 could not compile the module: no code has run, so there is no stack.
   if (stack === '' && apply(stringStartsWith, message, ['SyntaxError: '])) {
     const advice = runtime.syntaxAdvice(file, message);
     if (advice !== '') message += `: ${advice}`;
@@ -313,7 +314,7 @@ runtime.describeLoadFailure = (thrown, file, line, column, code) => {
       code = lineOf(sourceText(file), line);
     }
   }
-  // Nothing has run, but there may be properties.
+  // No code has run, but there may be properties.
   const hasFrames = stack !== '' && !apply(stringStartsWith, stack, ['{']);
   if (!hasFrames) stack = `    at ${file}:${line}:${column}${stack === '' ? '' : ` ${stack}`}`;
   if (code === undefined || code === '') return [message, stack, '', properties];
@@ -335,8 +336,8 @@ const CallSite = (() => {
   return methods;
 })();
 
-// What the function was called where it was written; '' if that is not known. V8 tells where the function begins, which
-// is not where its name is.
+// The function's original name; '' if it is not known. V8 tells where the function begins, which is not where its
+// name is.
 function nameOf(site) {
   const name = apply(CallSite.getFunctionName, site, []);
   const line = apply(CallSite.getEnclosingLineNumber, site, []);
@@ -361,8 +362,8 @@ function frameText(site) {
   return `${kind}${name} (${shown})`;
 }
 
-// What `error.stack` is in a module with a source map; V8 makes it in all others. V8 asks no Error.prepareStackTrace
-// where it asks this, which therefore does.
+// Makes `error.stack` in a module with a source map; V8 makes it in all others. V8 does not ask
+// Error.prepareStackTrace if it asks this, so this does.
 let takesSites = false;
 runtime.prepareStackTrace = (error, sites) => {
   if (takesSites) return sites;
@@ -377,8 +378,8 @@ runtime.prepareStackTrace = (error, sites) => {
   return text;
 };
 
-// For the last words of the process, in a module with a source map: [line, column, line where the function begins,
-// column there] of each frame, the innermost first; undefined where the module does not let V8 take a stack.
+// For the fatal report of the process, in a module with a source map: [line, column, line where the function begins,
+// column there] of each frame, the innermost first; undefined if the module does not let V8 take a stack.
 runtime.functionPlaces = () => {
   const limit = { __proto__: null, value: 32, writable: true, enumerable: true, configurable: true };
   if (!defineProperty(ErrorConstructor, 'stackTraceLimit', limit)) return undefined;

@@ -1,4 +1,4 @@
-// Event and EventTarget (DOM Standard, 2; https://dom.spec.whatwg.org/#events). No target has a parent, so that each
+// Event and EventTarget (DOM Standard, 2; https://dom.spec.whatwg.org/#events). Targets have no parents here, so each
 // event's path is its target alone.
 'use strict';
 
@@ -17,7 +17,8 @@ const setForEach = Set.prototype.forEach;
 
 const ERROR = 3;  // LogLevel in worker.capnp
 
-// HTML Standard, 8.1.4.6 (report an exception): what nobody catches. `place` is what host.placeOf(error) says.
+// HTML Standard, 8.1.4.6 (report an exception), for errors that are not caught. `place` is what host.placeOf(error)
+// returns.
 function report(error, where, place) {
   if (globalEvents.error?.(error, place) === true) return;
   if (isObject(error) && !isError(error)) {
@@ -33,7 +34,7 @@ const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
 
 const EventSlot = makeSlot();
 
-// Each event's own, and unforgeable.
+// Each event has this property of its own, which cannot be changed.
 const isTrustedProperty = freeze({
   __proto__: null,
   get: getOwnPropertyDescriptor({ get isTrusted() { return EventSlot.of(this).isTrusted; } }, 'isTrusted').get,
@@ -99,7 +100,7 @@ class Event {
   }
 }
 
-// False if the event is being dispatched, and stays as it is.
+// Returns false, and changes nothing, if the event is being dispatched.
 function initializeAgain(state, type, bubbles, cancelable) {
   if (state.dispatched) return false;
   state.type = type;
@@ -114,8 +115,8 @@ function initializeAgain(state, type, bubbles, cancelable) {
 
 const TargetSlot = makeSlot();
 
-// `listeners` is a Set in the order in which they were added, once there was one; `serial` is that of the last.
-// `changed`, if there is one, is called when a listener has come or gone.
+// `listeners` is a Set in the order in which they were added, once there was one; `serial` is the number of the last.
+// `changed`, if there is one, is called when a listener was added or removed.
 function makeTarget(object) {
   const target = { __proto__: null, listeners: undefined, serial: 0, changed: undefined };
   new TargetSlot(object, target);
@@ -174,7 +175,7 @@ function invoke(object, target, event, state, capture) {
   if (listeners === undefined || state.stopped) return;
   state.currentTarget = object;
   apply(setForEach, listeners, [(listener) => {
-    // One that was added meanwhile is for the next event.
+    // A listener that was added during this dispatch is for the next event.
     if (state.stoppedAtOnce || listener.serial > serial) return;
     if (listener.type !== state.type || listener.capture !== capture) return;
     if (listener.once) removeListener(target, listener);
@@ -203,14 +204,14 @@ function dispatch(object, event) {
 
 const EventPrototype = Event.prototype;
 
-// An event of the platform's own, of a class that may give it further slots.
+// Makes an event of the platform's own, of a class that may give it further slots.
 function makeTrusted(prototype, type, cancelable) {
   const event = create(prototype);
   initialize(event, type, false, cancelable, false, true);
   return event;
 }
 
-// Fires one at an object that is a target.
+// Fires such an event at an object that is a target.
 function fire(object, type) { dispatch(object, makeTrusted(EventPrototype, type, false)); }
 
 function toCallback(callback, where) {
@@ -223,7 +224,7 @@ function toCapture(options) {
   return isObject(options) ? !!options.capture : !!options;
 }
 
-// Called on nothing, a method is called on the global object (Web IDL, 3.7.7), which is a target, too.
+// A method that is called without a receiver is called on the global object (Web IDL, 3.7.7), which is a target, too.
 class EventTarget {
   constructor() { makeTarget(this); }
   addEventListener(type, callback, options = undefined) {

@@ -1,5 +1,6 @@
-// What is said of a module's exports where a call asks for a function that is none of them. Evaluated after modules.js, in
-// the same way and under the same rule as calls.js; what is looked at is the module's, which may throw and lie.
+// The message about a module's exports when a call asks for a function that is not among them. Evaluated after
+// modules.js, in the same way and under the same rule as calls.js. The exports are the module's, which may throw and
+// lie.
 'use strict';
 
 const { promiseDetails } = host;
@@ -18,7 +19,7 @@ const mostNames = 10;
 const mostCharacters = 64;  // of a name
 const longestChain = 100;   // of prototypes
 
-// A method may be called "class", too.
+// A method may have the name "class", too.
 const textOfClass = /^class(?![\w$]|\s*\()/;
 
 runtime.isClass = (value) => apply(regExpExec, textOfClass, [beginning(apply(functionToString, value, []))]) !== null;
@@ -26,7 +27,7 @@ const { isClass } = runtime;
 
 const nameText = (name) => name.length > mostCharacters ? `${apply(stringSlice, name, [0, mostCharacters])}...` : name;
 
-// What a value is, for a person; '' for a function that can be called.
+// Describes a value for a person; '' for a function that can be called.
 function kindText(value) {
   switch (typeof value) {
     case 'function': return isClass(value) ? 'a class' : '';
@@ -51,7 +52,7 @@ function entryText(exported, name) {
   return kind === '' ? nameText(name) : `${nameText(name)} (${kind})`;
 }
 
-// "f, g, n (a number)", of both without those that they share.
+// "f, g, n (a number)": lists the names of both, without those that they share.
 function listText(exported, byDefault) {
   let list = '', count = 0, more = 0;
   const add = (text) => {
@@ -61,7 +62,7 @@ function listText(exported, byDefault) {
   const names = keys(exported);
   if (typeof exported === 'function' && !hasOwn(exported, 'default')) add(isClass(exported) ? 'default (a class)' : 'default');
   for (let i = 0; i < names.length; i++) {
-    // The functions of a default export that is an object are listed in its place.
+    // A default export that is an object is listed by its functions.
     const isListed = names[i] === 'default' && byDefault !== undefined && kindText(byDefault) === 'an object' ||
       names[i] === '__esModule';
     if (!isListed) add(entryText(exported, names[i]));
@@ -74,7 +75,7 @@ function listText(exported, byDefault) {
   return more > 0 ? `${list} and ${more} more` : list;
 }
 
-// Where `name` is a method that `object` inherits: the name of the class, or ''; else undefined.
+// If `name` is a method that `object` inherits, the name of the class, or ''; otherwise undefined.
 function inheritedFrom(object, name) {
   let at = getPrototypeOf(object);
   for (let i = 0; i < longestChain && at !== null && at !== ObjectPrototype && at !== FunctionPrototype; i++) {
@@ -97,7 +98,7 @@ const ofBundle = 'assign functions to module.exports, or export them; a bundle e
 const isClassValue = (value) => typeof value === 'function' && isClass(value);
 const isPromise = (value) => typeof value === 'object' && promiseDetails(value) !== undefined;
 
-// What to change; '' where the list says it all. `main` is the default export, or the exports where there is none.
+// Advice; '' if the list says it all. `main` is the default export, or the exports if there is none.
 function adviceText(exported, main, isEsModule, name, list) {
   const mainName = main !== exported ? 'the default export' : 'module.exports';
   const isOwn = hasOwn(exported, name);
@@ -120,7 +121,7 @@ function adviceText(exported, main, isEsModule, name, list) {
   return '';
 }
 
-// `byDefault` is undefined where there is no default export, and `exported` where that is it.
+// `byDefault` is undefined if there is no default export, and `exported` if that is the default export.
 runtime.missingExport = (exported, byDefault, isEsModule, name) => {
   try {
     const list = listText(exported, byDefault);

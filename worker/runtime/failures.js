@@ -1,18 +1,19 @@
-// What nobody caught, for those who listen on the global object (HTML Standard, 8.1.4.6 and 8.1.4.7). Evaluated after
+// Reports uncaught failures to listeners on the global object (HTML Standard, 8.1.4.6 and 8.1.4.7). Evaluated after
 // modules.js, in the same way and under the same rule.
 'use strict';
 
-// global_events.js puts functions there: (promise, reason) of the first two, (error, place) of the third. The first and
-// the third return whether a listener said preventDefault().
+// global_events.js sets these functions. The first two take (promise, reason), the third (error, place). The first
+// and the third return whether a listener called preventDefault().
 runtime.globalEvents = {
   __proto__: null, unhandledRejection: undefined, rejectionHandled: undefined, error: undefined,
 };
 const { globalEvents } = runtime;
 
-// Numbers of Uncaught in module_host.h.
+// Numbered as Uncaught in module_host.h.
 const UNHANDLED_REJECTION = 0, REJECTION_HANDLED = 1;
 
-// Whether the module wants nothing else done about it. `subject` is the promise, or the place of an error. Never throws.
+// Returns whether the module handled the failure itself. `subject` is the promise, or the place of an error. Never
+// throws.
 runtime.tellUncaught = (what, value, subject) => {
   try {
     if (what === UNHANDLED_REJECTION) return globalEvents.unhandledRejection?.(subject, value) === true;

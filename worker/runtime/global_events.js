@@ -12,7 +12,7 @@ const { apply } = Reflect;
 const globalObject = globalThis;
 
 const target = makeTarget(globalObject);
-// An interface of its own, which has no interface object.
+// Gives the global object an interface of its own, which has no interface object.
 const prototype = getPrototypeOf(globalObject);
 delete prototype.constructor;
 defineProperty(prototype, Symbol.toStringTag, { value: 'GlobalScope', configurable: true });
@@ -20,8 +20,8 @@ setPrototypeOf(prototype, EventTarget.prototype);
 
 // --- event handlers (HTML Standard, 8.1.8.1) -----------------------------------------------------------------------
 
-// `call` returns whether the handler cancels the event. In the order of listeners a handler has the place of the first
-// that was set.
+// `call` returns whether the handler cancels the event. Among the listeners, a handler keeps the place at which one
+// was first set.
 function publishHandler(type, call) {
   let handler = null, listener;
   const listen = (event) => {
@@ -40,7 +40,7 @@ function publishHandler(type, call) {
 
 const callWithEvent = (handler, event) => apply(handler, globalObject, [event]) === false;
 
-// OnErrorEventHandler gets what the event has, and cancels with true.
+// An OnErrorEventHandler gets the event's attributes, and cancels the event by returning true.
 publishHandler('error', (handler, event) => {
   const details = errorDetails(event);
   if (details === undefined) return callWithEvent(handler, event);
@@ -52,7 +52,7 @@ publishHandler('rejectionhandled', callWithEvent);
 
 // --- what is fired -------------------------------------------------------------------------------------------------
 
-// What a listener throws while an error is told is not told to listeners in its turn.
+// An error that a listener throws during the report of an error is not reported to listeners.
 let inErrorReporting = false;
 
 // `place` is what host.placeOf() returns.

@@ -14,7 +14,7 @@ const TypeErrorConstructor = TypeError;
 
 const MessageSlot = makeSlot();
 
-// MessageEventSource, of which there are only ports here.
+// MessageEventSource; only ports exist here.
 function toSource(value, where) {
   if (value === undefined || value === null) return null;
   if (!messages.isPort(value)) throw new TypeErrorConstructor(`${where}: the source must be a MessagePort`);

@@ -1,5 +1,5 @@
-// MessageChannel and MessagePort (HTML Standard, 9.4; https://html.spec.whatwg.org/#channel-messaging). Both ports of a
-// channel are in one process: a message is copied when it is posted, and waits as the copy. Evaluated after
+// MessageChannel and MessagePort (HTML Standard, 9.4; https://html.spec.whatwg.org/#channel-messaging). Both ports of
+// a channel are in one process. A message is copied when it is posted, and the copy waits. Evaluated after
 // structured_clone.js.
 'use strict';
 
@@ -22,11 +22,11 @@ const registryRegister = FinalizationRegistry.prototype.register;
 
 // --- tasks ---------------------------------------------------------------------------------------------------------
 
-// The tasks that wait for their turns, by owner, in order. The worker knows how many there are and for which calls;
-// this map has what each is to do.
+// The tasks that wait, by owner, in order. The worker knows their number and their calls; this map has what each
+// does.
 const queues = new Map();
 
-// If the worker cannot queue the task, this throws and changes nothing. All tasks of one end belong to the owner that
+// Throws, and changes nothing, if the worker cannot queue the task. All tasks of one end belong to the owner that
 // made its channel, so that they stay in order.
 function queue(call, end, run) {
   const task = { __proto__: null, end, run, next: undefined };
@@ -47,10 +47,10 @@ runtime.runTask = (owner) => {
 
 // --- ends of channels ----------------------------------------------------------------------------------------------
 
-// One end of a channel is what stays when a port is transferred: what is entangled with the other end, and the messages
-// that have come and were not delivered. `weak` refers to the port that has it, and `strong` does, too, while somebody
-// listens there: the other end keeps this one, and so it keeps a port that would hear of a message. `inTransit` is true
-// from the transfer of a port to the delivery of the message that brings it.
+// An end of a channel stays when its port is transferred. It has the link to the other end, and the messages that
+// arrived and were not delivered. `weak` refers to the port that has the end; `strong` does, too, while something
+// listens there. The other end keeps this one alive, and so keeps a port that would hear of a message. `inTransit` is
+// true from the transfer of a port to the delivery of the message that brings it.
 function makeEnd(port) {
   return {
     __proto__: null, other: undefined, weak: new WeakRefConstructor(port), strong: undefined, enabled: false,
@@ -67,7 +67,7 @@ function enqueue(end, data, ports) {
   end.last = message;
 }
 
-// Each message of a port whose message queue is enabled has a task, which delivers the first there is by then.
+// Each message of a port whose message queue is enabled has a task. The task delivers the first message at that time.
 function enable(end) {
   if (end.enabled) return;
   end.enabled = true;
@@ -85,7 +85,7 @@ function deliver(end) {
   if (port !== undefined) runtime.messages.fire(port, data, ports);
 }
 
-// The end's new port is in the hands of the module.
+// The module has got the end's new port.
 function arrive(end) {
   end.inTransit = false;
   if (!end.isCloseDue) return;
@@ -93,8 +93,8 @@ function arrive(end) {
   queue(currentCall(), end, tellClosed);
 }
 
-// The standard fires `close` at once. Where the ports are of two agents that cannot be, and messages that are on their
-// way come first: so it is here.
+// The standard fires `close` at once. Between two agents that is not possible, and messages on their way come first.
+// It is the same here.
 function disentangle(end) {
   const { other } = end;
   if (other === undefined) return;
@@ -111,7 +111,8 @@ function tellClosed(end) {
   if (port !== undefined) fire(port, 'close');
 }
 
-// A port that is gone was closed. What it is told by must not keep anything: an end keeps its port while that listens.
+// A port that was collected counts as closed. The callback's ticket must not keep the port alive; its end does so
+// while the port listens.
 const portsInUse = new FinalizationRegistry((ticket) => {
   const end = apply(deref, ticket, []);
   if (end !== undefined && portOf(end) === undefined) disentangle(end);
@@ -121,7 +122,8 @@ const portsInUse = new FinalizationRegistry((ticket) => {
 
 const PortSlot = makeSlot();
 
-// Without an end: it is to be given one, or was transferred. A port that was closed keeps its own.
+// Makes a port without an end: it is given one later. A port that was transferred has none either; a closed port
+// keeps its own.
 function makePort() {
   const port = create(MessagePortPrototype);
   const state = {
@@ -160,7 +162,7 @@ runtime.transferable.register(
   (received) => arrive(PortSlot.of(received).end),
 );
 
-// An event handler (HTML Standard, 8.1.8.1): in the order of listeners it has the place of the first that was set.
+// An event handler (HTML Standard, 8.1.8.1): among the listeners it keeps the place at which one was first set.
 const handlerOf = (port, type) => PortSlot.of(port).handlers[type]?.value ?? null;
 
 function setHandler(port, type, value) {
@@ -179,7 +181,7 @@ function setHandler(port, type, value) {
   }
 }
 
-// The second argument of postMessage() is a sequence, or a dictionary with one (Web IDL, 3.6: overloads).
+// The second argument of postMessage() is a sequence, or a dictionary that has one (Web IDL, 3.6: overloads).
 function toTransfer(value, where) {
   const method = isObject(value) ? value[iterator] : undefined;
   if (method !== undefined && method !== null) return toObjects(value, `${where}: transfer`, method);
@@ -201,7 +203,7 @@ class MessagePort extends EventTarget {
     if (includes(transfer, this)) {
       throw new DOMException('postMessage: a port cannot be transferred by itself', 'DataCloneError');
     }
-    // A port that is sent to itself is lost, with the message.
+    // A port that is sent through itself is lost, with the message.
     const isDoomed = target !== undefined && includes(transfer, portOf(target));
     const { copy, received } = cloneWithTransfer(message, transfer, 'postMessage');
     if (target === undefined || isDoomed) return;

@@ -1,4 +1,5 @@
-// What a module gets that asks for another one. Evaluated after errors.js, in the same way and under the same rule.
+// The errors for a module that asks for another module. Evaluated after errors.js, in the same way and under the same
+// rule.
 'use strict';
 
 const { show } = runtime;
@@ -43,7 +44,7 @@ runtime.missingModule = (specifier, by) => {
 const compiledFile = /^([\w.+-]+?)(\.(?:[cm]?ts|tsx|jsx))$/;
 const compiledName = /\.(?:[cm]?ts|tsx|jsx)$/;
 
-// What to do about a file that V8 cannot read; '' where nothing is known. `message` is that of the SyntaxError.
+// Advice for a file that V8 cannot read; '' if there is none. `message` is that of the SyntaxError.
 runtime.syntaxAdvice = (file, message) => {
   const found = apply(regExpExec, compiledName, [file]);
   if (found !== null) {

@@ -1,11 +1,11 @@
-// The last file: all classes are there now. Objects of those that have internal slots and are not registered as
-// cloneable are refused by structuredClone, where they would come out as objects without anything.
+// The last file: all classes exist now. structuredClone refuses objects of classes that have internal slots and are
+// not registered as cloneable; it would turn them into empty objects.
 'use strict';
 
 const { forbid } = runtime.cloneable;
 const { getPrototypeOf, getOwnPropertyNames } = Object;
 
-// What has no slots, or is told apart by them (structured_clone.js).
+// Classes without slots, and those that structured_clone.js tells apart by their slots.
 const known = new Set([
   'Object', 'Function', 'Array', 'Number', 'Boolean', 'String', 'Symbol', 'BigInt', 'Date', 'Promise', 'RegExp', 'Map',
   'Set', 'WeakMap', 'WeakSet', 'Proxy', 'ArrayBuffer', 'DataView', 'Error', 'AggregateError', 'EvalError', 'RangeError',

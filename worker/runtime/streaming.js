@@ -1,5 +1,5 @@
-// Results that come in parts: a function that returns an async iterable. Evaluated after context.js, in the same way and
-// under the same rule as calls.js.
+// Results that are streams: a function that returns an async iterable. Evaluated after context.js, in the same way
+// and under the same rule as calls.js.
 'use strict';
 
 const { settle, openStream, sendChunk, whenGranted } = host;
@@ -8,14 +8,15 @@ const { apply } = Reflect;
 const PromiseConstructor = Promise;
 const TypeErrorConstructor = TypeError;
 
-// What sendChunk returns: whether there is room for more, or none before whenGranted() says so, or no use.
+// What sendChunk returns: ROOM for more; FULL, no room until whenGranted() calls back; or another number if no more
+// chunks are wanted.
 const ROOM = 0, FULL = 1;
 
-// Sends what `open`, the iterable's [Symbol.asyncIterator], gives, one value after the other, for as long as the call
-// wants it. The end is the call's answer: what the iterator returned, or what it threw.
+// Sends the values of the iterable, whose [Symbol.asyncIterator] is `open`, one after another as long as the call
+// wants them. The end is the call's answer: what the iterator returned or threw.
 runtime.stream = async (id, iterable, open) => {
   let iterator, closing, wake;
-  // What a generator has in its `finally` is run, now or behind what it is waiting for. If that fails, nobody is told.
+  // Runs a generator's `finally`, now or after what it is waiting for. An error there is not reported.
   const close = async () => {
     try {
       const { return: finish } = iterator;

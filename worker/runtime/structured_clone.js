@@ -1,7 +1,7 @@
-// structuredClone (HTML Standard, 2.7 and 8.10). What the standard writes down as a record and makes values of
-// afterwards is copied in one go here: nobody sees the difference, because making the values runs no code of a module's.
+// structuredClone (HTML Standard, 2.7 and 8.10). The standard first makes a record and then values of it; here values
+// are copied in one go. No module can see the difference, because making the values runs none of its code.
 //
-// Other files register the classes of theirs that are serializable, with runtime.cloneable, or transferable, with
+// Other files register their classes: serializable ones with runtime.cloneable, transferable ones with
 // runtime.transferable.
 'use strict';
 
@@ -64,16 +64,16 @@ const ORDINARY = 0, ARRAY = 1, UNCLONEABLE = 2, DATE = 3, REGULAR_EXPRESSION = 4
 
 // --- classes -------------------------------------------------------------------------------------------------------
 
-// By the prototype of a class. There is no `copy` if objects of it cannot be cloned.
+// By the prototype of a class. There is no `copy` if objects of the class cannot be cloned.
 const classes = new Map();
 
 runtime.cloneable = {
-  // `has` tells whether a value really is such an object; `copy(value, clone)` makes another one, where clone(part)
-  // gives the copy of any value in it. Neither may call what a module can replace.
+  // `has` tells whether a value really is such an object. `copy(value, clone)` makes another one; clone(part) returns
+  // the copy of any value in it. Neither may call what a module can replace.
   register(Interface, has, copy) {
     classes.set(Interface.prototype, { __proto__: null, name: Interface.name, has, copy });
   },
-  // Before any module exists: no object with this prototype can be cloned, unless its class is registered.
+  // Only before any module exists. No object with this prototype can be cloned, unless its class is registered.
   forbid(prototype, name) {
     if (!classes.has(prototype)) classes.set(prototype, { __proto__: null, name, has: undefined, copy: undefined });
   },
@@ -82,9 +82,9 @@ runtime.cloneable = {
 const transferables = [];
 
 runtime.transferable = {
-  // `has` tells whether a value really is such an object; isDetached(value) whether it was transferred already;
-  // receive(value) makes an object that transfer(value, received) can make the value's successor, and arrive(received)
-  // is told that the module has got that.
+  // `has` tells whether a value really is such an object, and isDetached(value) whether it was transferred already.
+  // receive(value) makes an object that transfer(value, received) can make the value's successor. arrive(received) is
+  // called when the module has got that.
   register(has, isDetached, receive, transfer, arrive) {
     transferables.push({ __proto__: null, has, isDetached, receive, transfer, arrive });
   },
@@ -123,7 +123,7 @@ function put(holder, prototype, key, value) {
   }
 }
 
-// The entry in `classes` of an ordinary object; undefined: it is none of the platform's.
+// The entry in `classes` of an ordinary object; undefined if it is not one of the platform's.
 function classOf(value) {
   const prototype = getPrototypeOf(value);
   if (prototype === ObjectPrototype || prototype === null) return undefined;
@@ -134,9 +134,9 @@ function classOf(value) {
   return undefined;
 }
 
-// Copies for `where`, a function's name in messages.
+// Copies values. `where` is a function's name for messages.
 class Copier {
-  // From what was seen to what was made of it.
+  // From each object that was seen to its copy.
   #memory = new MapConstructor();
   #where;
 
@@ -166,7 +166,7 @@ class Copier {
     }
   }
 
-  // What has no parts of its own, but for a view's buffer.
+  // Copies a value that has no parts of its own, except for a view's buffer.
   copyWhole(value, kind) {
     switch (kind) {
       case DATE: return this.remember(value, new DateConstructor(apply(dateGetTime, value, [])));
@@ -197,7 +197,7 @@ class Copier {
   #copyProperties(value, copy, prototype, names, from) {
     for (let i = from; i < names.length; i++) {
       const name = names[i];
-      // A getter before it may have deleted it.
+      // An earlier getter may have deleted it.
       if (hasOwn(value, name)) put(copy, prototype, name, this.copy(value[name]));
     }
   }
@@ -242,7 +242,7 @@ class Copier {
 
   #copyMap(value) {
     const copy = this.remember(value, new MapConstructor());
-    // What a getter in it adds does not count.
+    // Entries that a getter adds meanwhile do not count.
     const entries = [];
     apply(mapForEach, value, [(element, key) => {
       put(entries, ArrayPrototype, entries.length, key);
@@ -272,7 +272,7 @@ class Copier {
     return copy;
   }
 
-  // What the standard does not have an error keep.
+  // Copies the properties of an error that the standard does not keep.
   copyDetails(error, copy, name) {
     if (hasOwn(error, 'cause')) defineHidden(copy, 'cause', this.copy(error.cause));
   }
@@ -287,14 +287,15 @@ runtime.copying = {
 
 // --- transfer ------------------------------------------------------------------------------------------------------
 
-// Not put(): native functions take what is read from here, and a Proxy behind arrays could show something else.
+// put() would not do: native functions take what is read from here, and a Proxy behind arrays could show something
+// else.
 function append(array, value) {
   defineProperty(array, array.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
 }
 
 const methodOf = (value) => isObject(value) ? value[iterator] : undefined;
 
-// Web IDL's sequence<object>, called `what` in messages; an empty one if the value is undefined.
+// Web IDL's sequence<object>, called `what` in messages. If the value is undefined, an empty one.
 function toObjects(value, what, method = methodOf(value)) {
   const sequence = [];
   if (value === undefined) return sequence;
@@ -311,8 +312,8 @@ function transferableOf(value) {
   return undefined;
 }
 
-// StructuredSerializeWithTransfer and StructuredDeserializeWithTransfer: the copy, and what came of each object of
-// `transfer`, an array that is the caller's own.
+// StructuredSerializeWithTransfer and StructuredDeserializeWithTransfer. Returns the copy, and the successor of each
+// object of `transfer`, which must be an array of the caller's own.
 function cloneWithTransfer(value, transfer, where) {
   const copier = new Copier(where);
   const entries = [], received = [];

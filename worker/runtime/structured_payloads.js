@@ -1,7 +1,7 @@
-// Values that go out, and come in, as `structured`. V8's format has no place for the errors of an AggregateError, and its
-// reader none for a cause that leads back to its error. Where there is one of these, the errors of all AggregateErrors
-// and all causes go behind the value as a second one: an array in which errors, as references to those in the value, and
-// objects of what belongs to each take turns. Evaluated after structured_clone.js.
+// Outgoing and incoming values in the encoding `structured`. V8's format has no place for the errors of an
+// AggregateError, and its reader accepts no cause that leads back to its error. If there is one of these, the errors
+// of all AggregateErrors and all causes follow the value as a second value: an array in which references to errors in
+// the first value alternate with objects of what belongs to each. Evaluated after structured_clone.js.
 'use strict';
 
 const { kindOf, namedKeys, isDetached } = host;
@@ -39,19 +39,19 @@ function showKey(key) {
   return typeof key === 'string' ? stringify(key) : typeof key === 'bigint' ? `${key}n` : `${key}`;
 }
 
-// A buffer or a view of one; what is shared is none.
+// [what it is, path] of a detached ArrayBuffer or a view of one; undefined for all others.
 function describeBuffer(value, buffer) {
   if (kindOf(buffer) !== kinds.ARRAY_BUFFER || !isDetached(buffer)) return undefined;
   return [value === buffer ? 'a detached ArrayBuffer' : 'a view of a detached ArrayBuffer', ''];
 }
 
-// Looks at what V8's serializer wrote, or refused: it writes what is an object of the platform's own, such as a Blob, as
-// one that has nothing. Returns [path, what it is, what to do or undefined] of the first part that cannot be expressed, true where there are
-// errors that V8 would not read or keep whole, and undefined if all is well. As with findLossy, a getter may show this
-// other things than it showed V8, and so deceive nobody but the module's own caller.
+// Checks what V8's serializer wrote or refused: it writes an object of the platform's own, such as a Blob, as an
+// empty one. Returns [path, what it is, what to do or undefined] of the first part that cannot be expressed; true if
+// there are errors that V8 would not read or keep whole; undefined if all is well. A getter may show this other
+// things than it showed V8; then it deceives only the module's own caller.
 runtime.checkStructured = (root) => {
   const seen = new SetConstructor();
-  // Those whose cause is being looked at: V8 reads no reference back to them.
+  // Errors whose cause is being looked at: V8 cannot read a reference back to them.
   const open = new SetConstructor();
   let needsDetails = false;
 
@@ -101,7 +101,7 @@ runtime.checkStructured = (root) => {
     const { length } = value;
     for (let i = 0; i < length; i++) {
       const item = value[i];
-      // Of an array with holes, the rest may be far away.
+      // The rest of an array with holes may be far away.
       if (item === undefined && !hasOwn(value, i)) return visitNamed(value, keys(value), true);
       const found = visit(item);
       if (found !== undefined) return [found[0], step('', i, true) + found[1]];
@@ -159,7 +159,7 @@ runtime.checkStructured = (root) => {
   }
 };
 
-// Leaves the details of errors to what goes behind the value, and what has no parts to V8.
+// Leaves the details of errors to the second value, and parts without references to V8.
 class PayloadCopier extends Copier {
   details = [];
 
@@ -175,7 +175,7 @@ class PayloadCopier extends Copier {
   }
 }
 
-// Where checkStructured() said true: [what V8 is to write, what is to go behind it].
+// For values of which checkStructured() returned true: [what V8 is to write, what is to follow it].
 runtime.splitStructured = (value) => {
   const copier = new PayloadCopier('structured');
   return [copier.copy(value), copier.details];
@@ -185,8 +185,8 @@ runtime.splitStructured = (value) => {
 
 const ownElement = (array, at) => hasOwn(array, at) ? array[at] : undefined;
 
-// Gives errors what came behind the value. It may be anything that V8 reads, but has no getters. Returns whether it was
-// what the above writes.
+// Gives errors the details that came behind the value. They may be anything that V8 reads, but have no getters.
+// Returns whether they had the form that splitStructured() makes.
 runtime.restoreErrors = (details) => {
   if (!isArray(details)) return false;
   for (let at = 0; at < details.length; at += 2) {

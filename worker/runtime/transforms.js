@@ -1,5 +1,5 @@
-// Streams from one place to another, made of the bundle's TransformStream: for classes that have `readable` and
-// `writable` (Streams Standard, 9.3, GenericTransformStream). Evaluated after the bundle, as are the files after it.
+// Streams that transform data, made of the bundle's TransformStream: for classes that have `readable` and `writable`
+// (Streams Standard, 9.3, GenericTransformStream). Evaluated after the bundle, as are the files after it.
 'use strict';
 
 const { getOwnPropertyDescriptor } = Object;
@@ -9,8 +9,8 @@ const enqueue = TransformStreamDefaultController.prototype.enqueue;
 const getReadable = getOwnPropertyDescriptor(TransformStream.prototype, 'readable').get;
 const getWritable = getOwnPropertyDescriptor(TransformStream.prototype, 'writable').get;
 
-// The two ends, and what else the class keeps. Each of transform(chunk, send) and flush(send) may call send(value) any
-// number of times; what it throws is the stream's error.
+// Makes the two ends, and adds `rest`, what else the class keeps. transform(chunk, send) and flush(send) may call
+// send(value) any number of times. What they throw is the stream's error.
 function makeTransform(transform, flush, rest) {
   let controller;
   const send = (value) => apply(enqueue, controller, [value]);

@@ -1,6 +1,6 @@
-// What the classes of the web platform have in common (Web IDL, https://webidl.spec.whatwg.org): internal slots with
-// their brand checks, conversions, and what the properties of an interface and of the global object are like. Evaluated
-// after failures.js, in the same way and under the same rule as calls.js; so are the files after it.
+// What the classes of the web platform share (Web IDL, https://webidl.spec.whatwg.org): internal slots with their
+// brand checks, conversions, and the properties of interfaces and of the global object. Evaluated after failures.js,
+// in the same way and under the same rule as calls.js; so are the files after it.
 'use strict';
 
 const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
@@ -47,14 +47,15 @@ function publish(Interface, constants = []) {
   defineProperty(globalThis, name, { value: Interface, writable: true, configurable: true });
 }
 
-// What is called on nothing is called on the global object (Web IDL, 3.7.6 and 3.7.7); its own members, on nothing else.
+// A function that is called without a receiver is called on the global object (Web IDL, 3.7.6 and 3.7.7). The global
+// object's own members accept no other receiver.
 function checkGlobal(object) {
   if (object !== globalObject && object !== undefined && object !== null) {
     throw new TypeErrorConstructor('Illegal invocation');
   }
 }
 
-// Makes the methods of an object operations of the global object, which can be enumerated. They begin with checkGlobal.
+// Makes the methods of an object enumerable operations of the global object. They must begin with checkGlobal().
 function publishOperations(methods) {
   for (const name of ownKeys(methods)) {
     defineProperty(globalObject, name, { value: methods[name], writable: true, enumerable: true, configurable: true });
@@ -78,7 +79,7 @@ function publishAttribute(name, read, write = undefined) {
   defineProperty(globalObject, name, { get, set: setter, enumerable: true, configurable: true });
 }
 
-// One that becomes an ordinary property when it is set (Web IDL, 3.3.16, [Replaceable]).
+// An attribute that becomes an ordinary property when it is set (Web IDL, 3.3.16, [Replaceable]).
 function publishReplaceable(name, read) {
   publishAttribute(name, read, (value) => {
     defineProperty(globalObject, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
@@ -96,7 +97,7 @@ function needArguments(given, needed, where) {
 
 const nothing = freeze({ __proto__: null });
 
-// The value of a dictionary's members can be read off what this returns.
+// Returns an object from which the members of the dictionary can be read.
 function toDictionary(value, where) {
   if (value === undefined || value === null) return nothing;
   if (!isObject(value)) throw new TypeErrorConstructor(`${where}: the options must be an object`);

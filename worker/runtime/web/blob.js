@@ -24,12 +24,12 @@ const ofTyped = ['buffer', 'byteOffset', 'byteLength'].map((name) => getterOf(Ty
 const ofDataView = ['buffer', 'byteOffset', 'byteLength'].map((name) => getterOf(DataView.prototype, name));
 const byteLengthOfBuffer = getterOf(ArrayBuffer.prototype, 'byteLength');
 
-// Bytes that are streamed are copied in pieces of at most this many: what a reader does not read is not copied.
+// Streamed bytes are copied in pieces of at most this size, so that what a reader does not read is not copied.
 const mostInOneChunk = 65536;
 
 const lengthOf = (bytes) => apply(ofTyped[2], bytes, []);
 
-// The bytes of a buffer or a view, where they are; undefined of anything else.
+// The bytes of a buffer or a view, in place; undefined for anything else.
 function bytesOf(value) {
   if (isView(value)) {
     const { 0: buffer, 1: offset, 2: length } = apply(tagOfTyped, value, []) === undefined ? ofDataView : ofTyped;
@@ -53,7 +53,7 @@ function bytesOf(value) {
 
 // --- what is in a blob ---------------------------------------------------------------------------------------------
 
-// { size, type, parts }: Uint8Arrays that nobody else has and nobody changes, so that blobs can share them.
+// { size, type, parts }: no code outside has or changes the Uint8Arrays, so that blobs can share them.
 const BlobSlot = makeSlot();
 
 function toSequence(value, where) {
@@ -124,7 +124,7 @@ function clamped(value) {
   return nearest - kept === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
 }
 
-// Where a slice begins or ends: counted from the end if it is negative.
+// Where a slice begins or ends. A negative value counts from the end.
 const position = (value, size) => value < 0 ? max(size + value, 0) : min(value, size);
 
 function slicedParts({ parts }, begin, end) {
@@ -175,7 +175,7 @@ function streamOf({ parts }) {
 
 // --- the interfaces ------------------------------------------------------------------------------------------------
 
-// What File's constructor gives to Blob's, which then leaves the rest to it.
+// File's constructor passes this to Blob's, which then leaves the rest to it.
 const ofFile = {};
 
 class Blob {
@@ -237,7 +237,7 @@ const FilePrototype = File.prototype;
 publish(Blob);
 publish(File);
 
-// Their bytes are shared, as those of slices are.
+// A copy shares the bytes, as a slice does.
 cloneable.register(Blob, BlobSlot.has, (blob) => makeBlob(BlobSlot.of(blob)));
 cloneable.register(File, FileSlot.has, (file) => {
   const copy = Object.create(FilePrototype);
@@ -246,7 +246,7 @@ cloneable.register(File, FileSlot.has, (file) => {
   return copy;
 });
 
-// Bytes of nobody else's; undefined of what is no blob.
+// The blob's bytes, which nothing else has; undefined if the value is not a blob.
 function bytesOfBlob(value) { return BlobSlot.has(value) ? wholeOf(BlobSlot.of(value)) : undefined; }
 
 export { Blob, File, bytesOfBlob };

@@ -1,7 +1,7 @@
-// Fetch Standard, 2.2.4: to clone a body, by teeing its stream so that the second branch has chunks of its own (Streams
-// Standard, 4.9.1, ReadableStreamDefaultTee with cloneForBranch2). Streams that are teed by their method share their
-// chunks, those of bytes excepted. Evaluated before undici's response.js and request.js, which take this function in the
-// place of undici's own.
+// Fetch Standard, 2.2.4: cloning a body, by teeing its stream so that the second branch has chunks of its own
+// (Streams Standard, 4.9.1, ReadableStreamDefaultTee with cloneForBranch2). Streams that are teed by their method
+// share their chunks, except for streams of bytes. Evaluated before undici's response.js and request.js, which use
+// this function instead of undici's own.
 import body from 'undici/lib/web/fetch/body.js';
 import { ReadableStream } from './streams.js';
 
@@ -58,7 +58,7 @@ function teeWithClones(stream) {
       if (!done) return send(value);
       toOpenOnes((controller) => controller.close());
       settle();
-    }, () => {}]);  // an error comes by `closed`, below
+    }, () => {}]);  // `closed` below reports errors
   };
   const makeBranch = (branch) => new ReadableStream({
     __proto__: null,

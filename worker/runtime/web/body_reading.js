@@ -1,6 +1,6 @@
-// Fetch Standard, 2.2.4: to fully read a body. undici awaits a promise for each chunk, and what such a promise is
-// resolved with is asked for a `then`, which a module may have put on Object.prototype. Evaluated before undici's body.js,
-// which takes this function in the place of undici's own.
+// Fetch Standard, 2.2.4: fully reading a body. undici awaits a promise for each chunk. What such a promise is
+// resolved with is asked for a `then`, which a module may have put on Object.prototype. Evaluated before undici's
+// body.js, which uses this function instead of undici's own.
 import util from 'undici/lib/web/fetch/util.js';
 import { bytesOfBlob } from './blob.js';
 import { ReadableStream, ReadableStreamDefaultController } from './streams.js';
@@ -19,11 +19,11 @@ const lengthOf = getOwnPropertyDescriptor(typedArrayPrototype, 'length').get;
 const encoder = new TextEncoder();
 const ignore = () => {};
 
-// Streams Standard, [[PullSteps]], which takes a read request of the package's own form.
+// Streams Standard, [[PullSteps]], which takes the package's own form of a read request.
 const pullSteps = getOwnPropertySymbols(ReadableStreamDefaultController.prototype)
   .find(({ description }) => description === '[[PullSteps]]');
 
-// The bytes of what a body was made of, where nothing can have changed them; undefined of a stream or a form.
+// The bytes of a body's source, if nothing can have changed them; undefined for a stream or a form.
 function sourceBytes({ source }) {
   if (typeof source === 'string') return apply(encode, encoder, [source]);
   return isUint8Array(source) ? source : bytesOfBlob(source);
@@ -45,7 +45,7 @@ function readAllBytes(stream, succeed, fail) {
   let size = 0, wantsMore, isPulling = false;
   const pull = () => {
     isPulling = true;
-    // What is queued comes at once; a loop, because there may be more of it than calls fit on the stack.
+    // Queued chunks come at once. A loop, because there may be more of them than calls fit on the stack.
     do {
       wantsMore = false;
       if (stream._state === 'readable') {
@@ -87,7 +87,7 @@ util.fullyReadBody = (body, succeed, fail) => {
     const bytes = sourceBytes(body);
     const reader = apply(getReader, stream, []);
     if (bytes === undefined) return readAllBytes(stream, succeed, fail);
-    // Nobody else can read the stream any more.
+    // Nothing else can read the stream any more.
     apply(then, reader.cancel(), [ignore, ignore]);
     succeed(Buffer.from(bytes));
   } catch (error) {

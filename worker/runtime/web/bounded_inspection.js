@@ -1,5 +1,5 @@
-// What inspect shows of a value, for those who did not ask for it: what was thrown may be an HTTP client's whole state.
-// Formatting is bounded in size, depth and time; accessors and a Proxy's traps are not run.
+// What inspect shows of a value, for readers who did not ask for it: what was thrown may be an HTTP client's whole
+// state. Formatting is bounded in size, depth and time. It runs no accessors and no traps of a Proxy.
 import { inspect } from './inspect.js';
 
 const { kindOf, nonIndexNames, proxyDetails } = host;
@@ -16,23 +16,23 @@ const nextOfSet = getPrototypeOf(new Set().values()).next;
 // Numbers of Kind in native_structured_clone.cc.
 const ARRAY = 1, STRING_OBJECT = 7, TYPED_ARRAY = 10, MAP = 12, SET = 13;
 
-// Of arrays and other collections; what inspect shows by itself.
+// Elements of arrays and other collections; inspect's own default.
 const mostElements = 100;
-// Of an object that has more properties than can be shown.
+// Properties of an object that has more than can be shown.
 const mostProperties = 100;
-// Of a text inside of the value.
+// Characters of a text inside the value.
 const mostCharacters = 2000;
 
 const isObject = (value) => typeof value === 'object' && value !== null || typeof value === 'function';
 
-// The value of a data property, else undefined.
+// The value of a data property; otherwise undefined.
 runtime.dataOf = (object, key) => {
   const descriptor = getOwnPropertyDescriptor(object, key);
   return descriptor !== undefined && hasOwn(descriptor, 'value') ? descriptor.value : undefined;
 };
 const { dataOf } = runtime;
 
-// How many objects and properties inspect looks at, or some number beyond `most`. Of collections it looks at what it
+// How many objects and properties inspect looks at, or a number beyond `most`. Of collections, counts what inspect
 // shows. `rootKeys` are the own keys of `root`, if they are known.
 function countParts(root, rootKeys, depth, most) {
   let count = 0;
@@ -76,7 +76,7 @@ function inspectAll(value, depth, options) {
   try {
     text = inspect(value, all);
   } catch {
-    text = inspect(value, { ...all, customInspect: false });  // the module's own way to show it throws
+    text = inspect(value, { ...all, customInspect: false });  // the module's own inspection function threw
   }
   return withoutOwnFrames(text.length > mostRead ? beginning(text) : text, true);
 }
@@ -93,9 +93,9 @@ function inspectFirstProperties(value, keys, options) {
 
 const depths = [5, 2, 1, 0];
 
-// As text: to the greatest of these depths, and at most to `deepest`, to which it has no more parts than `budget.left`,
-// which is made less by them. `options` are inspect's. `keys` are the value's own keys if they are known: of a very large
-// object it takes long to list them. Never throws.
+// The value as text, to the greatest depth, up to `deepest`, at which it has at most `budget.left` parts. Subtracts
+// them from the budget. `options` are inspect's. `keys` are the value's own keys, if they are known: listing those of
+// a very large object takes long. Never throws.
 runtime.inspectWithin = (value, budget, deepest, options, keys) => {
   try {
     if (!isObject(value)) return inspectAll(value, 0, options);

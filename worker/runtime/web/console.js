@@ -1,8 +1,8 @@
 // The console (Console Standard), with Node's formatting and the methods that Node adds.
 //
-// Whatever a module logs, its console does not throw: a value that cannot be formatted is named as such. The exceptions
-// are those that the standard asks for: a label that cannot be made a string, and what is not an array in the place of
-// console.table's properties.
+// Whatever a module logs, its console does not throw. Text that says so takes the place of a value that cannot be
+// formatted. The exceptions are those that the standard demands: a label that cannot be converted to a string, and
+// console.table's properties if they are not an array.
 import { format, inspect } from './inspect.js';
 import { renderTable } from './console_table.js';
 
@@ -27,8 +27,8 @@ const DEBUG = 0, INFO = 1, WARNING = 2, ERROR = 3;
 
 // --- lines ---------------------------------------------------------------------------------------------------------
 
-// How far each call has indented its lines with console.group. By call: one that fails inside a group does not indent
-// the lines of all that come after it.
+// How far each call has indented its lines with console.group. Kept by call, so that one that fails inside a group
+// does not indent the lines of all later ones.
 const groups = new MapConstructor();
 const mostGroups = 256;
 const mostIndentation = 40;
@@ -71,14 +71,14 @@ function write(level, text) {
   log(level, text);
 }
 
-// A text far longer than anybody is shown is cut before it is joined to others.
+// Cuts texts that are far longer than what is shown before they are joined to others.
 function cutTexts(values) {
   for (let i = 0; i < values.length; i++) {
     if (typeof values[i] === 'string' && values[i].length > mostShown) values[i] = beginning(values[i]);
   }
 }
 
-// Only of texts and numbers, which are most of what is logged: undefined if there is anything else.
+// Formats values that are all texts or numbers, as most of what is logged is; undefined if there is anything else.
 function formatSimple(values) {
   let text = '';
   for (let i = 0; i < values.length; i++) {
@@ -152,7 +152,7 @@ function timerLine(method, label) {
 
 // --- the methods ---------------------------------------------------------------------------------------------------
 
-// A name for each, and a length of 0: all their parameters are optional.
+// Methods, so that each has a name, and a length of 0: all their parameters are optional.
 const methods = {
   debug(...values) { write(DEBUG, formatAll(values)); },
   error(...values) { write(ERROR, formatAll(values)); },
@@ -217,7 +217,7 @@ const methods = {
     indent(2);
   },
   groupEnd() { indent(-2); },
-  // What was written stays: the log belongs to the operator.
+  // Lines that were written stay: the log belongs to the operator.
   clear() { indent(-indentationOf(currentCall())); },
 
   time(label = undefined) {
@@ -253,12 +253,12 @@ defineProperty(globalThis, 'console', { value: console, writable: true, enumerab
 
 const custom = Symbol.for('nodejs.util.inspect.custom');
 
-// As Node does, which has this symbol on classes of its own.
+// As Node does, whose own classes have this symbol.
 function defineInspection(prototype, inspection) {
   defineProperty(prototype, custom, { value: inspection, writable: true, enumerable: false, configurable: true });
 }
 
-// `entries` as inspect shows those of a collection, inside of others.
+// Shows `entries` as inspect shows those of a collection inside other values.
 function joined(prefix, entries, isKeyValue, depth, options) {
   if (entries.length === 0) return `${prefix} {  }`;
   if (depth < 0) return `[${prefix}]`;

@@ -1,4 +1,4 @@
-// console.table's text, in the form that Node gives it.
+// console.table's text, in Node's form.
 import { getStringWidth, inspect } from './inspect.js';
 
 const { isArray } = Array;
@@ -12,7 +12,7 @@ const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size').get;
 const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size').get;
 const TypeErrorConstructor = TypeError;
 
-// A line of the log is over before there are more (module_host.cc).
+// More rows than this do not fit into a log line (module_host.cc).
 const mostRows = 1000;
 const mostColumns = 200;
 
@@ -30,7 +30,7 @@ function cell(value) {
   return inspect(value, { maxArrayLength: 3, breakLength: Infinity, depth: isLarge ? -1 : 0 });
 }
 
-// `columns`: [heading, cells] each; a cell that is not there is empty.
+// `columns` are [heading, cells] each; a missing cell is empty.
 function render(columns, rowCount) {
   const widths = [];
   for (let i = 0; i < columns.length; i++) {
@@ -85,7 +85,7 @@ function renderSet(set) {
   return render([['(iteration index)', index], ['Values', values]], row);
 }
 
-// An object; throws { isUsageError, error } if `properties` is no array.
+// Renders an object. Throws { isUsageError, error } if `properties` is not an array.
 export function renderTable(data, properties) {
   if (properties !== undefined && !isArray(properties)) {
     throw {
@@ -97,7 +97,7 @@ export function renderTable(data, properties) {
   if (has(setSize, data)) return renderSet(data);
   const index = keys(data);
   const rowCount = index.length < mostRows ? index.length : mostRows;
-  const places = { __proto__: null };  // of columns, by their heading
+  const places = { __proto__: null };  // of columns, by heading
   const columns = [['(index)', index]];
   const values = [];
   let hasValues = false;

@@ -1,6 +1,6 @@
 // Fetch Standard: Headers, Request, Response and FormData as Node.js has them. Of fetch(), what needs no network.
 import './fetch_before.js';
-// What undici's files take from each other when they are evaluated.
+// The modules that undici's files take from each other when they are evaluated.
 import './body_reading.js';
 import './body_cloning.js';
 // Before request.js, which needs its conversions when it is evaluated.
@@ -21,7 +21,7 @@ const { addEventListener } = EventTarget.prototype;
 const { set: weakMapSet } = WeakMap.prototype;
 const ignore = () => {};
 
-// What is still to be read of an answer ends with the request's signal, which lives as long as the request.
+// Reading the rest of a response ends with the request's signal, which lives as long as the request.
 const requests = new WeakMap();
 
 function streamOf(bytes, request) {
@@ -67,11 +67,11 @@ async function fetch(input, init = undefined) {
   throw new TypeError('fetch failed: this module was given no network');
 }
 
-// A property that undici gives it by mistake.
+// undici adds this property by mistake.
 delete Request.prototype.attribute;
 
-// What undici leaves open of the brand checks: it hands out iterators of anything that inherits from its prototypes, and
-// a request's `duplex` of any, too.
+// Brand checks that undici lacks: it returns iterators for anything that inherits from its prototypes, and a
+// request's `duplex` for any object, too.
 for (const { prototype } of [FormData, Headers]) {
   const { entries, forEach, has, keys, values } = prototype;
   const check = (object) => Reflect.apply(has, object, ['x']);

@@ -1,5 +1,5 @@
-// What interfaces and functions are on the global object (Web IDL, 3.7.1 and 3.7.7): the functions, which have no
-// prototype, can be enumerated. The bundler may have given a class another name.
+// The properties of interfaces and functions on the global object (Web IDL, 3.7.1 and 3.7.7). Functions, which have
+// no prototype, are enumerable. The bundler may have given a class another name.
 export function defineGlobals(values) {
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(value, 'name', { value: name, writable: false, enumerable: false, configurable: true });

@@ -1,10 +1,12 @@
-// node-inspect-extracted takes what it needs from the global object when it is evaluated. For that moment, two things
-// there are others; inspect.js puts back what was there.
+// node-inspect-extracted takes what it needs from the global object when it is evaluated. Two things there are
+// replaced for that moment; inspect.js puts the originals back.
 //
-// - To find what properties an array or a typed array has besides its elements, it asks for the descriptors of all of
-//   them, which takes some hundred bytes for each. Here, Object.getOwnPropertyDescriptors leaves the elements out.
-// - It shows the target of a Proxy, and runs none of its traps, if it finds the Proxy in a WeakMap. Here, every WeakMap
-//   has all Proxies.
+// Object.getOwnPropertyDescriptors: to find the properties of an array or a typed array besides its elements, the
+// package asks for the descriptors of all properties, which takes some hundred bytes each. The replacement leaves the
+// elements out.
+//
+// WeakMap: the package shows the target of a Proxy, and runs none of its traps, if it finds the Proxy in a WeakMap.
+// In the replacement, every WeakMap contains all Proxies.
 const { nonIndexNames, proxyDetails } = host;
 const { defineProperty, getOwnPropertyDescriptor } = Object;
 const { apply } = Reflect;
@@ -25,7 +27,7 @@ Object.getOwnPropertyDescriptors = (value) => {
   return descriptors;
 };
 
-// The package looks at own properties of the prototype alone.
+// The package looks only at own properties of the prototype.
 class WeakMapWithProxies extends OriginalWeakMap {}
 Object.defineProperties(WeakMapWithProxies.prototype, {
   ...getOwnPropertyDescriptors(OriginalWeakMap.prototype),

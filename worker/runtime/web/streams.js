@@ -3,7 +3,7 @@ import * as streams from 'web-streams-polyfill';
 import { defineGlobals } from './globals.js';
 
 defineGlobals(streams);
-// The standard had it once.
+// An older edition of the standard had it.
 delete streams.WritableStreamDefaultController.prototype.abortReason;
 
 // What the iterators of a stream inherit from (Web IDL, 3.7.10.2).
@@ -13,8 +13,8 @@ delete iteratorPrototype[Symbol.asyncIterator];
 Object.setPrototypeOf(iteratorPrototype, getPrototypeOf(getPrototypeOf((async function* () {}).prototype)));
 Object.defineProperty(iteratorPrototype, Symbol.toStringTag, { value: 'ReadableStream AsyncIterator', configurable: true });
 
-// The methods of their own by which the package's classes call each other: a module that put others in their place would
-// be handed what the runtime waits for a chunk with.
+// The package's classes call each other by these methods of their own. A module that replaced them would be handed
+// what the runtime waits for a chunk with.
 for (const { prototype } of Object.values(streams)) {
   for (const symbol of Object.getOwnPropertySymbols(prototype ?? {})) {
     if (!symbol.description.startsWith('[[')) continue;

@@ -1,6 +1,6 @@
-// In front of the bundle of packages (see untouched.py): what their code looks up on JavaScript's own objects while it
-// runs, as it was before any module could change it. A function that a module has put in the place of one of these would
-// be handed the packages' own functions and objects, and the runtime's with them.
+// Comes before the bundle of packages (see untouched.py). Keeps what the packages' code looks up on JavaScript's own
+// objects while it runs, as it was before any module could change it. A function that a module put in the place of
+// one of these would be handed the functions and objects of the packages and of the runtime.
 'use strict';
 
 const untouched = (() => {
@@ -11,7 +11,7 @@ const untouched = (() => {
   const { apply: functionApply, bind, call } = Function.prototype;
   const { iterator } = Symbol;
 
-  // The functions of `holder`, which do without their receiver.
+  // The functions of `holder`, which need no receiver.
   const staticsOf = (holder) => {
     const copy = { __proto__: null };
     for (const name of ownKeys(holder)) {
@@ -23,9 +23,9 @@ const untouched = (() => {
     return freeze(copy);
   };
 
-  // Methods by their names, for receivers that may be anything: arrays, typed arrays and functions have those that they
-  // had at first, and all else, subclasses of these as well, its own. No list is spread, which would take the iterators
-  // that arrays have by then.
+  // Methods by their names, for any receiver. Arrays, typed arrays and functions get the original methods; all other
+  // receivers, including instances of subclasses, get their own. No list is spread, which would use the present
+  // iterator of arrays.
   const methods = { __proto__: null };
   const TypedArrayPrototype = getPrototypeOf(Uint8Array.prototype);
   const ArrayPrototype = Array.prototype;
@@ -56,7 +56,7 @@ const untouched = (() => {
     }
   }
 
-  // What a loop goes through: an array without the iterator that it has by then.
+  // What a loop iterates over: an array, without using its present iterator.
   const each = (list) => {
     if (!isArray(list)) return list;
     let at = 0;

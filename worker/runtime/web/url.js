@@ -1,10 +1,11 @@
-// URL Standard and URL Pattern Standard: jsdom's reference implementation of the one, a polyfill of the other.
+// URL Standard and URL Pattern Standard: jsdom's reference implementation of the former, a polyfill of the latter.
 import { URL, URLSearchParams } from 'whatwg-url';
 import { URLPattern } from 'urlpattern-polyfill';
 import { defineGlobals } from './globals.js';
 
 defineGlobals({ URL, URLSearchParams });
-// As the polyfill leaves them, neither it nor its members are what Web IDL asks for; one is none of the standard's.
+// The polyfill leaves neither the class nor its members as Web IDL demands, and adds a member that is not in the
+// standard.
 delete globalThis.URLPattern;
 delete URLPattern.compareComponent;
 delete URLPattern.prototype[Symbol.toStringTag];

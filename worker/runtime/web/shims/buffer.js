@@ -15,7 +15,7 @@ const encodings = {
   base64: (text) => encodings.binary(decodedBase64(text)),
 };
 
-// Node takes both alphabets, passes over what is in neither, and ends at the padding.
+// As in Node, accepts both alphabets, skips what is in neither, and ends at the padding.
 function decodedBase64(text) {
   const digits = text.replace(/=[^]*$/, '').replace(/-/g, '+').replace(/_/g, '/').replace(/[^A-Za-z0-9+/]/g, '');
   return atob(digits.length % 4 === 1 ? digits.slice(0, -1) : digits);
@@ -57,7 +57,7 @@ export class Buffer extends Uint8Array {
     return true;
   }
 
-  // Of a byte, or of a sequence of bytes.
+  // The index of a byte, or of a sequence of bytes.
   indexOf(sought, from = 0) {
     if (typeof sought === 'number') return super.indexOf(sought, from);
     const last = this.length - sought.length;

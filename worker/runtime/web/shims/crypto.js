@@ -1,5 +1,5 @@
-// node:crypto: the random part of the boundary between the parts of a form. Drawn when a form is written, and never
-// earlier: what the zygote drew would be the same in each worker.
+// node:crypto. The random part of the boundary between the parts of a form. Drawn only when a form is written: a
+// value that the zygote drew would be the same in each worker.
 const { crypto } = globalThis;
 const { getRandomValues } = crypto;
 

@@ -1,4 +1,5 @@
-// Injected into every file of the bundle: what is a free name there is what it was before any module could change it.
+// Injected into every file of the bundle: gives free names the value that they had before any module could change
+// them.
 const {
   Array, ArrayBuffer, BigInt, BigInt64Array, BigUint64Array, Boolean, DataView, Date, Error, FinalizationRegistry,
   Float32Array, Float64Array, Function, Int8Array, Int16Array, Int32Array, JSON, Map, Math, Number, Object, Promise,

@@ -1,2 +1,2 @@
-// node:events: no signal has a greatest number of listeners here.
+// node:events. Signals have no maximum number of listeners here.
 module.exports = { getMaxListeners: () => 0, setMaxListeners() {}, defaultMaxListeners: 0, EventEmitter: class {} };

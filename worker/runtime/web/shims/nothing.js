@@ -1,2 +1,2 @@
-// The modules of Node.js that only undici's network code uses, which nobody calls.
+// Stands for the modules of Node.js that only undici's network code uses, which is never called.
 module.exports = {};

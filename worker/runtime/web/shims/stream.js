@@ -1,5 +1,5 @@
-// node:stream: what undici asks of streams, in the words of the package that they are made of; and a base class for what
-// it has for the network.
+// node:stream. What undici asks about streams, answered by the package that they come from; and a base class for
+// undici's network code.
 module.exports = {
   isDisturbed: (stream) => stream._disturbed === true,
   isErrored: (stream) => stream._state === 'errored',

@@ -1,5 +1,5 @@
-// tr46 (Unicode IDNA Compatibility Processing), whose tables are two thirds of what the whole bundle would keep on the
-// heap: it is evaluated when a domain needs it. Most are ASCII, and then there is nothing to do but to write them small.
+// tr46 (Unicode IDNA Compatibility Processing). Its tables are two thirds of what the whole bundle would keep on the
+// heap, so it is evaluated only when a domain needs it. Most domains are ASCII, and only need lower case.
 function toASCII(domain, options) {
   if (!options.checkHyphens && /^[\0-\x7f]*$/.test(domain) && !/(?:^|\.)xn--/i.test(domain)) return domain.toLowerCase();
   return require('whatwg-url/../tr46/index.js').toASCII(domain, options);

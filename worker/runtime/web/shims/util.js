@@ -1,7 +1,7 @@
 // node:util
 const types = require('./util_types.js');
 
-// Of any value, for messages of errors.
+// Shows any value, for messages of errors.
 function inspect(value) { return runtime.show(value); }
 inspect.custom = Symbol.for('nodejs.util.inspect.custom');
 

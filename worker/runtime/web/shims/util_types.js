@@ -1,4 +1,4 @@
-// node:util/types: what a value is by its internal slots, which no module can forge.
+// node:util/types: tells what a value is by its internal slots, which no module can forge.
 const { getOwnPropertyDescriptor, getPrototypeOf } = Object;
 const { apply } = Reflect;
 const { isView } = ArrayBuffer;
@@ -25,6 +25,6 @@ module.exports = {
   isUint8Array: (value) => typedArrayName(value) === 'Uint8Array',
   isDataView: (value) => isView(value) && typedArrayName(value) === undefined,
   isArrayBufferView: isView,
-  // Where undici asks, what it does with a Proxy is what the standards say of every object; the rest are short cuts.
+  // What undici does with a Proxy is what the standards say about every object; the other branches are short cuts.
   isProxy: () => true,
 };

@@ -3,5 +3,5 @@ export { URL, URLSearchParams } from '../url.js';
 export { ReadableStream, TransformStream, WritableStream } from '../streams.js';
 export { Blob, File } from '../blob.js';
 
-// Nobody can have one; undici only asks whether a value is one.
+// undici only asks whether a value is one, and none exists.
 export class MessagePort {}

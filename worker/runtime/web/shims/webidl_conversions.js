@@ -1,5 +1,5 @@
-// The conversions of the package webidl-conversions that whatwg-url uses. The package's own newest edition does not load
-// on a V8 that has no resizable buffers; these are without its loops over each character, too.
+// The conversions of the package webidl-conversions that whatwg-url uses. The newest edition of the package does not
+// load on a V8 without resizable buffers. These also lack its loops over each character.
 module.exports = {
   any: (value) => value,
   USVString(value, { context = 'Value' } = {}) {
