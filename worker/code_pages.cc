@@ -6,7 +6,7 @@
 //    touched.
 // 2. Where at least a quarter of an aligned 2 MB is used, map a copy over it, in a huge page of a sealed memory file. A
 //    child maps all of that with one page fault.
-// 3. For the other mappings of which enough is used, make the kernel copy their page tables in each fork.
+// 3. Make the kernel copy the page tables of the other mappings in each fork, if enough of a mapping is used.
 #include "worker/code_pages.h"
 
 #include <fcntl.h>
@@ -102,7 +102,7 @@ std::size_t count(const Segment& segment, const std::vector<std::uint64_t>& entr
   return entries.empty() ? 0 : static_cast<std::size_t>(std::count_if(at_page(begin), at_page(end), is_present));
 }
 
-// The aligned pieces of 2 MB of which enough pages are used to be worth a huge page.
+// The aligned pieces of 2 MB that are used enough to be worth a huge page.
 std::vector<Piece> worth_huge_pages(const std::vector<Segment>& segments) {
   std::vector<Piece> pieces;
   for (const Segment& segment : segments) {

@@ -98,7 +98,7 @@ class ByteStream {
     read_ = 0;
   }
 
-  // See pullBytes.
+  // pullBytes() of native_compression.h; empty if an exception was thrown.
   v8::MaybeLocal<v8::Value> pull(bool is_last);
 
  private:

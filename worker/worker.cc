@@ -102,8 +102,9 @@ void Worker::run_turns() {
   host_->let_go(now);
   if (gives_way_until()) return;
   host_->queue_due_timers(now);
-  send_some();                                                         // whatever the tasks do, these answers are out
-  const auto began = std::exchange(step_began_, steady_clock::now());  // queueing timers is no step of any task
+  send_some();  // answers that are ready go out, whatever the tasks do
+  // Queueing timers is not part of a task's step.
+  const auto began = std::exchange(step_began_, steady_clock::now());
   for (std::size_t left = host_->queued_tasks(); left > 0 && step_began_ - began <= kSlowStep; --left) {
     host_->run_task();
     end_step();

@@ -35,7 +35,7 @@ const deepestProperty = 2;
 // Properties that take more characters are not put on one line.
 const mostInLine = 72;
 
-// --- the runtime's own frames, on which nobody can act --------------------------------------------------------------
+// --- the runtime's own frames, which an author cannot act on ---------------------------------------------------------
 
 // "at timer (holdfast:globals.js:1:2)", or "at holdfast:globals.js:1:2" where the function has no name.
 function isOwnFrame(line) {

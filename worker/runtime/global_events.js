@@ -1,5 +1,5 @@
 // The global object as an EventTarget, and what is fired at it: `error`, `unhandledrejection` and `rejectionhandled`
-// (HTML Standard, 8.1.4.6 and 8.1.4.7). preventDefault() says that nothing else is to be done about a failure.
+// (HTML Standard, 8.1.4.6 and 8.1.4.7). preventDefault() means that the module has handled a failure.
 'use strict';
 
 const { originalPlace } = host;
