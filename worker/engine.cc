@@ -118,7 +118,7 @@ Engine::Engine(const EngineOptions& options)
   v8::Local<v8::Context> context = v8::Context::New(isolate_);
   context->AllowCodeGenerationFromStrings(false);
   context->SetErrorMessageForCodeGenerationFromStrings(
-      string("eval and new Function are off: a module's code is what was loaded, nothing else"));
+      string("eval and new Function are off: a module runs only the code that was loaded"));
   context_.Reset(isolate_, context);
   context->Enter();
   evaluate_runtime();

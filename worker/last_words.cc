@@ -311,7 +311,7 @@ void on_new_failed() {
   stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory");
 }
 
-void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an exception that nobody caught"); }
+void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an uncaught C++ exception"); }
 
 // What V8 prints before it aborts, which is the only reason that it gives. Standard error is closed, so stderr is
 // made to lead here.

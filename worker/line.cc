@@ -120,7 +120,7 @@ std::optional<Line::Work> Line::next(std::size_t open_calls, TimePoint now) {
     } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
       if (auto work = take(*cancel)) return work;
     } else {
-      end("a message that has no place on a direct line");
+      end("a message that is not allowed on a direct line");
     }
   }
   return std::nullopt;
@@ -130,7 +130,7 @@ std::optional<Line::Work> Line::take(const ipc::CallRequest& call, TimePoint rec
   if (state_ == State::closing) return std::nullopt;  // close() told the client how many were accepted
   const auto has_its_id = [&](const OpenCall& open) { return open.client_id == call.id && !open.answered; };
   if (!call.module.empty() || !call.version.empty() || call.stream_window_bytes > 0 || call.logs) {
-    end("a call of another module on a direct line, or one that takes a stream or logs");
+    end("a call on a direct line must not name a module, take a stream or ask for logs");
     return std::nullopt;
   }
   if (std::ranges::any_of(calls_, has_its_id)) {

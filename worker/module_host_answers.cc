@@ -50,8 +50,9 @@ v8::MaybeLocal<v8::Function> ModuleHost::async_iterator_of(std::uint64_t id, v8:
 
 void ModuleHost::start_stream(std::uint64_t id, v8::Local<v8::Value> iterable, v8::Local<v8::Function> open) {
   if (!open_.at(id).takes_stream) {
-    return answer_unserializable(
-        id, {.path = "$", .what = "an async iterable", .why = "the function streams, and its caller takes no stream"});
+    return answer_unserializable(id, {.path = "$",
+                                      .what = "an async iterable",
+                                      .why = "the function returns a stream, but its caller takes no stream"});
   }
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(id)), iterable, open};
@@ -179,7 +180,7 @@ void ModuleHost::answer_not_exported(const ipc::WorkerCall& call) {
            .missing_export.Get(isolate_)
            ->Call(engine_.context(), v8::Undefined(isolate_), static_cast<int>(std::size(arguments)), arguments)
            .ToLocal(&exported)) {
-    exported = engine_.string("what cannot be listed");
+    exported = engine_.string("names that cannot be listed");
   }
   answer_error(call.id, make_error(ipc::ErrorCode::not_found,
                                    fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,

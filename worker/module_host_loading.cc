@@ -140,8 +140,7 @@ ModuleHost::LoadState ModuleHost::follow_load(steady_clock::time_point now) {
       break;
   }
   if (timers_.size() == 0 && turns_.size() == 0) {
-    return load_failed(
-        "the module's top-level await never settles: there is no timer, and nothing else, that it could wait for");
+    return load_failed("the module's top-level await never settles: no timer is set, and nothing else can wake it");
   }
   if (now < load_deadline_) return LoadState::pending;
   return load_failed(fmt::format("the module's top-level await has not settled within {}",

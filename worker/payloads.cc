@@ -68,15 +68,14 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
   }
   const auto no_array = [&] {
     return tl::unexpected(
-        fmt::format("the payload of a call with positional arguments must be an array, as {}",
+        fmt::format("the payload of a call with positional arguments must be an array, encoded as {}",
                     call.encoding == ipc::Encoding::bytes ? "json or structured" : to_string(call.encoding)));
   };
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
   if (array->Length() > kMaxArguments) {
-    return tl::unexpected(
-        fmt::format("the payload of a call with positional arguments has {} of them; at most {} are possible",
-                    array->Length(), kMaxArguments));
+    return tl::unexpected(fmt::format("the payload has {} positional arguments; at most {} are possible",
+                                      array->Length(), kMaxArguments));
   }
   for (std::uint32_t i = 0; i < array->Length(); ++i) {
     v8::Local<v8::Value> argument;
@@ -93,7 +92,7 @@ tl::expected<v8::Local<v8::Value>, std::string> Payloads::parse(ipc::Bytes paylo
   if (encoding == ipc::Encoding::bytes) {
     v8::Local<v8::Uint8Array> bytes;
     if (make_uint8_array(isolate, as_octets(payload)).ToLocal(&bytes)) return bytes;
-    return tl::unexpected(std::string("the payload does not fit into the memory that the module has left"));
+    return tl::unexpected(std::string("the payload does not fit into the module's remaining memory"));
   }
   if (payload.empty()) return v8::Null(isolate).As<v8::Value>();
   if (encoding == ipc::Encoding::structured) {
@@ -127,7 +126,7 @@ v8::MaybeLocal<v8::Value> Payloads::parse_structured(std::span<const std::uint8_
   if (details.IsEmpty()) return value;
   if (!call_runtime(engine_.runtime().restore_errors, details).ToLocal(&restored)) return {};
   if (restored->IsTrue()) return value;
-  throw_type_error(isolate, "what is behind the value tells nothing of its errors");
+  throw_type_error(isolate, "the data behind the value does not describe its errors");
   return {};
 }
 
@@ -234,7 +233,7 @@ Payloads::Expressed Payloads::express_with_details(v8::Local<v8::Value> value, c
 
 NotExpressed Payloads::not_serialized(SerializeFailure why, v8::TryCatch& failure) {
   if (why == SerializeFailure::too_large) return {.bytes = rules_.max_bytes + 1};
-  NotExpressed reason{.path = "$", .what = "or has in it what cannot be cloned"};
+  NotExpressed reason{.path = "$", .what = "or contains something that cannot be cloned"};
   std::tie(reason.why, reason.stack) = describe(failure);
   return reason;
 }

@@ -12,32 +12,33 @@ constexpr PinnedFlag kPinned[] = {
     {"--no-wasm-memory-protection-keys",
      "where the processor has protection keys (pku, ospke), V8 would make WebAssembly's code writable by "
      "pkey_mprotect(2), which the table refuses; without keys it does so by mprotect(2)"},
-    {"--no-memory-protection-keys", "the same for all compiled code; V8 12 and later"},
+    {"--no-memory-protection-keys", "V8 12 and later would do the same for all compiled code"},
     {"--no-huge-max-old-generation-size",
-     "on hosts with 16 GB and more the heap would be larger than elsewhere; a module's limit is what was set"},
+     "on hosts with 16 GB and more the heap would be larger than elsewhere; the module's setting is the limit"},
     {"--no-short-builtin-calls",
      "where the heap may have 4 GB, V8 would copy its built-in functions to where the compiled code is; the zygote "
-     "hands down those of the library (worker/code_pages.h)"},
+     "pre-faults those of the library (worker/code_pages.h)"},
 
     // --- threads and shared memory ---
-    {"--single-threaded", "no thread is ever started, whatever processors there are: fork(2) copies only the caller"},
+    {"--single-threaded", "no thread is started on any processor: fork(2) copies only the calling thread"},
     {"--no-harmony-sharedarraybuffer", "a counter in shared memory would be a clock"},
-    {"--no-experimental-wasm-threads", "nor may WebAssembly bring one in"},
+    {"--no-experimental-wasm-threads", "WebAssembly must not provide shared memory either"},
 
     // --- memory ---
-    {"--stack-size=900", "kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and no crash"},
+    {"--stack-size=900", "kilobytes; well below RLIMIT_STACK, so that overflow is a RangeError and not a crash"},
     {"--no-write-code-using-rwx", "compiled code is writable or executable, never both"},
-    {"--wasm-write-protect-code-memory", "nor is WebAssembly's"},
+    {"--wasm-write-protect-code-memory", "the same for WebAssembly's code"},
     {"--scavenge-task-trigger=5",
-     "percent of a semi-space from whose use on the young generation is collected between two calls. Left alone, V8 "
-     "fills it first, and each of its pages becomes a worker's own"},
+     "percent of a semi-space in use at which V8 collects the young generation between two calls. By default, V8 "
+     "fills it first, and the worker then has a copy of its own of each page"},
 
     // --- the end ---
-    {"--hard-abort", "V8's own failures end in an illegal instruction, and not in calls that the filter refuses"},
+    {"--hard-abort", "V8's own failures end in an illegal instruction instead of calls that the filter refuses"},
 
     // --- the strict profile ---
-    {"--jitless", "no machine code is made; implies --regexp-interpret-all", Where::jitless},
-    {"--no-expose-wasm", "it needs a compiler; unasked, V8 would turn it off with a warning", Where::jitless},
+    {"--jitless", "V8 generates no machine code; implies --regexp-interpret-all", Where::jitless},
+    {"--no-expose-wasm", "WebAssembly needs a compiler; without this flag V8 would turn it off with a warning",
+     Where::jitless},
 };
 
 // What needs no row:

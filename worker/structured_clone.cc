@@ -97,8 +97,7 @@ class Reader final : public v8::ValueDeserializer::Delegate {
 
  private:
   static void refuse(v8::Isolate* isolate) {
-    throw_data_clone_error(isolate,
-                           v8::String::NewFromUtf8Literal(isolate, "there is an object of a kind that is not allowed"));
+    throw_data_clone_error(isolate, v8::String::NewFromUtf8Literal(isolate, "an object of this kind is not allowed"));
   }
 };
 
@@ -153,7 +152,7 @@ v8::MaybeLocal<v8::Value> deserialize_value(v8::Local<v8::Context> context, std:
     if (further != nullptr && deserializer.ReadValue(context).ToLocal(further) && is_at_end()) return value;
   }
   if (!failure.HasCaught()) {
-    throw_data_clone_error(isolate, v8::String::NewFromUtf8Literal(isolate, "the bytes are no structured value"));
+    throw_data_clone_error(isolate, v8::String::NewFromUtf8Literal(isolate, "the bytes are not a structured value"));
   }
   failure.ReThrow();
   return {};

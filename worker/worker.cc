@@ -352,8 +352,9 @@ void Worker::open_line(const ipc::OpenWorkerLine& request) {
     line_poll_ = ipc::BusyPoll(request.busy_poll, ipc::kNegligibleSleepOnLine);
     return;
   }
-  ipc::encode_worker_error(outbox_.buffer(), request.call,
-                           make_error(ipc::ErrorCode::protocol_error, "the worker has no line to serve"));
+  ipc::encode_worker_error(
+      outbox_.buffer(), request.call,
+      make_error(ipc::ErrorCode::protocol_error, "the worker has no direct line, or has opened it already"));
 }
 
 // The supervisor may send a call only once the one before is answered, and needs a CPU for that. A line that is ahead

@@ -302,8 +302,7 @@ TEST_CASE("an array that is said to be longer than memory is no list of argument
   request.encoding = ipc::Encoding::structured;
   request.arguments = ipc::ArgumentStyle::positional;
   CHECK(outcome(ring.client().call(request)) ==
-        "protocol_error: the payload of a call with positional arguments has 4294967295 of them; at most 65534 are "
-        "possible");
+        "protocol_error: the payload has 4294967295 positional arguments; at most 65534 are possible");
   CHECK(worker_of(ring.client(), "hostile").pid == worker);
   ring.finish();
 }

@@ -114,7 +114,7 @@ TEST_CASE("bytes that are no value, are cut short, or go on after it are refused
               .starts_with("thrown: "));
   }
   bytes.push_back('_');
-  CHECK(read(bytes, "(v) => v") == "thrown: DataCloneError: the bytes are no structured value");
+  CHECK(read(bytes, "(v) => v") == "thrown: DataCloneError: the bytes are not a structured value");
 }
 
 TEST_CASE("bytes with host objects, shared or transferred buffers, or WebAssembly are refused") {

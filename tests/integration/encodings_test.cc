@@ -235,7 +235,8 @@ TEST_CASE("positional arguments cannot come as bytes") {
   to.arguments = ipc::ArgumentStyle::positional;
   const ipc::Error error = error_of(call_with(client, to, Encoding::bytes));
   CHECK(error.code == ipc::ErrorCode::protocol_error);
-  CHECK(error.message == "the payload of a call with positional arguments must be an array, as json or structured");
+  CHECK(error.message ==
+        "the payload of a call with positional arguments must be an array, encoded as json or structured");
 }
 
 TEST_CASE("megabytes go through whole, and what is too large is told from both sides") {
@@ -258,7 +259,7 @@ TEST_CASE("bytes for which the module has no memory left are told, and kill nobo
   const std::string large(std::size_t{16} << 20, 'x');
   std::string last;
   for (int i = 0; i < 6; ++i) last = outcome(call_with(client, {"bytes", "keep", large}, Encoding::bytes));
-  CHECK(last == "protocol_error: the payload does not fit into the memory that the module has left");
+  CHECK(last == "protocol_error: the payload does not fit into the module's remaining memory");
   CHECK(outcome(call_with(client, {"bytes", "text"}, Encoding::json)) == "\"text\"");
 }
 

@@ -86,7 +86,7 @@ TEST_CASE("a bundle that exports nothing is told which format does") {
   CHECK(contains(said, "module.exports"));
   CHECK(contains(said, "--format=cjs or --format=esm"));
   Exporter es_module(".mjs", "const f = () => 1;");
-  CHECK(es_module.exported_for("f") == "nothing; write export before the functions that are to be called");
+  CHECK(es_module.exported_for("f") == "nothing; write export before the functions to call");
 }
 
 TEST_CASE("an instance, a class and a Promise are named as such, with what to export instead") {
@@ -107,7 +107,7 @@ TEST_CASE("an instance, a class and a Promise are named as such, with what to ex
                                                   std::tuple{".mjs", "export default Service;", "default"},
                                                   std::tuple{".mjs", "export { Service };", "Service"}}) {
     Exporter of_class(extension, std::string(kService) + code);
-    CHECK(contains(of_class.exported_for(function), "(a class); a class is not called"));
+    CHECK(contains(of_class.exported_for(function), "(a class); a class cannot be called"));
   }
   Exporter promise(".mjs", "const load = async () => { await null; return (p) => p; }; export default load();");
   CHECK(promise.exported_for("default") ==
@@ -117,7 +117,7 @@ TEST_CASE("an instance, a class and a Promise are named as such, with what to ex
   Exporter common_js(".js", "module.exports = Promise.resolve({ f: () => 1 });");
   CHECK(common_js.exported_for("f") == "nothing; module.exports is a Promise: export an async function that awaits it");
   Exporter object(".mjs", "export default { f() {} };");
-  CHECK(object.exported_for("default") == "f; the default export is no function: call one of these");
+  CHECK(object.exported_for("default") == "f; the default export is not a function: call one of these");
 }
 
 TEST_CASE("an error that a class throws in a function is the function's, and a static method can be called") {

@@ -365,7 +365,7 @@ TEST_CASE("fetch is rejected with an error that says that there is no network; d
               [response.status, response.statusText, response.type, response.headers.get('content-type'), await response.text()],
               await (await fetch('data:,a%20b')).text()];
   )js") ==
-      R"js(["TypeError: fetch failed: this module was given no network","TypeError: fetch failed: this module was given no network",)js"
+      R"js(["TypeError: fetch failed: modules have no network access","TypeError: fetch failed: modules have no network access",)js"
       R"js(["TypeError","TypeError","TypeError","TypeError","TypeError"],"RangeError: stop",true,)js"
       R"js([200,"OK","basic","text/plain;charset=x","hi"],"a b"])js");
 }

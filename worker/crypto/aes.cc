@@ -59,7 +59,7 @@ void aes_cbc(const Arguments& arguments) {
   std::size_t size = (data.size() / kBlock + 1) * kBlock;
   if (!encrypt) {
     if (data.size() == 0 || data.size() % kBlock != 0) {
-      return return_failure(arguments, "data that AES-CBC encrypted has a multiple of 16 bytes");
+      return return_failure(arguments, "AES-CBC: the data to decrypt must have a multiple of 16 bytes, at least 16");
     }
     const auto last = last_block_size(key, iv.bytes(), data.bytes());
     if (!last) return return_failure(arguments, kDecryptFailed);
@@ -131,7 +131,7 @@ void aes_gcm(const Arguments& arguments) {
   const bool encrypt = arguments[0]->IsTrue();
   const Input key(arguments[1]), iv(arguments[2]), additional(arguments[3]), data(arguments[5]);
   const std::size_t tag_bytes = uint32_at(arguments, 4);
-  if (iv.size() == 0 || iv.size() > kChunk) return return_failure(arguments, "the iv must not be empty, nor that long");
+  if (iv.size() == 0 || iv.size() > kChunk) return return_failure(arguments, "the iv must have from 1 byte to 1 GB");
   if (!encrypt && data.size() < tag_bytes) return return_failure(arguments, "the data is shorter than its tag");
   const ConstBytes text = encrypt ? data.bytes() : data.bytes().first(data.size() - tag_bytes);
   Output output(arguments, encrypt ? data.size() + tag_bytes : text.size());
@@ -173,8 +173,8 @@ void aes_key_wrap(const Arguments& arguments) {
   const bool wrap = arguments[0]->IsTrue();
   const Input key(arguments[1]), data(arguments[2]);
   if (data.size() % kHalfBlock != 0 || data.size() < (wrap ? 2 : 3) * kHalfBlock || data.size() > kChunk) {
-    return return_failure(arguments, wrap ? "AES-KW wraps 16 bytes or more, a multiple of 8"
-                                          : "what AES-KW wrapped has 24 bytes or more, a multiple of 8");
+    return return_failure(arguments, wrap ? "AES-KW: the key to wrap must have a multiple of 8 bytes, at least 16"
+                                          : "AES-KW: the wrapped key must have a multiple of 8 bytes, at least 24");
   }
   Output output(arguments, wrap ? data.size() + kHalfBlock : data.size() - kHalfBlock);
   if (!output) return;

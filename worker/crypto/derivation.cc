@@ -35,7 +35,7 @@ void derive_hkdf(const Arguments& arguments) {
   const std::size_t size = uint32_at(arguments, 4);
   // RFC 5869, 2.3.
   if (size > 255 * digest_bytes(digest)) {
-    return return_failure(arguments, "HKDF gives no more than 255 times as many bytes as its hash");
+    return return_failure(arguments, "HKDF: the length must be at most 255 times that of the hash");
   }
   // An empty key is valid, but libcrypto takes a null address for no key. An empty salt equals no salt.
   static std::uint8_t nothing;

@@ -115,7 +115,7 @@ void agree(const Arguments& arguments) {
   if (context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
       EVP_PKEY_derive_set_peer(context.get(), key_at(arguments, 1)) != 1 ||
       EVP_PKEY_derive(context.get(), secret.data(), &size) != 1) {
-    return return_failure(arguments, "the two keys give no secret");
+    return return_failure(arguments, "no secret can be derived from the two keys");
   }
   return_bytes(arguments, std::span(secret).first(size));
 }

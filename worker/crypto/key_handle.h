@@ -30,7 +30,7 @@ Key public_elliptic_key(KeyKind kind, ConstBytes point);
 BigNumber number_of(const EVP_PKEY* key, const char* name);
 
 inline constexpr std::string_view kNotGenerated = "the key could not be generated";
-inline constexpr std::string_view kInvalidKey = "that is no valid key";
-inline constexpr std::string_view kOtherPublicKey = "the public key is not that of the private key";
+inline constexpr std::string_view kInvalidKey = "the key is not valid";
+inline constexpr std::string_view kOtherPublicKey = "the public key does not match the private key";
 
 }  // namespace holdfast::worker::crypto

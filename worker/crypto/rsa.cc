@@ -35,15 +35,15 @@ void rsa_generate(const Arguments& arguments) {
   const std::uint32_t bits = uint32_at(arguments, 0);
   const Input exponent_bytes(arguments[1]);
   if (bits < static_cast<std::uint32_t>(kMinModulusBits) || bits > static_cast<std::uint32_t>(kMaxModulusBits)) {
-    return return_failure(arguments, "an RSA modulus has 256 to 16384 bits");
+    return return_failure(arguments, "an RSA modulus must have 256 to 16384 bits");
   }
   if (exponent_bytes.size() > kMaxModulusBytes) {
-    return return_failure(arguments, "the public exponent must be an odd number from 3 on, of at most 64 bits");
+    return return_failure(arguments, "the public exponent must be odd, at least 3, and of at most 64 bits");
   }
   const BigNumber exponent = to_number(exponent_bytes.bytes());
   if (exponent == nullptr || !BN_is_odd(exponent.get()) || BN_is_one(exponent.get()) ||
       BN_num_bits(exponent.get()) > kMaxExponentBits) {
-    return return_failure(arguments, "the public exponent must be an odd number from 3 on, of at most 64 bits");
+    return return_failure(arguments, "the public exponent must be odd, at least 3, and of at most 64 bits");
   }
   const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
   EVP_PKEY* key = nullptr;

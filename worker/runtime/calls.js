@@ -122,7 +122,7 @@ function describeInstance(prototype) {
     if (prototype === PromisePrototype) return 'an instance of Promise';
     ({ name } = prototype.constructor);
   } catch { /* it has none to tell */ }
-  return typeof name === 'string' && name !== '' ? `an instance of ${beginning(name)}` : 'no plain object';
+  return typeof name === 'string' && name !== '' ? `an instance of ${beginning(name)}` : 'not a plain object';
 }
 
 // Describes, for a person, a value that is not an object and cannot be sent.

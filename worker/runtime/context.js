@@ -44,7 +44,7 @@ defineProperty(globalThis, 'process', {
       defineProperty(target, name, descriptor) {
         if (typeof name === 'symbol') throw new TypeErrorConstructor('process.env: a variable\'s name must be a string');
         if (!('value' in descriptor) || descriptor.writable !== true && descriptor.writable !== undefined) {
-          throw new TypeErrorConstructor('process.env: a variable has a value, and can be changed');
+          throw new TypeErrorConstructor('process.env: a variable must have a value and be writable');
         }
         const value = `${descriptor.value}`;
         return reflectDefineProperty(target, name,

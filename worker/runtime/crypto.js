@@ -22,16 +22,16 @@ const toKey = keyConverter.convert;
 const formats = { __proto__: null, raw: true, spki: true, pkcs8: true, jwk: true };
 function toFormat(value, where) {
   const format = `${value}`;
-  if (!formats[format]) throw new TypeErrorConstructor(`${where}: "${format}" is no format of a key`);
+  if (!formats[format]) throw new TypeErrorConstructor(`${where}: "${format}" is not a key format`);
   return format;
 }
 
 // Checks that a key may be used for an operation.
 function checkUse(key, name, usage) {
   if (key.algorithm.name !== name) {
-    fail('InvalidAccessError', `the key is for ${key.algorithm.name}, and not for ${name}`);
+    fail('InvalidAccessError', `the key is for ${key.algorithm.name}, not for ${name}`);
   }
-  if ((key.usages & usageBits[usage]) === 0) fail('InvalidAccessError', `the key is not for ${usage}`);
+  if ((key.usages & usageBits[usage]) === 0) fail('InvalidAccessError', `the key's usages do not include ${usage}`);
 }
 
 function importNow(algorithm, format, data, extractable, usages) {
@@ -44,7 +44,7 @@ function importNow(algorithm, format, data, extractable, usages) {
 
 function exportNow(format, key) {
   const { name } = key.algorithm;
-  if (!supports(name, 'exportKey')) fail('NotSupportedError', `keys for ${name} are not exported`);
+  if (!supports(name, 'exportKey')) fail('NotSupportedError', `keys for ${name} cannot be exported`);
   if (!key.extractable) fail('InvalidAccessError', 'the key is not extractable');
   return registry[name].run.exportKey(format, key);
 }
@@ -55,9 +55,9 @@ function jwkFromBytes(bytes) {
   try {
     jwk = parse(fromUtf8(bytes));
   } catch {
-    fail('DataError', 'what was unwrapped is not JSON');
+    fail('DataError', 'the unwrapped key is not JSON');
   }
-  if (!isObject(jwk)) fail('DataError', 'what was unwrapped is no JSON object');
+  if (!isObject(jwk)) fail('DataError', 'the unwrapped key is not a JSON object');
   return toJwk(setPrototypeOf(jwk, null), 'unwrapKey');
 }
 
@@ -278,12 +278,12 @@ class Crypto {
   getRandomValues(array) {
     CryptoSlot.of(this);
     needArguments(arguments.length, 1, 'getRandomValues');
-    if (!isView(array)) throw new TypeErrorConstructor('getRandomValues: that must be a view of an ArrayBuffer');
+    if (!isView(array)) throw new TypeErrorConstructor('getRandomValues: the array must be a view of an ArrayBuffer');
     if (!integerArrays[apply(typedArrayName, array, [])]) {
-      fail('TypeMismatchError', 'getRandomValues: that must be a typed array of integers');
+      fail('TypeMismatchError', 'getRandomValues: the array must be a typed array of integers');
     }
     if (apply(typedArrayBytes, array, []) > mostRandomBytes) {
-      fail('QuotaExceededError', `getRandomValues: at most ${mostRandomBytes} bytes are given at once`);
+      fail('QuotaExceededError', `getRandomValues: at most ${mostRandomBytes} bytes can be requested at once`);
     }
     orFail(fillRandom(array));
     return array;

@@ -54,7 +54,7 @@ function importPair(name, kind, publicUsages, privateUsages, { raw, jwk }, forma
     onlyUsages(usage, publicUsages, name);
     return { __proto__: null, type: 'public', material: orFail(raw(data), 'DataError') };
   }
-  if (format !== 'jwk') fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
+  if (format !== 'jwk') fail('NotSupportedError', `the format "${format}" is not supported for ${name} keys`);
   const type = data.d === undefined ? 'public' : 'private';
   onlyUsages(usage, type === 'public' ? publicUsages : privateUsages, name);
   return { __proto__: null, type, material: orFail(jwk(data), 'DataError') };
@@ -66,7 +66,7 @@ function exportPair(name, format, key, { raw, jwk }) {
   if (format === 'spki') return orFail(exportSpki(key.material));
   if (format === 'pkcs8') return orFail(exportPkcs8(key.material));
   if (format === 'raw') return raw(key.material);
-  if (format !== 'jwk') fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
+  if (format !== 'jwk') fail('NotSupportedError', `the format "${format}" is not supported for ${name} keys`);
   return makeJwk(key, jwk(key));
 }
 
@@ -141,7 +141,7 @@ const deriver = (name) => ({ public: other }, key, length) => {
   needType(key, 'private', name);
   needType(other, 'public', name);
   if (other.algorithm.name !== name || other.algorithm.namedCurve !== key.algorithm.namedCurve) {
-    fail('InvalidAccessError', `${name}: the two keys are not of one kind`);
+    fail('InvalidAccessError', `${name}: the two keys must be of the same kind`);
   }
   return firstBits(orFail(agree(key.material, other.material)), length);
 };

@@ -64,7 +64,7 @@ function toUsages(value, where) {
   let bits = 0;
   for (const each of value) {
     const name = `${each}`;
-    if (usageBits[name] === undefined) throw new TypeErrorConstructor(`${where}: "${name}" is no usage of a key`);
+    if (usageBits[name] === undefined) throw new TypeErrorConstructor(`${where}: "${name}" is not a key usage`);
     bits |= usageBits[name];
   }
   return bits;
@@ -72,7 +72,7 @@ function toUsages(value, where) {
 
 // A SyntaxError unless all of `bits` are among `allowed`.
 function onlyUsages(bits, allowed, name) {
-  if ((bits & ~allowed) !== 0) fail('SyntaxError', `a key for ${name} has no such usage`);
+  if ((bits & ~allowed) !== 0) fail('SyntaxError', `${name} keys do not support one of the usages`);
 }
 
 // `material` is an ArrayBuffer of a secret key's bytes, or the native object of a pair's key. `algorithm` has a name
@@ -134,7 +134,7 @@ function checkJwk(jwk, kty, use, extractable, usages) {
       seen[name] = true;
       bits |= usageBits[name] ?? 0;
     }
-    if ((usages & ~bits) !== 0) fail('DataError', "the key's key_ops does not have all the usages");
+    if ((usages & ~bits) !== 0) fail('DataError', "the key's key_ops lacks one of the usages");
   }
   if (jwk.ext === false && extractable) fail('DataError', "the key's ext says that it is not extractable");
 }

@@ -18,7 +18,7 @@ const publicNumbers = 2;
 const empty = new ArrayBufferConstructor(0);
 
 function needType(key, type, use) {
-  if (key.type !== type) fail('InvalidAccessError', `${use} takes a ${type} key, and this is a ${key.type} key`);
+  if (key.type !== type) fail('InvalidAccessError', `${use} takes a ${type} key, but this is a ${key.type} key`);
 }
 
 // Both keys of a pair have the same material, because a private key contains its public half.
@@ -67,7 +67,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
         for (let i = 0; i < count; i++) appendTo(numbers, bytesOf(data, numberNames[i]));
         material = orFail(rsaImport(numbers), 'DataError');
       } else {
-        fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
+        fail('NotSupportedError', `the format "${format}" is not supported for ${name} keys`);
       }
       return makeKey(type, describe(hash, material), extractable, usage, material);
     }],
@@ -80,7 +80,7 @@ function defineRsa(name, algs, use, publicUsages, privateUsages, operations) {
         needType(key, 'private', 'pkcs8');
         return orFail(exportPkcs8(key.material));
       }
-      if (format !== 'jwk') fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
+      if (format !== 'jwk') fail('NotSupportedError', `the format "${format}" is not supported for ${name} keys`);
       const numbers = rsaNumbers(key.material, key.type === 'public' ? publicNumbers : numberNames.length);
       const members = [['kty', 'RSA'], ['alg', algs[key.algorithm.hash]]];
       for (let i = 0; i < numbers.length; i++) appendTo(members, [numberNames[i], numbers[i]]);

@@ -16,7 +16,7 @@ const sizeOf = (buffer) => apply(byteLengthOf, buffer, []);
 const empty = new ArrayBufferConstructor(0);
 
 function unsupportedFormat(format, name) {
-  fail('NotSupportedError', `a key for ${name} has no format "${format}"`);
+  fail('NotSupportedError', `the format "${format}" is not supported for ${name} keys`);
 }
 
 // --- AES -----------------------------------------------------------------------------------------------------------
@@ -44,7 +44,9 @@ function defineAes(name, suffix, usages, operations) {
         unsupportedFormat(format, name);
       }
       const length = sizeOf(bytes) * 8;
-      if (!isAesLength(length)) fail('DataError', `${name}: a key has 128, 192 or 256 bits, and this one ${length}`);
+      if (!isAesLength(length)) {
+        fail('DataError', `${name}: a key must have 128, 192 or 256 bits, but this one has ${length}`);
+      }
       if (format === 'jwk') {
         checkAlg(data, algOf(length));
         checkJwk(data, 'oct', 'enc', extractable, usage);
@@ -142,7 +144,7 @@ define('HMAC', {
     const bits = sizeOf(bytes) * 8;
     if (bits === 0) fail('DataError', 'HMAC: the key must not be empty');
     if (length !== undefined && (length > bits || length <= bits - 8)) {
-      fail('DataError', `HMAC: the key has ${bits} bits, and is to have ${length}`);
+      fail('DataError', `HMAC: the key has ${bits} bits, but must have ${length}`);
     }
     length ??= bits;
     return makeKey('secret', { __proto__: null, name: 'HMAC', hash, length }, extractable, usage, cutTo(bytes, length));

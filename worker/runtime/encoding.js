@@ -98,7 +98,7 @@ function makeDecoder(label, options, where) {
   const { fatal, ignoreBOM } = toDictionary(options, where);
   const encoding = encodingOf(label);
   if (encoding === undefined) {
-    throw new RangeErrorConstructor(`${where}: "${apply(stringSlice, label, [0, 100])}" is no encoding's label`);
+    throw new RangeErrorConstructor(`${where}: "${apply(stringSlice, label, [0, 100])}" is not an encoding label`);
   }
   return { __proto__: null, encoding, fatal: !!fatal, ignoreBOM: !!ignoreBOM, stream: undefined };
 }

@@ -91,7 +91,7 @@ function inheritedFrom(object, name) {
   return undefined;
 }
 
-const ofClass = 'a class is not called, and its methods are not exports: export functions that make an instance and call it';
+const ofClass = 'a class cannot be called, and its methods are not exports: export functions that use an instance';
 const ofBundle = 'assign functions to module.exports, or export them; a bundle exports them with esbuild\'s --format=cjs or ' +
   '--format=esm, and exports nothing with --format=iife, which is its default';
 
@@ -115,9 +115,9 @@ function adviceText(exported, main, isEsModule, name, list) {
   if (list === 'nothing') {
     const kind = kindText(main);
     if (kind !== 'an object') return `${mainName} is ${kind}: export functions, as its own properties`;
-    return isEsModule ? 'write export before the functions that are to be called' : ofBundle;
+    return isEsModule ? 'write export before the functions to call' : ofBundle;
   }
-  if (name === 'default' && main !== exported) return 'the default export is no function: call one of these';
+  if (name === 'default' && main !== exported) return 'the default export is not a function: call one of these';
   return '';
 }
 
@@ -128,6 +128,6 @@ runtime.missingExport = (exported, byDefault, isEsModule, name) => {
     const advice = adviceText(exported, byDefault ?? exported, isEsModule, name, list);
     return advice === '' ? list : `${list}; ${advice}`;
   } catch {
-    return 'what cannot be listed: its properties throw';
+    return 'names that cannot be listed: its properties throw';
   }
 };

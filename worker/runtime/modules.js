@@ -30,8 +30,8 @@ runtime.missingModule = (specifier, by) => {
   const format = by === REQUIRE_CALL ? 'cjs' : 'esm';
   let text = `Cannot find module '${name}': a Holdfast module is one file. `;
   if (apply(setHas, ofNode, [name]) || apply(stringStartsWith, name, ['node:'])) {
-    text += 'This one is a part of Node.js, which is not here: what needs it cannot run, unless a package that ' +
-      'replaces it is bundled in, with the rest: ';
+    text += 'This one is a part of Node.js, which is not here: code that needs it runs only with a package that ' +
+      'replaces it. Bundle that in, with the rest: ';
   } else {
     text += 'Bundle its dependencies into it, for example with: ';
   }
@@ -51,7 +51,7 @@ runtime.syntaxAdvice = (file, message) => {
     const { 0: extension } = found;
     const { 1: name } = apply(regExpExec, compiledFile, [file]) ?? { 1: 'app' };
     const isJsx = apply(stringEndsWith, extension, ['x']);
-    return `this is ${extension === '.jsx' ? 'JSX' : 'TypeScript'}, which is not run as it is; bundle it, for example with: ` +
+    return `this is ${extension === '.jsx' ? 'JSX' : 'TypeScript'}, which V8 cannot run as it is; bundle it, for example with: ` +
       bundleCommand(name, extension, 'esm', '.mjs') + (isJsx ? ' --jsx=automatic' : '');
   }
   if (message !== 'SyntaxError: Unexpected token \'<\'') return '';

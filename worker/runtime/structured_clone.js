@@ -301,7 +301,7 @@ function toObjects(value, what, method = methodOf(value)) {
   if (value === undefined) return sequence;
   if (typeof method !== 'function') throw new TypeErrorConstructor(`${what} must be an iterable`);
   for (const element of { __proto__: null, [iterator]: () => apply(method, value, []) }) {
-    if (!isObject(element)) throw new TypeErrorConstructor(`${what} must have objects alone`);
+    if (!isObject(element)) throw new TypeErrorConstructor(`${what} must contain only objects`);
     append(sequence, element);
   }
   return sequence;
@@ -321,8 +321,8 @@ function cloneWithTransfer(value, transfer, where) {
     const object = transfer[i];
     const isBuffer = kindOf(object) === ARRAY_BUFFER;
     const entry = isBuffer ? undefined : transferableOf(object);
-    if (!isBuffer && entry === undefined) copier.refuse(`${describe(object)}, which transfer names,`);
-    if (copier.hasSeen(object)) copier.refuse('an object that transfer names twice');
+    if (!isBuffer && entry === undefined) copier.refuse(`${describe(object)} listed in transfer`);
+    if (copier.hasSeen(object)) copier.refuse('an object listed twice in transfer');
     append(entries, entry);
     append(received, copier.remember(object, isBuffer ? shareBuffer(object) : entry.receive(object)));
   }

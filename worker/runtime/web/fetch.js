@@ -64,7 +64,7 @@ async function fetch(input, init = undefined) {
     throw reason;
   }
   if (url.protocol === 'data:') return answerOf(url, request);
-  throw new TypeError('fetch failed: this module was given no network');
+  throw new TypeError('fetch failed: modules have no network access');
 }
 
 // undici adds this property by mistake.
