@@ -1,5 +1,5 @@
-// Which local users may do what not every client may: register as a loader of module code (--allow-loader), or read
-// what modules log (--allow-logs).
+// The local users that may do what other clients may not: register as a loader of module code (--allow-loader), or
+// read what modules log (--allow-logs).
 #pragma once
 
 #include <set>
@@ -14,13 +14,13 @@ namespace holdfast::supervisor {
 
 class AllowedUsers {
  public:
-  // A user's name, a uid, or "any". Names are looked up at once, in the host's user database. The error says what is
-  // wrong with `text`.
+  // `text` is a user's name, a uid, or "any". A name is looked up at once, in the host's user database. The error
+  // says what is wrong with `text`.
   tl::expected<void, std::string> add(std::string_view text);
 
   void add(uid_t user) { users_.insert(user); }
 
-  // Nobody is covered who was not added.
+  // Whether `user`, or "any", was added.
   bool covers(uid_t user) const { return any_ || users_.contains(user); }
 
  private:

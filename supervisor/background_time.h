@@ -1,10 +1,11 @@
-// The time for which workers are at work without an open call, by timers that a module has set and left behind. Nobody
-// waits for what they compute, so that they are given little time: each may have as much as it takes to finish what it
-// began, and after that a small share; and all together have a share that does not grow with their number. Who is past
-// its share is stopped, and goes on when its turn comes, or when it is called. Pure: readings and the time go in.
+// Limits the time that workers work without an open call, on timers that a module has set and left behind. No client
+// waits for the results of that work, so it gets little time. Each worker may use a burst, enough to finish what it
+// began, and after that a small share. All workers together have a share that does not grow with their number. A
+// worker that is past its share is stopped. It continues when it is the next to get a slice, or when it is called.
+// Pure: the caller passes in readings and the time.
 //
-// To be at work is to be on a CPU or to wait for one: what disturbs others is how many there are, on a busy machine
-// too, where each of them gets next to nothing.
+// A worker is at work while it is on a CPU or waits for one. What disturbs other processes is how many workers are at
+// work, even on a busy machine where each of them gets next to no CPU time.
 #pragma once
 
 #include <algorithm>
@@ -24,18 +25,20 @@ class BackgroundTime {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // What one may have before it is stopped, and what comes back of that.
+  // How much one worker may use before it is stopped, and the share of passing time that it regains.
   static constexpr Duration kBurst = std::chrono::milliseconds(300);
   static constexpr int kShareOfOne = 10;  // a tenth of the time that passes
-  // The same for all together.
+  // The limits of all workers together.
   static constexpr Duration kBurstOfAll = std::chrono::milliseconds(500);
   static constexpr int kShareOfAll = 5;
-  // Who has had no more than this beyond its part of that is not stopped because others have used up what is for all.
+  // While all workers together are past their limit, a worker is not stopped if it has used at most this much more
+  // than its part of their share.
   static constexpr Duration kFree = std::chrono::milliseconds(10);
-  // What one that was stopped is given when its turn comes.
+  // A stopped worker continues once it, and all workers together, have this much left to use.
   static constexpr Duration kTurn = std::chrono::milliseconds(50);
 
-  // The worker was at work for so much longer. Whether it is to be stopped; it is then taken for stopped.
+  // Records that the worker was at work for `time` more. True: the caller must stop the worker, which counts as
+  // stopped from now on.
   bool worked(WorkerId worker, Duration time, TimePoint now) {
     all_.add(time, now, kShareOfAll);
     Account& account = accounts_[worker];
@@ -50,20 +53,21 @@ class BackgroundTime {
     return true;
   }
 
-  // It was called: it is not stopped any more. What it has had still counts.
+  // The worker was called: it no longer counts as stopped. The time that it has used still counts.
   void called(WorkerId worker) {
     const auto found = accounts_.find(worker);
     if (found == accounts_.end() || !std::exchange(found->second.stopped, false)) return;
     std::erase(stopped_, worker);
   }
 
-  // It is gone.
+  // The worker is gone.
   void forget(WorkerId worker) {
     called(worker);
     accounts_.erase(worker);
   }
 
-  // One that is to go on, the one that was stopped first before others; it is then taken for running.
+  // A stopped worker that the caller must let continue: of those that have time left, the one that was stopped first.
+  // It counts as running from now on. Nothing: none may continue yet.
   std::optional<WorkerId> next_turn(TimePoint now) {
     if (stopped_.empty()) return std::nullopt;
     all_.add({}, now, kShareOfAll);
@@ -84,7 +88,7 @@ class BackgroundTime {
   bool any_stopped() const { return !stopped_.empty(); }
 
  private:
-  // What was had and has not come back yet.
+  // Time that was used and not regained yet.
   struct Spent {
     Duration value{};
     TimePoint seen{};
@@ -96,13 +100,13 @@ class BackgroundTime {
   };
   struct Account {
     Spent spent;
-    Spent of_its_part;  // of what is for all
+    Spent of_its_part;  // against its part of the share of all
     bool stopped = false;
   };
 
   Spent all_;
   std::unordered_map<WorkerId, Account> accounts_;
-  std::deque<WorkerId> stopped_;  // in the order in which they were
+  std::deque<WorkerId> stopped_;  // in the order in which they were stopped
 };
 
 }  // namespace holdfast::supervisor

@@ -1,4 +1,4 @@
-// The broker's own side, and what is said between it and the supervisor.
+// The broker's process, and the packets between it and the supervisor.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +13,8 @@
 
 namespace holdfast::supervisor {
 
-// One packet. Attached are, to start_zygote, the control socket and the leash, and to look_at, open_memory and
-// count_mappings, a pidfd.
+// One packet. start_zygote has the control socket and the broker's end of the liveness pipe attached; look_at,
+// open_memory and count_mappings have a pidfd attached.
 struct BrokerRequest {
   enum class Kind : std::uint32_t {
     start_zygote,
@@ -31,7 +31,7 @@ struct BrokerRequest {
   Kind kind{};
   bool single = false;
   std::uint64_t serial = 0;         // of the request
-  std::uint64_t single_worker = 0;  // with `single`: its id
+  std::uint64_t single_worker = 0;  // with `single`: the worker's id
   char module[kMaxNameBytes] = {};  // ends with a 0
   char version[kMaxNameBytes] = {};
 
@@ -44,18 +44,19 @@ struct BrokerRequest {
   }
 };
 
-// One packet, for each request but start_zygote. With error 0, a file that was asked for is attached; for
-// watch_modules, the inotify(7) descriptor and a file with the text of the places.
+// One packet, the answer to each request but start_zygote. If `error` is 0, the files that were asked for are
+// attached; for watch_modules these are the inotify(7) descriptor and a file with the text of the places.
 struct BrokerAnswer {
   std::uint64_t serial = 0;    // of the request that it answers
   int error = 0;               // an errno value
   pid_t pid = 0;               // of look_at
   std::uint32_t mappings = 0;  // of count_mappings
-  unsigned endings = 1;        // of open_module: as ModuleFile has them; with several, no file is attached
+  unsigned endings = 1;        // of open_module: ModuleFile::endings; with several, no file is attached
 };
 static_assert(std::is_trivially_copyable_v<BrokerRequest> && std::is_trivially_copyable_v<BrokerAnswer>);
 
-// The broker's whole life. `socket` leads to the supervisor; when that closes, everything that was started is ended.
+// Runs the broker until the process exits. `socket` leads to the supervisor. When it closes, the broker ends every
+// program that it has started, and then itself.
 [[noreturn]] void run_broker(const Broker::Duties& duties, int socket);
 
 }  // namespace holdfast::supervisor

@@ -1,6 +1,6 @@
-// Opens files with no more rights than those have who could have put them there: a process of root's would else read
-// any file to whoever may put a link into a directory of modules. And nothing but regular files: merely to open a
-// device may have it do something.
+// Opens a file with no more rights than the users have who could have put it there. Otherwise, a process of root
+// would read any file for a user who may put a link into a directory of modules. Opens only regular files: merely
+// opening a device may have an effect.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +15,8 @@
 
 namespace holdfast::supervisor {
 
-// The rights of another user on files, for this thread, while the object is there. Only root can take them; for other
-// processes nothing changes.
+// Gives this thread another user's rights on files until the object is destroyed. Works for root only; a process of
+// another user keeps its rights. The supplementary groups change for the whole process (setgroups(2)).
 class RightsOnFiles {
  public:
   RightsOnFiles();
@@ -24,25 +24,27 @@ class RightsOnFiles {
   RightsOnFiles(const RightsOnFiles&) = delete;
   RightsOnFiles& operator=(const RightsOnFiles&) = delete;
 
-  // From now on those of `user` with its groups. Those of root stay as they are for root.
+  // Takes the rights of `user` and its groups. Does nothing if `user` is root, or if another user's rights are taken
+  // already.
   void take(uid_t user);
-  // Whose they are, if those of root are given up.
+  // The user whose rights are taken; nothing if none are.
   std::optional<uid_t> taken() const { return taken_; }
 
  private:
   const bool is_root_;
-  std::vector<gid_t> groups_;  // of the process
+  std::vector<gid_t> groups_;  // of the process, to be restored
   std::optional<uid_t> taken_;
 };
 
-// A directory in which files are opened with the rights of its owner. Where a link leads on, on the way to the
-// directory or from it to a file, and belongs to another user than root, the rights are that user's.
+// A directory whose files are opened with the rights of one user: the owner of the first link on the way to the
+// directory that does not belong to root, else the directory's owner. If that is root, the owner of the first link of
+// another user on the way from the directory to the file.
 class CarefulDirectory {
  public:
   explicit CarefulDirectory(const std::filesystem::path& path);
 
-  // The regular file of this name, or that it leads to, for reading; else an errno value: EINVAL if it is another kind
-  // of file.
+  // Opens the regular file of this name, or the one that a link of this name leads to, for reading. Fails with an
+  // errno value; EINVAL: it is another kind of file.
   tl::expected<UniqueFd, int> open(const std::string& name) const;
 
  private:

@@ -1,5 +1,5 @@
-// Which modules the operator lets make code from strings (--allow-eval). A module that does so runs what nobody loaded:
-// whoever gets a text of theirs into such a module may run code as that module.
+// Which modules may make code from strings (--allow-eval). Such a module runs code that no loader supplied: anyone
+// who can get a text into the module may run code as that module.
 #pragma once
 
 #include <set>
@@ -14,7 +14,7 @@ namespace holdfast::supervisor {
 
 class CodeFromStringsPermission {
  public:
-  // "MODULE", which means each of its versions, or "MODULE@VERSION". The error says what is wrong with `text`.
+  // `text` is "MODULE", for all of its versions, or "MODULE@VERSION". The error says what is wrong with `text`.
   tl::expected<void, std::string> add(std::string_view text);
 
   bool covers(const ipc::ModuleName& name) const;

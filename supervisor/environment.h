@@ -9,7 +9,7 @@ namespace holdfast::supervisor {
 
 using Environment = std::map<std::string, std::string, std::less<>>;
 
-// Of all names and values together; a frame holds it many times over.
+// The limit for all names and values together; a frame holds many times as much.
 constexpr std::size_t kMostEnvironmentBytes = std::size_t{64} << 10;
 
 inline std::size_t size_bytes(const Environment& environment) {

@@ -1,4 +1,4 @@
-// The supervisor's event loop: Asio's, in turns, and with a way of its own to wait.
+// The supervisor's event loop: Asio's, divided into turns, and with busy-polling.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -9,16 +9,17 @@
 
 namespace holdfast::supervisor {
 
-// Runs all handlers that are ready, and ends the turn if that is due; again, until no turn is due. False: no handler
-// was ready, and no turn was due.
+// Runs all handlers that are ready, and ends the turn if that is due; repeats this until no turn is due. False: no
+// handler was ready, and no turn was due.
 bool run_ready(boost::asio::io_context& io, Turn& turn);
 
-// What the loop waits for: an answer and a next call come at times that have nothing to do with each other.
+// What the loop waits for. Busy-polling adapts to each of the two on its own, because the times at which answers and
+// calls come have nothing to do with each other.
 enum class WaitFor { answers, calls };
 
-// Runs all handlers in turns until there is no more work, or `io` is stopped. Where it pays (ipc/busy_poll.h), it looks
-// for events for up to `busy_poll` before it sleeps; 0: it always sleeps at once. `waits_for` is asked before each
-// wait.
+// Runs all handlers in turns until there is no more work, or `io` is stopped. Where it pays (ipc/busy_poll.h), the
+// loop busy-polls for up to `busy_poll` before it sleeps; 0: it always sleeps at once. It calls `waits_for` before
+// each wait.
 void run(boost::asio::io_context& io, Turn& turn, std::chrono::nanoseconds busy_poll,
          const std::function<WaitFor()>& waits_for);
 

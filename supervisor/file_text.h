@@ -1,4 +1,4 @@
-// What stands in a file that somebody else has opened.
+// Reads the text of a file that is open already.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace holdfast::supervisor {
 
-// The whole text of a regular file of at most `max_bytes`, from where `file` stands. The error goes on a sentence about
-// the file: "it is not a regular file". Makes no system call that takes a path.
+// The whole text of a regular file of at most `max_bytes`, from the current offset of `file`. The error continues a
+// sentence about the file: "it is not a regular file". Makes no system call that takes a path.
 tl::expected<std::string, std::string> file_text(const UniqueFd& file, std::uint64_t max_bytes);
 
 }  // namespace holdfast::supervisor

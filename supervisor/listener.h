@@ -1,4 +1,4 @@
-// The supervisor's Unix socket: made so that no two supervisors serve it, and gone when its owner is.
+// The supervisor's Unix socket. At most one supervisor serves it, and its files are removed when the listener stops.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,11 +19,11 @@ class Listener {
  public:
   using Socket = boost::asio::local::stream_protocol::socket;
 
-  // Listens on `path` with the file mode `mode`; makes the directory (0700) if it is missing. A socket file that a
-  // dead supervisor left is replaced; a path that is being served, or that is no socket, is refused. Who may connect
-  // is who may write to the socket file (unix(7)). The files are made and removed in the directory that was opened
-  // first, wherever its name leads later; root refuses one in which others could exchange them. Errors are whole
-  // sentences.
+  // Listens on `path` with the file mode `mode`; makes the directory (0700) if it is missing. Replaces a socket file
+  // that a dead supervisor left. Refuses a path that is being served, or that is not a socket. A client may connect
+  // if it may write to the socket file (unix(7)). Files are made and removed in the directory that was opened first,
+  // even if its name leads elsewhere later; root refuses a directory in which other users could exchange them. Errors
+  // are whole sentences.
   static tl::expected<std::unique_ptr<Listener>, std::string> open(boost::asio::io_context& io, const std::string& path,
                                                                    mode_t mode);
 
@@ -31,28 +31,28 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Whether the kernel keeps clients from sending descriptors (ipc/descriptor_refusal.h).
+  // Whether the kernel stops clients from sending descriptors (ipc/descriptor_refusal.h).
   bool refuses_descriptors() const { return refuses_descriptors_; }
 
-  // From now on a client is accepted only while `may` says so; else it waits in the kernel's queue, and `may` is asked
-  // again a little later.
+  // From now on, accepts a client only while `may` returns true. Otherwise the client waits in the kernel's queue,
+  // and `may` is asked again a little later.
   void accept_only_if(std::function<bool()> may) { may_accept_ = std::move(may); }
 
   // Hands each new connection to `accepted`, until stop().
   void start(std::function<void(Socket)> accepted);
 
-  // Stops listening and removes the files. The object must live on until the event loop has run what is under way.
+  // Stops listening and removes the files. The object must live until the event loop has run the handlers under way.
   void stop();
 
   // The socket's directory, which remove_files() needs.
   const UniqueFd& directory() const { return directory_; }
 
-  // Removes the socket file, if it is still this listener's, and the lock's. For a process that may do so in the place
-  // of this one, see remove_by().
+  // Removes the socket file and the lock file, each only if it is still this listener's. Another process may do this
+  // in place of this one; see remove_by().
   void remove_files() const;
-  // From now on stop() has the files removed by `remove`.
+  // From now on, stop() calls `remove` to remove the files.
   void remove_by(std::function<void()> remove) { remove_ = std::move(remove); }
-  // From now on stop() has the socket closed by `close`, with the clients that were not accepted and what they sent.
+  // From now on, stop() gives `close` the socket, with the clients that were not accepted and what they sent.
   void close_by(std::function<void(UniqueFd)> close) { close_ = std::move(close); }
 
  private:
@@ -66,18 +66,18 @@ class Listener {
   boost::asio::steady_timer retry_;
   const UniqueFd directory_;
   const std::string name_;  // of the socket, in its directory
-  // PATH.lock, locked for as long as the path is served (flock(2)): asking whether somebody listens and taking the
-  // path over would else be two steps, between which another could do the same.
+  // PATH.lock, locked while the path is served (flock(2)). Without the lock, two supervisors could both find that the
+  // path is not served, and both take it over.
   UniqueFd lock_;
   bool stopped_ = false;
   bool refuses_descriptors_ = false;
-  std::chrono::steady_clock::time_point warn_again_at_{};  // that clients cannot be accepted
+  std::chrono::steady_clock::time_point warn_again_at_{};  // when to log again that clients cannot be accepted
   ino_t inode_ = 0;                                        // of the socket file that this listener made
   ino_t lock_inode_ = 0;
   std::function<void(Socket)> accepted_;
   std::function<bool()> may_accept_;     // none: always
   std::function<void()> remove_;         // none: remove_files()
-  std::function<void(UniqueFd)> close_;  // none: it is closed here
+  std::function<void(UniqueFd)> close_;  // none: stop() closes the socket
 };
 
 }  // namespace holdfast::supervisor

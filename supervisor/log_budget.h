@@ -14,7 +14,7 @@ struct LogLimits {
   std::uint64_t burst_bytes = 256 << 10;
 };
 
-// A bucket of bytes that leaks. Pure.
+// A leaky bucket of bytes. Pure.
 class LogBudget {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -22,11 +22,11 @@ class LogBudget {
   // What a line costs besides its text: the time, the level, the module's name.
   static constexpr std::size_t kLineBytes = 64;
 
-  // Of the lines that a worker says were lost; so that no sum overflows.
+  // The limit for the sum of the lost lines that a worker reports, so that no sum overflows.
   static constexpr std::uint64_t kMostBelieved = std::uint64_t{1} << 53;
 
-  // Whether a line with `bytes` of text may be logged now. Refused lines are counted. The limits may be others each
-  // time.
+  // Whether a line with `bytes` of text may be logged now. A refused line is counted. The limits may differ from call
+  // to call.
   bool take(std::size_t bytes, TimePoint now, const LogLimits& limits = {}) {
     const std::chrono::duration<double> passed = now - last_;
     used_ = std::max(0.0, used_ - passed.count() * static_cast<double>(limits.bytes_per_second));
@@ -41,25 +41,26 @@ class LogBudget {
     return true;
   }
 
-  // Lines that were lost before they could be refused; how many is not ours to count. To be told of them takes the time
-  // of one that is refused.
+  // Counts lines that a worker reports as lost before they could be refused here. The number is the worker's word.
+  // Taking in the report costs as much time as one refused line.
   void note_dropped(std::uint64_t lines) {
     ++refused_;
     dropped_ += std::min<std::uint64_t>(lines, kMostBelieved - std::min(dropped_, kMostBelieved));
   }
 
-  // Whether much was refused since this was last so, whatever a worker says of how many lines it lost.
+  // Whether much was refused since this last returned true. The number of lost lines that a worker reports has no
+  // effect.
   bool is_flooded() {
     if (refused_ < kFlood) return false;
     refused_ = 0;
     return true;
   }
 
-  // How many lines were refused since this was last asked.
+  // How many lines were refused or lost since the last call.
   std::uint64_t take_dropped() { return std::exchange(dropped_, 0); }
 
  private:
-  // Taking in so many lines takes the supervisor a few milliseconds.
+  // Refusing so many lines takes the supervisor a few milliseconds.
   static constexpr std::uint64_t kFlood = 10'000;
 
   double used_ = 0;

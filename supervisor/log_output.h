@@ -16,7 +16,7 @@ enum class LogFormat { text, json };
 // "error", "off". What modules log has a level of its own.
 void set_up_log(LogFormat format, const std::string& level, const std::string& module_level);
 
-// While it lives, lines that could not be written at once are written by the event loop a little later.
+// While it lives, the event loop retries lines that could not be written at once, a little later.
 class LogRetry {
  public:
   explicit LogRetry(boost::asio::io_context& io);
@@ -29,19 +29,20 @@ class LogRetry {
   boost::asio::steady_timer timer_;
 };
 
-// Writes what could not be written at once, as far as there is room now. False: some is left.
+// Writes lines that could not be written at once, as far as there is room now. False: some are left.
 bool flush_log();
 
-// For the end of the process: gives the reader a second to take what is left.
+// Call before the process ends: gives the log's reader up to a second to take what is left.
 void finish_log();
 
-// For a child that was forked: writes nothing of its parent's.
+// For a forked child: drops what its parent has not written yet, and writes nothing from now on.
 void abandon_log();
 
-// Logs what a client of this user did, within the bounds of ClientLogBudget. `text` is printable.
+// Logs what a client of this user did, within the bounds of ClientLogBudget. `text` must be printable.
 void log_client_line(UserId user, ipc::LogLevel level, const std::string& text);
 
-// Writes what a module logged. In text, line breaks and control characters are escaped: no module can forge a line.
+// Writes a line that a module logged. In text, line breaks and control characters are escaped, so no module can forge
+// a line.
 void log_module_line(const ipc::LogRecord& record);
 
 }  // namespace holdfast::supervisor
