@@ -1,5 +1,6 @@
-// What all workers together may hold, and who is ended first when they hold more: the one that is furthest over its own
-// limit. Nobody who is within its limit is named, however much others take. Pure: what each holds goes in.
+// Bounds the memory that all workers together hold. When they hold more, the worker that is furthest over its own
+// limit must end first. A worker within its limit is never named, however much others hold. Pure: the caller passes
+// in what each worker holds.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +14,17 @@ namespace holdfast::supervisor {
 
 class MemoryBudget {
  public:
-  // 0: any amount.
+  // In bytes; 0: no bound.
   explicit MemoryBudget(std::uint64_t total) : total_(total) {}
 
-  // The worker holds so much now, and may hold `limit`.
+  // The worker holds `bytes` now, and may hold `limit`.
   void saw(WorkerId worker, std::uint64_t bytes, std::uint64_t limit) {
     Share& share = shares_[worker];
     sum_ += bytes - share.bytes;
     share = {bytes, limit};
   }
 
-  // It is gone, or is about to be.
+  // The worker is gone, or is about to be.
   void forget(WorkerId worker) {
     const auto found = shares_.find(worker);
     if (found == shares_.end()) return;
@@ -33,14 +34,14 @@ class MemoryBudget {
 
   std::uint64_t total() const { return total_; }
   std::uint64_t sum() const { return sum_; }
-  // By how much the budget is exceeded; 0: it is not.
+  // By how many bytes the budget is exceeded; 0: it is not.
   std::uint64_t excess() const { return total_ == 0 ? 0 : sum_ - std::min(sum_, total_); }
-  // Whether a worker more may exceed it soon.
+  // Whether one more worker may soon exceed the budget.
   bool is_nearly_used_up() const { return total_ != 0 && sum_ >= total_ / 8 * 7; }
   // Whether it is worth looking at workers more often than usual.
   bool is_half_used() const { return total_ != 0 && sum_ >= total_ / 2; }
 
-  // Nothing: all are within their limits.
+  // The worker that exceeds its own limit by most; nothing: all are within their limits.
   std::optional<WorkerId> furthest_over_limit() const {
     std::optional<WorkerId> furthest;
     std::uint64_t most = 0;

@@ -27,24 +27,27 @@ struct Options {
   mode_t socket_mode = 0600;
   std::filesystem::path modules;
   std::vector<std::pair<ModuleName, std::filesystem::path>> module_files;
-  std::optional<std::size_t> max_workers;      // none: from the memory that is available
-  std::optional<std::uint64_t> memory_budget;  // what all workers may hold; none: half of what is available; 0: any
+  std::optional<std::size_t> max_workers;      // none: as the available memory allows
+  std::optional<std::uint64_t> memory_budget;  // of all workers together; none: half of what is available; 0: any
   std::size_t standby = 1;
-  std::optional<std::size_t> max_clients;                        // none: from the limit of open files
-  std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;  // for each of what clients share memory for
-  std::filesystem::path config;                                  // the settings file; empty: there is none
-  ModuleSettings module_defaults;  // for modules of which the settings file says nothing else
-  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);   // a busy module keeps its place while others wait
-  std::chrono::nanoseconds waiting_grace = std::chrono::seconds(1);  // the same of one whose calls only wait
+  std::optional<std::size_t> max_clients;  // none: as the limit of open files allows
+  // The limit for each of open calls, incoming frames and unread answers.
+  std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;
+  std::filesystem::path config;    // the settings file; empty: none
+  ModuleSettings module_defaults;  // where the settings file sets nothing else
+  // How long a busy module keeps its place while others wait.
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(200);
+  // How long a module whose calls only wait keeps its place while others wait.
+  std::chrono::nanoseconds waiting_grace = std::chrono::seconds(1);
   std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);  // 0: the supervisor always sleeps at once
   std::size_t client_queue_limit = 1024;                               // calls of one client that may wait
   std::size_t total_queue_limit = 100'000;                             // calls that may wait, of all modules
   std::size_t standby_max = 64;                                        // at least `standby`
-  double standby_memory_share = 0.05;  // of the machine's memory, which standbys may take; 0 to 1
-  std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);  // that a call may ask for
-  std::chrono::nanoseconds hold_off = std::chrono::seconds(30);      // the longest; 0: modules are never held off
+  double standby_memory_share = 0.05;                                  // of the available memory, for standbys; 0 to 1
+  std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);    // the longest that a call may ask for
+  std::chrono::nanoseconds hold_off = std::chrono::seconds(30);        // the longest; 0: modules are never held off
   AllowedUsers loaders;
-  AllowedUsers log_readers;                                           // besides holdfastd's own user and root
+  AllowedUsers log_readers;                                           // in addition to holdfastd's own user and root
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);  // for a loader's answer
   std::chrono::nanoseconds shutdown_grace = std::chrono::seconds(10);
   Isolation isolation = Isolation::fork;
@@ -56,7 +59,7 @@ struct Options {
   bool direct_line = false;  // clients may have sockets that lead straight to workers
   std::vector<std::string> allow_missing;
   std::string log_level = "info";
-  std::optional<std::string> module_log_level;  // none: the same
+  std::optional<std::string> module_log_level;  // none: as log_level
   LogFormat log_format = LogFormat::text;
   std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
   CodeFromStringsPermission code_from_strings;
@@ -65,8 +68,8 @@ struct Options {
   std::optional<int> ready_fd;
 };
 
-// The options, or the status with which the program is to end at once: 0 after --help and --version, 2 after an error,
-// which has been printed.
+// The options, or the status with which the program must end at once: 0 after --help, --version and --print-policy; 2
+// after an error, which has been printed.
 std::variant<Options, int> parse_options(int argc, char** argv);
 
 }  // namespace holdfast::supervisor

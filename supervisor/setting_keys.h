@@ -1,4 +1,4 @@
-// What can be set for a module, by name: how a value is written, and between which bounds it must be. The command line
+// The settings of a module by name: how a value is written, and between which bounds it must be. The command line
 // (options.h) and the settings file (settings.h) set the same things in the same words.
 #pragma once
 
@@ -38,10 +38,10 @@ struct SettingKey {
   std::string_view name;  // in the settings file, "queue_limit"
   std::variant<CountKind, DurationKind, SizeKind, WordKind> kind;
   std::string_view flag;     // on the command line, "--queue-limit"; empty: there is none
-  std::string_view meaning;  // of the flag
+  std::string_view meaning;  // the flag's help text
 };
 
-// All of them, in the order in which people are shown them.
+// All settings, in the order in which help and messages show them.
 std::span<const SettingKey> setting_keys();
 
 // Null: there is no such key.
@@ -50,14 +50,15 @@ const SettingKey* find_setting_key(std::string_view name);
 // "max_instances, concurrency, ..."
 std::string setting_key_names();
 
-// Sets `key` from "200ms", "128MB", "strict" or, for a count, "7". The error says what is wrong with `text` and what is
-// expected; `settings` is then as it was.
+// Sets `key` from "200ms", "128MB", "strict" or, for a count, "7". The error says what is wrong with `text` and what
+// is expected; `settings` is then unchanged.
 tl::expected<void, std::string> set_from_text(const SettingKey& key, std::string_view text, ModuleSettings& settings);
 
-// The same for a count that came as a number.
+// Sets a count from a number. The error says what is wrong with `number` and what is expected; `settings` is then
+// unchanged.
 tl::expected<void, std::string> set_count(const CountKind& kind, std::int64_t number, ModuleSettings& settings);
 
-// As people write it: "7", "200ms", "128MB", "strict".
+// The value as people write it: "7", "200ms", "128MB", "strict".
 std::string setting_text(const SettingKey& key, const ModuleSettings& settings);
 
 void copy_setting(const SettingKey& key, const ModuleSettings& from, ModuleSettings& to);

@@ -1,5 +1,5 @@
-// The supervisor's own sandbox. What clients and workers send is read by this one process: should a hole be found in
-// it, it is not to be worth much.
+// The supervisor's own sandbox. This one process reads what clients and workers send: if somebody finds a hole in it,
+// the process must not be worth much.
 #pragma once
 
 #include "sandbox/seccomp_policy.h"
@@ -7,10 +7,11 @@
 
 namespace holdfast::supervisor {
 
-// Gives up what the event loop does not need: being root (it becomes uid 65534, as its workers are, which it must be
-// able to signal), all capabilities, new privileges, being dumped or traced, and all system calls but those of
-// sandbox::supervisor_policy(): no file can be opened, no program or process started, no socket made that leads
-// anywhere. Files and processes are the broker's (broker.h), which must be there already. Layer "supervisor".
+// Gives up what the event loop does not need: being root, all capabilities, new privileges, being dumped or traced,
+// and all system calls but those of sandbox::supervisor_policy(). If the process is root, it becomes uid 65534, the
+// uid of its workers, which it must be able to signal. From then on it can open no file, start no program or process,
+// and make no socket that leads anywhere. The broker (broker.h), which must be running already, does what needs files
+// and processes. An error has the layer "supervisor".
 [[nodiscard]] sandbox::SetupResult give_up_rights(sandbox::ClientDescriptors descriptors);
 
 }  // namespace holdfast::supervisor

@@ -1,6 +1,6 @@
-// What is done once at the end of a turn, however many events the turn had: what clients sent is handled, and then
-// connections write what gathered in their buffers, in one system call each. A turn is all that the event loop
-// (event_loop.h) found ready until nothing was.
+// A turn of the event loop (event_loop.h): all that the loop finds ready, until nothing is or until many handlers
+// have run. At the end of a turn, however many events it had, the frames that clients sent are handled. Then each
+// connection writes what has gathered in its buffer, with one system call.
 #pragma once
 
 #include <algorithm>
@@ -21,18 +21,18 @@ class Turn {
    public:
     virtual ~Participant() = default;
     virtual void at_end_of_turn() = 0;
-    // Of a participant that asked by wait_for_frames(): handles at most kFramesAtATime frames, and asks again if it has
-    // more.
+    // Called if the participant has asked by wait_for_frames(). Must handle at most kFramesAtATime frames, and ask
+    // again if there are more.
     virtual void handle_more_frames() {}
   };
 
-  // Frames of clients that one turn handles: a millisecond or two of small calls. A client with more of them waits for
-  // the next turns, in which users take turns, and the connections of each user, some frames at a time. So however much
-  // others send, and over however many connections, each is served soon.
+  // How many frames of clients one turn handles: a millisecond or two of small calls. Further frames wait for the
+  // next turns. They are handled in round-robin order of users, and of each user's connections, kFramesAtATime frames
+  // at a time. So each client is served soon, however much others send, and over however many connections.
   static constexpr std::size_t kFramesInTurn = 512;
   static constexpr std::size_t kFramesAtATime = 8;
 
-  // `participant` is called once when this turn ends. The caller sees to it that it asks once a turn.
+  // `participant` is called once, at the end of this turn. The caller must ask only once a turn.
   void join(std::shared_ptr<Participant> participant);
 
   // Called at the end of each turn that was due, after the participants; set once.
@@ -43,20 +43,20 @@ class Turn {
 
   // Whether this turn handles another frame of a client.
   bool has_room_for_frame() const { return frames_left_ > 0; }
-  // It has handled one, or what took as long as so many.
+  // This turn has handled `count` frames more, or what took as long.
   void count_frames(std::size_t count) { frames_left_ -= std::min(frames_left_, count); }
-  // `participant` is called when this turn ends, or a later one that has room for its frames.
+  // `participant` is called at the end of this turn, or of a later turn that has room for its frames.
   void wait_for_frames(UserId user, std::shared_ptr<Participant> participant);
 
-  // Has the turn end with `last` even if nobody joins.
+  // Makes this turn end, and call `last`, even if no participant joins.
   void ensure_end() { due_ = true; }
 
-  // For the event loop. Whether anything is to be done at the end of this turn.
+  // For the event loop: whether there is anything to do at the end of this turn.
   bool is_due() const { return due_; }
-  // `nothing_was_left`: the loop found nothing ready any more when it looked last.
+  // For the event loop. `nothing_was_left`: the loop found nothing ready any more when it last looked.
   void end(bool nothing_was_left);
 
-  // While frames are handled: whatever had happened when they were sent has been handled before them, as far as the
+  // While frames are handled: whether everything that happened before they were sent has been handled, as far as the
   // event loop is told of it.
   bool has_handled_what_was_before() const { return nothing_was_left_; }
 

@@ -1,4 +1,4 @@
-// Whether a process whose event loop was asked for a sign of life, and gives none, is stuck. Pure.
+// Decides whether a process is stuck whose event loop was asked for a sign of life and gives none. Pure.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,12 @@ class TurnWatch {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // So long a loop may not turn.
+  // An event loop may be without a turn for this long.
   static constexpr std::chrono::seconds kPatience{5};
-  // How often it is looked at while it owes an answer.
+  // How often the process is looked at while it owes an answer.
   static constexpr std::chrono::milliseconds kLookInterval{500};
 
-  // What proc_pid_stat(5) tells of it.
+  // What proc_pid_stat(5) tells about the process.
   struct Look {
     char state = 'S';
     Duration cpu_time{};
@@ -31,12 +31,12 @@ class TurnWatch {
   void answered() { last_.reset(); }
   bool owes_answer() const { return last_.has_value(); }
 
-  // True: it is stuck. Time counts in which it slept, or had a processor: one that only waits for a processor, on a
-  // busy host, is not stuck. One that was stopped, as a debugger does it, begins anew.
+  // True: the process is stuck. Only time in which it slept or had a CPU counts, because a process that waits for a
+  // CPU on a busy host is not stuck. When the process was stopped, as a debugger does it, the count begins anew.
   bool is_stuck(TimePoint now, const Look& look) {
     if (!last_) return false;
     const Seen before = std::exchange(*last_, Seen{now, look});
-    // Whoever looks late was kept from looking by a busy host, or by the host's sleep.
+    // A look that comes late was delayed by a busy host, or by the host's sleep: that time does not count in full.
     const Duration passed = std::min<Duration>(now - before.at, 2 * kLookInterval);
     if (is_stopped(look) || is_stopped(before.look)) {
       stuck_for_ = Duration::zero();

@@ -1,6 +1,6 @@
-// Shares what the kernel counted for a worker's process among the calls that the worker had meanwhile: evenly, as
-// nobody but the worker could say more, and the worker is not believed. What the worker says that it did for no call is
-// shared in the same way; that counts only among its module's callers. Pure.
+// Shares what the kernel counts for a worker's process among the calls that the worker has at the time. It shares
+// evenly, because only the worker could say more, and the worker is not believed. Time that the worker says it spent
+// on no call is shared evenly too, but that counts only among its module's callers. Pure.
 #pragma once
 
 #include <algorithm>
@@ -14,11 +14,11 @@ class UsageMeter {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  // From now on what the process uses is its module's: `cpu_time` is what it had used before.
+  // From now on, what the process uses counts for its module. `cpu_time` is what it had used before.
   void begin(Duration cpu_time) { cpu_time_ = cpu_time; }
 
-  // The process has used this much CPU time by now. What it used since the last reading is shared by the calls that it
-  // has; without any it is the module's alone. Returns what was added.
+  // The process has used this much CPU time by now. What it used since the last reading is shared among its calls;
+  // without calls it counts for the module alone. Returns what was used since the last reading.
   Duration read(Duration cpu_time) {
     const Duration added = std::max(cpu_time - cpu_time_, Duration::zero());
     cpu_time_ += added;
@@ -26,18 +26,19 @@ class UsageMeter {
     return added;
   }
 
-  // The worker says that in all it was so long at work on no call. What it was since it last said so is shared in
-  // the same way.
+  // `total` is the time that the worker says it has spent on no call, since it began. What is new since the last
+  // reading is shared evenly among its calls.
   void read_unclaimed(Duration total) {
     const Duration added = std::max(total - unclaimed_, Duration::zero());
     unclaimed_ = std::max(total, unclaimed_);
     share_unclaimed(added);
   }
-  // Shares time in the same way that the worker spent on a call whose caller is not known.
+  // Shares evenly among the worker's calls the time that it spent on a call whose caller is not known.
   void share_unclaimed(Duration added) {
     if (calls_ > 0) unclaimed_share_ += added / static_cast<Duration::rep>(calls_);
   }
-  // The same as share(), of that.
+  // The part of such time that a call would have if the worker had had it since its first. The difference of two
+  // values is the part of a call that the worker had between them.
   Duration unclaimed_share() const { return unclaimed_share_; }
 
   // What the process had used at the last reading.
@@ -49,7 +50,7 @@ class UsageMeter {
     peak_ = std::max(peak_, bytes);
   }
 
-  // A call was given to the worker; one that it had has ended. Read first.
+  // A call was given to the worker; or one of its calls has ended. Call read() before.
   void call_begins() {
     if (calls_++ == 0) peak_ = memory_;
     ++calls_begun_;
@@ -59,11 +60,11 @@ class UsageMeter {
   // How many ever began.
   std::uint64_t calls_begun() const { return calls_begun_; }
 
-  // What a call was charged that the worker has had since its first: the difference of two of these is what one was
-  // charged that it had between them.
+  // The CPU time charged to a call that the worker would have had since its first. The difference of two values is
+  // what was charged to a call that the worker had between them.
   Duration share() const { return share_; }
 
-  // The most memory that was seen since the worker last was without calls.
+  // The most memory seen since the worker last had no calls.
   std::uint64_t peak_memory() const { return peak_; }
 
  private:

@@ -1,5 +1,6 @@
-// What has to be watched for the files of some directories to be seen changing (inotify(7)): the directories, and the
-// places where another directory could take their place: their parents, and the parents of links on the way to them.
+// What must be watched (inotify(7)) to see changes of the files in some directories: the directories themselves, and
+// the places where another directory could take their place, which are their parents and the parents of links on the
+// way to them.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ namespace holdfast::supervisor {
 
 struct WatchedPlace {
   int watch = 0;              // the kernel's number
-  std::size_t directory = 0;  // its place in the list of directories
-  std::string entry;          // empty: the directory itself; else what of this parent matters to it
+  std::size_t directory = 0;  // index in the list of directories
+  std::string entry;          // empty: the directory itself; else the entry of a parent that leads to it
 };
 
 struct WatchedPlaces {
@@ -26,11 +27,11 @@ struct WatchedPlaces {
   std::vector<int> errors;
 };
 
-// Watches them all anew; an errno value if there is no inotify to be had. A parent to which every user may write is
-// left out: strangers could keep the reader busy.
+// Watches all directories with a new inotify descriptor; fails with an errno value if there is none to be had. Leaves
+// out parents to which every user may write, because strangers could keep the reader busy.
 tl::expected<WatchedPlaces, int> watch_places(const std::vector<std::filesystem::path>& directories);
 
-// All but the descriptor as text, to be sent by one process of the supervisor to another. The text is trusted.
+// All but the descriptor as text, for one process of the supervisor to send to another. The text is trusted.
 std::string to_text(const WatchedPlaces& watched);
 WatchedPlaces watched_places(std::string_view text, UniqueFd inotify);
 

@@ -32,23 +32,24 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId running{};  // the call that was on the CPU, by the worker's page; 0: none, or unknown
-  CallId said{};     // the same, by its word
-  CallId guilty{};   // `said` if it said one, else `running`
-  // Who made the call that was on the CPU, or that had left behind what was; nothing: it is not known.
+  CallId running{};  // the call on the CPU, by the worker's page; 0: none, or unknown
+  CallId said{};     // the call on the CPU, by the worker's word; 0: none, or unknown
+  CallId guilty{};   // `said` if that is set, else `running`
+  // Who made the call that was on the CPU, or the answered call that had left behind what was; nothing: not known.
   std::optional<Caller> seen_caller{};  // by its page
   std::optional<Caller> said_caller{};  // by its word
-  bool was_left = false;                // by a call that is answered
+  bool was_left = false;                // an answered call had left behind what was on the CPU
   bool while_loading = false;           // the module's top level was on the CPU
-  bool from_outside = false;            // with `crashed`: somebody else killed it
-  bool held_too_much = false;           // with `out_of_memory`: the supervisor killed it for what it held
-  std::uint64_t started = 0;            // how many of the calls that it was sent it had started; they start in order
-  // The same of the calls on its direct line; and, where the guilty call is the line, which call on it; 0: unknown.
+  bool from_outside = false;            // with `crashed`: another process killed it
+  bool held_too_much = false;           // with `out_of_memory`: the supervisor killed it for the memory that it held
+  std::uint64_t started = 0;  // how many of its calls it had started; they start in the order in which they were sent
+  // How many calls on its direct line it had started. If the guilty call is the line itself: which call on it; 0:
+  // unknown.
   std::uint64_t line_started = 0;
   std::uint64_t guilty_on_line = 0;
-  bool told = false;    // the worker ended itself, and said why
-  std::string stack;    // where the JavaScript was, if the worker could say
-  std::string detail;   // of the cause: the rule broken, the system call, V8's own message
+  bool told = false;               // the worker ended itself, and said why
+  std::string stack;               // where the JavaScript was, if the worker could say
+  std::string detail;              // of the cause: the rule broken, the system call, V8's own message
   std::optional<int> wait_status;  // wait(2); nothing: the zygote did not say
 };
 
@@ -67,16 +68,16 @@ bool is_fault_of_call(const WorkerEnd& end);
 // Whether the module cannot be loaded: its top level was on the CPU, and nothing from outside ended it.
 bool failed_to_load(const WorkerEnd& end);
 
-// What the call gets that the end is about, or any call if none is known to be.
+// The error for the call that the end is about, or for any call if none is known to be.
 ipc::Error guilty_error(const WorkerEnd& end, const Limits& limits);
 
 // For the log: what happened to the worker, as the end of a sentence.
 std::string describe(const WorkerEnd& end, const Limits& limits);
 
-// What a call gets that had been started and was not to blame. `guilty_function` is empty if no call is.
+// The error for a call that had been started and was not to blame. `guilty_function` is empty if no call is to blame.
 ipc::Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_view guilty_function);
 
-// What all calls of a module get whose top level was at fault.
+// The error for all calls of a module whose top level was at fault.
 ipc::Error load_error(const WorkerEnd& end, const Limits& limits);
 
 }  // namespace holdfast::supervisor

@@ -1,5 +1,5 @@
 // The worker processes: has them made, watches that none runs too long or takes too much, stops and kills them, and
-// finds out why each one ended. Which worker is to exist, and what it is given, is decided elsewhere.
+// finds out why each one ended. The owner decides which workers exist and what they are given.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -20,55 +20,61 @@
 
 namespace holdfast::supervisor {
 
-// What a module's process may take beyond the module's memory, for V8's own work and native memory such as Intl's.
+// What a module's process may hold beyond the module's memory, for V8's own work and native memory such as Intl's.
 inline constexpr std::uint64_t kNativeMemoryBytes = std::uint64_t{96} << 20;
 
 struct WorkersOptions {
   ZygotesOptions zygotes;
-  std::uint64_t largest_memory_bytes = 0;  // of any module, ever: what workers are made for
+  std::uint64_t largest_memory_bytes = 0;  // the largest limit of any module, ever: workers are made for it
   std::chrono::seconds cpu_time{0};        // what a worker may use over its whole life; 0: any amount
-  bool direct_line = false;                // workers have one
-  std::uint64_t memory_budget_bytes = 0;   // what all together may hold; 0: any amount
+  bool direct_line = false;                // each worker has one
+  std::uint64_t memory_budget_bytes = 0;   // for all workers together; 0: any amount
 };
 
 class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // What happens to workers. For each worker asked for: worker_forked() and later worker_ended(), or
+  // Is told what happens to workers. For each worker that was asked for: worker_forked() and later worker_ended(), or
   // worker_fork_failed().
   class Owner {
    public:
     virtual ~Owner() = default;
-    // See Zygotes::Owner.
+    // Workers can be had, for the first time or again.
     virtual void zygote_ready() = 0;
+    // Another zygote has taken over; new workers have another address layout and hash seed.
     virtual void zygote_replaced() = 0;
+    // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
+    // further tries are of no use.
     virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
     virtual void worker_forked(WorkerId worker) = 0;
-    // It has done in advance what it could, and waits for a module.
+    // The worker has done in advance what it can, and waits for a module.
     virtual void worker_prepared(WorkerId worker) = 0;
     virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
     virtual void worker_loaded(WorkerId worker) = 0;
     virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
-    // False: no such call is on this worker, which is a violation of the protocol.
+    // False: no such call is on this worker, which violates the protocol.
     virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
-    // A value of the stream that a call's function returned; false is a violation, too.
+    // A value of the stream that a call's function returned. False: the call does not take it, which violates the
+    // protocol.
     virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
-    // It was at work for so long on a call of this caller's, by its own word. `call` is CallId{} if that call is
+    // The worker was at work for `time` on a call of this caller, by its own word. `call` is CallId{} if that call is
     // answered. The caller may be a merged one (CallerNumbers).
     virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller, Clock::duration time) = 0;
     virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
-    // The kernel has counted this much more CPU time for it since this was last told.
+    // The kernel has counted this much more CPU time for the worker since the last report.
     virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
-    // It has used up half of the CPU time that it may use: better replaced before it has used all of it. Told once.
+    // The worker has used half of the CPU time that it may use, and is better replaced before it has used all of it.
+    // Called once for a worker.
     virtual void worker_is_worn_out(WorkerId worker) = 0;
-    // All workers together hold so much more than they may, and each is within its limit. Told again while it is so;
-    // and when it is not so any more.
+    // All workers together hold `bytes` more than they may, and each is within its limit. Called again while this is
+    // so; memory_is_enough() is called when it is not so any more.
     virtual void memory_is_short(std::uint64_t bytes) = 0;
     virtual void memory_is_enough() = 0;
-    // It is being stopped and takes no more calls: for this call, or for what one of this caller's left.
+    // The worker is being stopped and takes no more calls: because of the call `suspect`, or because of what an
+    // answered call of `left_by` left behind.
     virtual void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) = 0;
-    // What is known of it is forgotten when this returns.
+    // What is known of the worker is forgotten when this returns.
     virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
   };
 
@@ -79,68 +85,70 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void start() { zygotes_.start(); }
 
   void fork(WorkerId worker);
-  // Reads nothing more from the worker until `until`; what it says meanwhile waits, and so in the end does the worker.
+  // Reads nothing more from the worker until `until`. What it sends waits, and in the end so does the worker.
   void hold(WorkerId worker, Clock::time_point until);
-  // The module may run for `limits.stretch` without a break, and take `limits.memory_bytes`.
+  // Gives the worker a module, which may run for `limits.stretch` without a break and take `limits.memory_bytes`.
   void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
-  // The call counts for the worker's meter from now on, until call_ended(). The worker exists.
+  // The call counts in the worker's meter from now on, until call_ended(). The worker's process must exist.
   void call(WorkerId worker, const ipc::WorkerCall& call, const Caller& caller);
   void call_ended(WorkerId worker);
-  // See WorkerProcess. The worker's process exists. The calls count until call_ended().
+  // Takes back the calls that the worker has not started; see WorkerProcess::take_back_calls(). They count in its
+  // meter until call_ended(). The worker's process must exist.
   WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
-  // The same for the call that a direct line is.
+  // Sends the call that a direct line is. It counts in the worker's meter from now on, until call_ended().
   void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
   // The line takes no further calls.
   void close_line(WorkerId worker) { entry_of(worker).process->send_close_line(); }
-  // See WorkerProcess. The worker's process exists.
+  // The client's end of the worker's direct line; see WorkerProcess::take_line(). The worker's process must exist.
   UniqueFd take_line(WorkerId worker, CallId call, const Caller& caller) {
     return entry_of(worker).process->take_line(call, caller);
   }
-  // The worker may send so much more of the call's stream.
+  // The worker may send `bytes` more of the call's stream.
   void grant(WorkerId worker, CallId call, std::uint64_t bytes);
-  // The worker's meter, read in this turn; see UsageMeter. The worker exists.
+  // The worker's meter, read in this turn; see UsageMeter. The worker's process must exist.
   const UsageMeter& meter(WorkerId worker);
-  // Looks at the memory of those processes first that were not looked at for longest, and at none that was less than a
-  // second ago; for some milliseconds at most, however many they are.
+  // Looks at the memory of processes, first of those that were not looked at for longest. Leaves out those that were
+  // looked at less than a second ago. Takes some milliseconds at most, however many there are.
   void refresh_memory(Clock::time_point now);
-  // See WorkerProcess::memory_bytes(). The worker's process exists.
+  // The worker's private memory; see WorkerProcess::memory_bytes(). The worker's process must exist.
   std::uint64_t memory_bytes(WorkerId worker) const { return process(worker)->memory_bytes(empty_look_); }
-  // The private memory of a worker that is prepared and has no module; 0: none was seen yet.
+  // The private memory of a prepared worker that has no module; 0: not seen yet.
   std::uint64_t empty_private_bytes() const { return empty_look_.private_bytes; }
-  // When its module was loaded; nothing: it is not.
+  // When the worker's module was loaded; nothing: it is not loaded.
   std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
-  // How long it was at work on calls, by its own word, besides what it said with answers.
+  // How long the worker was at work on calls, by its own word, without what it told with answers.
   Clock::duration told_run_time(WorkerId worker) const;
   const Limits& limits(WorkerId worker) const;
   void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
 
-  // What the worker's page says, if by that JavaScript of `call` is on the CPU; else nothing.
+  // What the worker's page says, if it says that JavaScript of `call` is on the CPU; else nothing.
   std::optional<StretchView> stretch_of(WorkerId worker, CallId call) const;
 
-  // Soft stop: the worker says where it is and ends; if it does not within a few milliseconds, it is killed. `found` is
-  // the stretch that it is stopped for. False: it has ended already.
+  // Soft stop: the worker reports where it is, and ends; if it does not do so soon, it is killed. `found` is the
+  // stretch that it is stopped for. False: the worker has ended already.
   bool stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found);
   // Ends the worker at once. `guilty` is the call that it is killed for, if any.
   void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
 
-  // See WorkerProcess. The worker's process exists.
+  // How long the worker has been on a CPU, without the time for its direct line; nothing: not known. The worker's
+  // process must exist.
   std::optional<Clock::duration> cpu_time_without_line(WorkerId worker) {
     return entry_of(worker).process->cpu_time_without_line();
   }
 
-  // Whether something that was sent to the worker has not left yet.
+  // Whether something that was written for the worker has not been sent yet.
   bool has_unsent(WorkerId worker) const;
 
-  // Parts of messages that workers have sent share memory of their own (accountant.h): what clients send takes none of
-  // it, and the other way round. One that is not completed gives way, with its worker.
+  // The parts of messages that workers have sent share a memory bound of their own (accountant.h), apart from what
+  // clients send. A part that is not completed is given up, and its worker is killed.
   bool has_part_of_a_frame() const { return frames_->used() > 0; }
   void give_up_stalled_frames(Clock::time_point now);
 
-  // To be called at or after next_wakeup().
+  // Call at or after next_wakeup().
   void tick(Clock::time_point now);
   std::optional<Clock::time_point> next_wakeup() const;
 
-  // Null while the worker is only asked for.
+  // Null while the worker is only asked for, and for a worker that does not exist.
   const WorkerProcess* process(WorkerId worker) const;
 
  private:
@@ -153,25 +161,26 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::optional<Clock::time_point> loaded_at;
     UsageMeter meter;
     Clock::time_point metered_at{};  // when its CPU time was read last
-    Clock::duration ran{};           // on calls, besides what it said with answers
+    Clock::duration ran{};           // on calls, without what it told with answers
     std::uint64_t metered_in_turn = 0;
     Clock::time_point memory_seen_at{};
-    std::uint32_t mappings = 0;  // when they were counted last
+    std::uint32_t mappings = 0;  // at the last count
     Clock::time_point mappings_counted_at{};
-    Clock::duration cpu_at_mappings{};                                           // what it had used of the CPU then
+    Clock::duration cpu_at_mappings{};                                           // its CPU time at that count
     std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
-    std::optional<Clock::time_point> look_at;  // when the watch is to look; none before a module is there
-    // While it is idle: the page's count of stretches when all was looked at, and when it is again, page or no page.
+    std::optional<Clock::time_point> look_at;  // when to look at it; none before it has a module
+    // While the worker is idle: the page's count of stretches at the last full look, and when the next full look is
+    // due, whatever the page says.
     std::uint64_t idle_stretches = 0;
     Clock::time_point idle_until{};
     Clock::duration idle_pause{};
-    std::optional<EndCause> cause;  // set once its end was decided here
+    std::optional<EndCause> cause;  // set once this object has decided its end
     CallId guilty{};
-    StretchView found;                           // what the page said then
-    bool found_loading = false;                  // its top level was on the CPU then
-    std::optional<Caller> seen_caller;           // of the guilty call, or of the answered one that left what ran
-    std::optional<Clock::time_point> resume_at;  // a hold is over
-    std::optional<Clock::time_point> kill_at;    // a soft stop's patience may be over then
+    StretchView found;                           // what the page said at that time
+    bool found_loading = false;                  // its top level was on the CPU at that time
+    std::optional<Caller> seen_caller;           // of the guilty call, or of the answered one that left behind what ran
+    std::optional<Clock::time_point> resume_at;  // when hold() is over
+    std::optional<Clock::time_point> kill_at;    // when a soft stop's patience may be over
     Clock::time_point asked_to_stop_at;
     Clock::duration cpu_when_asked{};
     std::optional<ipc::StopReason> said_reason;
@@ -179,11 +188,11 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     std::string stack;
     std::string detail;
     std::optional<Clock::time_point> over_limit_since;
-    // Of the last look, for what is done without a call: its time, the calls that had begun, and the CPU time.
+    // At the last look, for work without a call: the time, the number of calls that had begun, and the CPU time.
     Clock::time_point looked_at{};
     std::uint64_t calls_at_look = ~std::uint64_t{0};
     Clock::duration cpu_at_look{};
-    // Since when the process is halted, and for how long it was in the stretch with this count.
+    // Since when the process is halted, and for how long it was halted in the stretch with this count.
     std::optional<Clock::time_point> halted_at;
     std::uint64_t halted_in_stretch = 0;
     Clock::duration halted_for{};
@@ -191,7 +200,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     bool hung_up = false;
     bool ended = false;
     std::optional<int> wait_status;
-    std::optional<Clock::time_point> settle_at;  // the zygote's word on the exit is not waited for any longer
+    std::optional<Clock::time_point> settle_at;  // when to stop waiting for the zygote's word on the exit
   };
 
   void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
@@ -210,14 +219,14 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   void look(Entry& entry, Clock::time_point now);
   static bool looks_idle(const Entry& entry, const StretchView& view);
   static void note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
-  // Whether it has used the CPU since the last reading, as far as this one can tell.
+  // False: the worker has not used the CPU since the last reading. True: it has, or that is not known.
   bool read_meter(Entry& entry);
   bool note_cpu_time(Entry& entry, Clock::duration cpu_time);
   void see_memory(Entry& entry, Clock::time_point now);
-  // What it holds that it does not share with its zygote.
+  // What the worker holds and does not share with its zygote.
   std::uint64_t own_memory(const Entry& entry) const;
   void count_mappings(Entry& entry, Clock::time_point now);
-  // Whether it is to be killed for what it holds, and is.
+  // Kills the worker if it holds too much. True: the worker is being ended.
   bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
   void keep_to_budget();
   void kill_for_memory(Entry& entry, const StretchView& found, std::string detail);
@@ -237,7 +246,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   const Entry& entry_of(WorkerId worker) const;
 
   static constexpr std::uint64_t kFrameMemory = std::uint64_t{512} << 20;
-  // A worker may be without a CPU for long on a busy host, in the middle of a message.
+  // On a busy host, a worker may be without a CPU for long in the middle of a message.
   static constexpr std::chrono::seconds kFramePatience{60};
 
   boost::asio::io_context& io_;
@@ -246,19 +255,19 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
   const WorkersOptions options_;
   Owner& owner_;
   Zygotes zygotes_;
-  // What a worker has that holds no module yet; all of a zygote have the same. 0: not known.
+  // What a worker without a module has; the same for all workers of a zygote. 0: not known.
   std::uint64_t empty_bytes_ = 0;
-  std::uint64_t empty_held_bytes_ = 0;    // the same, of WorkerProcess::held_bytes()
-  WorkerProcess::MemoryLook empty_look_;  // the first that was prepared
+  std::uint64_t empty_held_bytes_ = 0;    // by WorkerProcess::held_bytes()
+  WorkerProcess::MemoryLook empty_look_;  // at the first worker that was prepared
   const std::shared_ptr<Connection::FrameAccounts> frames_ =
       std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = kFrameMemory, .per_user = kFrameMemory});
   std::unordered_map<WorkerId, Entry> entries_;
   MemoryBudget budget_;
-  Clock::time_point count_mappings_from_{};  // not before that
+  Clock::time_point count_mappings_from_{};  // they are not counted before this
   bool memory_is_short_ = false;
   BackgroundTime background_;
-  Clock::time_point next_turn_at_{};  // for one that is halted
-  // One for each worker at most, not later than the first thing that is to be done for it.
+  Clock::time_point next_turn_at_{};  // when a halted worker may go on
+  // At most one for each worker, not later than the next thing to do for it.
   std::multimap<Clock::time_point, WorkerId> wakeups_;
 };
 

@@ -1,7 +1,7 @@
-// Where workers come from. Keeps a zygote up and asks it for workers; replaces it by another when it has forked often
-// enough or lived long enough, so that what one worker learns of the address layout and the hash seed that all children
-// of a zygote share is soon worth nothing. The workers of a zygote that was replaced live on under it, and it ends with
-// the last of them. With isolation by exec there are no zygotes: each worker is a program started for it.
+// Where workers come from. Keeps a zygote up and asks it for workers. All children of a zygote share its address
+// layout and its hash seed. So a zygote is replaced when it has forked often enough or lived long enough, and what a
+// worker learns of the two is soon worth nothing. The workers of a replaced zygote live on under it, and it ends with
+// the last of them. With isolation by exec there are no zygotes: each worker is a program that is started for it.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -21,12 +21,12 @@ namespace holdfast::supervisor {
 
 enum class Isolation {
   fork,  // a worker shares clean pages, address layout and hash seed with its siblings
-  exec,  // it shares nothing, and takes longer to start and more memory
+  exec,  // a worker shares nothing with others, but takes longer to start, and more memory
 };
 
 struct ZygotesOptions {
   Isolation isolation = Isolation::fork;
-  // After so many workers that were given a module, or at this age if there was one, a zygote is replaced.
+  // A zygote is replaced after so many of its workers were given a module, or at this age if at least one was.
   std::size_t max_forks = 1000;
   std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
 };
@@ -35,36 +35,38 @@ class Zygotes final : public ZygoteProcess::Owner {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // What comes of it. For each worker asked for: worker_forked() and later worker_exited() or worker_orphaned(), or
-  // worker_fork_failed().
+  // Is told what comes of requests. For each requested worker: worker_forked() and later worker_exited() or
+  // worker_orphaned(), or worker_fork_failed().
   class Owner {
    public:
     virtual ~Owner() = default;
     // Workers can be had, for the first time or again.
     virtual void zygote_ready() = 0;
-    // Another zygote has taken over; workers from now on are unlike those before.
+    // Another zygote has taken over; new workers have another address layout and hash seed.
     virtual void zygote_replaced() = 0;
-    // One died or could not be started; another try follows by itself. `fatal`: none ever was up, so there is no use.
+    // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
+    // further tries are of no use.
     virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
     virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
     virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
-    // `cpu_time` is that of its whole life.
+    // `cpu_time` is that of the worker's whole life.
     virtual void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) = 0;
-    // Its zygote is gone, and it is dead or about to be; how it ended will not be told.
+    // The worker's zygote is gone, and the worker is dead or about to be. How it ended will not be told.
     virtual void worker_orphaned(WorkerId worker) = 0;
   };
 
   Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, Owner& owner);
   ~Zygotes() override;
 
-  // Starts the first zygote. With isolation by exec it only shows whether workers can be locked on this host.
+  // Starts the first zygote. With isolation by exec, this zygote only shows whether workers can be locked down on
+  // this host.
   void start();
 
   void request(WorkerId worker);
-  // The worker is given a module: what it learns of its zygote, it can tell.
+  // The worker is given a module. From now on, others can hear what it learns of its zygote.
   void in_use(WorkerId worker);
 
-  // To be called at or after next_wakeup().
+  // Call at or after next_wakeup().
   void tick(Clock::time_point now);
   std::optional<Clock::time_point> next_wakeup() const;
 
@@ -100,11 +102,11 @@ class Zygotes final : public ZygoteProcess::Owner {
   Owner& owner_;
   const std::size_t max_starts_under_way_;
   Generations generations_;
-  Generation* current_ = nullptr;    // the zygote that is asked now; null while none is up, and with isolation by exec
-  Generation* successor_ = nullptr;  // starting, to become the current one
-  std::deque<WorkerId> waiting_;     // not asked for yet
-  bool was_ready_ = false;           // some zygote came up, ever
-  std::optional<Clock::time_point> start_at_;  // when the next zygote is to be started
+  Generation* current_ = nullptr;              // gets the requests; null while none is up, and with isolation by exec
+  Generation* successor_ = nullptr;            // starting; becomes the current one
+  std::deque<WorkerId> waiting_;               // not requested from a zygote yet
+  bool was_ready_ = false;                     // a zygote has come up at some time
+  std::optional<Clock::time_point> start_at_;  // when to start the next zygote
   std::chrono::milliseconds start_delay_{0};
 };
 
