@@ -25,7 +25,7 @@ tl::expected<void, std::string> AllowedUsers::add(std::string_view text) {
     return {};
   }
   if (std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; })) {
-    // The largest means "none" to the kernel (setresuid(2)).
+    // To the kernel, the largest uid means "none" (setresuid(2)).
     constexpr uid_t kNoUser = std::numeric_limits<uid_t>::max();
     uid_t user = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), user);

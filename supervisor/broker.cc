@@ -20,8 +20,8 @@
 namespace holdfast::supervisor {
 namespace {
 
-// What the broker does is done in well under a millisecond, or in some where it counts many mappings, and nobody is
-// served meanwhile: a file system that hangs is for the caller to hear of.
+// The broker answers in well under a millisecond, or in some milliseconds if it counts many mappings. The supervisor
+// serves no client while it waits, so a file system that hangs becomes the caller's error.
 constexpr int kAnswerPatienceMillis = 1000;
 
 // For the zygotes to end.
@@ -47,7 +47,7 @@ Broker::~Broker() {
   if (happens(POLLRDHUP, kEndPatienceMillis)) ::waitpid(pid_, nullptr, 0);
 }
 
-// One answer that is there; nothing: none is, or the broker is gone.
+// An answer that has arrived; nothing: there is none, or the broker is gone.
 std::optional<ipc::Packet> Broker::receive(BrokerAnswer& answer) {
   if (!happens(POLLIN, 0)) return std::nullopt;
   auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
@@ -55,7 +55,7 @@ std::optional<ipc::Packet> Broker::receive(BrokerAnswer& answer) {
   return std::move(*packet);
 }
 
-// False: nothing of these `events` (poll(2)) in time. A signal, such as the one to end, is no reason to wait no longer.
+// False: none of these `events` (poll(2)) in time. A signal, such as the one to end, does not cut the wait short.
 bool Broker::happens(short events, int millis) const {
   pollfd wanted = {socket_.get(), events, 0};
   int found;
@@ -65,7 +65,7 @@ bool Broker::happens(short events, int millis) const {
   return found == 1;
 }
 
-// Nothing: the broker is gone, or does not answer in time.
+// Sends the request and waits for the answer. Nothing: the broker is gone, or does not answer in time.
 std::optional<ipc::Packet> Broker::ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer) {
   if (!drop_late_answers() || late_answers_ > 0) return std::nullopt;
   request.serial = ++last_serial_;
@@ -97,7 +97,7 @@ tl::expected<ModuleFile, int> Broker::ask_for_module_file(BrokerRequest& request
   auto packet = ask(request, {}, answer);
   if (!packet) return tl::unexpected(late_answers_ > 0 ? EAGAIN : EPIPE);
   if (answer.error != 0) return tl::unexpected(answer.error);
-  // Without one, there was no descriptor left to take it.
+  // One ending, but no file: no descriptor was left to receive it.
   if (packet->fds.empty() && std::popcount(answer.endings) < 2) return tl::unexpected(EMFILE);
   return ModuleFile{packet->fds.empty() ? UniqueFd() : std::move(packet->fds.front()), answer.endings};
 }

@@ -38,10 +38,10 @@ using Clock = std::chrono::steady_clock;
 // The control socket's number in the zygote.
 constexpr int kControlFd = 3;
 
-// What a launcher has to end when it is told to; a millisecond is what it takes.
+// How long a launcher may take to end when it is told to. It needs a millisecond.
 constexpr std::chrono::milliseconds kEndPatience{1000};
 
-// The number behind `key` in such a file of /proc; 0 if there is none.
+// The number behind the word `key` in a file of /proc; 0 if there is none.
 pid_t number_in(const std::string& path, std::string_view key) {
   std::ifstream file(path);
   for (std::string word; file >> word;) {
@@ -51,13 +51,13 @@ pid_t number_in(const std::string& path, std::string_view key) {
   return 0;
 }
 
-// What a program says before it has its control socket is a line or two, of the dynamic linker's.
+// Before a program has its control socket, it says at most a line or two, which come from the dynamic linker.
 constexpr std::size_t kMaxSaidBytes = 2048;
 
-// From the end of the program's standard error to the program's own.
+// How long a program may take to end after its standard error has closed.
 constexpr int kEndAfterErrorsMillis = 200;
 
-// A shell, or the launcher for its zygote, tells of a signal by 128 and its number.
+// A shell, or a zygote's launcher, reports a signal as exit status 128 plus the signal's number.
 std::string describe_end(int status) {
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
   const char* const name = signal > 0 ? ::sigabbrev_np(signal) : nullptr;
@@ -65,7 +65,8 @@ std::string describe_end(int status) {
   return fmt::format("ended with exit status {}", WEXITSTATUS(status));
 }
 
-// With `control` as its descriptor kControlFd, and without an environment. Fails with an errno value.
+// Starts `program` without an environment, with `control` as its descriptor kControlFd and `errors` as its standard
+// error. Fails with an errno value.
 tl::expected<pid_t, int> spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                                int control, int errors) {
   std::vector<char*> argv = {const_cast<char*>(program.c_str())};
@@ -89,7 +90,7 @@ std::string one_line(std::string_view said) {
   return ipc::printable(ipc::clean_utf8(said, kMaxSaidBytes), ipc::Newlines::escape);
 }
 
-// Of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
+// The pid of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
 pid_t pid_behind(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
 
 tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
@@ -98,7 +99,7 @@ tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
   return opened;
 }
 
-// How many memory mappings the process has; `most` where it has as many or more.
+// How many memory mappings the process has, counted up to `most`.
 tl::expected<std::uint32_t, int> count_mappings(pid_t pid, std::uint32_t most) {
   const auto maps = open_of_process(pid, "maps");
   if (!maps) return tl::unexpected(maps.error());
@@ -113,8 +114,8 @@ tl::expected<std::uint32_t, int> count_mappings(pid_t pid, std::uint32_t most) {
   return most;
 }
 
-// Whether smaps_rollup, for which the kernel goes through all mappings, is soon read. A worker has some hundreds;
-// native code can make as many as the kernel allows (vm.max_map_count), which takes tens of milliseconds.
+// Whether smaps_rollup can be read soon; the kernel goes through all mappings for it. A worker has some hundreds.
+// Native code can make as many as the kernel allows (vm.max_map_count), which takes tens of milliseconds to read.
 bool has_few_mappings(pid_t pid) {
   constexpr std::uint32_t kFew = 2500;
   return count_mappings(pid, kFew).value_or(kFew) < kFew;
@@ -129,9 +130,9 @@ class BrokerProcess {
   struct Launcher {
     pid_t pid;
     UniqueFd leash;
-    UniqueFd errors;                           // its program's standard error; none once nobody has it open any more
-    std::string said;                          // there
-    std::optional<Clock::time_point> kill_at;  // it was told to end
+    UniqueFd errors;                           // its program's standard error; none once no process has it open
+    std::string said;                          // on its standard error
+    std::optional<Clock::time_point> kill_at;  // set when it was told to end
   };
 
   bool serve_request();
@@ -159,7 +160,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   ::prctl(PR_SET_NAME, "holdfast-broker");
   ::prctl(PR_SET_DUMPABLE, 0);
   abandon_log();
-  // What a terminal sends to its foreground, or a service manager to all processes, is for the supervisor to act on.
+  // What a terminal sends to its foreground processes, or a service manager to all, only the supervisor acts on.
   ::setsid();
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
   sigset_t signals;
@@ -168,7 +169,7 @@ BrokerProcess::BrokerProcess(const Broker::Duties& duties, int socket) : duties_
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!child_signals_) ::_exit(1);  // the supervisor notices
-  // Standard error stays for what a worker's program says that does not end by it.
+  // Standard error stays open: what a worker's program says without ending is passed on there.
   const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(nowhere.get(), fd);
   std::vector<int> kept = duties_.kept;
@@ -191,7 +192,7 @@ void BrokerProcess::run() {
     if (::poll(wanted.data(), wanted.size(), next_timeout()) < 0 && errno != EINTR) ::_exit(1);
     auto at = wanted.begin() + 2;
     for (Launcher& launcher : launchers_) {
-      if ((at++)->revents != 0) tell_to_end(launcher);  // the supervisor never sends on a leash
+      if ((at++)->revents != 0) tell_to_end(launcher);  // the supervisor never sends on the liveness pipe
       if ((at++)->revents != 0) hear(launcher);
     }
     const auto now = Clock::now();
@@ -218,7 +219,7 @@ int BrokerProcess::next_timeout() const {
   return timeout;
 }
 
-// False: the supervisor is gone, or breaks the protocol, which it does not do as long as it is itself.
+// False: the supervisor is gone, or breaks the protocol, which only a compromised supervisor does.
 bool BrokerProcess::serve_request() {
   BrokerRequest request;
   auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&request, 1)));
@@ -336,13 +337,13 @@ bool BrokerProcess::is_ours(pid_t pid) const {
 
 void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<UniqueFd> fds) {
   if (fds.size() != 2) return;
-  // Past the number that it is to have in the child: bound to its own number, it would stay close-on-exec.
+  // Above the number that it gets in the child: a descriptor that has this number already would stay close-on-exec.
   const UniqueFd control(::fcntl(fds[0].get(), F_DUPFD_CLOEXEC, kControlFd + 1));
   const auto fail = [&](const std::string& reason) {
     ipc::OutputBuffer out;
     encode(out,
            ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
-    // Whoever holds the other end may never read.
+    // The process at the other end may never read.
     ::fcntl(control.get(), F_SETFL, O_NONBLOCK);
     (void)ipc::send_packet(control.get(), out.data(), {});
   };
@@ -375,8 +376,8 @@ std::string BrokerProcess::spawn_advice(int error) const {
   return "--worker must name the holdfast-worker program";
 }
 
-// The launcher and the zygote close their standard error when they are about to be locked. What was said until then and
-// did not end the program is for whoever reads the supervisor's.
+// The launcher and the zygote close their standard error just before they lock themselves down. What was said until
+// then without ending the program goes to the supervisor's standard error.
 void BrokerProcess::hear(Launcher& launcher) const {
   char bytes[512];
   ssize_t count;
@@ -394,8 +395,8 @@ void BrokerProcess::hear(Launcher& launcher) const {
   }
 }
 
-// On the leash, for a supervisor that still wants to know: two texts with a NUL between them, how it ended, and what
-// may be the matter with a program that ends before it has said anything on its control socket.
+// Tells on the liveness pipe, to a supervisor that still wants to know, how the program ended; see
+// Broker::start_zygote() for the form.
 void BrokerProcess::tell_of_end(const Launcher& launcher, int status) const {
   const std::string program = ipc::printable(duties_.program.string(), ipc::Newlines::escape);
   std::string text = fmt::format("{} {}", program, describe_end(status));
@@ -411,7 +412,7 @@ void BrokerProcess::tell_of_end(const Launcher& launcher, int status) const {
   (void)!::send(launcher.leash.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// The launcher kills the zygote, reaps it, and ends; unless somebody has stopped it.
+// The launcher kills the zygote, reaps it, and ends. SIGCONT is for a launcher that some process has stopped.
 void BrokerProcess::tell_to_end(Launcher& launcher) {
   if (launcher.kill_at) return;
   launcher.kill_at = Clock::now() + kEndPatience;

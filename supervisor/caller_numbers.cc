@@ -4,7 +4,7 @@
 
 namespace holdfast::supervisor {
 
-// A client has one user.
+// The user is left out, because a client has only one.
 std::size_t CallerNumbers::Hash::operator()(const Caller& caller) const {
   const std::hash<std::uint64_t> hash;
   return hash(static_cast<std::uint64_t>(caller.client)) * 31 + hash(static_cast<std::uint64_t>(caller.function));
@@ -12,7 +12,7 @@ std::size_t CallerNumbers::Hash::operator()(const Caller& caller) const {
 
 bool CallerNumbers::is_reserve_in_use() const { return callers_.size() >= kMost - kKeptForUsers; }
 
-// Whether the user's further callers are known by the user alone.
+// Whether the user's further callers are numbered by the user instead of by their client.
 bool CallerNumbers::has_part(UserId user) const {
   if (is_reserve_in_use()) return true;
   const auto numbers = of_users_.find(user);
@@ -31,7 +31,7 @@ std::uint32_t CallerNumbers::number_of(const Caller& caller) {
   };
   merge_functions();
   if (found == numbers_.end() && has_part(caller.user)) {
-    // What is reserved is for users, one number each.
+    // Reserved numbers are for users, one each.
     known = {caller.user, rest_of(caller.user), is_reserve_in_use() ? kAnyFunction : caller.function};
     found = numbers_.find(known);
     merge_functions();

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As many as the kernel follows.
+// As many links as the kernel follows.
 constexpr int kMostLinks = 40;
 constexpr gid_t kNoGroup = 65534;
 
@@ -30,7 +30,7 @@ struct Groups {
   std::vector<gid_t> all;
 };
 
-// Asked for once: whoever answers may be far away.
+// Asked for once: the server of the user database may be far away.
 const Groups& groups_of(uid_t user) {
   static std::map<uid_t, Groups> known;
   const auto [entry, is_new] = known.try_emplace(user);
@@ -66,8 +66,8 @@ struct Place {
   struct stat status {};
 };
 
-// Goes from `start` (none: from here) to what `path` leads to, one part after the other, so that nobody can put another
-// link in the place of one that was looked at. Takes the rights of those who own links; an errno value on failure.
+// Follows `path` from `start` (null: from the current directory), one part after the other, so that no process can
+// exchange a link that was looked at. Takes the rights of the owners of links. Fails with an errno value.
 tl::expected<Place, int> follow(const UniqueFd* start, const fs::path& path, RightsOnFiles& rights) {
   std::deque<std::string> parts;
   append_parts(path, parts);
@@ -110,7 +110,7 @@ RightsOnFiles::~RightsOnFiles() {
   (void)::setgroups(groups_.size(), groups_.data());
 }
 
-// The first who takes part keeps it: what a further one's link leads to is no more than that one may see.
+// The first user's rights stay: what a further user's link leads to can be opened only if the first user may see it.
 void RightsOnFiles::take(uid_t user) {
   if (!is_root_ || user == 0 || taken_) return;
   taken_ = user;
@@ -118,7 +118,7 @@ void RightsOnFiles::take(uid_t user) {
   groups_.resize(static_cast<std::size_t>(std::max(count, 0)));
   groups_.resize(static_cast<std::size_t>(std::max(::getgroups(count, groups_.data()), 0)));
   const Groups& groups = groups_of(user);
-  // Where root may not do so, in a user namespace, it has no more rights than others either.
+  // In a user namespace where root may not do so, root has no more rights than others either.
   (void)::setgroups(groups.all.size(), groups.all.data());
   ::setfsgid(groups.primary);
   ::setfsuid(user);

@@ -33,16 +33,17 @@ constexpr std::chrono::milliseconds kRetry{20};
 
 // --- the process ---------------------------------------------------------------------------------------------------
 
-// Processes that are ending and whose descriptors are being closed.
+// How many processes may be ending at a time, with their descriptors still being closed.
 constexpr int kMostEnding = 16;
-// Sockets that one of them takes along.
+// How many sockets one of them takes along.
 constexpr int kMostTaken = 32;
 
 using Count = std::atomic<std::uint64_t>;
 
-// At the end of a process the kernel closes what it holds without waiting for data that lingers.
+// Receives sockets and ends. At the end of a process, the kernel closes its descriptors without waiting for data that
+// lingers.
 [[noreturn]] void take_along(int socket, const Count& closed) {
-  std::uint64_t last = 0;  // of what was taken: its number, from 1 on
+  std::uint64_t last = 0;  // number of the last socket that was taken, from 1 on
   for (int taken = 0; taken < kMostTaken; ++taken) {
     std::uint64_t number = 0;
     iovec piece = {&number, sizeof number};
@@ -76,7 +77,7 @@ sandbox::SetupResult lock_up() {
   abandon_log();
   ::setsid();
   for (int signal : {SIGTERM, SIGHUP, SIGINT}) ::signal(signal, SIG_IGN);
-  ::setpriority(PRIO_PROCESS, 0, 10);  // to free a large memfd takes CPU time
+  ::setpriority(PRIO_PROCESS, 0, 10);  // freeing a large memfd takes CPU time
   if (!sandbox::close_all_descriptors_except(socket)) ::_exit(1);
   socket = sandbox::kKeptDescriptor;
   const std::byte ready{lock_up() ? std::uint8_t{1} : std::uint8_t{0}};
@@ -91,14 +92,15 @@ sandbox::SetupResult lock_up() {
     };
     reap(ending == kMostEnding ? 0 : WNOHANG);
     pollfd wanted = {socket, POLLIN, 0};
-    // Those that end are waited for in between: no signal tells of them.
+    // A timeout, to reap children that have ended: no signal tells of them.
     constexpr int kLookMillis = 1000;
     const int found = ::poll(&wanted, 1, ending > 0 ? kLookMillis : -1);
     if (found < 0 && errno != EINTR) ::_exit(1);
     if (found <= 0) continue;
-    // The supervisor is gone. What it has left in the socket goes with this process.
+    // The supervisor is gone. What it has left in the socket is closed with this process.
     if ((wanted.revents & POLLHUP) != 0) ::_exit(0);
-    // Goes on when the child has begun to end (CLONE_VFORK), which is when it has received what it takes along.
+    // Because of CLONE_VFORK, this returns when the child begins to end. By then the child has received what it takes
+    // along.
     const long child = ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
     if (child == 0) take_along(socket, closed);
     if (child > 0) ++ending;
@@ -106,7 +108,7 @@ sandbox::SetupResult lock_up() {
   }
 }
 
-// Waits for the process to be locked up.
+// Waits until the process is locked up. False: it could not be.
 bool is_ready(const UniqueFd& socket) {
   std::byte ready{0};
   ssize_t count;
@@ -115,7 +117,7 @@ bool is_ready(const UniqueFd& socket) {
   return count == 1 && ready == std::byte{1};
 }
 
-// Whether there is nothing in the socket that closing it would throw away. Of a socket that receives no more.
+// For a socket that receives no more: whether it holds nothing that closing it would throw away.
 bool is_empty(const UniqueFd& socket) {
   char byte;
   return ::recv(socket.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -147,7 +149,7 @@ tl::expected<std::unique_ptr<Closer>, std::string> Closer::start(boost::asio::io
 Closer::Closer(boost::asio::io_context& io, std::function<void()> gone, UniqueFd socket, Count* closed)
     : socket_(std::move(socket)), closed_(closed), retry_(io), gone_(std::move(gone)) {}
 
-// What still waits is left to the end of the process, which does not wait for data that lingers.
+// Sockets that still wait are closed at the end of the process, which does not wait for data that lingers.
 Closer::~Closer() {
   for (UniqueFd& socket : waiting_) (void)socket.release();
   ::munmap(closed_, sizeof(Count));
@@ -161,7 +163,7 @@ void Closer::close(UniqueFd socket) {
   if (waiting_.size() == 1) retry_later();
 }
 
-// False: there is no room.
+// False: the closer has no room.
 bool Closer::pass_on(UniqueFd& socket) {
   if (!socket_) return true;
   const std::uint64_t number = passed_on_ + 1;
@@ -173,7 +175,7 @@ bool Closer::pass_on(UniqueFd& socket) {
     return true;
   }
   const int error = sent.error().value();
-  // The last is a limit on what all processes of a user have under way.
+  // ETOOMANYREFS: a limit for what all processes of a user have under way.
   if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS) return false;
   socket_.reset();
   gone_();

@@ -82,7 +82,7 @@ void Connection::at_end_of_turn() {
   if (!open_) return;
   if (const error_code error = flush()) {
     if (paused_) return end(error.message());
-    // It may have said why before it left: the stream's end is found by reading.
+    // The peer may have said why before it left, so the end of the stream is found by reading.
     out_ = {};
     attached_.clear();
     return;
@@ -127,7 +127,7 @@ error_code Connection::write_some() {
   return error;
 }
 
-// Up to the next one that goes along, or with it.
+// Writes up to the next byte that a descriptor goes with. If that is the first byte, sends the descriptor with it.
 std::size_t Connection::write_with_descriptors(error_code& error) {
   auto data = out_.data();
   const bool is_due = attached_.front().before == sent_bytes_;
@@ -145,7 +145,7 @@ std::size_t Connection::write_with_descriptors(error_code& error) {
   return *sent;
 }
 
-// Nobody reads from it, so that nobody would come to the end of what it sent: the kernel tells of that by itself.
+// While paused, nothing is read, so the end of the stream would not be noticed. Wait for the kernel's hang-up event.
 void Connection::pause_until_it_leaves() {
   pause();
   if (!open_ || std::exchange(awaiting_hang_up_, true)) return;
@@ -160,7 +160,7 @@ void Connection::resume() {
   if (!paused_) return;
   paused_ = false;
   partial_frame_.set_at_work(false);
-  // That its frame made no progress was not its peer's doing.
+  // While paused, its peer was not to blame that its frame made no progress.
   if (partial_frame_.used() > 0) partial_frame_.made_progress(steady_clock::now());
   if (handling_ || !open_) return;
   take_frames();
@@ -219,7 +219,7 @@ void Connection::handle_more_frames() {
   read();
 }
 
-// What cannot be handled in this turn waits for the next, and so does what comes behind it.
+// Frames that cannot be handled in this turn wait for the next one, and so do the frames behind them.
 void Connection::handle_frames() {
   handling_ = true;
   bool frames_were_complete = false;

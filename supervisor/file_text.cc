@@ -27,7 +27,7 @@ tl::expected<std::string, std::string> file_text(const UniqueFd& file, std::uint
     const ssize_t count = ::read(file.get(), text.data() + done, text.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return tl::unexpected<std::string>(std::strerror(errno));
-    if (count == 0) break;  // it became shorter meanwhile
+    if (count == 0) break;  // the file has become shorter
     done += static_cast<std::size_t>(count);
   }
   text.resize(done);

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The sum of the lines "KEY:  N kB"; nothing if there is none.
+// The sum, in bytes, of the lines "KEY:  N kB" with these keys; nothing if there is none.
 std::optional<std::uint64_t> sum_of(std::istream& file, std::initializer_list<std::string_view> keys) {
   std::optional<std::uint64_t> sum;
   for (std::string line; std::getline(file, line);) {
@@ -35,7 +35,7 @@ std::optional<std::uint64_t> number_in(const fs::path& path) {
   return std::nullopt;  // no file, or "max"
 }
 
-// The number behind "KEY " in such a file; 0 if there is none.
+// The number behind "KEY " in a file of such lines; 0 if there is none.
 std::uint64_t number_in(const fs::path& path, std::string_view key) {
   std::ifstream file(path);
   std::string word;
@@ -45,16 +45,16 @@ std::uint64_t number_in(const fs::path& path, std::string_view key) {
   return 0;
 }
 
-// The names of a version's files.
+// The names of a cgroup version's files.
 struct CgroupFiles {
   std::initializer_list<const char*> limits;
   const char* used;
-  const char* reclaimable;  // of memory.stat: what is used and given back when somebody needs it
+  const char* reclaimable;  // in memory.stat: used, but given back when others need it
 };
 const CgroupFiles kVersion1 = {{"memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_inactive_file"};
 const CgroupFiles kVersion2 = {{"memory.max", "memory.high"}, "memory.current", "inactive_file"};
 
-// What the limits of one cgroup leave.
+// What the limits of one cgroup leave; nothing if it has none.
 std::optional<std::uint64_t> room_in(const fs::path& folder, const CgroupFiles& files) {
   const auto used = number_in(folder / files.used);
   if (!used) return std::nullopt;
@@ -69,8 +69,9 @@ std::optional<std::uint64_t> room_in(const fs::path& folder, const CgroupFiles& 
   return room;
 }
 
-// In a container the files of its own cgroup are where those of the root are elsewhere, and what is told of the way to
-// it may name folders that cannot be seen: those are left out.
+// What the limits of a cgroup and of those above it leave. In a container, the files of its own cgroup are where
+// those of the root cgroup are elsewhere. The path to the cgroup may then name folders that cannot be seen: they are
+// left out.
 std::optional<std::uint64_t> room_in_all(const fs::path& mount, const fs::path& cgroup, const CgroupFiles& files) {
   std::optional<std::uint64_t> room;
   for (fs::path at = cgroup.relative_path();; at = at.parent_path()) {
@@ -102,7 +103,7 @@ std::optional<std::uint64_t> room_in_cgroups(const fs::path& proc, const fs::pat
   return room;
 }
 
-// Such a file gives its content anew to whoever reads it from the start.
+// Such a file gives its content anew when it is read from the start.
 using Content = std::array<char, 4096>;
 std::string_view content_of(const UniqueFd& file, Content& content) {
   const ssize_t count = ::pread(file.get(), content.data(), content.size(), 0);

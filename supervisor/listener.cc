@@ -24,24 +24,24 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using Protocol = asio::local::stream_protocol;
 
-// While clients cannot be accepted, it is tried again after this.
+// How long to wait for the next try while clients cannot be accepted.
 constexpr std::chrono::milliseconds kAcceptRetry{50};
-// That they cannot is logged once in this time.
+// How often to log that clients cannot be accepted.
 constexpr std::chrono::minutes kWarnPause{1};
 
 std::string failed(const std::string& what, const std::string& path) {
   return fmt::format("cannot {} {}: {}", what, path, std::strerror(errno));
 }
 
-// While it lives, the current directory is another: the only way to a socket in a directory that is held by a
-// descriptor (bindat(2) does not exist). The process has one thread.
+// Changes the current directory while it lives: the only way to reach a socket in a directory that is held by a
+// descriptor (there is no bindat(2)). The process has one thread.
 class Inside {
  public:
   explicit Inside(const UniqueFd& directory) : before_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
     if (::fchdir(directory.get()) != 0) before_.reset();
   }
   ~Inside() {
-    // A directory that cannot be gone back to is none to be in.
+    // If the way back is gone, "/" will do.
     if (before_ && ::fchdir(before_.get()) != 0 && ::chdir("/") != 0) std::abort();
   }
   Inside(const Inside&) = delete;
@@ -56,7 +56,7 @@ bool is_same_file(const struct stat& one, const struct stat& other) {
   return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-// Root's files are nobody else's to exchange for a link or for another file.
+// Nobody but root may exchange root's files for a link or for another file.
 std::optional<std::string> problem_of_directory(const struct stat& status, const std::string& path) {
   if (::geteuid() != 0) return std::nullopt;
   if (status.st_uid != 0) {
@@ -73,7 +73,7 @@ std::optional<std::string> problem_of_directory(const struct stat& status, const
       path, status.st_mode & 07777, path, path);
 }
 
-// The directory of the socket, made if it is missing.
+// The directory of the socket; it is made if it is missing.
 tl::expected<UniqueFd, std::string> open_directory(const std::filesystem::path& socket_path) {
   const std::string path = socket_path.has_parent_path() ? socket_path.parent_path().string() : ".";
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return tl::unexpected(failed("make the directory", path));
@@ -84,7 +84,7 @@ tl::expected<UniqueFd, std::string> open_directory(const std::filesystem::path& 
   return directory;
 }
 
-// In a directory where others may make files (/tmp) the lock can be a file of theirs.
+// In a directory where others may make files (/tmp), the lock file can belong to another user.
 std::optional<std::string> problem_of_lock(const struct stat& status, const std::string& path) {
   if (S_ISREG(status.st_mode) && status.st_uid == ::geteuid() && status.st_nlink <= 1) return std::nullopt;
   if (S_ISREG(status.st_mode) && status.st_uid != ::geteuid()) {
@@ -94,8 +94,8 @@ std::optional<std::string> problem_of_lock(const struct stat& status, const std:
   return fmt::format("the lock file {} is not a plain file with one name; remove it, or choose another --socket", path);
 }
 
-// The lock beside the socket. The file that was locked may have been removed by a supervisor that left in between:
-// then the lock says nothing, and is taken again on the file that is there now.
+// Takes the lock beside the socket. If a supervisor that has just left removed the locked file, the lock proves
+// nothing, and the file that is there now is locked instead.
 tl::expected<UniqueFd, std::string> take_lock(const UniqueFd& directory, const std::string& name,
                                               const std::string& socket_path) {
   const std::string path = socket_path + ".lock";
@@ -118,7 +118,7 @@ tl::expected<UniqueFd, std::string> take_lock(const UniqueFd& directory, const s
   }
 }
 
-// Makes the name free for bind(2). Under the lock, inside the directory.
+// Makes the name free for bind(2). Call under the lock and inside the directory.
 tl::expected<void, std::string> clear_name(asio::io_context& io, const std::string& name, const std::string& path) {
   struct stat present;
   if (::lstat(name.c_str(), &present) != 0) return {};
@@ -167,12 +167,12 @@ tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_con
   return listener;
 }
 
-// Inside the directory.
+// Call inside the directory.
 tl::expected<void, std::string> Listener::bind(const std::string& path, mode_t mode) {
   error_code error;
   acceptor_.open(Protocol(), error);
   if (!error) refuses_descriptors_ = ipc::refuse_descriptors(acceptor_.native_handle());
-  // The file has its mode from the beginning: to change it later by its name could change another's.
+  // The file has its mode from the beginning: a later change by name could change another file.
   const mode_t mask = ::umask(~mode & 0777);
   if (!error) acceptor_.bind(Protocol::endpoint(name_), error);
   ::umask(mask);
@@ -236,7 +236,7 @@ void Listener::accept() {
   });
 }
 
-// Clients wait in the kernel's queue meanwhile.
+// Until then, clients wait in the kernel's queue.
 void Listener::accept_later(const std::string& reason) {
   if (const auto now = std::chrono::steady_clock::now(); now >= warn_again_at_) {
     warn_again_at_ = now + kWarnPause;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 
-// One JSON object on each line; its keys are those of a module's line (ipc/log_text.h), as far as it has them.
+// One JSON object on each line. It has those keys of a module's line (ipc/log_text.h) that apply to it.
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
@@ -60,7 +60,7 @@ std::shared_ptr<spdlog::logger> make_logger(const char* name, const std::string&
   return logger;
 }
 
-// Null until the log is set up, as in tests: then modules' lines are written as the supervisor's own.
+// Null until the log is set up, as in tests. Until then modules' lines are written as the supervisor's own.
 struct ModuleOutput {
   LogFormat format = LogFormat::text;
   std::shared_ptr<spdlog::logger> logger;

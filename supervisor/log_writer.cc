@@ -23,7 +23,7 @@ LogWriter::LogWriter(int fd) : fd_(fd) {
   } else if (S_ISSOCK(status.st_mode)) {
     kind_ = Kind::socket;
   } else {
-    // A pipe or a terminal. It can be another user's: then it cannot be opened.
+    // A pipe or a terminal. If it is another user's, it cannot be opened.
     own_.reset(
         ::open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (own_) kind_ = Kind::own;
@@ -33,7 +33,7 @@ LogWriter::LogWriter(int fd) : fd_(fd) {
 void LogWriter::write(std::string_view line) {
   if (kind_ == Kind::none) return;
   if (!flush()) {
-    // After a line that was dropped none is kept until the reader can be told of that.
+    // After a dropped line, no line is kept until the reader can be told about the loss.
     if (dropped_ > 0 || unwritten_.size() - written_ + line.size() > kMostUnwritten) {
       ++dropped_;
       return;
@@ -44,7 +44,7 @@ void LogWriter::write(std::string_view line) {
   while (!line.empty()) {
     const ssize_t count = write_some(line);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno != EAGAIN) return;  // a disk that is full, a reader that has left: the line is lost
+    if (count < 0 && errno != EAGAIN) return;  // a full disk, or a reader that has left: the line is lost
     if (count < 0) break;
     line.remove_prefix(static_cast<std::size_t>(count));
   }
@@ -62,7 +62,7 @@ bool LogWriter::flush() {
       return false;
     }
     written_ = count < 0 ? unwritten_.size() : written_ + static_cast<std::size_t>(count);
-    // Once the reader takes something again, it hears of what it has missed behind what was kept.
+    // Once the reader takes something again, it is told what it has missed, behind what was kept.
     if (dropped_ > 0 && unwritten_.size() - written_ < kMostUnwritten / 2) tell_of_dropped();
   }
   unwritten_ = {};
@@ -111,7 +111,7 @@ ssize_t LogWriter::write_some(std::string_view text) const {
   return static_cast<ssize_t>(text.size());
 }
 
-// An error counts as room: write(2) tells it.
+// An error counts as room, because write(2) tells it.
 bool LogWriter::has_room(int millis) const {
   pollfd wanted = {kind_ == Kind::own ? own_.get() : fd_, POLLOUT, 0};
   return ::poll(&wanted, 1, millis) > 0;

@@ -52,7 +52,7 @@ std::uint64_t default_memory_budget() {
   return available / 2;
 }
 
-// As many as fit into the budget, each with the most that it may take.
+// As many workers as fit into the budget, each with the most memory that it may take.
 std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memory_bytes) {
   constexpr std::size_t kMost = 1000;
   const std::uint64_t budget = memory_budget == 0 ? available_memory() / 2 : memory_budget;
@@ -63,16 +63,17 @@ std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memor
   return workers;
 }
 
-// malloc(3) would learn from the first large payload that is freed to keep such memory for the next one; a burst of
-// them then stays with the process, in pieces, for as long as it lives. From this size on, what is freed is given back.
-// What is less stays for the next one: each worker has buffers of 64 kB when it starts.
+// By default, malloc(3) learns from the first large payload that is freed to keep such memory for the next one. After
+// a burst of large payloads the process would then keep all of it, in pieces, for as long as it lives. With these
+// settings it gives freed blocks of this size back. It keeps smaller ones, because each worker has buffers of 64 kB
+// when it starts.
 void set_up_malloc() {
   constexpr int kLarge = 256 << 10;
   ::mallopt(M_MMAP_THRESHOLD, kLarge);
   ::mallopt(M_TRIM_THRESHOLD, 2 * kLarge);
 }
 
-// As many descriptors as the host allows; returns how many that are.
+// Raises the limit of open files as far as the host allows; returns the limit.
 std::size_t raise_descriptor_limit() {
   rlimit limit = {1024, 1024};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -81,11 +82,12 @@ std::size_t raise_descriptor_limit() {
   return limit.rlim_max;
 }
 
-// What workers need is set aside first: clients must not be able to keep the supervisor from starting one.
+// Descriptors for workers are set aside first: clients must not be able to keep the supervisor from starting a
+// worker.
 std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, const Options& options) {
   constexpr std::size_t kMost = 10'000;
-  // pidfd, socket, statm, status, and the page while it arrives; without a zygote, the control socket and the leash of
-  // each; the line until it is given away.
+  // pidfd, socket, statm, status, and the page while it arrives; without a zygote, each worker's control socket and
+  // liveness pipe; the direct line until it is given away.
   const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 7 : 5) + (options.direct_line ? 1 : 0);
   constexpr std::size_t kForTheRest = 64;
   const std::size_t reserved =
@@ -97,14 +99,14 @@ std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions&
   return std::clamp<std::size_t>(descriptors - std::min(descriptors, reserved), 1, kMost);
 }
 
-// What a careless parent may have left: a closed standard descriptor, whose number the next socket would get, and
-// children that nobody could wait for.
+// Mends what a careless parent may have left: a closed standard descriptor, whose number the next socket would get,
+// and an ignored SIGCHLD, with which no child could be waited for.
 void mend_inheritance() {
   ::signal(SIGCHLD, SIG_DFL);
-  // A log that nobody reads any more, that is at its file's limit, or that goes to a terminal in whose background this
-  // process runs, must neither end nor stop the supervisor.
+  // The log must neither end nor stop the supervisor when it is not read any more, when its file has reached its
+  // size limit, or when the supervisor runs in the background of the log's terminal.
   for (int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) ::signal(signal, SIG_IGN);
-  // Until main() listens for them.
+  // Ignored until main() listens for them.
   for (int signal : {SIGHUP, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
   for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::dup(fd)) {
     if (fd <= STDERR_FILENO) continue;
@@ -113,7 +115,7 @@ void mend_inheritance() {
   }
 }
 
-// What a parent left open is none of the supervisor's, who reads what strangers send.
+// Closes what a parent left open: the supervisor, which reads what strangers send, must not hold it.
 void close_all_but(std::vector<int> kept) {
   std::sort(kept.begin(), kept.end());
   unsigned begin = STDERR_FILENO + 1;
@@ -144,7 +146,7 @@ SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_
   return result;
 }
 
-// On a single core it would keep those from working whom it waits for.
+// On a single core, busy-polling would starve the processes that the supervisor waits for.
 std::chrono::nanoseconds busy_poll(const Options& options, const SchedulerOptions& scheduler) {
   return scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
 }
@@ -178,7 +180,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   return result;
 }
 
-// What holdfast-worker is to know (worker/zygote_options.h).
+// The arguments of holdfast-worker (worker/zygote_options.h).
 std::vector<std::string> worker_arguments(const Options& options, std::uint64_t memory_bytes) {
   std::vector<std::string> arguments = {
       fmt::format("--memory={}", memory_bytes),
@@ -190,7 +192,7 @@ std::vector<std::string> worker_arguments(const Options& options, std::uint64_t 
   return arguments;
 }
 
-// The old settings stay where the new ones are not in order.
+// If the new settings have errors, the old ones stay.
 void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   const std::string path = ipc::printable(file.path().string(), ipc::Newlines::escape);
   auto settings = file.read(broker.open_settings());
@@ -205,7 +207,7 @@ void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   spdlog::info("settings reloaded from {}: {} modules or versions have their own", path, tables);
 }
 
-// Without a login the directory above the default socket is not there.
+// Without a login, the directory of the default socket does not exist.
 std::string socket_advice(const std::string& socket) {
   std::error_code ignored;
   const auto directory = std::filesystem::path(socket).parent_path();
@@ -316,7 +318,7 @@ int main(int argc, char** argv) {
       listener->accept_only_if([&] { return closer->may_accept_clients(); });
     }
   }
-  // From here on, what needs more rights than to serve calls is the broker's to do.
+  // From here on, the broker does what needs more rights than to serve calls.
   auto broker = Broker::start(
       {.program = options.worker_program,
        .arguments = worker_arguments(options, settings->largest_memory()),
@@ -340,7 +342,7 @@ int main(int argc, char** argv) {
 
   int status = 0;
   asio::signal_set signals(io), hangups(io), reserved(io);
-  if (!served) {  // else it is the monitor that gets them
+  if (!served) {  // otherwise the monitor gets them
     for (int signal : {SIGTERM, SIGINT, SIGQUIT}) signals.add(signal);
     hangups.add(SIGHUP);
     for (int signal : {SIGUSR1, SIGUSR2}) reserved.add(signal);
@@ -363,7 +365,7 @@ int main(int argc, char** argv) {
     io.stop();
   });
 
-  // Without the broker there is no zygote to be had any more, and the ones that were are gone with it.
+  // Without the broker, no zygote can be started, and those that ran are gone with it.
   std::function<void()> await_brokers_end = [&] {
     broker_end.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
       if (error) return;
@@ -449,7 +451,7 @@ int main(int argc, char** argv) {
       spdlog::critical("--client-fd {} is not a connected socket: {}", *options.client_fd, error.message());
       return 1;
     }
-    // When its only client has left there is nobody to finish calls for.
+    // When its only client has left, there is no client to finish calls for.
     supervisor.add_client(std::move(client), [&] {
       supervisor.begin_shutdown();
       supervisor.begin_shutdown();

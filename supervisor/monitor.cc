@@ -29,9 +29,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// How often a server that gives no sign of life by itself is asked for one.
+// How often to ask a server that gives no sign of life by itself.
 constexpr milliseconds kAskInterval{2000};
-// Servers that are stuck again and again are not replaced for ever.
+// Servers that get stuck again and again are not replaced for ever.
 constexpr std::size_t kMostReplacements = 5;
 constexpr std::chrono::minutes kReplacementPeriod{1};
 
@@ -44,7 +44,7 @@ std::string first_line_of(pid_t pid, const char* name) {
   return line;
 }
 
-// The fields behind the name, which may hold any character (proc_pid_stat(5)).
+// Reads the fields behind the process's name, which may hold any character (proc_pid_stat(5)).
 TurnWatch::Look look_at(pid_t pid) {
   const std::string line = first_line_of(pid, "stat");
   const std::size_t end = line.rfind(')');
@@ -60,7 +60,7 @@ TurnWatch::Look look_at(pid_t pid) {
   return look;
 }
 
-// As far as this process may see it.
+// Where the process is stuck, as far as this process may see it.
 std::string whereabouts(pid_t pid) {
   const char state = look_at(pid).state;
   std::string text = state == 'R' ? "it runs without a break" : fmt::format("it is asleep (state {})", state);
@@ -101,7 +101,7 @@ class Monitor {
   UniqueFd socket_;  // to the server
   pid_t server_ = -1;
   bool is_serving_ = false;
-  bool is_stuck_ = false;  // it was killed, and is to be replaced
+  bool is_stuck_ = false;  // it was killed, and will be replaced
   bool is_ending_ = false;
   TurnWatch watch_;
   Clock::time_point ask_at_{};
@@ -117,7 +117,7 @@ std::variant<int, Served> Monitor::run() {
     spdlog::critical("cannot watch for signals: signalfd: {}", std::strerror(errno));
     return 1;
   }
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // a broker whose server was killed ends here
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // to reap a broker whose server was killed
   if (auto served = start()) return std::move(*served);
   for (;;) {
     if (server_ < 0) return 1;
@@ -146,7 +146,7 @@ std::variant<int, Served> Monitor::run() {
   }
 }
 
-// Something: this is the server.
+// Something: this process is the server.
 std::optional<Served> Monitor::start() {
   const bool is_first = replacements_.empty();
   server_ = -1;
@@ -163,7 +163,7 @@ std::optional<Served> Monitor::start() {
     socket_.reset();
     signal_fd_.reset();
     ::prctl(PR_SET_CHILD_SUBREAPER, 0);
-    ::setsid();  // a terminal's signals are the monitor's
+    ::setsid();  // a terminal's signals are for the monitor
     for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
     ::sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
     return Served{std::move(theirs), is_first};
@@ -214,7 +214,7 @@ void Monitor::watch() {
   ::kill(server_, SIGKILL);
 }
 
-// The server's status, as waitpid(2) gives it, once it has ended.
+// The server's status, as waitpid(2) gives it, if the server has ended.
 std::optional<int> Monitor::reap() {
   std::optional<int> ended;
   int status = 0;
@@ -229,7 +229,7 @@ int Monitor::give_up(int status) {
   const int signal = WTERMSIG(status);
   spdlog::critical("the server was ended by signal {} ({})", signal, ::strsignal(signal));
   finish_log();
-  ::prctl(PR_SET_DUMPABLE, 0);  // its core would tell nothing
+  ::prctl(PR_SET_DUMPABLE, 0);  // the monitor's core would tell nothing
   ::signal(signal, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
   ::raise(signal);

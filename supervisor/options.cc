@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The worker's program: in a build tree beside this one's folder, when installed where the build was told (libexecdir),
-// also if all of it was moved.
+// The worker's program. In a build tree it is in a folder beside this program's. When installed, it is where the
+// build was told (libexecdir), or in the same place relative to this program if all of the installation was moved.
 fs::path find_worker() {
   std::error_code ignored;
   const fs::path here = fs::read_symlink("/proc/self/exe", ignored).parent_path();
@@ -33,7 +33,7 @@ fs::path find_worker() {
   return fs::path(HOLDFAST_LIBEXECDIR) / "holdfast-worker";
 }
 
-// An option whose value `parse` turns into the type of `into`; it gives a value or a text that says what is wrong.
+// An option whose value `parse` turns into the type of `into`, or into a text that says what is wrong.
 template <typename T, typename Parse>
 CLI::Option* add(CLI::App& app, const std::string& name, T& into, Parse parse, const std::string& shown_default,
                  const std::string& type, const std::string& description) {
@@ -90,7 +90,7 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, T& into,
       ->default_str(names.front());
 }
 
-// A check without the words that CLI11 would put into the help.
+// A check without the text that CLI11 would put into the help.
 CLI::Validator quiet(CLI::Validator check) { return check.description(""); }
 
 // "5%" is 0.05.
@@ -104,7 +104,7 @@ tl::expected<double, std::string> parse_share(const std::string& text) {
   return percent / 100;
 }
 
-// A user may have three quarters of it, which is to be more than the largest frame.
+// A user may have three quarters of it, and that must be more than the largest frame.
 tl::expected<std::uint64_t, std::string> parse_client_memory(const std::string& text) {
   constexpr std::uint64_t kLeast = std::uint64_t{64} << 20;
   auto bytes = ipc::parse_size(text);
@@ -114,11 +114,11 @@ tl::expected<std::uint64_t, std::string> parse_client_memory(const std::string& 
   return bytes;
 }
 
-// A flag for each setting of a module that has one.
+// A flag for each setting of a module that has a flag.
 void add_module_settings(CLI::App& app, ModuleSettings& settings) {
   for (const SettingKey& key : setting_keys()) {
     if (key.flag.empty()) continue;
-    constexpr const char* kTypes[] = {"N", "DURATION", "SIZE", "WORD"};  // as in SettingKey::kind
+    constexpr const char* kTypes[] = {"N", "DURATION", "SIZE", "WORD"};  // in the order of SettingKey::kind
     static_assert(std::size(kTypes) == std::variant_size_v<decltype(key.kind)>);
     const auto set = [&key, &settings](const std::string& text) {
       if (auto done = set_from_text(key, text, settings); !done) {

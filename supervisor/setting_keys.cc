@@ -14,9 +14,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// As many as there can be workers.
+// As many as there can be workers (--max-workers).
 constexpr std::size_t kMostInstances = 100'000;
-// A V8 that has less does not come to run a module.
+// With less, V8 does not get as far as running a module.
 constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 
 constexpr SettingKey kKeys[] = {

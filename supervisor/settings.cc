@@ -13,8 +13,8 @@
 namespace holdfast::supervisor {
 namespace {
 
-// toml++ recurses once for each part of a dotted key, without a bound of its own, and the stack ends at some 30,000;
-// of values inside one another it takes 256.
+// toml++ recurses once for each part of a dotted key, without a limit of its own, and the stack ends at some 30,000
+// parts. Of values inside one another it takes 256.
 constexpr std::ptrdiff_t kMaxDotsOfLine = 32;
 
 constexpr std::string_view kTables = "[defaults], [module.NAME] or [module.\"NAME@VERSION\"]";
@@ -26,7 +26,7 @@ std::string shown(std::string_view text) {
   return ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape);
 }
 
-// With the article that reads well behind "is".
+// With the article, for a text behind "is".
 std::string_view type_name(const toml::node& node) {
   switch (node.type()) {
     case toml::node_type::table:
@@ -53,7 +53,7 @@ std::string_view expected_type(const SettingKey& key) {
   return "a string with a unit, such as \"200ms\" or \"5s\"";
 }
 
-// 0: none has too many dots.
+// The number of the first such line; 0: there is none.
 std::size_t line_with_too_many_dots(std::string_view text) {
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::string_view line = text.substr(0, text.find('\n'));
@@ -80,7 +80,7 @@ class Settings::Reader {
   tl::expected<Settings, Errors> read() {
     read_text();
     if (errors_.empty()) return std::move(settings_);
-    // The parser gives tables sorted by name.
+    // The parser gives tables sorted by name, not by line.
     std::ranges::stable_sort(errors_, {}, [](const Error& error) { return error.line; });
     Errors texts;
     for (const Error& error : errors_) {
@@ -96,7 +96,7 @@ class Settings::Reader {
 
  private:
   struct Error {
-    std::size_t line;  // 0: of the whole file
+    std::size_t line;  // 0: the whole file
     std::string message;
   };
 
@@ -238,7 +238,7 @@ class Settings::Reader {
     }
   }
 
-  // Once all tables are known, for they add up.
+  // Checked when all tables are known, because their environments add up.
   void check_environments() {
     for (const Place& place : environments_) {
       const std::size_t bytes = size_bytes(settings_.environment_of(place.name));
@@ -255,14 +255,14 @@ class Settings::Reader {
     const auto* count = std::get_if<CountKind>(&key.kind);
     if (count != nullptr && node.is_integer()) return set_count(*count, node.as_integer()->get(), values);
     if (count == nullptr && node.is_string()) return set_from_text(key, node.as_string()->get(), values);
-    // What was meant shows best.
+    // The value shows best what was meant.
     const std::string value = node.is_integer()  ? fmt::format(", {}", node.as_integer()->get())
                               : node.is_string() ? fmt::format(", \"{}\"", node.as_string()->get())
                                                  : "";
     return tl::unexpected(fmt::format("is {}{}; expected {}", type_name(node), value, expected_type(key)));
   }
 
-  // Once all tables are known: the bound may stand in another one.
+  // Checked when all tables are known, because max_instances may be set in another table.
   void check_warm() {
     if (!max_instances_are_known_) return;
     for (const Place& warm : warm_) {
@@ -275,7 +275,7 @@ class Settings::Reader {
 
   static std::size_t line(const toml::key& key) { return key.source().begin.line; }
 
-  // Of a key.
+  // The place of a key in the file.
   struct Place {
     ModuleName name;
     std::string where;

@@ -9,7 +9,7 @@
 namespace holdfast::supervisor {
 
 sandbox::SetupResult give_up_rights(sandbox::ClientDescriptors descriptors) {
-  ::tzset();  // the log's: reads a file on first use
+  ::tzset();  // for the log: reads a file on first use
   sandbox::Failures failures;
   if (::geteuid() == 0) failures.note(sandbox::become_nobody());
   failures.note(sandbox::drop_privileges());

@@ -5,7 +5,7 @@
 namespace holdfast::supervisor {
 namespace {
 
-// Whatever a page says, nobody is looked at more often.
+// No worker is looked at more often than this, whatever its page says.
 constexpr std::chrono::milliseconds kLeastWait{1};
 
 }  // namespace
@@ -17,7 +17,7 @@ StretchWatch::Verdict StretchWatch::look(const StretchView& view, TimePoint now,
     seen_count_.reset();
     return {.exceeded = false, .look_again = now + budget_ / 2};
   }
-  // A start in the future is a lie, which must not buy time; one in the distant past must not cost any.
+  // A start in the future is a lie, which must not buy time. A start in the distant past must not cost time.
   const TimePoint start = std::clamp(view.start, now - 2 * budget_, now);
   if (view.count != seen_count_) {
     seen_count_ = view.count;
@@ -38,7 +38,7 @@ StretchWatch::Verdict StretchWatch::look(const StretchView& view, TimePoint now,
   }
   const Duration used = cpu && seen_cpu_ ? std::min(elapsed, seen_used_ + (*cpu - *seen_cpu_)) : elapsed;
   if (used >= budget_) return {.exceeded = true};
-  // One that sleeps, or claims to have begun long ago, is not worth a look every millisecond.
+  // A worker that sleeps, or claims to have begun long ago, is not worth a look every millisecond.
   const bool stood_still = cpu && last_cpu_ && *cpu - *last_cpu_ < kLeastWait;
   last_cpu_ = cpu;
   return {.exceeded = false,

@@ -21,7 +21,7 @@ constexpr std::uint32_t kEventsOfFiles =
 constexpr std::uint32_t kEventsOfParents =
     IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR | IN_MASK_ADD;
 
-// Links that lead to links; more are followed by nobody.
+// How many links that lead to links are followed.
 constexpr int kMostLinks = 8;
 
 fs::path or_here(const fs::path& path) { return path.empty() ? fs::path(".") : path; }
@@ -31,7 +31,7 @@ bool others_may_write(const fs::path& directory) {
   return ::stat(directory.c_str(), &status) != 0 || (status.st_mode & S_IWOTH) != 0;
 }
 
-// Each directory on the way to `path`, with the entry of it that leads on.
+// Each directory on the way to `path`, with its entry that leads on.
 void add_ways(const fs::path& path, int links, std::set<std::pair<fs::path, std::string>>& ways) {
   fs::path parent;
   for (const fs::path& part : path) {
@@ -47,7 +47,7 @@ void add_ways(const fs::path& path, int links, std::set<std::pair<fs::path, std:
   }
 }
 
-// Takes the number off the front of the text, and what ends it.
+// Takes the number off the front of the text, and the character that ends it.
 template <typename Number>
 Number take_number(std::string_view& text) {
   Number number = 0;
@@ -64,7 +64,7 @@ tl::expected<WatchedPlaces, int> watch_places(const std::vector<fs::path>& direc
   if (!watched.inotify) return tl::unexpected(errno);
   const int inotify = watched.inotify.get();
   for (std::size_t i = 0; i < directories.size(); ++i) {
-    // The ways first: what is replaced from now on is seen.
+    // The ways first: whatever is replaced from now on is seen.
     std::set<std::pair<fs::path, std::string>> ways;
     add_ways(directories[i], 0, ways);
     for (const auto& [parent, entry] : ways) {

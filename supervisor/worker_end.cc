@@ -13,8 +13,8 @@ namespace {
 using ipc::Error;
 using ipc::ErrorCode;
 
-// Why a worker that was asked for a soft stop told no stack. A worker may lie: of what it says only what is known here
-// is told.
+// Why there is no stack of a worker that was asked for a soft stop. The worker may lie, so only texts that are known
+// here are passed on.
 std::string why_no_stack(const WorkerEnd& end) {
   if (!end.told) {
     return " (V8 gave no stack: the code was in a place where it cannot be interrupted, and the process was killed)";
@@ -100,7 +100,7 @@ ErrorCode code_of(EndCause cause) {
   return ErrorCode::worker_crashed;
 }
 
-// For programs: the signal's or the system call's name, or what the cause is called.
+// For programs: the name of the signal or of the system call, or of the cause.
 std::string detail_of(const WorkerEnd& end) {
   switch (end.cause) {
     case EndCause::crashed:
@@ -118,7 +118,7 @@ std::string detail_of(const WorkerEnd& end) {
   }
 }
 
-// Ends that came from outside the module: the same call may well succeed.
+// Ends that came from outside the module, after which the same call may well succeed.
 bool is_retryable(EndCause cause) {
   return cause == EndCause::crashed || cause == EndCause::zygote_died || cause == EndCause::lock_failed ||
          cause == EndCause::gave_way || cause == EndCause::slot_given_away || cause == EndCause::removed;
@@ -196,7 +196,7 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
   Error error;
   const ErrorCode code = code_of(end.cause);
   error.code = code == ErrorCode::unavailable ? code : ErrorCode::worker_crashed;
-  // Nobody can tell which of the calls holds the memory.
+  // It cannot be known which of the calls holds the memory.
   const bool is_anybodys = end.held_too_much && guilty_function.empty() && !end.was_left;
   if (is_anybodys) error.code = ErrorCode::out_of_memory;
   error.executed = ipc::Executed::maybe;

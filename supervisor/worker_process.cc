@@ -22,10 +22,10 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
-// A worker's frames: an answer with the largest payload, and nothing larger.
+// Limits of a worker's frames: the largest is an answer with the largest payload.
 constexpr ipc::FrameLimits kWorkerLimits{.max_bytes = std::size_t{17} << 20, .max_segments = 1};
 
-// What the worker says of its time, which can be no more than it has lived.
+// A time that the worker tells, which can be no more than it has lived.
 nanoseconds at_most(const std::atomic<std::uint64_t>& said, nanoseconds lived) {
   const std::uint64_t time = said.load(std::memory_order_relaxed);
   return time < static_cast<std::uint64_t>(lived.count()) ? nanoseconds(time) : lived;
@@ -67,7 +67,7 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
       forked_at_(steady_clock::now()),
       owner_(owner) {}
 
-// A signal that cannot be sent finds a process that is gone already, which its socket will tell.
+// If a signal cannot be sent, the process is gone already, which its socket will tell.
 void WorkerProcess::ask_to_stop() { send_signal(pidfd_, ipc::kSoftStopSignal); }
 void WorkerProcess::kill() { send_signal(pidfd_, SIGKILL); }
 void WorkerProcess::halt() { send_signal(pidfd_, SIGSTOP); }
@@ -98,7 +98,7 @@ void WorkerProcess::send_grant(CallId call, std::uint64_t bytes) {
 WorkerProcess::TakenBack WorkerProcess::take_back_calls() {
   const std::uint64_t line = line_call_ == CallId{} ? 0 : ipc::SharedPage::place_of(calls_.number_of(line_call_));
   std::uint64_t started = page_->last_taken.load(std::memory_order_acquire);
-  // One that starts a call at each try, or says that it does, is not behind.
+  // A worker that starts a call at each try, or says that it does, is not behind.
   constexpr int kMostTries = 8;
   for (int tries = 0; tries < kMostTries; ++tries) {
     const std::uint64_t last = started < line ? line - 1 : calls_.sent();
@@ -127,7 +127,7 @@ void WorkerProcess::send_close_line() { encode(output(), ipc::CloseWorkerLine{})
 
 std::uint64_t WorkerProcess::line_started() const { return page_->line_started.load(std::memory_order_acquire); }
 
-// By the worker's clock.
+// How long the worker was at work on its direct line, by its own word, including the call that runs now.
 nanoseconds WorkerProcess::line_time() const {
   const auto now = steady_clock::now();
   nanoseconds time = at_most(page_->line_time, now - forked_at_);
@@ -159,7 +159,7 @@ LineCounts WorkerProcess::line_counts() const {
   return counts;
 }
 
-// What runs for a call that is answered already, or is a lie, runs for none.
+// What runs for a call that is answered, or that the worker does not have, counts as background work.
 std::uint64_t WorkerProcess::running(std::uint64_t number) const {
   using Page = ipc::SharedPage;
   if (number == Page::kNothing || number == Page::kLoading) return number;
@@ -169,7 +169,7 @@ std::uint64_t WorkerProcess::running(std::uint64_t number) const {
 }
 
 StretchView WorkerProcess::stretch() const {
-  // One that begins a stretch at each try lies.
+  // A worker that begins a stretch at each try lies.
   constexpr int kMostTries = 8;
   StretchView view;
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -210,7 +210,7 @@ pid_t WorkerProcess::pid() const {
 }
 
 const Broker::Sight& WorkerProcess::sight() const {
-  // A broker that could not be asked, or a limit of descriptors that was reached, is not for good.
+  // Asked again after a failure: the broker may answer next time, or a descriptor may be free.
   if (sight_.pid == 0) sight_ = broker_.look_at(pidfd_);
   return sight_;
 }
@@ -223,7 +223,7 @@ std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   if (!cpu_clock_) {
     clockid_t clock;
     if (pid() == 0 || ::clock_getcpuclockid(pid(), &clock) != 0) return std::nullopt;
-    if (!send_signal(pidfd_, 0)) return std::nullopt;  // it is gone: its number may be another's by now
+    if (!send_signal(pidfd_, 0)) return std::nullopt;  // it is gone: its pid may be another process's by now
     cpu_clock_ = clock;
   }
   timespec time;

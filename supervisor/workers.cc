@@ -1,5 +1,5 @@
-// The workers from the supervisor's side: what is wanted of them, and the watch on their time and memory. What they and
-// the zygotes say is in workers_events.cc.
+// The workers from the supervisor's side: what the owner wants of them, and the watch on their time and memory. What
+// workers and zygotes say is handled in workers_events.cc.
 #include "supervisor/workers.h"
 
 #include <fmt/format.h>
@@ -17,55 +17,59 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How much of a CPU a worker may use to say where it is and to end. Taking the stack takes about a millisecond once V8
-// comes to an interrupt check with a function of the module; before that it may be compiling, which takes 10 ms and
-// more. Where it never comes to one, this is what the caller waits in vain. On a busy machine a worker, whose priority
-// is low, may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
+// How much CPU time a worker may use to report where it is and to end. Taking the stack takes about a millisecond
+// once V8 comes to an interrupt check in a function of the module. Before that V8 may be compiling, which takes 10 ms
+// and more. If V8 never comes to a check, the caller waits this long in vain. On a busy machine a worker, whose
+// priority is low, may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
 constexpr milliseconds kSoftStopPatience{30};
 constexpr milliseconds kLongestSoftStop{2000};
 
-// What native code may hold beyond its module's limit before it is killed for it. Well-behaved modules end at their
-// limit, by V8's count or RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
+// What native code may hold beyond its module's limit before the worker is killed at once. Well-behaved modules end
+// at their limit, by V8's count or by RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
-// What it may hold beyond it for good: as RLIMIT_DATA lets it (worker/zygote.cc), and the page tables of that.
+// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/zygote.cc), and the page tables of
+// that.
 constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
-// How often that is looked at, at least; and where the memory of all together may soon be used up.
+// How often memory is looked at, at least; and how often while the memory of all together may soon be used up.
 constexpr milliseconds kMemoryLook{500};
 constexpr milliseconds kMemoryLookWhenShort{100};
-// Who holds more than its limit and what native memory it may have besides, for this long, hides it, too.
+// A worker that holds more than its limit and kNativeAllowance for this long hides memory, too.
 constexpr milliseconds kMemoryGrace{900};
-// Of an idle worker only its page is looked at so often, and all idle workers together: one wake-up for all of them,
-// and no system call for each. As the page may lie, they are looked at as others are now and then: less and less often
-// while the kernel finds that they use no CPU, and each at another time, up to this long (and as much again).
+// Of idle workers, only the pages are looked at so often, and all at the same time: one wake-up for all of them, and
+// no system call for each. As the page may lie, each idle worker also gets a full look now and then. Full looks
+// become rarer while the kernel finds that the worker uses no CPU, up to this long apart (and as much again, so that
+// each worker has another time).
 constexpr milliseconds kLongestIdlePause{8000};
 constexpr std::uint64_t kIdlePhases = 16;
-// How often a worker is looked at that is at work without a call, and how often one that is halted for it may go on.
+// How often a worker that is at work without a call is looked at, and how often one that is halted for that may go
+// on.
 constexpr milliseconds kBackgroundLook{50};
-// For what a call's use of memory is told by, which is not looked at more often than this.
+// How old the memory reading may be by which a call's use of memory is told. It is not read more often.
 constexpr milliseconds kMemoryFresh{10};
 
-// An honest worker's load ends at its stretch budget, which counts CPU time; this is by the clock, for one that hides
-// that it does nothing.
+// An honest worker's load ends at its stretch budget, which counts CPU time. This limit is by the clock, for a worker
+// that hides that it does nothing.
 constexpr std::chrono::minutes kLongestLoad{2};
 
-// For a fresh look at memories, of which one takes some tenths of a millisecond: while it goes on nothing else is done.
+// For a fresh look at memories: a look takes some tenths of a millisecond, and nothing else is done in that time.
 constexpr milliseconds kMemoryRefresh{3};
-// Who was looked at so lately is not looked at again.
+// A process that was looked at so recently is not looked at again.
 constexpr seconds kMemoryKnown{1};
-// So long the number of a worker's mappings is taken for known, and for as long as it has used less CPU time than it
-// takes to make thousands of them.
+// The number of a worker's mappings counts as known for this long, and for as long as the worker has used less CPU
+// time than it takes to make thousands of mappings.
 constexpr seconds kMappingsKnown{5};
 constexpr milliseconds kSoonestManyMappings{5};
-// Counting many mappings takes milliseconds, during which the loop serves nobody. No more are counted for so many times
-// as long afterwards.
+// Counting many mappings takes milliseconds, during which the loop serves no client. Afterwards no mappings are
+// counted for this many times as long.
 constexpr int kPauseAfterCounting = 9;
-// What the kernel keeps for one: a vm_area_struct, and its part of a maple tree's node.
+// What the kernel keeps for a mapping: a vm_area_struct, and its part of a maple tree's node.
 constexpr std::uint64_t kBytesOfMapping = 256;
-// What a module can make by JavaScript, as an instance of a WebAssembly module, takes more than this of its memory.
+// Each mapping that a module can make by JavaScript, as an instance of a WebAssembly module, takes more than this of
+// its memory.
 constexpr std::uint64_t kLeastMemoryOfMapping = 16 << 10;
-constexpr std::uint64_t kMostMappings = 16384;  // of modules with little memory
+constexpr std::uint64_t kMostMappings = 16384;  // for modules with little memory
 
-// When workers with this stretch budget that need no look of their own are looked at next: all at the same time.
+// When to look next at workers with this stretch budget that need no look of their own: all at the same time.
 Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock::time_point now) {
   const auto pause = std::min<Workers::Clock::duration>(limits.stretch / 2, kMemoryLook);
   return now + pause - now.time_since_epoch() % pause;
@@ -100,7 +104,7 @@ void Workers::remove_entry(WorkerId worker) {
 
 Workers::Entry& Workers::entry_of(WorkerId worker) {
   const auto found = entries_.find(worker);
-  if (found == entries_.end()) std::abort();  // the owner knows of each worker's end
+  if (found == entries_.end()) std::abort();  // the owner is told of each worker's end
   return found->second;
 }
 
@@ -134,14 +138,14 @@ void Workers::hold(WorkerId worker, Clock::time_point until) {
 void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits) {
   Entry& entry = entry_of(worker);
   entry.process->send(request);
-  // To ask the broker takes time, in which the worker can begin.
+  // Asking the broker takes time, in which the worker can begin.
   if (!entry.process->has_pid()) (void)entry.process->flush();
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.load_sent_at = Clock::now();
   if (!entry.process->is_known_to_broker() && empty_bytes_ != 0) {
-    // It has what all have that have no module yet. The broker is asked about it when the next call begins or ends, at
-    // the soonest kMemoryFresh from now: not while its first call waits.
+    // The worker has what all have that hold no module yet. The broker is asked about it when the next call begins or
+    // ends, at the soonest kMemoryFresh from now, so that its first call does not wait for that.
     entry.memory_seen_at = entry.load_sent_at;
     entry.meter.saw_memory(empty_bytes_);
   }
@@ -177,7 +181,7 @@ const UsageMeter& Workers::meter(WorkerId worker) {
   return entry.meter;
 }
 
-// The clock costs a system call, and what a turn does is soon done.
+// Read once in a turn: the clock costs a system call, and a turn is short.
 bool Workers::read_meter(Entry& entry) {
   if (entry.metered_in_turn == turn_.number() || entry.hung_up) return true;
   entry.metered_in_turn = turn_.number();
@@ -209,7 +213,7 @@ void Workers::refresh_memory(Clock::time_point now) {
     const auto seen_at = entry.process->memory_seen_at();
     if (!seen_at || now - *seen_at >= kMemoryKnown) due.push_back(entry.process.get());
   }
-  // Nothing is before all times.
+  // nullopt, for processes that were never looked at, sorts first.
   std::sort(due.begin(), due.end(),
             [](const auto* one, const auto* other) { return one->memory_seen_at() < other->memory_seen_at(); });
   for (WorkerProcess* process : due) {
@@ -241,7 +245,7 @@ std::optional<StretchView> Workers::stretch_of(WorkerId worker, CallId call) con
   return view.running == static_cast<std::uint64_t>(call) ? std::optional(view) : std::nullopt;
 }
 
-// What ran when that was found may be over, and its answer on its way.
+// Records why the worker ends. What ran in `found` may be over by now, and its answer on its way.
 void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found) {
   entry.cause = cause;
   entry.guilty = guilty;
@@ -272,7 +276,7 @@ void Workers::kill(WorkerId worker, EndCause cause, std::string detail, CallId g
     begin_end(entry, cause, guilty, entry.process->stretch());
     entry.detail = std::move(detail);
   }
-  budget_.forget(worker);  // what it holds is free soon; nobody else has to go for that
+  budget_.forget(worker);  // what it holds is free soon; no other worker must end for that
   entry.process->kill();
 }
 
@@ -297,7 +301,7 @@ void Workers::tick(Clock::time_point now) {
   }
 }
 
-// What is done here may end the worker: nothing is looked at afterwards.
+// The last step may end the worker and remove its entry: nothing is looked at afterwards.
 void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
   if (!entry.process) return;
   if (entry.look_at && *entry.look_at <= now) look(entry, now);
@@ -316,7 +320,8 @@ void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
   }
 }
 
-// What may have happened to an idle worker since all was looked at is on its page, for as long as that is believed.
+// Whether the worker has nothing to do, as far as its page is believed. If it did something since the last full look,
+// the page's count of stretches shows it.
 bool Workers::looks_idle(const Entry& entry, const StretchView& view) {
   return entry.meter.calls() == 0 && entry.load == Entry::Load::done && view.running == ipc::SharedPage::kNothing;
 }
@@ -339,7 +344,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   }
   StretchView view = entry.process->stretch();
   view.start = std::clamp(view.start, Clock::time_point(), now);  // the worker may say anything
-  // While it was halted nothing ran.
+  // While it was halted, nothing ran.
   if (view.count == entry.halted_in_stretch) view.start += entry.halted_for;
   const bool is_idle = looks_idle(entry, view);
   const bool needs_no_look = is_idle && view.count == entry.idle_stretches && !entry.over_limit_since;
@@ -369,8 +374,8 @@ void Workers::look(Entry& entry, Clock::time_point now) {
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-// What the kernel has to remember of a process's mappings is nobody's memory by its own count. To make many of them
-// takes time on the CPU.
+// The kernel does not count what it keeps for a process's mappings as the process's memory. Making many mappings
+// takes CPU time.
 void Workers::count_mappings(Entry& entry, Clock::time_point now) {
   const Clock::duration cpu_time = entry.meter.cpu_time();
   if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
@@ -415,7 +420,7 @@ bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_
   return entry.cause.has_value();
 }
 
-// Ends those first that are furthest over their limits. Where all are within them, the owner makes room.
+// Ends the workers first that are furthest over their limits. If all are within their limits, the owner makes room.
 void Workers::keep_to_budget() {
   while (budget_.excess() > 0) {
     const auto furthest = budget_.furthest_over_limit();
@@ -449,9 +454,9 @@ void Workers::kill_for_memory(Entry& entry, const StretchView& found, std::strin
 
 // --- what is done without a call -----------------------------------------------------------------------------------
 
-// Only what it did between two looks without a call at either or in between: after an answer there is always a rest of
-// work. By its page it was at work all the time since its stretch began, whether it had a CPU or not; where the page
-// lies, the kernel's count is left.
+// Counts only work between two looks, with no call at either look or in between, because after an answer there is
+// always a rest of work. By its page, the worker was at work all the time since its stretch began, whether it had a
+// CPU or not. If the page lies, the kernel's count of CPU time is left.
 void Workers::note_background(Entry& entry, const StretchView& view, Clock::time_point now) {
   const bool is_without_calls =
       entry.meter.calls() == 0 && entry.load == Entry::Load::done && entry.meter.calls_begun() == entry.calls_at_look;

@@ -71,7 +71,7 @@ class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
     // so; memory_is_enough() is called when it is not so any more.
     virtual void memory_is_short(std::uint64_t bytes) = 0;
     virtual void memory_is_enough() = 0;
-    // The worker is being stopped and takes no more calls: because of the call `suspect`, or because of what an
+    // The worker is being stopped, or has hung up, and takes no more calls. The cause is the call `suspect`, or what an
     // answered call of `left_by` left behind.
     virtual void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) = 0;
     // What is known of the worker is forgotten when this returns.

@@ -1,4 +1,4 @@
-// What the zygotes and the workers say, and what is made of a worker's end.
+// What the zygotes and the workers say, and what follows from a worker's end.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -16,7 +16,7 @@ namespace {
 // zygote may have to wait for a CPU on a busy host; only a zygote in trouble takes longer.
 constexpr std::chrono::seconds kExitPatience{2};
 
-// Of times that a worker tells, against those that are taken here.
+// By how much times that a worker tells may differ from those measured here.
 constexpr std::chrono::seconds kClockSlack{1};
 
 // Workers cut their lines at 8 kB.
@@ -76,7 +76,7 @@ void Workers::zygote_failed(const std::string& reason, bool fatal) {
   owner_.zygote_failed(reason, fatal);
 }
 
-// What it said before is still in its socket and is heard until that closes.
+// What the worker said before is still in its socket, and is read until the socket closes.
 void Workers::worker_orphaned(WorkerId worker) {
   const auto found = entries_.find(worker);
   if (found == entries_.end() || !found->second.process || found->second.wait_status) return;
@@ -107,7 +107,8 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
       worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
     }
   } else if (const auto* ran = std::get_if<ipc::WorkerRan>(&message)) {
-    // In all no longer than it has lived, and a millisecond at a time: that bounds how often it can say so.
+    // In all no longer than the worker has lived, and at least a millisecond at a time: that bounds how often it can
+    // say so.
     entry.ran += ran->time;
     if (ran->time < ipc::kLongRun || entry.ran > Clock::now() - worker.forked_at() + kClockSlack) {
       return worker_broke_protocol(worker,
@@ -179,7 +180,7 @@ void Workers::worker_hung_up(WorkerProcess& worker) {
   if (entry.hung_up) return;
   read_meter(entry);
   entry.hung_up = true;
-  worker.kill();  // whatever it is still up to
+  worker.kill();  // it may still be at work
   entry.kill_at.reset();
   entry.look_at.reset();
   if (!entry.settle_at) entry.settle_at = Clock::now() + kExitPatience;
@@ -202,7 +203,7 @@ void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
   remove_entry(worker);
 }
 
-// Whether the worker has begun another stretch since it was asked to stop. If so, its last words are not about the
+// Whether the worker has begun another stretch since it was asked to stop. If so, its fatal report is not about the
 // stretch that it was stopped for.
 bool Workers::has_moved_on(const Entry& entry) {
   return entry.cause && entry.process->stretch().count != entry.found.count;
@@ -272,10 +273,10 @@ WorkerEnd Workers::explain_without_line(const Entry& entry) const {
   } else {
     end.cause = EndCause::crashed;
     if (died_of(SIGKILL) && entry.worn_out) {
-      end.cause = EndCause::worn_out;  // the kernel's: RLIMIT_CPU
+      end.cause = EndCause::worn_out;  // by the kernel: RLIMIT_CPU
       return end;
     }
-    // A worker cannot send signals: this one came from outside, and no call is to blame.
+    // A worker cannot send signals, so this one came from outside, and no call is to blame.
     if (died_of(SIGKILL)) {
       end.from_outside = true;
       end.guilty = end.running = CallId{};

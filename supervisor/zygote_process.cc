@@ -31,7 +31,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
   asio::posix::stream_descriptor leash;
   asio::steady_timer word_timeout;
   ZygoteProcess* const process;
-  Owner* owner;             // null once it is to hear nothing more
+  Owner* owner;             // null once it must hear nothing more
   bool has_spoken = false;  // on its control socket
   std::string last_words;
 
@@ -66,7 +66,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
     }
   }
 
-  // Of a program that never came up the broker knows more: its exit status, and what it printed.
+  // If a program never came up, the broker knows more about it: its exit status, and what it printed.
   void end() {
     if (has_spoken || !last_words.empty()) return die("it ended");
     leash.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -125,7 +125,7 @@ void ZygoteProcess::request_fork(std::uint64_t worker) {
   if (!state_->control.is_open()) return;
   ipc::OutputBuffer out;
   encode(out, ipc::ForkRequest{worker});
-  // A zygote that is gone is heard of by receive(); one that has 200 requests unread is stuck, which its owner notices.
+  // receive() notices a zygote that is gone. One that has 200 unread requests is stuck, which its owner notices.
   (void)ipc::send_packet(state_->control.native_handle(), out.data(), {});
 }
 

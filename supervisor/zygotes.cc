@@ -10,16 +10,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A fork takes under a millisecond, a start some tens. A zygote that answers nothing for this long, though something is
-// asked for, is stuck and is replaced. What it is asked for at a time must fit into its socket.
+// A fork takes under a millisecond, a start some tens. A zygote that answers nothing for this long, though it has an
+// open request, is stuck and is replaced. All requests that are open at a time must fit into its socket.
 constexpr seconds kForkPatience{5};
 constexpr seconds kStartPatience{30};
 constexpr std::size_t kMaxForksUnderWay = 32;
 
-// Between the starts of zygotes that do not come up.
+// Between the starts of zygotes that fail to come up.
 constexpr milliseconds kFirstStartDelay{100};
 constexpr milliseconds kLongestStartDelay{5000};
-// One that lived this long came up well; its end is no reason to wait.
+// A zygote that lived this long came up well: its end does not delay the next start.
 constexpr seconds kGoodLife{5};
 
 }  // namespace
@@ -29,7 +29,7 @@ Zygotes::Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptio
       broker_(broker),
       options_(options),
       owner_(owner),
-      // Starting a program with V8 is work for a CPU.
+      // Starting a program with V8 keeps a CPU busy.
       max_starts_under_way_(std::max(2U, std::thread::hardware_concurrency())) {}
 
 Zygotes::~Zygotes() = default;
@@ -97,7 +97,7 @@ void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::ve
     const WorkerId worker{forked->worker};
     if (generation->asked_for.erase(worker) == 0) return;
     if (!generation->single && &*generation != current_) {
-      // Its zygote has been replaced meanwhile: another is had in its place, and this one ends as its socket closes.
+      // Its zygote has been replaced. Another worker takes its place, and this one ends as its socket closes.
       waiting_.push_front(worker);
       end_if_done(generation);
       return serve_requests();
@@ -138,7 +138,7 @@ void Zygotes::became_ready(Generations::iterator generation) {
   owner_.zygote_replaced();
 }
 
-// One that was replaced stays for as long as it has workers.
+// A replaced zygote stays for as long as it has workers.
 void Zygotes::end_if_done(Generations::iterator generation) {
   if (&*generation == current_ || &*generation == successor_ || generation->single) return;
   if (generation->workers.empty() && generation->asked_for.empty()) generations_.erase(generation);
@@ -162,10 +162,10 @@ void Zygotes::died(Generations::iterator generation, const std::string& reason) 
   if (was_successor) successor_ = nullptr;
 
   if (dead.single) {
-    // A worker that ends takes its program along: no failure, once it was up.
+    // A worker that ends takes its program along, which is no failure once the worker was up.
     for (WorkerId worker : dead.asked_for) owner_.worker_fork_failed(worker, reason);
   } else {
-    // What it was asked for is had from the next one.
+    // The next zygote gets the requests that this one leaves open.
     waiting_.insert(waiting_.begin(), dead.asked_for.begin(), dead.asked_for.end());
     if (was_current && Clock::now() - dead.ready_at >= kGoodLife) start_delay_ = milliseconds(0);
     if ((was_current || was_successor) && successor_ == nullptr) retry_later();
@@ -180,7 +180,7 @@ void Zygotes::retry_later() {
   start_delay_ = std::clamp(start_delay_ * 2, kFirstStartDelay, kLongestStartDelay);
 }
 
-// When it is to be taken for stuck, if it says nothing before; nothing: it has nothing to say.
+// When to take the zygote for stuck if it says nothing before; nothing: it owes no message.
 std::optional<Zygotes::Clock::time_point> Zygotes::stuck_at(const Generation& generation) {
   if (generation.ready && !generation.asked_for.empty()) return generation.progress_at + kForkPatience;
   const bool starting = generation.single ? !generation.asked_for.empty() : !generation.ready;
