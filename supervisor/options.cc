@@ -109,7 +109,7 @@ tl::expected<std::uint64_t, std::string> parse_client_memory(const std::string& 
   constexpr std::uint64_t kLeast = std::uint64_t{64} << 20;
   auto bytes = ipc::parse_size(text);
   if (bytes && *bytes < kLeast) {
-    return tl::unexpected(fmt::format("{} is too little; expected at least {}", text, ipc::format_size(kLeast)));
+    return tl::unexpected(fmt::format("\"{}\" is too little; at least {} are needed", text, ipc::format_size(kLeast)));
   }
   return bytes;
 }
@@ -137,7 +137,7 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   if (!unknown.empty()) {
     const std::string word = unknown.front().substr(0, unknown.front().find('='));
     what = word.starts_with("-") ? fmt::format("there is no option \"{}\"", word)
-                                 : fmt::format("\"{}\" is not expected: holdfastd takes options only", word);
+                                 : fmt::format("unexpected argument \"{}\": holdfastd takes options only", word);
     std::vector<std::string> known;
     for (const CLI::Option* option : app->get_options()) {
       for (const auto& name : option->get_lnames()) known.push_back("--" + name);
@@ -162,7 +162,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   std::vector<std::string> allow_loader;
   std::vector<std::string> allow_logs;
 
-  CLI::App app("Runs untrusted JavaScript functions, each module in a locked process of its own.", "holdfastd");
+  CLI::App app("Runs untrusted JavaScript functions, each module in a locked-down process of its own.", "holdfastd");
   app.set_version_flag("-V,--version", std::string("holdfastd ") + HOLDFAST_VERSION, "print the version and exit");
   app.set_help_flag("-h,--help", "print this help and exit");
   app.failure_message(failure_message);
@@ -174,14 +174,14 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->type_name("PATH")
       ->capture_default_str();
   add(app, "--socket-mode", options.socket_mode, parse_mode, "0600", "MODE",
-      "who may connect: the socket file's permissions, octal");
-  app.add_option("--modules", options.modules, "where modules are: files named MODULE-VERSION.js (.mjs, .cjs)")
+      "permissions of the socket file, in octal: they decide which users may connect");
+  app.add_option("--modules", options.modules, "directory of the modules: files named MODULE-VERSION.js (.mjs, .cjs)")
       ->type_name("DIR")
       ->check(quiet(CLI::ExistingDirectory));
   app.add_option("--module", module_files, "a single module: MODULE@VERSION=FILE; may be repeated")
       ->type_name("NAME=FILE");
   app.add_option("--max-workers", options.max_workers,
-                 "processes that may hold a module at a time (default: as many as fit into the available memory)")
+                 "the most processes that may hold a module at a time (default: as many as fit into --memory-budget)")
       ->type_name("N")
       ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{100'000})));
   app.add_option_function<std::string>(
@@ -191,26 +191,27 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
            if (!size) throw CLI::ValidationError("--memory-budget", size.error());
            options.memory_budget = *size;
          },
-         "what all modules' processes together may hold: past it those end first that are over their own limits "
-         "(default: half of the available memory; 0B: any amount)")
+         "memory that all modules' processes together may hold; beyond it, processes over their own limits are ended "
+         "first (default: half of the available memory; 0B: no limit)")
       ->type_name("SIZE");
-  app.add_option("--standby", options.standby, "locked processes kept ready for the next cold call")
+  app.add_option("--standby", options.standby, "locked-down processes kept ready for cold calls")
       ->type_name("N")
       ->check(quiet(CLI::Range(std::size_t{0}, std::size_t{10'000})))
       ->capture_default_str();
   CLI::Option* const standby_max =
-      app.add_option("--standby-max", options.standby_max, "the most such processes, when many cold calls come")
+      app.add_option("--standby-max", options.standby_max, "the most standby processes, when many cold calls come")
           ->type_name("N")
           ->check(quiet(CLI::Range(std::size_t{0}, std::size_t{10'000})))
           ->capture_default_str();
   add(app, "--standby-memory", options.standby_memory_share, parse_share, "5%", "SHARE",
-      "what such processes may take of the machine's memory");
-  app.add_option("--max-clients", options.max_clients,
-                 "clients that may be connected at a time (default: as many as the limit of open files leaves)")
+      "share of the available memory that standby processes may take");
+  app.add_option(
+         "--max-clients", options.max_clients,
+         "the most clients that may be connected at a time (default: as many as the limit of open files allows)")
       ->type_name("N")
       ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{1'000'000})));
   add(app, "--client-memory", options.client_memory_bytes, parse_client_memory, "512MB", "SIZE",
-      "what the open calls of all clients may hold; as much again for frames that arrive, and for unread answers");
+      "memory that the open calls of all clients may hold; incoming frames and unread answers may each hold as much");
   app.add_option("--client-queue-limit", options.client_queue_limit,
                  "calls of one client that may wait; more are refused")
       ->type_name("N")
@@ -222,74 +223,77 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{10'000'000})))
       ->capture_default_str();
   app.add_option("--config", options.config,
-                 "the settings file: what differs from these flags for single modules; read anew at SIGHUP")
+                 "settings file: overrides these flags, for all or for single modules; SIGHUP reloads it")
       ->type_name("FILE")
       ->check(quiet(CLI::ExistingFile));
   add_module_settings(app, options.module_defaults);
   add(app, "--max-timeout", options.longest_timeout, duration, "1h", "DURATION",
-      "the longest time that a call may ask for; more is cut to this");
+      "the longest timeout that a call may ask for; a longer one is cut to this");
   add(app, "--hold-off", options.hold_off, duration, "30s", "DURATION",
-      "the longest that a module which keeps failing is left alone, beginning with 100ms; 0s: it is not");
+      "the longest pause of a module that keeps failing (the first is 100ms), and of a client whose calls keep killing "
+      "workers; 0s: no pauses");
   add(app, "--slice", options.slice, duration, "200ms", "DURATION",
       "how long a busy module keeps its place while others wait for one");
   add(app, "--waiting-grace", options.waiting_grace, duration, "1s", "DURATION",
-      "how long calls that only wait may keep their module's place when its slice is over and others wait for one; ten "
+      "how long calls that only wait may keep their module's place after its slice, while others wait for one; ten "
       "times as long for calls that work");
   add(app, "--busy-poll", options.busy_poll, duration, "50us", "DURATION",
-      "how long the supervisor looks for the next event before it sleeps, while they come so soon; 0s: it sleeps at "
-      "once");
+      "how long the supervisor busy-polls for the next event before it sleeps, if events come that soon; 0s: it "
+      "sleeps at once");
   add(app, "--clock-resolution", options.clock_resolution, duration, "100us", "DURATION",
-      "the steps of every clock that a module can read");
+      "resolution of every clock that a module can read");
   app.add_option(
          "--allow-eval", allow_eval,
          "let this module make code from strings (eval, new Function): MODULE, or MODULE@VERSION; may be repeated")
       ->type_name("NAME");
   app.add_option("--allow-loader", allow_loader,
                  "let this local user register as a loader of module code: a user's name, a uid, or any; may be "
-                 "repeated (default: nobody)")
+                 "repeated (default: no user)")
       ->type_name("USER");
   app.add_option("--allow-logs", allow_logs,
                  "let this local user read what modules log (holdfast logs): a user's name, a uid, or any; may be "
                  "repeated (default: root and holdfastd's own user)")
       ->type_name("USER");
   add(app, "--loader-timeout", options.loader_timeout, duration, "5s", "DURATION",
-      "what a loader has to answer with a module's code");
+      "how long a loader may take to answer with a module's code");
   add(app, "--shutdown-timeout", options.shutdown_grace, duration, "10s", "DURATION",
-      "what open calls have to finish after SIGTERM");
+      "how long open calls may take to finish after SIGTERM");
   add_choice<sandbox::Profile>(
       app, "--profile", options.profile, {{"jit", sandbox::Profile::jit}, {"strict", sandbox::Profile::strict}},
-      "jit: V8 compiles, and what it compiled can be executed; strict: no memory can ever be made executable, "
-      "JavaScript is interpreted, there is no WebAssembly");
-  add_choice<Isolation>(app, "--isolation", options.isolation, {{"fork", Isolation::fork}, {"exec", Isolation::exec}},
-                        "fork: workers are forked from a zygote; exec: each is a program of its own, with an address "
-                        "layout and a hash seed of its own, slower to start and larger");
+      "jit: V8 compiles to machine code; strict: no memory can ever be made executable, so JavaScript is interpreted "
+      "and there is no WebAssembly");
+  add_choice<Isolation>(
+      app, "--isolation", options.isolation, {{"fork", Isolation::fork}, {"exec", Isolation::exec}},
+      "fork: workers are forked from a zygote; exec: each worker is started as a program, with an address "
+      "layout and a hash seed of its own, but starts more slowly and takes more memory");
   app.add_option("--zygote-forks", options.zygote_forks,
-                 "workers that were given a module after which the zygote is replaced")
+                 "the zygote is replaced after this many of its workers were given a module")
       ->type_name("N")
       ->check(quiet(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000})))
       ->capture_default_str();
   add(app, "--zygote-age", options.zygote_age, duration, "10m", "DURATION",
-      "age at which a zygote is replaced that had such a worker");
+      "the zygote is replaced at this age, if any of its workers was given a module");
   add(app, "--cpu-limit", options.cpu_limit, duration, "1h", "DURATION",
-      "CPU time of a worker over its whole life; it is replaced when it has used half of it");
-  add_choice<bool>(app, "--speculation", options.restrict_speculation, {{"restricted", true}, {"free", false}},
-                   "restricted: the processor does not speculate past stores and by trained branches while a worker "
-                   "runs, where the host can have it so; free: it may");
+      "CPU time that a worker may use over its whole life; it is replaced when it has used half of it");
+  add_choice<bool>(
+      app, "--speculation", options.restrict_speculation, {{"restricted", true}, {"free", false}},
+      "restricted: while a worker runs, the processor does not speculate past stores and by trained branches, "
+      "if the host supports that; free: it may");
   app.add_flag(
       "--direct-line", options.direct_line,
-      "give a client that asks for it a socket straight to its module's worker: calls take half the time or less, and "
+      "give a client that asks for it a socket straight to its module's worker: calls take half the time or less, but "
       "the client reads what an untrusted process sends");
   app.add_option(
          "--allow-missing", options.allow_missing,
-         "go on without this layer of the sandbox where it cannot be set up; may be repeated (see holdfast doctor)")
+         "go on without this layer of the sandbox if it cannot be set up; may be repeated (see holdfast doctor)")
       ->type_name("LAYER")
       ->check(one_of({sandbox::kLayers.begin(), sandbox::kLayers.end()}));
-  app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
+  app.add_option("--log-level", options.log_level, "the least serious lines to log: debug, info, warning, error or off")
       ->type_name("LEVEL")
       ->check(one_of({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
   app.add_option("--module-log-level", options.module_log_level,
-                 "the same of what modules log (default: that of --log-level)")
+                 "the least serious lines of modules to log (default: as --log-level)")
       ->type_name("LEVEL")
       ->check(one_of({"debug", "info", "warning", "error", "off"}));
   add_choice<LogFormat>(app, "--log-format", options.log_format, {{"text", LogFormat::text}, {"json", LogFormat::json}},
@@ -313,14 +317,14 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
            std::fputs(sandbox::to_markdown(rows).c_str(), stdout);
            throw CLI::Success();
          },
-         "print the system calls that jit or strict workers, the supervisor, or its closer, can make, and end")
+         "print the system calls that jit or strict workers, the supervisor or its closer may make, and exit")
       ->type_name("jit|strict|supervisor|closer")
       ->check(one_of({"jit", "strict", "supervisor", "closer"}));
   app.footer(
-      "Durations have a unit: 200ms, 5s, 1m. So have sizes: 128MB, 1GB.\n"
-      "SIGTERM and SIGINT: finish open calls and end; a second one, or SIGQUIT: end at once. SIGHUP: read --config "
-      "anew.\n"
-      "Exit status: 0 after a signal, 1 if it cannot start or go on, 2 for a usage error.");
+      "Durations need a unit: 200ms, 5s, 1m. So do sizes: 128MB, 1GB.\n"
+      "SIGTERM or SIGINT: finish open calls, then exit; a second one, or SIGQUIT: exit at once. SIGHUP: reload "
+      "--config.\n"
+      "Exit status: 0 after a signal, 1 if holdfastd cannot start or go on, 2 for a usage error.");
 
   try {
     app.parse(argc, argv);
@@ -341,22 +345,24 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       if (auto added = options.log_readers.add(text); !added) throw CLI::ValidationError("--allow-logs", added.error());
     }
     if (options.modules.empty() && options.module_files.empty()) {
-      throw CLI::ValidationError("--modules", "say where modules are: --modules DIR, or --module NAME@VERSION=FILE");
+      throw CLI::ValidationError("--modules", "no modules given; use --modules DIR, or --module NAME@VERSION=FILE");
     }
-    if (options.cpu_limit < std::chrono::seconds(2)) throw CLI::ValidationError("--cpu-limit", "at least 2s is needed");
+    if (options.cpu_limit < std::chrono::seconds(2))
+      throw CLI::ValidationError("--cpu-limit", "too short; at least 2s is needed");
     if (options.zygote_age < std::chrono::seconds(1))
-      throw CLI::ValidationError("--zygote-age", "at least 1s is needed");
+      throw CLI::ValidationError("--zygote-age", "too short; at least 1s is needed");
     if (options.clock_resolution.count() <= 0) {
-      throw CLI::ValidationError("--clock-resolution", "it must be longer than 0");
+      throw CLI::ValidationError("--clock-resolution", "too short; more than 0 is needed");
     }
     if (options.busy_poll > std::chrono::milliseconds(1))
-      throw CLI::ValidationError("--busy-poll", "at most 1ms is possible");
+      throw CLI::ValidationError("--busy-poll", "too long; at most 1ms is allowed");
     if (options.waiting_grace < std::chrono::milliseconds(1)) {
-      throw CLI::ValidationError("--waiting-grace", "at least 1ms is needed");
+      throw CLI::ValidationError("--waiting-grace", "too short; at least 1ms is needed");
     }
-    if (options.slice < std::chrono::milliseconds(1)) throw CLI::ValidationError("--slice", "at least 1ms is needed");
+    if (options.slice < std::chrono::milliseconds(1))
+      throw CLI::ValidationError("--slice", "too short; at least 1ms is needed");
     if (options.loader_timeout.count() <= 0) {
-      throw CLI::ValidationError("--loader-timeout", "it must be longer than 0");
+      throw CLI::ValidationError("--loader-timeout", "too short; more than 0 is needed");
     }
     if (standby_max->count() == 0) options.standby_max = std::max(options.standby_max, options.standby);
     if (options.standby_max < options.standby) {

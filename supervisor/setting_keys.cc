@@ -21,26 +21,27 @@ constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 
 constexpr SettingKey kKeys[] = {
     {"max_instances", CountKind{&ModuleSettings::max_instances, 1, kMostInstances}, "--max-instances",
-     "processes that may serve one module at a time; with 1, all its calls share one process"},
+     "the most processes that may serve one module at a time; with 1, all its calls share one process"},
     {"concurrency", CountKind{&ModuleSettings::concurrency, 1, 10'000}, "--concurrency",
      "calls that may be in flight on one process"},
     {"queue_limit", CountKind{&ModuleSettings::queue_limit, 1, 10'000'000}, "--queue-limit",
      "calls that may wait for one module; more are refused"},
     {"timeout", DurationKind{&ModuleSettings::timeout, 1ns}, "--timeout",
-     "a call's time, waiting included, where the call sets none"},
+     "time limit of a call that sets none, waiting included"},
     {"stretch", DurationKind{&ModuleSettings::stretch, 1ms}, "--stretch",
      "the longest that JavaScript may run without a break"},
     {"memory", SizeKind{&ModuleSettings::memory_bytes, kLeastMemory}, "--memory", "memory that a module may use"},
     {"idle_timeout", DurationKind{&ModuleSettings::idle_timeout, 0ns}, "--idle-timeout",
-     "after this long without a call a module's process is removed"},
+     "a module's process is removed after this long without a call"},
     // A call that has ended ten workers will end the next.
     {"max_retries", CountKind{&ModuleSettings::max_retries, 0, 10}, "--max-retries",
      "how often an idempotent call is run again after its process died through no fault of the call"},
     {"results", WordKind{&ModuleSettings::lenient_results, "strict", "lenient"}, "--results",
-     "\"strict\" refuses results that JSON would change, as NaN or a Map; \"lenient\" sends what JSON.stringify makes"},
+     "\"strict\" refuses results that JSON would change, like NaN or a Map; \"lenient\" sends what JSON.stringify "
+     "gives"},
     {"log_rate", SizeKind{&ModuleSettings::log_rate_bytes, 0}, "--log-rate",
-     "what a module may log in a second; the rest is dropped, and told to be"},
-    {"log_burst", SizeKind{&ModuleSettings::log_burst_bytes, 0}, "--log-burst", "what it may log at once"},
+     "how much a module may log in a second; the rest is dropped, and the log says so"},
+    {"log_burst", SizeKind{&ModuleSettings::log_burst_bytes, 0}, "--log-burst", "how much a module may log at once"},
     {"min_warm", CountKind{&ModuleSettings::min_warm, 0, kMostInstances}, "", ""},
     {"weight", CountKind{&ModuleSettings::weight, 1, 1000}, "", ""},
 };
