@@ -19,7 +19,7 @@ tl::expected<void, std::string> AllowedUsers::add(std::string_view text) {
                                       ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape),
                                       why));
   };
-  if (text.empty()) return fail("names no user");
+  if (text.empty()) return fail("is empty");
   if (text == "any") {
     any_ = true;
     return {};
@@ -29,12 +29,12 @@ tl::expected<void, std::string> AllowedUsers::add(std::string_view text) {
     constexpr uid_t kNoUser = std::numeric_limits<uid_t>::max();
     uid_t user = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), user);
-    if (error != std::errc{} || user == kNoUser) return fail("is no uid");
+    if (error != std::errc{} || user == kNoUser) return fail("is not a uid");
     users_.insert(user);
     return {};
   }
   const passwd* user = ::getpwnam(std::string(text).c_str());
-  if (user == nullptr) return fail("is no user of this host");
+  if (user == nullptr) return fail("is not a user of this host");
   users_.insert(user->pw_uid);
   return {};
 }

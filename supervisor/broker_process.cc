@@ -348,7 +348,7 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
     (void)ipc::send_packet(control.get(), out.data(), {});
   };
   if (launchers_.size() >= duties_.max_programs) {
-    return fail(fmt::format("{} programs were started and have not ended", launchers_.size()));
+    return fail(fmt::format("{} programs run already, and no more may", launchers_.size()));
   }
   std::vector<std::string> arguments = duties_.arguments;
   arguments.push_back(fmt::format("--control-fd={}", kControlFd));
@@ -365,13 +365,10 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
 
 std::string BrokerProcess::spawn_advice(int error) const {
   if (error == EACCES) {
-    return fmt::format(
-        "it must be a program that uid {} may execute, and each directory above it one that this user "
-        "may enter",
-        ::geteuid());
+    return fmt::format("let uid {} execute the program and enter each directory above it", ::geteuid());
   }
   if (error == ENOENT && ::access(duties_.program.c_str(), F_OK) == 0) {
-    return "the interpreter or dynamic linker that it names is missing";
+    return "the interpreter or dynamic linker that the program names is missing";
   }
   return "--worker must name the holdfast-worker program";
 }
@@ -404,10 +401,10 @@ void BrokerProcess::tell_of_end(const Launcher& launcher, int status) const {
   if (!said.empty()) text += ": " + said;
   text.push_back('\0');
   text += said.find("shared librar") != std::string::npos
-              ? fmt::format("install the library that is missing (ldd {} shows all), or build Holdfast anew", program)
+              ? fmt::format("install the missing library (ldd {} lists all), or build Holdfast again", program)
               : fmt::format(
                     "--worker must name the holdfast-worker of the same build as holdfastd {}; `{} --version` "
-                    "tells what that program is",
+                    "shows what that program is",
                     HOLDFAST_VERSION, program);
   (void)!::send(launcher.leash.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

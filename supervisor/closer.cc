@@ -141,7 +141,7 @@ tl::expected<std::unique_ptr<Closer>, std::string> Closer::start(boost::asio::io
   if (pid < 0) return tl::unexpected(fmt::format("fork: {}", std::strerror(errno)));
   if (pid == 0) run_closer(theirs.get(), *closed);
   theirs.reset();
-  if (!is_ready(ours)) return tl::unexpected(std::string("it cannot lock itself up"));
+  if (!is_ready(ours)) return tl::unexpected(std::string("its process cannot lock itself down"));
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   return std::unique_ptr<Closer>(new Closer(io, std::move(gone), std::move(ours), closed));
 }

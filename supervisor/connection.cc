@@ -191,7 +191,7 @@ void Connection::look_and_read() {
     const auto count = ipc::receive_without_descriptors(self->socket_.native_handle(), self->in_.prepare());
     if (!count && count.error() == std::errc::operation_not_permitted) {
       self->paused_ = true;
-      return self->on_violation({"it sent a file descriptor, and none is taken"});
+      return self->on_violation({"it sent a file descriptor, which is not allowed"});
     }
     const bool is_interrupted = !count && (count.error().value() == EAGAIN || count.error().value() == EINTR);
     if (!count && !is_interrupted) return self->end(count.error().message());
@@ -255,8 +255,7 @@ void Connection::account_for_partial_frame(bool frames_were_complete) {
     partial_frame_.made_progress(now);
   }
   while (Connection* holder = frames_->over_bounds(partial_frame_)) {
-    holder->give_up_frame(
-        "a part of a frame was held for its user, and memory for such parts is short; send frames in full");
+    holder->give_up_frame("memory for incomplete frames is short; send frames in full");
     if (!open_) return;
   }
 }
@@ -280,7 +279,7 @@ void Connection::give_up_stalled_frames(FrameAccounts& frames, steady_clock::tim
       connection->partial_frame_.made_progress(now);
       continue;
     }
-    connection->give_up_frame("no more of a frame came in time; send frames in full");
+    connection->give_up_frame("the rest of a frame did not come in time; send frames in full");
   }
 }
 

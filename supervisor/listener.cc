@@ -68,8 +68,8 @@ std::optional<std::string> problem_of_directory(const struct stat& status, const
   const bool others_write = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   if (!others_write || (status.st_mode & S_ISVTX) != 0) return std::nullopt;
   return fmt::format(
-      "the socket's directory {} has mode {:04o}: others than root could exchange files there; take their right to "
-      "write (chmod go-w {}), or set the sticky bit (chmod +t {})",
+      "the socket's directory {} has mode {:04o}: others than root could exchange files there; take their write "
+      "permission (chmod go-w {}), or set the sticky bit (chmod +t {})",
       path, status.st_mode & 07777, path, path);
 }
 
@@ -132,7 +132,7 @@ tl::expected<void, std::string> clear_name(asio::io_context& io, const std::stri
     return tl::unexpected(
         fmt::format("another program serves {} already; stop it first, or choose another --socket", path));
   }
-  spdlog::info("{} was left by a supervisor that is gone; taking it over", path);
+  spdlog::info("{} was left by a supervisor that has ended; taking it over", path);
   ::unlink(name.c_str());
   return {};
 }
@@ -181,7 +181,7 @@ tl::expected<void, std::string> Listener::bind(const std::string& path, mode_t m
     inode_ = made.st_ino;
     if ((made.st_mode & 07777) != mode) {
       return tl::unexpected(fmt::format(
-          "the socket {} was made with mode {:04o} instead of {:04o}: its directory gives files rights of its own; "
+          "the socket {} was made with mode {:04o} instead of {:04o}: its directory sets permissions of its own; "
           "remove its default ACL (setfacl -k), or choose another --socket",
           path, made.st_mode & 07777, mode));
     }
@@ -226,7 +226,7 @@ void Listener::start(std::function<void(Socket)> accepted) {
 }
 
 void Listener::accept() {
-  if (may_accept_ && !may_accept_()) return accept_later("connections that have ended cannot be closed yet");
+  if (may_accept_ && !may_accept_()) return accept_later("too many connections that have ended wait to be closed");
   acceptor_.async_accept([this](const error_code& error, Socket socket) {
     if (stopped_ || error == asio::error::operation_aborted) return;
     // Out of descriptors or memory.
@@ -240,7 +240,7 @@ void Listener::accept() {
 void Listener::accept_later(const std::string& reason) {
   if (const auto now = std::chrono::steady_clock::now(); now >= warn_again_at_) {
     warn_again_at_ = now + kWarnPause;
-    spdlog::warn("cannot accept clients: {}; trying again until it can be done", reason);
+    spdlog::warn("cannot accept clients: {}; trying again", reason);
   }
   retry_.expires_after(kAcceptRetry);
   retry_.async_wait([this](const error_code& cancelled) {

@@ -125,7 +125,7 @@ void log_client_line(UserId user, ipc::LogLevel level, const std::string& text) 
   if (*dropped > 0) {
     const std::string whose =
         user == kUnknownUser ? "an unknown user" : fmt::format("user {}", static_cast<uid_t>(user));
-    spdlog::warn("{} log line{} on clients of {} dropped: they came faster than {} kB/s", *dropped,
+    spdlog::warn("{} log line{} about clients of {} dropped: they came faster than {} kB/s", *dropped,
                  *dropped == 1 ? "" : "s", whose, ClientLogBudget::kOfUser.bytes_per_second >> 10);
   }
   spdlog::log(level_of(level), "{}", text);

@@ -58,7 +58,7 @@ std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memor
   const std::uint64_t budget = memory_budget == 0 ? available_memory() / 2 : memory_budget;
   const std::uint64_t each = memory_bytes + kNativeMemoryBytes;
   const std::size_t workers = std::clamp<std::size_t>(budget / each, 1, kMost);
-  spdlog::info("--max-workers {}: {}, by {} for each module, {} for native memory included", workers,
+  spdlog::info("--max-workers {}: {} of memory, at {} for each module, {} for native memory included", workers,
                ipc::format_size(budget), ipc::format_size(each), ipc::format_size(kNativeMemoryBytes));
   return workers;
 }
@@ -93,8 +93,9 @@ std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions&
   const std::size_t reserved =
       for_each_worker * (scheduler.max_workers + scheduler.max_standby) + Closer::kMostWaiting + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
-    spdlog::warn("the limit of open files, {}, is low for {} workers; raise it (ulimit -n), or lower --max-workers",
-                 descriptors, scheduler.max_workers);
+    spdlog::warn(
+        "the limit of open files, {}, is low for --max-workers {}; raise it (ulimit -n), or lower --max-workers",
+        descriptors, scheduler.max_workers);
   }
   return std::clamp<std::size_t>(descriptors - std::min(descriptors, reserved), 1, kMost);
 }
@@ -198,13 +199,13 @@ void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   auto settings = file.read(broker.open_settings());
   if (!settings) {
     for (const std::string& error : settings.error()) spdlog::error("{}", error);
-    return spdlog::error("SIGHUP: {} is not in order, the settings stay as they were", path);
+    return spdlog::error("SIGHUP: {} has errors; the settings are unchanged", path);
   }
   const std::size_t tables = settings->table_count();
   if (const auto problem = supervisor.apply(std::move(*settings))) {
-    return spdlog::error("SIGHUP: {}: {}; the settings stay as they were", path, *problem);
+    return spdlog::error("SIGHUP: {}: {}; the settings are unchanged", path, *problem);
   }
-  spdlog::info("settings reloaded from {}: {} modules or versions have their own", path, tables);
+  spdlog::info("settings reloaded from {}; modules or versions with settings of their own: {}", path, tables);
 }
 
 // Without a login, the directory of the default socket does not exist.
@@ -212,7 +213,7 @@ std::string socket_advice(const std::string& socket) {
   std::error_code ignored;
   const auto directory = std::filesystem::path(socket).parent_path();
   if (directory.empty() || std::filesystem::exists(directory, ignored)) return {};
-  return "; name a socket in a directory that exists and is this user's: --socket PATH, or HOLDFAST_SOCKET";
+  return "; name a socket in an existing directory of this user: --socket PATH, or HOLDFAST_SOCKET";
 }
 
 // s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
@@ -268,7 +269,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
 
   for (const std::string& layer : options.allow_missing) {
-    spdlog::warn("--allow-missing {}: where this layer of the sandbox cannot be set up, workers run without it", layer);
+    spdlog::warn("--allow-missing {}: workers run without this layer of the sandbox if it cannot be set up", layer);
   }
 
   bool refuses_descriptors = true;
@@ -276,7 +277,7 @@ int main(int argc, char** argv) {
     refuses_descriptors = ipc::refuse_descriptors(*options.client_fd);
     if (ipc::holds_descriptors(*options.client_fd)) {
       spdlog::critical(
-          "--client-fd {}: descriptors were sent on this socket, and none are taken; send only the protocol",
+          "--client-fd {}: descriptors were sent on this socket, which is not allowed; send only the protocol",
           *options.client_fd);
       return 1;
     }
@@ -306,7 +307,8 @@ int main(int argc, char** argv) {
   if (!may_be_missing(sandbox::join_new_session_keyring())) return 1;
   std::unique_ptr<Closer> closer;
   if (!refuses_descriptors) {
-    auto started = Closer::start(io, [] { spdlog::error("the closer has ended; clients can hold holdfastd up"); });
+    auto started =
+        Closer::start(io, [] { spdlog::error("the closer has ended; clients can now block holdfastd: restart it"); });
     if (!started) {
       spdlog::critical("cannot start the closer: {}", started.error());
       if (listener) listener->stop();
@@ -401,7 +403,7 @@ int main(int argc, char** argv) {
     if (has_config) {
       reload(settings_file, **broker, supervisor);
     } else {
-      spdlog::info("SIGHUP: there are no settings to reload, for there is no --config");
+      spdlog::info("SIGHUP: there are no settings to reload: holdfastd was started without --config");
     }
   };
   std::function<void()> await_hangup = [&] {
@@ -416,7 +418,7 @@ int main(int argc, char** argv) {
   std::function<void()> await_reserved = [&] {
     reserved.async_wait([&](const boost::system::error_code& error, int signal) {
       if (error) return;
-      spdlog::info("SIG{}: reserved for later use; nothing is done", ::sigabbrev_np(signal));
+      spdlog::info("SIG{} ignored: reserved for later use", ::sigabbrev_np(signal));
       await_reserved();
     });
   };

@@ -141,7 +141,7 @@ std::variant<int, Served> Monitor::run() {
       return 1;
     }
     replacements_.push_back(now);
-    spdlog::warn("another server takes the place of the one that was stuck; its calls are lost");
+    spdlog::warn("starting another server in place of the one that was stuck; its calls are lost");
     if (auto served = start()) return std::move(*served);
   }
 }
@@ -179,7 +179,7 @@ void Monitor::pass_on(int signal) {
   if (signal == SIGCHLD) return;
   if (signal == SIGHUP) return say(MonitorByte::reload);
   if (signal == SIGUSR1 || signal == SIGUSR2) {
-    return spdlog::info("SIG{}: reserved for later use; nothing is done", ::sigabbrev_np(signal));
+    return spdlog::info("SIG{} ignored: reserved for later use", ::sigabbrev_np(signal));
   }
   is_ending_ = true;
   say(signal == SIGQUIT ? MonitorByte::quit : MonitorByte::end);
@@ -208,7 +208,7 @@ void Monitor::watch() {
     return watch_.asked(now, look_at(server_));
   }
   if (!watch_.is_stuck(now, look_at(server_))) return;
-  spdlog::error("the server has not turned for {} s: {}; it is killed and replaced",
+  spdlog::error("the server's event loop was stuck for {} s: {}; killing and replacing the server",
                 std::chrono::seconds(TurnWatch::kPatience).count(), whereabouts(server_));
   is_stuck_ = true;
   ::kill(server_, SIGKILL);

@@ -85,7 +85,8 @@ class Settings::Reader {
     Errors texts;
     for (const Error& error : errors_) {
       if (texts.size() == kMaxErrors) {
-        texts.push_back(fmt::format("{}: and {} more errors", shown(settings_.file_), errors_.size() - kMaxErrors));
+        texts.push_back(fmt::format("{}: and {} more error{}", shown(settings_.file_), errors_.size() - kMaxErrors,
+                                    errors_.size() - kMaxErrors == 1 ? "" : "s"));
         break;
       }
       texts.push_back(error.line == 0 ? fmt::format("{}: {}", shown(settings_.file_), error.message)
@@ -244,7 +245,7 @@ class Settings::Reader {
       const std::size_t bytes = size_bytes(settings_.environment_of(place.name));
       if (bytes <= kMostEnvironmentBytes) continue;
       fail(place.line,
-           fmt::format("{}.{}: names and values have {} together, with those of less exact tables; at most "
+           fmt::format("{}.{}: names and values have {} together, including those of less exact tables; at most "
                        "{} are allowed",
                        place.where, kEnvironmentKey, ipc::format_size(bytes), ipc::format_size(kMostEnvironmentBytes)));
     }
@@ -340,8 +341,8 @@ std::optional<std::string> Settings::problem_with_pool(std::size_t max_workers) 
   for (const auto& [name, settings] : warm()) workers += settings.min_warm;
   if (workers == 0 || workers < max_workers) return std::nullopt;
   return fmt::format(
-      "{}: min_warm: all modules together are to have {} workers at all times; expected less than --max-workers, {}, "
-      "which leaves one to other modules",
+      "{}: min_warm: the total of all modules is {}; expected less than --max-workers, {}, which leaves a worker to "
+      "other modules",
       shown(file_), workers, max_workers);
 }
 

@@ -65,7 +65,7 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
     case EndCause::zygote_died:
       return "died with its zygote";
     case EndCause::gave_way:
-      return "was killed because it had sent a part of a message and the rest did not come";
+      return "was killed because it sent only a part of a message";
     case EndCause::slot_given_away:
       return fmt::format("was ended and its slot given to another module: {}", end.detail);
     case EndCause::removed:
@@ -207,7 +207,7 @@ Error bystander_error(const WorkerEnd& end, const Limits& limits, std::string_vi
     error.message += fmt::format(", in another call to the same module (function \"{}\")", guilty_function);
     error.detail = fmt::format("stopped for another call: {}", ipc::to_string(code_of(end.cause)));
   }
-  if (end.was_left) error.message += ", in what an answered call had left to be done";
+  if (end.was_left) error.message += ", in work that an answered call had left behind";
   error.message += is_anybodys ? "; this call had been started, and no call was on the CPU"
                                : "; this call had been started and is not to blame";
   return error;
@@ -219,7 +219,7 @@ Error load_error(const WorkerEnd& end, const Limits& limits) {
   error.executed = ipc::Executed::no;
   error.stack = end.stack;
   error.detail = std::string(ipc::to_string(code_of(end.cause)));
-  error.message = "the module's top level did not come to its end: its worker " + what_happened(end, limits);
+  error.message = "the module's top level did not finish: its worker " + what_happened(end, limits);
   return error;
 }
 

@@ -401,7 +401,7 @@ bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_
       std::min<std::uint64_t>(std::max(limit / kLeastMemoryOfMapping, kMostMappings), Broker::kMostMappingsCounted);
   if (entry.mappings >= most_mappings) {
     kill_for_memory(entry, view,
-                    fmt::format("it had {} memory mappings, and may have {}", entry.mappings, most_mappings));
+                    fmt::format("it had {} memory mappings; at most {} are allowed", entry.mappings, most_mappings));
     return true;
   }
   if (bytes <= limit + kNativeAllowance) {
@@ -427,10 +427,11 @@ void Workers::keep_to_budget() {
     if (!furthest) break;
     Entry& entry = entry_of(*furthest);
     const std::string sum = ipc::format_size(budget_.sum());
-    kill_for_memory(entry, entry.process->stretch(),
-                    fmt::format("all modules together held {}, and may hold {}, --memory-budget; it held {}, and was "
-                                "furthest over its limit",
-                                sum, ipc::format_size(budget_.total()), ipc::format_size(own_memory(entry))));
+    kill_for_memory(
+        entry, entry.process->stretch(),
+        fmt::format("all modules together held {}, more than the --memory-budget of {}; it held {}, and was "
+                    "furthest over its limit",
+                    sum, ipc::format_size(budget_.total()), ipc::format_size(own_memory(entry))));
   }
   const bool is_short = budget_.excess() > 0 || (memory_is_short_ && budget_.is_nearly_used_up());
   const bool was_short = std::exchange(memory_is_short_, is_short);

@@ -48,7 +48,7 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
     owner_.worker_fork_failed(worker, reason);
   };
   if (fds.size() != (options_.direct_line ? 4 : 3))
-    return fail("the zygote sent no descriptors; is the limit of open files reached?");
+    return fail("the zygote's descriptors did not arrive; the limit of open files may be reached");
   auto page = PageMapping::map(fds[2]);
   WorkerProcess::Socket socket(io_);
   boost::system::error_code error;
@@ -112,7 +112,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     entry.ran += ran->time;
     if (ran->time < ipc::kLongRun || entry.ran > Clock::now() - worker.forked_at() + kClockSlack) {
       return worker_broke_protocol(worker,
-                                   {"work on a call for less than a millisecond, or for longer than it has lived"});
+                                   {"a report of work for less than a millisecond, or for longer than it has lived"});
     }
     if (const auto caller = worker.caller_of(ran->call)) {
       owner_.worker_ran(id, worker.call_with_number(ran->call), *caller, ran->time);
@@ -121,18 +121,20 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     }
   } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
     if (worker.is_ready() || entry.load == Entry::Load::done)
-      return worker_broke_protocol(worker, {"ready out of place"});
+      return worker_broke_protocol(worker, {"a ready message out of place"});
     worker.set_ready();
     if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
       empty_look_ = worker.look_at_memory(Clock::now());
     }
     owner_.worker_prepared(id);
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
-    if (entry.load == Entry::Load::none) return worker_broke_protocol(worker, {"a log line before its module"});
+    if (entry.load == Entry::Load::none)
+      return worker_broke_protocol(worker, {"a log line before it was given a module"});
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
     owner_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
-    if (entry.load != Entry::Load::sent) return worker_broke_protocol(worker, {"word of a load that is not under way"});
+    if (entry.load != Entry::Load::sent)
+      return worker_broke_protocol(worker, {"the result of a load that is not under way"});
     entry.load = Entry::Load::done;
     if (is_loaded) {
       entry.loaded_at = Clock::now();

@@ -75,7 +75,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
                      });
     word_timeout.expires_after(kWordPatience);
     word_timeout.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-      if (!error) self->die("its program closed the control socket, and has not ended");
+      if (!error) self->die("its program closed the control socket but has not ended");
     });
   }
 
@@ -104,7 +104,7 @@ ZygoteProcess::ZygoteProcess(asio::io_context& io, Broker& broker, std::optional
   const UniqueFd theirs(ends[1]);
   UniqueFd leash = broker.start_zygote(theirs, single_worker);
   if (!leash) {
-    fail_later("the broker cannot be asked to start one");
+    fail_later("the broker could not be asked to start it");
     return;
   }
   state_->leash.assign(leash.release());

@@ -147,7 +147,7 @@ TEST_CASE("parts of frames that stall do not cut off a client that sends a frame
     }
     scene.check_served(16 * kMega);
     // A user has three quarters of 64 MB, of the 200 MB that were sent; the oldest parts gave way.
-    CHECK(contains(stalled.front()->read_to_end(), "part of a frame"));
+    CHECK(contains(stalled.front()->read_to_end(), "memory for incomplete frames is short"));
     CHECK(scene.resident() < 150 * kMega);
     scene.daemon.stop();
   }
@@ -159,8 +159,8 @@ TEST_CASE("a part of a frame of which no more comes is given up, and small parts
   const std::string frame = call_frame(1, "size", std::string(kMega, 'x'), ipc::Encoding::bytes);
   large->send(std::string_view(frame).substr(0, kMega / 2));
   small->send(std::string_view(frame).substr(0, 3));
-  CHECK(contains(large->read_to_end(), "no more of a frame came in time"));
-  CHECK(contains(small->read_to_end(), "no more of a frame came in time"));
+  CHECK(contains(large->read_to_end(), "the rest of a frame did not come in time"));
+  CHECK(contains(small->read_to_end(), "the rest of a frame did not come in time"));
   CHECK_FALSE(whole->is_closed());
   CHECK_FALSE(contains(scene.daemon.log(), "broke the protocol"));
   scene.daemon.stop();

@@ -37,8 +37,8 @@ TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd sa
   const RawConnection waiting(daemon.socket_path());
   REQUIRE(eventually([&] { return gate.holds_one(); }));
   gate.open();
-  REQUIRE(eventually([&] { return contains(daemon.log(), "another server takes the place"); }, kWatchGuard));
-  CHECK(contains(daemon.log(), "the server has not turned for 5 s: it is asleep"));
+  REQUIRE(eventually([&] { return contains(daemon.log(), "starting another server in place"); }, kWatchGuard));
+  CHECK(contains(daemon.log(), "the server's event loop was stuck for 5 s: it is asleep"));
   // Only root is shown where a process sleeps whose memory nobody may see.
   if (::geteuid() == 0 && status_field(daemon.monitor(), "Uid").starts_with("0")) {
     CHECK(contains(daemon.log(), "in the system call accept"));

@@ -41,7 +41,8 @@ TEST_CASE("docs/operating.md shows the example of a settings file, with which ho
   }
   Daemon daemon({.flags = {"--config", file, "--max-workers", "10"}});
   daemon.signal(SIGHUP);
-  CHECK(daemon.logged("settings reloaded from " + file.string() + ": 3 modules or versions have their own"));
+  CHECK(
+      daemon.logged("settings reloaded from " + file.string() + "; modules or versions with settings of their own: 3"));
   daemon.stop();
 }
 

@@ -64,7 +64,7 @@ TEST_CASE("a library that a worker program misses is named") {
   const Finished done = start_with_worker(folder, worker);
   CHECK(contains(done.errors, worker.string() + " ended with exit status 127: "));
   CHECK(contains(done.errors, "libnodx.so."));
-  CHECK(contains(done.errors, "install the library that is missing"));
+  CHECK(contains(done.errors, "install the missing library"));
   CHECK(occurrences(done.errors, "\n") == 1);
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("a worker program that cannot be executed is named with the reason") {
   CHECK(contains(start_with_worker(folder, folder.path()).errors, "Permission denied; "));
   CHECK(contains(start_with_worker(folder, program(folder, "text")).errors, "Exec format error; "));
   CHECK(contains(start_with_worker(folder, program(folder, "#!/no/such/interpreter\n")).errors,
-                 "No such file or directory; the interpreter or dynamic linker that it names is missing"));
+                 "No such file or directory; the interpreter or dynamic linker that the program names is missing"));
 }
 
 TEST_CASE("what a worker program says on standard error without ending is passed on") {

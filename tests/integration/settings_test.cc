@@ -72,13 +72,13 @@ TEST_CASE("SIGHUP reloads the settings file that is in its place now") {
   Configured given;
   given.replace("[module.echo]\nqueue_limit = 8\n[module.\"echo@v1\"]\nweight = 2\n");
   given.reload();
-  CHECK(
-      given.daemon.logged("settings reloaded from " + given.file.string() + ": 2 modules or versions have their own"));
+  CHECK(given.daemon.logged("settings reloaded from " + given.file.string() +
+                            "; modules or versions with settings of their own: 2"));
   // Anew each time, also when it was written in place.
   given.folder.write("settings.toml", "");
   given.reload();
-  CHECK(
-      given.daemon.logged("settings reloaded from " + given.file.string() + ": 0 modules or versions have their own"));
+  CHECK(given.daemon.logged("settings reloaded from " + given.file.string() +
+                            "; modules or versions with settings of their own: 0"));
   ipc::Client client = given.daemon.connect();
   CHECK(outcome(call(client, {"echo", "echo", "7"})) == "7");
   given.daemon.stop();
@@ -90,7 +90,7 @@ TEST_CASE("SIGHUP with settings that are not in order logs line and key, and the
   given.replace(kBad);
   given.reload();
   CHECK(given.daemon.logged(given.file.string() + ":3: module.echo.memory: \"12 parsecs\" "));
-  CHECK(given.daemon.logged("the settings stay as they were"));
+  CHECK(given.daemon.logged("the settings are unchanged"));
   CHECK_FALSE(contains(given.daemon.log(), "settings reloaded"));
   CHECK(outcome(call(client, {"echo", "echo", "7"})) == "7");
   given.replace(kGood);

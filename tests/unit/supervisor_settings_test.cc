@@ -123,7 +123,7 @@ TEST_CASE("workers that are kept must leave one to other modules") {
     const auto problem = five.problem_with_pool(workers);
     REQUIRE(problem.has_value());
     CHECK(problem->starts_with("s.toml: min_warm: "));
-    CHECK(has(*problem, "5 workers"));
+    CHECK(has(*problem, "the total of all modules is 5"));
     CHECK(has(*problem, "--max-workers, " + std::to_string(workers)));
   }
 }

@@ -86,7 +86,7 @@ TEST_CASE("the call that its worker ended for is told why") {
       {EndCause::crashed, ErrorCode::worker_crashed, true, "SIGSEGV", "died of SIGSEGV"},
       {EndCause::lock_failed, ErrorCode::unavailable, true, "", "could not lock itself down"},
       {EndCause::zygote_died, ErrorCode::worker_crashed, true, "zygote_died", "died with its zygote"},
-      {EndCause::gave_way, ErrorCode::unavailable, true, "gave_way", "a part of a message and the rest did not come"},
+      {EndCause::gave_way, ErrorCode::unavailable, true, "gave_way", "only a part of a message"},
       {EndCause::slot_given_away, ErrorCode::worker_crashed, true, "slot_given_away",
        "its slot given to another module"},
       {EndCause::removed, ErrorCode::unavailable, true, "", "was removed"},
