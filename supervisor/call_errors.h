@@ -1,4 +1,4 @@
-// The errors that the supervisor itself answers calls with, in the words that callers read.
+// The errors with which the supervisor itself answers calls, in the words that callers read. The functions are pure.
 #pragma once
 
 #include <chrono>
@@ -12,27 +12,28 @@
 
 namespace holdfast::supervisor {
 
-// What a caller that met a limit is told to wait where nothing better is known: a few hundred calls are served
-// meanwhile.
+// How long a caller that met a limit is told to wait where nothing better is known: time to serve a few hundred calls.
 constexpr std::chrono::milliseconds kRetryAfter{100};
 
 ipc::Error overloaded(std::string message, Duration retry_after = kRetryAfter);
 
-// For a call that was not started, and gives way to others: memory for the open calls of its user is short.
+// For a call that was not started and gives way to others because memory for the open calls of its user is short.
 ipc::Error gave_way_for_memory();
 
-// Whether a module could not be had for want of something that has nothing to do with the module.
+// Whether a module could not be loaded only because something else was short: memory, descriptors, a process. Such an
+// error says nothing about the module.
 inline bool is_shortage(const ipc::Error& error) {
   return error.code == ipc::ErrorCode::overloaded || error.code == ipc::ErrorCode::unavailable;
 }
 
-// For a call that the scheduler refused. `options` are the scheduler's.
+// For a call that the scheduler refused. `options` must be the scheduler's.
 ipc::Error refusal(const RefuseCall& refused, const KnownModule& module, const SchedulerOptions& options);
 
 ipc::Error shutting_down(ipc::Executed executed);
-// `attempts`: to how many workers the call was given, all of which ended before they began it.
+// For a call whose deadline passed before a worker began it. `attempts` is how many workers it was given to, all of
+// which ended before they began it; `last_failure` is the module's, if any.
 ipc::Error overdue_in_queue(std::uint32_t attempts, const std::optional<ipc::Error>& last_failure);
-// A worker that has loaded its module begins no call whose time is over.
+// For a call that was given to a worker and whose deadline passed before the worker had loaded the module.
 ipc::Error overdue_in_load();
 ipc::Error overdue_while_waiting();
 ipc::Error cancelled_by_client(ipc::Executed executed);

@@ -1,5 +1,5 @@
-// What the supervisor spends for clients, and how much of each a user and all of them together may have. The figures
-// are those of docs/operating.md, "What clients share".
+// What the supervisor spends for clients, and how much of it one user and all users together may have.
+// docs/operating.md, "What clients share", gives the same figures.
 #pragma once
 
 #include <chrono>
@@ -15,12 +15,12 @@ class ClientSession;
 struct KnownModule;
 
 struct ClientAccounts {
-  // Of a resource of `total`, one user may have three quarters: the last one is there for whoever else comes.
+  // One user may have three quarters of `total`: the last quarter is left for other users.
   static constexpr ResourceBounds with_reserve(std::uint64_t total, std::uint64_t negligible = 0) {
     return {.total = total, .per_user = total - total / 4, .negligible = negligible};
   }
 
-  // `memory_bytes` for each of the accounts of memory.
+  // `memory_bytes` bounds each of the memory accounts on its own.
   ClientAccounts(std::size_t max_clients, std::uint64_t memory_bytes)
       : places(with_reserve(max_clients)),
         frames(with_reserve(memory_bytes)),
@@ -29,27 +29,29 @@ struct ClientAccounts {
         asks(with_reserve(kMostAsks)),
         sources(with_reserve(kMostSourceBytes)) {}
 
-  // Connections. One that has something open is at work.
+  // Connections. A connection with an open call, a log subscription or a loader's registration is at work
+  // (Account::set_at_work()).
   Accountant<ClientSession> places;
-  // Bytes of frames that have arrived in part.
+  // Bytes of frames that have arrived only in part.
   Connection::FrameAccounts frames;
-  // Bytes of answers that clients have not taken. It is progress to take some.
+  // Bytes of answers that clients have not read. Reading some of them is progress.
   Accountant<ClientSession> unread;
-  // Bytes that are kept for open calls: functions' names and payloads.
+  // Bytes kept for open calls: function names and payloads.
   Accountant<const CallId> calls;
-  // Modules that loaders are asked for, and bytes of code from loaders on its way to workers: of the user who called
-  // the module last.
+  // Modules that loaders have been asked for, and bytes of loaders' code that waits for a worker. Both are charged to
+  // the user who called the module last.
   static constexpr std::size_t kMostAsks = 1024;
   static constexpr std::size_t kMostSourceBytes = std::size_t{256} << 20;
   Accountant<KnownModule> asks;
   Accountant<KnownModule> sources;
 
-  // A part of a frame gives way after so long without progress.
+  // A partial frame is given up after this long without progress.
   static constexpr std::chrono::seconds kFramePatience{10};
-  // A client that has left more than kMuchUnread unread, and takes nothing for so long, is not coming back for it.
+  // A client is disconnected that has left more than kMuchUnread bytes unread and has read nothing for
+  // kMuchUnreadPatience.
   static constexpr std::chrono::seconds kMuchUnreadPatience{30};
   static constexpr std::size_t kMuchUnread = std::size_t{1} << 20;
-  // And one that has left less.
+  // A client is disconnected that has left less than that unread and has read nothing for this long.
   static constexpr std::chrono::hours kUnreadPatience{1};
 };
 

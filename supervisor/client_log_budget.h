@@ -1,5 +1,5 @@
-// How much the supervisor logs of what clients do: one that breaks the protocol again and again must not fill the
-// operator's disk, nor hide what others do. A bound for each user, and one for all together.
+// Bounds what the supervisor logs about clients, for each user and for all together: a client that breaks the protocol
+// again and again must neither fill the operator's disk nor hide what other clients do.
 #pragma once
 
 #include <chrono>
@@ -20,13 +20,13 @@ class ClientLogBudget {
   static constexpr LogLimits kOfUser{.bytes_per_second = 16 << 10, .burst_bytes = 64 << 10};
   static constexpr LogLimits kOfAll{.bytes_per_second = 64 << 10, .burst_bytes = 256 << 10};
 
-  // Nothing: a line with `bytes` of text that a client of `user` has caused may not be logged now. Else how many lines
-  // of that user were refused since the last one that was not.
+  // Whether a line with `bytes` of text about a client of `user` may be logged now; nullopt: it may not. Else returns
+  // how many lines about that user were refused since the last one that was logged.
   std::optional<std::uint64_t> take(UserId user, std::size_t bytes, TimePoint now) {
     if (users_.size() >= kMostUsers && !users_.contains(user))
-      users_.clear();  // their counts are lost, the bound holds
+      users_.clear();  // the users' counts are lost; the bound for all still holds
     LogBudget& own = users_[user];
-    // A user who is over its bound takes nothing from the others.
+    // A user over its own bound takes nothing from the bound for all.
     if (!own.take(bytes, now, kOfUser)) return std::nullopt;
     if (!all_.take(bytes, now, kOfAll)) {
       own.note_dropped(1);

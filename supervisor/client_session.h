@@ -1,5 +1,5 @@
-// One client's connection: its hello, its open calls, and the limits that it must keep. Checks the protocol; what a
-// call means is the owner's business.
+// One client's connection: its hello, its open calls and the limits that it must keep. Checks the protocol; the owner
+// decides what calls mean.
 #pragma once
 
 #include <sys/types.h>
@@ -22,44 +22,51 @@ namespace holdfast::supervisor {
 
 class ClientSession final : public Connection {
  public:
-  // Calls that may be open at a time; the session is not read from beyond that.
+  // How many calls may be open at a time. At that limit the session stops reading until a call ends, unless the client
+  // has been asked for a module's code: then its further calls are refused.
   static constexpr std::uint32_t kMaxCallsInFlight = 1024;
-  // So many frames of a turn (Turn::kFramesInTurn) stand for one that takes a round trip to the broker, or a list.
+  // A request that costs a round trip to the broker, a list of workers or statistics counts as this many frames of
+  // Turn::kFramesInTurn.
   static constexpr std::size_t kFramesOfLongWork = 32;
-  // Larger payloads are answered payload_too_large.
+  // A call with a larger payload is answered payload_too_large.
   static constexpr std::uint64_t kMaxPayloadBytes = std::uint64_t{16} << 20;
-  // Of the hello, before anything is known of the client.
+  // For the hello, before anything is known about the client.
   static constexpr ipc::FrameLimits kGreetingLimits{.max_bytes = std::size_t{4} << 10, .max_segments = 64};
-  // A frame may be larger than a payload, so that one which is too large can be answered and not only cut off.
+  // A frame may be larger than the largest payload, so that a call with too large a payload can be answered instead of
+  // ending the connection.
   static constexpr ipc::FrameLimits kFrameLimits{.max_bytes = std::size_t{33} << 20, .max_segments = 64};
 
   class Owner {
    public:
     virtual ~Owner() = default;
-    // A new call. The session has not noted it: the owner answers it at once, or calls opened().
+    // A new call. The session has not noted it: the owner either answers it at once or calls opened().
     virtual void client_called(ClientSession& client, const ipc::CallRequest& call) = 0;
     virtual void client_cancelled(ClientSession& client, CallId call) = 0;
-    // It has taken so much of an open call's stream.
+    // The client has taken this many bytes of an open call's stream.
     virtual void client_granted(CallId call, std::uint64_t bytes) = 0;
-    // It wants a direct line. As client_called(); the owner answers by refuse_line() or open_line().
+    // The client wants a direct line. The session has not noted it: the owner either calls refuse_line() at once, or
+    // opened() and later refuse_line() or open_line().
     virtual void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) = 0;
-    // No answer came in time to this call of an open line, or, if it is late, its worker does not give it up; any
-    // number is possible.
+    // The client reports that this call on its open line got no answer in time (`is_late` is false), or that the worker
+    // does not give the call up (`is_late` is true). `call` may be any number.
     virtual void line_call_overdue(CallId line, std::uint64_t call, bool is_late) = 0;
-    // The owner answers by show_workers(), now or later; until then the session is not read from.
+    // The client wants the list of workers. The owner answers by show_workers(), now or later; until then the session
+    // does not read.
     virtual void workers_wanted(ClientSession& client, std::uint64_t id) = 0;
-    // The same by show_stats().
+    // The client wants statistics. The owner answers by show_stats(), now or later; until then the session does not
+    // read.
     virtual void stats_wanted(ClientSession& client, std::uint64_t id) = 0;
-    // The client offers to load modules, waiting for each at most `timeout`, 0: as long as the owner sees fit. The
-    // owner answers by answer_registration().
+    // The client offers to load modules. `timeout` is the longest that it wants to take for each; 0: as long as the
+    // owner allows. The owner answers by answer_registration().
     virtual void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) = 0;
-    // Once for each want_source() that was not given up. Code is of a size that a module may have and has a file's
-    // name; texts are clean. Views die with this call.
+    // The client's reply to a want_source() that was not given up; called once for each. Code has at most
+    // ModuleSources::kMaxSourceBytes; its file name is not empty. File name and reason are clean UTF-8. Views are valid
+    // only during this call.
     virtual void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) = 0;
-    // The client wants to read what modules log. The owner shows it the lines that there are, follows them for it, and
-    // answers by answer_subscription().
+    // The client wants to read what modules log. The owner shows it the lines that there are, calls follow_logs() if
+    // the client wants further ones, and answers by answer_subscription().
     virtual void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) = 0;
-    // It left, or was cut off. Its open calls are still noted.
+    // The client left or was disconnected. Its open calls are still in open_calls().
     virtual void client_left(ClientSession& client) = 0;
   };
 
@@ -74,85 +81,88 @@ class ClientSession final : public Connection {
   bool greeted() const { return greeted_; }
   bool all_sent() const { return unsent_bytes() == 0; }
 
-  // Tells the client that it broke a rule, and closes; the owner hears that it left.
+  // Tells the client which rule it broke, logs that, and closes; Owner::client_left() is called.
   void cut_off(const std::string& violation);
 
-  // Tells a client that is not to be served why, and closes. Nobody hears of it.
+  // Tells a client why it is not served, and closes. Owner::client_left() is not called.
   void turn_away(const std::string& reason);
 
-  // Tells the client why it is not served any longer, which is no mistake of its own, and closes; the owner hears that
-  // it left.
+  // Tells the client why it is no longer served, logs that, and closes; Owner::client_left() is called. For reasons
+  // that are not a breach of the protocol.
   void let_go(const std::string& reason);
 
-  // The client's share of the places, which it has from take_place() on.
+  // The client's user among the places for connections. The client has a place from take_place() on.
   const Accountant<ClientSession>::Member& places() const { return places_; }
   void take_place() { place_.use(1, {}); }
-  // Its share of the memory that is kept for open calls.
+  // The client's user among those for whom memory of open calls is kept.
   const Accountant<const CallId>::Member& calls_member() const { return calls_member_; }
 
-  // Whether it has left so much unread for so long that it is not coming back for it.
+  // Whether the client has read nothing for so long that its unread answers need not be kept any longer
+  // (ClientAccounts).
   bool has_given_up_reading(std::chrono::steady_clock::time_point now) const;
   std::size_t unread_bytes() const { return unread_.used(); }
 
-  // For the owner's client_called(): the call's payload, to be kept.
+  // To be called in Owner::client_called(): the call's payload, in a form that outlives its frame.
   ipc::KeptBytes keep_payload(const ipc::CallRequest& call) { return keep(call.payload); }
 
-  // Notes a call that will be answered later. `bytes` is what the supervisor keeps for it meanwhile.
+  // Notes a call that will be answered later. `bytes` is the memory that the supervisor keeps for the call until then.
   void opened(std::uint64_t client_id, CallId call, std::size_t bytes);
 
-  // Answers a call; one that opened() noted is open no more, and `bytes` is what was said there. `usage` is all 0 where
-  // it never got to a worker.
+  // Answers a call. If opened() noted the call, it ends here, and `bytes` must be what opened() was given. `usage` is
+  // all 0 if the call never reached a worker.
   void answer(std::uint64_t client_id, const ipc::ResultView& result, const ipc::Usage& usage, std::size_t bytes);
   void answer(std::uint64_t client_id, const ipc::Error& error, const ipc::Usage& usage = {}, std::size_t bytes = 0);
 
-  // For direct lines, in the place of answer(). One that was opened is open until it was ended; `ended.line` is
-  // ignored.
+  // For direct lines, instead of answer(): refuse_line() ends one that is not open. One that was opened stays open
+  // until end_line(), which sets `ended.line` itself.
   void refuse_line(std::uint64_t client_id, const ipc::Error& error);
   void open_line(std::uint64_t client_id, const ipc::LineTimeouts& timeouts, UniqueFd socket);
   void end_line(std::uint64_t client_id, ipc::LineEnded ended);
 
-  // A value of an open call's stream.
+  // Sends a value of an open call's stream.
   void stream(std::uint64_t client_id, const ipc::ResultView& value);
 
-  // Answers to workers_wanted() and stats_wanted(). The session sets the id, and cuts what would not fit into a frame.
+  // Answer Owner::workers_wanted() and Owner::stats_wanted(). The session sets the id. show_stats() also cuts what
+  // would not fit into a frame.
   void show_workers(std::uint64_t id, ipc::WorkerList list);
   void show_stats(std::uint64_t id, ipc::Stats stats);
 
   // Says whether the client may load modules.
   void answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error);
 
-  // Asks a client that may load modules for one. `id` differs from every other of this session. The owner bounds how
-  // long it waits, and how many it asks for at a time.
+  // Asks a client that may load modules for one. `id` must be unique in this session. The owner bounds how long it
+  // waits and how many modules it asks for at a time.
   void want_source(std::uint64_t id, const ipc::ModuleName& name);
-  // Its time ran out: the answer, if it comes, is ignored.
+  // Stops waiting for a module: the answer, if it comes, is ignored.
   void give_up_source(std::uint64_t id) { wanted_.erase(id); }
 
   // Says whether the client may read what modules log.
   void answer_subscription(std::uint64_t id, const std::optional<ipc::Error>& error);
-  // From now on show_line() is for this subscription, too, as far as the filter covers the line.
+  // From now on show_line(record) sends this subscription the lines that the filter covers.
   void follow_logs(std::uint64_t id, LogFilter filter);
-  // Sends a line for one subscription, whatever there is to send already.
+  // Sends a line for one subscription, however much is unsent already.
   void show_line(std::uint64_t id, const ipc::LogRecord& record);
-  // Sends a line for each subscription that is followed and covers it. To a client that reads too slowly it is not
-  // sent, but noted as dropped, of which the client hears once it reads again.
+  // Sends a line for each followed subscription that covers it. If the client reads too slowly, the line is not sent
+  // but counted as dropped; the client is told the count once it reads again.
   void show_line(const ipc::LogRecord& record);
-  // Sends a line of an open call. False if the client reads too slowly: then nothing is done.
+  // Sends a log line of an open call. Returns false, and sends nothing, if the client reads too slowly.
   bool show_line_of_call(std::uint64_t client_id, const ipc::LogRecord& record);
 
-  // Who connected, as the supervisor's user namespace sees it: a user that has no number there is the overflow user,
-  // 65534 (user_namespaces(7)). Nothing if the kernel did not say.
+  // The uid of the client as the supervisor's user namespace sees it; nullopt if the kernel did not say. A user without
+  // a number there is the overflow user, 65534 (user_namespaces(7)).
   std::optional<uid_t> peer_uid() const { return peer_uid_; }
 
-  // The same as the owner of what the client uses.
+  // The user to whom the client's use of resources is charged: that of peer_uid(), else kUnknownUser.
   UserId user() const { return user_of(peer_uid_); }
 
-  // What the client has just asked for takes the supervisor long: it is not read from before others had their turn.
+  // To be called when the client's request takes the supervisor long: nothing more is read from this client until
+  // others have been served.
   void let_others_go_first() {
     others_go_first_ = true;
     count_as_frames(kFramesOfLongWork);
   }
 
-  // By the client's own ids.
+  // The open calls, by the client's own ids.
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }
 
  private:
@@ -178,7 +188,7 @@ class ClientSession final : public Connection {
 
   struct Following {
     LogFilter filter;
-    std::uint64_t dropped = 0;  // lines since it was last told
+    std::uint64_t dropped = 0;  // lines dropped since the client was last told
   };
 
   void handle_subscription(const ipc::SubscribeLogsRequest& request);
@@ -192,8 +202,8 @@ class ClientSession final : public Connection {
   bool others_go_first_ = false;
   bool awaits_view_ = false;                                   // a list or statistics
   std::unordered_map<std::uint64_t, CallId> open_;             // by the client's own id
-  std::size_t held_bytes_ = 0;                                 // what is kept for open calls
-  std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // sources that were asked for and not given
+  std::size_t held_bytes_ = 0;                                 // memory kept for open calls
+  std::unordered_map<std::uint64_t, ipc::ModuleName> wanted_;  // modules asked for and not yet given
   std::map<std::uint64_t, Following> followed_;                // subscriptions, by the client's own id
   bool lines_were_dropped_ = false;
   bool loads_modules_ = false;
@@ -202,7 +212,7 @@ class ClientSession final : public Connection {
   Accountant<ClientSession>::Member places_, unread_member_;
   Accountant<const CallId>::Member calls_member_;
   Accountant<ClientSession>::Account place_, unread_;
-  std::uint64_t sent_bytes_before_ = 0;  // when it was last looked at what is unread
+  std::uint64_t sent_bytes_before_ = 0;  // sent_bytes() when account_for_unread() last looked
   std::chrono::steady_clock::time_point took_last_{};
 };
 

@@ -1,5 +1,5 @@
-// Who waits in a queue that is full, and whose call gives way to another's: of the user with the most calls there, and
-// of that user's connections the one with the most, the call that came last. Pure.
+// The calls that wait in a full queue, and which of them gives way to a new call: of the user with the most calls
+// there, and of that user's connections the one with the most, the call that came last. Pure.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,9 @@ class Crowd {
  public:
   void add(UserId user, ClientId client, CallId call);
 
-  // The call that gives way so that the client may have another one in the queue; both are noted. Nothing: no user and
-  // no connection of the client's user has more there than it would have then, so that it is refused.
+  // Removes and returns the call that gives way so that the client may have another call in the queue; the caller
+  // add()s the new call. nullopt: no user and no connection of this user would then have more calls there than this
+  // one, so the new call is refused.
   std::optional<CallId> give_way_to(UserId user, ClientId client);
 
  private:

@@ -1,5 +1,5 @@
-// The supervisor: ties clients, modules, the scheduler and the workers together, and keeps the one promise that matters
-// most: each call that was accepted gets exactly one answer. One thread; everything runs on its event loop.
+// The supervisor ties clients, modules, the scheduler and the workers together, and keeps the one promise that matters
+// most: each accepted call gets exactly one answer. Single-threaded: everything runs on its event loop.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -38,7 +38,7 @@ namespace holdfast::supervisor {
 struct SupervisorOptions {
   SchedulerOptions scheduler;
   WorkersOptions workers;
-  Settings settings;  // of modules
+  Settings settings;  // the modules' settings
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
   std::chrono::nanoseconds shutdown_grace{};
   std::size_t max_clients = 10'000;
@@ -48,86 +48,89 @@ struct SupervisorOptions {
   AllowedUsers loaders;
   AllowedUsers log_readers;
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);
-  // What all standbys together may take; 0: any amount.
+  // How much memory all standbys together may take; 0: no limit.
   std::uint64_t standby_memory_bytes = 0;
-  // Clients may have direct lines to workers; WorkersOptions::direct_line says the same.
+  // Clients may have direct lines to workers. WorkersOptions::direct_line must have the same value.
   bool direct_line = false;
-  // Closes what clients send, where they can send descriptors; null where they cannot. Must outlive the supervisor.
+  // Closes the file descriptors that clients send; null where clients cannot send any. Must outlive the supervisor.
   Closer* closer = nullptr;
-  // For how long a worker looks for its line's next call before it sleeps, where that pays; 0: it never does.
+  // How long a worker busy-polls its line for the next call before it sleeps, on machines where that pays; 0: never.
   std::chrono::nanoseconds busy_poll{0};
 };
 
 class Supervisor final : public ClientSession::Owner, public Workers::Owner {
  public:
-  // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with no
-  // text after begin_shutdown(), else with the reason for which the supervisor cannot work.
+  // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with an
+  // empty text after begin_shutdown(), else with the reason why the supervisor cannot go on.
   Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
              Broker& broker, std::function<void(std::string)> finished);
   ~Supervisor() override;
 
-  // Starts the zygote, and the workers that the settings keep warm. `ready` is called once when the first one is up.
+  // Starts the zygote and the workers that the settings keep warm. `ready` is called once, when the first zygote is up.
   void start(std::function<void()> ready);
 
-  // Serves a connected client, unless there are max_clients already: then it is told so and cut off. `left` is called
-  // when it is gone.
+  // Serves a connected client. If its place (one of max_clients, of which one user gets three quarters at most) is
+  // taken and no connection can give way, the client is told so and disconnected, and `left` is not called. Else `left`
+  // is called when the client is gone.
   void add_client(Connection::Socket socket, std::function<void()> left = nullptr);
 
   // Answers all open calls `unavailable` and finishes at once, with this reason.
   void end(std::string reason);
 
-  // From now on modules have these settings. Workers whose limits they change are replaced, without dropping a call.
-  // Nothing of it is done, and the reason returned, if a module is to have more memory than the workers were made for.
+  // Gives the modules these settings from now on. Replaces the workers whose limits change, without dropping a call. If
+  // a module would get more memory than the workers were made for, changes nothing and returns the reason.
   std::optional<std::string> apply(Settings settings);
 
-  // These files, of modules or not, are not what they were; and, without telling which: any may not be. A module whose
-  // content is another is loaded anew; its workers finish the calls that they have.
+  // To be called when these files, of modules or not, have changed; the second function when any file may have changed.
+  // A module whose content differs is loaded anew; its workers finish the calls that they have.
   void module_files_changed(const std::set<std::string>& files);
   void all_module_files_may_have_changed();
-  // A call finds out by `watch` whether its module has changed just now. Must outlive the supervisor's last call.
+  // Before a call is handled, `watch` is asked whether the file of the call's module has just changed. Must outlive the
+  // supervisor's last call.
   void watch_files_by(ModuleWatch& watch) { watch_ = &watch; }
 
-  // New calls are answered `unavailable` from now on; those that are open have the grace time to finish, the rest is
-  // then answered `unavailable` too. A second call does the latter at once.
+  // From now on answers new calls `unavailable`. Open calls have the grace time to finish; those left then are answered
+  // `unavailable` too. A second call of begin_shutdown() answers them at once.
   void begin_shutdown();
 
   bool has_open_calls() const { return scheduler_.open_calls() > 0; }
 
-  // For the event loop.
+  // For the event loop, which ends each turn.
   Turn& turn() { return turn_; }
 
  private:
-  // How far a worker had come: its stretches at the last look, and its answers, with the CPU time that it had used by
-  // the last of them without telling for which call.
+  // How far a worker had come when it was last found late to give a call up.
   struct LateLook {
     std::uint64_t stretches = 0;
     std::uint64_t answers = 0;
-    std::chrono::steady_clock::duration told{};    // the time at work that it has told of
-    std::chrono::steady_clock::duration untold{};  // of its CPU time, when it last answered a call
-    unsigned times_without_word = 0;               // so often in a row it had told of no work since the look before
+    std::chrono::steady_clock::duration told{};    // the time at work that it has reported
+    std::chrono::steady_clock::duration untold{};  // CPU time it had not reported, at its last answer
+    unsigned times_without_word = 0;               // times in a row that it had reported no new work
   };
-  // The CPU time that a worker had used at a time.
+  // A worker's total CPU time at some moment.
   struct UseLook {
     TimePoint at{};
     Duration cpu_time{};
   };
-  // A direct line is one long call, from the wish for it to its end; what is called on it nobody here sees. (See
-  // supervisor_lines.cc.)
+  // A direct line is one long call, from the client's request for it to its end. The supervisor does not see the calls
+  // that are made on it (supervisor_lines.cc).
   struct Line {
-    bool is_open = false;         // its client has the socket
-    bool is_closing = false;      // the worker was told to take no further calls
-    bool is_given_up = false;     // its client does not want it any more, and hears of its end all the same
-    LineCounts counted;           // of its calls, in its module's counts
-    std::uint64_t late_call = 0;  // on it, of which the client said last that its worker does not give it up
-    TimePoint late_call_at{};     // when it did
+    bool is_open = false;      // its client has been sent the socket
+    bool is_closing = false;   // the worker was told to take no further calls
+    bool is_given_up = false;  // its client no longer wants it, but still hears of its end
+    LineCounts counted;        // calls on it that are in its module's counts already
+    // The number of the latest call on this line that the client reported as not given up by the worker, and when the
+    // client last reported it.
+    std::uint64_t late_call = 0;
+    TimePoint late_call_at{};
     TimePoint closing_since{};
-    // What the worker has begun of them, and since when it was no more.
+    // How many calls on the line the worker had started at the last look, and since when that number has not risen.
     std::uint64_t started = 0;
     TimePoint quiet_since{};
   };
   struct Call {
     CallId id{};
-    ClientSession* client = nullptr;  // null: it left, or has its answer; nobody waits
+    ClientSession* client = nullptr;  // null: the client left or has its answer; nobody waits for the call
     std::uint64_t client_id = 0;
     KnownModule* module = nullptr;
     std::string function;
@@ -135,41 +138,41 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
     ipc::Encoding encoding{};
     ipc::ArgumentStyle arguments{};
     ipc::ResultEncoding result_encoding{};
-    std::uint32_t stream_window_bytes = 0;  // 0: its client takes no stream
-    TimePoint deadline{};                   // before it the call is to be answered
-    // To how many workers it was given; what it took with those that were lost, and since when it waits again.
+    std::uint32_t stream_window_bytes = 0;  // 0: the client takes no stream
+    TimePoint deadline{};                   // by when the call must be answered
+    // The number of workers that it was given to, what it used on those that were lost, and since when it waits again.
     std::uint32_t attempts = 0;
     ipc::Usage spent;
     TimePoint waits_since{};
-    // Of the worker that it was given to; WorkerId{}: it waits.
+    // The worker that has it, and since when; WorkerId{}: it waits for one.
     WorkerId worker{};
     TimePoint given_at{};
-    // Of the worker's meter: its share() and its unclaimed_share().
+    // The share() and unclaimed_share() of the worker's meter when the call was given to the worker.
     Duration share_before{};
     Duration unclaimed_before{};
     bool wants_logs = false;
-    std::uint64_t lines_dropped = 0;  // that its client was to have and that it was not told of
-    LateLook late_look;               // when its worker was last found late to give the call up
+    std::uint64_t lines_dropped = 0;  // log lines that its client should have had and has not been told of
+    LateLook late_look;               // at its worker, when that was last found late
     unsigned times_late = 0;
-    // Of its stream: what the client has not granted again yet, as chunk_cost() counts; what it has, but its worker was
-    // not told; and the payloads in all.
+    // The call's stream: bytes sent that the client has not granted again, as chunk_cost() counts; bytes that the
+    // client has granted but the worker has not been told of; and the size of all payloads sent.
     std::uint64_t ungranted_bytes = 0;
     std::uint64_t withheld_bytes = 0;
     std::uint64_t streamed_bytes = 0;
     std::unique_ptr<Line> line = nullptr;  // null: it is an ordinary call
-    // What is kept for it, as its client's session counts it, and as its user's share does.
+    // The memory kept for it, counted by its client's session and in its user's share.
     std::size_t payload_bytes = 0;
     std::size_t held_bytes() const { return function.size() + payload_bytes; }
-    std::optional<Accountant<const CallId>::Account> share;  // none: nothing is kept for it
+    std::optional<Accountant<const CallId>::Account> share;  // nullopt: nothing is kept for it
   };
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
-    bool refusal_was_logged = false;  // as a loader
+    bool refusal_was_logged = false;  // its request to be a loader
     bool logs_refusal_was_logged = false;
   };
 
-  // Statistics that are being made, in steps.
+  // Statistics in the making: they are made in steps.
   struct Survey {
     ViewRequest request;
     ClientSession* client = nullptr;
@@ -191,11 +194,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void pass_grants_on(CallId id, Call& call);
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
-  // Takes what others of its user, or users who hold more, have open, if memory for open calls is short. False: there
-  // is none to be had.
+  // Makes room for a call of this size if memory for open calls is short: other calls of the client's user, or calls of
+  // users that hold more, give way. False: no room can be made.
   bool make_room_for(const ClientSession& client, std::size_t bytes);
   bool give_way(CallId call, const ClientSession& newcomer);
-  // Whether a call of somebody with more in the queue that is full has given way to this client's.
+  // Whether, in the queue that was full, a call of a user or client with more calls in it gave way to this client's
+  // call.
   bool make_room_in_queue(const RefuseCall& refused, const ClientSession& client, CallId call,
                           const KnownModule& module);
   void look_at_crowds(TimePoint now);
@@ -258,12 +262,12 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void release_source(KnownModule& module);
   void source_failed(KnownModule& module, const ipc::Error& error);
   tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
-  // False: memory for code that waits is short, and this user has as much of it as any.
+  // False: memory for code that waits is short, and no user holds more of it than this one.
   bool keep_source(KnownModule& module, const ipc::SourceCode& code);
-  // Whether it is another than was loaded last.
+  // Whether the content differs from what was loaded last.
   bool note_content(KnownModule& module, const ModuleSource& source);
   void check_content(KnownModule& module);
-  // Whether its file may have changed, and was looked at.
+  // Whether the module's file may have changed and was therefore read.
   bool look_at_file(KnownModule& module);
   void give_up_on_loaders(TimePoint now);
 
@@ -285,9 +289,9 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   void memory_is_enough() override;
   void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) override;
   void worker_ended(WorkerId worker, const WorkerEnd& end) override;
-  // Null if it has none.
+  // Null if the worker has no module.
   KnownModule* module_of(WorkerId worker);
-  // Its name for messages; "standby" if it has none.
+  // The name of the worker's module, for messages; "standby" if the worker has none.
   std::string module_name_of(WorkerId worker);
 
   // --- decisions (supervisor_decisions.cc)
@@ -331,50 +335,52 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   Turn turn_;
   Scheduler scheduler_;
   Workers workers_;
-  // Made, not carried out yet. Whoever handles an event carries them out before it returns: the next event may be the
-  // end of a worker that they are about.
+  // Decisions that are made and not yet carried out. Each event handler carries them out before it returns, because the
+  // next event may be the end of a worker that they are about.
   Decisions decisions_;
   bool carrying_out_ = false;
 
   const std::shared_ptr<ClientAccounts> accounts_;
-  std::optional<TimePoint> look_for_stalled_at_;  // clients that send part of a frame, or read nothing
+  std::optional<TimePoint> look_for_stalled_at_;  // for clients that send part of a frame, or read nothing
   std::unordered_map<ClientSession*, Client> clients_;
   std::unordered_map<ClientId, ClientSession*> clients_by_id_;
   ViewRequests view_requests_;
   std::optional<Survey> survey_;
-  std::uint64_t views_turn_ = 0;  // in which view_rows_left_ are left
+  std::uint64_t views_turn_ = 0;  // the turn that view_rows_left_ is for, plus 1
   std::size_t view_rows_left_ = 0;
   std::uint64_t last_client_ = 0;
-  // Those that have not said hello, and by when they must.
+  // Clients that have not said hello, and by when each must.
   std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
-  // Who waits in which queue, as of the last look: a module and whether it is the quarantine's, or all queues.
+  // The calls that wait in each queue, as of the last look. A queue is a module and whether it is the module's
+  // quarantine; kAllQueues stands for all of them.
   using Queue = std::pair<ModuleId, bool>;
   static constexpr Queue kAllQueues{ModuleId{}, false};
   std::map<Queue, Crowd> crowds_;
   TimePoint look_at_crowds_again_at_{};
-  std::set<WorkerId> left_unsent_;  // to whom something of calls that were taken back may still be on its way
-  std::unordered_map<WorkerId, UseLook> drain_looks_;  // at workers that drain, and some that drained
-  std::set<CallId> lines_;                             // that are open
+  std::set<WorkerId> left_unsent_;  // workers that may still be sent parts of calls that were taken back
+  std::unordered_map<WorkerId, UseLook> drain_looks_;  // workers that drain, and some that drained
+  std::set<CallId> lines_;                             // open lines
   std::uint64_t withdrawals_seen_ = 0;
-  std::optional<TimePoint> look_at_lines_at_;  // for those that nobody calls on
+  std::optional<TimePoint> look_at_lines_at_;  // to close idle lines
 
   Modules modules_;
   TimePoint forget_again_at_{};
   Loaders loaders_;
   std::uint64_t forks_ = 0;
-  const UniqueFd own_memory_;  // statm, opened while that was possible
+  const UniqueFd own_memory_;  // /proc/self/statm, opened before the sandbox
   bool standbys_measured_ = false;
   ModuleLog log_;
-  std::set<ClientSession*> log_readers_;  // that have asked for what modules will log
-  // Modules of which lines were dropped, and when that is to be told.
+  std::set<ClientSession*> log_readers_;  // clients that follow the modules' logs
+  // Modules with dropped log lines, and when to report these.
   std::deque<std::pair<TimePoint, ModuleId>> dropped_to_tell_;
-  LogBudget source_log_budget_;  // for modules that could not be loaded
+  LogBudget source_log_budget_;  // for log lines about modules that could not be loaded
 
   boost::asio::steady_timer timer_;
-  std::optional<TimePoint> release_memory_at_;  // that large frames were in, and nothing is in
-  std::optional<TimePoint> timer_at_;           // when the timer fires; it is never set later, only found to be early
+  // When to release the memory of large frames that have left.
+  std::optional<TimePoint> release_memory_at_;
+  std::optional<TimePoint> timer_at_;  // when the timer fires; never moved to a later time
   std::optional<TimePoint> shutdown_at_;
   bool stopped_ = false;
 };
