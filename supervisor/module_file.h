@@ -1,4 +1,4 @@
-// The files that a module's text may be in.
+// The names that a module's file may have.
 #pragma once
 
 #include <array>
@@ -12,24 +12,26 @@
 
 namespace holdfast::supervisor {
 
-// After MODULE-VERSION; what a worker takes the text for depends on it, see docs/modules.md.
+// What may follow MODULE-VERSION in a file name. Whether a worker treats the text as an ES module or as CommonJS
+// depends on it; see docs/modules.md.
 constexpr std::array<std::string_view, 3> kModuleFileEndings = {".js", ".mjs", ".cjs"};
 
 inline std::string module_file_name(const ipc::ModuleName& name, std::string_view ending) {
   return name.module + "-" + name.version + std::string(ending);
 }
 
-// A module's file, opened for reading. With several, which of them is meant nobody knows, and none is opened.
+// A module's file, opened for reading. If there are several files for the module, it is unknown which one is meant, and
+// none is opened.
 struct ModuleFile {
   ModuleFile() = default;
-  // Implicit, for a file of which there can be only one.
+  // Implicit; for a file whose name the operator gave, so that there can be only one.
   ModuleFile(UniqueFd opened) : file(std::move(opened)) {}
   ModuleFile(UniqueFd opened, unsigned found_endings) : file(std::move(opened)), endings(found_endings) {}
 
   bool is_one_of_several() const { return std::popcount(endings) > 1; }
 
   UniqueFd file;
-  unsigned endings = 1;  // bit i: there is one with kModuleFileEndings[i]
+  unsigned endings = 1;  // bit i: there is a file with kModuleFileEndings[i]
 };
 
 }  // namespace holdfast::supervisor

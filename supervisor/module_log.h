@@ -1,4 +1,4 @@
-// The last lines that modules logged, for who asks for them later. Pure.
+// The last lines that modules logged, for clients that ask for them later. Pure.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace holdfast::supervisor {
 
-// Whose lines; empty: of any.
+// Which module's lines; an empty field stands for any.
 struct LogFilter {
   std::string module;
   std::string version;
@@ -20,7 +20,7 @@ struct LogFilter {
   }
 };
 
-// Of all modules together. Bounded in lines and in bytes: the oldest make room.
+// The last log lines of all modules together, bounded in lines and in bytes: the oldest lines are dropped first.
 class ModuleLog {
  public:
   static constexpr std::size_t kMostRecords = 1000;
@@ -28,7 +28,7 @@ class ModuleLog {
 
   void add(ipc::LogRecord record);
 
-  // The last records that the filter covers, at most so many, oldest first.
+  // Calls `use` with the last records that the filter covers: at most `count`, the oldest first.
   void for_last(std::size_t count, const LogFilter& filter,
                 const std::function<void(const ipc::LogRecord&)>& use) const;
 

@@ -1,5 +1,5 @@
-// Where modules come from: files of a directory, named MODULE-VERSION.js (or .mjs, .cjs), and single files that the
-// operator named.
+// Finds and reads the files of modules: those of a directory, named MODULE-VERSION.js (or .mjs, .cjs), and single files
+// that the operator named.
 #pragma once
 
 #include <cerrno>
@@ -22,63 +22,66 @@ namespace holdfast::supervisor {
 using ipc::ModuleName;
 
 struct ModuleSource {
-  std::string file_name;  // without its directory: what stacks show
+  std::string file_name;  // without its directory, as stack traces show it
   std::string text;
 };
 
 class ModuleSources {
  public:
-  // A file larger than this is no module.
+  // A larger file cannot be loaded.
   static constexpr std::uint64_t kMaxSourceBytes = std::uint64_t{16} << 20;
 
-  // `directory` may be empty: then only files given by add_file() are found.
+  // If `directory` is empty, only files given by add_file() are found.
   explicit ModuleSources(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
-  // `name` is this file, whatever the directory has.
+  // Makes this file the module `name`, even if the directory has a file for that name.
   void add_file(ModuleName name, std::filesystem::path file) { files_[std::move(name)] = std::move(file); }
 
-  // Opens the file of `name` for reading; else an errno value, ENOENT if there is none.
+  // Opens the file of `name` for reading; on failure returns an errno value, ENOENT if there is no file.
   using Open = std::function<tl::expected<ModuleFile, int>(const ModuleName&)>;
   tl::expected<ModuleFile, int> open(const ModuleName& name) const;
-  // From now on files are opened by `open`: this process may no longer do that itself.
+  // From now on open_file() uses `open`, because this process may no longer open files itself.
   void set_open(Open open) { open_ = std::move(open); }
 
-  // The names whose files are at these paths, as ModuleWatch tells them, if they are there. More than one name may have
-  // the same file: "a-b" in version "c" and "a" in version "b-c".
+  // The modules whose files may be at these paths, which are as ModuleWatch reports them. Two names can have the same
+  // file: "a-b" in version "c" and "a" in version "b-c".
   std::set<ModuleName> names_for(const std::set<std::string>& paths) const;
 
-  // Where the file of `name` may be, as ModuleWatch tells it.
+  // The paths at which the file of `name` may be, in the form that ModuleWatch reports.
   std::vector<std::string> watched_paths_of(const ModuleName& name) const;
-  // All directories that these are in.
+  // All directories that modules' files may be in.
   std::vector<std::filesystem::path> directories() const;
 
-  // As open(), by what set_open() set. `name` was checked with ipc::name_problem().
+  // Opens the file of `name` for reading, by the function given to set_open() or else by open(); on failure returns an
+  // errno value, ENOENT if there is no file. `name` must have been checked with ipc::name_problem().
   tl::expected<ModuleFile, int> open_file(const ModuleName& name) const { return open_ ? open_(name) : open(name); }
 
-  // Whether a file could not be opened for a reason that says nothing of it: no descriptors are left, or the process
-  // that opens files is gone or busy.
+  // Whether this errno value says nothing about the file: no descriptors are left, or the process that opens files is
+  // gone or busy.
   static bool is_shortage(int error);
 
-  // Whether there is a file for `name`, by what open_file() returned for it.
+  // Whether there is a file, judged by what open_file() returned for it.
   static bool is_there(const tl::expected<ModuleFile, int>& opened) { return opened || opened.error() != ENOENT; }
   bool contains(const ModuleName& name) const { return is_there(open_file(name)); }
 
-  // What a caller gets who asks for a module that is not there.
+  // The error for a caller of a module that has no file.
   ipc::Error not_found(const ModuleName& name) const;
 
-  // Reads the module's file. The error is for the caller: not_found, or load_failed if it is there and unusable.
+  // Reads the module's file. The error is for the caller: not_found; load_failed if the file is there and unusable;
+  // unavailable, retryable, if is_shortage().
   tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name) const { return read(name, open_file(name)); }
-  // The same from what open_file() returned for it.
+  // Reads the module's file from `opened`, which open_file() returned for `name`. The error is for the caller:
+  // not_found; load_failed if the file is there and unusable; unavailable, retryable, if is_shortage().
   tl::expected<ModuleSource, ipc::Error> read(const ModuleName& name,
                                               const tl::expected<ModuleFile, int>& opened) const;
 
  private:
-  // One for each ending; where the operator named a file, that one alone.
+  // The paths at which the file may be: one for each ending, or only the one that the operator named.
   std::vector<std::string> paths_of(const ModuleName& name) const;
 
   std::filesystem::path directory_;
   std::map<ModuleName, std::filesystem::path> files_;
-  Open open_;  // none: open()
+  Open open_;  // empty: open() is used
 };
 
 }  // namespace holdfast::supervisor

@@ -1,4 +1,4 @@
-// The modules that were asked for: their names and numbers, what the operator set for them, and what they have used.
+// The modules that clients have asked for: their names and numbers, their settings, and what they have used.
 #pragma once
 
 #include <array>
@@ -22,17 +22,17 @@
 
 namespace holdfast::supervisor {
 
-// What the calls of a module came to and took, since the supervisor knows the module.
+// Results of a module's calls and what they used, since the supervisor knows the module.
 struct ModuleCounts {
-  std::uint64_t calls = 0;  // that were taken on
+  std::uint64_t calls = 0;  // accepted
   std::uint64_t results = 0;
-  std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};  // by code; refused calls are not among them
+  std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};  // by code, without refused calls
   std::uint64_t refused = 0;
   std::uint64_t retries = 0;  // calls that were given to another worker after theirs was lost
   std::uint64_t cold_starts = 0;
   std::uint64_t evictions = 0;
   std::uint64_t drains = 0;
-  ipc::Usage usage;  // sums, and the highest peak; cpu is that of its workers, whether they had calls or not
+  ipc::Usage usage;  // sums, but for peak memory the maximum; cpu is that of its workers, whether or not they had calls
 };
 
 struct KnownModule {
@@ -40,48 +40,48 @@ struct KnownModule {
   ModuleName name;
   ModuleSettings settings;
   enum class Origin { directory, loader } origin = Origin::directory;
-  // From a loader, until it is sent to a worker, or has to give way to others.
+  // Code from a loader, until it is sent to a worker or gives way to other modules' code.
   std::optional<ModuleSource> source;
   std::optional<Accountant<KnownModule>::Account> source_share;
-  // While a loader is asked for it.
+  // Set while a loader is asked for the module.
   std::optional<Accountant<KnownModule>::Account> ask_share;
-  // Its file, where that was opened ahead of time.
+  // The module's file, if it was opened ahead of time.
   std::weak_ptr<ModuleFile> opened;
-  // Tells whether a source is the one that was loaded last; nothing: none was.
+  // content_mark() of the source that was loaded last; nullopt: none was loaded.
   std::optional<std::size_t> content;
-  // Its file may have changed, and could not be read for a reason that says nothing of it.
+  // The file may have changed, and could not be read for a reason that says nothing about it.
   bool is_to_be_checked = false;
-  // What its last failure was, for callers that are refused while it is held off.
+  // The last failure, for callers that are refused while the module is held off.
   std::optional<ipc::Error> last_failure;
   ModuleCounts counts;
-  // Users who have called it, the last one in front: whom its statistics are shown to. Of more than kMostCallers those
-  // are forgotten who have not called it for the longest.
+  // The last kMostCallers users that called the module, the latest one in front. They may see the module's statistics.
   static constexpr std::size_t kMostCallers = 64;
   std::vector<UserId> callers;
   void note_caller(UserId user);
   bool is_called_by(UserId user) const;
   UserId last_caller() const { return callers.empty() ? kUnknownUser : callers.front(); }
-  LogBudget log_budget;                // a module that crashes has no more than one that lives
-  bool dropped_is_to_be_told = false;  // is among those of which the supervisor will tell so
+  LogBudget log_budget;                // kept across workers, so a crash gives no new budget
+  bool dropped_is_to_be_told = false;  // is in Supervisor::dropped_to_tell_
 };
 
 class Modules {
  public:
-  // More are not remembered: whoever lets clients name modules freely (a loader) must not be filled up by them.
+  // The most modules that are remembered: with a loader, clients can make up any number of names.
   static constexpr std::size_t kMost = 100'000;
 
-  // Null if it is not known. Pointers are good until forget().
+  // find() returns null if the module is not known; of() requires that it is. Pointers and references are valid until
+  // forget().
   KnownModule* find(const ModuleName& name);
   KnownModule* find(ModuleId id);
   KnownModule& of(ModuleId id);
   const KnownModule& of(ModuleId id) const;
 
-  // A module that is not known yet.
+  // Adds a module; it must not be known yet.
   KnownModule& add(const ModuleName& name, KnownModule::Origin origin, const ModuleSettings& settings);
   void forget(ModuleId id);
 
   std::size_t size() const { return by_name_.size(); }
-  // By name.
+  // In the order of their names.
   const std::map<ModuleName, std::unique_ptr<KnownModule>>& all() const { return by_name_; }
 
  private:
@@ -90,10 +90,10 @@ class Modules {
   std::uint64_t last_id_ = 0;
 };
 
-// Keeps the error as the module's last failure, cut to what callers need to read of it.
+// Keeps the error as the module's last failure; its texts are cut to 1 KiB each.
 void remember_failure(KnownModule& module, const ipc::Error& error);
 
-// For KnownModule::content.
+// A hash of the source's text, for KnownModule::content.
 std::size_t content_mark(const ModuleSource& source);
 
 }  // namespace holdfast::supervisor

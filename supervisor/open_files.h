@@ -1,5 +1,5 @@
-// Modules' files that were opened before a worker was there to be given what is in them: opening takes a question to
-// the broker, for which there is time while the worker is made.
+// Module files that are opened before there is a worker to load them: opening a file takes a round trip to the broker,
+// for which there is time while the worker is made.
 #pragma once
 
 #include <chrono>
@@ -17,12 +17,12 @@ class OpenFiles {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  // What is not read by then is opened again.
+  // A file that is not read within this time is closed, and opened again when it is needed.
   static constexpr std::chrono::milliseconds kKept{100};
-  // With so many open, none is kept.
+  // How many files are kept open at most; further ones are closed at once.
   static constexpr std::size_t kMost = 64;
 
-  // Valid until the file is closed.
+  // Keeps the file open. The pointer expires when the file is closed; it is empty if kMost files are open already.
   std::weak_ptr<ModuleFile> keep(ModuleFile file, TimePoint now) {
     if (files_.size() >= kMost) return {};
     files_.emplace_back(now + kKept, std::make_shared<ModuleFile>(std::move(file)));
