@@ -1,4 +1,4 @@
-// What the scheduler expects by what it has seen. Pure.
+// Estimates that the scheduler makes from what it has seen. Pure.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,7 @@
 
 namespace holdfast::supervisor {
 
-// A duration that changes slowly: each value seen counts an eighth, all before it the rest (the smoothing of TCP's
+// A smoothed duration: each new value counts for an eighth, all earlier ones for the rest (the smoothing of TCP's
 // round-trip time, RFC 6298).
 class Estimate {
  public:
@@ -15,14 +15,14 @@ class Estimate {
 
   void add(Duration seen) { value_ = value_ ? *value_ + (seen - *value_) / 8 : seen; }
 
-  // Nothing: none was seen.
+  // nullopt: no value was seen.
   std::optional<Duration> value() const { return value_; }
 
  private:
   std::optional<Duration> value_;
 };
 
-// How often something happened of late: what happened `kMemory` ago counts about a third of what happens now.
+// How often something happened lately. An event of `kMemory` ago counts about a third (1/e) of one that happens now.
 class RecentRate {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;

@@ -1,9 +1,9 @@
-// Owners in the order of their turns, by what their turns cost: each has the same share of what is spent while they
-// wait. It is start-time fair queueing with virtual times (Goyal, Vin, Cheng 1996), where a cost is known only after
-// its turn: an owner's time goes on by what its turns cost, and the one whose time is least is next. Times that differ
-// by less than a quantum are alike; owners with such times have their turns one after the other.
+// Keeps owners in the order in which they are served, so that each gets the same share of what is spent while it waits.
+// It is start-time fair queueing with virtual times (Goyal, Vin, Cheng 1996), except that a cost is known only after
+// the owner was served: an owner's time advances by what it cost, and the owner with the least time is served next.
+// Owners whose times differ by less than a quantum count as equal and are served round-robin.
 //
-// Pure. Operations take time that grows with the logarithm of the owners.
+// Pure. Operations take time logarithmic in the number of owners. All owners must outlive their stay in the order.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +16,11 @@ namespace holdfast::supervisor {
 
 using VirtualTime = std::chrono::steady_clock::duration;
 
-// An owner's place in a FairOrder<Owner>, a public member `place` of the owner.
+// An owner's place in a FairOrder<Owner>; the owner has it as a public member `place`.
 struct FairPlace {
   VirtualTime time{};
-  std::uint64_t turn = 0;   // of those with like times the lowest is next
-  std::uint64_t ahead = 0;  // how much of the owner's goes before all others, whatever it costs
+  std::uint64_t turn = 0;   // among equal times the lowest is next
+  std::uint64_t ahead = 0;  // how many of the owner's next items go before all others, whatever they cost
   bool is_in = false;
 };
 
@@ -28,12 +28,12 @@ template <typename Owner>
 class FairOrder {
  public:
   static constexpr VirtualTime kQuantum = std::chrono::milliseconds(1);
-  // Nobody gets further behind than this.
+  // No owner's time gets further ahead of the current time than this.
   static constexpr VirtualTime kMostBehind = std::chrono::seconds(10);
 
   bool empty() const { return order_.empty(); }
 
-  // Puts it in: after those with like times, and not before the ones that are served now.
+  // Puts an owner in: after the owners with an equal time, and not before the current time.
   void insert(Owner& owner) {
     owner.place.time = std::max(owner.place.time, now_);
     put_last(owner);
@@ -43,10 +43,11 @@ class FairOrder {
     owner.place.is_in = false;
   }
 
-  // The one whose turn it is. There must be one.
+  // The owner to be served next. There must be one.
   Owner& first() const { return *order_.begin()->second; }
 
-  // The first in the order of turns for which `is_it` says so; null: none. It must not change the order.
+  // The first owner in the order for which `is_it` returns true; null: there is none. `is_it` must not change the
+  // order.
   template <typename IsIt>
   Owner* find(const IsIt& is_it) const {
     for (const auto& [key, owner] : order_) {
@@ -55,27 +56,28 @@ class FairOrder {
     return nullptr;
   }
 
-  // Others are served before it, though it has had less: it has no more turns later for that.
+  // To be called when others are served before this owner although it has had less: it gets no extra share for that
+  // later.
   void pass_by(Owner& owner) {
     order_.erase(key_of(owner.place));
     owner.place.time = std::max(owner.place.time, now_);
     order_.emplace(key_of(owner.place), &owner);
   }
 
-  // It has had a turn, and is in.
+  // The owner, which is in, was served.
   void served(Owner& owner) {
     erase(owner);
-    // What went before others for another reason says nothing of how far these are.
+    // An owner that goes ahead of all others tells nothing about the current time.
     if (owner.place.ahead == 0) now_ = std::max(now_, owner.place.time);
     put_last(owner);
   }
 
-  // The first one has nothing to be served: nobody comes before where it is.
+  // To be called when the first owner has nothing to be served: the current time advances to that owner's.
   void pass_over(const Owner& owner) {
     if (owner.place.ahead == 0) now_ = std::max(now_, owner.place.time);
   }
 
-  // A turn of the owner has cost this.
+  // Serving the owner has cost this much. The owner may be in the order or not.
   void charge(Owner& owner, VirtualTime cost) {
     const auto change = [&] { owner.place.time = std::min(owner.place.time + cost, now_ + kMostBehind); };
     if (!owner.place.is_in) return change();
@@ -84,14 +86,14 @@ class FairOrder {
     order_.emplace(key_of(owner.place), &owner);
   }
 
-  // So much of the owner's, which is in, goes before all others.
+  // This many items of the owner, which is in, go before those of all others.
   void set_ahead(Owner& owner, std::uint64_t ahead) {
     order_.erase(key_of(owner.place));
     owner.place.ahead = ahead;
     order_.emplace(key_of(owner.place), &owner);
   }
 
-  // Whether it has had more than what is served now, which must be remembered if it leaves.
+  // Whether the owner has had more than the current time. If so, it must be remembered after it leaves the order.
   bool is_behind(const Owner& owner) const { return owner.place.time > now_; }
 
  private:
@@ -105,7 +107,7 @@ class FairOrder {
   }
 
   std::map<Key, Owner*> order_;
-  VirtualTime now_{};  // of what was served last
+  VirtualTime now_{};  // the current time: that of the owner served last
   std::uint64_t last_turn_ = 0;
 };
 

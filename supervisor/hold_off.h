@@ -1,8 +1,8 @@
-// Keeps a module that fails again and again from taking workers: after a few failures in a row it is left alone for a
-// while, which doubles with each further one. Pure.
+// Keeps a module that fails again and again from taking workers: after a few failures in a row the module is held off
+// for some time, which doubles with each further failure. Pure.
 //
-// A failure is a worker that ended, or could not load its module, through the module's own fault. Failures are in a row
-// until the module has shown that it is well, by answers, or that it fails rarely.
+// A failure is a worker that ended, or could not load its module, through the module's own fault. Failures count as a
+// row until the module has answered enough calls or has not failed for long enough.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@ namespace holdfast::supervisor {
 
 struct HoldOffOptions {
   using Duration = std::chrono::steady_clock::duration;
-  // So many failures in a row have no consequence: one who mends a module tries it at once, and a call that is to blame
-  // for its worker's end is not all calls.
+  // This many failures in a row have no consequence: someone who repairs a module wants to try it at once, and one call
+  // that is to blame for its worker's end does not condemn all calls.
   unsigned free_failures = 3;
   Duration first_delay = std::chrono::milliseconds(100);
-  Duration longest_delay = std::chrono::seconds(30);  // 0: there is no delay
-  // So many answers without a failure end the row, and so does so much time.
+  Duration longest_delay = std::chrono::seconds(30);  // 0: a module is never held off
+  // This many answers without a failure end the row, and so does this much time.
   std::uint64_t healthy_answers = 100;
   Duration healthy_time = std::chrono::minutes(10);
 };
@@ -45,10 +45,10 @@ class HoldOff {
 
   void reset() { *this = HoldOff(); }
 
-  // When it failed last; long ago, if it did not.
+  // When the module last failed; the clock's epoch if it never did.
   TimePoint failed_at() const { return failed_at_; }
 
-  // Until when it is held off; nothing: it is not.
+  // When the hold-off ends; nullopt: the module is not held off.
   std::optional<TimePoint> until(TimePoint now) const {
     if (until_ <= now) return std::nullopt;
     return until_;

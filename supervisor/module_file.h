@@ -24,7 +24,7 @@ inline std::string module_file_name(const ipc::ModuleName& name, std::string_vie
 // none is opened.
 struct ModuleFile {
   ModuleFile() = default;
-  // Implicit; for a file whose name the operator gave, so that there can be only one.
+  // Implicit; for a file that is certainly the module's only one.
   ModuleFile(UniqueFd opened) : file(std::move(opened)) {}
   ModuleFile(UniqueFd opened, unsigned found_endings) : file(std::move(opened)), endings(found_endings) {}
 
