@@ -1,19 +1,20 @@
-// Shares one resource of the supervisor among the users that it is spent for: places for connections, memory for parts
-// of frames, for answers that were not read, for calls that are open. Each of these has an Accountant of its own.
+// Shares one resource of the supervisor among the users for whom it is spent: places for connections, memory for
+// partial frames, for unread answers, for open calls. Each resource has an Accountant of its own.
 //
 // The rules
-//   - What is spent has an owner: a user, and of that user an account (a connection, a call).
-//   - There is a bound for each user and a bound for all. What the first leaves of the second is a reserve: one user
-//     cannot use the resource up.
-//   - When the resource is short, the user gives way that uses most of it. That is never one that uses less than its
-//     share, the whole divided by the users, so a user within its share is not refused for what others use.
-//   - Of that user's accounts the one gives way that has made no progress for the longest. Neither a later account nor
-//     one that asks for more at once gives way before it.
+//   - What is spent has an owner: an account (of a connection or a call), which belongs to a user.
+//   - There is a bound for each user and a bound for all users together. The difference is a reserve: one user cannot
+//     use the resource up.
+//   - When the resource is short, the user that uses most of it gives way. That is never a user who uses less than its
+//     share, which is the whole divided by the number of users. So a user within its share is not refused because of
+//     what others use.
+//   - Of that user's accounts, the one gives way that has made no progress for the longest time. Later accounts, and
+//     accounts that ask for more at once, do not give way before it.
 //
-// Pure: no sockets, no clock. An accountant must outlive its members and accounts. Not thread-safe.
+// Pure: no sockets, no clock. Not thread-safe. An accountant must outlive its members and accounts.
 //
-// `Holder` is what owns an account and can be made to give way. To add to an account and to take from it costs a few
-// additions; users are looked through only where the resource is short.
+// `Holder` is the type of what owns an account and can be made to give way. Adding to an account and taking from it
+// costs a few additions; the users are looked through only when the resource is short.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
@@ -30,9 +31,9 @@
 namespace holdfast::supervisor {
 
 struct ResourceBounds {
-  std::uint64_t total = 0;     // of all users
+  std::uint64_t total = 0;     // for all users together
   std::uint64_t per_user = 0;  // at most `total`
-  // An account that uses no more than this is never made to give way: that would gain too little.
+  // An account that uses no more than this is never made to give way: too little would be gained.
   std::uint64_t negligible = 0;
 };
 
@@ -53,7 +54,7 @@ class Accountant {
   const ResourceBounds& bounds() const { return bounds_; }
   std::uint64_t used() const { return used_; }
 
-  // A user who may use the resource, for as long as this lives.
+  // A user's membership: while it exists, the user's accounts can be opened and its use is known.
   class Member {
    public:
     Member(Accountant& accountant, UserId user) : accountant_(accountant), user_(accountant.user(user)) {
@@ -64,7 +65,7 @@ class Accountant {
     Member& operator=(const Member&) = delete;
 
     UserId user() const { return user_.id; }
-    // By all accounts of the user, not only by those that were made of this member.
+    // What all accounts of the user use, also those opened with other Members of the user.
     std::uint64_t used() const { return user_.used; }
 
    private:
@@ -73,7 +74,7 @@ class Accountant {
     User& user_;
   };
 
-  // What one holder uses, of its user's resources. Gives it back when it ends.
+  // What one holder uses, charged to its user. Gives everything back when it is destroyed.
   class Account {
    public:
     Account(const Member& member, Holder& holder)
@@ -90,7 +91,7 @@ class Accountant {
     std::uint64_t used() const { return used_; }
     UserId user() const { return user_.id; }
 
-    // From now on it uses so much. One that was negligible and is not any more stands behind all others of its user.
+    // Sets what the account uses. An account that was negligible and no longer is goes behind all others of its user.
     void use(std::uint64_t amount, TimePoint now) {
       accountant_.used_ += amount - used_;
       user_.used += amount - used_;
@@ -105,14 +106,14 @@ class Accountant {
       }
     }
 
-    // All others of its user give way before it.
+    // Notes progress at `now`: all other accounts of its user give way before this one.
     void made_progress(TimePoint now) {
       since_ = now;
       if (hook_.is_linked()) line().splice(line().end(), line(), line().iterator_to(*this));
     }
 
-    // While it is at work it gives way to other users only, and after all of its user's accounts that are not. It
-    // stands behind the others then and when its work has ended.
+    // An account that is at work gives way only to other users, and only after all accounts of its user that are not at
+    // work. Each change puts it behind the others.
     void set_at_work(bool at_work) {
       if (at_work == at_work_) return;
       Line& from = line();
@@ -128,15 +129,15 @@ class Accountant {
     User& user_;
     Holder& holder_;
     std::uint64_t used_ = 0;
-    TimePoint since_{};  // of its last progress; meaningful while it is linked
+    TimePoint since_{};  // its last progress; meaningful while it is linked
     bool at_work_ = false;
     boost::intrusive::list_member_hook<> hook_;
   };
 
-  // What must happen before an account of this member's user may use `amount` more.
+  // What must happen before an account of this member's user may use `amount` more. Changes nothing.
   struct Ruling {
     bool granted = false;
-    Holder* gives_way = nullptr;  // not granted: ask again when this one uses less; null: refused
+    Holder* gives_way = nullptr;  // if not granted: make it use less, then ask again; null: refused
   };
   Ruling request(const Member& member, std::uint64_t amount) {
     User& user = member.user_;
@@ -150,8 +151,8 @@ class Accountant {
     return {.gives_way = user.waiting.empty() ? nullptr : &user.waiting.front().holder_};
   }
 
-  // Who must give way for what is used already, where that could not be refused: an account of `user`, which uses more
-  // than before, or of another; null: nobody.
+  // The holder that must give way because of an account whose use has grown and could not be refused: one of the same
+  // user or of another. Null: none.
   Holder* over_bounds(const Account& account) {
     if (account.user_.used > bounds_.per_user) return account.user_.first();
     if (used_ <= bounds_.total) return nullptr;
@@ -159,14 +160,14 @@ class Accountant {
     return heaviest == nullptr ? nullptr : heaviest->first();
   }
 
-  // Those whose accounts have made no progress since `when`, of accounts that are not negligible. A holder may end
-  // another one's account when it is let go: `is_overdue` tells then.
+  // The holders whose non-negligible accounts have made no progress since `when`. Before letting go of one, check that
+  // it still exists: letting go of another may have ended it.
   std::vector<Holder*> without_progress_since(TimePoint when) {
     std::vector<Holder*> found;
     for (auto& [id, user] : users_) {
       for (Line* line : {&user.waiting, &user.at_work}) {
         for (const Account& account : *line) {
-          // Those that were at work stand behind others with later progress.
+          // The list is not sorted: accounts that were at work stand behind others with later progress.
           if (account.since_ <= when) found.push_back(&account.holder_);
         }
       }
@@ -181,8 +182,8 @@ class Accountant {
   struct User {
     UserId id{};
     std::uint64_t used = 0;
-    std::size_t references = 0;  // members and accounts
-    // Accounts that are not negligible; in front the one that has made no progress for the longest.
+    std::size_t references = 0;  // Members and Accounts
+    // Accounts that are not negligible; the first gives way first.
     Line waiting, at_work;
 
     bool can_give_way() const { return !waiting.empty() || !at_work.empty(); }
@@ -202,7 +203,7 @@ class Accountant {
     if (--user.references == 0) users_.erase(user.id);
   }
 
-  // Of those that can give way.
+  // The user that uses most, of those that have an account that can give way; null: none has.
   User* heaviest_user() {
     User* heaviest = nullptr;
     for (auto& [id, user] : users_) {

@@ -1,7 +1,7 @@
-// How much of a worker's CPU time went to its direct line. The worker tells for how long it was at work on the line by
-// the clock, waits for a CPU included; the kernel tells what the whole process had of the CPU. Of what it had between
-// two looks the line is taken to have had the same part as of the time, which is less than its due where the process
-// was idle in between. Pure.
+// Estimates how much of a worker's CPU time went to its direct line. The worker reports for how long it was at work on
+// the line by the clock, including waits for a CPU; the kernel reports the CPU time of the whole process. Between two
+// looks, the line is taken to have used the same part of the CPU time as of the time that passed. That is less than the
+// truth if the process was idle in between. Pure.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,8 @@ class LineShare {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  // Since the same moment: what the process has had of the CPU, for how long it was at work on the line, and the time.
-  // Returns what it has had of the CPU without the line.
+  // All three count from the same moment: the process's CPU time, how long it was at work on the line, and the time
+  // that passed. Returns the CPU time that went to anything but the line.
   Duration cpu_time_of_others(Duration cpu_time, Duration line_time, Duration time) {
     const auto since = [](Duration now, Duration before) { return std::max(now - before, Duration::zero()); };
     const double passed = std::max<double>(static_cast<double>(since(time, time_).count()), 1);
@@ -31,7 +31,7 @@ class LineShare {
   Duration cpu_time_{};
   Duration line_time_{};
   Duration time_{};
-  Duration lines_{};  // of the CPU
+  Duration lines_{};  // CPU time of the line
 };
 
 }  // namespace holdfast::supervisor

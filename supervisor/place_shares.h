@@ -1,8 +1,9 @@
-// Who has how many places on a worker: calls there that are not answered. A user may have seven eighths of the places
-// that other users do not have, and a client seven eighths of the user's places that its other clients do not have. So
-// one client's calls that only wait cannot take all places. Where there are fewer than eight, no place is kept free.
+// Counts the places on a worker by user and client; a place is taken by each call there that is not answered. A user
+// may have seven eighths of the places that other users do not have, and a client seven eighths of the user's places
+// that the user's other clients do not have. So calls of one client that only wait cannot take all places. With fewer
+// than eight places, none is kept free.
 //
-// Pure. It must outlive its places.
+// Pure. A PlaceShares must outlive its places.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +27,7 @@ class PlaceShares {
   };
 
  public:
-  // One that a call has, for as long as this lives; or none.
+  // The place of a call, given back when this object is destroyed; or none, if default-constructed or moved from.
   class Place {
    public:
     Place() = default;
@@ -54,12 +55,12 @@ class PlaceShares {
 
   // Whether the user has its share of `total` places, or more.
   bool user_has_its_share(UserId user_id, std::size_t total) const {
-    if (used_ <= total / 2) return false;  // which is less than the least share
+    if (used_ <= total / 2) return false;  // half is less than the smallest share
     const auto user = users_.find(user_id);
     return user != users_.end() && user->second.used >= share_of(user->second, total);
   }
 
-  // Whether the client, or its user, has.
+  // Whether the client has its share of its user's places, or the user has its share of `total` places.
   bool has_its_share(UserId user_id, ClientId client_id, std::size_t total) const {
     if (used_ <= total / 2) return false;
     const auto client = clients_.find(client_id);
@@ -84,7 +85,7 @@ class PlaceShares {
   }
 
  private:
-  // Clients without places are kept for when they call again, up to so many clients at least.
+  // Clients without places are kept in case they call again; at least this many.
   static constexpr std::size_t kLeastKept = 64;
 
   static std::size_t share(std::size_t total, std::size_t of_others) {

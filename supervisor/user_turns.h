@@ -1,5 +1,6 @@
-// What waits for the supervisor, in lines of which each user has one: users take turns, and in each line what came
-// first is first. Pure; every operation takes time that grows with the logarithm of the users that wait.
+// Queues of what waits for the supervisor, one for each user. Users are served round-robin, and each user's items in
+// the order in which they came. Pure. Operations take time logarithmic in the number of users that wait, except that
+// take() passes over users for which `may_go` returns false one by one.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,7 @@ class UserTurns {
 
   void add(UserId user, T waiting) { lines_[user].push_back(std::move(waiting)); }
 
-  // The one whose turn it is, with its user, of the users that `may_go` lets; nothing: none waits.
+  // Takes out the next item, with its user, from the next user for which `may_go` returns true; nullopt: there is none.
   template <typename MayGo>
   std::optional<std::pair<UserId, T>> take(MayGo may_go) {
     auto line = lines_.upper_bound(last_);
@@ -43,7 +44,7 @@ class UserTurns {
 
  private:
   std::map<UserId, std::deque<T>> lines_;  // none is empty
-  UserId last_{};                          // whose turn was the last
+  UserId last_{};                          // the user served last
 };
 
 }  // namespace holdfast::supervisor

@@ -1,5 +1,5 @@
-// Clients' requests for the list of workers and for statistics, which take longer than calls do: one is made after the
-// other, and users take turns. Pure.
+// Clients' requests for the list of workers and for statistics. These take longer than calls, so one is served after
+// the other, and users are served round-robin. Pure.
 #pragma once
 
 #include <chrono>
@@ -28,16 +28,16 @@ class ViewRequests {
 
   void add(UserId user, const ViewRequest& request) { turns_.add(user, request); }
 
-  // The one whose turn it is, with its user; nothing: none is due.
+  // Takes out the next request, with its user; nullopt: none is due.
   std::optional<std::pair<UserId, ViewRequest>> take(TimePoint now) {
     std::erase_if(paused_, [&](const auto& entry) { return entry.second <= now; });
     return turns_.take([&](UserId user) { return !paused_.contains(user); });
   }
 
-  // None of this user's is due before `until`.
+  // No request of this user is due before `until`.
   void pause(UserId user, TimePoint until) { paused_[user] = until; }
 
-  // When one is due at the earliest, in the past: at once; nothing: there is none.
+  // When the first request is due, which may be in the past; nullopt: there is none.
   std::optional<TimePoint> next_wakeup() const {
     std::optional<TimePoint> first;
     turns_.for_each_user([&](UserId user) {
