@@ -1,56 +1,59 @@
-// Decides which worker process exists, which module it holds and which call it is given. Pure: no sockets, no clock,
-// no processes. Events and the time go in, decisions come out, in the order in which they are to be carried out.
+// Decides which worker processes exist, which module each holds and which calls it is given. Pure: no sockets, no
+// clock, no processes. Events and the time go in; decisions come out, in the order in which they must be carried out.
 //
 // The pool
-//   - A worker hosts one module for its whole life. At most `max_workers` workers hold a module: each has a slot.
-//   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served; a
-//     module whose calls end while it waits, because their time is over, say, keeps its place for when it is called
-//     again. A module that has a worker claims a further one, up to its max_instances and the machine's cores, when its
-//     queue is longer than a start is worth; such claims come after those of modules that have none.
-//   - When all slots are taken, the idle worker goes whose loss costs least: load time, or 5 ms where that is less,
-//     divided by time idle. A worker that is idle for less time than it took to load is not taken before its slice is
-//     over, lest callers that ask again and again make two modules drive each other out.
-//   - If none is idle, the worker drains whose module has the most instances for its weight, of these the one whose
-//     user holds the most slots alone, and of these the one whose slice was over first: it gets no more calls, and when
-//     it has answered those that it has, its slot goes on. A slice is `slice` times the module's weight, from the time
-//     when it was loaded; nobody is drained before. When the claim of its own module comes first meanwhile, it stops
-//     draining instead.
-//   - A worker that drains for longer than `waiting_grace` while others wait is told as overdue, so that it can be
-//     ended if its calls only wait; after kGracesOfWorking graces it is to be ended in any case.
+//   - A worker hosts one module for its whole life. At most `max_workers` workers hold a module: each of them has a
+//     slot.
+//   - A module with calls and no worker that takes them claims a slot. Claims are served first come, first served. If a
+//     module's calls end while it waits, for example because their deadlines pass, it keeps its place for when it is
+//     called again. A module that has a worker claims a further one, up to its max_instances and the machine's cores,
+//     when its queue takes longer than a start. Such claims come after those of modules without a worker.
+//   - When all slots are taken, the idle worker is evicted whose loss costs least: load time, or 5 ms if that is more,
+//     divided by idle time. A worker that has been idle for less time than it took to load is not evicted before its
+//     slice is over; otherwise callers that ask again and again could make two modules drive each other out.
+//   - If no worker is idle, a worker drains of the module with the most instances for its weight; of these workers, the
+//     one whose user holds the most slots alone; of these, the one whose slice was over first. It gets no more calls,
+//     and its slot is passed on when it has answered the calls that it has. A slice is `slice` times the module's
+//     weight and begins when the module is loaded; no worker is drained before its slice is over. If its own module's
+//     claim comes first in the meantime, the worker stops draining instead.
+//   - A worker that drains for longer than `waiting_grace` while others wait is reported as overdue, so that it can be
+//     ended if its calls only wait. After kGracesOfWorking such periods it must be ended in any case.
 //   - Workers that a module's min_warm keeps are neither evicted nor drained.
-//   - Standby workers without a module are kept ready, the more, the more cold starts there were of late.
+//   - Standby workers without a module are kept ready: more of them, the more cold starts there were lately.
 //
 // The calls
-//   - A module's calls wait in its queue, which gives first users and then each user's clients the same share by what
-//     their calls cost: CPU time, and for a call that killed its worker the time to replace it. A worker is given at
-//     most `concurrency` calls at a time, and of calls that it has not started no more than it will start within a few
-//     milliseconds: what waits here can go elsewhere, wait its turn, or be ended.
-//   - No user and no client has all of a worker's places where `concurrency` is eight or more (place_shares.h):
-//     whoever has its share waits, and others are served before it.
-//   - Where calls take longer than was expected, those that the worker has not started are taken back. It is then given
-//     one call ahead, and one more for each call that is quick.
-//   - Calls that a lost worker had not started are run again. One that it had started is run again if it is idempotent,
-//     not to blame and in time, at most `max_retries` times. What is run again goes to the front of its client's queue.
+//   - A module's calls wait in its queue, which gives first users and then each user's clients the same share, measured
+//     by what their calls cost: CPU time, and for a call that killed its worker the time to replace it. A worker is
+//     given at most `concurrency` calls at a time, and has no more calls ahead (given and not started) than it will
+//     start within a few milliseconds: calls in the queue can still go to another worker, wait for their share, or be
+//     ended.
+//   - No user and no client has all of a worker's places if `concurrency` is eight or more (place_shares.h): a client
+//     that has its share waits, and others are served before it.
+//   - If calls take longer than expected, those that the worker has not started are taken back. After that the worker
+//     gets one call ahead, and one more for each call that is quick.
+//   - Calls that a lost worker had not started are run again. A call that it had started is run again if it is
+//     idempotent, not to blame and in time, at most `max_retries` times. A call that is run again goes to the front of
+//     its client's queue.
 //   - A call is not given to a worker once its deadline has passed.
-//   - A module that fails again and again, through no call's fault, is held off (hold_off.h): calls are refused, and
-//     those that wait go on waiting.
+//   - A module that fails again and again, through no call's fault, is held off (hold_off.h): new calls are refused,
+//     and those that wait go on waiting.
 //
 // The quarantine
 //   - A call that kills its worker is its owner's failure, not its module's (offences.h). From then on the owner's
 //     calls of that function wait in a queue of their own and are given to a worker of their own, the module's
-//     quarantine. So no worker that serves clean owners dies of an owner that is known to be guilty. There is at most
-//     one such worker for a module, besides max_instances; it competes for slots like a module of its own, but no
-//     worker of its module drains for it.
-//   - A paused owner's calls wait there until its pause is over, or are refused if their deadlines are before that. A
-//     pause begins with a kill, when the owner's kills came in a row.
-//   - When a quarantine's worker dies of a call while anybody else waits for a slot, the quarantine gets no other for
-//     some times what that cost (OffenceOptions::pause_for_others).
-//   - Of a module one claim at a time is served: the quarantine's where that has no worker and the clean part has one,
-//     else the clean part's.
+//     quarantine. So no worker that serves clean owners dies of an owner that is known to be guilty. A module has at
+//     most one quarantine worker, in addition to max_instances. The quarantine competes for slots like a module of its
+//     own, but no worker of its module drains for it.
+//   - A paused owner's calls wait in the quarantine until the pause is over, or are refused if their deadlines are
+//     before that. A pause begins with a kill, if the owner's kills came in a row.
+//   - If a quarantine's worker dies of a call while others wait for a slot, the quarantine gets no new worker for some
+//     multiple of what that cost (OffenceOptions::pause_for_others).
+//   - One claim of a module at a time is served: that of the quarantine if it has no worker and the clean part has one,
+//     else that of the clean part.
 //
-// Time points are the caller's; they never go back from one event to the next. Not thread-safe. Telling it of a call,
-// worker or module that it does not know, or of an event that cannot be (a worker that is forked twice), is a broken
-// invariant and aborts.
+// Time points are the caller's, and must not go back from one event to the next. Not thread-safe. An unknown call,
+// worker or module, or an impossible event (a worker that is forked twice), is a broken invariant and aborts the
+// process.
 #pragma once
 
 #include <algorithm>
@@ -83,44 +86,45 @@ using Duration = std::chrono::steady_clock::duration;
 
 struct SchedulerOptions {
   std::size_t max_workers = 1;   // at least 1
-  std::size_t standby = 1;       // workers kept ready without a module, at least; 0: none ever is
-  std::size_t max_standby = 64;  // and at most
-  std::size_t cores = 1;         // at least 1: more instances of one module than this make nothing faster
-  // Calls that wait: of one client, and of all. (Of one module: ModuleSettings::queue_limit.)
+  std::size_t standby = 1;       // workers kept ready without a module, at least; 0: none
+  std::size_t max_standby = 64;  // the same, at most
+  std::size_t cores = 1;         // at least 1; more instances of one module than this make nothing faster
+  // How many calls may wait: of one client, and of all. (Of one module: ModuleSettings::queue_limit.)
   std::size_t client_queue_limit = 1024;
   std::size_t total_queue_limit = 100'000;
   // How long a module of weight 1 keeps its slot while others wait for one. Switching costs a few milliseconds.
   Duration slice = std::chrono::milliseconds(200);
-  // For how long a worker that drains may have calls that only wait, while others wait for its slot.
+  // How long a draining worker may have calls that only wait, while others wait for its slot.
   Duration waiting_grace = std::chrono::seconds(1);
-  // After this without a worker's word that it gave up a call, the delay is told; see CancelOverdue. Longer than the
-  // time that a worker itself gives to functions that clean up (ipc::kCancelGrace): one that waits for them is not
-  // stuck.
+  // A worker that has not confirmed after this time that it gave up a call is reported; see CancelOverdue. Must be
+  // longer than ipc::kCancelGrace, the time that a worker itself gives to functions that clean up: a worker that waits
+  // for these is not stuck.
   Duration cancel_grace = std::chrono::seconds(2);
-  // After a fork that failed, before the next is tried.
+  // How long to wait after a failed fork before the next one.
   Duration fork_retry = std::chrono::milliseconds(100);
-  // From a worker's being given its module until others are made to stand by in its place: they would take the CPU from
-  // the call that it was given, which somebody waits for.
+  // How long after a standby was given a module a new standby is made in its place. Making one sooner would take CPU
+  // time from the call that the worker was given and that a client waits for.
   Duration replenish_after{};
   HoldOffOptions hold_off{};
   OffenceOptions offences{};
-  ModuleSettings module{};  // of modules that are not configured otherwise
+  ModuleSettings module{};  // for modules that are not configured
 };
 
 // --- what is to be done --------------------------------------------------------------------------------------------
 
-// Fork a worker; tell its fate by worker_forked(), worker_fork_failed() or worker_lost().
+// Fork a worker. Report the outcome by worker_forked() or worker_fork_failed(), and its end by worker_lost().
 struct ForkWorker {
   WorkerId worker;
 };
 
-// Have the module's source at hand for a LoadModule; tell source_ready() or source_failed(). One is asked for at a
-// time.
+// Get the module's source ready for a LoadModule. Report source_ready() or source_failed(). At most one source of a
+// module is asked for at a time.
 struct FetchSource {
   ModuleId module;
 };
 
-// Send the module to this worker. Calls may follow at once; tell worker_loaded() when it is done.
+// Send the module to this worker. Calls may follow at once. Report worker_loaded() when the module is loaded, or
+// load_failed().
 struct LoadModule {
   WorkerId worker;
   ModuleId module;
@@ -132,68 +136,69 @@ struct DispatchCall {
   Caller caller{};  // whose call it is
 };
 
-// Tell by calls_started() how many calls the worker has started.
+// Report by calls_started() how many calls the worker has started.
 struct LookAtProgress {
   WorkerId worker;
 };
 
-// Calls that the worker was given wait for others that take long. Take those back that it has not started; tell
-// calls_taken_back().
+// Calls that the worker was given wait behind others that take long. Take back those that it has not started, and
+// report calls_taken_back().
 struct TakeCallsBack {
   WorkerId worker;
 };
 
-// Nothing is to be done: the worker gets no more calls for now, so that its slot can go to the module `for_module`.
+// For information only: the worker gets no more calls for now, so that its slot can go to the module `for_module`.
 struct DrainWorker {
   WorkerId worker;
   ModuleId for_module;
 };
 
-// The worker drains, and has not come to an end within `waiting_grace`, or a further one; somebody waits for its slot.
-// If its calls only wait, or if it has had its time, it is to be stopped: tell worker_stopping() and worker_lost(). If
-// not, it goes on, and this is said again.
+// The worker drains and has not finished within `waiting_grace`, or a further one, and another module waits for its
+// slot. If its calls only wait, or if `has_had_its_time`, stop it and report worker_stopping() and worker_lost(). Else
+// it goes on, and this decision comes again.
 struct DrainOverdue {
   WorkerId worker;
   bool has_had_its_time;
 };
 
-// Kill this worker; no call is on it. Tell worker_lost() when it is gone.
+// Kill this worker, which has no calls. Report worker_lost() when it is gone.
 struct KillWorker {
   enum class Reason {
-    evicted,     // a module waits for its slot, and its loss costs least
+    evicted,     // a module waits for a slot, and losing this worker costs least
     slice_over,  // it has drained for a module that waits
-    idle,        // nobody called it for its idle timeout, or it is a standby too many
-    retired,     // it is to be replaced
+    idle,        // it had no call for its idle timeout, or is a surplus standby
+    retired,     // it must be replaced
   };
   WorkerId worker;
   Reason reason;
-  // Why it and no other, with `evicted`.
+  // With `evicted`: why this worker was chosen.
   Duration idle_for{};
   Duration load_time{};
   std::size_t candidates = 0;
 };
 
-// The call's time is over. It waited in the queue, or came too late (no worker): it is forgotten, answer it. Or it is
-// on a worker: either abandon() it and answer, or stop the worker, whose loss then ends it.
+// The call's deadline has passed. Without a worker: it waited in the queue, or came too late; the scheduler has
+// forgotten it, so answer it. With a worker: either call abandon() and answer the call, or stop the worker, whose loss
+// then ends the call.
 struct CallOverdue {
   CallId call;
   std::optional<WorkerId> worker;
 };
 
-// The worker has not confirmed within `cancel_grace` that it gave up an abandoned call. It may be busy with calls
-// before it, or stuck: whoever can tell stops a worker that is stuck. Said again after each further `cancel_grace`.
+// The worker has not confirmed within `cancel_grace` that it gave up an abandoned call. It may be busy with earlier
+// calls, or stuck: stop it if it is found to be stuck. This decision comes again after each further `cancel_grace`.
 struct CancelOverdue {
   CallId call;
   WorkerId worker;
 };
 
-// The call is not taken on; answer it with an error.
+// The call is not accepted; answer it with an error.
 struct RefuseCall {
   enum class Reason { module_queue_full, client_queue_full, all_queues_full, held_off, owner_paused };
   Reason reason;
-  Duration retry_after;  // by when there is likely to be room; when the module is tried again; when the pause is over
-  unsigned kills = 0;    // with `owner_paused`: how many workers died of the owner's calls lately
-  bool of_quarantine = false;  // with `module_queue_full`: it is the quarantine's
+  Duration retry_after;        // until there is likely room, the module is tried again, or the pause is over
+  unsigned kills = 0;          // with `owner_paused`: how many workers the owner's calls killed lately
+  bool of_quarantine = false;  // with `module_queue_full`: it is the quarantine's queue
 };
 
 using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall, LookAtProgress, TakeCallsBack,
@@ -212,30 +217,31 @@ struct ArrivedCall {
 
 // How a worker ended.
 struct WorkerLoss {
-  std::uint64_t started = 0;  // how many of the calls that it was given it had started; they start in order
-  CallId guilty{};            // the call that is to blame; CallId{}: none is known to be
-  // Which call was on the CPU by the worker's page, if it is open, and whose it was, open or answered. Nothing: it is
-  // not known.
+  std::uint64_t started = 0;  // how many of the calls given to it the worker had started; calls start in order
+  CallId guilty{};            // the call that is to blame; CallId{}: none is known
+  // Which call was on the CPU according to the worker's page, if that call is open, and the caller of that call, open
+  // or answered; nullopt: unknown.
   CallId seen_call{};
   std::optional<Caller> seen{};
-  // Which call's functions were, by its last words, and whose. If that is another client, one has set off what the
-  // other had begun: both are blamed if they are of one user, else nobody.
+  // Which call's functions were on the CPU according to the worker's fatal report, and their caller. If that caller is
+  // another client, one has set off what the other had begun: both are blamed if they are of one user, else none is.
   CallId told_call{};
   std::optional<Caller> told{};
-  // It ended by what ran in it, as opposed to what the operator, the supervisor or the zygote did. The owner of the
-  // guilty call answers for that; without one the module does, if the worker had answered nothing.
+  // The worker ended because of what ran in it, and not because of the operator, the supervisor or the zygote. The
+  // owner of the guilty call answers for that. Without a guilty call, the module does, if the worker had answered no
+  // call.
   bool own_fault = false;
-  Duration time{};  // for how long the guilty call was on the CPU when the worker ended
+  Duration time{};  // how long the guilty call had been on the CPU when the worker ended
 };
 
 // Calls that were taken back from a worker.
 struct TakenBack {
-  std::vector<CallId> queued;     // they wait again; or their time is over, which CallOverdue tells
-  std::vector<CallId> abandoned;  // nobody waited for them: they are forgotten
-  std::vector<CallId> ended;      // they cannot be run again (call_streamed()): they are forgotten, answer them
+  std::vector<CallId> queued;     // they wait again, or their deadlines have passed and CallOverdue follows
+  std::vector<CallId> abandoned;  // nobody waits for them; they are forgotten
+  std::vector<CallId> ended;      // they cannot be run again (call_streamed()); forgotten, answer them
 };
 
-// A call that is forgotten and to be answered.
+// A call that the scheduler has forgotten and that must be answered.
 struct EndedCall {
   CallId call;
   enum class State { not_started, started, abandoned } state;
@@ -254,20 +260,20 @@ enum class WorkerPhase {
 struct WorkerView {
   WorkerPhase phase;
   std::optional<ModuleId> module;
-  bool is_quarantine;  // it serves guilty owners alone
-  bool takes_calls;    // false: drains, retires or leaves, or has no module
+  bool is_quarantine;  // it serves guilty owners only
+  bool takes_calls;    // false: it drains, retires or leaves, or has no module
   std::size_t calls_in_flight;
   std::uint64_t calls_done;
 };
 
 struct ModuleView {
   std::size_t queued = 0;
-  std::size_t paused = 0;  // of these, calls of paused owners
+  std::size_t paused = 0;  // of the queued ones, calls of paused owners
   std::size_t calls_in_flight = 0;
-  std::size_t instances = 0;  // workers that hold it and are not leaving
+  std::size_t instances = 0;  // workers that hold the module and are not leaving
   std::optional<TimePoint> held_off_until;
   bool claims_slot = false;
-  bool needs_source = false;  // it is to stay at hand: a slot is claimed, or a worker is loading it
+  bool needs_source = false;  // the source must stay available: a slot is claimed, or a worker is loading
 };
 
 struct PoolView {
@@ -275,128 +281,131 @@ struct PoolView {
   std::size_t starting = 0;
   std::size_t standby = 0;
   std::size_t standby_target = 0;
-  std::size_t waiting_modules = 0;  // that have no worker
+  std::size_t waiting_modules = 0;  // modules that wait and have no worker
   std::size_t queued = 0;           // calls
 };
 
 class Scheduler {
  public:
-  // For how many times `waiting_grace` a worker may drain whose calls use the CPU.
+  // For how many times `waiting_grace` a worker whose calls use the CPU may drain.
   static constexpr int kGracesOfWorking = 10;
 
   explicit Scheduler(const SchedulerOptions& options);
 
-  // All events append what is to be done to `out`.
+  // All functions with a parameter `out` append what must be done to it.
 
-  // Brings the standby workers up; call once, when workers can be forked.
+  // Starts the standby workers. To be called once, when workers can be forked.
   void start(TimePoint now, Decisions& out);
 
-  // From now on the module has these settings; before that, those of the options. Workers that are then too many are
-  // retired.
+  // From now on the module has these settings; before this it had those of the options. Surplus workers are retired.
   void configure(ModuleId module, const ModuleSettings& settings, TimePoint now, Decisions& out);
 
-  // From now on no more standbys than this either.
+  // Lowers max_standby to `most` if that is less.
   void bound_standbys(std::size_t most) { options_.max_standby = std::min(options_.max_standby, most); }
 
-  // From now on no more workers than this are given a module; nothing: as many as max_workers. Those that are too many
-  // go when they are idle and somebody waits, or when they are retired.
+  // From now on at most `most` workers (but at least 1) hold a module; nullopt: max_workers. Surplus workers go when
+  // they are idle and another module waits, or when they are retired.
   void bound_workers(std::optional<std::size_t> most, TimePoint now, Decisions& out);
 
-  // Nothing: it is taken on.
+  // A new call. Returns nullopt if it is accepted (or its deadline has passed: CallOverdue follows); else the caller
+  // answers it with an error, and the scheduler does not know it.
   std::optional<RefuseCall> call_arrived(const ArrivedCall& call, TimePoint now, Decisions& out);
 
-  // The worker answered the call, whether it was still wanted or not. `cpu_time` is what the call cost it.
+  // The worker answered the call, abandoned or not. `cpu_time` is what the call cost the worker.
   void call_answered(CallId call, Duration cpu_time, TimePoint now, Decisions& out);
 
-  // A call has cost the worker so much, besides what call_answered() says: it goes on, or it is not on the worker any
-  // more and `left_by`, its caller, had left something to do.
+  // A call has cost the worker this much in addition to what call_answered() reports. Either the call goes on, or it is
+  // no longer on the worker and `left_by` is the caller that left something running.
   void call_ran(WorkerId worker, CallId call, const Caller& left_by, Duration cpu_time);
 
-  // Part of what the call came to was passed on: it has been started, and is not run again.
+  // Part of the call's result was passed on to its client: the call has started, and is not run again.
   void call_streamed(CallId call);
 
-  // The worker has started this many of the calls that it was given; a number that cannot be is bounded. `cpu_time` is
-  // what it has used of the CPU in all, maybe at the kernel's last tick; nothing: it is not known.
+  // The worker has started this many of the calls that it was given; an impossible number is bounded. `cpu_time` is the
+  // CPU time that it has used in all, which may be as old as the kernel's last tick; nullopt: unknown.
   void calls_started(WorkerId worker, std::uint64_t count, std::optional<Duration> cpu_time, TimePoint now,
                      Decisions& out);
 
-  // Calls of this worker were taken back, as TakeCallsBack said: those after `started`, up to `last`, in the order in
-  // which it was given them. It will not run or answer them. The worker must not be leaving.
+  // Calls of this worker were taken back, as TakeCallsBack asked: those numbered after `started` up to `last`, counted
+  // in the order in which the worker was given them. The worker will not run or answer them. It must not be leaving.
   TakenBack calls_taken_back(WorkerId worker, std::uint64_t started, std::uint64_t last, TimePoint now, Decisions& out);
 
   // Nobody waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that has
-  // it, to be told; its place there is free only once call_answered() came. Without one the call is forgotten.
+  // the call and must be told; the call's place there is free only after call_answered(). nullopt: no worker had the
+  // call, and it is forgotten.
   std::optional<WorkerId> abandon(CallId call, TimePoint now, Decisions& out);
 
-  // For a module of which FetchSource was said.
+  // The source that FetchSource asked for is ready.
   void source_ready(ModuleId module, TimePoint now, Decisions& out);
-  // Counts as a failure of the module, unless others are to blame. Returns the calls that have no worker to serve them;
-  // they are forgotten, answer them.
+  // The source that FetchSource asked for cannot be had. Counts as a failure of the module, unless `fault` is
+  // of_others. Returns the calls that have no worker to serve them; they are forgotten, answer them.
   enum class Fault { of_module, of_others };
   std::vector<CallId> source_failed(ModuleId module, TimePoint now, Decisions& out, Fault fault = Fault::of_module);
-  // The module may have been mended: it is not held off any more, and its failures do not count.
+  // The module may have been repaired: its hold-off ends, and its failures do not count any more.
   void end_hold_off(ModuleId module, TimePoint now, Decisions& out);
-  // The module's source is another from now on: its workers are retired, and it is not held off any more.
+  // The module's source has changed: its workers are retired, its hold-off ends, and offences are forgotten.
   void source_changed(ModuleId module, TimePoint now, Decisions& out);
 
   void worker_forked(WorkerId worker, TimePoint now, Decisions& out);
   void worker_fork_failed(WorkerId worker, TimePoint now, Decisions& out);
-  // Workers can be forked, but not used: no further fork for a while.
+  // Workers can be forked but are of no use: no further fork for `fork_retry`.
   void forks_fail(TimePoint now) { fork_again_ = now + options_.fork_retry; }
   void worker_loaded(WorkerId worker, TimePoint now, Decisions& out);
 
-  // The worker is being stopped: no more calls for it. If it has calls, its slot stays taken until worker_lost().
-  // `suspect` is the call that it is stopped for, if any. Until worker_lost() tells whether that call is to blame, no
-  // worker is given a call of the same function by the same client; the client's other calls may wait behind those.
+  // The worker is being stopped and gets no more calls. If it has calls, its slot stays taken until worker_lost().
+  // `suspect` is the call that it is stopped for, if any; `left_by` is the caller of an answered call that it is
+  // stopped for. Until worker_lost() tells whether that call is to blame, no worker is given a call of the same
+  // function by the same client; the client's other calls may wait behind those.
   void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by, TimePoint now,
                        Decisions& out);
 
-  // The worker is to be replaced by another: no more calls for it, and once it has answered those that it has, it is
-  // killed. Its module claims a slot for another, if there are calls.
+  // Retires the worker: it gets no more calls, and is killed once it has answered those that it has. If its module has
+  // calls, it claims a slot for another worker.
   void retire(WorkerId worker, TimePoint now, Decisions& out);
 
-  // All workers that hold the module.
+  // Retires all workers that hold the module, as retire() does.
   void retire_all(ModuleId module, TimePoint now, Decisions& out);
 
-  // The same for all workers on standby, of which none has calls.
+  // Kills all standby workers, which have no calls, and has others made.
   void renew_standbys(TimePoint now, Decisions& out);
 
-  // The worker is gone. Calls that are run again go back to their queue; returns the others that were on it, abandoned
-  // ones included: they are forgotten, answer them.
+  // The worker is gone. Calls that are run again go back to their queue. Returns the other calls that were on it, also
+  // abandoned ones; they are forgotten, answer those that are not abandoned.
   std::vector<EndedCall> worker_lost(WorkerId worker, const WorkerLoss& loss, TimePoint now, Decisions& out);
 
-  // The module on this worker cannot be loaded: a failure of the module, counted once for each worker. Returns the
-  // worker's calls, abandoned ones included, and those that wait, unless the module has another instance; they are
-  // forgotten, answer them. The worker is leaving from then on.
+  // The module cannot be loaded on this worker. Counts as a failure of the module, once for each worker, unless `fault`
+  // is of_others. Returns the worker's calls, also abandoned ones, and the calls that wait, unless the module has
+  // another instance; they are forgotten, answer them. The worker is leaving from now on.
   std::vector<CallId> load_failed(WorkerId worker, TimePoint now, Decisions& out, Fault fault = Fault::of_module);
 
   // To be called at or after next_wakeup().
   void tick(TimePoint now, Decisions& out);
 
-  // When tick() has something to do at the earliest; nothing: only after a further event.
+  // When tick() next has something to do; nullopt: only after a further event.
   std::optional<TimePoint> next_wakeup() const;
 
-  // Forgets a module that has no calls and no workers; false if it has, or waits for its source.
+  // Forgets a module without calls and workers. Returns false, and does nothing, if it has any, or has a claim to a
+  // slot.
   bool forget(ModuleId module);
 
-  // Calls that were neither answered nor forgotten, abandoned ones not counted.
+  // How many calls were accepted and neither answered nor forgotten, without abandoned ones.
   std::size_t open_calls() const { return open_calls_; }
-  // Rises whenever workers that may have calls get no further ones, because they drain or are retired.
+  // A counter that rises whenever a worker that may have calls gets no further ones because it drains or is retired.
   std::uint64_t withdrawals() const { return withdrawals_; }
   WorkerView view(WorkerId worker) const;
   std::vector<std::pair<WorkerId, WorkerView>> workers() const;  // in the order of their ids
-  ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown one: empty
-  // Of one part of the module.
+  ModuleView view(ModuleId module, TimePoint now) const;         // of an unknown module: empty
+  // The view of one part of the module.
   enum class Part { clean, quarantine };
   ModuleView view(ModuleId module, Part part, TimePoint now) const;
   PoolView pool(TimePoint now) const;
-  // The calls that the worker was given and has not answered, abandoned ones included.
+  // The calls that the worker was given and has not answered, also abandoned ones.
   std::vector<CallId> calls_on(WorkerId worker) const;
   // Whether the worker was given the call and has not answered it, abandoned or not.
   bool is_on(CallId call, WorkerId worker) const;
   // Whether the call waits for a worker.
   bool is_queued(CallId call) const;
-  // Whether the call, which is known, is of the quarantine's.
+  // Whether the call, which must be known, belongs to the module's quarantine.
   bool is_in_quarantine(CallId call) const { return calls_.at(call).module->origin != nullptr; }
 
  private:
@@ -406,39 +415,42 @@ class Scheduler {
   struct Call {
     Module* module = nullptr;  // or its quarantine
     Caller caller;
-    Worker* worker = nullptr;  // null: in its module's queue
-    PlaceShares::Place place;  // with a worker
+    Worker* worker = nullptr;  // null: it is in its module's queue
+    PlaceShares::Place place;  // while it is with a worker
     TimePoint deadline;
     bool idempotent = false;
-    bool streamed = false;  // in part, to its client
+    bool streamed = false;  // part of the result was passed on to its client
     bool abandoned = false;
     std::size_t retries = 0;
-    std::multimap<TimePoint, CallId>::iterator timer;  // its deadline, or when its worker must have given it up
+    // In timers_, if timer_set: its deadline, or if it is abandoned, when its worker must have given it up.
+    std::multimap<TimePoint, CallId>::iterator timer;
     bool timer_set = false;
   };
 
   enum class Claim { none, held_off, fetching, waiting };
 
-  // A module, or its quarantine: the same module once more, for guilty owners. Each has workers, a queue and a claim.
+  // A module, or its quarantine: the same module again, for guilty owners. Each of these two parts has workers, a queue
+  // and a claim of its own.
   struct Module {
     ModuleId id{};
-    Module* origin = nullptr;             // of a quarantine: the module
-    std::unique_ptr<Module> quarantine;   // of a module; null until an owner is guilty
-    std::unique_ptr<Offences> offences;   // of a module; null: nobody is guilty
-    TimePoint no_worker_before{};         // of a quarantine
-    std::map<WorkerId, Caller> suspects;  // of a module: of calls for which workers are being stopped
+    Module* origin = nullptr;            // quarantine only: the module
+    std::unique_ptr<Module> quarantine;  // module only; null until an owner is guilty
+    std::unique_ptr<Offences> offences;  // module only; null: no owner is guilty
+    TimePoint no_worker_before{};        // quarantine only
+    // Module only: the callers for whose calls workers are being stopped.
+    std::map<WorkerId, Caller> suspects;
     ModuleSettings settings;
     CallQueue queue;
-    std::vector<Worker*> workers;  // that have a slot, in the order in which they got it
-    std::size_t processes = 0;     // workers that have its code, with a slot or leaving
+    std::vector<Worker*> workers;  // with a slot, in the order in which they got it
+    std::size_t processes = 0;     // workers that have its code, with or without a slot
     std::size_t instances_that_take_calls() const;
     Claim claim = Claim::none;
     bool claim_is_first = false;   // with Claim::waiting: it is in first_claims_, else in further_claims_
-    std::uint64_t place = 0;       // in first_claims_, kept until it has a worker; 0: none
-    bool source_is_stale = false;  // with Claim::fetching: what is being fetched is outdated already
-    HoldOff hold_off;              // of a module
+    std::uint64_t place = 0;       // its place in first_claims_, kept until it has a worker; 0: none
+    bool source_is_stale = false;  // with Claim::fetching: what is being fetched is already outdated
+    HoldOff hold_off;              // module only
     Estimate cpu_per_call;
-    Estimate load_time;  // of a module
+    Estimate load_time;  // module only
 
     Module& main() { return origin == nullptr ? *this : *origin; }
     const Module& main() const { return origin == nullptr ? *this : *origin; }
@@ -452,40 +464,41 @@ class Scheduler {
   struct Worker {
     WorkerId id{};
     WorkerPhase phase = WorkerPhase::starting;
-    Module* module = nullptr;  // set for good once it has one
+    Module* module = nullptr;  // never changes once it is set
     bool has_slot = false;
-    std::vector<GivenCall> calls;  // in the order given, abandoned ones included
+    std::vector<GivenCall> calls;  // in the order given, also abandoned ones
     PlaceShares places;
     std::uint64_t given = 0;
-    std::uint64_t started = 0;  // or taken back
+    std::uint64_t started = 0;  // started, or taken back
     std::uint64_t calls_done = 0;
-    // How many calls it may have that it has not started, after calls were taken back.
+    // How many calls it may have ahead, after calls were taken back from it.
     std::size_t ahead = kNoBound;
-    bool is_watched = false;  // in watched_
-    // The calls that it had been given, and what it had used of the CPU, at some time. Once it has started all of them,
-    // a new mark is set; until then, what it uses more is what they wait for.
+    bool is_watched = false;  // is in watched_
+    // A mark: how many calls the worker had been given at some moment, and the CPU time that it had used by then. When
+    // it has started all of these calls, a new mark is set; until then, the CPU time used since the mark went to calls
+    // before them.
     std::uint64_t mark = 0;
     Duration cpu_at_mark{};
     bool draining = false;
     TimePoint drains_since{};  // while it drains
-    TimePoint drain_due{};     // when it is told as overdue
+    TimePoint drain_due{};     // when it is next reported as overdue
     bool retiring = false;
     bool load_failed = false;
-    bool kept_others_waiting = false;  // for its slot, when it began to be stopped, or ended
+    bool kept_others_waiting = false;  // others waited for its slot when it was stopped or ended
     TimePoint assigned_at{};           // loading began
-    TimePoint slice_end{};             // once it is ready
-    TimePoint idle_since{};            // without calls, or on standby
+    TimePoint slice_end{};             // set when it is ready
+    TimePoint idle_since{};            // since when it has no calls or is on standby
 
     bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
     bool takes_calls() const { return holds_module() && !draining && !retiring; }
     bool is_idle() const { return phase == WorkerPhase::ready && calls.empty(); }
     static constexpr std::size_t kNoBound = SIZE_MAX;
     std::uint64_t not_started() const { return given - started; }
-    // Whether it has calls to start after the next one.
+    // Whether it has more calls to start than the next one.
     bool is_behind() const { return phase == WorkerPhase::ready && not_started() > 1; }
   };
 
-  // What an owner's calls cost a module.
+  // What a kill by an owner cost a module.
   struct Bill {
     Caller caller;
     Duration cost;
@@ -591,29 +604,32 @@ class Scheduler {
   SchedulerOptions options_;
   std::unordered_map<ModuleId, Module> modules_;
   std::unordered_map<WorkerId, Worker> workers_;
-  std::unordered_map<CallId, Call> calls_;  // some have places on workers
+  std::unordered_map<CallId, Call> calls_;  // must be destroyed before workers_: calls have places on workers
   std::multimap<TimePoint, CallId> timers_;
-  std::deque<Module*> first_claims_;            // of modules that have no worker which takes calls, by their place
-  std::deque<Module*> further_claims_;          // of modules that want one more
-  std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot, were they not held off
-  std::set<std::tuple<TimePoint, ModuleId, ClientId>> pauses_;  // of owners whose calls wait for their ends
-  std::vector<WorkerId> watched_;  // that may have to start what they have before others get their turns
+  std::deque<Module*> first_claims_;            // of modules without a worker that takes calls, by place
+  std::deque<Module*> further_claims_;          // of modules that want one more worker
+  std::multimap<TimePoint, Module*> held_off_;  // modules that would claim a slot if they were not held off
+  // When the pauses of owners whose calls wait end.
+  std::set<std::tuple<TimePoint, ModuleId, ClientId>> pauses_;
+  // Workers to look at for progress: other calls wait for them to start what they have, or calls may have to be taken
+  // back.
+  std::vector<WorkerId> watched_;
   std::unordered_map<ClientId, std::size_t> queued_by_client_;
   std::array<std::size_t, 5> phase_counts_{};
   std::size_t slots_taken_ = 0;
-  std::optional<std::size_t> most_workers_;  // fewer than max_workers, while memory is short
+  std::optional<std::size_t> most_workers_;  // set while memory is short
   std::size_t queued_ = 0;
   std::size_t open_calls_ = 0;
   std::uint64_t last_worker_ = 0;
   std::uint64_t last_place_ = 0;
   std::uint64_t withdrawals_ = 0;
   RecentRate cold_starts_;
-  std::optional<TimePoint> idle_check_;      // when the first idle worker may have been idle for too long
-  std::optional<TimePoint> room_check_;      // when a worker may have to make room
-  std::optional<TimePoint> drain_check_;     // when a worker that drains may be overdue
+  std::optional<TimePoint> idle_check_;      // when a worker may have been idle for too long
+  std::optional<TimePoint> room_check_;      // when a worker may next be evicted or drained
+  std::optional<TimePoint> drain_check_;     // when a draining worker may be overdue
   std::optional<TimePoint> progress_check_;  // when watched_ is looked at
-  std::optional<TimePoint> fork_again_;      // forks fail: none before this
-  std::optional<TimePoint> replenish_at_;    // when standbys are made anew, where one was used up
+  std::optional<TimePoint> fork_again_;      // forks failed: none before this time
+  std::optional<TimePoint> replenish_at_;    // when a used-up standby is replaced
   bool started_ = false;
 };
 
