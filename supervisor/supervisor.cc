@@ -18,23 +18,23 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMaxFunctionBytes = 256;
-// A client that has connected and says nothing holds a descriptor and a place that others could have.
+// A client that has connected and does not say hello holds a descriptor and a place that other clients could have.
 constexpr std::chrono::seconds kHelloPatience{10};
-// Clients that send a part of a frame, or read nothing, are looked for so often, as long as there are any.
+// How often clients that send part of a frame, or read nothing, are looked for, as long as there are any.
 constexpr std::chrono::seconds kStalledPause{1};
-// Who waits in queues that are full is known for so long at least, and then looked at for one in kCrowdRest + 1 parts
-// of the time.
+// The calls that wait in full queues are looked through at most once in kCrowdKnown, and for at most 1 part in
+// kCrowdRest + 1 of the time.
 constexpr std::chrono::milliseconds kCrowdKnown{10};
 constexpr int kCrowdRest = 20;
-// For one call's sake no more calls than this are made to give way.
+// How many calls give way at most for one new call.
 constexpr int kMostGivingWay = 64;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
-// To look through all modules takes some milliseconds; while nothing can be forgotten, it is not done for each call.
+// Looking through all modules takes some milliseconds; it is not done for each call while none can be forgotten.
 constexpr std::chrono::seconds kForgetPause{1};
-// What large frames were in is kept for the next ones, and given back when there were none for this long.
+// The memory of large frames is kept for the next ones, and released after this long without any.
 constexpr std::chrono::seconds kMemoryKept{1};
 
-// What came out of a call, in bytes: the texts of an error, for it has no payload.
+// Size of a call's result in bytes; for an error, the size of its texts.
 std::size_t bytes_of(const ipc::Error& error) {
   return error.message.size() + error.stack.size() + error.detail.size();
 }
@@ -78,7 +78,7 @@ std::optional<std::string> Supervisor::apply(Settings settings) {
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {
     const ModuleSettings before = std::exchange(module->settings, settings_.of(name));
-    // Its environment and its limits are a worker's for life.
+    // A worker keeps its environment and its limits for life.
     const bool has_new_environment = former.environment_of(name) != settings_.environment_of(name);
     if (has_new_environment) scheduler_.retire_all(module->id, now, decisions_);
     if (module->settings == before) continue;
@@ -93,7 +93,7 @@ std::optional<std::string> Supervisor::apply(Settings settings) {
   return std::nullopt;
 }
 
-// Modules that are to have workers before anybody calls them.
+// Adds the modules that must have workers before they are called (min_warm).
 void Supervisor::keep_warm() {
   for (const auto& [name, settings] : settings_.warm()) {
     if (modules_.find(name) != nullptr) continue;
@@ -156,7 +156,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   }
   const auto found = find_module(request.module, request.version);
   if (!found) {
-    client.let_others_go_first();  // the broker was asked
+    client.let_others_go_first();  // which cost a round trip to the broker
     return refuse(found.error());
   }
   KnownModule& module = **found;
@@ -178,7 +178,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
                             .caller = {client.user(), client.id(), function_id(request.function)},
                             .deadline = now + timeout,
                             .idempotent = request.idempotent};
-  // Nothing is copied of a call that is refused.
+  // A call that is refused is not copied.
   auto refused = scheduler_.call_arrived(arrived, now, decisions_);
   if (refused && make_room_in_queue(*refused, client, id, module)) {
     refused = scheduler_.call_arrived(arrived, now, decisions_);
@@ -203,7 +203,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   carry_out();
 }
 
-// A call that the scheduler has taken on.
+// Notes a call that the scheduler has accepted.
 Supervisor::Call& Supervisor::open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived,
                                         KnownModule& module, std::size_t bytes, TimePoint now) {
   client.opened(client_id, arrived.id, bytes);
@@ -227,8 +227,9 @@ bool Supervisor::make_room_for(const ClientSession& client, std::size_t bytes) {
   }
 }
 
-// What a call has that a worker was sent is kept for its being run again, which it then is not; one that waits is
-// answered. False: it is of the client for whose new call it would be answered.
+// Makes a call use less memory. The payload of a call that was sent to a worker is only kept for running it again: it
+// is dropped, and the call cannot be run again. A call that waits is answered with an error. False: that would be a
+// call of the client whose new call needs the room.
 bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
   Call& call = calls_.at(id);
   const TimePoint now = steady_clock::now();
@@ -239,7 +240,7 @@ bool Supervisor::give_way(CallId id, const ClientSession& newcomer) {
     return true;
   }
   if (workers_.has_unsent(call.worker)) {
-    call.share->made_progress(now);  // it would be kept there all the same
+    call.share->made_progress(now);  // the payload would stay in the worker's output anyway
     return true;
   }
   scheduler_.call_streamed(id);
@@ -257,7 +258,7 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
   if (found == crowds_.end()) return false;
   Crowd& crowd = found->second;
   while (const auto call = crowd.give_way_to(client.user(), client.id())) {
-    if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it waits no more
+    if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it no longer waits
     scheduler_.abandon(*call, steady_clock::now(), decisions_);
     finish(*call, overloaded("the queue is full, and its places are for users and connections with fewer calls in it; "
                              "try again later"));
@@ -267,8 +268,8 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
   return false;
 }
 
-// To look through all calls takes long where very many wait, so that it is done for a small part of the time, and for
-// all queues at once.
+// Looking through all calls takes long if very many wait. So it is done for a small part of the time, and for all
+// queues at once.
 void Supervisor::look_at_crowds(TimePoint now) {
   if (now < look_at_crowds_again_at_) return;
   crowds_.clear();
@@ -299,7 +300,7 @@ void Supervisor::let_go_of_stalled_clients(TimePoint now) {
   }
 }
 
-// A name that no call was taken on for is not worth remembering: whoever may call could make up any number of them.
+// A module without any accepted call is not remembered: callers could make up any number of names.
 void Supervisor::forget_if_unused(KnownModule& module) {
   if (module.last_failure || module.counts.calls > 0) return;
   if (scheduler_.forget(module.id)) modules_.forget(module.id);
@@ -341,7 +342,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view 
   return &module;
 }
 
-// Of modules that no file bounds the number of. What was counted of them is lost.
+// Forgets idle modules that came from loaders, whose number no files bound. Their counts are lost.
 void Supervisor::forget_idle_modules() {
   const TimePoint now = steady_clock::now();
   if (now < forget_again_at_) return;
@@ -367,7 +368,7 @@ void Supervisor::client_cancelled(ClientSession&, CallId id) {
   }
   answer(call, cancelled_by_client(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   abandon(id, ipc::CancelReason::cancelled);
-  carry_out();  // by the time of the next event, what is decided may be about a worker that is gone
+  carry_out();  // by the next event, a decision may be about a worker that is gone
 }
 
 void Supervisor::client_granted(CallId id, std::uint64_t bytes) {
@@ -379,8 +380,8 @@ void Supervisor::client_granted(CallId id, std::uint64_t bytes) {
   pass_grants_on(id, call);
 }
 
-// A client may grant byte by byte, and a worker that is busy reads nothing meanwhile: it is told when it is held up and
-// may go on, and by half windows before that.
+// Passes what the client granted on to the worker: at once if the worker is held up and may now go on, else in halves
+// of a window. A client may grant byte by byte, and a busy worker does not read the grants.
 void Supervisor::pass_grants_on(CallId id, Call& call) {
   const std::uint64_t window = call.stream_window_bytes;
   if (call.withheld_bytes == 0 || call.ungranted_bytes >= window) return;
@@ -408,7 +409,8 @@ void Supervisor::client_left(ClientSession& client) {
     ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
-  // Another may know the modules that it was asked for. None of these can give way to another of them.
+  // Another loader may know the modules that this client was asked for. Their shares are reset first, so that none of
+  // them gives way to another of them.
   const std::vector<ModuleId> unanswered = loaders_.remove(client);
   for (ModuleId module : unanswered) modules_.of(module).ask_share.reset();
   for (ModuleId module : unanswered) ask_loader(modules_.of(module));
@@ -416,8 +418,8 @@ void Supervisor::client_left(ClientSession& client) {
   if (gone.left) gone.left();
 }
 
-// Nobody waits for the call any more. If a worker has it, it is told, and the call is kept until it answers. The caller
-// carries out what is decided.
+// Gives up a call that nobody waits for any more. A worker that has it is told, and the call is kept until the worker
+// answers. The caller carries out what is decided.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {
@@ -430,7 +432,7 @@ void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
 
 // --- answers -------------------------------------------------------------------------------------------------------
 
-// What the call took up to now, with all workers that it was given to.
+// What the call has used so far on all workers that it was given to.
 ipc::Usage Supervisor::usage_so_far(const Call& call) {
   ipc::Usage usage = call.spent;
   const TimePoint now = steady_clock::now();
@@ -450,7 +452,7 @@ ipc::Usage Supervisor::usage_so_far(const Call& call) {
   return usage;
 }
 
-// Those of a lost worker's calls that are not answered wait once more.
+// Notes that the calls of a lost worker that were not answered wait again.
 void Supervisor::note_attempts(const std::vector<CallId>& calls) {
   for (CallId id : calls) {
     const auto found = calls_.find(id);
@@ -462,7 +464,7 @@ void Supervisor::note_attempts(const std::vector<CallId>& calls) {
   }
 }
 
-// What the call took, which is added to what its module did.
+// What the call has used. Adds it to its module's counts.
 ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
   if (call.attempts == 0) return {};
   ipc::Usage usage = usage_so_far(call);
@@ -512,7 +514,7 @@ void Supervisor::forget(CallId id) {
   KnownModule& module = *call->second.module;
   lines_.erase(id);
   calls_.erase(call);
-  // The last that waited for the code may be gone before there was a worker for it.
+  // The last call that waited for the code may be gone before there was a worker for it.
   if (module.source && !scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
 }
 
@@ -540,7 +542,7 @@ void Supervisor::end_of_turn() {
   arm_timer();
 }
 
-// The timer is only ever moved to an earlier time: on the way of a call there is then no system call for it.
+// The timer is only ever moved to an earlier time. So a call mostly needs no system call for it.
 void Supervisor::arm_timer() {
   std::optional<TimePoint> next = scheduler_.next_wakeup();
   const auto consider = [&](std::optional<TimePoint> when) {

@@ -1,4 +1,4 @@
-// The supervisor carries out what the scheduler decides.
+// How the supervisor carries out what the scheduler decides.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -33,7 +33,7 @@ std::string reason_of(const KillWorker& decision) {
 
 }  // namespace
 
-// Carrying out a decision may lead to further ones, which are appended meanwhile.
+// Carrying out a decision may lead to further ones, which are appended while the loop runs.
 void Supervisor::carry_out() {
   turn_.ensure_end();
   if (carrying_out_) return;
@@ -114,7 +114,7 @@ void Supervisor::carry_out(const DispatchCall& decision) {
 void Supervisor::carry_out(const LookAtProgress& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   if (process == nullptr) return;
-  // Its direct line has a share of its own, which the worker sees to.
+  // CPU time of the worker's direct line is left out: the worker itself gives the line its share.
   scheduler_.calls_started(decision.worker, process->calls_started(), workers_.cpu_time_without_line(decision.worker),
                            steady_clock::now(), decisions_);
 }
@@ -146,8 +146,8 @@ void Supervisor::carry_out(const TakeCallsBack& decision) {
   }
 }
 
-// What was sent of calls that are taken back stays on its way to the worker, and counts for no user any more; so there
-// is a bound for that.
+// The parts of calls that were sent before the calls were taken back stay in the worker's output and are charged to no
+// user any more, so they are bounded.
 bool Supervisor::may_leave_unsent(WorkerId worker) {
   constexpr std::size_t kMostLeft = std::size_t{64} << 20;
   std::size_t left = workers_.process(worker)->unsent_bytes();
@@ -177,11 +177,11 @@ Supervisor::UseLook Supervisor::look_at_use(WorkerId worker) const {
   return {steady_clock::now(), process->cpu_time().value_or(Duration::zero())};
 }
 
-// Calls only wait where none is on the CPU and the worker has used it for less than half of the time since the last
-// look: one that waits for a CPU on a busy machine says on its page that it runs.
+// Calls only wait if none is on the CPU and the worker has used the CPU for less than half of the time since the last
+// look. The page alone does not tell: a call that waits for a CPU on a busy machine counts there as running.
 void Supervisor::carry_out(const DrainOverdue& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
-  // What was carried out before this may have ended the draining.
+  // A decision carried out before this one may have ended the draining.
   if (process == nullptr || scheduler_.view(decision.worker).takes_calls) return;
   const UseLook now = look_at_use(decision.worker);
   const UseLook before = std::exchange(drain_looks_[decision.worker], now);
@@ -209,7 +209,8 @@ void Supervisor::carry_out(const CallOverdue& decision) {
     const Call& call = calls_.at(decision.call);
     return finish(decision.call, overdue_in_queue(call.attempts, call.module->last_failure));
   }
-  if (const auto& line = calls_.at(decision.call).line; line && line->is_open) return;  // its calls have deadlines
+  // The calls on an open line have deadlines of their own.
+  if (const auto& line = calls_.at(decision.call).line; line && line->is_open) return;
   const auto found = workers_.stretch_of(*decision.worker, decision.call);
   if (found && workers_.stop(*decision.worker, EndCause::deadline_exceeded, decision.call, *found)) return;
   const bool is_loaded = workers_.loaded_at(*decision.worker).has_value();
@@ -217,9 +218,10 @@ void Supervisor::carry_out(const CallOverdue& decision) {
   abandon(decision.call, ipc::CancelReason::deadline_exceeded);
 }
 
-// A worker reads a cancellation after the calls that were sent before it, and aborts take turns: while it goes on with
-// those, it is only late. If the call itself has been on the CPU for that long, nothing else will be. Else nobody is to
-// blame: it is not known whether the call's functions have heard of it.
+// A worker reads a cancellation after the calls that were sent before it, and runs the aborts of several calls in
+// order. While it works through those, it is only late. If the call itself has been on the CPU for `cancel_grace`,
+// nothing else will run. Otherwise no call is blamed: it is not known whether the call's functions have heard of the
+// cancellation.
 void Supervisor::carry_out(const CancelOverdue& decision) {
   const auto found = workers_.stretch_of(decision.worker, decision.call);
   if (found && found->start <= steady_clock::now() - options_.scheduler.cancel_grace) {
@@ -231,9 +233,9 @@ void Supervisor::carry_out(const CancelOverdue& decision) {
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 
-// A worker is stuck that does nothing; that uses the CPU and tells of nothing that it does, whatever its page says;
-// that has told of no work for a minute; or that is late for ten, in which others had their turns. Where stretches may
-// last longer than half a minute, it may also be late for longer.
+// A worker is stuck if one of these is true: it does nothing; it uses the CPU and reports no work for that, whatever
+// its page says; it has reported no work for `patience` (a minute by default); or it has been late for ten times
+// `patience`, in which other calls were served. `patience` is longer if stretches may last longer than half a minute.
 bool Supervisor::is_stuck(Call& call, WorkerId worker) {
   const Duration pause = options_.scheduler.cancel_grace, longest_stretch = workers_.limits(worker).stretch;
   const Duration patience = std::max(30 * pause, 2 * longest_stretch);

@@ -1,6 +1,6 @@
-// Direct lines: sockets that lead from a client straight to a worker. To the scheduler each is one long call. The calls
-// on it are the worker's and the client's; what the supervisor must know of them is on the worker's page, and what it
-// hears is that the time of one is over. A worker gives one line in its life.
+// Direct lines: sockets that lead from a client straight to a worker. To the scheduler each line is one long call. The
+// calls made on the line are between the worker and the client. The supervisor reads what it must know about them from
+// the worker's page, and the client reports calls that are overdue. A worker gives out one line in its life.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// Lines that nobody calls on are not looked for more often, however short the idle timeout is.
+// Idle lines are not looked for more often than this, however short the idle timeout is.
 constexpr std::chrono::milliseconds kLeastQuiet{100};
 
 ipc::Error no_line(ipc::ErrorCode code, std::string message) {
@@ -24,7 +24,7 @@ ipc::Error no_line(ipc::ErrorCode code, std::string message) {
   return error;
 }
 
-// For calls that were begun on a line whose worker lives, but serves it no more.
+// For calls that were begun on a line whose worker lives but no longer serves the line.
 ipc::Error line_is_closed() {
   ipc::Error error = make_error(ipc::ErrorCode::unavailable, "the direct line was closed before the call was answered",
                                 ipc::Executed::maybe);
@@ -33,7 +33,8 @@ ipc::Error line_is_closed() {
   return error;
 }
 
-// A hint of the worker's may be any number; it must not make the counts go back.
+// Raises `counted` to `now` and returns the difference. `now` comes from the worker and may be any number; it must not
+// make the counts go back.
 std::uint64_t rise(std::uint64_t& counted, std::uint64_t now) {
   const std::uint64_t risen = now > counted ? now - counted : 0;
   counted += risen;
@@ -60,7 +61,7 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
   }
   KnownModule& module = **found;
   if (module.settings.concurrency < 2) {
-    // The line would take the one place that there is, and others' calls would wait for its end.
+    // The line would take the only place, and other clients' calls would wait until it ends.
     return refuse(no_line(ipc::ErrorCode::permission_denied, "the module's calls run one at a time (--concurrency 1)"));
   }
   const CallId id{++last_call_};
@@ -86,7 +87,7 @@ void Supervisor::dispatch_line(WorkerId worker, CallId id, Call& call) {
                                   std::min<std::size_t>(settings.concurrency, ClientSession::kMaxCallsInFlight)),
                               .busy_poll = options_.busy_poll});
   call.share_before = workers_.meter(worker).share();
-  // Else it is known later whether the module can be loaded.
+  // Otherwise the line is opened when the module is loaded.
   if (workers_.loaded_at(worker)) open_line(worker, id, call);
 }
 
@@ -98,14 +99,15 @@ void Supervisor::open_lines(WorkerId worker) {
 }
 
 void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
-  const bool has_left = call.client == nullptr;  // nobody else may have what was opened for it
+  const bool has_left = call.client == nullptr;  // the socket must not go to another client
   const Caller caller = has_left ? Caller{} : Caller{call.client->user(), call.client->id(), FunctionId{}};
   UniqueFd socket = workers_.take_line(worker, id, caller);
   if (has_left) return;
   if (!socket) {
     refuse_or_end_line(call, no_line(ipc::ErrorCode::unavailable,
                                      "the module's worker has given its line already; calls are relayed as ever"));
-    // The next wish finds another worker, if nobody has calls on this one: the worker answers the wish itself.
+    // If this worker has no other calls, it is retired so that the next request gets another worker. The worker answers
+    // the abandoned request itself.
     if (scheduler_.view(worker).calls_in_flight == 1) scheduler_.retire(worker, steady_clock::now(), decisions_);
     return abandon(id, ipc::CancelReason::cancelled);
   }
@@ -113,13 +115,13 @@ void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
   call.line->quiet_since = steady_clock::now();
   lines_.insert(id);
   look_at_lines_at_ = steady_clock::now();
-  scheduler_.call_streamed(id);  // it is not begun anew on another worker
+  scheduler_.call_streamed(id);  // a line is not begun again on another worker
   call.client->open_line(call.client_id, {call.module->settings.timeout, options_.longest_timeout}, std::move(socket));
 }
 
 // --- a line's end --------------------------------------------------------------------------------------------------
 
-// For line calls that were begun and not answered the error says what they get; the others are the client's to repeat.
+// Line calls that were begun and not answered get this error; the client repeats the others.
 void Supervisor::refuse_or_end_line(Call& call, const ipc::Error& error) {
   if (call.client == nullptr) return;
   if (call.line->is_open) {
@@ -133,15 +135,15 @@ void Supervisor::refuse_or_end_line(Call& call, const ipc::Error& error) {
   call.client = nullptr;
 }
 
-// The client hears of the end of an open line when it is certain that no further call is begun. The caller carries out
-// what is decided.
+// The client hears of the end of an open line only when it is certain that no further call is begun. The caller carries
+// out what is decided.
 void Supervisor::give_up_line(CallId id, Call& call) {
   if (std::exchange(call.line->is_given_up, true)) return;
   if (!call.line->is_open) refuse_or_end_line(call, cancelled_by_client(ipc::Executed::no));
   abandon(id, ipc::CancelReason::cancelled);
 }
 
-// The worker serves the line no more, or never did.
+// The worker no longer serves the line, or never did.
 void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered) {
   if (call.line->is_open) count_line(call);
   const auto* error = std::get_if<ipc::Error>(&answered.outcome);
@@ -153,7 +155,7 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
   }
   refuse_or_end_line(call, line_is_closed());
   const Duration cpu_time = workers_.meter(worker).share() - call.share_before;
-  // What a call costs, by which the scheduler plans.
+  // The cost of one call on the line, which the scheduler plans with.
   const std::uint64_t calls = std::max<std::uint64_t>(call.line->counted.answered(), 1);
   workers_.call_ended(worker);
   forget(id);
@@ -162,7 +164,7 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
   carry_out();
 }
 
-// The worker has ended.
+// Tells the client that the worker has ended, and forgets the line.
 void Supervisor::end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits,
                           const std::string& guilty_function) {
   count_line(call);
@@ -194,8 +196,8 @@ void Supervisor::close_lines_of_withdrawn_workers() {
 
 // --- what is called on lines ---------------------------------------------------------------------------------------
 
-// The client may claim this at any time, as it may set any deadline. If the worker is ended for it, the line's call is
-// to blame.
+// The client may claim this at any time, just as it may set any deadline. If the worker is ended for it, the line's
+// owner is to blame.
 void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late) {
   Call& call = calls_.at(id);
   if (!call.line || !call.line->is_open || number == 0) return;
@@ -217,7 +219,7 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   if (std::exchange(line.late_call, number) != number) {
     call.times_late = 0;
   } else if (now - line.late_call_at < options_.scheduler.cancel_grace / 2) {
-    return;  // an honest client reports it once in cancel_grace
+    return;  // an honest client reports a call once in each cancel_grace
   }
   line.late_call_at = now;
   if (!is_stuck(call, worker)) return;
@@ -242,8 +244,8 @@ void Supervisor::count_line(Call& call) {
   }
 }
 
-// A line on which nothing was begun for as long as a worker may be idle is closed; then its worker is. One that is not
-// closed when the time of every call on it is over is given up.
+// Closes a line on which no call was begun for as long as a worker may be idle; then the worker counts as idle. Gives
+// up a line that is still not closed when the time of every call on it is over.
 void Supervisor::look_at_lines(TimePoint now) {
   if (!look_at_lines_at_ || *look_at_lines_at_ > now) return;
   look_at_lines_at_.reset();

@@ -1,4 +1,4 @@
-// What modules log: how much of it is taken, and who gets to see it.
+// What modules log: how much of it is accepted, and which clients may read it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,10 +13,10 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// Lines beyond a module's budget are dropped, but even that takes the time of others: a worker that floods is not read
-// from for this long, now and then.
+// Lines beyond a module's budget are dropped, but even dropping takes time from others: now and then, the supervisor
+// stops reading from a worker that floods the log for this long.
 constexpr std::chrono::milliseconds kLogPause{10};
-// A flood is told of this often.
+// How often dropped lines are reported.
 constexpr std::chrono::seconds kDroppedPause{1};
 constexpr std::size_t kMaxLineBytes = 8 << 10;
 
@@ -32,7 +32,7 @@ std::string dropped_lines(std::uint64_t count, const ModuleSettings& settings) {
 std::optional<ipc::Error> Supervisor::refusal_to_read_logs(ClientSession& client) {
   const auto user = client.peer_uid();
   if (user && options_.log_readers.covers(*user)) return std::nullopt;
-  // Once: a client can ask as often as it likes.
+  // A warning once only: a client can ask as often as it likes.
   bool& was_logged = clients_.at(&client).logs_refusal_was_logged;
   log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
                   fmt::format("{}: may not read what modules log: its user, {}, is none that --allow-logs names",
@@ -119,7 +119,7 @@ void Supervisor::tell_caller_of_dropped(Call& call) {
   if (call.client->show_line_of_call(call.client_id, note)) call.lines_dropped = 0;
 }
 
-// They are told of a little later, all at once.
+// Reports dropped lines a little later, all at once.
 void Supervisor::lines_were_dropped(KnownModule& module) {
   if (std::exchange(module.dropped_is_to_be_told, true)) return;
   dropped_to_tell_.emplace_back(steady_clock::now() + kDroppedPause, module.id);

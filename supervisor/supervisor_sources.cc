@@ -24,7 +24,7 @@ ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
 // --- getting it ----------------------------------------------------------------------------------------------------
 
 void Supervisor::fetch(KnownModule& module) {
-  // A file wins, also one that came since; where it is gone, a loader may have the module.
+  // A file goes before a loader, also a file that appeared later. If the file is gone, a loader may have the module.
   if (module.origin == KnownModule::Origin::loader) {
     if (sources_.contains(module.name)) module.origin = KnownModule::Origin::directory;
   } else if (!loaders_.empty() && !sources_.contains(module.name)) {
@@ -32,7 +32,7 @@ void Supervisor::fetch(KnownModule& module) {
   }
   if (module.origin == KnownModule::Origin::loader) return ask_loader(module);
   release_source(module);
-  // A file is read when a worker is there for it.
+  // A file is read only when there is a worker for it.
   if (module.opened.expired()) {
     if (auto opened = sources_.open_file(module.name)) {
       module.opened = opened_.keep(std::move(*opened), steady_clock::now());
@@ -62,7 +62,7 @@ void Supervisor::release_source(KnownModule& module) {
 }
 
 void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
-  // That there is no room just now says nothing of the module.
+  // A shortage says nothing about the module.
   const bool is_own_fault = !is_shortage(error);
   if (is_own_fault) remember_failure(module, error);
   const bool was_found = error.code != ipc::ErrorCode::not_found;
@@ -74,7 +74,7 @@ void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
   }
   const auto fault = is_own_fault ? Scheduler::Fault::of_module : Scheduler::Fault::of_others;
   for (CallId call : scheduler_.source_failed(module.id, steady_clock::now(), decisions_, fault)) finish(call, error);
-  // Names that stand for nothing are not worth remembering: whoever may call could make up any number of them.
+  // Names without a module behind them are not remembered: callers could make up any number of them.
   const bool may_be_made_up = !was_found || (!is_own_fault && !module.content);
   if (may_be_made_up && scheduler_.forget(module.id)) modules_.forget(module.id);
 }
@@ -84,7 +84,7 @@ void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
 void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {
   const auto user = client.peer_uid();
   if (!user || !options_.loaders.covers(*user)) {
-    // Once: a client can ask as often as it likes.
+    // A warning once only: a client can ask as often as it likes.
     bool& was_logged = clients_.at(&client).refusal_was_logged;
     log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
                     fmt::format("{}: may not load modules: its user, {}, is none that --allow-loader names",
@@ -99,7 +99,7 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
   if (!is_new) return;
   log_client_line(client.user(), ipc::LogLevel::info,
                   client.name() + ": loads modules that are in no file from now on");
-  // What could not be had may be had from now on.
+  // Modules that could not be had may be known to this loader.
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {
     const bool is_loaders = module->origin == KnownModule::Origin::loader ||
@@ -145,7 +145,7 @@ bool Supervisor::keep_source(KnownModule& module, const ipc::SourceCode& code) {
     if (ruling.granted) break;
     KnownModule* const other = ruling.gives_way;
     if (other == nullptr || other->source_share->user() == user.user()) return false;
-    release_source(*other);  // take_source() tells its callers
+    release_source(*other);  // take_source() then answers its calls with an error
   }
   module.source = ModuleSource{std::string(code.file_name), std::string(ipc::as_text(code.text))};
   module.source_share.emplace(user, module);
@@ -164,7 +164,7 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   if (code != nullptr && keep_source(module, *code)) {
     scheduler_.source_ready(module.id, now, decisions_);
     carry_out();
-    // It was sent to a worker, or nobody waits for it any more.
+    // It was sent to a worker, or no call waits for it any more.
     if (!scheduler_.view(module.id, now).needs_source) release_source(module);
   } else if (code != nullptr) {
     source_failed(module, overloaded("memory for code from loaders that waits for workers is short; try again later"));
@@ -190,7 +190,7 @@ void Supervisor::give_up_on_loaders(TimePoint now) {
 
 // --- when it changes -----------------------------------------------------------------------------------------------
 
-// A version that is another than it was is worth a word: what was tested may not be what runs.
+// A changed version is worth a warning: what was tested may not be what runs.
 bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
   const std::size_t content = content_mark(source);
   const bool is_another = module.content && *module.content != content;
@@ -204,7 +204,7 @@ bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
 
 void Supervisor::module_files_changed(const std::set<std::string>& files) {
   const auto warm = settings_.warm();
-  bool has_come = false;  // what is to be kept warm
+  bool has_come = false;  // whether a module with min_warm has appeared
   for (const ModuleName& name : sources_.names_for(files)) {
     if (KnownModule* module = modules_.find(name)) {
       check_content(*module);
@@ -222,9 +222,9 @@ void Supervisor::all_module_files_may_have_changed() {
   carry_out();
 }
 
-// What happened to a file before a client sent a call is to be known before the call is handled. All calls of a turn
-// were received before the turn began to end. So the event loop has mostly told the watch already, for no system call,
-// and else one look does for all calls of the turn.
+// A change to a file before a client sent a call must be known before the call is handled. All calls of a turn were
+// received before the turn began to end. So the event loop has mostly told the watch already, which costs no system
+// call; otherwise one look serves all calls of the turn.
 bool Supervisor::look_at_file(KnownModule& module) {
   if (watch_ == nullptr) return false;
   const bool is_told = watch_->awaits_events() && turn_.has_handled_what_was_before();
@@ -236,7 +236,8 @@ bool Supervisor::look_at_file(KnownModule& module) {
   return true;
 }
 
-// Only what was loaded can be another than it was; a file that is touched is not. What could not be read may be mended.
+// Only a module that was loaded can have changed, and a file that was merely touched has not. A module that could not
+// be read may have been repaired.
 void Supervisor::check_content(KnownModule& module) {
   module.opened.reset();
   if (!module.content && !module.last_failure) return;

@@ -1,4 +1,4 @@
-// What the supervisor shows of itself: its workers and its statistics.
+// What the supervisor shows about itself: its workers and its statistics.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -11,11 +11,11 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A turn makes no more rows of lists and statistics than these: some tenths of a millisecond.
+// How many rows of lists and statistics one turn makes at most: some tenths of a millisecond's work.
 constexpr std::size_t kRowsInTurn = 512;
-// What it takes to look at workers' memory, in rows.
+// The cost of looking at workers' memory, in rows.
 constexpr std::size_t kRowsForMemory = 64;
-// Statistics that take several turns are made for one user this often.
+// How often statistics that take several turns are made for one user.
 constexpr std::chrono::milliseconds kLargeStatsPause{500};
 
 ipc::WorkerState state_of(const WorkerView& view) {
@@ -80,7 +80,7 @@ void Supervisor::stats_wanted(ClientSession& client, std::uint64_t id) {
   make_views();
 }
 
-// Calls go on between two turns.
+// Makes views until the turn's rows are used up; calls are served between two turns.
 void Supervisor::make_views() {
   if (std::exchange(views_turn_, turn_.number() + 1) != turn_.number() + 1) view_rows_left_ = kRowsInTurn;
   while (view_rows_left_ > 0) {
@@ -107,7 +107,7 @@ bool Supervisor::has_views_to_make() const {
   return due && *due <= steady_clock::now();
 }
 
-// Root and the operator do, and whoever may read logs; anybody else sees what they have called.
+// Root, the operator and users who may read logs see everything; any other user sees the modules that it has called.
 bool Supervisor::sees_everything(const ClientSession& client) const {
   const auto user = client.peer_uid();
   return user && options_.log_readers.covers(*user);
@@ -115,7 +115,7 @@ bool Supervisor::sees_everything(const ClientSession& client) const {
 
 // --- workers -------------------------------------------------------------------------------------------------------
 
-// Returns what it took, in rows.
+// Returns the cost in rows.
 std::size_t Supervisor::show_workers(ClientSession& client, std::uint64_t id) {
   ipc::WorkerList list;
   const auto now = steady_clock::now();
@@ -155,7 +155,7 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
 
 // --- statistics ----------------------------------------------------------------------------------------------------
 
-// Looks at some modules, or makes rows of some; at most so many. Returns how many.
+// Looks at modules, or makes rows for them: at most `rows`. Returns the cost in rows.
 std::size_t Supervisor::make_stats(std::size_t rows) {
   Survey& survey = *survey_;
   const auto now = steady_clock::now();
@@ -187,9 +187,9 @@ std::size_t Supervisor::make_stats(std::size_t rows) {
   }
   for (; survey.shown < survey.to_show.size() && looked_at < rows; ++survey.shown, ++looked_at) {
     const KnownModule* module = modules_.find(survey.to_show[survey.shown].second);
-    if (module == nullptr) continue;  // it was forgotten meanwhile
+    if (module == nullptr) continue;  // it has been forgotten since
     survey.stats.modules.push_back(stats_of(*module, scheduler_.view(module->id, now), now));
-    // It may have the module's own words in it.
+    // The reason may quote the module itself.
     if (!sees_all) survey.stats.modules.back().held_off_reason.clear();
   }
   if (survey.shown < survey.to_show.size()) return looked_at;

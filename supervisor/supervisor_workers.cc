@@ -1,4 +1,4 @@
-// The supervisor's workers: what they say, and what becomes of them.
+// The supervisor's workers: what they report, and what happens when they end.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -62,7 +62,7 @@ void Supervisor::worker_fork_failed(WorkerId worker, const std::string& reason) 
   carry_out();
 }
 
-// All standbys are alike, so that the first tells what share of the memory each takes.
+// All standbys are alike, so the first one shows how much of the memory each takes.
 void Supervisor::worker_prepared(WorkerId) {
   const std::uint64_t bytes = workers_.empty_private_bytes();
   if (options_.standby_memory_bytes == 0 || bytes == 0 || std::exchange(standbys_measured_, true)) return;
@@ -97,7 +97,8 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     return true;
   }
   const TimePoint now = steady_clock::now();
-  // By the worker's own word: it decides whose turn it is among its module's callers, and how many workers these claim.
+  // The cost is reported by the worker itself. It affects only the shares of its own module's callers, and how many
+  // workers these claim.
   const Duration run = std::min<Duration>(answered.usage.run, now - call.given_at);
   const Duration cost = run + (workers_.meter(worker).unclaimed_share() - call.unclaimed_before);
   if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
@@ -105,7 +106,7 @@ bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
     if (call.client != nullptr) answer(call, *result);
   } else {
     const auto& error = std::get<ipc::Error>(answered.outcome);
-    // Nobody but the supervisor cancels.
+    // Only the supervisor cancels calls.
     if (error.code == ipc::ErrorCode::cancelled && call.client != nullptr) return false;
     if (!is_workers_to_say(error.code, call.deadline, now)) return false;
     if (call.client != nullptr) answer(call, cleaned(error));
@@ -147,7 +148,7 @@ void Supervisor::worker_is_worn_out(WorkerId worker) {
   carry_out();
 }
 
-// Those that nobody calls now make room, the largest first, and no further ones are given a module in their place.
+// Idle workers make room, the largest first, and no other workers are given a module in their place.
 void Supervisor::memory_is_short(std::uint64_t bytes) {
   std::vector<std::pair<std::uint64_t, WorkerId>> idle;
   for (const auto& [worker, view] : scheduler_.workers()) {
@@ -199,7 +200,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
         fmt::format("{}: worker ended: {}", name, ipc::printable(describe(shown, limits), ipc::Newlines::escape)));
   }
   if (end.cause == EndCause::lock_failed) scheduler_.forks_fail(now);
-  // The worker's word on which call it was in counts only if it has that call.
+  // The call that the worker reports as running counts only if the worker has that call.
   if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
   shown.was_left = end.seen_caller && !scheduler_.is_on(shown.guilty, worker) && is_fault_of_module(end);
   KnownModule* module = module_of(worker);
@@ -208,7 +209,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (module != nullptr && failed_to_load(end)) {
     const ipc::Error error = load_error(shown, limits);
     remember_failure(*module, error);
-    is_fault = false;  // counted as a load that failed
+    is_fault = false;  // counted as a failed load
     for (CallId call : scheduler_.load_failed(worker, now, decisions_)) finish(call, error);
   }
   std::string guilty_function;
@@ -220,7 +221,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
                   .told_call = end.said,
                   .told = end.said_caller,
                   .own_fault = is_fault};
-  // The page may say anything of when the stretch began. Where it says that there was none, nothing ran.
+  // The page may claim any time for the start of the stretch. If it says that there was no stretch, nothing ran.
   const StretchView at_end = process.stretch();
   const auto ran_since = [&](TimePoint earliest) {
     return at_end.running == ipc::SharedPage::kNothing ? Duration::zero()
@@ -232,10 +233,11 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     loss.own_fault = is_fault_of_call(end);
     loss.time = ran_since(guilty.given_at);
   } else if (loss.seen || loss.told) {
-    loss.own_fault = is_fault_of_call(end);  // it may have been open when it was stopped
+    loss.own_fault = is_fault_of_call(end);  // the call may have been open when the worker was stopped
     loss.time = ran_since(process.forked_at());
   } else if (process.line_started() > 0) {
-    loss.own_fault = false;  // any call on the line may have left something over; the scheduler does not see them
+    // Any call on the line may have left something running, and the scheduler does not see those calls.
+    loss.own_fault = false;
   }
   if (module != nullptr && is_fault) remember_failure(*module, guilty_error(shown, limits));
   const std::vector<CallId> calls = scheduler_.calls_on(worker);
@@ -245,7 +247,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
     } else if (ended.call == shown.guilty) {
       finish(ended.call, guilty_error(shown, limits));
     } else if (ended.state == EndedCall::State::not_started) {
-      // Its time ran out before it was begun.
+      // Its deadline passed before it was begun.
       finish(ended.call, overdue_in_queue(0, std::nullopt));
     } else if (calls_.at(ended.call).deadline <= now) {
       finish(ended.call, overdue_while_waiting());
