@@ -20,7 +20,7 @@ Error overloaded(std::string message, Duration retry_after) {
 
 namespace {
 
-// It keeps failing: what it last failed of, and when it is tried again.
+// For a module that is held off: why it last failed, and when it is tried again.
 Error held_off(const RefuseCall& refused, const KnownModule& module) {
   Error error = module.last_failure.value_or(make_error(ErrorCode::unavailable, "the module keeps failing"));
   error.retry_after = std::chrono::ceil<milliseconds>(refused.retry_after);
@@ -38,7 +38,7 @@ Error held_off(const RefuseCall& refused, const KnownModule& module) {
   return error;
 }
 
-// Its client's calls killed workers of the module: the client is told apart from others, which are served.
+// For a client whose calls killed workers of the module: other clients are served.
 Error owner_paused(const RefuseCall& refused, const KnownModule& module) {
   Error error = overloaded(
       fmt::format("calls of this client to {} killed {} {} lately; its next call to that module can run in {}",

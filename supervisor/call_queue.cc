@@ -25,7 +25,7 @@ CallQueue::Client& CallQueue::client_of(UserId user_id, ClientId id) {
   return client;
 }
 
-// Puts a client that is not paused into the order.
+// Puts a client, which must not be paused, into the order.
 void CallQueue::enter(Client& client) {
   User& user = *client.user;
   user.clients.insert(client);
@@ -47,7 +47,8 @@ void CallQueue::forget(Client& client) {
   if (--user.client_count == 0) users_by_id_.erase(user.id);
 }
 
-// A client without calls is remembered for what it or, if it is the last one, its user has had more than others.
+// A client without calls is remembered only if it has had more than others, or if it is its user's last client and the
+// user has.
 void CallQueue::forget_if_done(Client& client) {
   if (!client.calls.empty()) return;
   User& user = *client.user;
@@ -88,7 +89,7 @@ void CallQueue::push_front(UserId user, ClientId id, CallId call, Before before)
 }
 
 CallId CallQueue::front() {
-  // One that comes first without calls has not had more than the others, and need not be remembered.
+  // A client that comes first and has no calls has not had more than the others, so it need not be remembered.
   for (;;) {
     User& user = users_.first();
     Client& client = user.clients.first();
@@ -144,7 +145,7 @@ void CallQueue::charge(UserId user, ClientId id, VirtualTime cost) {
   has_debts_ = true;
 }
 
-// While nobody waits there is nobody whose turns would be taken.
+// While no calls wait, what clients have had is forgotten.
 void CallQueue::forget_debts() {
   if (is_ready() || !std::exchange(has_debts_, false)) return;
   std::vector<Client*> done;
@@ -152,7 +153,7 @@ void CallQueue::forget_debts() {
     if (client.calls.empty()) done.push_back(&client);
   }
   for (Client* client : done) forget(*client);
-  // The others are paused, and in no order.
+  // The other clients are paused and in no order.
   for (auto& [id, client] : clients_by_id_) client.place.time = client.user->place.time = VirtualTime::zero();
 }
 
@@ -160,8 +161,8 @@ void CallQueue::erase(ClientId id, CallId call) {
   Client* client = find(id);
   if (client == nullptr) std::abort();  // only a call that was queued is erased
   const bool was_ready = client->is_ready();
-  // What leaves a queue is mostly near its front: to end ten thousand calls at one deadline must not take ten thousand
-  // times the whole queue, as with std::erase().
+  // A call that leaves a queue is mostly near its front, so it is searched for from there. std::erase() would look
+  // through the whole queue for each of ten thousand calls that end at one deadline.
   const auto place = std::find(client->calls.begin(), client->calls.end(), call);
   if (place == client->calls.end()) std::abort();
   const auto number = static_cast<std::uint64_t>(place - client->calls.begin());

@@ -18,18 +18,18 @@ namespace {
 
 constexpr std::size_t kMaxClientNameBytes = 64;
 
-// Back-pressure: beyond any of these a client is not read from until it falls below. One that is asked for a module's
-// code must be read from whatever its calls hold, for they may wait for that very code: calls beyond are then refused.
-// Memory kept for its open calls: two of the largest payloads.
+// Back-pressure: beyond any of these bounds the session stops reading from the client until it is below them again. A
+// client that has been asked for a module's code is read whatever its calls hold, since these may wait for that very
+// code; further calls are then refused. kMaxHeldBytes is the memory kept for open calls: two of the largest payloads.
 constexpr std::size_t kMaxHeldBytes = std::size_t{32} << 20;
-// Answers that it has not read.
+// Answers that the client has not read.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 
-// Answers to calls that were under way when it stopped reading may still come in. A client that lets this much gather
-// is not coming back for it, and is cut off (as by Redis's client-output-buffer-limit).
+// Answers to calls that were in flight when the session stopped reading may still come in. A client that lets this much
+// pile up is not coming back for it and is disconnected (like Redis's client-output-buffer-limit).
 constexpr std::size_t kCutOffUnsentBytes = std::size_t{64} << 20;
 
-// Log lines are not sent to a client that has left so much unread: calls matter more.
+// Log lines are not sent to a client with more unread bytes than this: calls matter more.
 constexpr std::size_t kMaxUnsentForLogs = std::size_t{512} << 10;
 // As protocol.capnp says.
 constexpr std::size_t kMaxSubscriptions = 16;
@@ -40,7 +40,7 @@ constexpr std::size_t kMaxLoadFailureBytes = 1024;
 // As protocol.capnp says of ModuleStats.heldOffReason.
 constexpr std::size_t kMaxHeldOffReasonBytes = 1024;
 
-// The user that the peer's socket was connected or made by (unix(7), SO_PEERCRED); nothing if the kernel does not say.
+// The user that connected or created the peer's socket (unix(7), SO_PEERCRED); nullopt if the kernel does not say.
 std::optional<uid_t> read_peer_uid(Connection::Socket& socket) {
   ucred peer = {};
   socklen_t size = sizeof peer;
@@ -48,7 +48,7 @@ std::optional<uid_t> read_peer_uid(Connection::Socket& socket) {
   return peer.uid;
 }
 
-// So that statistics of however many modules fit into a frame: at most 16384 times 2 kB.
+// Makes statistics of any number of modules fit into a frame: at most 16384 entries of 2 kB each.
 void cut_to_frame(ipc::Stats& stats) {
   auto& modules = stats.modules;
   if (modules.size() > ipc::kMaxModulesListed) {
@@ -177,7 +177,7 @@ void ClientSession::turn_away(const std::string& reason) {
   close();
 }
 
-// What is under way may keep the object for a moment; its shares are free at once.
+// Operations in flight may keep the object alive for a moment; its shares are given back at once.
 void ClientSession::leave() {
   place_.use(0, {});
   unread_.use(0, {});
@@ -275,7 +275,7 @@ void ClientSession::answer_registration(std::uint64_t id, const std::optional<ip
 void ClientSession::want_source(std::uint64_t id, const ipc::ModuleName& name) {
   if (!is_open()) return;
   wanted_.emplace(id, name);
-  encode(output(), ipc::SourceWanted{id, name});  // at whose end reading is resumed
+  encode(output(), ipc::SourceWanted{id, name});  // sending it resumes reading, in on_sent()
 }
 
 void ClientSession::handle_source(const ipc::SourceReply& source) {
@@ -334,7 +334,7 @@ void ClientSession::show_line(const ipc::LogRecord& record) {
   for (auto& [id, following] : followed_) {
     if (!following.filter.covers(record)) continue;
     if (is_slow) {
-      // A note that others are missing stands for as many.
+      // A note about dropped lines counts as that many lines.
       following.dropped += std::max<std::uint64_t>(record.dropped, 1);
       lines_were_dropped_ = true;
     } else {

@@ -19,7 +19,7 @@ ipc::Error unusable(const ModuleName& name, const std::string& reason) {
   return make_error(ipc::ErrorCode::load_failed, fmt::format("cannot read module {}: {}", to_string(name), reason));
 }
 
-// Why a file cannot be opened, by what CarefulDirectory tells.
+// Why a file cannot be opened; `error` is what CarefulDirectory::open() returned.
 std::string reason_of(int error) {
   if (error == EINVAL) return "it is not a regular file";
   std::string reason = std::strerror(error);
@@ -31,7 +31,7 @@ std::string reason_of(int error) {
   return reason;
 }
 
-// Of a module's file; empty if it has none of the endings of one.
+// The file name without its ending; empty if it has no ending of a module's file.
 std::string_view without_ending(std::string_view file_name) {
   for (const auto ending : kModuleFileEndings) {
     if (file_name.ends_with(ending)) return file_name.substr(0, file_name.size() - ending.size());
@@ -39,7 +39,7 @@ std::string_view without_ending(std::string_view file_name) {
   return {};
 }
 
-// Without its folder.
+// The path without its directory.
 std::string file_name_in(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
@@ -127,7 +127,7 @@ tl::expected<ModuleSource, ipc::Error> ModuleSources::read(const ModuleName& nam
   if (!opened && opened.error() == ENOENT) return tl::unexpected(not_found(name));
   if (!opened) {
     ipc::Error error = unusable(name, reason_of(opened.error()));
-    // Not the file's fault.
+    // A shortage is not the file's fault.
     if (is_shortage(opened.error())) {
       error.code = ipc::ErrorCode::unavailable;
       error.retryable = true;

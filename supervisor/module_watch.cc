@@ -18,21 +18,21 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Between the first event and the word on all that have come by then. Whoever replaces a file makes several, and is to
-// be told of once; and whoever makes a million of them gets the event loop's attention this often and no more.
+// How long after the first event all events so far are reported. Replacing a file makes several events, which are
+// reported as one change; and a user who makes a million of them gets the event loop's attention only this often.
 constexpr std::chrono::milliseconds kRest = 50ms;
 
-// What is told of at a time. Of more than that, it is less work to look at everything; which is work enough to be done
-// only so often.
+// How many files are reported at a time. If there are more, looking at all modules is less work; but it is work enough
+// to be done only once in kRestAfterEverything.
 constexpr std::size_t kMostFiles = 128;
-constexpr int kMostReads = 64;  // a megabyte, a full queue of the kernel's and more
+constexpr int kMostReads = 64;  // a megabyte: more than a full queue of the kernel
 constexpr std::chrono::milliseconds kRestAfterEverything = 1s;
 
 std::string shown_path(const std::filesystem::path& path) {
   return ipc::printable(path.empty() ? "." : path.string(), ipc::Newlines::escape);
 }
 
-// Whether modules' files may be links that lead through an entry with such a name.
+// Whether modules' files may be links that lead through an entry of this name.
 bool may_lead_to_modules(const inotify_event& event, std::string_view name) {
   if ((event.mask & IN_ISDIR) != 0) return (event.mask & (IN_MOVED_FROM | IN_MOVED_TO)) != 0;
   return (event.mask & (IN_MOVED_TO | IN_DELETE)) != 0 &&
@@ -73,7 +73,7 @@ void ModuleWatch::use(WatchedPlaces places) {
   }
 }
 
-// What is in the directories' places now. What happened there before is everything's to find.
+// Watches what is in the directories' places now. What happened there before is found by everything().
 void ModuleWatch::watch_again() {
   is_moved_ = false;
   auto places = owner_.watch_again();
@@ -83,7 +83,7 @@ void ModuleWatch::watch_again() {
   use(std::move(*places));
   for (std::size_t i = 0; i < errors_.size() && i < before.size(); ++i) {
     if (errors_[i] == 0) continue;
-    // One that never was there is looked for when its parent changes.
+    // A directory that was never there is looked for when its parent changes.
     const bool was_there = before[i] == 0;
     if (was_there) {
       spdlog::warn("{} was removed or replaced, and cannot be watched: {}; put another in its place",
@@ -102,7 +102,7 @@ void ModuleWatch::await_events() {
     if (!error) {
       rest(kRest);
     } else if (error == boost::asio::error::operation_aborted && inotify_.is_open()) {
-      await_events();  // another descriptor has taken its place
+      await_events();  // another descriptor has replaced the old one
     }
   });
 }
@@ -117,8 +117,7 @@ void ModuleWatch::rest(std::chrono::milliseconds duration) {
   });
 }
 
-// One read(2), and what else is there for another turn; or a bounded number of them, where everything has to be looked
-// at anyway.
+// One read(2); the rest is left for another turn. If everything has to be looked at anyway, a bounded number of reads.
 void ModuleWatch::tell() {
   read(1);
   if (news_.everything) read(kMostReads);
@@ -136,7 +135,7 @@ bool ModuleWatch::look() {
   if (is_lost_) is_moved_ = true;
   if (!read(kMostReads)) everything();
   if (news_.empty()) return false;
-  rest(kRest);  // the kernel tells of nothing any more
+  rest(kRest);  // the kernel will not report again what was read
   return true;
 }
 

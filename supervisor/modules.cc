@@ -63,7 +63,7 @@ bool KnownModule::is_called_by(UserId user) const {
 }
 
 void remember_failure(KnownModule& module, const ipc::Error& error) {
-  // There may be very many modules, and each is free to choose its words.
+  // There may be very many modules, and each chooses its own words.
   constexpr std::size_t kMostKept = 1024;
   ipc::Error& kept = module.last_failure.emplace(error);
   for (std::string* text : {&kept.message, &kept.stack, &kept.detail}) *text = ipc::clean_utf8(*text, kMostKept);

@@ -6,13 +6,13 @@
 namespace holdfast::supervisor {
 namespace {
 
-// How many answers make up for so many kills.
+// How many answers make up for this many kills.
 std::uint64_t answers_needed(const OffenceOptions& options, unsigned kills) {
   constexpr unsigned kMostDoublings = 10;
   return options.healthy_answers << std::min(kills - 1, kMostDoublings);
 }
 
-// How long an owner stays guilty at least after its kill number `kills`, which cost `cost`.
+// How long an owner stays guilty at least after kill number `kills`, which cost `cost`.
 Offences::Duration time_needed(const OffenceOptions& options, unsigned kills, Offences::Duration cost) {
   constexpr unsigned kMostDoublings = 20;
   // The cost is bounded first, so that nothing overflows.
@@ -46,7 +46,7 @@ void Offences::Record::pause(const OffenceOptions& options, unsigned free_kills,
   until = std::max(until, now + std::min(pause, options.longest_pause));
 }
 
-// How often it killed is remembered all the same: next time it takes more.
+// Whether the owner becomes clean. Its number of kills is still remembered: next time it takes more.
 bool Offences::Record::is_healed(const OffenceOptions& options, TimePoint now) const {
   return guilt.any() && now >= guilty_until && answers >= answers_needed(options, kills);
 }
@@ -82,7 +82,7 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller, Tim
   const bool may_heal = now >= user.guilty_until;
   if (user.connections.contains(caller.client) || user.connections.size() < kMostConnections / 2) {
     Record& connection = user.connections[caller.client];
-    // What is answered to clean connections says nothing of the others.
+    // Answers to clean connections say nothing about the others.
     if (connection.guilt.covers(caller.function)) ++user.record.answers;
     if (!connection.guilt.any() || connection.guilt.covers(caller.function)) ++connection.answers;
     if (connection.is_healed(options, now)) {
@@ -96,7 +96,8 @@ bool Offences::answered(const OffenceOptions& options, const Caller& caller, Tim
     } else if (connection.was_trusted && connection.answers == answers_needed(options, user.breaches + 1)) {
       is_better = true;  // it is trusted again
     }
-    // Else a connection for each kill, and a hundred harmless calls, would be a way around the user's record.
+    // Without this condition, a new connection for each kill and a hundred harmless calls would get around the user's
+    // record.
     if (connection.counts_for_user && !connection.guilt.any() && may_heal &&
         connection.answers >= answers_needed(options, user.kills)) {
       --user.guilty_connections;

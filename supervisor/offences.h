@@ -112,7 +112,7 @@ class Offences {
     unsigned row = 0;           // kills in a row, with few answers in between
     std::uint64_t answers = 0;  // since the last kill; if guilty, only to calls that it is guilty for
     TimePoint until = TimePoint::min();
-    TimePoint guilty_until = TimePoint::min();  // whatever was answered
+    TimePoint guilty_until = TimePoint::min();  // no matter what was answered
     bool counts_for_user = false;               // connections only: is one of User::guilty_connections
     bool was_trusted = false;                   // connections only: has earned trust; see is_trusted()
 

@@ -1,5 +1,5 @@
-// The scheduler's events that concern workers, time, and what can be seen of it all. Calls are in scheduler_calls.cc,
-// the choice of workers in scheduler_pool.cc.
+// The scheduler's events about workers and time, and its views. Calls are in scheduler_calls.cc, the choice of workers
+// in scheduler_pool.cc, guilty owners in scheduler_quarantine.cc.
 #include "supervisor/scheduler.h"
 
 #include <algorithm>
@@ -62,7 +62,7 @@ bool Scheduler::forget(ModuleId id) {
   return true;
 }
 
-// Brings both parts of a module in line with what has changed: the clean one first.
+// Brings both parts of a module in line with what has changed, the clean part first.
 void Scheduler::settle(Module& module, TimePoint now, Decisions& out) {
   Module& main = module.main();
   dispatch(main, now, out);
@@ -79,7 +79,7 @@ void Scheduler::worker_forked(WorkerId id, TimePoint now, Decisions& out) {
   worker.idle_since = now;
   fork_again_.reset();
   arrange(now, out);
-  // One was forked for a module that no longer waits, or for times that were busier.
+  // The worker may have been forked for a module that no longer waits, or in busier times.
   if (count(WorkerPhase::standby) > options_.standby) {
     check_idle_at(now + options_.module.idle_timeout);
   }
@@ -161,7 +161,7 @@ std::vector<EndedCall> Scheduler::worker_lost(WorkerId id, const WorkerLoss& los
   for (const GivenCall& given : worker.calls) {
     Call& call = call_of(given.id);
     const bool was_started = given.number <= started || call.streamed;
-    // Told as overdue, and this is the end that it was left to: in a queue nothing would end it any more.
+    // It was reported as overdue, and was left to end with its worker. Back in a queue, nothing would end it any more.
     const bool was_overdue = !call.timer_set || call.deadline <= now;
     call.place = {};
     const bool may_run_again = !call.abandoned && !call.streamed && !was_overdue && given.id != loss.guilty;
@@ -203,7 +203,7 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
   if (std::exchange(worker.load_failed, true)) return {};
   Module& module = *worker.module;
   if (!worker.has_slot) {
-    // It was stopped, and had no calls; those that wait are another worker's already.
+    // The worker was stopped and had no calls. Calls that wait are already for another worker.
     if (fault == Fault::of_module) module.main().hold_off.failed(options_.hold_off, now);
     update(module.main(), now, out);
     arrange(now, out);
@@ -218,7 +218,7 @@ std::vector<CallId> Scheduler::load_failed(WorkerId id, TimePoint now, Decisions
   if (worker.phase != WorkerPhase::leaving) set_phase(worker, WorkerPhase::leaving);
   free_slot(worker);
   if (fault == Fault::of_module) module.main().hold_off.failed(options_.hold_off, now);
-  // If another instance has loaded it, that one serves what waits.
+  // If another instance has loaded the module, it serves the calls that wait.
   if (module.instances_that_take_calls() == 0) {
     const auto queued = end_queued_calls(module);
     ended.insert(ended.end(), queued.begin(), queued.end());
@@ -239,7 +239,7 @@ void Scheduler::tick(TimePoint now, Decisions& out) {
   if (progress_check_ && *progress_check_ <= now) look_at_all_progress(now, out);
   if (fork_again_ && *fork_again_ <= now) fork_again_.reset();
   arrange(now, out);
-  // What is arranged may end the draining.
+  // arrange() may end the draining of a worker.
   if (drain_check_ && *drain_check_ <= now) look_at_drains(now, out);
   check();
 }
@@ -261,7 +261,7 @@ std::optional<TimePoint> Scheduler::next_wakeup() const {
   return next;
 }
 
-// --- what can be seen ----------------------------------------------------------------------------------------------
+// --- views ---------------------------------------------------------------------------------------------------------
 
 Scheduler::Worker& Scheduler::worker_of(WorkerId id) {
   const auto found = workers_.find(id);

@@ -110,7 +110,7 @@ struct SchedulerOptions {
   ModuleSettings module{};  // for modules that are not configured
 };
 
-// --- what is to be done --------------------------------------------------------------------------------------------
+// --- decisions -----------------------------------------------------------------------------------------------------
 
 // Fork a worker. Report the outcome by worker_forked() or worker_fork_failed(), and its end by worker_lost().
 struct ForkWorker {
@@ -205,7 +205,7 @@ using Decision = std::variant<ForkWorker, FetchSource, LoadModule, DispatchCall,
                               DrainWorker, DrainOverdue, KillWorker, CallOverdue, CancelOverdue>;
 using Decisions = std::vector<Decision>;
 
-// --- what happens --------------------------------------------------------------------------------------------------
+// --- events --------------------------------------------------------------------------------------------------------
 
 struct ArrivedCall {
   CallId id;
@@ -247,7 +247,7 @@ struct EndedCall {
   enum class State { not_started, started, abandoned } state;
 };
 
-// --- what is known -------------------------------------------------------------------------------------------------
+// --- views ---------------------------------------------------------------------------------------------------------
 
 enum class WorkerPhase {
   starting,  // a fork was asked for

@@ -10,18 +10,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Calls that a worker has and has not started should keep it busy for about this long: long enough that it never waits
-// for the supervisor, short enough that calls wait where they can be given to another worker, or be ended.
+// The calls that a worker has ahead (given and not started) should keep it busy for about this long: long enough that
+// it never waits for the supervisor, short enough that calls wait where they can still be given to another worker or be
+// ended.
 constexpr Duration kWorkAhead = milliseconds(2);
-// While it is not known how long a module's calls take.
+// How many calls a worker has ahead while it is not known how long the module's calls take.
 constexpr std::size_t kFirstCalls = 4;
-// How often a worker is looked at that may have started what it has, without having answered.
+// How often to look at a worker that may have started calls without having answered.
 constexpr Duration kProgressLook = milliseconds(2);
-// When a worker has used so much of the CPU and not come to calls that it was given, they are taken back. The kernel
-// may tell of a tick's time too much.
+// When a worker has used this much CPU time and not come to calls that it was given, they are taken back. The 6 ms are
+// tolerance: the kernel may report up to a tick too much.
 constexpr Duration kTooLong = kWorkAhead + milliseconds(6);
 
-// What a caller that met a full queue is told to wait, whatever the estimate.
+// Bounds of how long a caller that met a full queue is told to wait.
 constexpr Duration kShortestRetryAfter = milliseconds(10);
 constexpr Duration kLongestRetryAfter = std::chrono::seconds(10);
 
@@ -34,7 +35,7 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
   if (const auto held_off = called.hold_off.until(now)) {
     return RefuseCall{RefuseCall::Reason::held_off, *held_off - now};
   }
-  // In the queue it would keep those behind it from a worker that has room.
+  // In the queue, it would block calls behind it from a worker that has room.
   if (arrived.deadline <= now) {
     out.push_back(CallOverdue{arrived.id, std::nullopt});
     return std::nullopt;
@@ -68,7 +69,7 @@ std::optional<RefuseCall> Scheduler::call_arrived(const ArrivedCall& arrived, Ti
       module.queue.resume(client);
       dispatch(module, now, out);
     } else if (worker_with_room(module, arrived.caller) != nullptr) {
-      dispatch(module, now, out);  // the others that wait have their shares
+      dispatch(module, now, out);  // the other waiting clients have their shares
     } else {
       look_at_progress(module, now, out);
     }
@@ -86,7 +87,7 @@ void Scheduler::call_answered(CallId id, Duration cpu_time, TimePoint now, Decis
   Module& module = *call.module;
   const auto given =
       std::find_if(worker.calls.begin(), worker.calls.end(), [&](const auto& at) { return at.id == id; });
-  // Calls start in order.
+  // Calls start in order, so those before it have started.
   worker.started = std::max(worker.started, given->number);
   worker.calls.erase(given);
   ++worker.calls_done;
@@ -130,7 +131,7 @@ void Scheduler::calls_started(WorkerId id, std::uint64_t count, std::optional<Du
   check();
 }
 
-// Whether the worker has used too much of the CPU without coming to calls that it was given.
+// Takes calls back if the worker has used too much CPU time without coming to calls that it was given.
 void Scheduler::look_whether_late(Worker& worker, Duration cpu_time, Decisions& out) {
   const bool has_started_those = !worker.is_behind() || worker.started >= worker.mark;
   if (!has_started_those && cpu_time - worker.cpu_at_mark < kTooLong) return;
@@ -200,7 +201,7 @@ std::optional<WorkerId> Scheduler::abandon(CallId id, TimePoint now, Decisions& 
   return call.worker->id;
 }
 
-// --- what is refused -----------------------------------------------------------------------------------------------
+// --- refusals ------------------------------------------------------------------------------------------------------
 
 std::optional<RefuseCall::Reason> Scheduler::full_queue(const Module& module, ClientId client) const {
   using enum RefuseCall::Reason;
@@ -211,7 +212,7 @@ std::optional<RefuseCall::Reason> Scheduler::full_queue(const Module& module, Cl
   return std::nullopt;
 }
 
-// `waits`: no worker has room for the call now.
+// Why the call is refused; nullopt: it is not. `waits`: no worker has room for the call now.
 std::optional<RefuseCall> Scheduler::refusal(const Module& module, const ArrivedCall& call,
                                              std::optional<TimePoint> paused, bool waits, TimePoint now) const {
   using enum RefuseCall::Reason;
@@ -224,7 +225,7 @@ std::optional<RefuseCall> Scheduler::refusal(const Module& module, const Arrived
   return std::nullopt;
 }
 
-// How long it takes until the module's queue is empty, as far as that can be known.
+// An estimate of how long it takes to empty the module's queue.
 Duration Scheduler::time_to_drain(const Module& module) const {
   const Duration per_call = module.cpu_per_call.value().value_or(milliseconds(1));
   const auto workers = std::max<std::size_t>(module.workers.size(), 1);
@@ -235,7 +236,7 @@ Duration Scheduler::time_to_drain(const Module& module) const {
 
 // --- giving calls to workers ---------------------------------------------------------------------------------------
 
-// How many calls a worker of the module may have that it has not started.
+// How many calls a worker of the module may have ahead.
 std::size_t Scheduler::window(const Module& module) const {
   const auto per_call = module.cpu_per_call.value();
   if (!per_call) return kFirstCalls;
@@ -243,8 +244,8 @@ std::size_t Scheduler::window(const Module& module) const {
   return static_cast<std::size_t>(std::max<Duration::rep>(kWorkAhead / *per_call, 1));
 }
 
-// Of the workers that `filter` allows the one that will come to a further call first; of those that are alike the one
-// that has been there longest, so that one too many is left idle.
+// Of the workers that `filter` allows and that have room, the one that will start a further call first. Among equals,
+// the one that has been there longest, so that a surplus worker is left idle.
 template <typename Filter>
 Scheduler::Worker* Scheduler::first_with_room(const Module& module, const Filter& filter) const {
   const std::size_t ahead = window(module);
@@ -266,14 +267,14 @@ Scheduler::Worker* Scheduler::worker_with_room(const Module& module) const {
   return first_with_room(module, [](const Worker&) { return true; });
 }
 
-// Of those on which the caller has less than its share of the places.
+// A worker with room on which the caller has less than its share of the places.
 Scheduler::Worker* Scheduler::worker_with_room(const Module& module, const Caller& caller) const {
   return first_with_room(module, [&](const Worker& worker) {
     return !worker.places.has_its_share(caller.user, caller.client, module.settings.concurrency);
   });
 }
 
-// The first call in the order of turns for which a worker has room; nothing: all who wait have their shares.
+// The first call in the queue's order for which a worker has room; nullopt: all waiting clients have their shares.
 std::optional<CallId> Scheduler::next_call(Module& module) {
   const std::size_t places = module.settings.concurrency;
   const auto user_may = [&](UserId user) {
@@ -300,7 +301,7 @@ void Scheduler::dispatch(Module& module, TimePoint now, Decisions& out) {
     Call& call = call_of(*id);
     if (has_to_wait(module, call, now)) continue;
     if (call.deadline <= now) {
-      dequeue(*id, call);  // which is no turn of its client's
+      dequeue(*id, call);  // without counting as served
       out.push_back(CallOverdue{*id, std::nullopt});
       forget_call(*id);
     } else {
@@ -319,19 +320,20 @@ void Scheduler::give(CallId id, Call& call, Worker& worker, TimePoint now, Decis
   watch_if_behind(worker, now);
 }
 
-// Calls may have to be taken back from a worker that has more than one ahead.
+// Watches a worker that has more than one call ahead: calls may have to be taken back from it.
 void Scheduler::watch_if_behind(Worker& worker, TimePoint now) {
   if (worker.is_behind()) watch(worker, now);
 }
 
-// A worker does not tell when it starts a call. Somebody has to look, now and then.
+// A worker does not report when it starts a call, so it is looked at now and then.
 void Scheduler::watch(Worker& worker, TimePoint now) {
   if (std::exchange(worker.is_watched, true)) return;
   watched_.push_back(worker.id);
   if (!progress_check_) progress_check_ = now + kProgressLook;
 }
 
-// Calls of the module wait, maybe for that alone. The first one does not wait for the next look.
+// Asks for a look at workers that calls of the module may be waiting for. The first waiting call does not wait for the
+// next regular look.
 void Scheduler::look_at_progress(Module& module, TimePoint now, Decisions& out) {
   for (Worker* worker : module.workers) {
     if ((worker->is_watched && module.queue.size() > 1) || !holds_others_back(*worker)) continue;
@@ -369,7 +371,7 @@ void Scheduler::requeue(CallId id, Call& call, CallQueue::Before before) {
   call.worker = nullptr;
   call.place = {};
   call.module = &part_for(call.module->main(), call.caller);
-  // Whoever is guilty has no turns before others of its kind.
+  // A guilty owner's calls do not go before those of other guilty owners.
   if (call.module->origin != nullptr) before = CallQueue::Before::own;
   call.module->queue.push_front(call.caller.user, call.caller.client, id, before);
   count_queued(call.caller.client, +1);
@@ -420,7 +422,7 @@ void Scheduler::end_overdue(TimePoint now, Decisions& out) {
 
 void Scheduler::set_timer(CallId id, Call& call, TimePoint when) {
   clear_timer(call);
-  // Deadlines mostly rise from call to call, so that the end is the right hint.
+  // Deadlines mostly rise from call to call, so the end is the right hint.
   call.timer = timers_.emplace_hint(timers_.end(), when, id);
   call.timer_set = true;
 }

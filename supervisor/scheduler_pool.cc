@@ -1,4 +1,4 @@
-// The scheduler's pool: which module gets a slot, whose worker makes room, how many workers there are.
+// The scheduler's pool: which module gets a slot, which worker makes room, how many workers there are.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -11,16 +11,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// To start a worker takes this long at least, where it is not known how long the module takes to load.
+// The least time that starting a worker takes; used also while it is not known how long the module takes to load.
 constexpr Duration kLeastLoadTime = milliseconds(1);
-// Modules that load faster cost nothing that would be worth telling them apart by.
+// Modules that load faster than this are treated alike: the difference is not worth it.
 constexpr Duration kQuickLoad = milliseconds(5);
-// A standby worker is made within this time, so that as many are kept as are used up in it.
+// A standby worker is made within this time, so as many are kept as are used up in it.
 constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
-// Between looks at whether so many are still wanted, which changes within seconds; an idle timeout may be 0.
+// How often at most to look whether so many standbys are still wanted, which changes within seconds; an idle timeout
+// may be 0.
 constexpr Duration kLeastTargetLook = milliseconds(100);
 
-// Where modules are never held off: after this, one that is to be kept warm and failed is tried again.
+// If modules are never held off: how long after a failure a worker that is only kept warm is tried again.
 constexpr Duration kWarmRetry = std::chrono::seconds(1);
 
 template <typename T>
@@ -41,7 +42,7 @@ std::size_t Scheduler::Module::instances_that_take_calls() const {
 
 bool Scheduler::wants_worker(const Module& module) const {
   const ModuleSettings& settings = module.settings;
-  // While one drains or leaves, another may take its place; but no more than one.
+  // While workers drain or leave, one other may take their place.
   if (module.workers.size() > settings.max_instances) return false;
   const std::size_t instances = module.instances_that_take_calls();
   if (instances < settings.min_warm) return true;
@@ -50,13 +51,13 @@ bool Scheduler::wants_worker(const Module& module) const {
   if (instances >= std::min(settings.max_instances, options_.cores)) return false;
   const auto per_call = module.cpu_per_call.value();
   if (!per_call) return false;
-  // To start another takes as long as to load it. Is what waits more than that?
+  // Starting another worker takes about as long as loading the module. Is the queue longer than that?
   const Duration start = std::max(module.main().load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   return *per_call > start * static_cast<Duration::rep>(instances) / static_cast<Duration::rep>(module.queue.size());
 }
 
-// Brings the claims of both parts of the module in line with what they need. To be called after whatever changes the
-// queue or the workers of one.
+// Brings the claims of both parts of the module in line with what they need. To be called after any change to the queue
+// or the workers of either part.
 void Scheduler::update(Module& module, TimePoint now, Decisions& out) {
   Module& main = module.main();
   renew_claim(main, now, out);
@@ -67,13 +68,13 @@ void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
   if (!wants_worker(module)) return drop_claim(module);
   const HoldOff& hold_off = module.main().hold_off;
   auto until = hold_off.until(now);
-  // Nobody waits for it, so that nothing else would keep it from failing again and again.
+  // No call waits for it, so nothing else would keep it from failing again and again.
   const TimePoint not_before = hold_off.failed_at() + kWarmRetry;
   if (!until && module.queue.empty() && options_.hold_off.longest_delay == Duration::zero() && not_before > now) {
     until = not_before;
   }
   if (module.no_worker_before > now) until = std::max(module.no_worker_before, until.value_or(TimePoint::min()));
-  // It failed while it waited; or since it was held off it has failed again, or shown that it is well.
+  // It failed while it waited; or since it was held off, it has failed again or has shown that it works.
   if (module.claim == Claim::held_off || (until && module.claim == Claim::waiting)) drop_claim(module);
   if (module.claim == Claim::none) {
     if (until) {
@@ -89,8 +90,8 @@ void Scheduler::renew_claim(Module& module, TimePoint now, Decisions& out) {
   }
 }
 
-// The source that is at hand, or asked for, is for one worker: while one part of the module has a claim, the other has
-// none. It is the quarantine's where that cannot do without a worker and the clean part has one, else the clean part's.
+// A source is fetched for one worker. So while one part of the module has a claim, the other part has none. The claim
+// belongs to the quarantine if that cannot do without a worker and the clean part has one, else to the clean part.
 bool Scheduler::shares_claim(Module& module, TimePoint now) {
   Module& main = module.main();
   if (!main.quarantine) return false;
@@ -119,13 +120,13 @@ void Scheduler::file_claim(Module& module) {
   module.claim_is_first = module.instances_that_take_calls() == 0;
   if (!module.claim_is_first) return further_claims_.push_back(&module);
   if (module.place == 0) module.place = ++last_place_;
-  // Nearly always behind all others.
+  // The place is nearly always behind all others.
   auto at = first_claims_.end();
   while (at != first_claims_.begin() && (*std::prev(at))->place > module.place) --at;
   first_claims_.insert(at, &module);
 }
 
-// What is being fetched comes in any case; it is then seen whether it is still wanted.
+// A source that is being fetched comes in any case; only then is it decided whether it is still wanted.
 void Scheduler::drop_claim(Module& module) {
   if (module.claim == Claim::waiting) {
     take_out(module.claim_is_first ? first_claims_ : further_claims_, &module);
@@ -150,7 +151,7 @@ void Scheduler::source_ready(ModuleId id, TimePoint now, Decisions& out) {
   check();
 }
 
-// The part of the module for which its source is asked for.
+// The part of the module whose claim is fetching the source.
 Scheduler::Module& Scheduler::fetching_part(Module& module) {
   const bool is_quarantines = module.quarantine && module.quarantine->claim == Claim::fetching;
   return is_quarantines ? *module.quarantine : module;
@@ -165,9 +166,9 @@ std::vector<CallId> Scheduler::source_failed(ModuleId id, TimePoint now, Decisio
   }
   module.claim = Claim::none;
   std::vector<CallId> ended;
-  // If there are instances, they serve what waits.
+  // If there are instances, they serve the calls that wait.
   if (module.instances_that_take_calls() == 0) ended = end_queued_calls(module);
-  // What is claimed all the same would be asked for again at once.
+  // Without a hold-off, a source that is still wanted would be fetched again at once.
   if (fault == Fault::of_module || wants_worker(module)) module.main().hold_off.failed(options_.hold_off, now);
   update(module.main(), now, out);
   check();
@@ -185,7 +186,7 @@ void Scheduler::end_hold_off(ModuleId id, TimePoint now, Decisions& out) {
 void Scheduler::source_changed(ModuleId id, TimePoint now, Decisions& out) {
   Module& module = module_of(id);
   module.hold_off.reset();
-  forgive_all(module);  // of code that is no more
+  forgive_all(module);  // they were committed by calls of code that is replaced
   for (Module* part : {&module, module.quarantine.get()}) {
     if (part == nullptr) continue;
     if (part->claim == Claim::fetching) {
@@ -218,7 +219,7 @@ void Scheduler::bound_workers(std::optional<std::size_t> most, TimePoint now, De
   check();
 }
 
-// Brings the pool in line with the claims. To be called after whatever changes workers or claims.
+// Brings the pool in line with the claims. To be called after any change to workers or claims.
 void Scheduler::arrange(TimePoint now, Decisions& out) {
   room_check_.reset();
   assign_workers(now, out);
@@ -241,7 +242,7 @@ void Scheduler::assign_workers(TimePoint now, Decisions& out) {
   }
 }
 
-// A module whose turn it is, and that still has the worker that drained for others, keeps it.
+// If the module that is next to get a slot still has a worker that drains for others, it keeps that worker.
 bool Scheduler::resume_draining(Module& module, TimePoint now, Decisions& out) {
   for (Worker* worker : module.workers) {
     if (!worker->draining || !worker->holds_module() || worker->retiring) continue;
@@ -281,9 +282,9 @@ bool Scheduler::is_kept_warm(const Worker& worker) const {
   return kept > 0 && worker.module->instances_that_take_calls() <= kept;
 }
 
-// From when on an idle worker is worth less than a place for a module that waits. Whoever calls again within the time
-// that a start takes would have been better off had it stayed; so it stays for that long, which is at worst twice as
-// long as need be.
+// When an idle worker becomes worth less than a slot for a module that waits. A caller that calls again within the time
+// that a start takes would have been better off if the worker had stayed. So it stays for that long, which costs at
+// most twice what the best choice would.
 TimePoint Scheduler::evictable_from(const Worker& worker) const {
   const Duration load_time = std::max(worker.module->main().load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   return std::min(worker.idle_since + load_time, std::max(worker.slice_end, worker.idle_since));
@@ -291,8 +292,8 @@ TimePoint Scheduler::evictable_from(const Worker& worker) const {
 
 void Scheduler::check_room_at(TimePoint when) { room_check_ = std::min(when, room_check_.value_or(when)); }
 
-// The longer a worker has been idle, the less likely is it that it is missed soon; the quicker its module loads, the
-// less does that cost.
+// The longer a worker has been idle, the less likely it is needed soon; and the faster its module loads, the less a
+// wrong choice costs.
 bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisions& out) {
   Worker* victim = nullptr;
   double least_loss = 0;
@@ -321,7 +322,7 @@ bool Scheduler::evict_idle_worker(const Module& claimant, TimePoint now, Decisio
   return true;
 }
 
-// Slots that are free, or will be without anybody's being asked to drain.
+// Slots that are free, or will become free without any further worker having to drain.
 std::size_t Scheduler::slots_to_come(TimePoint now) const {
   std::size_t slots = this->slots() - std::min(this->slots(), slots_taken_);
   for (const auto& [id, worker] : workers_) {
@@ -335,7 +336,7 @@ std::size_t Scheduler::slots_to_come(TimePoint now) const {
 void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
   if (!somebody_waits()) return;
   std::size_t slots = slots_to_come(now);
-  // Whoever is made to drain may claim a slot in its turn, at the end.
+  // A module whose worker is made to drain may itself claim a slot, which goes to the end of first_claims_.
   for (std::size_t i = 0; i < first_claims_.size(); ++i) {
     if (slots > 0) {
       --slots;
@@ -346,15 +347,15 @@ void Scheduler::drain_for_claims(TimePoint now, Decisions& out) {
   if (slots == 0 && !further_claims_.empty()) drain_for(*further_claims_.front(), now, out);
 }
 
-// Whoever has most for its weight gives first, then whose user has most. A module that has a worker already gets
-// another only from one that has more than it will then have.
+// The module with the most instances for its weight gives first, then the one whose user has most. A module that
+// already has a worker gets another only from a module that has more than it will then have.
 bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out) {
-  // A quarantine is one instance more of its module.
+  // A quarantine counts as one more instance of its module.
   const auto share = [](const Module& module, std::size_t more) {
     if (module.origin != nullptr) more += module.origin->workers.size();
     return static_cast<double>(module.workers.size() + more) / static_cast<double>(module.settings.weight);
   };
-  std::optional<std::unordered_map<UserId, std::size_t>> by_user;  // counted only where it decides
+  std::optional<std::unordered_map<UserId, std::size_t>> by_user;  // counted only if it decides
   const auto slots_of_its_user = [&](const Worker& worker) {
     if (!by_user) by_user = slots_by_user();
     const auto user = only_user_of(worker);
@@ -366,10 +367,11 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
         is_kept_warm(worker)) {
       continue;
     }
-    // Guilty owners take no worker from the clean ones of their module that these use.
+    // Guilty owners take no worker of their module away from clean owners that use it.
     if (worker.module == claimant.origin && !worker.is_idle()) continue;
     if (worker.is_idle()) {
-      // It need not drain, only wait; and no worker is forked to take its place before.
+      // An idle worker need not drain: it is evicted when its time has come. Until then no worker is forked to take its
+      // slot.
       if (const TimePoint from = evictable_from(worker); from > now) check_room_at(from);
       continue;
     }
@@ -400,7 +402,7 @@ bool Scheduler::drain_for(const Module& claimant, TimePoint now, Decisions& out)
   return true;
 }
 
-// The user that has made all calls on the worker; nothing: there are several, or no calls.
+// The user that made all calls on the worker; nullopt: there are several, or no calls.
 std::optional<UserId> Scheduler::only_user_of(const Worker& worker) const {
   if (worker.calls.empty()) return std::nullopt;
   const UserId user = calls_.at(worker.calls.front().id).caller.user;
@@ -409,7 +411,7 @@ std::optional<UserId> Scheduler::only_user_of(const Worker& worker) const {
   return user;
 }
 
-// How many slots each user holds that nobody else uses.
+// How many slots each user holds alone.
 std::unordered_map<UserId, std::size_t> Scheduler::slots_by_user() const {
   std::unordered_map<UserId, std::size_t> slots;
   for (const auto& [id, worker] : workers_) {
@@ -421,7 +423,8 @@ std::unordered_map<UserId, std::size_t> Scheduler::slots_by_user() const {
 
 void Scheduler::check_drain_at(TimePoint when) { drain_check_ = std::min(when, drain_check_.value_or(when)); }
 
-// Draining is to make room: what the calls of such a worker do besides waiting, only the kernel and the worker know.
+// Reports workers that have drained for too long. Only the kernel and the worker know what a worker's calls do besides
+// waiting, so the caller decides.
 void Scheduler::look_at_drains(TimePoint now, Decisions& out) {
   drain_check_.reset();
   for (auto& [id, worker] : workers_) {
@@ -437,12 +440,12 @@ void Scheduler::look_at_drains(TimePoint now, Decisions& out) {
 
 // --- the life of a worker ------------------------------------------------------------------------------------------
 
-// The worker has no calls (any more).
+// The worker has no calls, or none any more.
 void Scheduler::became_idle(Worker& worker, TimePoint now, Decisions& out) {
   if (worker.retiring) return remove(worker, {worker.id, KillWorker::Reason::retired}, now, out);
   if (worker.draining) {
     if (somebody_waits()) return remove(worker, {worker.id, KillWorker::Reason::slice_over}, now, out);
-    worker.draining = false;  // whoever waited does not any more
+    worker.draining = false;  // no module waits any more
     dispatch(*worker.module, now, out);
     update(*worker.module, now, out);
     if (!worker.calls.empty()) return;
@@ -451,7 +454,7 @@ void Scheduler::became_idle(Worker& worker, TimePoint now, Decisions& out) {
   check_idle_at(now + worker.module->settings.idle_timeout);
 }
 
-// Of the workers that its settings no longer allow the module, those go that have the fewest calls.
+// Retires workers that the module's settings no longer allow, those with the fewest calls first.
 void Scheduler::retire_surplus(Module& module, TimePoint now, Decisions& out) {
   while (module.instances_that_take_calls() > module.settings.max_instances) {
     Worker* least_busy = nullptr;
@@ -473,7 +476,7 @@ void Scheduler::remove(Worker& worker, KillWorker decision, TimePoint now, Decis
   if (worker.module != nullptr) update(*worker.module, now, out);
 }
 
-// A worker that leaves without calls gives up its slot at once; one with calls, when it is lost.
+// A leaving worker without calls gives up its slot at once; one with calls gives it up when it is lost.
 void Scheduler::set_leaving(Worker& worker) {
   set_phase(worker, WorkerPhase::leaving);
   if (worker.calls.empty()) free_slot(worker);
@@ -485,7 +488,7 @@ void Scheduler::free_slot(Worker& worker) {
   std::erase(worker.module->workers, &worker);
 }
 
-// Asks for as many workers as are wanted on standby, and one for each module that waits and may have a slot soon.
+// Forks as many workers as are wanted on standby, and one for each waiting module that may have a slot soon.
 void Scheduler::replenish(TimePoint now, Decisions& out) {
   if (replenish_at_ && *replenish_at_ <= now) replenish_at_.reset();
   if (!started_ || (fork_again_ && *fork_again_ > now)) return;

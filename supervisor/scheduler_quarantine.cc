@@ -8,10 +8,10 @@
 namespace holdfast::supervisor {
 namespace {
 
-// What it takes to replace a worker, where that is not known.
+// The time that replacing a worker takes, while it is not known.
 constexpr Duration kLeastRestart = std::chrono::milliseconds(1);
 
-// Whether it stands for several callers (CallerNumbers).
+// Whether the caller stands for several callers (CallerNumbers).
 bool is_merged(const Caller& caller) { return is_rest(caller.client) || caller.function == kAnyFunction; }
 
 }  // namespace
@@ -33,7 +33,8 @@ Scheduler::Module& Scheduler::quarantine_of(Module& module) {
   return *module.quarantine;
 }
 
-// Where the call waits. Whoever becomes guilty or clean moves with its calls, so that these keep their order.
+// The part of the module in which the caller's calls wait. When an owner becomes guilty or clean, its waiting calls
+// move too, so that they keep their order.
 Scheduler::Module& Scheduler::part_for(Module& module, const Caller& caller) {
   const bool is_guilty = module.offences && module.offences->is_guilty(options_.offences, caller);
   return is_guilty ? quarantine_of(module) : module;
@@ -48,14 +49,14 @@ void Scheduler::move_calls(Module& from, Module& to, UserId user, const std::fun
   }
 }
 
-// After a kill of the user's.
+// To be called after a kill by the user.
 void Scheduler::move_to_quarantine(Module& module, UserId user) {
   const Offences& offences = *module.offences;
   move_calls(module, quarantine_of(module), user,
              [&](const Caller& caller) { return offences.is_guilty(options_.offences, caller); });
 }
 
-// After something was forgotten of the user's kills.
+// To be called after some of the user's kills were forgotten.
 void Scheduler::move_back(Module& module, UserId user) {
   if (!module.quarantine) return;
   const Offences* offences = module.offences.get();
@@ -71,7 +72,7 @@ void Scheduler::forgive_all(Module& module) {
   for (const UserId user : users) move_back(module, user);
 }
 
-// Whether calls that wait may have been moved.
+// Returns whether waiting calls may have been moved.
 bool Scheduler::forget_old_offences(Module& module, TimePoint now) {
   if (!module.offences) return false;
   const std::vector<UserId> forgotten = module.offences->forget_old(options_.offences, now);
@@ -92,13 +93,13 @@ void Scheduler::end_suspicion(Module& module, WorkerId worker) {
   if (found == module.suspects.end()) return;
   const ClientId client = found->second.client;
   module.suspects.erase(found);
-  // Whoever is paused for another reason is found to be when its turn comes.
+  // A client that is paused for another reason is paused again when its call is next.
   module.queue.resume(client);
   if (module.quarantine) module.quarantine->queue.resume(client);
 }
 
-// Whether the call whose turn it is must not be given to a worker of this part now: its owner is paused there, or
-// suspected.
+// Whether the call that is next in this part must wait, because its owner is paused there or suspected. If so, its
+// client is paused.
 bool Scheduler::has_to_wait(Module& module, const Call& call, TimePoint now) {
   if (is_suspected(module, call.caller)) {
     module.queue.pause(call.caller.client);
@@ -121,7 +122,7 @@ void Scheduler::pause(Module& quarantine, ClientId client, TimePoint until) {
   pauses_.emplace(until, quarantine.id, client);
 }
 
-// Who is paused anew meanwhile is found to be when its turn comes.
+// A client that was paused again since is paused again when its call is next.
 void Scheduler::end_pauses(TimePoint now, Decisions& out) {
   std::set<ModuleId> resumed;
   while (!pauses_.empty() && std::get<TimePoint>(*pauses_.begin()) <= now) {
@@ -135,18 +136,19 @@ void Scheduler::end_pauses(TimePoint now, Decisions& out) {
   for (const ModuleId id : resumed) settle(module_of(id), now, out);
 }
 
-// Whether others wait for the slot that the worker has.
+// Whether other modules, or the other part of its module, wait for the slot that the worker has.
 bool Scheduler::keeps_others_waiting(const Worker& worker) const {
   if (!worker.has_slot || slots_taken_ < slots()) return false;
   const std::size_t own_claims = worker.module->claim == Claim::waiting ? 1 : 0;
   return first_claims_.size() + further_claims_.size() > own_claims;
 }
 
-// To be called before the worker's calls go back to their queues; what it returns is charged after that.
+// Finds out who is to blame for the worker's loss and notes it. To be called before the worker's calls go back to their
+// queues; the returned bill is charged after that.
 std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss& loss, TimePoint now) {
   if (!loss.own_fault || worker.module == nullptr) return std::nullopt;
   Module& main = worker.module->main();
-  // The caller of an open call is known exactly; the worker's numbers may stand for several.
+  // The caller of an open call is known exactly; the worker's caller numbers (CallerNumbers) may stand for several.
   const auto exact = [&](CallId call, const std::optional<Caller>& known) {
     const bool is_open = std::ranges::find(worker.calls, call, &GivenCall::id) != worker.calls.end();
     return is_open ? call_of(call).caller : known;
@@ -155,13 +157,14 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   std::optional<Caller> caller = exact(loss.seen_call, loss.seen);
   if (!caller) caller = exact(loss.guilty, std::nullopt);
   if (caller && told && caller->user != told->user) return std::nullopt;
-  // Of one user, both are to blame.
+  // If both are of one user, both are to blame.
   const bool are_two =
       caller && told && caller->client != told->client && !is_rest(caller->client) && !is_rest(told->client);
   const Caller other = caller.value_or(Caller{});
   if (told && (!caller || are_two || !is_merged(*told))) caller = told;
   if (!caller) {
-    // A module that answers is well: what ended the worker may be left over from any of the calls that it answered.
+    // A module that answers calls works: what ended the worker may have been left running by any of the calls that it
+    // answered.
     if (worker.calls_done == 0) main.hold_off.failed(options_.hold_off, now);
     return std::nullopt;
   }
@@ -177,7 +180,7 @@ std::optional<Scheduler::Bill> Scheduler::blame(Worker& worker, const WorkerLoss
   return bill;
 }
 
-// Whether calls that wait may have been moved.
+// Returns whether waiting calls may have been moved.
 bool Scheduler::note_answer(Module& module, const Call& call, TimePoint now) {
   Module& main = module.main();
   const bool some_were_forgotten = forget_old_offences(main, now);

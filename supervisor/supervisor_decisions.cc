@@ -177,8 +177,9 @@ Supervisor::UseLook Supervisor::look_at_use(WorkerId worker) const {
   return {steady_clock::now(), process->cpu_time().value_or(Duration::zero())};
 }
 
-// Calls only wait if none is on the CPU and the worker has used the CPU for less than half of the time since the last
-// look. The page alone does not tell: a call that waits for a CPU on a busy machine counts there as running.
+// Calls only wait if, by the worker's page, none is on the CPU, and the worker has used the CPU for less than half of
+// the time since the last look. CPU time alone does not tell: a call that waits for a CPU on a busy machine uses
+// little, but by the page it runs.
 void Supervisor::carry_out(const DrainOverdue& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   // A decision carried out before this one may have ended the draining.

@@ -194,7 +194,7 @@ void Supervisor::close_lines_of_withdrawn_workers() {
   }
 }
 
-// --- what is called on lines ---------------------------------------------------------------------------------------
+// --- calls on lines ------------------------------------------------------------------------------------------------
 
 // The client may claim this at any time, just as it may set any deadline. If the worker is ended for it, the line's
 // owner is to blame.

@@ -27,7 +27,7 @@ std::string dropped_lines(std::uint64_t count, const ModuleSettings& settings) {
 
 }  // namespace
 
-// --- who may read --------------------------------------------------------------------------------------------------
+// --- which clients may read ----------------------------------------------------------------------------------------
 
 std::optional<ipc::Error> Supervisor::refusal_to_read_logs(ClientSession& client) {
   const auto user = client.peer_uid();
@@ -54,7 +54,7 @@ void Supervisor::logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequ
   client.answer_subscription(request.id, std::nullopt);
 }
 
-// --- what comes in -------------------------------------------------------------------------------------------------
+// --- lines from workers --------------------------------------------------------------------------------------------
 
 void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
   KnownModule& module = *module_of(worker);
@@ -108,7 +108,7 @@ void Supervisor::show_to_caller(Call& call, const ipc::LogRecord& record) {
   if (!call.client->show_line_of_call(call.client_id, record)) ++call.lines_dropped;
 }
 
-// --- what is left out ----------------------------------------------------------------------------------------------
+// --- dropped lines -------------------------------------------------------------------------------------------------
 
 void Supervisor::tell_caller_of_dropped(Call& call) {
   if (call.lines_dropped == 0) return;

@@ -21,7 +21,7 @@ ipc::Error load_failure(const ModuleName& name, const std::string& reason) {
 
 }  // namespace
 
-// --- getting it ----------------------------------------------------------------------------------------------------
+// --- fetching code -------------------------------------------------------------------------------------------------
 
 void Supervisor::fetch(KnownModule& module) {
   // A file goes before a loader, also a file that appeared later. If the file is gone, a loader may have the module.
@@ -188,7 +188,7 @@ void Supervisor::give_up_on_loaders(TimePoint now) {
   }
 }
 
-// --- when it changes -----------------------------------------------------------------------------------------------
+// --- changed files -------------------------------------------------------------------------------------------------
 
 // A changed version is worth a warning: what was tested may not be what runs.
 bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
@@ -223,8 +223,8 @@ void Supervisor::all_module_files_may_have_changed() {
 }
 
 // A change to a file before a client sent a call must be known before the call is handled. All calls of a turn were
-// received before the turn began to end. So the event loop has mostly told the watch already, which costs no system
-// call; otherwise one look serves all calls of the turn.
+// received before the turn began to end. So the event loop has mostly run the watch's handler already, which costs no
+// system call; otherwise one look serves all calls of the turn.
 bool Supervisor::look_at_file(KnownModule& module) {
   if (watch_ == nullptr) return false;
   const bool is_told = watch_->awaits_events() && turn_.has_handled_what_was_before();

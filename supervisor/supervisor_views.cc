@@ -68,7 +68,7 @@ ipc::ModuleStats stats_of(const KnownModule& module, const ModuleView& view, Tim
 
 }  // namespace
 
-// --- whose turn it is ----------------------------------------------------------------------------------------------
+// --- requests ------------------------------------------------------------------------------------------------------
 
 void Supervisor::workers_wanted(ClientSession& client, std::uint64_t id) {
   view_requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::workers});
