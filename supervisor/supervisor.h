@@ -168,7 +168,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
-    bool refusal_was_logged = false;  // its request to be a loader
+    bool refusal_was_logged = false;  // its refusal as a loader
     bool logs_refusal_was_logged = false;
   };
 
