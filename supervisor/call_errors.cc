@@ -29,8 +29,7 @@ Error held_off(const RefuseCall& refused, const KnownModule& module) {
     error.message = fmt::format("{} (the module failed to load several times in a row; {})", error.message, again);
   } else if (error.code != ErrorCode::not_found) {
     error.code = ErrorCode::unavailable;
-    error.message =
-        fmt::format("the module's workers keep ending, the last one like this: {}; {}", error.message, again);
+    error.message = fmt::format("the module's workers keep ending; the last one: {}; {}", error.message, again);
     error.detail = "held_off";
   }
   error.executed = Executed::no;
@@ -59,15 +58,16 @@ Error refusal(const RefuseCall& refused, const KnownModule& module, const Schedu
   switch (refused.reason) {
     case RefuseCall::Reason::module_queue_full:
       return overloaded(
-          fmt::format("{} calls wait for this module already; try again later", module.settings.queue_limit),
+          fmt::format("the module's queue is full (limit: {}); try again later", module.settings.queue_limit),
           refused.retry_after);
     case RefuseCall::Reason::client_queue_full:
       return overloaded(
-          fmt::format("{} calls of this client wait already; try again later", options.client_queue_limit),
+          fmt::format("this client's queue is full (limit: {}); try again later", options.client_queue_limit),
           refused.retry_after);
     case RefuseCall::Reason::all_queues_full:
-      return overloaded(fmt::format("{} calls wait already; try again later", options.total_queue_limit),
-                        refused.retry_after);
+      return overloaded(
+          fmt::format("the supervisor's queue is full (limit: {}); try again later", options.total_queue_limit),
+          refused.retry_after);
     case RefuseCall::Reason::held_off:
       return held_off(refused, module);
     case RefuseCall::Reason::owner_paused:
@@ -85,19 +85,20 @@ Error shutting_down(Executed executed) {
 
 Error overdue_in_queue(std::uint32_t attempts, const std::optional<Error>& last_failure) {
   if (attempts > 0 && last_failure) {
-    return make_error(ErrorCode::deadline_exceeded,
-                      fmt::format("the call's time was over before a worker began it: it was given to {}, which ended "
-                                  "before that, the last one like this: {}",
-                                  attempts, last_failure->message));
+    return make_error(
+        ErrorCode::deadline_exceeded,
+        fmt::format("the call's time was over before a worker began it; it was given to {} {}, which ended "
+                    "before that; the last one: {}",
+                    attempts, attempts == 1 ? "worker" : "workers", last_failure->message));
   }
   return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over before a worker was free for it; allow it more time, or the supervisor "
+                    "the call's time was over before a worker was free for it; give it more time, or the supervisor "
                     "more workers (--max-workers)");
 }
 
 Error overdue_in_load() {
   return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over before its module was loaded; allow it more time");
+                    "the call's time was over before its module was loaded; give it more time");
 }
 
 Error overdue_while_waiting() {

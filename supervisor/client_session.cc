@@ -99,9 +99,10 @@ void ClientSession::handle(const ipc::Frame& frame) {
     if (open_.contains(call->id))
       return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
     if (over_call_limits())
-      return answer(call->id,
-                    overloaded("the client has as many calls open as it may have, and cannot be let wait, for it is to "
-                               "load a module; try again later"));
+      return answer(
+          call->id,
+          overloaded("the client has reached its limit of open calls, and cannot be paused while it loads a module; "
+                     "try again later"));
     owner_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
     if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
@@ -112,7 +113,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     if (open_.contains(line->id))
       return cut_off(fmt::format("line id {} is used by a call that is still open", line->id));
     if (over_call_limits())
-      return refuse_line(line->id, overloaded("the client has as many calls open as it may have"));
+      return refuse_line(line->id, overloaded("the client has reached its limit of open calls; try again later"));
     owner_.line_wanted(*this, *line);
   } else if (const auto* overdue = std::get_if<ipc::LineCallOverdue>(&*message)) {
     if (const auto open = open_.find(overdue->line); open != open_.end())
@@ -164,9 +165,9 @@ void ClientSession::greet(const ipc::ClientHello& hello) {
 void ClientSession::on_violation(const ipc::ProtocolViolation& violation) { cut_off(violation.message); }
 
 void ClientSession::cut_off(const std::string& violation) {
-  log_client_line(user(), ipc::LogLevel::warning,
-                  fmt::format("{}: cut off, for it broke the protocol: {}", name_,
-                              ipc::printable(violation, ipc::Newlines::escape)));
+  log_client_line(
+      user(), ipc::LogLevel::warning,
+      fmt::format("{}: disconnected: protocol violation: {}", name_, ipc::printable(violation, ipc::Newlines::escape)));
   encode(output(), ipc::ProtocolViolation{violation});
   close();
   leave();
@@ -185,14 +186,14 @@ void ClientSession::leave() {
 }
 
 void ClientSession::let_go(const std::string& reason) {
-  log_client_line(user(), ipc::LogLevel::warning, fmt::format("{}: connection ended: {}", name_, reason));
+  log_client_line(user(), ipc::LogLevel::warning, fmt::format("{}: disconnected: {}", name_, reason));
   encode(output(), ipc::ProtocolViolation{reason});
   close();
   leave();
 }
 
 void ClientSession::on_end(std::string_view reason) {
-  log_client_line(user(), ipc::LogLevel::debug, fmt::format("{}: left ({})", name_, reason));
+  log_client_line(user(), ipc::LogLevel::debug, fmt::format("{}: left: {}", name_, reason));
   leave();
 }
 
@@ -353,14 +354,14 @@ void ClientSession::tell_of_dropped_lines() {
   if (!std::exchange(lines_were_dropped_, false)) return;
   for (auto& [id, following] : followed_) {
     if (following.dropped == 0) continue;
-    show_line(id,
-              {.time = std::chrono::system_clock::now().time_since_epoch(),
-               .level = ipc::LogLevel::warning,
-               .module = following.filter.module,
-               .version = following.filter.version,
-               .request_id = {},
-               .text = fmt::format("{} log lines dropped: they were not read as fast as they came", following.dropped),
-               .dropped = std::exchange(following.dropped, 0)});
+    show_line(id, {.time = std::chrono::system_clock::now().time_since_epoch(),
+                   .level = ipc::LogLevel::warning,
+                   .module = following.filter.module,
+                   .version = following.filter.version,
+                   .request_id = {},
+                   .text = fmt::format("{} log {} dropped: the client reads them more slowly than they come",
+                                       following.dropped, following.dropped == 1 ? "line" : "lines"),
+                   .dropped = std::exchange(following.dropped, 0)});
   }
 }
 
@@ -372,7 +373,7 @@ void ClientSession::on_sent() {
   if (unsent_bytes() > kCutOffUnsentBytes) {
     log_client_line(
         user(), ipc::LogLevel::warning,
-        fmt::format("{}: cut off, for it left {} of answers unread", name_, ipc::format_size(unsent_bytes())));
+        fmt::format("{}: disconnected: it left {} of answers unread", name_, ipc::format_size(unsent_bytes())));
     close();
     return leave();
   }
@@ -389,7 +390,7 @@ void ClientSession::account_for_unread() {
   if (has_taken) unread_.made_progress(now);
   while (ClientSession* holder = accounts_->unread.over_bounds(unread_)) {
     const auto kept = holder->shared_from_this();
-    holder->let_go(fmt::format("it left {} of answers unread, and memory for its user's is short",
+    holder->let_go(fmt::format("it left {} of answers unread, and memory for unread answers of its user is short",
                                ipc::format_size(holder->unsent_bytes())));
     if (holder == this) return;
   }

@@ -25,8 +25,8 @@ std::string reason_of(int error) {
   std::string reason = std::strerror(error);
   if (error == EACCES) {
     reason +=
-        "; where root has started holdfastd, its directory's owner must be able to read it, and where a link leads to "
-        "it, the link's owner";
+        "; if root has started holdfastd, the owner of the file's directory must be able to read it, and so must the "
+        "owner of any link to it";
   }
   return reason;
 }

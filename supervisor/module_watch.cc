@@ -45,12 +45,13 @@ ModuleWatch::ModuleWatch(boost::asio::io_context& io, std::vector<std::filesyste
     : directories_(std::move(directories)), owner_(std::move(owner)), inotify_(io), timer_(io) {
   auto places = watch_places(directories_);
   if (!places) {
-    spdlog::warn("cannot watch modules' files: inotify_init1: {}", std::strerror(places.error()));
+    spdlog::warn("cannot watch modules' files: inotify_init1: {}; changes to them are not noticed",
+                 std::strerror(places.error()));
     return;
   }
   for (std::size_t i = 0; i < directories_.size(); ++i) {
     if (places->errors[i] == 0) continue;
-    spdlog::warn("cannot watch {}: {}; modules that change there are not noticed", shown_path(directories_[i]),
+    spdlog::warn("cannot watch {}: {}; changes to modules there are not noticed", shown_path(directories_[i]),
                  std::strerror(places->errors[i]));
   }
   use(std::move(*places));
@@ -86,7 +87,7 @@ void ModuleWatch::watch_again() {
     // A directory that was never there is looked for when its parent changes.
     const bool was_there = before[i] == 0;
     if (was_there) {
-      spdlog::warn("{} was removed or replaced, and cannot be watched: {}; put another in its place",
+      spdlog::warn("{} was removed or replaced and cannot be watched: {}; put a directory in its place",
                    shown_path(directories_[i]), std::strerror(errors_[i]));
     }
     is_lost_ = is_lost_ || was_there || was_lost;
@@ -158,7 +159,8 @@ bool ModuleWatch::read(int most_reads) {
     }
     is_all = true;
     if (count == 0 || errno == EAGAIN || errno == EINTR) continue;
-    spdlog::warn("modules' files are no longer watched: {}", std::strerror(errno));
+    spdlog::warn("modules' files are no longer watched: {}; restart holdfastd to watch them again",
+                 std::strerror(errno));
     boost::system::error_code ignored;
     inotify_.close(ignored);
     everything();

@@ -27,7 +27,7 @@ constexpr Duration kWarmRetry = std::chrono::seconds(1);
 template <typename T>
 void take_out(std::deque<T>& queue, T what) {
   const auto place = std::find(queue.begin(), queue.end(), what);
-  expect(place != queue.end(), "what waits is in its queue");
+  expect(place != queue.end(), "a module that waits is in the list of claims");
   queue.erase(place);
 }
 

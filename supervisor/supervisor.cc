@@ -70,9 +70,9 @@ void Supervisor::start(std::function<void()> ready) {
 
 std::optional<std::string> Supervisor::apply(Settings settings) {
   if (settings.largest_memory() > options_.workers.largest_memory_bytes) {
-    return fmt::format("a module is to have {} of memory, but workers were made for at most {}; restart to change that",
-                       ipc::format_size(settings.largest_memory()),
-                       ipc::format_size(options_.workers.largest_memory_bytes));
+    return fmt::format(
+        "a module would have {} of memory, but workers were started for at most {}; restart to change that",
+        ipc::format_size(settings.largest_memory()), ipc::format_size(options_.workers.largest_memory_bytes));
   }
   const Settings former = std::exchange(settings_, std::move(settings));
   const TimePoint now = steady_clock::now();
@@ -98,7 +98,7 @@ void Supervisor::keep_warm() {
   for (const auto& [name, settings] : settings_.warm()) {
     if (modules_.find(name) != nullptr) continue;
     if (!sources_.contains(name)) {
-      spdlog::warn("{} is to be kept warm (min_warm), but {}", to_string(name), sources_.not_found(name).message);
+      spdlog::warn("{}: cannot be kept warm (min_warm): {}", to_string(name), sources_.not_found(name).message);
       continue;
     }
     const KnownModule& module = modules_.add(name, KnownModule::Origin::directory, settings);
@@ -116,15 +116,14 @@ void Supervisor::add_client(Connection::Socket socket, std::function<void()> lef
     const auto ruling = accounts_->places.request(session->places(), 1);
     if (ruling.granted) break;
     if (ruling.gives_way == nullptr) {
-      return session->turn_away(fmt::format(
-          "the supervisor serves {} clients already, {} of them of this user, all of which have calls open; try again "
-          "later",
-          accounts_->places.used(), session->places().used()));
+      return session->turn_away(
+          fmt::format("too many connections: {} in all, {} of this user, none of which is idle; try again later",
+                      accounts_->places.used(), session->places().used()));
     }
     const auto kept = ruling.gives_way->shared_from_this();
-    ruling.gives_way->let_go(fmt::format(
-        "its user has {} connections, and another client needs the place of the one that was idle for the longest",
-        ruling.gives_way->places().used()));
+    ruling.gives_way->let_go(
+        fmt::format("its user has {} connections and this one was idle for the longest; a new client needs its place",
+                    ruling.gives_way->places().used()));
   }
   session->take_place();
   newcomers_.emplace_back(steady_clock::now() + kHelloPatience, session);
@@ -163,7 +162,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   const std::size_t bytes = request.function.size() + request.payload.size();
   if (!make_room_for(client, bytes)) {
     ++module.counts.refused;
-    refuse(overloaded(fmt::format("the open calls of all clients hold {}, those of this user {}; try again later",
+    refuse(overloaded(fmt::format("memory for open calls is short: all clients hold {}, this user {}; try again later",
                                   ipc::format_size(accounts_->calls.used()),
                                   ipc::format_size(client.calls_member().used()))));
     return forget_if_unused(module);
@@ -260,8 +259,8 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
   while (const auto call = crowd.give_way_to(client.user(), client.id())) {
     if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it no longer waits
     scheduler_.abandon(*call, steady_clock::now(), decisions_);
-    finish(*call, overloaded("the queue is full, and its places are for users and connections with fewer calls in it; "
-                             "try again later"));
+    finish(*call,
+           overloaded("the queue is full, and users or connections with fewer calls in it go first; try again later"));
     crowd.add(client.user(), client.id(), id);
     return true;
   }
@@ -294,7 +293,7 @@ void Supervisor::let_go_of_stalled_clients(TimePoint now) {
     auto& client = static_cast<ClientSession&>(*connection);
     if (!client.is_open()) continue;
     client.let_go(fmt::format(
-        "it left {} of answers unread and took none of them for {}", ipc::format_size(client.unread_bytes()),
+        "it left {} of answers unread and read none of them for {}", ipc::format_size(client.unread_bytes()),
         ipc::format_duration(client.unread_bytes() > ClientAccounts::kMuchUnread ? ClientAccounts::kMuchUnreadPatience
                                                                                  : ClientAccounts::kUnreadPatience)));
   }
@@ -332,7 +331,7 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view 
   if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
   if (modules_.size() >= Modules::kMost) forget_idle_modules();
   if (modules_.size() >= Modules::kMost) {
-    return tl::unexpected(overloaded("the supervisor knows as many modules as it can"));
+    return tl::unexpected(overloaded("the supervisor has reached its limit of modules; try again later"));
   }
   const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
   KnownModule& module = modules_.add(name, origin, settings_.of(name));
@@ -356,8 +355,8 @@ void Supervisor::forget_idle_modules() {
     release_source(modules_.of(id));
     modules_.forget(id);
   }
-  spdlog::warn("{} modules were known, which is as many as can be; forgot {} that loaders gave and that are idle",
-               modules_.size() + idle.size(), idle.size());
+  spdlog::warn("module limit reached ({}): dropped {} idle {} supplied by loaders", modules_.size() + idle.size(),
+               idle.size(), idle.size() == 1 ? "module" : "modules");
 }
 
 void Supervisor::client_cancelled(ClientSession&, CallId id) {
@@ -504,7 +503,7 @@ void Supervisor::answer(Call& call, const ipc::Error& error) {
 // Answers a call that the scheduler has forgotten.
 void Supervisor::finish(CallId id, const ipc::Error& error) {
   const auto call = calls_.find(id);
-  expect(call != calls_.end(), "whatever the scheduler knows is known here");
+  expect(call != calls_.end(), "a call that the scheduler knows is known here");
   if (call->second.client != nullptr) answer(call->second, error);
   forget(id);
 }
@@ -601,7 +600,7 @@ void Supervisor::on_timer() {
 void Supervisor::begin_shutdown() {
   if (shutdown_at_) return finish_shutdown();
   shutdown_at_ = steady_clock::now() + options_.shutdown_grace;
-  spdlog::info("shutting down; {} open calls have {} to finish", scheduler_.open_calls(),
+  spdlog::info("shutting down; open calls: {}, time to finish: {}", scheduler_.open_calls(),
                ipc::format_duration(options_.shutdown_grace));
   turn_.ensure_end();
 }

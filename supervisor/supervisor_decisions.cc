@@ -18,9 +18,9 @@ using std::chrono::steady_clock;
 std::string reason_of(const KillWorker& decision) {
   switch (decision.reason) {
     case KillWorker::Reason::evicted:
-      return fmt::format("evicted for a module that waits: idle for {}, loads in {}, the least loss of {} idle workers",
-                         ipc::format_duration(decision.idle_for), ipc::format_duration(decision.load_time),
-                         decision.candidates);
+      return fmt::format(
+          "evicted for a module that waits: idle for {}, loads in {}, the cheapest to lose (idle workers: {})",
+          ipc::format_duration(decision.idle_for), ipc::format_duration(decision.load_time), decision.candidates);
     case KillWorker::Reason::slice_over:
       return "its slice is over, and it has finished its calls";
     case KillWorker::Reason::idle:
@@ -167,7 +167,7 @@ void Supervisor::carry_out(const DrainWorker& decision) {
   KnownModule& module = *module_of(decision.worker);
   ++module.counts.drains;
   drain_looks_[decision.worker] = look_at_use(decision.worker);
-  spdlog::debug("{}: its slice is over, and {} waits: its worker gets no more calls", to_string(module.name),
+  spdlog::debug("{}: draining its worker: its slice is over and {} waits", to_string(module.name),
                 to_string(modules_.of(decision.for_module).name));
 }
 
@@ -193,7 +193,7 @@ void Supervisor::carry_out(const DrainOverdue& decision) {
   scheduler_.worker_stopping(decision.worker, CallId{}, std::nullopt, steady_clock::now(), decisions_);
   workers_.kill(decision.worker, EndCause::slot_given_away,
                 fmt::format("calls that {} hold a slot for at most {} while others wait (--waiting-grace)",
-                            only_waits ? "only wait" : "work on", ipc::format_duration(grace)));
+                            only_waits ? "only wait" : "go on running", ipc::format_duration(grace)));
 }
 
 void Supervisor::carry_out(const KillWorker& decision) {

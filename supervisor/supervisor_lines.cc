@@ -104,8 +104,9 @@ void Supervisor::open_line(WorkerId worker, CallId id, Call& call) {
   UniqueFd socket = workers_.take_line(worker, id, caller);
   if (has_left) return;
   if (!socket) {
-    refuse_or_end_line(call, no_line(ipc::ErrorCode::unavailable,
-                                     "the module's worker has given its line already; calls are relayed as ever"));
+    refuse_or_end_line(call,
+                       no_line(ipc::ErrorCode::unavailable,
+                               "the module's worker has given out its line already; calls go through the supervisor"));
     // If this worker has no other calls, it is retired so that the next request gets another worker. The worker answers
     // the abandoned request itself.
     if (scheduler_.view(worker).calls_in_flight == 1) scheduler_.retire(worker, steady_clock::now(), decisions_);
@@ -149,7 +150,7 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
   const auto* error = std::get_if<ipc::Error>(&answered.outcome);
   if (error != nullptr && call.line->is_open) {
     log_client_line(call.client == nullptr ? kUnknownUser : call.client->user(), ipc::LogLevel::warning,
-                    fmt::format("{}: its direct line to {} was ended: {}",
+                    fmt::format("{}: its direct line to {} ended: {}",
                                 call.client == nullptr ? "a client" : call.client->name(), to_string(call.module->name),
                                 ipc::printable(ipc::clean_utf8(error->message, 1024), ipc::Newlines::escape)));
   }

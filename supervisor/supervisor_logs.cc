@@ -35,10 +35,10 @@ std::optional<ipc::Error> Supervisor::refusal_to_read_logs(ClientSession& client
   // A warning once only: a client can ask as often as it likes.
   bool& was_logged = clients_.at(&client).logs_refusal_was_logged;
   log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
-                  fmt::format("{}: may not read what modules log: its user, {}, is none that --allow-logs names",
-                              client.name(), user ? std::to_string(*user) : "unknown"));
+                  fmt::format("{}: may not read modules' logs: user {} is not listed in --allow-logs", client.name(),
+                              user ? std::to_string(*user) : "unknown"));
   return make_error(ipc::ErrorCode::permission_denied,
-                    "this user may not read what modules log; the supervisor's --allow-logs says who may");
+                    "this user may not read modules' logs; the supervisor's --allow-logs must list it");
 }
 
 void Supervisor::logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) {

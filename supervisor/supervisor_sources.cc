@@ -68,7 +68,7 @@ void Supervisor::source_failed(KnownModule& module, const ipc::Error& error) {
   const bool was_found = error.code != ipc::ErrorCode::not_found;
   if (was_found && source_log_budget_.take(error.message.size(), steady_clock::now())) {
     if (const std::size_t dropped = source_log_budget_.take_dropped(); dropped > 0) {
-      spdlog::warn("{} lines on modules that could not be loaded were dropped", dropped);
+      spdlog::warn("log lines about modules that could not be loaded were dropped: {}", dropped);
     }
     spdlog::warn("{}", ipc::printable(error.message, ipc::Newlines::escape));
   }
@@ -87,18 +87,18 @@ void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std:
     // A warning once only: a client can ask as often as it likes.
     bool& was_logged = clients_.at(&client).refusal_was_logged;
     log_client_line(client.user(), std::exchange(was_logged, true) ? ipc::LogLevel::debug : ipc::LogLevel::warning,
-                    fmt::format("{}: may not load modules: its user, {}, is none that --allow-loader names",
-                                client.name(), user ? std::to_string(*user) : "unknown"));
+                    fmt::format("{}: may not load modules: user {} is not listed in --allow-loader", client.name(),
+                                user ? std::to_string(*user) : "unknown"));
     return client.answer_registration(
         id, make_error(ipc::ErrorCode::permission_denied,
-                       "this user may not load modules; the supervisor's --allow-loader says who may"));
+                       "this user may not load modules; the supervisor's --allow-loader must list it"));
   }
   const bool is_new =
       loaders_.add(client, timeout.count() == 0 ? options_.loader_timeout : std::min(timeout, options_.loader_timeout));
   client.answer_registration(id, std::nullopt);
   if (!is_new) return;
   log_client_line(client.user(), ipc::LogLevel::info,
-                  client.name() + ": loads modules that are in no file from now on");
+                  client.name() + ": registered as a loader of modules that are in no file");
   // Modules that could not be had may be known to this loader.
   const TimePoint now = steady_clock::now();
   for (const auto& [name, module] : modules_.all()) {
@@ -116,7 +116,7 @@ void Supervisor::ask_loader(KnownModule& module) {
   module.ask_share.reset();
   const TimePoint now = steady_clock::now();
   if (loaders_.empty()) {
-    ipc::Error error = load_failure(module.name, "there is no client to load it, and no file");
+    ipc::Error error = load_failure(module.name, "no file has it, and no client is registered to load it");
     error.retryable = true;
     return source_failed(module, error);
   }
@@ -195,7 +195,7 @@ bool Supervisor::note_content(KnownModule& module, const ModuleSource& source) {
   const std::size_t content = content_mark(source);
   const bool is_another = module.content && *module.content != content;
   if (is_another) {
-    spdlog::warn("{}: its content has changed; workers that run what it was finish their calls and are replaced",
+    spdlog::warn("{}: its content has changed; workers with the old code finish their calls and are replaced",
                  to_string(module.name));
   }
   module.content = content;
@@ -251,9 +251,8 @@ void Supervisor::check_content(KnownModule& module) {
   } else {
     const bool had_file = module.origin == KnownModule::Origin::directory && module.content;
     if (!had_file) return;
-    spdlog::warn(
-        "{}: its file cannot be read any more; workers that run what it was finish their calls and are removed",
-        to_string(module.name));
+    spdlog::warn("{}: its file cannot be read any more; its workers finish their calls and are removed",
+                 to_string(module.name));
     module.content.reset();
   }
   module.last_failure.reset();

@@ -41,11 +41,11 @@ void Supervisor::zygote_ready() {
 void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
   if (stopped_) return;
   if (fatal) return stop(fmt::format("cannot start workers: {}", reason));
-  spdlog::error("zygote: {}; its workers, if it had any, die with it", reason);
+  spdlog::error("zygote: {}; any workers of this zygote end with it", reason);
 }
 
 void Supervisor::zygote_replaced() {
-  spdlog::debug("zygote: replaced by another; workers that hold a module live on under the old one");
+  spdlog::debug("zygote: replaced by another; workers that hold a module keep running under the old one");
   scheduler_.renew_standbys(steady_clock::now(), decisions_);
   carry_out();
 }
@@ -142,8 +142,7 @@ void Supervisor::worker_used(WorkerId worker, Duration cpu_time) {
 }
 
 void Supervisor::worker_is_worn_out(WorkerId worker) {
-  spdlog::info("{}: its worker has used half of the CPU time that it may use (--cpu-limit); replacing it",
-               module_name_of(worker));
+  spdlog::info("{}: replacing its worker: it has used half of its CPU time (--cpu-limit)", module_name_of(worker));
   scheduler_.retire(worker, steady_clock::now(), decisions_);
   carry_out();
 }
@@ -161,7 +160,7 @@ void Supervisor::memory_is_short(std::uint64_t bytes) {
   for (const auto& [held, worker] : idle) {
     if (freed >= bytes) break;
     freed += held;
-    spdlog::info("{}: its worker is idle and is removed: all modules together hold more than --memory-budget",
+    spdlog::info("{}: removing its idle worker: all modules together hold more memory than --memory-budget",
                  module_name_of(worker));
     scheduler_.retire(worker, now, decisions_);
   }

@@ -131,7 +131,7 @@ TEST_CASE(
     while (!was_listed) REQUIRE(busy.back()->receive(look, minutes(1)) == RawConnection::Received::something);
   }
   scene.check_served(1000);
-  CHECK(contains(busy.back()->read_to_end(), "serves 30 clients already, 30 of them of this user"));
+  CHECK(contains(busy.back()->read_to_end(), "too many connections: 30 in all, 30 of this user"));
   scene.daemon.stop();
 }
 

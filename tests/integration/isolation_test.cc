@@ -171,7 +171,7 @@ TEST_CASE("a worker that has used half of --cpu-limit is replaced, and its calls
   // How much of the time it has a CPU is the machine's.
   for (int i = 0; i < 200 && is_running(first); ++i) CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
   CHECK_FALSE(is_running(first));
-  CHECK(daemon.logged("half of the CPU time"));
+  CHECK(daemon.logged("half of its CPU time"));
   daemon.stop();
 }
 

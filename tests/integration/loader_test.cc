@@ -99,7 +99,7 @@ TEST_CASE("holdfast load by a user who is not permitted is told so, with the exi
     CHECK(done.status == 3);
     CHECK(contains(done.errors, "permission_denied"));
     CHECK(contains(done.errors, "--allow-loader"));
-    CHECK(daemon.logged(fmt::format("may not load modules: its user, {}, is none", ::geteuid())));
+    CHECK(daemon.logged(fmt::format("may not load modules: user {} is not listed in --allow-loader", ::geteuid())));
     ipc::Client client = daemon.connect();
     CHECK(code_of(call(client, {"given", "ping"})) == "not_found");
     CHECK(outcome(call(client, {"echo", "echo", "7"})) == "7");
@@ -219,7 +219,7 @@ TEST_CASE("17 MB of code that a rude loader sends all the same are load_failed, 
   };
   REQUIRE(eventually([&] {
     REQUIRE(loader.receive(serve, milliseconds(0)) != RawConnection::Received::end);
-    return contains(daemon.log(), "loads modules that are in no file from now on");
+    return contains(daemon.log(), "registered as a loader of modules that are in no file");
   }));
   calls.start({"huge", "ping"});
   calls.start({"good", "ping"});

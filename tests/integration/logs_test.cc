@@ -202,7 +202,7 @@ TEST_CASE("users that the operator did not name read no logs, neither of modules
     CHECK(call.status == (allowed ? 0 : 3));
     CHECK(contains(call.errors, "secret") == allowed);
     if (!allowed) CHECK(contains(logs.errors, "permission_denied"));
-    if (!allowed) CHECK(daemon.logged("may not read what modules log"));
+    if (!allowed) CHECK(daemon.logged("may not read modules' logs"));
   }
 }
 

@@ -184,7 +184,7 @@ TEST_CASE(
 
 TEST_CASE("min_warm: a module whose file comes later is loaded as soon as it is there") {
   Two two("[module.\"later@v1\"]\nmin_warm = 1\n");
-  CHECK(contains(two.daemon.log(), "later@v1 is to be kept warm (min_warm), but"));
+  CHECK(contains(two.daemon.log(), "later@v1: cannot be kept warm (min_warm): "));
   two.daemon.add_module({"later", kCode});
   REQUIRE(workers_become(two.client, [](const auto& all) {
     return std::any_of(all.begin(), all.end(), [](const auto& worker) {

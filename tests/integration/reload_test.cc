@@ -142,7 +142,7 @@ TEST_CASE("more memory than holdfastd was started for is refused in the log, and
   REQUIRE(outcome(given.ask("ping")) == "\"pong\"");
   const pid_t before = worker_of(given.client, "changing").pid;
   given.reload("[module.changing]\nmemory = \"48MB\"\ntimeout = \"50ms\"\n[module.echo]\nmemory = \"65MB\"\n",
-               "workers were made for at most 64MB; restart to change that; the settings are unchanged");
+               "workers were started for at most 64MB; restart to change that; the settings are unchanged");
   CHECK_FALSE(contains(given.daemon.log(), "settings reloaded"));
   CHECK(outcome(given.ask("late", "200")) == "\"late\"");
   CHECK(worker_of(given.client, "changing").pid == before);

@@ -61,7 +61,7 @@ TEST_CASE_FIXTURE(SessionFixture,
   CHECK(news.size() > 50);
   CHECK(news.size() < 200);
   const std::string dropped = std::to_string(kLines - (news.size() - 1));
-  CHECK(news.back() == "line 1 " + dropped + " log lines dropped: they were not read as fast as they came");
+  CHECK(news.back() == "line 1 " + dropped + " log lines dropped: the client reads them more slowly than they come");
   owner.session->show_line(line("again"));
   settle();
   CHECK(client.news() == News{"line 1 again"});
