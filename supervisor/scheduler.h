@@ -51,9 +51,9 @@
 //   - One claim of a module at a time is served: that of the quarantine if it has no worker and the clean part has one,
 //     else that of the clean part.
 //
-// Time points are the caller's, and must not go back from one event to the next. Not thread-safe. An unknown call,
-// worker or module, or an impossible event (a worker that is forked twice), is a broken invariant and aborts the
-// process.
+// Time points are the caller's, and must not go back from one event to the next. Not thread-safe. An unknown module is
+// added, with the settings of the options. An unknown call or worker, or an impossible event (a worker that is forked
+// twice), is a broken invariant and aborts the process.
 #pragma once
 
 #include <algorithm>
@@ -237,7 +237,7 @@ struct WorkerLoss {
 // Calls that were taken back from a worker.
 struct TakenBack {
   std::vector<CallId> queued;     // they wait again, or their deadlines have passed and CallOverdue follows
-  std::vector<CallId> abandoned;  // nobody waits for them; they are forgotten
+  std::vector<CallId> abandoned;  // no client waits for them; they are forgotten
   std::vector<CallId> ended;      // they cannot be run again (call_streamed()); forgotten, answer them
 };
 
@@ -330,9 +330,9 @@ class Scheduler {
   // in the order in which the worker was given them. The worker will not run or answer them. It must not be leaving.
   TakenBack calls_taken_back(WorkerId worker, std::uint64_t started, std::uint64_t last, TimePoint now, Decisions& out);
 
-  // Nobody waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that has
-  // the call and must be told; the call's place there is free only after call_answered(). nullopt: no worker had the
-  // call, and it is forgotten.
+  // No client waits for the call any more: its client cancelled it, left, or has its answer. Returns the worker that
+  // has the call and must be told; the call's place there is free only after call_answered(). nullopt: no worker had
+  // the call, and it is forgotten.
   std::optional<WorkerId> abandon(CallId call, TimePoint now, Decisions& out);
 
   // The source that FetchSource asked for is ready.

@@ -423,8 +423,8 @@ std::unordered_map<UserId, std::size_t> Scheduler::slots_by_user() const {
 
 void Scheduler::check_drain_at(TimePoint when) { drain_check_ = std::min(when, drain_check_.value_or(when)); }
 
-// Reports workers that have drained for too long. Only the kernel and the worker know what a worker's calls do besides
-// waiting, so the caller decides.
+// Reports workers that have drained for too long. The caller decides, because the scheduler does not know whether a
+// worker's calls only wait.
 void Scheduler::look_at_drains(TimePoint now, Decisions& out) {
   drain_check_.reset();
   for (auto& [id, worker] : workers_) {

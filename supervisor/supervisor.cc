@@ -417,8 +417,8 @@ void Supervisor::client_left(ClientSession& client) {
   if (gone.left) gone.left();
 }
 
-// Gives up a call that nobody waits for any more. A worker that has it is told, and the call is kept until the worker
-// answers. The caller carries out what is decided.
+// Gives up a call that no client waits for any more. A worker that has it is told, and the call is kept until the
+// worker answers. The caller carries out what is decided.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {

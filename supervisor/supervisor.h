@@ -130,7 +130,7 @@ class Supervisor final : public ClientSession::Owner, public Workers::Owner {
   };
   struct Call {
     CallId id{};
-    ClientSession* client = nullptr;  // null: the client left or has its answer; nobody waits for the call
+    ClientSession* client = nullptr;  // null: the client left or has its answer
     std::uint64_t client_id = 0;
     KnownModule* module = nullptr;
     std::string function;
