@@ -26,12 +26,12 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#include "ipc/busy_poll.h"
+#include "ipc/base/busy_poll.h"
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
 #include "ipc/frame.h"
-#include "ipc/module_name.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/module_name.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::ipc {
 

@@ -16,7 +16,7 @@
 
 #include "ipc/error.h"
 #include "ipc/frame.h"
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "ipc/stats.h"
 
 namespace holdfast::ipc {

@@ -3,8 +3,8 @@
 #include <array>
 #include <utility>
 
-#include "ipc/json.h"
-#include "ipc/text.h"
+#include "ipc/base/json.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 

@@ -5,7 +5,7 @@
 
 #include <ctime>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ipc/frame.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::ipc {
 

@@ -48,7 +48,7 @@ struct PolicyRow {
 // The rows of `profile`, in the table's order. Lives as long as the program.
 [[nodiscard]] std::span<const PolicyRow> policy(Profile profile);
 
-// Whether clients can send descriptors to the supervisor, which depends on the kernel (ipc/descriptor_refusal.h).
+// Whether clients can send descriptors to the supervisor, which depends on the kernel (ipc/base/descriptor_refusal.h).
 enum class ClientDescriptors { refused, possible };
 
 // The rows for the supervisor itself, once it serves (supervisor_policy.cc).

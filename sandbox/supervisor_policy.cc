@@ -28,7 +28,7 @@ constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET
 constexpr ArgumentRule kUrgentInLine{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_OOBINLINE}}},
                                      .condition_count = 2};
 
-// Of ioctl(2), as ipc/pidfd.h has it.
+// Of ioctl(2), as ipc/base/pidfd.h has it.
 constexpr unsigned kPidfdGetInfo = 0xC040FF0B;
 
 constexpr PolicyRow kPolicy[] = {

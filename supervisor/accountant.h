@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "supervisor/ids.h"
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 

@@ -8,7 +8,7 @@
 #include <limits>
 #include <system_error>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::supervisor {
 

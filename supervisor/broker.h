@@ -14,9 +14,9 @@
 
 #include <sys/types.h>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "ipc/packet.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/module_file.h"
 #include "supervisor/watched_places.h"
 

@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "ipc/packet.h"
-#include "ipc/pidfd.h"
-#include "ipc/process_signals.h"
-#include "ipc/text.h"
+#include "ipc/base/pidfd.h"
+#include "ipc/base/process_signals.h"
+#include "ipc/base/text.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/log_output.h"
 

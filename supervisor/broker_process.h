@@ -8,7 +8,7 @@
 #include <optional>
 #include <type_traits>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "supervisor/broker.h"
 
 namespace holdfast::supervisor {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::supervisor {
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/log_output.h"
 #include "supervisor/module_source.h"

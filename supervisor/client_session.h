@@ -12,7 +12,7 @@
 #include <unordered_map>
 
 #include "ipc/client_messages.h"
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "supervisor/client_accounts.h"
 #include "supervisor/connection.h"
 #include "supervisor/ids.h"

@@ -1,4 +1,4 @@
-// Closes sockets that may hold descriptors, for kernels on which clients can send some (ipc/descriptor_refusal.h).
+// Closes sockets that may hold descriptors, for kernels on which clients can send some (ipc/base/descriptor_refusal.h).
 // Processes of the closer's own do that, because they may block: even close(2) of a process's own copy of a
 // descriptor can block (it flushes a file of FUSE). A socket is passed on unread, so that what was sent through it
 // never becomes a descriptor of the supervisor.
@@ -17,7 +17,7 @@
 #include <string>
 #include <tl/expected.hpp>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::supervisor {
 

@@ -8,7 +8,7 @@
 
 #include <tl/expected.hpp>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 
 namespace holdfast::supervisor {
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/descriptor_refusal.h"
+#include "ipc/base/descriptor_refusal.h"
 #include "ipc/packet.h"
 
 namespace holdfast::supervisor {

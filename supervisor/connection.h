@@ -14,7 +14,7 @@
 
 #include "ipc/frame.h"
 #include "ipc/kept_bytes.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/accountant.h"
 #include "supervisor/closer.h"
 #include "supervisor/ids.h"
@@ -32,7 +32,7 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   using FrameAccounts = Accountant<Connection>;
   static constexpr std::size_t kFrameProgressBytes = std::size_t{64} << 10;
 
-  // For a peer that can send descriptors (ipc/descriptor_refusal.h). If the peer sends one, on_violation() is called.
+  // For a peer that can send descriptors (ipc/base/descriptor_refusal.h). If the peer sends one, on_violation() is called.
   // When the connection is closed, `closer`, which must outlive this object, closes the socket and what the peer
   // sent. Call before start().
   void refuse_descriptors_by(Closer& closer);

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "ipc/busy_poll.h"
+#include "ipc/base/busy_poll.h"
 
 namespace holdfast::supervisor {
 namespace {

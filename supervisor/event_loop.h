@@ -17,7 +17,7 @@ bool run_ready(boost::asio::io_context& io, Turn& turn);
 // calls come have nothing to do with each other.
 enum class WaitFor { answers, calls };
 
-// Runs all handlers in turns until there is no more work, or `io` is stopped. Where it pays (ipc/busy_poll.h), the
+// Runs all handlers in turns until there is no more work, or `io` is stopped. Where it pays (ipc/base/busy_poll.h), the
 // loop busy-polls for up to `busy_poll` before it sleeps; 0: it always sleeps at once. It calls `waits_for` before
 // each wait.
 void run(boost::asio::io_context& io, Turn& turn, std::chrono::nanoseconds busy_poll,

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ipc/file_status.h"
-#include "ipc/units.h"
+#include "ipc/base/file_status.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::supervisor {
 

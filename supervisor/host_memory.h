@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 

@@ -15,7 +15,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "ipc/descriptor_refusal.h"
+#include "ipc/base/descriptor_refusal.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 #include <tl/expected.hpp>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 
@@ -31,7 +31,7 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Whether the kernel stops clients from sending descriptors (ipc/descriptor_refusal.h).
+  // Whether the kernel stops clients from sending descriptors (ipc/base/descriptor_refusal.h).
   bool refuses_descriptors() const { return refuses_descriptors_; }
 
   // From now on, accepts a client only while `may` returns true. Otherwise the client waits in the kernel's queue,

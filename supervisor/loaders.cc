@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "ipc/log_text.h"
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "supervisor/client_log_budget.h"
 #include "supervisor/log_writer.h"
 

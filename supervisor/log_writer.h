@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 

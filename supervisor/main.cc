@@ -20,10 +20,10 @@
 #include <thread>
 #include <variant>
 
-#include "ipc/descriptor_refusal.h"
-#include "ipc/text.h"
-#include "ipc/unique_fd.h"
-#include "ipc/units.h"
+#include "ipc/base/descriptor_refusal.h"
+#include "ipc/base/text.h"
+#include "ipc/base/unique_fd.h"
+#include "ipc/base/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker.h"
 #include "supervisor/closer.h"

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "ipc/module_name.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/module_name.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 

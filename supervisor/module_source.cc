@@ -8,7 +8,7 @@
 #include <cstring>
 #include <optional>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/careful_open.h"
 #include "supervisor/file_text.h"
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "ipc/error.h"
-#include "ipc/module_name.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/module_name.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/module_file.h"
 
 namespace holdfast::supervisor {

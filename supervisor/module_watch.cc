@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "supervisor/module_file.h"
 
 namespace holdfast::supervisor {

@@ -18,7 +18,7 @@
 #include <sstream>
 #include <string>
 
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 #include "sandbox/seccomp_policy.h"
 #include "supervisor/log_output.h"
 #include "supervisor/turn_watch.h"

@@ -7,7 +7,7 @@
 #include <optional>
 #include <variant>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::supervisor {
 

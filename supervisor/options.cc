@@ -11,10 +11,10 @@
 #include <map>
 #include <system_error>
 
-#include "ipc/closest_word.h"
+#include "ipc/base/closest_word.h"
 #include "ipc/socket_path.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "supervisor/setting_keys.h"
 
 namespace holdfast::supervisor {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 #include "supervisor/scheduler.h"
 
 namespace holdfast::supervisor {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 #include "supervisor/scheduler.h"
 
 namespace holdfast::supervisor {

@@ -6,8 +6,8 @@
 #include <charconv>
 #include <system_error>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::supervisor {
 namespace {

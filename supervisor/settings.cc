@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <toml++/toml.h>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
-#include "ipc/variable_name.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
+#include "ipc/base/variable_name.h"
 #include "supervisor/setting_keys.h"
 
 namespace holdfast::supervisor {

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "supervisor/environment.h"
 #include "supervisor/module_settings.h"
 

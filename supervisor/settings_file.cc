@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "supervisor/file_text.h"
 
 namespace holdfast::supervisor {

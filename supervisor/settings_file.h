@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <tl/expected.hpp>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/settings.h"
 
 namespace holdfast::supervisor {

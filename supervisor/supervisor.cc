@@ -7,10 +7,10 @@
 #include <algorithm>
 
 #include "ipc/large_memory.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "supervisor/call_errors.h"
-#include "supervisor/invariant.h"
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 namespace {

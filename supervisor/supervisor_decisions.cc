@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "ipc/shared_page.h"
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/supervisor.h"
 

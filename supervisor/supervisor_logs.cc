@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/log_output.h"
 #include "supervisor/supervisor.h"

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "ipc/worker_status.h"
 
 namespace holdfast::supervisor {

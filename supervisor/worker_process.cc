@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "ipc/file_status.h"
-#include "ipc/pidfd.h"
+#include "ipc/base/file_status.h"
+#include "ipc/base/pidfd.h"
 #include "ipc/worker_status.h"
 #include "supervisor/host_memory.h"
 

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "ipc/shared_page.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/broker.h"
 #include "supervisor/call_numbers.h"

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "sandbox/loaded_segments.h"
 
 #ifndef MADV_COLLAPSE  // Linux 6.1

@@ -12,7 +12,7 @@
 
 #include "ipc/packet.h"
 #include "ipc/worker_messages.h"
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"

@@ -10,9 +10,9 @@
 #include <cstring>
 #include <utility>
 
-#include "ipc/descriptor_refusal.h"
+#include "ipc/base/descriptor_refusal.h"
 #include "ipc/worker_messages.h"
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"

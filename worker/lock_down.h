@@ -11,7 +11,7 @@
 #include <tl/expected.hpp>
 
 #include "ipc/shared_page.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "sandbox/limits.h"
 #include "sandbox/seccomp_policy.h"
 #include "worker/engine.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "worker/last_words.h"
 #include "worker/stretch.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "worker/module_host.h"
 #include "worker/text.h"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "worker/function_name.h"
 #include "worker/module_host.h"
 #include "worker/module_loader.h"

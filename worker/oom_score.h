@@ -2,7 +2,7 @@
 // before zygotes, and both before everything else on the host.
 #pragma once
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::worker {
 

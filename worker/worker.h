@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "ipc/busy_poll.h"
+#include "ipc/base/busy_poll.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "worker/engine.h"

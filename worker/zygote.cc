@@ -16,10 +16,10 @@
 #include <unordered_map>
 
 #include "ipc/packet.h"
-#include "ipc/pidfd.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/pidfd.h"
+#include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 #include "sandbox/hardening.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"

@@ -6,7 +6,7 @@
 #include <functional>
 #include <thread>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::test {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::test {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "ipc/frame.h"
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "tests/fuzz/ipc_values.h"
 
 namespace {

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 #include "ipc/client_messages.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
 #include "supervisor/event_loop.h"
 #include "tests/fuzz/ipc_values.h"

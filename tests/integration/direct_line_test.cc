@@ -130,7 +130,7 @@ TEST_CASE("a worker gives its line to one client, and another client's calls are
 }
 
 // The worker of the module "one" after so many calls on the client's line that it looks for the next one before it
-// sleeps, for a millisecond (ipc/busy_poll.h).
+// sleeps, for a millisecond (ipc/base/busy_poll.h).
 ipc::WorkerInfo worker_that_looks(ipc::Client& client) {
   for (int i = 0; i < 300; ++i) REQUIRE(outcome(call(client, {"one", "echo", "1"})) == "1");
   return worker_of(client, "one");

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "tests/soak/family.h"
 #include "tests/soak/forms.h"
 #include "tests/soak/ledger.h"

@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 
 #include "ipc/client.h"
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "tests/soak/family.h"
 #include "tests/soak/forms.h"
 #include "tests/support/calls.h"

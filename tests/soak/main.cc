@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "tests/soak/forms.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 #include "tests/soak/family.h"
 #include "tests/soak/forms.h"
 #include "tests/soak/observer.h"

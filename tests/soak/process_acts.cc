@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "tests/soak/family.h"
 #include "tests/support/processes.h"
 

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "tests/soak/kinds.h"
 #include "tests/soak/resource_limits.h"
 #include "tests/soak/run.h"

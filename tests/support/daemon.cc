@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 #include "tests/support/as_nobody.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::test {
 

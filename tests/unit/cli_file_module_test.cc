@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "tools/cli/file_module.h"
 
 using namespace holdfast;

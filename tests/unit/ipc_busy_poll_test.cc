@@ -1,4 +1,4 @@
-#include "ipc/busy_poll.h"
+#include "ipc/base/busy_poll.h"
 
 #include <doctest/doctest.h>
 

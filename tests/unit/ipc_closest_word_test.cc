@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ipc/closest_word.h"
+#include "ipc/base/closest_word.h"
 
 namespace holdfast::ipc {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "ipc/error.h"
-#include "ipc/json.h"
+#include "ipc/base/json.h"
 
 using namespace holdfast::ipc;
 

@@ -4,8 +4,8 @@
 
 #include <doctest/doctest.h>
 
-#include "ipc/module_name.h"
-#include "ipc/text.h"
+#include "ipc/base/module_name.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 namespace {

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 
 namespace holdfast {
 namespace {

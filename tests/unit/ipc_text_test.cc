@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 namespace {

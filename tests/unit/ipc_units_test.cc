@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::ipc {
 namespace {

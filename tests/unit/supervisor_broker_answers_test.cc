@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "supervisor/broker.h"
 
 namespace holdfast::supervisor {

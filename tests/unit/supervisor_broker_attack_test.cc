@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "supervisor/broker.h"
 #include "tests/unit/supervisor_test_support.h"
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "ipc/packet.h"
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/broker.h"
 #include "supervisor/broker_process.h"

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "supervisor/client_session.h"
 #include "supervisor/module_source.h"
 #include "tests/unit/supervisor_session_support.h"

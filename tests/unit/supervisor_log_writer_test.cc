@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/log_writer.h"
 #include "tests/unit/supervisor_test_support.h"
 

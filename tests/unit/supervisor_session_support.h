@@ -19,7 +19,7 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/frame.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
 #include "supervisor/event_loop.h"
 #include "supervisor/turn.h"

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "sandbox/seccomp_policy.h"
 #include "supervisor/shell.h"
 #include "tests/unit/sandbox_test_support.h"

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "ipc/pidfd.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/pidfd.h"
+#include "ipc/base/unique_fd.h"
 #include "supervisor/shell.h"
 #include "tests/unit/sandbox_test_support.h"
 #include "tests/unit/supervisor_test_support.h"

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 #include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"

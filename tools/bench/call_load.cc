@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "ipc/client.h"
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "tools/bench/load.h"
 
 namespace holdfast::load {

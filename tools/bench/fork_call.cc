@@ -17,7 +17,7 @@
 
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
 #include "worker/engine.h"
 #include "worker/module_host.h"

@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "ipc/busy_poll.h"
+#include "ipc/base/busy_poll.h"
 #include "ipc/client.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "tools/bench/load.h"
 
 namespace holdfast::load {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "tools/cli/base64.h"
 #include "tools/cli/json_text.h"
 

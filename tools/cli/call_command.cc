@@ -11,10 +11,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "ipc/client.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/log_listing.h"
 #include "tools/cli/private_supervisor.h"

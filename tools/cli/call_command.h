@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "tools/cli/answer_output.h"
 #include "tools/cli/connection.h"
 #include "tools/cli/file_module.h"

@@ -10,12 +10,12 @@
 #include <map>
 #include <optional>
 
-#include "ipc/closest_word.h"
-#include "ipc/module_name.h"
+#include "ipc/base/closest_word.h"
+#include "ipc/base/module_name.h"
 #include "ipc/socket_path.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
-#include "ipc/variable_name.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
+#include "ipc/base/variable_name.h"
 #include "tools/cli/exit_code.h"
 #include "tools/cli/help.h"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::cli {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 
 namespace holdfast::cli {
 

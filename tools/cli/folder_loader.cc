@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ipc/file_status.h"
-#include "ipc/unique_fd.h"
-#include "ipc/units.h"
+#include "ipc/base/file_status.h"
+#include "ipc/base/unique_fd.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::cli {
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "ipc/client.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "tools/cli/answer_output.h"
 #include "tools/cli/folder_loader.h"
 #include "tools/cli/signal_watch.h"

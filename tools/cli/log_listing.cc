@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "ipc/log_text.h"
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::cli {
 namespace {

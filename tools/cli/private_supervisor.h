@@ -12,7 +12,7 @@
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "tools/cli/error_relay.h"
 
 namespace holdfast::cli {

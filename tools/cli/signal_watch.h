@@ -4,7 +4,7 @@
 #include <optional>
 #include <signal.h>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::cli {
 

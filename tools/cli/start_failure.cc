@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include <tuple>
 #include <vector>
 
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/table.h"
 #include "tools/cli/worker_listing.h"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "tools/cli/answer_output.h"
 #include "tools/cli/exit_code.h"
 #include "tools/cli/standard_streams.h"

@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/plots.h"
 #include "tools/cli/bench/report.h"

@@ -7,7 +7,7 @@
 
 #include <tl/expected.hpp>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "tools/cli/answer_output.h"
 #include "tools/cli/file_module.h"
 

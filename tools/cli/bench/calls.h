@@ -10,7 +10,7 @@
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 #include "tools/cli/bench/suite.h"
 
 namespace holdfast::cli::bench {

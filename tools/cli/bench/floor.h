@@ -10,7 +10,7 @@
 #include <sys/types.h>
 #include <tl/expected.hpp>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::cli::bench {
 

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <tl/expected.hpp>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "tools/cli/bench/statistics.h"
 
 namespace holdfast::cli::bench {

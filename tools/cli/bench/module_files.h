@@ -9,7 +9,7 @@
 
 #include <tl/expected.hpp>
 
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 
 namespace holdfast::cli::bench {
 

@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::cli::bench {
 namespace {

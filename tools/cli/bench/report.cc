@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/client_messages.h"
-#include "ipc/text.h"
-#include "ipc/units.h"
+#include "ipc/base/text.h"
+#include "ipc/base/units.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/table.h"
 

@@ -9,7 +9,7 @@
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 #include "tools/cli/bench/suite.h"
 #include "tools/cli/private_supervisor.h"
 

@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 namespace holdfast::cli::bench {
 namespace {

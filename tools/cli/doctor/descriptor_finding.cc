@@ -2,8 +2,8 @@
 
 #include <sys/socket.h>
 
-#include "ipc/descriptor_refusal.h"
-#include "ipc/unique_fd.h"
+#include "ipc/base/descriptor_refusal.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast::cli {
 

@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "ipc/process_signals.h"
+#include "ipc/base/process_signals.h"
 
 namespace holdfast::cli {
 namespace {

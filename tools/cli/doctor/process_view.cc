@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "ipc/pidfd.h"
+#include "ipc/base/pidfd.h"
 
 namespace holdfast::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "ipc/closest_word.h"
+#include "ipc/base/closest_word.h"
 
 #include <fmt/format.h>
 

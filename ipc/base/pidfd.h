@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "ipc/unique_fd.h"
+#include "ipc/base/unique_fd.h"
 
 namespace holdfast {
 

@@ -1,9 +1,9 @@
-#include "ipc/json.h"
+#include "ipc/base/json.h"
 
 #include <cstddef>
 #include <optional>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 namespace {

@@ -1,4 +1,4 @@
-#include "ipc/units.h"
+#include "ipc/base/units.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
-#include "ipc/module_name.h"
+#include "ipc/base/module_name.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "ipc/text.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::ipc {
 

@@ -1,4 +1,4 @@
-#include "ipc/descriptor_refusal.h"
+#include "ipc/base/descriptor_refusal.h"
 
 #include <sys/socket.h>
 
