@@ -1,4 +1,4 @@
-// What the process may do that closes sockets of clients (supervisor/closer.h): receive them, and end.
+// What the process may do that closes sockets of clients (supervisor/net/closer.h): receive them, and end.
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "ipc/error.h"
-#include "supervisor/modules.h"
-#include "supervisor/scheduler.h"
+#include "supervisor/modules/modules.h"
+#include "supervisor/scheduler/scheduler.h"
 
 namespace holdfast::supervisor {
 

@@ -10,8 +10,8 @@
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
 #include "supervisor/call_errors.h"
-#include "supervisor/log_output.h"
-#include "supervisor/module_source.h"
+#include "supervisor/log/log_output.h"
+#include "supervisor/modules/module_source.h"
 
 namespace holdfast::supervisor {
 namespace {

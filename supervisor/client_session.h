@@ -13,10 +13,10 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/base/module_name.h"
-#include "supervisor/client_accounts.h"
-#include "supervisor/connection.h"
-#include "supervisor/ids.h"
-#include "supervisor/module_log.h"
+#include "supervisor/net/client_accounts.h"
+#include "supervisor/net/connection.h"
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/log/module_log.h"
 
 namespace holdfast::supervisor {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "supervisor/client_session.h"
-#include "supervisor/ids.h"
-#include "supervisor/module_source.h"
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/modules/module_source.h"
 
 namespace holdfast::supervisor {
 

@@ -20,8 +20,8 @@
 
 #include "ipc/base/process_signals.h"
 #include "sandbox/seccomp_policy.h"
-#include "supervisor/log_output.h"
-#include "supervisor/turn_watch.h"
+#include "supervisor/log/log_output.h"
+#include "supervisor/net/turn_watch.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -15,7 +15,7 @@
 #include "ipc/socket_path.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
-#include "supervisor/setting_keys.h"
+#include "supervisor/settings/setting_keys.h"
 
 namespace holdfast::supervisor {
 namespace {

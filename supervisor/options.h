@@ -13,12 +13,12 @@
 #include <sys/types.h>
 
 #include "sandbox/seccomp_policy.h"
-#include "supervisor/allowed_users.h"
-#include "supervisor/code_from_strings.h"
-#include "supervisor/log_output.h"
-#include "supervisor/module_settings.h"
-#include "supervisor/module_source.h"
-#include "supervisor/zygotes.h"
+#include "supervisor/settings/allowed_users.h"
+#include "supervisor/settings/code_from_strings.h"
+#include "supervisor/log/log_output.h"
+#include "supervisor/scheduler/module_settings.h"
+#include "supervisor/modules/module_source.h"
+#include "supervisor/workers/zygotes.h"
 
 namespace holdfast::supervisor {
 

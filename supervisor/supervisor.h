@@ -15,23 +15,23 @@
 #include <unordered_map>
 #include <vector>
 
-#include "supervisor/allowed_users.h"
-#include "supervisor/client_accounts.h"
+#include "supervisor/settings/allowed_users.h"
+#include "supervisor/net/client_accounts.h"
 #include "supervisor/client_session.h"
-#include "supervisor/code_from_strings.h"
-#include "supervisor/crowd.h"
-#include "supervisor/ids.h"
+#include "supervisor/settings/code_from_strings.h"
+#include "supervisor/shares/crowd.h"
+#include "supervisor/scheduler/ids.h"
 #include "supervisor/loaders.h"
-#include "supervisor/module_log.h"
-#include "supervisor/module_source.h"
-#include "supervisor/module_watch.h"
-#include "supervisor/modules.h"
-#include "supervisor/open_files.h"
-#include "supervisor/scheduler.h"
-#include "supervisor/settings.h"
-#include "supervisor/turn.h"
-#include "supervisor/view_requests.h"
-#include "supervisor/workers.h"
+#include "supervisor/log/module_log.h"
+#include "supervisor/modules/module_source.h"
+#include "supervisor/modules/module_watch.h"
+#include "supervisor/modules/modules.h"
+#include "supervisor/modules/open_files.h"
+#include "supervisor/scheduler/scheduler.h"
+#include "supervisor/settings/settings.h"
+#include "supervisor/net/turn.h"
+#include "supervisor/shares/view_requests.h"
+#include "supervisor/workers/workers.h"
 
 namespace holdfast::supervisor {
 

@@ -5,7 +5,7 @@
 
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
-#include "supervisor/log_output.h"
+#include "supervisor/log/log_output.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <iterator>
 
-#include "supervisor/host_memory.h"
+#include "supervisor/workers/host_memory.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {

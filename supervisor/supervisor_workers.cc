@@ -9,7 +9,7 @@
 
 #include "ipc/base/text.h"
 #include "supervisor/call_errors.h"
-#include "supervisor/log_output.h"
+#include "supervisor/log/log_output.h"
 #include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {

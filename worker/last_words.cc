@@ -180,7 +180,7 @@ struct AwaitedStack {
 };
 AwaitedStack awaited;
 
-// Much less than the supervisor waits after it has asked for a soft stop (supervisor/workers.cc).
+// Much less than the supervisor waits after it has asked for a soft stop (supervisor/workers/workers.cc).
 constexpr std::chrono::milliseconds kStackPatience{10};
 
 std::chrono::nanoseconds cpu_time_now() {

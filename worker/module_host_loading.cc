@@ -17,7 +17,7 @@ using std::chrono::steady_clock;
 
 // How long a top level may await; no other module can use the worker in that time. It equals a call's default
 // timeout, and is much less than the time after which the supervisor takes the worker for broken (kLongestLoad in
-// supervisor/workers.cc).
+// supervisor/workers/workers.cc).
 constexpr std::chrono::seconds kLongestTopLevelAwait{30};
 
 // A source map that is not decoded yet is decoded for the fatal report only up to this size, which takes little

@@ -42,7 +42,7 @@ constexpr PinnedFlag kPinned[] = {
 };
 
 // What needs no row:
-// - The environment. The broker starts the worker's program with none (supervisor/broker_process.cc), and the zygote
+// - The environment. The broker starts the worker's program with none (supervisor/broker/broker_process.cc), and the zygote
 //   wipes it before V8 starts. So GLIBC_TUNABLES and MALLOC_* (malloc(3) in huge pages makes system calls that the
 //   table refuses), OPENSSL_ia32cap, OPENSSL_MODULES, ICU_DATA, LANG and NODE_* reach no worker. TZ is set to UTC;
 //   libcrypto is started without its configuration file (worker/crypto/library.cc). V8 reads no variable.

@@ -22,7 +22,7 @@
 #include "ipc/client_messages.h"
 #include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
-#include "supervisor/event_loop.h"
+#include "supervisor/net/event_loop.h"
 #include "tests/fuzz/ipc_values.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // The accountant by itself, and against a plain model of its rules in a million random steps:
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*accountant*'
-#include "supervisor/accountant.h"
+#include "supervisor/shares/accountant.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "supervisor/background_time.h"
+#include "supervisor/workers/background_time.h"
 
 #include <algorithm>
 #include <random>

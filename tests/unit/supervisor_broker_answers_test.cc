@@ -11,7 +11,7 @@
 #include <sys/time.h>
 
 #include "ipc/base/pidfd.h"
-#include "supervisor/broker.h"
+#include "supervisor/broker/broker.h"
 
 namespace holdfast::supervisor {
 namespace {

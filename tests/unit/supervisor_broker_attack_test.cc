@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "ipc/base/pidfd.h"
-#include "supervisor/broker.h"
+#include "supervisor/broker/broker.h"
 #include "tests/unit/supervisor_test_support.h"
 
 using namespace holdfast;

@@ -14,10 +14,10 @@
 #include "ipc/packet.h"
 #include "ipc/base/pidfd.h"
 #include "ipc/worker_messages.h"
-#include "supervisor/broker.h"
-#include "supervisor/broker_process.h"
-#include "supervisor/module_source.h"
-#include "supervisor/settings_file.h"
+#include "supervisor/broker/broker.h"
+#include "supervisor/broker/broker_process.h"
+#include "supervisor/modules/module_source.h"
+#include "supervisor/settings/settings_file.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {

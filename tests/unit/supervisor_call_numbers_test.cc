@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/call_numbers.h"
+#include "supervisor/workers/call_numbers.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,4 +1,4 @@
-#include "supervisor/call_queue.h"
+#include "supervisor/scheduler/call_queue.h"
 
 #include <algorithm>
 #include <map>

@@ -1,10 +1,10 @@
-#include "supervisor/caller_numbers.h"
+#include "supervisor/workers/caller_numbers.h"
 
 #include <algorithm>
 
 #include <doctest/doctest.h>
 
-#include "supervisor/call_numbers.h"
+#include "supervisor/workers/call_numbers.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "supervisor/client_log_budget.h"
+#include "supervisor/shares/client_log_budget.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "ipc/base/module_name.h"
 #include "supervisor/client_session.h"
-#include "supervisor/module_source.h"
+#include "supervisor/modules/module_source.h"
 #include "tests/unit/supervisor_session_support.h"
 
 namespace holdfast::supervisor {

@@ -18,8 +18,8 @@
 #include <boost/asio/io_context.hpp>
 #include <doctest/doctest.h>
 
-#include "supervisor/closer.h"
-#include "supervisor/listener.h"
+#include "supervisor/net/closer.h"
+#include "supervisor/net/listener.h"
 #include "tests/adversarial/lingering.h"
 #include "tests/unit/supervisor_test_support.h"
 

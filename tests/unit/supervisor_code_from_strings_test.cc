@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "supervisor/code_from_strings.h"
+#include "supervisor/settings/code_from_strings.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <tuple>
 
-#include "supervisor/connection.h"
-#include "supervisor/event_loop.h"
+#include "supervisor/net/connection.h"
+#include "supervisor/net/event_loop.h"
 #include "tests/unit/supervisor_session_support.h"
 
 namespace holdfast::supervisor {

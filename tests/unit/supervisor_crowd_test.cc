@@ -1,5 +1,5 @@
 // Whose call gives way in a queue that is full.
-#include "supervisor/crowd.h"
+#include "supervisor/shares/crowd.h"
 
 #include <doctest/doctest.h>
 

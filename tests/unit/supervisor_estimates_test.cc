@@ -1,4 +1,4 @@
-#include "supervisor/estimates.h"
+#include "supervisor/scheduler/estimates.h"
 
 #include <doctest/doctest.h>
 

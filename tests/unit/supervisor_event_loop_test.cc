@@ -1,4 +1,4 @@
-#include "supervisor/event_loop.h"
+#include "supervisor/net/event_loop.h"
 
 #include <functional>
 #include <memory>

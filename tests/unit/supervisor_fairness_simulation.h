@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 
 namespace holdfast::supervisor::testing {
 

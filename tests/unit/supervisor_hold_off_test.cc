@@ -1,4 +1,4 @@
-#include "supervisor/hold_off.h"
+#include "supervisor/scheduler/hold_off.h"
 
 #include <doctest/doctest.h>
 

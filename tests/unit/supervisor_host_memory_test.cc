@@ -1,5 +1,5 @@
 // What the kernel's files come to, in folders that look like them.
-#include "supervisor/host_memory.h"
+#include "supervisor/workers/host_memory.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "supervisor/line_share.h"
+#include "supervisor/workers/line_share.h"
 
 #include <doctest/doctest.h>
 

@@ -12,7 +12,7 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/packet.h"
-#include "supervisor/listener.h"
+#include "supervisor/net/listener.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {

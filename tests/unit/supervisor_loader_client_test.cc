@@ -12,8 +12,8 @@
 #include <doctest/doctest.h>
 
 #include "ipc/client.h"
-#include "supervisor/event_loop.h"
-#include "supervisor/module_source.h"
+#include "supervisor/net/event_loop.h"
+#include "supervisor/modules/module_source.h"
 #include "tests/unit/supervisor_session_support.h"
 
 namespace holdfast::supervisor {

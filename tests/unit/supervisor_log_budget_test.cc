@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "supervisor/log_budget.h"
+#include "supervisor/shares/log_budget.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -8,7 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "ipc/base/unique_fd.h"
-#include "supervisor/log_writer.h"
+#include "supervisor/log/log_writer.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {

@@ -1,4 +1,4 @@
-#include "supervisor/memory_budget.h"
+#include "supervisor/workers/memory_budget.h"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/module_log.h"
+#include "supervisor/log/module_log.h"
 
 namespace holdfast::supervisor {
 namespace {

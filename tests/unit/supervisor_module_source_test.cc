@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "supervisor/module_source.h"
+#include "supervisor/modules/module_source.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {

@@ -9,8 +9,8 @@
 #include <boost/asio/io_context.hpp>
 #include <doctest/doctest.h>
 
-#include "supervisor/module_source.h"
-#include "supervisor/module_watch.h"
+#include "supervisor/modules/module_source.h"
+#include "supervisor/modules/module_watch.h"
 #include "tests/unit/supervisor_test_support.h"
 
 namespace holdfast::supervisor {

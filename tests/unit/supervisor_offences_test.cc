@@ -1,4 +1,4 @@
-#include "supervisor/offences.h"
+#include "supervisor/scheduler/offences.h"
 
 #include <doctest/doctest.h>
 

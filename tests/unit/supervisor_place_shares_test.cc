@@ -1,4 +1,4 @@
-#include "supervisor/place_shares.h"
+#include "supervisor/scheduler/place_shares.h"
 
 #include <map>
 #include <random>

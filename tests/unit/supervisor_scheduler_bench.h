@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 
 namespace holdfast::supervisor::testing {
 

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 #include "tests/unit/supervisor_scheduler_bench.h"
 
 namespace holdfast::supervisor {

@@ -25,7 +25,7 @@
 
 #include <fmt/format.h>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 
 namespace holdfast::supervisor::testing {
 

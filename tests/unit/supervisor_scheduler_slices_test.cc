@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 #include "tests/unit/supervisor_scheduler_bench.h"
 
 namespace holdfast::supervisor {

@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
-#include "supervisor/scheduler.h"
+#include "supervisor/scheduler/scheduler.h"
 #include "tests/unit/supervisor_scheduler_bench.h"
 
 namespace holdfast::supervisor {

@@ -21,8 +21,8 @@
 #include "ipc/frame.h"
 #include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
-#include "supervisor/event_loop.h"
-#include "supervisor/turn.h"
+#include "supervisor/net/event_loop.h"
+#include "supervisor/net/turn.h"
 #include "tests/fuzz/ipc_values.h"
 #include "tests/unit/supervisor_test_support.h"
 

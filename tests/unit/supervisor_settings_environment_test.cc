@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/settings.h"
+#include "supervisor/settings/settings.h"
 #include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {

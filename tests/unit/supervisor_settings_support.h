@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/settings.h"
+#include "supervisor/settings/settings.h"
 
 namespace holdfast::supervisor {
 

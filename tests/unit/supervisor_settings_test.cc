@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/setting_keys.h"
-#include "supervisor/settings.h"
+#include "supervisor/settings/setting_keys.h"
+#include "supervisor/settings/settings.h"
 #include "tests/unit/supervisor_settings_support.h"
 
 namespace holdfast::supervisor {

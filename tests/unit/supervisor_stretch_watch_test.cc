@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "supervisor/stretch_watch.h"
+#include "supervisor/workers/stretch_watch.h"
 
 namespace holdfast::supervisor {
 namespace {

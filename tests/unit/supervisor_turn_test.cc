@@ -7,8 +7,8 @@
 #include <boost/asio/write.hpp>
 #include <doctest/doctest.h>
 
-#include "supervisor/event_loop.h"
-#include "supervisor/turn.h"
+#include "supervisor/net/event_loop.h"
+#include "supervisor/net/turn.h"
 
 namespace holdfast::supervisor {
 namespace {

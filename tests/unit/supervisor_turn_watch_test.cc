@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "supervisor/turn_watch.h"
+#include "supervisor/net/turn_watch.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,4 +1,4 @@
-#include "supervisor/usage_meter.h"
+#include "supervisor/workers/usage_meter.h"
 
 #include <doctest/doctest.h>
 

@@ -1,13 +1,13 @@
 // Users that take turns: what they wait for, lists and statistics, and the frames of one turn of the event loop.
-#include "supervisor/user_turns.h"
+#include "supervisor/shares/user_turns.h"
 
 #include <chrono>
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "supervisor/turn.h"
-#include "supervisor/view_requests.h"
+#include "supervisor/net/turn.h"
+#include "supervisor/shares/view_requests.h"
 
 namespace holdfast::supervisor {
 namespace {

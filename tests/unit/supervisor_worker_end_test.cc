@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "ipc/worker_status.h"
-#include "supervisor/worker_end.h"
+#include "supervisor/workers/worker_end.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,5 +1,5 @@
 // Worker processes as the supervisor holds them, without a program: the test is the zygote, and the worker.
-#include "supervisor/workers.h"
+#include "supervisor/workers/workers.h"
 
 #include <chrono>
 #include <cstdint>
@@ -21,7 +21,7 @@
 #include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
-#include "supervisor/event_loop.h"
+#include "supervisor/net/event_loop.h"
 
 namespace holdfast::supervisor {
 namespace {

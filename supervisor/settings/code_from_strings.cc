@@ -1,0 +1,30 @@
+#include "supervisor/settings/code_from_strings.h"
+
+#include <fmt/format.h>
+
+#include "ipc/base/text.h"
+
+namespace holdfast::supervisor {
+
+tl::expected<void, std::string> CodeFromStringsPermission::add(std::string_view text) {
+  if (text.find('@') == std::string_view::npos) {
+    if (const auto problem = ipc::name_problem(text, "module's name")) {
+      constexpr std::size_t kMaxShownBytes = 200;
+      return tl::unexpected(fmt::format("\"{}\" does not name a module: {}; expected MODULE or MODULE@VERSION",
+                                        ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape),
+                                        *problem));
+    }
+    modules_.emplace(text);
+    return {};
+  }
+  auto name = ipc::parse_module_name(text);
+  if (!name) return tl::unexpected(name.error());
+  versions_.insert(std::move(*name));
+  return {};
+}
+
+bool CodeFromStringsPermission::covers(const ipc::ModuleName& name) const {
+  return modules_.contains(name.module) || versions_.contains(name);
+}
+
+}  // namespace holdfast::supervisor

@@ -1,0 +1,274 @@
+// The worker processes: has them made, watches that none runs too long or takes too much, stops and kills them, and
+// finds out why each one ended. The owner decides which workers exist and what they are given.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "supervisor/workers/background_time.h"
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/workers/memory_budget.h"
+#include "supervisor/workers/usage_meter.h"
+#include "supervisor/workers/worker_end.h"
+#include "supervisor/workers/worker_process.h"
+#include "supervisor/workers/zygotes.h"
+
+namespace holdfast::supervisor {
+
+// What a module's process may hold beyond the module's memory, for V8's own work and native memory such as Intl's.
+inline constexpr std::uint64_t kNativeMemoryBytes = std::uint64_t{96} << 20;
+
+struct WorkersOptions {
+  ZygotesOptions zygotes;
+  std::uint64_t largest_memory_bytes = 0;  // the largest limit of any module, ever: workers are made for it
+  std::chrono::seconds cpu_time{0};        // what a worker may use over its whole life; 0: any amount
+  bool direct_line = false;                // each worker has one
+  std::uint64_t memory_budget_bytes = 0;   // for all workers together; 0: any amount
+};
+
+class Workers final : public WorkerProcess::Owner, public Zygotes::Owner {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Is told what happens to workers. For each worker that was asked for: worker_forked() and later worker_ended(), or
+  // worker_fork_failed().
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Workers can be had, for the first time or again.
+    virtual void zygote_ready() = 0;
+    // Another zygote has taken over; new workers have another address layout and hash seed.
+    virtual void zygote_replaced() = 0;
+    // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
+    // further tries are of no use.
+    virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
+    virtual void worker_forked(WorkerId worker) = 0;
+    // The worker has done in advance what it can, and waits for a module.
+    virtual void worker_prepared(WorkerId worker) = 0;
+    virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
+    virtual void worker_loaded(WorkerId worker) = 0;
+    virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
+    // False: no such call is on this worker, which violates the protocol.
+    virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
+    // A value of the stream that a call's function returned. False: the call does not take it, which violates the
+    // protocol.
+    virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
+    // The worker was at work for `time` on a call of this caller, by its own word. `call` is CallId{} if that call is
+    // answered. The caller may be a merged one (CallerNumbers).
+    virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller, Clock::duration time) = 0;
+    virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
+    // The kernel has counted this much more CPU time for the worker since the last report.
+    virtual void worker_used(WorkerId worker, Clock::duration cpu_time) = 0;
+    // The worker has used half of the CPU time that it may use, and is better replaced before it has used all of it.
+    // Called once for a worker.
+    virtual void worker_is_worn_out(WorkerId worker) = 0;
+    // All workers together hold `bytes` more than they may, and each is within its limit. Called again while this is
+    // so; memory_is_enough() is called when it is not so any more.
+    virtual void memory_is_short(std::uint64_t bytes) = 0;
+    virtual void memory_is_enough() = 0;
+    // The worker is being stopped, or has hung up, and takes no more calls. The cause is the call `suspect`, or what an
+    // answered call of `left_by` left behind.
+    virtual void worker_stopping(WorkerId worker, CallId suspect, const std::optional<Caller>& left_by) = 0;
+    // What is known of the worker is forgotten when this returns.
+    virtual void worker_ended(WorkerId worker, const WorkerEnd& end) = 0;
+  };
+
+  // `broker`, `turn` and `owner` must outlive the object.
+  Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, Owner& owner);
+
+  // Starts the zygote.
+  void start() { zygotes_.start(); }
+
+  void fork(WorkerId worker);
+  // Reads nothing more from the worker until `until`. What it sends waits, and in the end so does the worker.
+  void hold(WorkerId worker, Clock::time_point until);
+  // Gives the worker a module, which may run for `limits.stretch` without a break and take `limits.memory_bytes`.
+  void load(WorkerId worker, const ipc::LoadRequest& request, const Limits& limits);
+  // The call counts in the worker's meter from now on, until call_ended(). The worker's process must exist.
+  void call(WorkerId worker, const ipc::WorkerCall& call, const Caller& caller);
+  void call_ended(WorkerId worker);
+  // Takes back the calls that the worker has not started; see WorkerProcess::take_back_calls(). They count in its
+  // meter until call_ended(). The worker's process must exist.
+  WorkerProcess::TakenBack take_back_calls(WorkerId worker) { return entry_of(worker).process->take_back_calls(); }
+  // Sends the call that a direct line is. It counts in the worker's meter from now on, until call_ended().
+  void open_line(WorkerId worker, const ipc::OpenWorkerLine& open);
+  // The line takes no further calls.
+  void close_line(WorkerId worker) { entry_of(worker).process->send_close_line(); }
+  // The client's end of the worker's direct line; see WorkerProcess::take_line(). The worker's process must exist.
+  UniqueFd take_line(WorkerId worker, CallId call, const Caller& caller) {
+    return entry_of(worker).process->take_line(call, caller);
+  }
+  // The worker may send `bytes` more of the call's stream.
+  void grant(WorkerId worker, CallId call, std::uint64_t bytes);
+  // The worker's meter, read in this turn; see UsageMeter. The worker's process must exist.
+  const UsageMeter& meter(WorkerId worker);
+  // Looks at the memory of processes, first of those that were not looked at for longest. Leaves out those that were
+  // looked at less than a second ago. Takes some milliseconds at most, however many there are.
+  void refresh_memory(Clock::time_point now);
+  // The worker's private memory; see WorkerProcess::memory_bytes(). The worker's process must exist.
+  std::uint64_t memory_bytes(WorkerId worker) const { return process(worker)->memory_bytes(empty_look_); }
+  // The private memory of a prepared worker that has no module; 0: not seen yet.
+  std::uint64_t empty_private_bytes() const { return empty_look_.private_bytes; }
+  // When the worker's module was loaded; nothing: it is not loaded.
+  std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
+  // How long the worker was at work on calls, by its own word, without what it told with answers.
+  Clock::duration told_run_time(WorkerId worker) const;
+  const Limits& limits(WorkerId worker) const;
+  void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);
+
+  // What the worker's page says, if it says that JavaScript of `call` is on the CPU; else nothing.
+  std::optional<StretchView> stretch_of(WorkerId worker, CallId call) const;
+
+  // Soft stop: the worker reports where it is, and ends; if it does not do so soon, it is killed. `found` is the
+  // stretch that it is stopped for. False: the worker has ended already.
+  bool stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found);
+  // Ends the worker at once. `guilty` is the call that it is killed for, if any.
+  void kill(WorkerId worker, EndCause cause, std::string detail = "", CallId guilty = {});
+
+  // How long the worker has been on a CPU, without the time for its direct line; nothing: not known. The worker's
+  // process must exist.
+  std::optional<Clock::duration> cpu_time_without_line(WorkerId worker) {
+    return entry_of(worker).process->cpu_time_without_line();
+  }
+
+  // Whether something that was written for the worker has not been sent yet.
+  bool has_unsent(WorkerId worker) const;
+
+  // The parts of messages that workers have sent share a memory bound of their own (accountant.h), apart from what
+  // clients send. A part that is not completed is given up, and its worker is killed.
+  bool has_part_of_a_frame() const { return frames_->used() > 0; }
+  void give_up_stalled_frames(Clock::time_point now);
+
+  // Call at or after next_wakeup().
+  void tick(Clock::time_point now);
+  std::optional<Clock::time_point> next_wakeup() const;
+
+  // Null while the worker is only asked for, and for a worker that does not exist.
+  const WorkerProcess* process(WorkerId worker) const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<WorkerProcess> process;  // null until forked
+    Limits limits;                           // once it has a module
+    StretchWatch watch{{}};
+    enum class Load { none, sent, done } load = Load::none;
+    Clock::time_point load_sent_at{};
+    std::optional<Clock::time_point> loaded_at;
+    UsageMeter meter;
+    Clock::time_point metered_at{};  // when its CPU time was read last
+    Clock::duration ran{};           // on calls, without what it told with answers
+    std::uint64_t metered_in_turn = 0;
+    Clock::time_point memory_seen_at{};
+    std::uint32_t mappings = 0;  // at the last count
+    Clock::time_point mappings_counted_at{};
+    Clock::duration cpu_at_mappings{};                                           // its CPU time at that count
+    std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
+    std::optional<Clock::time_point> look_at;  // when to look at it; none before it has a module
+    // While the worker is idle: the page's count of stretches at the last full look, and when the next full look is
+    // due, whatever the page says.
+    std::uint64_t idle_stretches = 0;
+    Clock::time_point idle_until{};
+    Clock::duration idle_pause{};
+    std::optional<EndCause> cause;  // set once this object has decided its end
+    CallId guilty{};
+    StretchView found;                           // what the page said at that time
+    bool found_loading = false;                  // its top level was on the CPU at that time
+    std::optional<Caller> seen_caller;           // of the guilty call, or of the answered one that left behind what ran
+    std::optional<Clock::time_point> resume_at;  // when hold() is over
+    std::optional<Clock::time_point> kill_at;    // when a soft stop's patience may be over
+    Clock::time_point asked_to_stop_at;
+    Clock::duration cpu_when_asked{};
+    std::optional<ipc::StopReason> said_reason;
+    CallId said_call{};
+    std::string stack;
+    std::string detail;
+    std::optional<Clock::time_point> over_limit_since;
+    // At the last look, for work without a call: the time, the number of calls that had begun, and the CPU time.
+    Clock::time_point looked_at{};
+    std::uint64_t calls_at_look = ~std::uint64_t{0};
+    Clock::duration cpu_at_look{};
+    // Since when the process is halted, and for how long it was halted in the stretch with this count.
+    std::optional<Clock::time_point> halted_at;
+    std::uint64_t halted_in_stretch = 0;
+    Clock::duration halted_for{};
+    bool worn_out = false;
+    bool hung_up = false;
+    bool ended = false;
+    std::optional<int> wait_status;
+    std::optional<Clock::time_point> settle_at;  // when to stop waiting for the zygote's word on the exit
+  };
+
+  void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
+  void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
+  void worker_gave_way(WorkerProcess& worker) override;
+  void worker_hung_up(WorkerProcess& worker) override;
+  void zygote_ready() override { owner_.zygote_ready(); }
+  void zygote_replaced() override;
+  void zygote_failed(const std::string& reason, bool fatal) override;
+  void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
+  void worker_fork_failed(WorkerId worker, const std::string& reason) override;
+  void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) override;
+  void worker_orphaned(WorkerId worker) override;
+
+  void wake(WorkerId worker, Entry& entry, Clock::time_point now);
+  void look(Entry& entry, Clock::time_point now);
+  static bool looks_idle(const Entry& entry, const StretchView& view);
+  static void note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
+  // False: the worker has not used the CPU since the last reading. True: it has, or that is not known.
+  bool read_meter(Entry& entry);
+  bool note_cpu_time(Entry& entry, Clock::duration cpu_time);
+  void see_memory(Entry& entry, Clock::time_point now);
+  // What the worker holds and does not share with its zygote.
+  std::uint64_t own_memory(const Entry& entry) const;
+  void count_mappings(Entry& entry, Clock::time_point now);
+  // Kills the worker if it holds too much. True: the worker is being ended.
+  bool end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now);
+  void keep_to_budget();
+  void kill_for_memory(Entry& entry, const StretchView& found, std::string detail);
+  void note_background(Entry& entry, const StretchView& view, Clock::time_point now);
+  void go_on(Entry& entry, Clock::time_point now);
+  void give_turns(Clock::time_point now);
+  void give_time_to_end(Entry& entry, Clock::time_point now);
+  void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
+  static void begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found);
+  void finish_if_ended(WorkerId worker, Entry& entry);
+  static bool has_moved_on(const Entry& entry);
+  WorkerEnd explain(const Entry& entry) const;
+  WorkerEnd explain_without_line(const Entry& entry) const;
+  void wake_at(WorkerId worker, Entry& entry, Clock::time_point when);
+  void remove_entry(WorkerId worker);
+  Entry& entry_of(WorkerId worker);
+  const Entry& entry_of(WorkerId worker) const;
+
+  static constexpr std::uint64_t kFrameMemory = std::uint64_t{512} << 20;
+  // On a busy host, a worker may be without a CPU for long in the middle of a message.
+  static constexpr std::chrono::seconds kFramePatience{60};
+
+  boost::asio::io_context& io_;
+  Turn& turn_;
+  Broker& broker_;
+  const WorkersOptions options_;
+  Owner& owner_;
+  Zygotes zygotes_;
+  // What a worker without a module has; the same for all workers of a zygote. 0: not known.
+  std::uint64_t empty_bytes_ = 0;
+  std::uint64_t empty_held_bytes_ = 0;    // by WorkerProcess::held_bytes()
+  WorkerProcess::MemoryLook empty_look_;  // at the first worker that was prepared
+  const std::shared_ptr<Connection::FrameAccounts> frames_ =
+      std::make_shared<Connection::FrameAccounts>(ResourceBounds{.total = kFrameMemory, .per_user = kFrameMemory});
+  std::unordered_map<WorkerId, Entry> entries_;
+  MemoryBudget budget_;
+  Clock::time_point count_mappings_from_{};  // they are not counted before this
+  bool memory_is_short_ = false;
+  BackgroundTime background_;
+  Clock::time_point next_turn_at_{};  // when a halted worker may go on
+  // At most one for each worker, not later than the next thing to do for it.
+  std::multimap<Clock::time_point, WorkerId> wakeups_;
+};
+
+}  // namespace holdfast::supervisor

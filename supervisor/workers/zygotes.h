@@ -1,0 +1,113 @@
+// Where workers come from. Keeps a zygote up and asks it for workers. All children of a zygote share its address
+// layout and its hash seed. So a zygote is replaced when it has forked often enough or lived long enough, and what a
+// worker learns of the two is soon worth nothing. The workers of a replaced zygote live on under it, and it ends with
+// the last of them. With isolation by exec there are no zygotes: each worker is a program that is started for it.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/workers/zygote_process.h"
+
+namespace holdfast::supervisor {
+
+enum class Isolation {
+  fork,  // a worker shares clean pages, address layout and hash seed with its siblings
+  exec,  // a worker shares nothing with others, but takes longer to start, and more memory
+};
+
+struct ZygotesOptions {
+  Isolation isolation = Isolation::fork;
+  // A zygote is replaced after so many of its workers were given a module, or at this age if at least one was.
+  std::size_t max_forks = 1000;
+  std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
+};
+
+class Zygotes final : public ZygoteProcess::Owner {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Is told what comes of requests. For each requested worker: worker_forked() and later worker_exited() or
+  // worker_orphaned(), or worker_fork_failed().
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Workers can be had, for the first time or again.
+    virtual void zygote_ready() = 0;
+    // Another zygote has taken over; new workers have another address layout and hash seed.
+    virtual void zygote_replaced() = 0;
+    // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
+    // further tries are of no use.
+    virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
+    virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
+    virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
+    // `cpu_time` is that of the worker's whole life.
+    virtual void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) = 0;
+    // The worker's zygote is gone, and the worker is dead or about to be. How it ended will not be told.
+    virtual void worker_orphaned(WorkerId worker) = 0;
+  };
+
+  Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, Owner& owner);
+  ~Zygotes() override;
+
+  // Starts the first zygote. With isolation by exec, this zygote only shows whether workers can be locked down on
+  // this host.
+  void start();
+
+  void request(WorkerId worker);
+  // The worker is given a module. From now on, others can hear what it learns of its zygote.
+  void in_use(WorkerId worker);
+
+  // Call at or after next_wakeup().
+  void tick(Clock::time_point now);
+  std::optional<Clock::time_point> next_wakeup() const;
+
+ private:
+  struct Generation {
+    std::unique_ptr<ZygoteProcess> process;
+    std::optional<WorkerId> single;  // isolation by exec: the one worker
+    bool ready = false;
+    Clock::time_point ready_at;
+    std::size_t used = 0;                    // workers that were given a module
+    std::unordered_set<WorkerId> asked_for;  // forks under way
+    std::unordered_set<WorkerId> workers;
+    Clock::time_point progress_at;
+  };
+  using Generations = std::list<Generation>;
+
+  void zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::vector<UniqueFd> fds) override;
+  void zygote_died(ZygoteProcess& zygote, std::string reason) override;
+
+  Generations::iterator generation_of(const ZygoteProcess& zygote);
+  void became_ready(Generations::iterator generation);
+  void died(Generations::iterator generation, const std::string& reason);
+  void start_generation(std::optional<WorkerId> single);
+  void retry_later();
+  void serve_requests();
+  void replace_if_due(Clock::time_point now);
+  void end_if_done(Generations::iterator generation);
+  static std::optional<Clock::time_point> stuck_at(const Generation& generation);
+
+  boost::asio::io_context& io_;
+  Broker& broker_;
+  const ZygotesOptions options_;
+  Owner& owner_;
+  const std::size_t max_starts_under_way_;
+  Generations generations_;
+  Generation* current_ = nullptr;              // gets the requests; null while none is up, and with isolation by exec
+  Generation* successor_ = nullptr;            // starting; becomes the current one
+  std::deque<WorkerId> waiting_;               // not requested from a zygote yet
+  bool was_ready_ = false;                     // a zygote has come up at some time
+  std::optional<Clock::time_point> start_at_;  // when to start the next zygote
+  std::chrono::milliseconds start_delay_{0};
+};
+
+}  // namespace holdfast::supervisor
