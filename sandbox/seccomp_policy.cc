@@ -36,7 +36,7 @@ constexpr PolicyRow kPolicy[] = {
     {"munmap", kAnyArguments, "the same, given back"},
     {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
     {"madvise", int_equals(2, MADV_DONTNEED), "V8 gives pages back"},
-    // No mremap(2), which could stretch the stack, which RLIMIT_DATA does not count: worker/native_memory.cc does
+    // No mremap(2), which could stretch the stack, which RLIMIT_DATA does not count: worker/v8/native_memory.cc does
     // without.
     {"brk", kAnyArguments, "malloc(3)'s main heap"},
 

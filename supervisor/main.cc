@@ -181,7 +181,7 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   return result;
 }
 
-// The arguments of holdfast-worker (worker/zygote_options.h).
+// The arguments of holdfast-worker (worker/process/zygote_options.h).
 std::vector<std::string> worker_arguments(const Options& options, std::uint64_t memory_bytes) {
   std::vector<std::string> arguments = {
       fmt::format("--memory={}", memory_bytes),

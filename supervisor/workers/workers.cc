@@ -27,7 +27,7 @@ constexpr milliseconds kLongestSoftStop{2000};
 // What native code may hold beyond its module's limit before the worker is killed at once. Well-behaved modules end
 // at their limit, by V8's count or by RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
-// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/zygote.cc), and the page tables of
+// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/process/zygote.cc), and the page tables of
 // that.
 constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
 // How often memory is looked at, at least; and how often while the memory of all together may soon be used up.

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "tests/adversarial/native_attacks.h"
-#include "worker/launcher.h"
-#include "worker/zygote.h"
+#include "worker/process/launcher.h"
+#include "worker/process/zygote.h"
 
 int main(int argc, char** argv) {
   constexpr std::string_view kWithoutRow = "--without-row=";

@@ -1,5 +1,5 @@
 // What V8 and the libraries under it would choose by the processor, the kernel or the environment is pinned
-// (worker/pinned_choices.h): WebAssembly lives its whole life in the locked worker, whatever the processor offers.
+// (worker/v8/pinned_choices.h): WebAssembly lives its whole life in the locked worker, whatever the processor offers.
 #include <filesystem>
 
 #include <doctest/doctest.h>

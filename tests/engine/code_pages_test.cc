@@ -12,9 +12,9 @@
 #include <sstream>
 #include <string>
 
-#include "worker/code_pages.h"
-#include "worker/engine.h"
-#include "worker/warm_up.h"
+#include "worker/process/code_pages.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/warm_up.h"
 
 namespace holdfast::worker {
 namespace {

@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "worker/engine.h"
-#include "worker/warm_up.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/warm_up.h"
 
 namespace holdfast::worker {
 namespace {

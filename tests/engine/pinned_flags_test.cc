@@ -12,8 +12,8 @@
 #include <sstream>
 #include <string>
 
-#include "worker/engine.h"
-#include "worker/pinned_choices.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/pinned_choices.h"
 
 namespace holdfast::worker {
 namespace {

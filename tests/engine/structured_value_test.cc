@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/engine.h"
-#include "worker/structured_clone.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/structured_clone.h"
 
 namespace holdfast::worker {
 namespace {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "worker/clock.h"
+#include "worker/plain/clock.h"
 
 namespace holdfast::worker {
 namespace {

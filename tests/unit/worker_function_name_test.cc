@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "worker/function_name.h"
+#include "worker/plain/function_name.h"
 
 namespace holdfast::worker {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "worker/memory_account.h"
+#include "worker/plain/memory_account.h"
 
 namespace holdfast::worker {
 namespace {

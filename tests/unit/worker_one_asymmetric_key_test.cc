@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "worker/crypto/one_asymmetric_key.h"
+#include "worker/plain/one_asymmetric_key.h"
 
 namespace holdfast::worker::crypto {
 namespace {

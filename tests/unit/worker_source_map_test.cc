@@ -4,7 +4,7 @@
 #include <random>
 #include <string>
 
-#include "worker/source_map.h"
+#include "worker/plain/source_map.h"
 
 namespace holdfast::worker {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "worker/timers.h"
+#include "worker/plain/timers.h"
 
 namespace holdfast::worker {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "worker/turns.h"
+#include "worker/plain/turns.h"
 
 namespace holdfast::worker {
 namespace {

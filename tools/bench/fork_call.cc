@@ -19,10 +19,10 @@
 #include "ipc/shared_page.h"
 #include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
-#include "worker/engine.h"
-#include "worker/module_host.h"
-#include "worker/outbox.h"
-#include "worker/warm_up.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/module_host.h"
+#include "worker/channel/outbox.h"
+#include "worker/v8/warm_up.h"
 
 namespace {
 

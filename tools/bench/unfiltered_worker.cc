@@ -1,8 +1,8 @@
 // holdfast-worker without the filter of system calls, to measure what that costs a call. For nothing else.
 #include <span>
 
-#include "worker/launcher.h"
-#include "worker/zygote.h"
+#include "worker/process/launcher.h"
+#include "worker/process/zygote.h"
 
 int main(int argc, char** argv) {
   auto options = holdfast::worker::parse_zygote_options(std::span(argv + 1, argv + argc));

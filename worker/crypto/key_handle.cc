@@ -9,7 +9,7 @@
 #include <openssl/x509.h>
 
 #include "worker/crypto/key_checks.h"
-#include "worker/crypto/one_asymmetric_key.h"
+#include "worker/plain/one_asymmetric_key.h"
 
 namespace holdfast::worker::crypto {
 namespace {

@@ -10,7 +10,7 @@ if LC_ALL=C grep -n '[^	 -~]' "$@" >&2; then
   exit 1
 fi
 {
-  echo '#include "worker/runtime_source.h"'
+  echo '#include "worker/v8/runtime_source.h"'
   echo 'namespace holdfast::worker {'
   echo 'std::span<const RuntimeSource> runtime_sources() {'
   index=0
