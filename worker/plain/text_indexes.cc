@@ -1,5 +1,5 @@
 // The tables of the Encoding Standard, taken from ICU's converters and corrected where those differ. They were
-// compared with the standard's own tables, entry by entry; tests/integration/encoding_test.cc repeats that by
+// compared with the standard's own tables, entry by entry; tests/javascript/encoding_test.cc repeats that by
 // checksums.
 #include <unicode/ucnv.h>
 

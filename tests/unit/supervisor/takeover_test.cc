@@ -1,0 +1,58 @@
+// A supervisor that has been taken over: what its own filter lets it do to the host.
+#include <csignal>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "ipc/base/pidfd.h"
+#include "ipc/base/unique_fd.h"
+#include "supervisor/shell.h"
+#include "tests/unit/sandbox/test_support.h"
+#include "tests/unit/supervisor/test_support.h"
+
+using namespace holdfast;
+using namespace holdfast::sandbox::test;
+using holdfast::supervisor::give_up_rights;
+using holdfast::supervisor::testing::TemporaryFolder;
+
+namespace {
+
+// What a process says that has the supervisor's rights and no more.
+Ending run_in_shell(const Body& body) {
+  return start_child(Caller::itself,
+                     [&](SharedNotes& notes) {
+                       require(notes, give_up_rights(sandbox::ClientDescriptors::refused));
+                       run_and_leave(notes, body);
+                     })
+      .finish();
+}
+
+}  // namespace
+
+TEST_SUITE("supervisor/shell") {
+  TEST_CASE("a supervisor that was taken over learns of no file by its path") {
+    const TemporaryFolder folder;
+    const auto secret = folder.write("secret", "four");
+    const Ending ending = run_in_shell([&] {
+      struct stat found = {};
+      const long result = ::syscall(SYS_newfstatat, AT_FDCWD, secret.c_str(), &found, AT_EMPTY_PATH);
+      return result == 0 ? std::to_string(found.st_size) : outcome(result);
+    });
+    CHECK_FALSE(ending.said == "4");
+  }
+
+  // A client can send it one by SCM_RIGHTS; whoever holds CAP_KILL then kills anything on the host.
+  TEST_CASE("a supervisor that was taken over kills no process of another user") {
+    if (::geteuid() != 0) return;
+    const RunningChild victim = start_child(Caller::itself, [](SharedNotes&) { ::pause(); });
+    const UniqueFd pidfd = open_pidfd(victim.pid());
+    const Ending ending = run_in_shell([&] { return send_signal(pidfd, SIGKILL) ? std::string("ok") : outcome(-1); });
+    CHECK_FALSE(ending.said == "ok");
+    ::kill(victim.pid(), SIGKILL);
+    RunningChild(victim).finish();
+  }
+}
