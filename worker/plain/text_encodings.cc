@@ -1,6 +1,6 @@
 #include "worker/plain/text_encodings.h"
 
-#include "worker/plain/utf.h"
+#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "worker/plain/text_encodings.h"
-#include "worker/plain/utf.h"
+#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

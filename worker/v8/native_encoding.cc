@@ -4,10 +4,10 @@
 #include <cstring>
 #include <string>
 
-#include "worker/plain/base64.h"
+#include "ipc/base/base64.h"
 #include "worker/v8/native_bytes.h"
 #include "worker/plain/text_encodings.h"
-#include "worker/plain/utf.h"
+#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "worker/v8/native_bytes.h"
 #include "worker/v8/text.h"
-#include "worker/plain/utf.h"
+#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

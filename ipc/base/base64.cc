@@ -1,4 +1,4 @@
-#include "worker/plain/base64.h"
+#include "ipc/base/base64.h"
 
 #include <algorithm>
 #include <array>

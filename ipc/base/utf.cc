@@ -1,4 +1,4 @@
-#include "worker/plain/utf.h"
+#include "ipc/base/utf.h"
 
 #include <algorithm>
 #include <cstring>
