@@ -4,18 +4,22 @@
 #include <array>
 #include <cstring>
 
-namespace holdfast::worker {
+namespace holdfast {
 namespace {
 
 constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char kUrlAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+using Values = std::array<std::uint8_t, 256>;
 constexpr std::uint8_t kInvalid = 0xFF;
-constexpr std::array<std::uint8_t, 256> kValues = [] {
-  std::array<std::uint8_t, 256> values{};
+constexpr Values values_of(const char* alphabet) {
+  Values values{};
   values.fill(kInvalid);
-  for (std::uint8_t value = 0; value < 64; ++value) values[static_cast<std::uint8_t>(kAlphabet[value])] = value;
+  for (std::uint8_t value = 0; value < 64; ++value) values[static_cast<std::uint8_t>(alphabet[value])] = value;
   return values;
-}();
+}
+constexpr Values kValues = values_of(kAlphabet);
+constexpr Values kUrlValues = values_of(kUrlAlphabet);
 
 // Twelve bits at a time.
 struct Pair {
@@ -31,12 +35,13 @@ constexpr bool is_ascii_whitespace(std::uint8_t character) {
   return character == ' ' || character == '\t' || character == '\n' || character == '\f' || character == '\r';
 }
 
-// Four characters at a time, as far as there are only those of the alphabet. Returns how many were read.
-std::size_t decode_whole_groups(std::span<const std::uint8_t> characters, std::uint8_t* into) {
+// Decodes four characters at a time up to the first group that has one that is not in the alphabet. Returns the number
+// of characters read.
+std::size_t decode_whole_groups(const Values& values, std::span<const std::uint8_t> characters, std::uint8_t* into) {
   std::size_t at = 0;
   for (; characters.size() - at >= 4; at += 4, into += 3) {
-    const std::uint8_t a = kValues[characters[at]], b = kValues[characters[at + 1]];
-    const std::uint8_t c = kValues[characters[at + 2]], d = kValues[characters[at + 3]];
+    const std::uint8_t a = values[characters[at]], b = values[characters[at + 1]];
+    const std::uint8_t c = values[characters[at + 2]], d = values[characters[at + 3]];
     if (((a | b | c | d) & 0x80) != 0) break;
     into[0] = static_cast<std::uint8_t>(a << 2 | b >> 4);
     into[1] = static_cast<std::uint8_t>(b << 4 | c >> 2);
@@ -45,7 +50,24 @@ std::size_t decode_whole_groups(std::span<const std::uint8_t> characters, std::u
   return at;
 }
 
+// Decodes the zero, two or three characters that follow the whole groups. Returns the number of bytes written; nullopt
+// where the characters are not the end of any Base64.
+std::optional<std::size_t> decode_rest(const Values& values, std::span<const std::uint8_t> rest, std::uint8_t* into) {
+  if (rest.empty()) return 0;
+  if (rest.size() == 1 || rest.size() > 3) return std::nullopt;
+  const std::uint8_t a = values[rest[0]], b = values[rest[1]], c = rest.size() == 3 ? values[rest[2]] : 0;
+  if (((a | b | c) & 0x80) != 0) return std::nullopt;
+  into[0] = static_cast<std::uint8_t>(a << 2 | b >> 4);
+  if (rest.size() == 3) into[1] = static_cast<std::uint8_t>(b << 4 | c >> 2);
+  return rest.size() - 1;
+}
+
 }  // namespace
+
+int base64_value(char character) {
+  const std::uint8_t value = kValues[static_cast<std::uint8_t>(character)];
+  return value == kInvalid ? -1 : value;
+}
 
 void encode_base64(std::span<const std::uint8_t> bytes, std::uint8_t* into) {
   std::size_t at = 0;
@@ -64,9 +86,24 @@ void encode_base64(std::span<const std::uint8_t> bytes, std::uint8_t* into) {
   into[3] = '=';
 }
 
+std::string to_base64(std::string_view bytes) {
+  std::string text(base64_length(bytes.size()), '\0');
+  encode_base64({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                reinterpret_cast<std::uint8_t*>(text.data()));
+  return text;
+}
+
+std::string to_base64url(std::span<const std::uint8_t> bytes) {
+  std::string text = to_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  text.resize(text.find_last_not_of('=') + 1);
+  std::ranges::replace(text, '+', '-');
+  std::ranges::replace(text, '/', '_');
+  return text;
+}
+
 std::optional<std::size_t> decode_base64_in_place(std::span<std::uint8_t> characters) {
   // What is read is always ahead of what is written.
-  const std::size_t whole = decode_whole_groups(characters, characters.data());
+  const std::size_t whole = decode_whole_groups(kValues, characters, characters.data());
   std::uint8_t* out = characters.data() + whole / 4 * 3;
   if (whole == characters.size()) return static_cast<std::size_t>(out - characters.data());
   // From here on there may be white space and padding.
@@ -78,18 +115,19 @@ std::optional<std::size_t> decode_base64_in_place(std::span<std::uint8_t> charac
       rest = rest.first(rest.size() - 1);
     }
   }
-  if (rest.size() % 4 == 1) return std::nullopt;
-  const std::size_t groups = decode_whole_groups(rest, out);
+  const std::size_t groups = decode_whole_groups(kValues, rest, out);
   out += groups / 4 * 3;
-  rest = rest.subspan(groups);
-  if (rest.size() >= 4) return std::nullopt;
-  if (!rest.empty()) {
-    const std::uint8_t a = kValues[rest[0]], b = kValues[rest[1]], c = rest.size() == 3 ? kValues[rest[2]] : 0;
-    if (((a | b | c) & 0x80) != 0) return std::nullopt;
-    *out++ = static_cast<std::uint8_t>(a << 2 | b >> 4);
-    if (rest.size() == 3) *out++ = static_cast<std::uint8_t>(b << 4 | c >> 2);
-  }
-  return static_cast<std::size_t>(out - characters.data());
+  const auto last = decode_rest(kValues, rest.subspan(groups), out);
+  if (!last) return std::nullopt;
+  return static_cast<std::size_t>(out - characters.data()) + *last;
 }
 
-}  // namespace holdfast::worker
+std::optional<std::size_t> decode_base64url_in_place(std::span<std::uint8_t> characters) {
+  const std::size_t whole = decode_whole_groups(kUrlValues, characters, characters.data());
+  std::uint8_t* const out = characters.data() + whole / 4 * 3;
+  const auto last = decode_rest(kUrlValues, characters.subspan(whole), out);
+  if (!last) return std::nullopt;
+  return static_cast<std::size_t>(out - characters.data()) + *last;
+}
+
+}  // namespace holdfast

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+
+#include "ipc/base/utf.h"
 
 namespace holdfast::ipc {
 namespace {
@@ -10,24 +13,10 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 constexpr std::string_view kEllipsis = "\xE2\x80\xA6";     // U+2026
 
-// The length of the well-formed UTF-8 character that `text` begins with, or 0.
+// The length of the well-formed UTF-8 character that `text`, which is not empty, begins with; 0 if there is none.
 std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto in = [&](std::size_t i, unsigned low, unsigned high) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return in(1, 0x80, 0xBF) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool second = in(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
-    return second && in(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool second = in(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
-    return second && in(2, 0x80, 0xBF) && in(3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
+  const auto first = first_utf8_sequence({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  return first.kind == Utf8Sequence::Kind::complete ? first.length : 0;
 }
 
 }  // namespace
@@ -52,12 +41,7 @@ std::string clean_utf8(std::string_view text, std::size_t max_bytes) {
 }
 
 bool is_well_formed_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = character_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
+  return is_valid_utf8({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
 std::string printable(std::string_view text, Newlines newlines) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace holdfast::worker {
+namespace holdfast {
 namespace {
 
 // Bytes that are tested together, so that the compiler generates vector instructions.
@@ -168,6 +168,23 @@ std::size_t well_formed_prefix(std::span<const char16_t> units) {
   return at;
 }
 
+void append_utf8(std::string& text, char32_t code_point) {
+  const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
+  if (code_point < 0x80) return put(code_point);
+  if (code_point < 0x800) {
+    put(0xC0 | code_point >> 6);
+  } else {
+    if (code_point < 0x10000) {
+      put(0xE0 | code_point >> 12);
+    } else {
+      put(0xF0 | code_point >> 18);
+      put(0x80 | (code_point >> 12 & 0x3F));
+    }
+    put(0x80 | (code_point >> 6 & 0x3F));
+  }
+  put(0x80 | (code_point & 0x3F));
+}
+
 EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last) {
   std::size_t at = 0;
   std::uint8_t* out = into.data();
@@ -251,4 +268,4 @@ EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span
   return {static_cast<std::size_t>(in - units.data()), static_cast<std::size_t>(out - into.data())};
 }
 
-}  // namespace holdfast::worker
+}  // namespace holdfast

@@ -1,11 +1,12 @@
-// UTF-8 and UTF-16 as the Encoding Standard defines them (https://encoding.spec.whatwg.org). Knows no V8.
+// UTF-8 and UTF-16 as the Encoding Standard defines them (https://encoding.spec.whatwg.org).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
-namespace holdfast::worker {
+namespace holdfast {
 
 constexpr char16_t kReplacementCharacter = 0xFFFD;
 
@@ -49,10 +50,13 @@ struct EncodedUtf8 {
   std::size_t bytes_written;
 };
 
+// Appends one code point, which is not a surrogate, as UTF-8.
+void append_utf8(std::string& text, char32_t code_point);
+
 // Encodes as many whole characters as there is room for. Leaves a lead surrogate at the very end unread, unless
 // `is_last`: then it is a lone one.
 EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last);
 // Encodes as many Latin-1 characters as there is room for.
 EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span<std::uint8_t> into);
 
-}  // namespace holdfast::worker
+}  // namespace holdfast

@@ -5,7 +5,7 @@
 
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
-#include "tools/cli/base64.h"
+#include "ipc/base/base64.h"
 #include "tools/cli/json_text.h"
 
 namespace holdfast::cli {

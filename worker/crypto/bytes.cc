@@ -2,23 +2,13 @@
 // fromBase64Url(string) -> ArrayBuffer or a reason, toUtf8(string) -> ArrayBuffer,
 // fromUtf8(source) -> string, or undefined where it would be too long for one.
 #include <string>
+#include <vector>
 
+#include "ipc/base/base64.h"
 #include "worker/crypto/native.h"
 
 namespace holdfast::worker::crypto {
 namespace {
-
-// RFC 4648, 5.
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-constexpr auto kValues = [] {
-  std::array<std::int8_t, 256> values{};
-  values.fill(-1);
-  for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
-    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
-  }
-  return values;
-}();
 
 // More than the largest part of a key takes: the modulus of an RSA key of 16384 bits.
 constexpr int kMaxTextLength = 1 << 20;
@@ -27,44 +17,19 @@ void is_array_buffer(const Arguments& arguments) { arguments.GetReturnValue().Se
 
 void copy_bytes(const Arguments& arguments) { return_bytes(arguments, Input(arguments[0]).bytes()); }
 
-void to_base64_url(const Arguments& arguments) {
-  const Input input(arguments[0]);
-  std::string text;
-  text.reserve(input.size() * 4 / 3 + 3);
-  std::uint32_t gathered = 0;
-  int bits = 0;
-  for (const std::uint8_t byte : input.bytes()) {
-    gathered = gathered << 8 | byte;
-    for (bits += 8; bits >= 6; bits -= 6) text += kAlphabet[gathered >> (bits - 6) & 63];
-  }
-  if (bits > 0) text += kAlphabet[gathered << (6 - bits) & 63];
-  return_text(arguments, text);
-}
+void to_base64_url(const Arguments& arguments) { return_text(arguments, to_base64url(Input(arguments[0]).bytes())); }
 
 // Without padding, as RFC 7515 (2) requires.
 void from_base64_url(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
   const auto text = arguments[0].As<v8::String>();
   if (text->Length() > kMaxTextLength) return return_failure(arguments, "is too long");
-  if (!text->ContainsOnlyOneByte() || text->Length() % 4 == 1) return return_failure(arguments, "is not base64url");
-  std::string characters(static_cast<std::size_t>(text->Length()), '\0');
-  text->WriteOneByte(isolate, reinterpret_cast<std::uint8_t*>(characters.data()), 0, text->Length(),
-                     v8::String::NO_NULL_TERMINATION);
-  std::string decoded;
-  decoded.reserve(characters.size());
-  std::uint32_t gathered = 0;
-  int bits = 0;
-  for (const char character : characters) {
-    const std::int8_t value = kValues[static_cast<unsigned char>(character)];
-    if (value < 0) return return_failure(arguments, "is not base64url");
-    gathered = gathered << 6 | static_cast<std::uint32_t>(value);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      decoded += static_cast<char>(gathered >> bits & 0xff);
-    }
-  }
-  return_bytes(arguments, {reinterpret_cast<const std::uint8_t*>(decoded.data()), decoded.size()});
+  if (!text->ContainsOnlyOneByte()) return return_failure(arguments, "is not base64url");
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(text->Length()));
+  text->WriteOneByte(isolate, bytes.data(), 0, text->Length(), v8::String::NO_NULL_TERMINATION);
+  const auto size = decode_base64url_in_place(bytes);
+  if (!size) return return_failure(arguments, "is not base64url");
+  return_bytes(arguments, std::span<const std::uint8_t>(bytes).first(*size));
 }
 
 void to_utf8(const Arguments& arguments) {

@@ -1,8 +1,10 @@
 #include "worker/plain/source_map.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
+
+#include "ipc/base/base64.h"
+#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {
@@ -12,19 +14,6 @@ constexpr std::size_t kMaxShownBytes = 256;
 
 // The most characters of mappings between two checkpoints, and so the most that a lookup reads.
 constexpr std::size_t kCheckpointDistance = 4096;
-
-constexpr std::array<std::int8_t, 256> base64_values() {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<std::int8_t, 256> values{};
-  values.fill(-1);
-  for (std::size_t i = 0; i < kDigits.size(); ++i) {
-    values[static_cast<unsigned char>(kDigits[i])] = static_cast<std::int8_t>(i);
-  }
-  return values;
-}
-constexpr auto kBase64 = base64_values();
-
-int base64_value(char digit) { return kBase64[static_cast<unsigned char>(digit)]; }
 
 // Reads JSON (RFC 8259) as far as needed to find the parts of one object. Accepts some texts that are not JSON.
 class JsonReader {
@@ -99,23 +88,6 @@ class JsonReader {
   std::string_view text_;
   std::size_t at_ = 0;
 };
-
-void append_utf8(std::string& text, std::uint32_t code_point) {
-  const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-  if (code_point < 0x80) return put(code_point);
-  if (code_point < 0x800) {
-    put(0xc0 | (code_point >> 6));
-  } else {
-    if (code_point < 0x10000) {
-      put(0xe0 | (code_point >> 12));
-    } else {
-      put(0xf0 | (code_point >> 18));
-      put(0x80 | ((code_point >> 12) & 0x3f));
-    }
-    put(0x80 | ((code_point >> 6) & 0x3f));
-  }
-  put(0x80 | (code_point & 0x3f));
-}
 
 std::optional<std::uint32_t> hexadecimal(std::string_view digits) {
   if (digits.size() != 4) return std::nullopt;
@@ -225,22 +197,10 @@ void SourceMap::decode() {
   if (decode_base64() && read_json()) set_checkpoints();
 }
 
-// In place: writing never overtakes reading.
 bool SourceMap::decode_base64() {
-  std::size_t written = 0;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (std::size_t at = 0; at < text_.size() && text_[at] != '='; ++at) {
-    const int value = base64_value(text_[at]);
-    if (value < 0) return false;
-    bits = (bits << 6) | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    text_[written++] = static_cast<char>((bits >> count) & 0xff);
-  }
-  text_.resize(written);
-  return true;
+  const auto size = decode_base64_in_place({reinterpret_cast<std::uint8_t*>(text_.data()), text_.size()});
+  text_.resize(size.value_or(0));
+  return size.has_value();
 }
 
 bool SourceMap::read_json() {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "tools/cli/answer_output.h"
-#include "tools/cli/base64.h"
+#include "ipc/base/base64.h"
 
 using namespace holdfast;
 using namespace holdfast::cli;
