@@ -223,9 +223,9 @@ bool Client::look_for_answers(std::optional<milliseconds> timeout) {
   const auto longest =
       timeout ? std::min<Clock::duration>(busy_poll_.longest(), std::min(*timeout, kForever)) : busy_poll_.longest();
   const auto receive_relayed = [this] { return receive(); };
-  if (!open_.empty()) return look_busily(busy_poll_, longest, receive_relayed, let_others_run);
+  if (!open_.empty()) return busy_poll_until(busy_poll_, longest, receive_relayed, let_others_run);
   const auto receive_on_line = [this] { return receive_from_lines(); };
-  return look_busily(line_poll_, longest, receive_on_line, let_others_run);
+  return busy_poll_until(line_poll_, longest, receive_on_line, let_others_run);
 }
 
 template <typename Request, typename Reply>

@@ -35,7 +35,7 @@
 #include "supervisor/monitor.h"
 #include "supervisor/options.h"
 #include "supervisor/settings/settings_file.h"
-#include "supervisor/shell.h"
+#include "supervisor/own_sandbox.h"
 #include "supervisor/supervisor.h"
 
 namespace {

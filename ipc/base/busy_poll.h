@@ -73,7 +73,7 @@ constexpr std::chrono::microseconds kNegligibleSleepOnLine{12};
 // Looks for what a single peer sends, at most for `longest` and only where it pays: calls `receive` until it says that
 // something came, and `pause` between two looks.
 template <typename Receive, typename Pause>
-bool look_busily(BusyPoll& poll, BusyPoll::Duration longest, Receive receive, Pause pause) {
+bool busy_poll_until(BusyPoll& poll, BusyPoll::Duration longest, Receive receive, Pause pause) {
   using Clock = std::chrono::steady_clock;
   if (!poll.pays()) return false;
   const auto began = Clock::now();

@@ -139,7 +139,7 @@ tl::expected<WatchedPlaces, int> Broker::watch_modules() {
   return watched_places(*text, std::move(packet->fds[0]));
 }
 
-Broker::Sight Broker::look_at(const UniqueFd& pidfd) {
+Broker::ProcessInfo Broker::look_at(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::look_at};
   BrokerAnswer answer;
   auto packet = ask(request, std::array{pidfd.get()}, answer);

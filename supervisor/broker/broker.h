@@ -69,12 +69,12 @@ class Broker {
   tl::expected<WatchedPlaces, int> watch_modules();
 
   // Process info of a zygote or worker.
-  struct Sight {
+  struct ProcessInfo {
     pid_t pid = 0;    // in the supervisor's pid namespace; 0: the process is gone or not the broker's, or no answer
     UniqueFd statm;   // /proc/PID/statm
     UniqueFd status;  // /proc/PID/status
   };
-  Sight look_at(const UniqueFd& pidfd);
+  ProcessInfo look_at(const UniqueFd& pidfd);
 
   // /proc/PID/smaps_rollup of a zygote or worker. An invalid descriptor: it cannot be opened, or the process has so
   // many mappings that reading it would take long.

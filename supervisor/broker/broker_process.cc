@@ -129,7 +129,7 @@ class BrokerProcess {
  private:
   struct Launcher {
     pid_t pid;
-    UniqueFd leash;
+    UniqueFd liveness_pipe;
     UniqueFd errors;                           // its program's standard error; none once no process has it open
     std::string said;                          // on its standard error
     std::optional<Clock::time_point> kill_at;  // set when it was told to end
@@ -186,7 +186,7 @@ void BrokerProcess::run() {
   while (!leaving_ || !launchers_.empty()) {
     std::vector<pollfd> wanted = {{leaving_ ? -1 : socket_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}};
     for (const Launcher& launcher : launchers_) {
-      wanted.push_back({launcher.kill_at ? -1 : launcher.leash.get(), POLLIN, 0});
+      wanted.push_back({launcher.kill_at ? -1 : launcher.liveness_pipe.get(), POLLIN, 0});
       wanted.push_back({launcher.errors.get(), POLLIN, 0});
     }
     if (::poll(wanted.data(), wanted.size(), next_timeout()) < 0 && errno != EINTR) ::_exit(1);
@@ -406,7 +406,7 @@ void BrokerProcess::tell_of_end(const Launcher& launcher, int status) const {
                     "--worker must name the holdfast-worker of the same build as holdfastd {}; `{} --version` "
                     "shows what that program is",
                     HOLDFAST_VERSION, program);
-  (void)!::send(launcher.leash.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)!::send(launcher.liveness_pipe.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 // The launcher kills the zygote, reaps it, and ends. SIGCONT is for a launcher that some process has stopped.

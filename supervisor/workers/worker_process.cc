@@ -205,19 +205,19 @@ bool WorkerProcess::has_pid() const {
 }
 
 pid_t WorkerProcess::pid() const {
-  if (!has_pid()) pid_ = sight().pid;
+  if (!has_pid()) pid_ = process_info().pid;
   return pid_;
 }
 
-const Broker::Sight& WorkerProcess::sight() const {
+const Broker::ProcessInfo& WorkerProcess::process_info() const {
   // Asked again after a failure: the broker may answer next time, or a descriptor may be free.
-  if (sight_.pid == 0) sight_ = broker_.look_at(pidfd_);
-  return sight_;
+  if (process_info_.pid == 0) process_info_ = broker_.look_at(pidfd_);
+  return process_info_;
 }
 
-std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(sight().statm); }
+std::uint64_t WorkerProcess::anonymous_bytes() const { return anonymous_memory(process_info().statm); }
 
-std::uint64_t WorkerProcess::held_bytes() const { return held_memory(sight().status); }
+std::uint64_t WorkerProcess::held_bytes() const { return held_memory(process_info().status); }
 
 std::optional<steady_clock::duration> WorkerProcess::cpu_time() const {
   if (!cpu_clock_) {

@@ -170,7 +170,7 @@ class WorkerProcess final : public Connection {
   // Whether pid() and cpu_time() work without the broker. The worker's memory can be seen only by the process info
   // that the broker gives.
   bool has_pid() const;
-  bool is_known_to_broker() const { return sight_.pid != 0; }
+  bool is_known_to_broker() const { return process_info_.pid != 0; }
 
   using Connection::flush;
   using Connection::pause;
@@ -191,7 +191,7 @@ class WorkerProcess final : public Connection {
   void on_end(std::string_view reason) override;
 
   // Process info from the broker. It is asked for when first needed: most workers come and go without it.
-  const Broker::Sight& sight() const;
+  const Broker::ProcessInfo& process_info() const;
 
   const WorkerId id_;
   const UniqueFd pidfd_;
@@ -206,7 +206,7 @@ class WorkerProcess final : public Connection {
   std::optional<Caller> said_caller_;
   Broker& broker_;
   mutable pid_t pid_ = 0;  // 0: not known yet
-  mutable Broker::Sight sight_;
+  mutable Broker::ProcessInfo process_info_;
   mutable std::optional<clockid_t> cpu_clock_;
   LineShare line_share_;
   const std::chrono::steady_clock::time_point forked_at_;

@@ -25,19 +25,19 @@ constexpr std::chrono::milliseconds kWordPatience{1000};
 
 struct ZygoteProcess::State : std::enable_shared_from_this<State> {
   State(asio::io_context& io, ZygoteProcess& its_process, Owner& its_owner)
-      : control(io), leash(io), word_timeout(io), process(&its_process), owner(&its_owner) {}
+      : control(io), liveness_pipe(io), word_timeout(io), process(&its_process), owner(&its_owner) {}
 
   asio::posix::stream_descriptor control;
-  asio::posix::stream_descriptor leash;
+  asio::posix::stream_descriptor liveness_pipe;
   asio::steady_timer word_timeout;
   ZygoteProcess* const process;
   Owner* owner;             // null once it must hear nothing more
   bool has_spoken = false;  // on its control socket
-  std::string last_words;
+  std::string fatal_report;
 
   void die(std::string reason) {
     if (owner == nullptr) return;
-    if (!last_words.empty()) reason = last_words;
+    if (!fatal_report.empty()) reason = fatal_report;
     std::exchange(owner, nullptr)->zygote_died(*process, std::move(reason));
   }
 
@@ -58,7 +58,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
       auto reply = ipc::decode_packet(std::span(buffer).first(packet->bytes), ipc::decode_zygote_reply);
       if (!reply) return die(fmt::format("it broke the protocol: {}", reply.error().message));
       if (auto* failed = std::get_if<ipc::ZygoteFailed>(&*reply)) {
-        last_words = std::move(failed->reason);
+        fatal_report = std::move(failed->reason);
       } else {
         has_spoken = true;
         owner->zygote_said(*process, std::move(*reply), std::move(packet->fds));
@@ -68,11 +68,11 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
 
   // If a program never came up, the broker knows more about it: its exit status, and what it printed.
   void end() {
-    if (has_spoken || !last_words.empty()) return die("it ended");
-    leash.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [self = shared_from_this()](const boost::system::error_code& error) {
-                       if (!error) self->die(self->word_of_broker());
-                     });
+    if (has_spoken || !fatal_report.empty()) return die("it ended");
+    liveness_pipe.async_wait(asio::posix::stream_descriptor::wait_read,
+                             [self = shared_from_this()](const boost::system::error_code& error) {
+                               if (!error) self->die(self->word_of_broker());
+                             });
     word_timeout.expires_after(kWordPatience);
     word_timeout.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (!error) self->die("its program closed the control socket but has not ended");
@@ -81,7 +81,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
 
   std::string word_of_broker() {
     std::array<char, ipc::kMaxPacketBytes> buffer;
-    const ssize_t count = ::recv(leash.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t count = ::recv(liveness_pipe.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     const std::string_view text(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     const std::size_t nul = text.find('\0');
     if (nul == text.npos) return "it ended";
@@ -102,12 +102,12 @@ ZygoteProcess::ZygoteProcess(asio::io_context& io, Broker& broker, std::optional
   }
   UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
-  UniqueFd leash = broker.start_zygote(theirs, single_worker);
-  if (!leash) {
+  UniqueFd liveness_pipe = broker.start_zygote(theirs, single_worker);
+  if (!liveness_pipe) {
     fail_later("the broker could not be asked to start it");
     return;
   }
-  state_->leash.assign(leash.release());
+  state_->liveness_pipe.assign(liveness_pipe.release());
   state_->control.assign(ours.release());
   state_->control.non_blocking(true);
   state_->listen();
@@ -117,7 +117,7 @@ ZygoteProcess::~ZygoteProcess() {
   state_->owner = nullptr;
   boost::system::error_code ignored;
   state_->control.close(ignored);
-  state_->leash.close(ignored);
+  state_->liveness_pipe.close(ignored);
   state_->word_timeout.cancel();
 }
 

@@ -28,7 +28,7 @@ long page_faults_of_a_child() {
   REQUIRE(::pipe(ends) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    rehearse(*engine);
+    make_first_call(*engine);
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     ::_exit(::write(ends[1], &usage.ru_minflt, sizeof usage.ru_minflt) == sizeof usage.ru_minflt ? 0 : 1);
@@ -72,8 +72,8 @@ TEST_CASE("where no file may be so large, code stays where it is, and runs") {
   if (child == 0) {
     constexpr rlimit kLimit{1 << 20, 1 << 20};
     if (::setrlimit(RLIMIT_FSIZE, &kLimit) != 0) ::_exit(2);
-    const CodePages handed = hand_down_code_pages([] { rehearse(*engine); });
-    rehearse(*engine);
+    const CodePages handed = prefault_code_pages([] { make_first_call(*engine); });
+    make_first_call(*engine);
     ::_exit(handed.huge == 0 && mappings().huge == 0 ? 0 : 1);
   }
   int status = 0;
@@ -83,7 +83,7 @@ TEST_CASE("where no file may be so large, code stays where it is, and runs") {
 
 TEST_CASE("children inherit the pages of code that was used, and have fewer page faults") {
   const long before = page_faults_of_a_child();
-  const CodePages handed = hand_down_code_pages([] { rehearse(*engine); });
+  const CodePages handed = prefault_code_pages([] { make_first_call(*engine); });
   const long after = page_faults_of_a_child();
   REQUIRE(before > 0);
   REQUIRE(after > 0);
@@ -99,9 +99,9 @@ TEST_CASE("children inherit the pages of code that was used, and have fewer page
 }
 
 TEST_CASE("code that was handed down stays as it is when that is tried again") {
-  hand_down_code_pages([] { rehearse(*engine); });
+  prefault_code_pages([] { make_first_call(*engine); });
   const std::size_t huge = mappings().huge;
-  hand_down_code_pages([] { rehearse(*engine); });
+  prefault_code_pages([] { make_first_call(*engine); });
   CHECK(mappings().huge == huge);
   CHECK(mappings().writable_code == 0);
   CHECK(page_faults_of_a_child() > 0);

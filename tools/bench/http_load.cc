@@ -99,7 +99,7 @@ class Waiter {
  public:
   void wait(const std::vector<std::unique_ptr<Connection>>& open) {
     const auto receive = [&] { return open.front()->receive(); };
-    if (open.size() == 1 && look_busily(busy_poll_, busy_poll_.longest(), receive, ipc::let_others_run)) return;
+    if (open.size() == 1 && busy_poll_until(busy_poll_, busy_poll_.longest(), receive, ipc::let_others_run)) return;
     wanted_.clear();
     for (const auto& connection : open) wanted_.push_back({connection->fd(), POLLIN, 0});
     const auto began = Clock::now();

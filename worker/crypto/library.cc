@@ -43,7 +43,7 @@ T* needed(T* pointer, const char* name) {
 
 // Uses what modules commonly use, so that all workers share what libcrypto makes at its first use. Its random
 // generators still take a seed of their own in each worker.
-void rehearse() {
+void warm_up_library() {
   std::array<std::uint8_t, kMaxDigestBytes> result{};
   std::size_t size = 0;
   const bool done =
@@ -78,7 +78,7 @@ void set_up_library() {
   }
   library.hkdf = needed(EVP_KDF_fetch(nullptr, "HKDF", nullptr), "HKDF");
   library.pbkdf2 = needed(EVP_KDF_fetch(nullptr, "PBKDF2", nullptr), "PBKDF2");
-  rehearse();
+  warm_up_library();
 }
 
 Digest digest_at(const Arguments& arguments, int index) {

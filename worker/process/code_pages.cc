@@ -204,7 +204,7 @@ std::size_t hand_down(const UniqueFd& memory, const Segment& segment, std::uintp
 
 }  // namespace
 
-CodePages hand_down_code_pages(const std::function<void()>& use) {
+CodePages prefault_code_pages(const std::function<void()>& use) {
   CodePages handed;
   const UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   const UniqueFd memory(::open("/proc/self/mem", O_RDWR | O_CLOEXEC));

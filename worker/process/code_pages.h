@@ -20,6 +20,6 @@ struct CodePages {
 // elsewhere makes forks copy the page-table entries. Leaves as it was what the kernel does not let it change. Returns
 // the number of pages pre-faulted. Needs /proc, and mappings that are not sealed yet. No other thread may run during
 // the call.
-CodePages hand_down_code_pages(const std::function<void()>& use);
+CodePages prefault_code_pages(const std::function<void()>& use);
 
 }  // namespace holdfast::worker

@@ -16,7 +16,7 @@
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
-#include "worker/v8/last_words.h"
+#include "worker/v8/fatal_report.h"
 #include "worker/channel/line.h"
 #include "worker/channel/outbox.h"
 #include "worker/process/priority.h"
@@ -117,7 +117,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   if (channel.our_line) line.emplace(closed ? sandbox::kKeptDescriptor + 1 : channel.our_line.get(), *channel.page());
   Line* const its_line = line ? &*line : nullptr;
   static Worker worker(engine, socket, its_line, *channel.page());
-  install_last_words(worker.outbox(), its_line, *channel.page());
+  install_fatal_report(worker.outbox(), its_line, *channel.page());
   if (lockdown.filter) lock(sandbox::load(*lockdown.filter));
   worker.run();
 }

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "ipc/large_memory.h"
-#include "worker/v8/last_words.h"
+#include "worker/v8/fatal_report.h"
 #include "worker/v8/native_memory.h"
 #include "worker/v8/warm_up.h"
 
@@ -62,7 +62,7 @@ void Worker::prepare() {
   pollfd wanted = {socket_, POLLIN, 0};
   constexpr timespec kNow{};
   if (::ppoll(&wanted, 1, &kNow, nullptr) == 0) {
-    rehearse(engine_);
+    make_first_call(engine_);
     encode(outbox_.buffer(), ipc::WorkerReady{});
     outbox_.send_some();
     give_back_free_pages();
@@ -193,7 +193,7 @@ bool Worker::waits_for_line_alone() const {
 bool Worker::look_for_call(steady_clock::duration longest) {
   const auto receive_call = [this] { return line_->receive() || soft_stop_requested(); };
   const auto go_on = [] {};  // the filter allows no system call that yields the CPU
-  if (!ipc::look_busily(line_poll_, std::min(longest, line_poll_.longest()), receive_call, go_on)) return false;
+  if (!ipc::busy_poll_until(line_poll_, std::min(longest, line_poll_.longest()), receive_call, go_on)) return false;
   give_back_at_.reset();
   if (const auto now = steady_clock::now(); now - looked_at_supervisor_ >= kLookAtSupervisor) {
     looked_at_supervisor_ = now;

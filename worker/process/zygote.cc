@@ -26,7 +26,7 @@
 #include "sandbox/process_state.h"
 #include "worker/process/code_pages.h"
 #include "worker/process/lock_down.h"
-#include "worker/v8/last_words.h"
+#include "worker/v8/fatal_report.h"
 #include "worker/v8/native_memory.h"
 #include "worker/process/oom_score.h"
 #include "worker/v8/page_allocator.h"
@@ -258,7 +258,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                  .extend_context = options.extend_context});
   warm_up(engine);
   // A single worker is not forked from this process; it is this process.
-  if (!options.single_worker) hand_down_code_pages([&] { rehearse(engine); });
+  if (!options.single_worker) prefault_code_pages([&] { make_first_call(engine); });
   engine.settle_heap();
   Lockdown lockdown;
   lockdown.allow_missing = options.allow_missing;
@@ -279,7 +279,7 @@ void run_zygote(const ZygoteOptions& start_options) {
                                               : sandbox::compile(sandbox::policy(options.profile)));
 
   leave_unused_libraries_behind();
-  prepare_last_words(engine);
+  prepare_fatal_report(engine);
   give_back_free_pages();  // so that of the blocks used up next only the edges are resident
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "ipc/base/units.h"
-#include "worker/v8/last_words.h"
+#include "worker/v8/fatal_report.h"
 #include "worker/channel/stretch.h"
 
 namespace holdfast::worker {

@@ -90,7 +90,7 @@ exports.platform = async (payload) => {
 )js";
 
 // The parts of a typical module that V8 parses and mostly does not run.
-constexpr std::string_view kRehearsal = R"js(
+constexpr std::string_view kFirstCallModule = R"js(
 'use strict';
 const names = ['one', 'two'], limits = { least: 0, most: 1e3 };
 const read = async (text, { signal } = {}) => {
@@ -103,15 +103,15 @@ exports.g = ({ a, b }) => (a + b > limits.most ? null : read(a));
 
 }  // namespace
 
-void rehearse(Engine& engine) {
+void make_first_call(Engine& engine) {
   static ipc::SharedPage page{};
   Outbox nowhere(-1);
   ModuleHost host(engine, nowhere, nullptr, page);
   const ipc::Bytes payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})");
-  host.load({.module = "rehearsal",
+  host.load({.module = "first-call",
              .version = "1",
-             .file_name = "rehearsal.js",
-             .source = ipc::as_bytes(kRehearsal),
+             .file_name = "first-call.js",
+             .source = ipc::as_bytes(kFirstCallModule),
              .memory_bytes = UINT64_MAX,
              .max_payload_bytes = 1 << 20});
   host.start({.id = 1, .function = "f", .payload = payload});

@@ -14,6 +14,6 @@ void warm_up(Engine& engine);
 // Loads a small module and calls it. This way a worker that waits for its module takes the page faults of a first
 // call in advance (heap pages are copied when they are first written to), and the zygote learns which code a call
 // runs. Takes about a millisecond. Afterwards the engine has no host.
-void rehearse(Engine& engine);
+void make_first_call(Engine& engine);
 
 }  // namespace holdfast::worker

@@ -83,12 +83,12 @@ TEST_SUITE("supervisor/broker") {
                           .max_programs = 100,
                           .open_module = {},
                           .remove_socket = {}});
-    std::vector<UniqueFd> leashes;
+    std::vector<UniqueFd> liveness_pipes;
     for (std::size_t i = 0; i < kMany; ++i) {
       int ends[2];
       REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
       const UniqueFd ours(ends[0]), theirs(ends[1]);
-      leashes.push_back(world.broker->start_zygote(theirs, i));
+      liveness_pipes.push_back(world.broker->start_zygote(theirs, i));
     }
     CHECK(world.read("none") == "errno 2");
     CHECK(children_of(world.pid).size() == 100);
@@ -103,7 +103,7 @@ TEST_SUITE("supervisor/broker") {
     const std::string filling(1024, 'x');
     while (::send(control.get(), filling.data(), filling.size(), MSG_DONTWAIT) > 0) {
     }
-    const UniqueFd leash = world.broker->start_zygote(control, std::nullopt);
+    const UniqueFd liveness_pipe = world.broker->start_zygote(control, std::nullopt);
     const pid_t pid = world.pid;
     world.broker.reset();
     const bool gone = ::kill(pid, 0) != 0;

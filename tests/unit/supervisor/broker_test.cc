@@ -114,11 +114,11 @@ TEST_CASE("the broker asks for nothing whose name is no module's") {
   CHECK(std::filesystem::exists(asked));
 }
 
-TEST_CASE("a program that cannot be started is told of on its control socket, and its leash ends") {
+TEST_CASE("a program that cannot be started is told of on its control socket, and its liveness_pipe ends") {
   const auto broker = start({.program = "/no/such/program"});
   ControlPair control;
-  const UniqueFd leash = broker->start_zygote(control.theirs, std::nullopt);
-  REQUIRE(leash);
+  const UniqueFd liveness_pipe = broker->start_zygote(control.theirs, std::nullopt);
+  REQUIRE(liveness_pipe);
   control.theirs.reset();
   alignas(ipc::Word) std::array<std::byte, ipc::kMaxPacketBytes> buffer;
   const auto packet = ipc::receive_packet(control.ours.get(), buffer);
@@ -127,22 +127,22 @@ TEST_CASE("a program that cannot be started is told of on its control socket, an
   REQUIRE(reply.has_value());
   REQUIRE(std::holds_alternative<ipc::ZygoteFailed>(*reply));
   CHECK(std::get<ipc::ZygoteFailed>(*reply).reason.find("/no/such/program: No such file") != std::string::npos);
-  CHECK(becomes_readable(leash));
+  CHECK(becomes_readable(liveness_pipe));
 }
 
-TEST_CASE("what was started ends when its leash is let go") {
+TEST_CASE("what was started ends when its liveness_pipe is let go") {
   // A program that takes its arguments and waits to be killed.
   const TemporaryFolder folder;
   const auto program = folder.write("waits", "#!/bin/sh\nexec sleep 60\n");
   std::filesystem::permissions(program, std::filesystem::perms(0700));
   const auto broker = start({.program = program});
   ControlPair control;
-  UniqueFd leash = broker->start_zygote(control.theirs, std::nullopt);
+  UniqueFd liveness_pipe = broker->start_zygote(control.theirs, std::nullopt);
   control.theirs.reset();
   // It holds the control socket, and gives it back with its end.
   pollfd wanted = {control.ours.get(), POLLIN, 0};
   CHECK(::poll(&wanted, 1, 100) == 0);
-  leash.reset();
+  liveness_pipe.reset();
   CHECK(becomes_readable(control.ours));
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("the broker looks at what it has started, and at what that has started
   std::filesystem::permissions(program, std::filesystem::perms(0700));
   const auto broker = start({.program = program});
   ControlPair control;
-  const UniqueFd leash = broker->start_zygote(control.theirs, std::nullopt);
+  const UniqueFd liveness_pipe = broker->start_zygote(control.theirs, std::nullopt);
   pid_t child = 0;
   for (int i = 0; i < 10'000 && child == 0; ++i) {
     std::ifstream(folder.path() / "child") >> child;

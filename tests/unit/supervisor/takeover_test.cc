@@ -10,7 +10,7 @@
 
 #include "ipc/base/pidfd.h"
 #include "ipc/base/unique_fd.h"
-#include "supervisor/shell.h"
+#include "supervisor/own_sandbox.h"
 #include "tests/unit/sandbox/test_support.h"
 #include "tests/unit/supervisor/test_support.h"
 
@@ -22,7 +22,7 @@ using holdfast::supervisor::testing::TemporaryFolder;
 namespace {
 
 // What a process says that has the supervisor's rights and no more.
-Ending run_in_shell(const Body& body) {
+Ending run_in_own_sandbox(const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {
                        require(notes, give_up_rights(sandbox::ClientDescriptors::refused));
@@ -33,11 +33,11 @@ Ending run_in_shell(const Body& body) {
 
 }  // namespace
 
-TEST_SUITE("supervisor/shell") {
+TEST_SUITE("supervisor/own_sandbox") {
   TEST_CASE("a supervisor that was taken over learns of no file by its path") {
     const TemporaryFolder folder;
     const auto secret = folder.write("secret", "four");
-    const Ending ending = run_in_shell([&] {
+    const Ending ending = run_in_own_sandbox([&] {
       struct stat found = {};
       const long result = ::syscall(SYS_newfstatat, AT_FDCWD, secret.c_str(), &found, AT_EMPTY_PATH);
       return result == 0 ? std::to_string(found.st_size) : outcome(result);
@@ -50,7 +50,8 @@ TEST_SUITE("supervisor/shell") {
     if (::geteuid() != 0) return;
     const RunningChild victim = start_child(Caller::itself, [](SharedNotes&) { ::pause(); });
     const UniqueFd pidfd = open_pidfd(victim.pid());
-    const Ending ending = run_in_shell([&] { return send_signal(pidfd, SIGKILL) ? std::string("ok") : outcome(-1); });
+    const Ending ending =
+        run_in_own_sandbox([&] { return send_signal(pidfd, SIGKILL) ? std::string("ok") : outcome(-1); });
     CHECK_FALSE(ending.said == "ok");
     ::kill(victim.pid(), SIGKILL);
     RunningChild(victim).finish();

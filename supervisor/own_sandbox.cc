@@ -1,4 +1,4 @@
-#include "supervisor/shell.h"
+#include "supervisor/own_sandbox.h"
 
 #include <time.h>
 #include <unistd.h>

@@ -13,12 +13,12 @@ namespace holdfast::worker {
 // Registers V8's failure callbacks, and sets aside the memory that a report takes. Must be called in the zygote
 // before its first fork, so that all workers share these pages until they write to them. `engine` must live as long
 // as the process.
-void prepare_last_words(Engine& engine);
+void prepare_fatal_report(Engine& engine);
 
-// Installs this process's signal handlers. Call once, after prepare_last_words() and before the seccomp filter is
+// Installs this process's signal handlers. Call once, after prepare_fatal_report() and before the seccomp filter is
 // loaded (the filter refuses rt_sigaction(2)). Takes no ownership; all arguments must live as long as the process.
 // `line` may be null.
-void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page);
+void install_fatal_report(Outbox& outbox, Line* line, ipc::SharedPage& page);
 
 // Must be called between two stretches of JavaScript. If memory was found used up and no JavaScript has reached V8's
 // next check since, collects garbage and looks again: the call may have freed the memory by ending. If memory is

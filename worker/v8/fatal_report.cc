@@ -1,4 +1,4 @@
-#include "worker/v8/last_words.h"
+#include "worker/v8/fatal_report.h"
 
 #include <signal.h>
 #include <sys/syscall.h>
@@ -350,7 +350,7 @@ void handle(int signal, struct sigaction action) {
 
 }  // namespace
 
-void prepare_last_words(Engine& engine) {
+void prepare_fatal_report(Engine& engine) {
   (void)emergency_buffer();
   catch_abort_message();
   state.engine = &engine;
@@ -361,7 +361,7 @@ void prepare_last_words(Engine& engine) {
   v8::V8::SetFatalMemoryErrorCallback(on_v8_out_of_memory);
 }
 
-void install_last_words(Outbox& outbox, Line* line, ipc::SharedPage& page) {
+void install_fatal_report(Outbox& outbox, Line* line, ipc::SharedPage& page) {
   state.outbox = &outbox;
   state.line = line;
   state.page = &page;

@@ -15,7 +15,7 @@
 
 #include "ipc/base/pidfd.h"
 #include "sandbox/seccomp_policy.h"
-#include "supervisor/shell.h"
+#include "supervisor/own_sandbox.h"
 #include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;
@@ -26,7 +26,7 @@ namespace {
 // The address sanitizer makes system calls of its own at a process's end and for its memory.
 #if !defined(__SANITIZE_ADDRESS__)
 
-Ending run_in_shell(Caller caller, const Body& body) {
+Ending run_in_own_sandbox(Caller caller, const Body& body) {
   return start_child(caller,
                      [&](SharedNotes& notes) {
                        require(notes, holdfast::supervisor::give_up_rights(ClientDescriptors::refused));
@@ -84,7 +84,7 @@ TEST_CASE("a supervisor that has given up its rights can open nothing, start not
   for (const Caller caller : callers()) {
     for (const Attempt& attempt : kAttempts) {
       INFO(name(caller), ": ", attempt.name);
-      CHECK(run_in_shell(caller, [&] { return outcome(attempt.attempt()); }).killed_by(SIGSYS));
+      CHECK(run_in_own_sandbox(caller, [&] { return outcome(attempt.attempt()); }).killed_by(SIGSYS));
     }
   }
 }
@@ -92,13 +92,13 @@ TEST_CASE("a supervisor that has given up its rights can open nothing, start not
 TEST_CASE("a supervisor that has given up its rights can ask which process a pidfd is of") {
   const holdfast::UniqueFd pidfd = holdfast::open_pidfd(getpid());
   for (const Caller caller : callers()) {
-    CHECK(run_in_shell(caller, [&] { return std::to_string(holdfast::pid_of(pidfd)); }).exited(0));
+    CHECK(run_in_own_sandbox(caller, [&] { return std::to_string(holdfast::pid_of(pidfd)); }).exited(0));
   }
 }
 
 TEST_CASE("a supervisor that has given up its rights is not root, holds no capability, and gains none") {
   for (const Caller caller : callers()) {
-    const Ending ending = run_in_shell(caller, [] { return std::string("alive"); });
+    const Ending ending = run_in_own_sandbox(caller, [] { return std::string("alive"); });
     INFO(name(caller), ": ", ending.said);
     CHECK(ending.exited(0));
     // As it is seen from outside while it lives.
