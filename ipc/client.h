@@ -7,7 +7,8 @@
 //
 // A Client owns one connection and belongs to one thread at a time; use one for each thread that makes calls. It
 // starts no thread of its own. It does not reconnect: when the connection is lost, every open call is answered
-// `unavailable` with Executed::maybe, and so is every later one (Executed::no); the caller decides what to repeat.
+// `unavailable` with Executed::maybe, and every later call `unavailable` with Executed::no. The caller decides what
+// to repeat.
 #pragma once
 
 #include <chrono>
@@ -37,7 +38,8 @@ namespace holdfast::ipc {
 
 class ClientLine;
 
-// Why there is no session. The message is whole: it names the socket and says what to do.
+// Why there is no session. `message` can be shown as it is: it says what failed, and what to do about it where that
+// is known.
 struct ConnectError {
   enum class Reason { cannot_connect, version_mismatch, protocol_error };
   Reason reason;
@@ -47,8 +49,8 @@ struct ConnectError {
 struct ClientOptions {
   std::string name = "holdfast-client";           // for the supervisor's log
   std::chrono::milliseconds hello_timeout{5000};  // for the supervisor's hello
-  // How long run_once(), and what waits by it, looks for answers before it sleeps, as long as they come so soon; 0: it
-  // sleeps at once. Never for longer than the time that it is given.
+  // For how long run_once(), and every call that waits, busy-polls for an answer before it sleeps; 0: it never does.
+  // Busy-polls only while answers come that soon, and never beyond the timeout of run_once().
   std::chrono::microseconds busy_poll{50};
 };
 
@@ -57,31 +59,31 @@ struct Result {
   Encoding encoding = Encoding::json;
 };
 
-// What open calls get when the supervisor is gone, and later ones.
+// The error of a call whose connection to the supervisor is lost.
 Error connection_lost(const std::string& reason, Executed executed);
 
-// A result or an error, as any tl::expected, and what the call took either way.
+// A call's result or its error, and the resources that it used in either case.
 class Answer : public tl::expected<Result, Error> {
  public:
   using tl::expected<Result, Error>::expected;
 
-  Usage usage;  // all 0 where the call never got to a worker, or the connection was lost
+  Usage usage;  // all 0 if the call never reached a worker or the connection was lost
 };
 using AnswerHandler = std::function<void(Answer)>;
 
 // Takes one value of the stream that a function returned.
 using ChunkHandler = std::function<void(Result)>;
 
-// Runs for each line, and for each note that some are missing; must not throw.
+// Takes one log line, or one note that lines are missing. Must not throw.
 using LogHandler = std::function<void(const LogRecord&)>;
 
-// Who hears of a call before its answer; either may be missing.
+// Handlers for what a call sends before its answer. Each may be null.
 struct CallReaders {
   ChunkHandler on_chunk = nullptr;
   LogHandler on_log = nullptr;
 };
 
-// What a loader gives for a module: its code, or why there is none.
+// A loader's answer for a module: its code, or why there is none.
 struct LoadedSource {
   std::string text;       // one JavaScript file in UTF-8
   std::string file_name;  // what stacks show; empty: MODULE-VERSION.js
@@ -92,15 +94,14 @@ struct LoadFailure {
 };
 using LoadOutcome = std::variant<LoadedSource, NoSuchModule, LoadFailure>;
 using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
-// The same for who has the outcome later: give_source() takes it, with this id.
+// A loader that has the outcome later: it passes the outcome to Client::give_source() with this id. Must not throw.
 using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
 
-// Whose lines, and which.
 struct LogSubscription {
   std::string_view module = {};   // empty: of any
-  std::string_view version = {};  // empty: of any; only with a module
-  std::uint32_t backlog = 0;      // so many of the last lines
-  bool follow = false;            // and those that come later
+  std::string_view version = {};  // empty: of any version; only with a module
+  std::uint32_t backlog = 0;      // how many of the latest lines to send at once
+  bool follow = false;            // whether later lines are sent too
 };
 
 class Client {
@@ -108,7 +109,7 @@ class Client {
   // Connects and exchanges hellos; blocks for at most the hello's timeout.
   static tl::expected<Client, ConnectError> connect(const std::string& socket_path, ClientOptions options = {});
 
-  // The same over a stream socket that is connected already.
+  // Exchanges hellos over a Unix stream socket that is already connected; blocks for at most the hello's timeout.
   static tl::expected<Client, ConnectError> adopt(UniqueFd socket, ClientOptions options = {});
 
   Client(Client&&) noexcept;
@@ -116,105 +117,109 @@ class Client {
   // Open calls are dropped unanswered; the supervisor cancels them.
   ~Client();
 
-  // What the supervisor said of itself and its limits.
+  // The supervisor's version and limits, from its hello.
   const ServerHello& server() const { return server_; }
 
-  // Makes one call and waits for its answer; other open calls may be answered meanwhile. `request.id` is ignored. For
-  // `readers` see start().
+  // Makes one call and waits for its answer. Handlers of other open calls may run while it waits. `request.id` is
+  // ignored. `readers` are those of start().
   Answer call(const CallRequest& request, CallReaders readers = {});
 
-  // Starts a call and returns its id. `handler` is run exactly once, by run_once() or what waits (call(),
-  // list_workers(), stats()), never from here; it must not throw. Never blocks: what the socket does not take at once
-  // is kept, see unsent_bytes(). Calls beyond server().max_calls_in_flight wait in the socket. A payload beyond
-  // server().max_payload_bytes is not sent; its answer is `payload_too_large`.
+  // Starts a call and returns its id; `request.id` is ignored. `handler` runs exactly once, in run_once() or in a
+  // call that waits (such as call(), list_workers() or stats()), never in start(); it must not throw. Never blocks:
+  // what the socket does not take at once is kept (unsent_bytes()). Calls beyond server().max_calls_in_flight wait in
+  // the socket. A payload beyond server().max_payload_bytes is not sent; its answer is `payload_too_large`.
   //
-  // With `readers.on_chunk` the call takes a stream: it is run for each value that the function yields, in order, under
-  // the same rules. What it has taken is granted anew, so that a client which does not come to run_once() holds the
-  // function up; of the stream's values at most request.stream_window_bytes, 0: 256 KiB, and one chunk more wait here
-  // meanwhile. Without it, request.stream_window_bytes is ignored.
+  // With `readers.on_chunk` the call takes a stream: the handler runs for each value that the function yields, in
+  // order, under the same rules as `handler`. Values that it has taken are granted to the function again, so a client
+  // that does not call run_once() makes the function wait. At most request.stream_window_bytes (0: 256 KiB) of the
+  // stream, and one chunk more, are kept here until then. Without `on_chunk`, request.stream_window_bytes is ignored.
   //
-  // With `readers.on_log` the lines that the function logs are wanted, too: it is run for each. The answer is
-  // permission_denied where this client may not read what modules log; request.logs is ignored.
+  // With `readers.on_log` the supervisor also sends the lines that the function logs, and the handler runs for each.
+  // If this client may not read logs, the call's answer is `permission_denied`. request.logs is ignored.
   //
-  // Both are run before `handler`, and in the order in which chunks and lines came.
+  // Both run before `handler`, in the order in which chunks and lines arrived.
   std::uint64_t start(const CallRequest& request, AnswerHandler handler, CallReaders readers = {});
 
-  // Tells the supervisor that the answer is no longer wanted. The handler still runs, with `cancelled` or with the
-  // answer that was on its way.
+  // Cancels an open call; an id that is not open is ignored. The call's handler still runs, with `cancelled` or with
+  // the answer that was already on its way.
   void cancel(std::uint64_t id);
 
-  // Sends what is unsent, waits until something arrives, a signal does or the timeout is over (nothing: for ever), and
-  // runs the handlers of the calls that were answered and of the modules that are wanted. Handlers may start further
-  // calls. Returns how many ran.
+  // Sends what is unsent, waits until something arrives, a signal interrupts or the timeout is over (nullopt: waits
+  // without a limit), and runs the handlers of what has arrived: answers, chunks, log lines and requests for modules.
+  // Handlers may start further calls. Returns how many handlers ran.
   std::size_t run_once(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
-  // Asks for a direct line to the module's worker and waits for the supervisor's word; the error says why there is
-  // none, and calls are relayed as ever. From then on calls of the module that have no readers go straight to the
-  // worker, where they take half of the time or less. The line may be withdrawn at any time, and its
-  // worker may end: calls on it that were not begun are then relayed, as later ones are, and no caller notices. A line
-  // is not opened again by itself.
+  // Asks for a direct line to the module's worker and waits for the supervisor's reply. On an error, which says why
+  // there is no line, calls are relayed as before. With a line, calls of the module that have no readers go straight
+  // to the worker, which takes half the time or less. The line may be withdrawn, or its worker may end, at any time:
+  // calls on it that were not begun are then relayed, as later calls are, without the caller's doing. The client does
+  // not open another line by itself.
   //
-  // What differs for calls on a line: of Usage they have the run time alone, as it is measured here; run_once() may
-  // come back early when the time of one is over; and this process reads what an untrusted one sends
+  // Calls on a line differ in three ways. Their Usage has only the run time, measured by this client. run_once() may
+  // return early when the time of one is over. And this process reads what an untrusted worker sends
   // (docs/security.md).
   tl::expected<void, Error> open_line(const ModuleName& module);
-  // Whether calls of the module go by a line now.
+  // Whether calls of the module go over a direct line now.
   bool has_line(const ModuleName& module) const;
 
-  // The supervisor's worker processes; waits for the list, and lets other open calls be answered meanwhile.
+  // Lists the supervisor's worker processes. Waits for the list; handlers of other open calls may run while it waits.
   tl::expected<WorkerList, Error> list_workers();
 
-  // What the supervisor has counted; waits for it in the same way.
+  // The supervisor's statistics. Waits for them; handlers of other open calls may run while it waits.
   tl::expected<Stats, Error> stats();
 
-  // Offers this client as a loader of modules and waits for the supervisor's word; permission_denied if it may not.
-  // From then on `handler` is run for each module that is wanted, wherever handlers of calls are; it must not throw.
-  // While it runs nothing else of this connection is served. The supervisor waits for an outcome for `timeout` at most,
-  // 0 for its default. A second time, `handler` takes the place of the one before.
+  // Registers this client as a loader of modules and waits for the supervisor's reply; `permission_denied` if this
+  // client may not load modules. From then on `handler` runs for each module that the supervisor asks for, in
+  // run_once() or in a call that waits; it must not throw. While it runs, nothing else of this connection is served.
+  // The supervisor waits at most `timeout` for an outcome (0: the supervisor's default). A later registration
+  // replaces the handler.
   tl::expected<void, Error> register_loader(LoadHandler handler, std::chrono::nanoseconds timeout = {});
   tl::expected<void, Error> register_deferred_loader(DeferredLoadHandler handler,
                                                      std::chrono::nanoseconds timeout = {});
 
-  // The outcome for the module that a deferred handler was asked for under this id, once for each, in any order. Never
-  // blocks, as start(). Code beyond server().max_source_bytes is not sent; the supervisor is told so as a failure.
+  // Sends the outcome for the module that a deferred handler was asked for with this id. Call it once for each id, in
+  // any order. Never blocks: what the socket does not take at once is kept (unsent_bytes()). Code beyond
+  // server().max_source_bytes is not sent; the supervisor gets a failure that says so.
   void give_source(std::uint64_t id, const LoadOutcome& outcome);
 
-  // Reads what modules log. `handler` is run for the lines that there are before this returns; for those that follow
-  // later, wherever handlers of calls are. permission_denied if this client may not read them. Returns the
+  // Subscribes to what modules log. `handler` runs for the backlog before this returns, and for later lines in
+  // run_once() or in a call that waits. `permission_denied` if this client may not read logs. Returns the
   // subscription's id.
   tl::expected<std::uint64_t, Error> subscribe_logs(const LogSubscription& subscription, LogHandler handler);
-  // No line of it is handed out any more.
+  // Ends a subscription: its handler does not run again. An id without a subscription is ignored.
   void end_logs(std::uint64_t id);
 
-  // Calls whose handler is still to be run.
+  // Calls whose handler has not run yet.
   std::size_t open_calls() const { return open_.size() + calls_on_lines() + answers_waiting_; }
   std::size_t unsent_bytes() const;
   // False once the connection is lost.
   bool connected() const { return static_cast<bool>(socket_); }
-  // For the caller's own event loop: call run_once(0ms) when it is readable, or writable with unsent bytes.
+  // For the caller's own event loop: call run_once(0ms) when it is readable, or when it is writable and there are
+  // unsent bytes. -1 once the connection is lost.
   int fd() const { return socket_.get(); }
-  // The same of direct lines, which come and go; and by when to call it in any case, for the times of the calls on
-  // them.
+  // The sockets of the direct lines that are open now, for the caller's own event loop; watch them like fd(). They
+  // change whenever handlers run. next_wakeup() says by when to call run_once(0ms) in any case, for the deadlines of
+  // calls on lines; nullopt: no time is set.
   std::vector<int> line_fds() const;
   std::optional<std::chrono::steady_clock::time_point> next_wakeup() const;
 
  private:
-  // Questions that wait for their reply, by the request's id; nothing: it is not here yet.
+  // Requests that wait for a reply, by id; nullopt until the reply arrives.
   template <typename Reply>
   using Asked = std::unordered_map<std::uint64_t, std::optional<Reply>>;
 
-  // Takes the client as an argument, for it may have been moved since.
+  // The client is an argument because the object may have moved since the registration.
   using Loader = std::function<void(Client&, std::uint64_t id, const ModuleName&)>;
 
   struct LogReader {
     LogHandler handler;
-    bool ended = false;  // nothing more is wanted
+    bool ended = false;  // its handler must not run again
   };
   struct OpenCall {
     AnswerHandler on_answer;
-    std::shared_ptr<ChunkHandler> on_chunk;  // null: it takes no stream
+    std::shared_ptr<ChunkHandler> on_chunk;  // null: the call takes no stream
     std::uint32_t window_bytes = 0;
-    std::uint64_t taken_bytes = 0;  // by its handler, and not granted yet
+    std::uint64_t taken_bytes = 0;  // by its handler, and not granted again yet
   };
   struct Answered {
     AnswerHandler handler;
@@ -273,27 +278,27 @@ class Client {
 
   UniqueFd socket_;
   BusyPoll busy_poll_;
-  BusyPoll line_poll_;  // what sleep costs there is another matter: two processes can take turns on one core
+  BusyPoll line_poll_;  // apart, because sleeping costs less where two processes alternate on one core
   FrameReader in_;
   OutputBuffer out_;
   ServerHello server_;
   bool hello_received_ = false;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, OpenCall> open_;
-  // Of calls and of subscriptions, whose ids are of one kind. Shared with lines that are not handed out yet.
+  // By the id of a call or of a subscription; the two share one sequence of ids. Shared with the lines in arrived_.
   std::unordered_map<std::uint64_t, std::shared_ptr<LogReader>> log_readers_;
-  std::deque<std::variant<Answered, Chunk, Logged>> arrived_;  // not yet handed to their handlers
-  std::size_t answers_waiting_ = 0;                            // among them
+  std::deque<std::variant<Answered, Chunk, Logged>> arrived_;  // not yet passed to handlers
+  std::size_t answers_waiting_ = 0;                            // answers in arrived_
   Asked<WorkerList> lists_;
   Asked<Stats> stats_;
   Asked<LoaderRegistered> registrations_;
   Asked<LogsSubscribed> subscriptions_;
   Asked<LineOpened> line_words_;
-  std::unordered_map<std::uint64_t, ModuleName> lines_wanted_;  // by the number under which they were asked for
-  std::deque<UniqueFd> descriptors_;                            // that came for them, in order
+  std::unordered_map<std::uint64_t, ModuleName> lines_wanted_;  // by the id of the request
+  std::deque<UniqueFd> descriptors_;                            // received for lines_wanted_, in order of arrival
   std::vector<std::unique_ptr<ClientLine>> lines_;
   Loader loader_;
-  std::deque<SourceWanted> wanted_;  // not yet handed to the loader
+  std::deque<SourceWanted> wanted_;  // not yet passed to the loader
   std::string lost_because_;
 };
 

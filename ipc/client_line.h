@@ -1,8 +1,8 @@
-// A client's end of a direct line: a socket to one module's worker, and the calls that are on it. The worker is
-// hostile: what it sends is checked here as the supervisor checks it on the other way, and a worker that breaks a rule
-// loses the line.
+// A client's end of a direct line: a socket to one module's worker, and the calls on it. The worker is hostile: this
+// class checks what the worker sends as the supervisor checks it on the relayed way, and drops the line of a worker
+// that breaks a rule.
 //
-// What becomes of a call, once each:
+// The life of a call (it ends in one of these ways):
 //
 //   sent ── its answer comes on the line ───────────────────────────> answered
 //     ├──── it is cancelled, or its time and kLineGrace are over ───> answered here; what comes for it is swallowed
@@ -13,8 +13,8 @@
 //     │                          it was begun ──────────────────────> answered: executed maybe
 //     └──── the connection to the supervisor is lost ───────────────> answered: executed maybe
 //
-// Only the supervisor says that a line has ended and how far its worker came. A socket that is closed says nothing of
-// that: until then its calls wait, each for as long as its time is.
+// Only the supervisor says that a line has ended and which calls its worker had begun. A closed socket does not say
+// that: calls on it wait for the supervisor's word, each until its own deadline.
 #pragma once
 
 #include <chrono>
@@ -28,10 +28,10 @@
 
 namespace holdfast::ipc {
 
-// What a worker or the supervisor has for a better answer, once a call's time is over.
+// How long after a call's deadline the worker or the supervisor may still send the answer.
 constexpr std::chrono::milliseconds kLineGrace{50};
-// What a worker has to give up a call that was answered here; after that, and after each further time, the supervisor
-// is told. As protocol.capnp has it.
+// How long a worker may take to give up a call that the client has answered itself. After that, and again after each
+// further period, the client tells the supervisor. protocol.capnp sets the value (LineCallOverdue.isLate).
 constexpr std::chrono::seconds kLineLate{2};
 
 class ClientLine {
@@ -42,12 +42,12 @@ class ClientLine {
     AnswerHandler handler;
     Answer answer;
   };
-  // A call that goes to the supervisor instead, by the same id, until its deadline.
+  // A call that goes to the supervisor instead, with the same id and deadline.
   struct Relayed {
     std::uint64_t id = 0;
     std::string function;
     std::string payload;
-    CallRequest request;  // without these, which its views do not point to
+    CallRequest request;  // its function and payload are empty: they are kept above
     TimePoint deadline;
     AnswerHandler handler;
   };
@@ -62,7 +62,7 @@ class ClientLine {
   std::size_t open_calls() const { return open_calls_; }
 
   void start(std::uint64_t id, const CallRequest& request, AnswerHandler handler);
-  // False: it is none of this line's open calls.
+  // False: the id is not an open call of this line.
   bool cancel(std::uint64_t id);
 
   // --- the socket; -1 once nothing more is read or sent
@@ -72,22 +72,23 @@ class ClientLine {
   // False if nothing had arrived.
   bool receive();
 
-  // When look_at_times() has something to do; the clock's end: never.
+  // When look_at_times() has something to do; TimePoint::max(): never.
   TimePoint next_look() const { return next_look_; }
-  // Answers calls whose time and grace are over. Returns what the supervisor is to be told: those whose time is over
-  // since the last look, and the first that the worker is late to give up.
+  // Answers the calls whose deadline and grace are over. Returns what to tell the supervisor: each call whose
+  // deadline has passed since the last look, and the first call on the line, if any, that the worker is late to give
+  // up.
   std::vector<LineCallOverdue> look_at_times(TimePoint now);
 
-  // Ends the line; nothing more is to be read.
+  // Ends the line on the supervisor's word and settles its calls. The caller has read everything that had arrived.
   void end(const LineEnded& ended);
-  // The same where the supervisor is lost.
+  // Ends the line because the supervisor is lost: reads what has arrived, and answers all other calls with `error`.
   void end(const Error& error);
 
-  // Whether the line is of no more use, of which the supervisor is to be told: its worker broke a rule, or it was
-  // withdrawn and all is answered. Once.
+  // Whether to tell the supervisor that the client gives the line up: its worker broke a rule, or the line was
+  // withdrawn and all its calls are answered. The call resets the wish.
   bool take_wish_to_give_up() { return std::exchange(wish_to_give_up_, false); }
 
-  // What became of calls, until the client takes it.
+  // Settled calls, until the client takes them.
   std::vector<Answered> answered;
   std::vector<Relayed> relayed;
 
@@ -95,9 +96,9 @@ class ClientLine {
   struct Call {
     std::uint64_t place = 0;  // on the line: 1, 2, 3, …
     TimePoint sent_at{};
-    bool is_overdue = false;  // the supervisor was told
+    bool is_overdue = false;  // the supervisor was told that its time is over
     bool is_settled = false;  // answered here; the worker's answer is still to come
-    TimePoint late_at{};      // if it has not come by then
+    TimePoint late_at{};      // if the worker's answer has not come by then
     Relayed kept;
   };
 
@@ -121,9 +122,9 @@ class ClientLine {
   bool closing_ = false;
   std::string violation_;
   bool wish_to_give_up_ = false;
-  std::uint64_t sent_ = 0;  // calls, ever
+  std::uint64_t sent_ = 0;  // number of calls sent so far
   std::size_t open_calls_ = 0;
-  std::unordered_map<std::uint64_t, Call> calls_;  // by id, those that are settled among them
+  std::unordered_map<std::uint64_t, Call> calls_;  // by id, settled calls included
   TimePoint next_look_ = TimePoint::max();
 };
 

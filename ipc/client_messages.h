@@ -1,7 +1,7 @@
-// The messages of protocol.capnp as plain C++ values. Decoding checks everything that the schema cannot say; what
-// comes out is safe to use. Views point into the frame they were decoded from and die with it.
+// The messages of protocol.capnp as plain C++ values. Decoding checks everything that the schema cannot express, so
+// decoded values are safe to use. Views point into the frame that they were decoded from and die with it.
 //
-// The schema's generated code is known to the sources of this folder alone, by wire.h.
+// Only the sources of this folder include the schema's generated code, through wire.h.
 #pragma once
 
 #include <chrono>
@@ -36,10 +36,10 @@ enum class ArgumentStyle : std::uint16_t { single, positional };
 enum class LogLevel : std::uint16_t { debug, info, warning, error };
 std::string_view to_string(LogLevel level);
 
-// What of a stream may be on its way to a client that has granted nothing.
+// The most of a stream (in chunk_cost()) that may be on its way to a client that has granted nothing.
 constexpr std::uint32_t kMaxStreamWindowBytes = std::uint32_t{1} << 20;
 
-// What a chunk takes off a stream's window.
+// How much of a stream's window a chunk uses, in bytes.
 constexpr std::uint64_t chunk_cost(std::size_t payload_bytes) { return payload_bytes + 128; }
 
 // --- client to supervisor ------------------------------------------------------------------------------------------
@@ -49,22 +49,22 @@ struct ClientHello {
   std::string_view client_name;
 };
 
-// What a call that names no function calls.
+// The function of a call that names none.
 constexpr std::string_view kDefaultFunction = "default";
 
 struct CallRequest {
   std::uint64_t id = 0;
   std::string_view module;
   std::string_view version;
-  std::string_view function;  // empty: kDefaultFunction, as which it is read
+  std::string_view function;  // empty: kDefaultFunction; decoding fills it in
   Bytes payload;
   Encoding encoding = Encoding::json;
   ArgumentStyle arguments = ArgumentStyle::single;
   std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default; never negative
   bool idempotent = false;
   ResultEncoding result_encoding = ResultEncoding::automatic;
-  std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
-  bool logs = false;                      // what it logs is to be sent, too
+  std::uint32_t stream_window_bytes = 0;  // 0: the client takes no stream
+  bool logs = false;                      // the client wants the lines that the call logs
 };
 
 struct CancelRequest {
@@ -107,8 +107,8 @@ struct SourceReply {
 
 struct SubscribeLogsRequest {
   std::uint64_t id = 0;
-  std::string_view module = {};   // empty: of any; else checked with name_problem()
-  std::string_view version = {};  // likewise; empty if `module` is
+  std::string_view module = {};   // empty: of any module; else checked with name_problem()
+  std::string_view version = {};  // empty: of any version, and if `module` is; else checked with name_problem()
   std::uint32_t backlog = 0;
   bool follow = false;
 };
@@ -126,7 +126,7 @@ struct OpenLineRequest {
 struct LineCallOverdue {
   std::uint64_t line = 0;
   std::uint64_t call = 0;  // its place on the line
-  bool is_late = false;    // the worker does not give it up
+  bool is_late = false;    // the worker is late to give the call up
 };
 
 using ClientMessage =
@@ -148,7 +148,8 @@ void encode(OutputBuffer& out, const EndLogsRequest& request);
 void encode(OutputBuffer& out, const OpenLineRequest& request);
 void encode(OutputBuffer& out, const LineCallOverdue& overdue);
 
-// Whether the frame may be a cancellation, as may_be_worker_cancel() has it.
+// Whether the frame may be a CancelRequest, by its size alone, which is far cheaper than decoding. True for every
+// CancelRequest that encode() makes; decode_client_message() decides.
 bool may_be_cancel(const Frame& frame);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ struct ServerHello {
 struct ResultView {
   Bytes payload;
   Encoding encoding = Encoding::json;
-  BytesOwner owner = {};  // of the payload, in its place; null: it is copied
+  BytesOwner owner = {};  // keeps the payload where it is; null: it is copied
 };
 
 struct ChunkView {
@@ -173,7 +174,7 @@ struct ChunkView {
   ResultView value;
 };
 
-// What a call took; protocol.capnp says what each means. All 0 where it never got to a worker.
+// What a call used; protocol.capnp (Usage) defines each field. All 0 if the call never reached a worker.
 struct Usage {
   std::chrono::nanoseconds queue{0};
   std::chrono::nanoseconds load{0};
@@ -191,7 +192,7 @@ struct Usage {
 struct AnswerView {
   std::uint64_t id = 0;
   std::variant<ResultView, Error> outcome;
-  Usage usage = {};  // of a worker's answer all 0 but `run`, which is what the worker says
+  Usage usage = {};  // in a worker's answer all 0 except `run`, which is the worker's claim
 };
 
 enum class WorkerState : std::uint16_t { starting, standby, loading, idle, busy, draining };
@@ -218,7 +219,7 @@ struct WorkerList {
 
 struct LoaderRegistered {
   std::uint64_t id = 0;
-  std::optional<Error> error = {};  // nothing: it is registered
+  std::optional<Error> error = {};  // nullopt: the loader is registered
 };
 
 struct SourceWanted {
@@ -234,7 +235,7 @@ struct LogRecord {
   std::string version = {};
   std::string request_id = {};  // empty: logged in no call
   std::string text = {};        // valid UTF-8, otherwise as the module wrote it
-  std::uint64_t dropped = 0;    // more than 0: a note that so many lines are missing here
+  std::uint64_t dropped = 0;    // more than 0: this is a note that so many lines are missing here
 
   bool operator==(const LogRecord&) const = default;
 };
@@ -242,18 +243,18 @@ struct LogRecord {
 struct LogRecordMessage {
   enum class For : std::uint16_t { subscription, call };
   For purpose = For::subscription;
-  std::uint64_t id = 0;  // of the one or of the other
+  std::uint64_t id = 0;  // of the subscription or of the call
   LogRecord record = {};
 };
 
 struct LogsSubscribed {
   std::uint64_t id = 0;
-  std::optional<Error> error = {};  // nothing: it is
+  std::optional<Error> error = {};  // nullopt: the client is subscribed
 };
 
-// What calls on a direct line have for a time; both more than 0.
+// Timeouts of calls on a direct line; both more than 0.
 struct LineTimeouts {
-  std::chrono::nanoseconds usual{0};  // of a call that asks for none
+  std::chrono::nanoseconds usual{0};  // of a call that sets no timeout
   std::chrono::nanoseconds longest{0};
 };
 
@@ -265,7 +266,7 @@ struct LineOpened {
 struct LineEnded {
   std::uint64_t line = 0;
   std::uint64_t started = 0;
-  std::uint64_t guilty = 0;  // its place on the line; 0: none
+  std::uint64_t guilty = 0;  // place on the line of the call that ended the worker; 0: none
   Error guilty_error = {};
   Error others_error = {};
 };
@@ -274,7 +275,7 @@ struct LineClosing {
   std::uint64_t accepted = 0;
 };
 
-// Modules in one Stats message, so that it fits into a frame.
+// Modules in one Stats message at most, so that the message fits into a frame.
 constexpr std::size_t kMaxModulesListed = 16384;
 
 using ServerMessage =
@@ -288,7 +289,7 @@ void encode_result(OutputBuffer& out, std::uint64_t id, const ResultView& result
 void encode_error(OutputBuffer& out, std::uint64_t id, const Error& error, const Usage& usage);
 void encode(OutputBuffer& out, const WorkerList& list);
 void encode(OutputBuffer& out, const ProtocolViolation& violation);
-// Of at most kMaxModulesListed modules.
+// `stats.modules` has at most kMaxModulesListed entries.
 void encode(OutputBuffer& out, const Stats& stats);
 void encode(OutputBuffer& out, const LoaderRegistered& registered);
 void encode(OutputBuffer& out, const SourceWanted& wanted);

@@ -1,5 +1,5 @@
-// The one error type of Holdfast: what a call ends with when it does not end with a result. The codes are stable;
-// protocol.capnp says what each means.
+// The one error type of Holdfast: a call ends with an Error if it does not end with a result. The codes are stable;
+// protocol.capnp defines each.
 #pragma once
 
 #include <chrono>
@@ -41,19 +41,19 @@ struct Error {
   Executed executed = Executed::no;
   std::string detail;  // for a program; see protocol.capnp
   std::chrono::milliseconds retry_after{0};
-  std::string properties = {};  // JSON of an object, for a program: the thrown error's own properties; or empty
+  std::string properties = {};  // for a program: own properties of the thrown error as one JSON object; or empty
 };
 
 constexpr std::size_t kMaxPropertiesBytes = 4096;
 
 Error make_error(ErrorCode code, std::string message, Executed executed = Executed::no);
 
-// What a worker sent under the name of an error, made fit to pass on. Properties that are not what protocol.capnp says
-// of them are left out.
+// Makes an error from a worker safe to pass on. Removes properties that do not have the form that protocol.capnp
+// demands.
 Error cleaned(Error error);
 
-// Whether a call can end with this error by what its function did. A worker that sends another would pass its own word
-// off as the supervisor's. Of a call that it came to too late it may say so once that is true.
+// Whether a worker may answer a call with this code, because what the function did can cause it. A worker that sends
+// another code pretends to be the supervisor. deadline_exceeded is allowed once `deadline` has passed at `now`.
 bool is_workers_to_say(ErrorCode code, std::chrono::steady_clock::time_point deadline,
                        std::chrono::steady_clock::time_point now);
 

@@ -22,9 +22,9 @@
 namespace holdfast::ipc {
 
 struct FrameLimits {
-  // Of one frame, its header included.
+  // Largest size of one frame, header included.
   std::size_t max_bytes = std::size_t{33} << 20;
-  // A builder of another language may use several segments for one message; more than this serves only attacks.
+  // A builder in another language may use several segments for one message; only an attack needs more than this.
   std::size_t max_segments = 64;
 };
 
@@ -43,28 +43,30 @@ class FrameReader {
  public:
   explicit FrameReader(FrameLimits limits = {});
 
-  // Frames of up to `bytes` are accepted from here on, if that is more than the limit so far.
+  // Raises the size limit to `bytes`, from the next frame on; never lowers it.
   void accept_frames_of(std::size_t bytes) { limits_.max_bytes = std::max(limits_.max_bytes, bytes); }
 
-  // For frames from the next on.
+  // Sets the limits for the next frame and later ones.
   void set_limits(FrameLimits limits) { limits_ = limits; }
 
-  // Where the next bytes from the peer go: never empty. Invalidates frames handed out before. Memory grows with what
-  // has been received; what a header announces only keeps it from growing further than that.
+  // Space for the next bytes from the peer; never empty. Invalidates frames that were handed out before. Memory grows
+  // with what has been received; the size that a header announces only bounds that growth.
   std::span<std::byte> prepare();
 
   // `count` bytes were written to the front of what prepare() returned.
   void commit(std::size_t count);
 
-  // The next whole frame, nothing if more bytes are needed, or the violation after which the stream is useless.
+  // The next whole frame, nullopt if more bytes are needed, or a violation, after which the stream cannot be read
+  // further.
   tl::expected<std::optional<Frame>, ProtocolViolation> next();
 
-  // The memory that the last frame lies in, which then outlives the next call, for who keeps `bytes` of it; null where
-  // they would be too small a part of it.
+  // Takes over the memory that the last frame lies in, so that the frame outlives the next call on the reader. For a
+  // caller that keeps `bytes` of it; null, and nothing changes, if they are less than three quarters of the memory or
+  // the memory is small.
   LargeMemory::Words take_memory(std::size_t bytes);
 
-  // Calls `look` with each frame that next() will hand out of what was received so far, and hands none out. Of
-  // a frame that was handed out, the words stay where they are; its list of segments does not.
+  // Calls `look` with each whole frame that next() has not handed out yet, without handing it out. The words of a
+  // frame that was handed out before stay valid; its list of segments (Frame::segments) does not.
   template <typename Look>
   void look_ahead(Look look) {
     const std::size_t begin = begin_, awaited = awaited_;
@@ -73,7 +75,8 @@ class FrameReader {
     awaited_ = awaited;
   }
 
-  // Bytes received that are not part of a frame handed out yet. Not 0 at the end of the stream: it was cut off.
+  // Bytes received that do not belong to a frame handed out. If it is not 0 at the end of the stream, the stream was
+  // cut off.
   std::size_t buffered_bytes() const { return end_ - begin_; }
 
  private:
@@ -83,18 +86,18 @@ class FrameReader {
   FrameLimits limits_;
   LargeMemory::Words words_;
   std::size_t capacity_ = 0;  // in words
-  // In bytes from the start of the buffer. begin_ is always at a word's border, so that segments are aligned.
+  // In bytes from the start of the buffer. begin_ is always at a word boundary, so that segments are aligned.
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t awaited_ = 0;  // the size of the frame at begin_, where it is known and has not arrived in full
+  std::size_t awaited_ = 0;  // size of the frame at begin_ if it is known and has not arrived in full; else 0
   std::vector<std::span<const Word>> segments_;
 };
 
-// Frames on their way out: appended whole, taken away in whatever pieces the socket accepts.
+// Frames to send: appended whole, removed in whatever pieces the socket accepts.
 class OutputBuffer {
  public:
   OutputBuffer() = default;
-  // What was moved from is empty, and may be used again.
+  // The buffer that was moved from is empty and may be used again.
   OutputBuffer(OutputBuffer&& other) noexcept { swap(other); }
   OutputBuffer& operator=(OutputBuffer&& other) noexcept {
     OutputBuffer taken(std::move(other));
@@ -105,35 +108,41 @@ class OutputBuffer {
   // Allocates nothing.
   void swap(OutputBuffer& other) noexcept;
 
-  // An aligned space for one single-segment message, header not included; valid until the next call. Must be followed
-  // by finish_frame(). It has room for `words` and for one field of `field_words`, which will be filled whole but for
-  // padding in its last word; it is zeroed but where only that field can be.
+  // Begins a single-segment message: returns aligned space for it, without the header, valid until the next call.
+  // Must be followed by finish_frame(). The space has room for `words` and for one field of `field_words`, which the
+  // caller must fill completely, padding in its last word aside. The space is zeroed, except where only that field
+  // can lie.
   std::span<Word> begin_frame(std::size_t words, std::size_t field_words = 0);
 
-  // The same for a message's first segment, of two. Must be followed by finish_frame_in_place().
+  // Begins a message of two segments: returns aligned, zeroed space of `words` for the first segment, without the
+  // header, valid until the next call. Must be followed by finish_frame_in_place().
   std::span<Word> begin_frame_in_place(std::size_t words);
 
-  // The message filled the first `words` of that space: the header is written and the rest given back.
+  // Ends the message, which filled the first `words` of that space: writes the header and gives the rest back.
   void finish_frame(std::size_t words);
 
-  // The second segment is sent from where it is; `owner` keeps it there until it is on its way.
+  // Ends a message of two segments, of which the first filled the first `words` of that space. The second is sent
+  // from where it is; `owner` keeps it alive until it has been sent.
   void finish_frame_in_place(std::size_t words, std::span<const Word> second, BytesOwner owner);
 
   bool empty() const { return begin_ == end_ && in_place_.empty(); }
   std::size_t size_bytes() const { return end_ - begin_ + in_place_bytes_; }
 
-  // What is to be sent first and lies in one piece: all, where nothing is sent from elsewhere. Empty only if all is.
+  // The first contiguous piece to send: everything, if no segment is sent in place. Empty only if the buffer is
+  // empty.
   std::span<const std::byte> data() const;
 
-  // The same and what comes after it, for who can send both at once; either may be empty.
+  // The first contiguous piece to send and the one after it, for a caller that can send both at once. The second is
+  // empty if there is none; both are empty only if the buffer is empty.
   std::array<std::span<const std::byte>, 2> first_pieces() const;
 
-  // The first `count` bytes are on their way. The memory of a large message is given back with its last byte.
+  // Removes the first `count` bytes, which have been sent. A large buffer's memory is given back once the buffer is
+  // empty.
   void consume(std::size_t count);
 
  private:
   struct InPlace {
-    std::size_t at;  // before what is at this place in the buffer
+    std::size_t at;  // sent before what is at this offset in the buffer
     std::span<const std::byte> bytes;
     BytesOwner owner;
   };
@@ -143,10 +152,10 @@ class OutputBuffer {
 
   LargeMemory::Words words_;
   std::size_t capacity_ = 0;  // in words
-  std::size_t begin_ = 0;     // in bytes; 0 if nothing is held
-  std::size_t end_ = 0;       // in bytes, always at a word's border
+  std::size_t begin_ = 0;     // in bytes; 0 if nothing is buffered
+  std::size_t end_ = 0;       // in bytes, always at a word boundary
   std::deque<InPlace> in_place_;
-  std::size_t in_place_bytes_ = 0;  // of all of them
+  std::size_t in_place_bytes_ = 0;  // total of in_place_
 };
 
 }  // namespace holdfast::ipc

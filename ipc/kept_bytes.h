@@ -1,4 +1,4 @@
-// Bytes of a message that are wanted for longer than its frame is.
+// Bytes of a message that must outlive its frame.
 #pragma once
 
 #include <string>
@@ -11,18 +11,18 @@ namespace holdfast::ipc {
 
 class KeptBytes {
  public:
-  // None.
+  // No bytes.
   KeptBytes() = default;
 
-  // A copy.
+  // Copies `bytes`.
   explicit KeptBytes(Bytes bytes) : copy_(as_text(bytes)) {}
 
-  // `bytes` where they are, which is in what `owner` keeps.
+  // Refers to `bytes` in place; `owner` keeps their memory alive.
   KeptBytes(BytesOwner owner, Bytes bytes) : owner_(std::move(owner)), in_place_(bytes) {}
 
   Bytes bytes() const { return owner_ ? in_place_ : as_bytes(copy_); }
   std::size_t size() const { return bytes().size(); }
-  // Null: they are a copy of this object's own.
+  // Null: the bytes are this object's own copy.
   const BytesOwner& owner() const { return owner_; }
 
  private:

@@ -1,6 +1,6 @@
-// Memory for frames. Fresh memory costs a page fault for each 4 KB of it, which for a payload of a megabyte is several
-// times what it takes to copy it. So what large frames were in is kept for the next ones, up to a bound. Each thread
-// has its own; nothing is shared.
+// Memory for frames. Fresh memory costs a page fault for each 4 KB of it, which for a payload of a megabyte takes
+// several times as long as copying it. So the memory of large frames is kept for later ones, up to a bound. Each
+// thread keeps its own; nothing is shared.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace holdfast::ipc {
 // Cap'n Proto's unit: all segments are made of 8-byte words.
 using Word = std::uint64_t;
 
-// Who keeps bytes in their place while somebody else still needs them; null: nobody does.
+// Keeps bytes that lie elsewhere alive for as long as it exists; null: it keeps none.
 using BytesOwner = std::shared_ptr<const void>;
 
 class LargeMemory {
@@ -23,18 +23,19 @@ class LargeMemory {
   };
   using Words = std::unique_ptr<Word[], GiveBack>;
 
-  // Not initialized. What is below 256 KiB is never kept.
+  // Takes a block of `words`, not initialized; its deleter gives it back. Blocks below 256 KiB are never kept.
   static Words take(std::size_t words);
 
-  // From now on this thread keeps up to so much that is not in use; before, 12 MiB. With 0, all goes back at once.
+  // Sets how many bytes of unused blocks this thread keeps at most; the default is 12 MiB. Frees all blocks that are
+  // kept now. With 0, every block is freed as soon as it is given back.
   static void keep(std::size_t bytes);
 
   static std::size_t kept_bytes();
 
-  // Gives what is kept back to the system.
+  // Frees all blocks that this thread keeps.
   static void release_kept();
 
-  // The same, of what was not in use at any time since this was last called.
+  // Frees the kept blocks that were not used at any time since the last call of this function.
   static void release_unused();
 };
 

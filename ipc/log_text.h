@@ -1,4 +1,4 @@
-// What modules log, as text: the supervisor's log and the command line write records in the same words.
+// Log records of modules as text, for both the supervisor's log and the command line.
 #pragma once
 
 #include <chrono>
@@ -12,12 +12,12 @@ namespace holdfast::ipc {
 // "2026-01-31T12:00:00.000Z" (RFC 3339).
 std::string utc_time(std::chrono::nanoseconds since_1970);
 
-// `text` as a JSON string with its quotes (RFC 8259). What is not UTF-8 becomes U+FFFD; control characters, C1 and DEL
-// among them, are escaped, so that a terminal shows it as it is.
+// `text` as a JSON string with its quotes (RFC 8259). Bytes that are not UTF-8 become U+FFFD. Control characters, C1
+// and DEL included, are escaped, so that the string is harmless on a terminal.
 std::string json_string(std::string_view text);
 
-// {"time":…,"level":…,"module":…,"version":…,"requestId":…,"message":…}, one line without its end. `requestId` is not
-// there where the record has none; a note has "dropped" with the number of lines that are missing.
+// {"time":…,"level":…,"module":…,"version":…,"requestId":…,"message":…}, on one line without a line break. Without
+// "requestId" if the record has none. A note also has "dropped", the number of lines that are missing.
 std::string as_json(const LogRecord& record);
 
 }  // namespace holdfast::ipc

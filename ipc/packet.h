@@ -1,5 +1,6 @@
-// File descriptors on their way over Unix sockets (unix(7), SCM_RIGHTS). Between the supervisor and its zygote: packets
-// on a SOCK_SEQPACKET socket, of which each carries one frame. To a client: with a byte of its stream.
+// Passing file descriptors over Unix sockets (unix(7), SCM_RIGHTS). Between the supervisor and its zygote, they
+// travel with packets on a SOCK_SEQPACKET socket, one frame in each packet. To a client, they travel with a byte of
+// its stream.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,7 @@
 
 namespace holdfast::ipc {
 
-// The control line's messages are tiny; a reason for a failure is the longest.
+// The messages between supervisor and zygote are tiny; the reason for a failure is the longest.
 constexpr std::size_t kMaxPacketBytes = 8192;
 constexpr std::size_t kMaxPacketFds = 4;
 
@@ -27,21 +28,21 @@ struct Packet {
 tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds);
 
 // Receives one packet into `buffer`. Received descriptors are close-on-exec. A packet that does not fit is an error
-// (message_size). One whose descriptors could not all be received, because there were more than kMaxPacketFds or the
-// process may have no more, comes without any. Blocks if the socket does.
+// (message_size). If not all descriptors could be received, because there were more than kMaxPacketFds or the process
+// is at its limit, the packet comes without any. Blocks if the socket does.
 tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer);
 
-// On a stream socket: sends some of `data`, which is not empty, with the descriptor attached to its first byte; how
-// much it was. Never blocks. The descriptor stays the caller's.
+// Sends some of `data`, which must not be empty, on a stream socket, with the descriptor attached to its first byte.
+// Returns the number of bytes sent. Never blocks. The descriptor stays the caller's.
 tl::expected<std::size_t, std::error_code> send_with_descriptor(int socket, std::span<const std::byte> data,
                                                                 const UniqueFd& descriptor);
 
-// On a stream socket: receives what is there, and the descriptors that came along, close-on-exec; `bytes` is 0 at the
-// stream's end. Those that could not all be received make it an error (EMFILE). Never blocks.
+// Receives what has arrived on a stream socket, and the descriptors that came with it, close-on-exec. `bytes` is 0 at
+// the stream's end. It is an error (EMFILE) if not all descriptors could be received. Never blocks.
 tl::expected<Packet, std::error_code> receive_with_descriptors(int socket, std::span<std::byte> buffer);
 
-// Decodes the one frame that a received packet must be, with one of the decode functions of the message headers.
-// The result must not point into it.
+// Decodes a received packet, which must be exactly one frame, with a decode function of the message headers. The
+// result must not point into the packet.
 template <typename Decode>
 auto decode_packet(std::span<const std::byte> packet, Decode decode) -> decltype(decode(std::declval<const Frame&>())) {
   if (packet.size() > kMaxPacketBytes) return tl::unexpected(ProtocolViolation{"a packet that is too long"});

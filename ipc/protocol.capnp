@@ -11,16 +11,16 @@
 #      client takes a stream.
 #   4. Either side closes the socket. Calls of a client that left are cancelled.
 #
-# A client with the right to do so may load modules: after `registerLoader` the supervisor sends it `sourceWanted` for
-# modules that it does not find itself, and the client answers each with one `source`.
+# A client that is permitted to may load modules: after `registerLoader` the supervisor sends it a `sourceWanted` for
+# each module that the supervisor does not find itself, and the client answers each with one `source`.
 #
-# A client that makes many calls to one module may be given a socket that leads straight to its worker, a direct line:
-# `openLine`. On it the client sends `call` and `cancel` and nothing else, and reads `answer` and `lineClosing` and
-# nothing else. Who breaks a rule there loses the line, and its worker nothing.
+# A client that makes many calls to one module may get a direct line with `openLine`: a socket that leads straight to
+# the module's worker. On a line the client sends only `call` and `cancel`, and receives only `answer` and
+# `lineClosing`. A client that breaks a rule there loses the line; the worker is not affected.
 #
-# A client that breaks a rule stated here gets one `protocolError` and is disconnected; nobody else notices.
-# Field and union numbers are never reused. An unknown union member is a protocol error, which is why both sides
-# exchange the version first.
+# A client that breaks a rule stated here gets one `protocolError` and is disconnected; other clients are not
+# affected. Field and union numbers are never reused. An unknown union member is a protocol error, which is why both
+# sides exchange their protocol versions first.
 
 @0xbdd9f7a4c1e35b02;
 
@@ -36,27 +36,26 @@ struct ClientMessage {
     hello @0 :ClientHello;
     call @1 :Call;
     cancel @2 :UInt64;
-    # The id of a call that the client no longer wants. Its answer is `cancelled`, or whatever was already on its
-    # way. An id that is not open is ignored: its answer may have crossed this message.
+    # The id of a call that the client no longer wants. The call's answer is `cancelled`, or the answer that was
+    # already on its way. An id that is not open is ignored: its answer may have crossed this message.
     listWorkers @3 :UInt64;
     # Asks for the worker processes; the number is echoed in `WorkerList.id`.
     stats @4 :UInt64;
     # Asks for statistics; the number is echoed in `Stats.id`.
     registerLoader @5 :RegisterLoader;
-    # Offers to load modules, from now until the session's end. Sent again, it sets another timeout.
+    # Registers the client as a loader of modules until the session's end. Sent again, it sets another timeout.
     source @6 :Source;
-    # In answer to `sourceWanted`.
+    # The reply to a `sourceWanted`.
     grant @7 :Grant;
-    # More of a stream may come.
+    # Lets the supervisor send more of a stream.
     subscribeLogs @8 :SubscribeLogs;
-    # Asks for what modules log.
+    # Asks for the lines that modules log.
     endLogs @9 :UInt64;
-    # The id of a subscription that is no longer wanted. Lines of it may still be on their way. An id that is none is
-    # ignored.
+    # The id of a subscription to end. Its lines may still be on their way. An id without a subscription is ignored.
     openLine @10 :OpenLine;
-    # Asks for a direct line to a worker. `cancel` with its id gives it up.
+    # Asks for a direct line to a worker. A `cancel` with its id gives the line up.
     lineCallOverdue @11 :LineCallOverdue;
-    # The time of a call on a direct line is over, and no answer came.
+    # The timeout of a call on a direct line has passed without an answer.
   }
 }
 
@@ -67,8 +66,9 @@ struct ServerMessage {
     answer @1 :Answer;
     workers @2 :WorkerList;
     protocolError @3 :Text;
-    # The rule that the client broke, or why it is not served any longer, which need not be a mistake of its own: its
-    # place or its memory is needed for others. The last message before the supervisor closes the connection.
+    # The rule that the client broke, or another reason why the supervisor disconnects it. That may be no fault of the
+    # client, such as when its connection slot or its memory is needed for other clients. The last message before the
+    # supervisor closes the connection.
     stats @4 :Stats;
     loaderRegistered @5 :LoaderRegistered;
     # Once for each `registerLoader`.
@@ -77,13 +77,14 @@ struct ServerMessage {
     chunk @7 :Chunk;
     # Only for calls with a `streamWindowBytes`, and only before their answer.
     logRecord @8 :LogRecord;
-    # Only of subscriptions, and of calls that ask for it; of those always before their answer.
+    # Only for subscriptions, and for calls with `logs`, always before the call's answer.
     logsSubscribed @9 :LogsSubscribed;
-    # Once for each `subscribeLogs`, after the lines that it asks for of those that there were before.
+    # Once for each `subscribeLogs`, after the backlog that it asks for.
     lineOpened @10 :LineOpened;
     # Once for each `openLine`.
     lineEnded @11 :LineEnded;
-    # Once for each line that was opened: no further call of it is begun, and what it sent can be read at once.
+    # Once for each line that was opened. No further call of the line is begun, and everything that its worker sent
+    # can be read at once.
     lineClosing @12 :LineClosing;
     # On a direct line only, at most once.
   }
@@ -102,12 +103,12 @@ struct ServerHello {
   maxFrameBytes @2 :UInt64;
   # A frame whose header announces more than this ends the session.
   maxPayloadBytes @3 :UInt64;
-  # A payload beyond this is answered with `payloadTooLarge`, in both directions.
+  # A call is answered `payloadTooLarge` if its payload or its result is larger than this.
   maxCallsInFlight @4 :UInt32;
-  # Beyond this many open calls the supervisor stops reading from the client until some are answered. While it waits
-  # for a `source` of this client it must read on: then calls beyond are answered `overloaded`.
+  # With this many open calls, the supervisor pauses reading from the client until some are answered. While the
+  # supervisor waits for a `source` from this client it must read on; it then answers further calls `overloaded`.
   maxSourceBytes @5 :UInt64;
-  # A module's code beyond this counts as `failed`.
+  # A `source` with more code than this counts as `failed`.
 }
 
 enum Encoding {
@@ -115,17 +116,18 @@ enum Encoding {
   json @0;
   # One JSON text (RFC 8259) in UTF-8. An empty payload stands for `null`.
   bytes @1;
-  # As they are: the function gets a Uint8Array, and returns an ArrayBuffer or a view of one.
+  # Raw bytes: the function gets a Uint8Array, and returns an ArrayBuffer or a view of one.
   structured @2;
-  # What V8's ValueSerializer writes (HTML Standard, 2.7, StructuredSerialize), its header first: Map, Set, Date, BigInt,
-  # typed arrays, Error, cycles. In Node.js: v8.Serializer and v8.Deserializer. (v8.serialize() writes typed arrays in a
-  # way of its own, which is refused.)
+  # The format of V8's ValueSerializer (HTML Standard, 2.7, StructuredSerialize), its header first. It can express
+  # Map, Set, Date, BigInt, typed arrays, Error and cycles. In Node.js: v8.Serializer and v8.Deserializer.
+  # (v8.serialize() writes typed arrays in a format of its own, which is refused.)
 }
 
 enum ResultEncoding {
-  # What a result is to be expressed in.
+  # The encoding in which the client wants the result.
   auto @0;
-  # An ArrayBuffer or a view of one as `bytes`; anything else as `structured` if the payload came so, else as `json`.
+  # An ArrayBuffer or a view of one as `bytes`; anything else as `structured` if the payload was `structured`, else as
+  # `json`.
   json @1;
   bytes @2;
   structured @3;
@@ -144,43 +146,45 @@ struct Call {
   # Chosen by the client; must differ from every call of this session that is still open.
   module @1 :Text;
   version @2 :Text;
-  # A module is named by both. Each is 1 to 64 characters of A-Z a-z 0-9 . _ - + and does not begin with a dot.
+  # Module and version together name a module. Each is 1 to 64 characters of A-Z a-z 0-9 . _ - + and does not begin
+  # with a dot.
   function @3 :Text;
-  # The name of an export, at most 256 bytes. Empty: "default", which is the default export, or the function that
-  # module.exports is.
+  # The name of an export, at most 256 bytes. Empty: "default", which is the default export, or module.exports if that
+  # is a function.
   payload @4 :Data;
   encoding @5 :Encoding;
   arguments @6 :ArgumentStyle;
   timeoutNanos @7 :UInt64;
-  # From the supervisor's receipt of the call to its answer, waiting included. 0: the supervisor's default. More than
-  # the supervisor allows is cut to that.
+  # The time from the supervisor's receipt of the call to its answer, waiting included. 0: the supervisor's default. A
+  # longer time than the supervisor allows is cut to the longest allowed.
   idempotent @8 :Bool;
-  # The caller says that running it twice does no harm: when its worker dies through no fault of the call, it is run
-  # again elsewhere within its deadline, at most as often as the operator allows (max_retries), unless some of its
-  # stream was sent already.
+  # The caller declares that running the call twice does no harm. If the call's worker dies through no fault of the
+  # call, the call is run again on another worker before its deadline, at most as often as the operator allows
+  # (max_retries), unless part of its stream was already sent.
   resultEncoding @9 :ResultEncoding;
-  # Of each chunk, too.
+  # For the result and for each chunk.
   streamWindowBytes @10 :UInt32;
-  # The client takes a stream, and so much of it without having granted more: chunks are sent while what they cost is
-  # less than this and what was granted together, so that the last of them may go beyond. A chunk costs the bytes of
-  # its payload and 128 more. More than 1 MiB is cut to that. 0: a function that returns an async iterable is answered
-  # `notSerializable`.
+  # How much of a stream the client takes before it grants more; 0: it takes no stream, and a call whose function
+  # returns an async iterable is answered `notSerializable`. Chunks are sent while the total cost of the chunks sent
+  # is less than this window plus all grants, so the last chunk may go beyond. A chunk costs the bytes of its payload
+  # plus 128. More than 1 MiB is cut to 1 MiB.
   logs @11 :Bool;
-  # What the module logs in this call, until its answer, is sent to the client as `logRecord`. Who may not read logs
-  # is answered `permissionDenied`.
+  # Whatever the module logs in this call before its answer is sent to the client as `logRecord`. If the client may
+  # not read logs, the call is answered `permissionDenied`.
 }
 
 struct Grant {
-  # The client has taken chunks of an open call, and will take as much again.
+  # The client has processed chunks of an open call, and will take as much again.
   call @0 :UInt64;
   # An id that is not open is ignored: its answer may have crossed this message.
   bytes @1 :UInt64;
-  # What they cost. More than was sent and not granted since counts as that.
+  # The cost of those chunks (Call.streamWindowBytes). A value beyond what was sent and not yet granted is cut to
+  # that.
 }
 
 struct Chunk {
-  # One value of the async iterable that a function returned. The stream's end is the call's answer: what an async
-  # generator returned, or why it failed.
+  # One value of the async iterable that a function returned. The call's answer ends the stream: it is the value that
+  # an async generator returned, or the error with which it failed.
   call @0 :UInt64;
   payload @1 :Data;
   encoding @2 :Encoding;
@@ -196,31 +200,31 @@ struct Answer {
     error @3 :Error;
   }
   usage @4 :Usage;
-  # Of results and errors alike.
+  # Set for results and errors alike.
 }
 
 struct Usage {
-  # What a call took. All 0 where it never got to a worker.
+  # What a call used. All 0 if the call never reached a worker.
   queueNanos @0 :UInt64;
-  # From its receipt until it was given to a worker, without `loadNanos`.
+  # Time from the call's receipt until it was given to a worker, without `loadNanos`.
   loadNanos @1 :UInt64;
-  # Waiting for its module to be loaded.
+  # Time that the call waited for its module to be loaded.
   runNanos @2 :UInt64;
-  # From when it was given to a worker whose module is loaded until it was answered.
+  # Time from when the call was given to a worker with its module loaded until it was answered.
   cpuNanos @3 :UInt64;
-  # CPU time of the worker while it had this call, as the kernel counted it, shared evenly among the calls that it had
-  # at the same time.
+  # CPU time of the worker while it had this call, as the kernel counted it, divided evenly among the calls that the
+  # worker had at the same time.
   peakMemoryBytes @4 :UInt64;
-  # The most anonymous resident memory that the worker's process was seen with while it had the call. The supervisor
-  # looks now and then, so that a short peak may be missed.
+  # The most anonymous resident memory that the supervisor saw in the worker's process while it had the call. The
+  # supervisor samples it now and then, so it may miss a short peak.
   bytesIn @5 :UInt64;
-  # The payload.
+  # Size of the payload.
   bytesOut @6 :UInt64;
-  # The result or the error's texts, and the chunks before it.
+  # Size of the result or of the error's texts, plus the chunks before it.
   attempts @7 :UInt32;
-  # To how many workers it was given.
+  # The number of workers to which the call was given.
   cold @8 :Bool;
-  # A worker had to be given its module for it.
+  # A worker had to load the module for this call.
 }
 
 enum ErrorCode {
@@ -229,9 +233,9 @@ enum ErrorCode {
   notFound @1;
   # No such module, version or function.
   loadFailed @2;
-  # The module's code could not be compiled, or its top level threw, never ended or died.
+  # The module's code could not be compiled, or its top level threw, did not end, or killed its worker.
   exception @3;
-  # The function threw, or its promise was rejected: `message` has name and message, `stack` the stack.
+  # The function threw, or its promise was rejected. `message` has the error's name and message, `stack` its stack.
   deadlineExceeded @4;
   # The call's time ran out, in the queue or in the function.
   cpuExceeded @5;
@@ -241,11 +245,11 @@ enum ErrorCode {
   sandboxViolation @7;
   # The worker attempted a forbidden system call; `detail` names it.
   workerCrashed @8;
-  # The worker process died; `detail` names the signal or says which other call it was stopped for.
+  # The worker process died. `detail` names the signal, or the other call because of which the worker was stopped.
   overloaded @9;
   # A queue is full; try again after `retryAfterMillis`.
   cancelled @10;
-  # At the client's wish.
+  # At the client's request.
   payloadTooLarge @11;
   notSerializable @12;
   # The result cannot be expressed in the encoding; `detail` has the path of the value.
@@ -255,33 +259,34 @@ enum ErrorCode {
 }
 
 enum Executed {
-  # Whether the function ran, so that a caller knows whether a repeat could do something twice.
+  # Whether the function ran, so that a caller knows whether repeating the call could do something twice.
   no @0;
-  # It was never started.
+  # The function was never started.
   maybe @1;
-  # It was started, and did not come to its end as far as the supervisor knows.
+  # The function was started, and as far as the supervisor knows did not finish.
   yes @2;
-  # It came to its end: the error is the function's own answer.
+  # The function finished: the error is its own answer.
 }
 
 struct Error {
   code @0 :ErrorCode;
   message @1 :Text;
-  # For a person: what happened, and what can be done.
+  # For a person: what happened, and what to do.
   stack @2 :Text;
-  # The JavaScript stack, one frame a line, as V8 prints it. Empty where there is none.
+  # The JavaScript stack, one frame a line, as V8 prints it. Empty if there is none.
   retryable @3 :Bool;
   # The same call may succeed later, or elsewhere.
   executed @4 :Executed;
   detail @5 :Text;
-  # For a program: what is said of it at each code above. May be empty.
+  # For a program: the comments of ErrorCode say what it holds for each code. May be empty.
   retryAfterMillis @6 :UInt32;
   # With `overloaded` and `unavailable`; 0: unknown.
   properties @7 :Text;
-  # With `exception` and `loadFailed`: what the module has put on the error that it threw, such as a `code` or a `status`,
-  # as the JSON text of one object, in UTF-8 and without the escapes of half a character. At most 4096 bytes and 32
-  # properties; those that do not fit are left out. It is the module's word, and no more to be trusted than `message`; the
-  # supervisor, and on a direct line the client library, checks that it is JSON of that form. Empty: there are none.
+  # With `exception` and `loadFailed`: properties that the module set on the error that it threw, such as a `code` or
+  # a `status`, as the JSON text of one object, in UTF-8 and without escaped lone surrogates. At most 4096 bytes and
+  # 32 properties; properties that do not fit are left out. The module chose them, so trust them no more than
+  # `message`. The supervisor, and on a direct line the client library, checks that they are JSON of that form. Empty:
+  # there are none.
 }
 
 struct WorkerList {

@@ -1,4 +1,4 @@
-// How frames leave through a socket that takes what it has room for.
+// Sending frames without blocking.
 #pragma once
 
 #include <sys/socket.h>
@@ -10,8 +10,8 @@
 
 namespace holdfast::ipc {
 
-// Sends what the connected stream socket takes now; the rest stays in `out`. 0, or the errno of send(2) for which
-// nothing more will be taken. Allocates nothing.
+// Sends what the connected stream socket takes without blocking; the rest stays in `out`. Returns 0, or the errno of
+// send(2), after which the socket takes nothing more. Allocates nothing.
 inline int send_some(int socket, OutputBuffer& out) {
   while (!out.empty()) {
     const auto data = out.data();

@@ -1,4 +1,4 @@
-// What a client does with the bytes that it received, from the supervisor or on a direct line.
+// Decoding what a client has received from the supervisor or on a direct line.
 #pragma once
 
 #include <utility>
@@ -8,8 +8,8 @@
 
 namespace holdfast::ipc {
 
-// Hands out each message that has arrived whole, for as long as `goes_on()`. The first rule that was broken goes to
-// `refuse`, which ends that.
+// Calls `handle` with each message that has arrived whole, while `goes_on()` is true. At the first violation it calls
+// `refuse` with its text; `refuse` must make `goes_on()` false.
 template <typename GoesOn, typename Handle, typename Refuse>
 void take_messages(FrameReader& in, GoesOn goes_on, Handle handle, Refuse refuse) {
   while (goes_on()) {

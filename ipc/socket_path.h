@@ -1,4 +1,4 @@
-// Where the supervisor listens when nobody says otherwise, so that it and its clients agree.
+// The default path of the supervisor's socket, on which the supervisor and its clients agree.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a supervisor counts, as plain C++ values; protocol.capnp says what each means.
+// A supervisor's statistics as plain C++ values; protocol.capnp (Stats) defines each field.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ struct ErrorCount {
   std::uint64_t count = 0;
 };
 
-// Of one module, since the supervisor was started.
+// Statistics of one module since the supervisor was started.
 struct ModuleStats {
   std::string module;
   std::string version;
@@ -48,7 +48,7 @@ struct ModuleStats {
   }
 };
 
-// Of the supervisor as a whole, now.
+// Totals of the supervisor, now.
 struct StatsTotals {
   std::string version;  // of holdfastd
   std::chrono::nanoseconds uptime{0};
@@ -60,7 +60,7 @@ struct StatsTotals {
   std::uint32_t queued = 0;
   std::uint32_t calls_in_flight = 0;
   std::uint32_t waiting_modules = 0;
-  std::uint64_t modules = 0;  // of which there are statistics; more than are listed if there are very many
+  std::uint64_t modules = 0;  // modules with statistics; may be more than `Stats::modules` lists
   std::uint64_t forks = 0;    // since the start
   std::uint64_t memory_bytes = 0;
 };

@@ -1,5 +1,5 @@
-// Shared by the *_message.cc and *_messages.cc alone: from frames to Cap'n Proto readers and
-// back, with the limits that make a hostile message harmless.
+// From frames to Cap'n Proto readers and back, with the limits that make a hostile message harmless. Only the
+// *_message.cc and *_messages.cc files include this.
 #pragma once
 
 #include <capnp/message.h>
@@ -25,7 +25,7 @@ inline capnp::Data::Reader to_data(Bytes bytes) {
   return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
 }
 
-// A duration as a peer gave it. Beyond what a clock can hold it is cut, never negative.
+// A duration from a peer. Never negative; cut to what std::chrono::nanoseconds can hold.
 inline std::chrono::nanoseconds read_duration(std::uint64_t nanos) {
   return std::chrono::nanoseconds(std::min<std::uint64_t>(nanos, std::chrono::nanoseconds::max().count()));
 }
@@ -34,15 +34,16 @@ inline std::uint64_t as_nanos(std::chrono::nanoseconds duration) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
 
-// Longer timeouts than this (a year) mean the same to everyone and would overflow when added to a clock.
+// A timeout from a peer, cut to a year: no call lasts that long, and more could overflow when added to a clock's
+// time.
 inline std::chrono::nanoseconds read_timeout(std::uint64_t nanos) {
   return std::min(read_duration(nanos), std::chrono::nanoseconds(std::chrono::hours(365 * 24)));
 }
 
-// Words that a text or data field of this size takes in a message, its terminator included.
+// Words that a text or data field of this size takes in a message, with the terminator of a text.
 inline std::size_t words_for(std::size_t bytes) { return bytes / sizeof(Word) + 1; }
 
-// An enum's number, checked: a peer of a later version, or a hostile one, may send any 16 bits.
+// Checks an enum's number: a peer of a later version, or a hostile one, may send any 16 bits.
 template <typename To, typename From>
 tl::expected<To, ProtocolViolation> checked_enum(From value, std::uint16_t count, const char* what) {
   const auto number = static_cast<std::uint16_t>(value);
@@ -79,9 +80,9 @@ auto read_message(const Frame& frame, Decode decode) -> decltype(decode(std::dec
   }
 }
 
-// Builds one message right in the output buffer. `field_words` bounds what the variable-size fields take (see
-// words_for), but for the one that may be large, `payload_words`; the fixed parts of every message fit into what is
-// added to it here.
+// Builds one message directly in the output buffer. `payload_words` is the size of the one field that may be large,
+// and `field_words` bounds the size of all other variable-size fields together (words_for()). The fixed parts of
+// every message fit into kFixedWords.
 template <typename Root, typename Fill>
 void write_message(OutputBuffer& out, std::size_t field_words, std::size_t payload_words, Fill fill) {
   constexpr std::size_t kFixedWords = 32;
@@ -96,12 +97,15 @@ void write_message(OutputBuffer& out, std::size_t field_words, Fill fill) {
   write_message<Root>(out, field_words, 0, std::move(fill));
 }
 
-// The same with a payload that stays where it is and is the message's second segment: `fill` gets the root and the
-// field to adopt. Cap'n Proto wants it to begin at a word's border, and reads to the next one after its end.
+// Whether write_message_in_place() can send the payload: it has an owner, is not empty and is aligned to words,
+// because Cap'n Proto requires its segments to begin at a word boundary, and reads to the next boundary after their
+// end.
 inline bool can_stay_in_place(Bytes payload, const BytesOwner& owner) {
   return owner && !payload.empty() && reinterpret_cast<std::uintptr_t>(payload.data()) % sizeof(Word) == 0;
 }
 
+// Builds one message whose payload stays where it is, as the message's second segment; only if can_stay_in_place().
+// `fill` gets the root, and the field to adopt. `field_words` bounds the size of the other variable-size fields.
 template <typename Root, typename Fill>
 void write_message_in_place(OutputBuffer& out, std::size_t field_words, Bytes payload, const BytesOwner& owner,
                             Fill fill) {
@@ -114,7 +118,7 @@ void write_message_in_place(OutputBuffer& out, std::size_t field_words, Bytes pa
                             {reinterpret_cast<const Word*>(segments[1].begin()), segments[1].size()}, owner);
 }
 
-// Copies text of any origin into a message: `init` is the field's initX(size).
+// Copies text into a message: `init` is the field's initX(size).
 template <typename Init>
 void set_text(std::string_view text, Init init) {
   capnp::Text::Builder field = init(static_cast<unsigned>(text.size()));
@@ -138,7 +142,7 @@ tl::expected<Stats, ProtocolViolation> read_stats(wire::Stats::Reader from);
 void write_error(wire::Error::Builder to, const Error& error);
 tl::expected<Error, ProtocolViolation> read_error(wire::Error::Reader from);
 void write_result(wire::Answer::Builder to, std::uint64_t id, const ResultView& result);
-// All but its usage, which only the supervisor's word counts for.
+// Reads an answer without its usage, which is valid only from the supervisor.
 tl::expected<AnswerView, ProtocolViolation> read_answer(wire::Answer::Reader from);
 void write_chunk(wire::Chunk::Builder to, const ChunkView& chunk);
 tl::expected<ChunkView, ProtocolViolation> read_chunk(wire::Chunk::Reader from);

@@ -1,4 +1,5 @@
-// The messages of worker.capnp as plain C++ values; see client_messages.h for how to read this.
+// The messages of worker.capnp as plain C++ values. Decoding checks everything that the schema cannot express. Views
+// point into the frame that they were decoded from and die with it.
 #pragma once
 
 #include <chrono>
@@ -66,8 +67,9 @@ struct LoadRequest {
   std::vector<std::pair<std::string_view, std::string_view>> environment = {};  // names and values
 };
 
-// What a function and the log name a call by: unlike that of any other call of any worker, and no hint at how many
-// there were. `tag` is that of the call's worker, `call` the call's number on it, by SharedPage::kLineBit if need be.
+// The request id that a function and the log show for a call. It is unique among all calls of all workers, and does
+// not reveal how many there were. `tag` is LoadRequest::tag of the call's worker; `call` is the call's number on that
+// worker, with SharedPage::kLineBit for a call of the direct line.
 std::string request_id(std::uint64_t tag, std::uint64_t call);
 
 struct WorkerCall {
@@ -78,12 +80,13 @@ struct WorkerCall {
   ArgumentStyle arguments = ArgumentStyle::single;
   std::chrono::steady_clock::time_point deadline{};  // the epoch: none
   ResultEncoding result_encoding = ResultEncoding::automatic;
-  std::uint32_t stream_window_bytes = 0;  // 0: no stream is taken
-  BytesOwner payload_owner = {};          // keeps it in its place; null: it is copied
+  std::uint32_t stream_window_bytes = 0;  // 0: the client takes no stream
+  BytesOwner payload_owner = {};          // keeps the payload where it is; null: it is copied
 };
 
-// What a function may take after its call was cancelled, to clean up: enough for what does not wait for others, and
-// short of what the supervisor waits before it takes the worker for stuck (SchedulerOptions::cancel_grace).
+// How long a function may clean up after its call was cancelled. This is enough for work that does not wait for
+// others, and shorter than the time after which the supervisor considers the worker stuck
+// (SchedulerOptions::cancel_grace).
 constexpr std::chrono::seconds kCancelGrace{1};
 
 enum class CancelReason : std::uint16_t { cancelled, deadline_exceeded };
@@ -93,7 +96,7 @@ struct WorkerCancel {
   CancelReason reason = CancelReason::cancelled;
 };
 
-// Serve the direct line; see OpenWorkerLine in worker.capnp.
+// Tells the worker to serve the direct line; OpenWorkerLine in worker.capnp defines the fields.
 struct OpenWorkerLine {
   std::uint64_t call = 0;
   std::chrono::nanoseconds default_timeout{0};
@@ -115,8 +118,9 @@ void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant);
 void encode(OutputBuffer& out, const OpenWorkerLine& open);
 void encode(OutputBuffer& out, const CloseWorkerLine& close);
 
-// Whether the frame may be a cancellation that encode() made. Far cheaper than to decode it; of what the same build
-// sent, only grants look alike; decode_worker_request() has the last word.
+// Whether the frame may be a WorkerCancel, by its size alone, which is far cheaper than decoding. True for every
+// WorkerCancel that encode() makes; of the other messages of the same build only grants have this size.
+// decode_worker_request() decides.
 bool may_be_worker_cancel(const Frame& frame);
 
 struct WorkerReady {};
@@ -143,8 +147,8 @@ struct Stopped {
   std::string_view detail;
 };
 
-// The worker was at work for so long on a call that goes on, since it last said so, or on what a call had left to do
-// when it was answered. It says so when that is kLongRun at least.
+// How long the worker has worked, since its last report, on a call that is not answered yet or on work that an
+// answered call left behind. The worker sends it once that is at least kLongRun.
 struct WorkerRan {
   std::uint64_t call = 0;
   std::chrono::nanoseconds time{0};
@@ -158,7 +162,7 @@ tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame
 void encode(OutputBuffer& out, const WorkerReady& ready);
 void encode(OutputBuffer& out, const Loaded& loaded);
 void encode(OutputBuffer& out, const LoadFailed& failed);
-// `run`: for how long the worker was at work on the call since it last said so.
+// `run`: for how long the worker has worked on the call since its last report (WorkerRan).
 void encode_worker_result(OutputBuffer& out, std::uint64_t call, const ResultView& result,
                           std::chrono::nanoseconds run = {});
 void encode_worker_error(OutputBuffer& out, std::uint64_t call, const Error& error, std::chrono::nanoseconds run = {});

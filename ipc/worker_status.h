@@ -1,4 +1,4 @@
-// What supervisor and worker agree on beyond messages: signals and exit statuses.
+// Signals, exit statuses and texts on which supervisor and worker agree beyond messages.
 #pragma once
 
 #include <signal.h>
@@ -7,23 +7,23 @@
 
 namespace holdfast::ipc {
 
-// Asks a worker for a soft stop: to say where its JavaScript is, and to end. By default the signal ends a process, so
-// that a worker which did not come to install its handler is stopped too.
+// Asks a worker for a soft stop: to report where its JavaScript is, and to end. The signal's default action ends a
+// process, so it also stops a worker that has not installed its handler yet.
 constexpr int kSoftStopSignal = SIGXCPU;
 
-// The details of a worker's last words where a soft stop found none of its module's functions on the stack.
-// Promises settle one another without end, and no function that the module wrote has a part in it.
+// The details of a worker's fatal report if a soft stop found none of the module's functions on the stack.
+// Promises settle one another endlessly, without a function of the module.
 constexpr std::string_view kBetweenMicrotasks = "between two microtasks";
-// The functions had returned, and what they returned was being encoded.
+// The functions had returned, and the worker was encoding a result.
 constexpr std::string_view kWhileEncoding = "while a result was encoded";
-// The functions had returned, and the worker was about to wait for further work.
+// The functions had returned, and the worker was about to wait for more work.
 constexpr std::string_view kBetweenStretches = "after the functions had returned";
 
-// The exit status of a worker that could not lock itself down (EX_OSERR of sysexits(3)).
+// Exit status of a worker that could not lock itself down (EX_OSERR of sysexits(3)).
 constexpr int kLockFailedStatus = 71;
 
-// The exit status of a worker that attempted a system call which its filter refuses, as shells would show the SIGSYS
-// that told it so. The call's number is on the shared page.
+// Exit status of a worker that attempted a system call which its filter refuses: the status with which a shell shows
+// a death by SIGSYS. The call's number is on the shared page (SharedPage::refused_system_call).
 constexpr int kRefusedSystemCallStatus = 128 + SIGSYS;
 
 }  // namespace holdfast::ipc

@@ -1,7 +1,7 @@
-// How to wait for what comes soon. To put a process to sleep and to wake it takes tens of microseconds on many
-// machines, of virtual ones above all: more than a worker takes for a small call. So where what is waited for lately
-// came so soon that it paid, it is looked for again and again for a while before the process sleeps, as sockets do
-// with SO_BUSY_POLL (socket(7)), and a hypervisor does for a processor that has halted.
+// Busy-polling: looking for input again and again for a while before the process sleeps. On many machines, virtual
+// ones above all, putting a process to sleep and waking it takes tens of microseconds, which is more than a worker
+// takes for a small call. So a wait busy-polls where recent waits were short enough for it to pay, as sockets do with
+// SO_BUSY_POLL (socket(7)) and as a hypervisor does for a halted processor.
 #pragma once
 
 #include <algorithm>
@@ -10,45 +10,47 @@
 
 namespace holdfast::ipc {
 
-// Decides from how long the last waits took. Pure: the caller looks, sleeps and has the clock.
+// Decides from the length of recent waits whether the next one busy-polls. Pure: the caller polls, sleeps and reads
+// the clock.
 class BusyPoll {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  // `longest` is how long one wait looks before it sleeps; 0: it never does. A sleep that is shorter than `negligible`
-  // costs less than looking would cost others.
+  // `longest`: for how long one wait busy-polls before it sleeps; 0: it never busy-polls. A sleep shorter than
+  // `negligible` is so cheap that busy-polling would only cost other processes CPU time.
   explicit BusyPoll(Duration longest) : BusyPoll(longest, longest / 2) {}
   BusyPoll(Duration longest, Duration negligible) : longest_(longest), negligible_(negligible) {}
 
   Duration longest() const { return longest_; }
 
-  // Whether the wait that begins now is to look before it sleeps. Now and then one is not, to see what that takes.
+  // Whether the wait that begins now should busy-poll. After kMostLooks waits in a row it says no once, to measure a
+  // sleep.
   bool pays() const { return score_ >= kPays && looks_ < kMostLooks; }
 
-  // The wait that has ended looked, and found something after `time`.
+  // The wait that has ended busy-polled, and found something after `time`.
   void found(Duration time) {
     ++looks_;
     add(time <= longest_ ? kShort : kLong);
   }
 
-  // It slept, after it had looked in vain or at once, and the sleep took `time`.
+  // The wait that has ended slept for `time`, after busy-polling in vain or without busy-polling.
   void slept(Duration time) {
     const bool looked = pays();
     looks_ = 0;
     if (looked) {
       add(kLong);
     } else if (time < negligible_) {
-      // To fall asleep and to wake up takes next to nothing here, as where all cores are at work: looking would only be
-      // in others' way.
+      // Sleeping and waking cost next to nothing, as they do while all cores are busy: busy-polling would only take
+      // CPU time from other processes.
       score_ = 0;
     } else {
-      // A part of it was the way into sleep and out of it.
+      // Up to twice `longest` counts as short: part of the time went into falling asleep and waking.
       add(time <= 2 * longest_ ? kShort : kLong);
     }
   }
 
  private:
-  // To look in vain takes about as much time as is won by four looks that find something.
+  // Busy-polling in vain costs about as much time as four successful busy-polls save.
   static constexpr int kShort = 1;
   static constexpr int kLong = -4;
   static constexpr int kPays = 4;
@@ -63,15 +65,16 @@ class BusyPoll {
   int looks_ = 0;  // since it last slept
 };
 
-// Lets others have the core, for the peer may need it.
+// Yields the core, because the peer may need it.
 inline void let_others_run() { ::sched_yield(); }
 
-// At both ends of a direct line: two processes that take turns on one core sleep for less, between calls and for an
-// answer; where each has a core of its own, to wake it takes longer.
+// The negligible sleep at both ends of a direct line. Two processes that alternate on one core sleep for less than
+// this, between calls and for an answer; where each has its own core, waking takes longer.
 constexpr std::chrono::microseconds kNegligibleSleepOnLine{12};
 
-// Looks for what a single peer sends, at most for `longest` and only where it pays: calls `receive` until it says that
-// something came, and `pause` between two looks.
+// Busy-polls for input from a single peer, for at most `longest` and only where it pays: calls `receive` until it
+// returns true, and `pause` between two tries. Returns whether `receive` returned true. The caller reports the sleep
+// that follows a false with BusyPoll::slept().
 template <typename Receive, typename Pause>
 bool busy_poll_until(BusyPoll& poll, BusyPoll::Duration longest, Receive receive, Pause pause) {
   using Clock = std::chrono::steady_clock;

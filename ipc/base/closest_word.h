@@ -1,4 +1,4 @@
-// What somebody meant who mistyped a word.
+// Suggestions for mistyped words.
 #pragma once
 
 #include <span>
@@ -7,11 +7,12 @@
 
 namespace holdfast::ipc {
 
-// The one of `known` that `word` becomes by the fewest steps: a letter more, less, other, or two neighbours exchanged.
-// Empty if that would take more than two steps, or more than a third of the word's letters.
+// The word of `known` that is the fewest edits away from `word`; an edit adds, removes or changes one letter, or
+// swaps two neighbours. Empty if that takes more than two edits, or more edits than a third of the word's letters
+// (one is always allowed).
 std::string closest_word(std::string_view word, std::span<const std::string> known);
 
-// Empty if the word is one of `known`; else what is wrong with it, which words there are, and which one may be meant.
+// Empty if `word` is one of `known`; else a message that quotes it, lists the known words and suggests the closest.
 std::string word_problem(std::string_view word, std::span<const std::string> known);
 
 }  // namespace holdfast::ipc

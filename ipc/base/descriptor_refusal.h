@@ -1,6 +1,6 @@
-// Unix sockets that take no descriptors (unix(7), SCM_RIGHTS). A descriptor that a peer sends and nobody receives is
-// closed by the kernel in the process that reads or closes the socket. That close lasts as long as the sender wants: a
-// TCP socket with SO_LINGER waits for years, a large memfd has to be freed.
+// Unix sockets that take no descriptors (unix(7), SCM_RIGHTS). If a peer sends a descriptor that is never received,
+// the kernel closes the descriptor in the process that reads or closes the socket. The sender decides how long that
+// close takes: a TCP socket with SO_LINGER can make it wait for years, and a large memfd has to be freed.
 #pragma once
 
 #include <cstddef>
@@ -15,22 +15,21 @@
 
 namespace holdfast::ipc {
 
-// From now on the peer's sendmsg(2) fails with EPERM if it carries descriptors. Connections to a listening socket have
-// this from their beginning, also those that wait for accept(2). What has arrived before stays. False: the kernel does
-// not offer it, because it is older than Linux 6.16.
+// Has the peer's sendmsg(2) fail with EPERM from now on if it carries descriptors. Connections to a listening socket
+// inherit this from their beginning, including those that wait for accept(2). Descriptors that have already arrived
+// stay. False if the kernel does not offer this (it is older than Linux 6.16).
 [[nodiscard]] bool refuse_descriptors(int socket);
 
-// Whether descriptors are among what has arrived on a stream socket and was not read. Reads nothing, but has urgent
-// bytes taken in line.
+// Whether unread data on a stream socket carries descriptors. Reads nothing, but calls take_urgent_bytes_in_line().
 [[nodiscard]] bool holds_descriptors(int socket);
 
-// Has bytes that are sent out of band (MSG_OOB) arrive in line with the others. Else the kernel would drop such a byte,
-// and a descriptor that it carries, when the others are read.
+// Has out-of-band bytes (MSG_OOB) arrive in line with the others. Otherwise the kernel would drop such a byte, with a
+// descriptor that it carries, when the bytes around it are read.
 void take_urgent_bytes_in_line(int socket);
 
-// On a stream socket for which that was said, and whose peer can send descriptors: receives what is there, but nothing
-// that descriptors came with. Such bytes, and what follows them, stay where they are, and are an error
-// (operation_not_permitted). 0: the stream's end. Never blocks.
+// Receives from a stream socket whose peer can send descriptors; call take_urgent_bytes_in_line() for the socket
+// first. Returns the number of bytes, 0 at the stream's end. Bytes that carry descriptors, and all that follows them,
+// stay in the socket and are an error (operation_not_permitted). Never blocks.
 [[nodiscard]] tl::expected<std::size_t, std::error_code> receive_without_descriptors(int socket,
                                                                                      std::span<std::byte> buffer);
 

@@ -1,5 +1,5 @@
-// fstat(2) by its own system call. The C library makes newfstatat(2) of it, which takes a path, and which the
-// supervisor's filter therefore does not grant.
+// fstat(2) by its own system call. The C library implements it with newfstatat(2), which takes a path; the
+// supervisor's filter therefore does not grant newfstatat(2).
 #pragma once
 
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-// JSON that is passed on and not read: whether a text is what it says that it is.
+// A check of JSON that is passed on without being read.
 #pragma once
 
 #include <string_view>

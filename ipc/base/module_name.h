@@ -1,4 +1,4 @@
-// How modules are named: by a module and a version, the same rules everywhere (protocol.capnp, Call.module).
+// How modules are named: by a module and a version, with the same rules everywhere (protocol.capnp, Call.module).
 #pragma once
 
 #include <compare>
@@ -24,8 +24,8 @@ std::string to_string(const ModuleName& name);
 // Splits "MODULE@VERSION" and checks both; the error says what is wrong and what was expected.
 tl::expected<ModuleName, std::string> parse_module_name(std::string_view text);
 
-// Nothing if `part` can be a module's name or version: 1 to 64 characters of A-Z a-z 0-9 . _ - +, the first no dot.
-// That leaves no room for a path. Else what is wrong with it, in which it is called `what`.
+// nullopt if `part` can be a module's name or version: 1 to 64 characters of A-Z a-z 0-9 . _ - +, the first not a
+// dot, so that it cannot be a path. Otherwise a message that says what is wrong and calls the part `what`.
 std::optional<std::string> name_problem(std::string_view part, std::string_view what);
 
 bool is_name_character(char c);

@@ -1,5 +1,5 @@
-// Processes by descriptor: pidfd_open(2) and pidfd_send_signal(2), which the C library of Debian 12 declares in a way
-// that C++ cannot link.
+// Process descriptors: pidfd_open(2) and pidfd_send_signal(2). The C library of Debian 12 declares them in a way that
+// C++ cannot link, so they are called by number here.
 #pragma once
 
 #include <sys/ioctl.h>
@@ -13,15 +13,15 @@
 
 namespace holdfast {
 
-// Close-on-exec; none, with errno set, on failure.
+// A pidfd of the process, close-on-exec; an empty UniqueFd, with errno set, on failure.
 inline UniqueFd open_pidfd(pid_t pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
-// False, with errno set, on failure: ESRCH says that the process is gone.
+// False, with errno set, on failure; ESRCH: the process is gone.
 inline bool send_signal(const UniqueFd& pidfd, int signal) {
   return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0;
 }
 
-// What Linux 6.13 and later tell of a process (include/uapi/linux/pidfd.h, which Debian 12 has without it).
+// Process info of Linux 6.13 and later (include/uapi/linux/pidfd.h; that of Debian 12 lacks it).
 struct PidfdInfo {
   std::uint64_t mask;
   std::uint64_t cgroup;
@@ -33,7 +33,7 @@ struct PidfdInfo {
 };
 constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
-// As the caller's pid namespace has it; 0: the process is gone, or the kernel is older.
+// The process's pid in the caller's pid namespace; 0: the process is gone, or the kernel is older than Linux 6.13.
 inline pid_t pid_of(const UniqueFd& pidfd) {
   PidfdInfo info{};
   return ::ioctl(pidfd.get(), kPidfdGetInfo, &info) == 0 ? static_cast<pid_t>(info.process) : 0;

@@ -24,7 +24,7 @@ class UniqueFd {
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
-  // Hands the descriptor to the caller, who closes it.
+  // Gives the descriptor to the caller, which must close it.
   [[nodiscard]] int release() { return std::exchange(fd_, -1); }
 
   void reset(int fd = -1) {

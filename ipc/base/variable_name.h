@@ -1,4 +1,4 @@
-// The names of environment variables that a module can be given.
+// Names of the environment variables that a module can be given.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 
 namespace holdfast::ipc {
 
-// Nothing if a variable may have this name: a letter or an underscore, then letters, digits and underscores, at most
-// 128 of them. Else what is wrong with it.
+// nullopt if a variable may have this name: a letter or an underscore, then letters, digits and underscores, at most
+// 128 characters in all. Otherwise a message that says what is wrong.
 std::optional<std::string> variable_name_problem(std::string_view name);
 
 }  // namespace holdfast::ipc
