@@ -297,21 +297,21 @@ struct WorkerList {
 
 enum WorkerState {
   starting @0;
-  # Asked for, not forked yet, or not prepared yet.
+  # Requested, but not forked yet or not prepared yet.
   standby @1;
-  # Forked, locked and prepared, without a module.
+  # Forked, locked down and prepared, without a module.
   loading @2;
-  # Its module's top level has not finished yet.
+  # Its module's top level has not finished.
   idle @3;
   busy @4;
-  # Calls are in flight.
+  # It has calls in flight.
   draining @5;
-  # It finishes the calls that it has, gets no further ones, and is then removed.
+  # It finishes its calls, gets no further ones, and is then removed.
 }
 
 struct WorkerInfo {
   pid @0 :Int32;
-  # As the supervisor's pid namespace shows it. 0 until it is forked.
+  # The worker's pid in the supervisor's pid namespace; 0 until it is forked.
   module @1 :Text;
   version @2 :Text;
   # Both empty for a worker without a module.
@@ -320,25 +320,26 @@ struct WorkerInfo {
   callsDone @5 :UInt64;
   # Calls answered since the worker started.
   memoryBytes @6 :UInt64;
-  # Private memory where the kernel lets the supervisor see it (smaps_rollup), else anonymous resident memory, which
-  # counts pages shared with the zygote too (proc_pid_status(5), RssAnon). To look costs the kernel a walk through the
-  # process's pages, so that a listing looks at some workers only, for 3 ms, those first that it has not looked at for
-  # longest; of the others it tells what the last look found, and the anonymous memory that came or went since. The last
-  # look at a worker that was never looked at is that at one without a module.
+  # Private memory where the kernel lets the supervisor see it (smaps_rollup); otherwise anonymous resident memory,
+  # which includes pages shared with the zygote (proc_pid_status(5), RssAnon). Measuring makes the kernel walk the
+  # process's pages, so a listing measures workers for 3 ms only, those with the oldest measurement first. For the
+  # others it reports the last measurement plus the change in anonymous memory since. For a worker that was never
+  # measured, the last measurement is that of a worker without a module.
   ageNanos @7 :UInt64;
   # Since it was forked.
   cpuNanos @8 :UInt64;
-  # CPU time that it has used since then.
+  # CPU time that it has used since it was forked.
   line @9 :Bool;
-  # A client has a direct line to it, which counts as one of `callsInFlight`. `callsDone` has that line's calls by the
-  # worker's word.
+  # A client has a direct line to the worker. The line counts as one of `callsInFlight`; `callsDone` includes the
+  # line's calls as the worker reports them.
 }
 
 struct Stats {
-  # What the supervisor has counted since it was started.
+  # The supervisor's statistics since it was started.
   id @0 :UInt64;
   modules @1 :List(ModuleStats);
-  # Those that were called at least once, in no order; at most 16384, of more those that used most CPU time.
+  # Modules that were called at least once, in no particular order. At most 16384; if there are more, those that used
+  # the most CPU time.
   totals @2 :StatsTotals;
 }
 
@@ -346,41 +347,41 @@ struct ModuleStats {
   module @0 :Text;
   version @1 :Text;
   calls @2 :UInt64;
-  # Accepted: each of them is answered once, by a result or an error, or is queued or in flight. Those on a direct line
-  # are counted with their answers, as their worker tells them.
+  # Accepted calls: each is answered once, with a result or an error, or is queued or in flight. Calls on a direct
+  # line are counted once they are answered, as their worker reports them.
   results @3 :UInt64;
   errors @4 :List(ErrorCount);
-  # One for each code with which accepted calls were answered.
+  # One entry for each code with which accepted calls were answered.
   refused @5 :UInt64;
-  # Not accepted: they were answered `overloaded` at once.
+  # Calls that were not accepted: they were answered `overloaded` at once.
   retries @6 :UInt64;
-  # Calls that were given to a further worker because one had died.
+  # How often a call was given to another worker because its worker had died.
   coldStarts @7 :UInt64;
-  # Workers that were given the module.
+  # How often a worker was given the module.
   evictions @8 :UInt64;
-  # Workers of the module that were removed for one that waited.
+  # Workers of the module that were evicted to make room for a module that waited.
   drains @9 :UInt64;
-  # Workers of the module that were let finish their calls, without further ones, to be removed.
+  # Workers of the module that were drained: they finished their calls, got no further ones, and were removed.
   queued @10 :UInt32;
   # Calls that wait for a worker now.
   callsInFlight @11 :UInt32;
-  # Calls that workers have now. A direct line counts as one.
+  # Calls that workers have now. A direct line counts as one call.
   instances @12 :UInt32;
-  # Workers that hold the module now.
+  # Workers that have the module now.
   queueNanos @13 :UInt64;
   loadNanos @14 :UInt64;
   runNanos @15 :UInt64;
   cpuNanos @16 :UInt64;
   bytesIn @17 :UInt64;
   bytesOut @18 :UInt64;
-  # Sums of `Usage` over the calls that were answered.
+  # Sums of the fields of `Usage` over the answered calls.
   peakMemoryBytes @19 :UInt64;
-  # The largest of any call.
+  # The largest value of any call.
   heldOffNanos @20 :UInt64;
-  # Until a module whose workers keep dying is tried again; its calls wait or are refused meanwhile. 0: it is not held
-  # off.
+  # Time until a module whose workers keep dying is tried again. Until then its calls wait or are refused. 0: the
+  # module is not held off.
   heldOffReason @21 :Text;
-  # What it died of last, for a person; at most 1024 bytes. Empty where it is not held off.
+  # Why the module's last worker died, for a person; at most 1024 bytes. Empty if the module is not held off.
 }
 
 struct ErrorCount {
@@ -389,36 +390,36 @@ struct ErrorCount {
 }
 
 struct StatsTotals {
-  # Of the supervisor as a whole, now.
+  # Totals of the supervisor, now.
   version @0 :Text;
-  # Of holdfastd.
+  # The version of holdfastd.
   uptimeNanos @1 :UInt64;
   clients @2 :UInt32;
   workers @3 :UInt32;
-  # That hold a module; at most `maxWorkers`.
+  # Workers that have a module; at most `maxWorkers`.
   maxWorkers @4 :UInt32;
   standbys @5 :UInt32;
-  # Of them `standbyTarget` are wanted.
+  # Standbys that are ready; the supervisor keeps `standbyTarget` of them.
   standbyTarget @6 :UInt32;
   queued @7 :UInt32;
-  # Calls of all modules.
+  # Queued calls of all modules.
   callsInFlight @8 :UInt32;
   waitingModules @9 :UInt32;
   # Modules with calls that wait for their first worker.
   modules @10 :UInt64;
-  # Of which there are statistics, listed or not.
+  # Modules with statistics, listed or not.
   forks @11 :UInt64;
   # Workers forked since the start.
   memoryBytes @12 :UInt64;
-  # Of the supervisor's own process, resident.
+  # Resident memory of the supervisor's own process.
 }
 
 struct RegisterLoader {
   id @0 :UInt64;
   # Echoed in `LoaderRegistered.id`.
   timeoutNanos @1 :UInt64;
-  # From `sourceWanted` to `source`; what comes later is ignored. 0: the supervisor's default. More than the supervisor
-  # allows is cut to that.
+  # The time from `sourceWanted` to `source`; a later `source` is ignored. 0: the supervisor's default. A longer time
+  # than the supervisor allows is cut to the longest allowed.
 }
 
 struct LoaderRegistered {
@@ -435,30 +436,30 @@ struct SourceWanted {
   # Chosen by the supervisor; differs from every other that it sends in this session.
   module @1 :Text;
   version @2 :Text;
-  # By the rules of `Call.module`.
+  # They follow the rules of `Call.module` and `Call.version`.
 }
 
 struct Source {
   id @0 :UInt64;
-  # That of `sourceWanted`. Each is answered once; an id that is not open is ignored: its time may have run out while
-  # this message was on its way.
+  # The id of the `sourceWanted`. Each is answered once. An id that is not open is ignored: its timeout may have
+  # passed while this message was on its way.
   union {
     code :group {
       text @1 :Data;
       # One JavaScript file in UTF-8, at most `ServerHello.maxSourceBytes`.
       fileName @2 :Text;
-      # What stacks show, cut to 255 bytes. Empty: MODULE-VERSION.js.
+      # The file name in stacks, cut to 255 bytes. Empty: MODULE-VERSION.js.
     }
     notFound @3 :Void;
     # There is no such module: calls of it are answered `notFound`.
     failed @4 :Text;
-    # Why it cannot be given, for a person: calls of it are answered `loadFailed`.
+    # Why the loader cannot give the module, for a person: calls of it are answered `loadFailed`.
   }
 }
 
 struct OpenLine {
   id @0 :UInt64;
-  # As `Call.id`: it counts as a call that is open, until `lineEnded` or a refusal.
+  # Chosen by the client, like `Call.id`: it counts as an open call until `lineEnded` or a refusal.
   module @1 :Text;
   version @2 :Text;
 }
@@ -467,54 +468,58 @@ struct LineOpened {
   id @0 :UInt64;
   union {
     ok :group {
-      # The socket is attached to the first byte of this message (unix(7), SCM_RIGHTS). The calls on it have `module` and
-      # `version` empty, take no stream and no logs; their ids are the client's own, and differ from those of the line's
-      # other open calls.
+      # The line's socket is attached to the first byte of this message (unix(7), SCM_RIGHTS). Calls on the line have
+      # an empty `module` and `version`, and take no stream and no logs. The client chooses their ids, which must
+      # differ from those of the line's other open calls.
       defaultTimeoutNanos @1 :UInt64;
-      # What 0 as a call's `timeoutNanos` stands for there. Its time counts from when the worker has read it.
+      # The timeout of a call on the line whose `timeoutNanos` is 0. The timeout of every call on the line starts when
+      # the worker has read the call.
       longestTimeoutNanos @2 :UInt64;
-      # What more is cut to.
+      # A longer timeout is cut to this.
     }
     error @3 :Error;
-    # `permissionDenied`: this supervisor gives no lines. `unavailable`: that worker has no line to give any more; calls
-    # go by the supervisor as ever.
+    # `permissionDenied`: this supervisor gives no lines. `unavailable`: the worker has no line to give any more. In
+    # both cases calls go on through the supervisor.
   }
 }
 
 struct LineCallOverdue {
-  # If the call is on the CPU its worker is stopped, as for any call. Else nothing is done, unless it is late.
+  # If the call is on the CPU, the supervisor stops its worker, as for any call. Otherwise it does nothing unless
+  # `isLate`.
   line @0 :UInt64;
-  # `OpenLine.id`; one that is not open is ignored.
+  # `OpenLine.id`; a line that is not open is ignored.
   call @1 :UInt64;
-  # The call's place among all that were sent on the line: 1, 2, 3, ...
+  # The call's place in the order of all calls sent on the line: 1, 2, 3, ...
   isLate @2 :Bool;
-  # The worker was sent its `cancel` 2 s ago, and has not answered it since. To be said again after each further 2 s, of
-  # one such call: a worker that does nothing meanwhile, or nothing but use the CPU, is killed.
+  # The client sent the worker the call's `cancel` 2 s ago, and the worker has not answered since. The client repeats
+  # this after each further 2 s, for one such call. The supervisor kills a worker that does nothing in that time, or
+  # nothing but use the CPU.
 }
 
 struct LineEnded {
   line @0 :UInt64;
   # `OpenLine.id`.
   started @1 :UInt64;
-  # So many calls of the line had been begun; they are in their order. The others were not and are not. As far as the
-  # worker said: a hint.
+  # How many calls of the line had been begun, in the order in which they were sent; the others were not begun and
+  # will not be. This is the worker's claim, so take it as a hint.
   guilty @2 :UInt64;
-  # The place of the call that the worker ended of; 0: none.
+  # The place of the call that ended the worker; 0: none.
   guiltyError @3 :Error;
-  # What that one's answer is. Meaningful if there is one.
+  # The answer of the guilty call. Valid if `guilty` is not 0.
   othersError @4 :Error;
-  # The same for those that had been begun and not answered.
+  # The answer of the other calls that had been begun and not answered.
 }
 
 struct LineClosing {
   # A line takes no further calls.
   accepted @0 :UInt64;
-  # So many of its calls were taken on, and will be answered. The others have not been begun and will not be: they are the
-  # client's to send elsewhere.
+  # How many of the line's calls the worker accepted and will answer, in the order in which they were sent. The others
+  # were not begun and will not be: the client has to send them elsewhere.
 }
 
 enum LogLevel {
-  # Of console's methods: debug and trace; log, info and the like; warn; error and assert.
+  # From the methods of console: `debug` from debug and trace; `info` from log, info and the like; `warning` from
+  # warn; `error` from error and assert.
   debug @0;
   info @1;
   warning @2;
@@ -523,15 +528,16 @@ enum LogLevel {
 
 struct SubscribeLogs {
   id @0 :UInt64;
-  # Chosen by the client; must differ from every subscription of this session that has not ended. At most 16 there are
-  # at a time.
+  # Chosen by the client; must differ from every subscription of this session that has not ended. A session has at
+  # most 16 subscriptions at a time.
   module @1 :Text;
   version @2 :Text;
-  # Whose lines; each may be empty for any, the version only with a module.
+  # The module whose lines are sent. Empty: any; a version needs a module.
   backlog @3 :UInt32;
-  # How many of the last lines are sent at once. The supervisor keeps some thousand of all modules together.
+  # How many of the latest lines are sent at once. The supervisor keeps a few thousand lines of all modules together.
   follow @4 :Bool;
-  # Further lines are sent as they come, until `endLogs` or the session's end. Else `logsSubscribed` ends it.
+  # True: later lines are sent as they come, until `endLogs` or the session's end. False: `logsSubscribed` ends the
+  # subscription.
 }
 
 struct LogsSubscribed {
@@ -547,9 +553,10 @@ struct LogRecord {
   # One line that a module logged, or a note that some are missing.
   union {
     subscription @0 :UInt64;
-    # For which it is sent: a line may be sent several times.
+    # The subscription for which the line is sent; a line may be sent several times, for several subscriptions or
+    # calls.
     call @1 :UInt64;
-    # The client's own, open call.
+    # The client's open call for which the line is sent.
   }
   timeNanos @2 :UInt64;
   # Since 1970-01-01T00:00:00Z.
@@ -557,10 +564,10 @@ struct LogRecord {
   module @4 :Text;
   version @5 :Text;
   requestId @6 :Text;
-  # `context.requestId` of the call in which it was logged; empty: in none.
+  # `context.requestId` of the call in which the line was logged; empty: in no call.
   text @7 :Text;
-  # As the module wrote it, in UTF-8: it may have line breaks and control characters. At most 8 kB; a longer one is cut
-  # and ends with an ellipsis.
+  # The text as the module wrote it, in UTF-8; it may contain line breaks and control characters. At most 8 kB; a
+  # longer text is cut and ends with an ellipsis.
   dropped @8 :UInt64;
-  # 0 for a line. Else this is a note: so many lines are missing here, and `text` says why.
+  # 0 for a line. Otherwise this is a note that so many lines are missing here, and `text` says why.
 }

@@ -1,8 +1,8 @@
-# The protocols inside Holdfast: supervisor <-> zygote, and supervisor <-> worker. Neither is for other programs, and
-# both sides always come from the same build, so there is no version here.
+# The protocols inside Holdfast: supervisor <-> zygote, and supervisor <-> worker. They are not for other programs.
+# Both sides always come from the same build, so the protocols have no version.
 #
-# Framing is the same as in protocol.capnp. A worker is hostile: the supervisor checks every field of WorkerMessage
-# and kills the worker that breaks a rule.
+# The framing is that of protocol.capnp. A worker is hostile: the supervisor checks every field of WorkerMessage and
+# kills a worker that breaks a rule.
 
 @0xb6fc33ce0f2ea9d1;
 
@@ -14,21 +14,22 @@ $Cxx.namespace("holdfast::wire");
 
 struct ZygoteRequest {
   fork @0 :UInt64;
-  # Fork a worker; the number is the supervisor's id for it.
+  # Asks for a worker to be forked; the number is the supervisor's id for the worker.
 }
 
 struct ZygoteReply {
   union {
     ready @0 :Void;
-    # V8 is up, the namespaces are entered. Sent once, before anything else.
+    # V8 is up and the namespaces are entered. Sent once, before any other message.
     forked @1 :UInt64;
-    # The worker's id. Attached, in this order: its pidfd, the supervisor's end of its socket, its shared page
-    # (a memfd, sealed against resizing; see ipc/shared_page.h), and with --direct-line the other end of its line.
+    # The worker's id. Attached, in this order: the worker's pidfd, the supervisor's end of the worker's socket, its
+    # shared page (a memfd, sealed against resizing; ipc/shared_page.h), and with --direct-line the client's end of
+    # its line.
     forkFailed @2 :ForkFailed;
     exited @3 :Exited;
     # Sent once for every forked worker.
     failed @4 :Text;
-    # The zygote cannot start, and why. Its last message.
+    # Why the zygote cannot start. Its last message.
   }
 }
 
@@ -40,9 +41,9 @@ struct ForkFailed {
 struct Exited {
   worker @0 :UInt64;
   waitStatus @1 :Int32;
-  # As wait(2) gives it.
+  # The status as wait(2) returns it.
   cpuNanos @2 :UInt64;
-  # The CPU time of its whole life, as the kernel counted it (getrusage(2)).
+  # CPU time of the worker's whole life, as the kernel counted it (getrusage(2)).
 }
 
 # --- supervisor <-> worker: a SOCK_STREAM pair -------------------------------------------------------------------
@@ -55,38 +56,42 @@ struct WorkerRequest {
     cancel @2 :Cancel;
     grant @3 :Protocol.Grant;
     openLine @4 :OpenWorkerLine;
-    # Only to a worker that was made with a line.
+    # Sent only to a worker that was forked with a line.
     closeLine @5 :Void;
-    # The line takes no further calls. Those that it took are answered, and then the line's own call.
+    # The line takes no further calls. The worker answers the calls that it has accepted, and then the line's own call
+    # (OpenWorkerLine.call).
   }
 }
 
 struct OpenWorkerLine {
-  # A call of the supervisor's, which lasts for as long as the worker serves its direct line: its answer says that it
-  # does not any more, and is `protocolError` if the client broke a rule there. `cancel` ends the line at once, with the
-  # calls on it. A worker serves one line in its life; to another such call the answer comes at once.
+  # A call by the supervisor that lasts for as long as the worker serves its direct line. Its answer says that the
+  # worker no longer serves the line; the answer is `protocolError` if the client broke a rule there. `cancel` ends
+  # the line at once, with the calls on it. A worker serves one line in its life; a second such call is answered at
+  # once.
   call @0 :UInt64;
-  # Its number, by the rules of `WorkerCall.id`.
+  # The call's number, which follows the rules of `WorkerCall.id`.
   defaultTimeoutNanos @1 :UInt64;
   longestTimeoutNanos @2 :UInt64;
-  # As in `LineOpened`.
+  # The timeouts of `LineOpened`.
   maxCalls @3 :UInt32;
-  # While the worker has so many calls open, those of the supervisor included, it reads none from the line.
+  # While the worker has this many calls open, those of the supervisor included, it pauses reading from the line.
   busyPollNanos @4 :UInt64;
-  # For how long the worker looks for the line's next call before it sleeps, where that pays; 0: it sleeps at once.
+  # For how long the worker busy-polls for the line's next call before it sleeps, where that pays; 0: it never
+  # busy-polls.
 }
 
 struct Cancel {
-  # The call's answer is no longer wanted. The worker answers it all the same: at once if it has not begun it, which it
-  # then does not, or if the function has not asked for its signal; else when the function settles after the signal was
-  # aborted, or after a grace time of 1 s (kCancelGrace).
+  # The call's answer is no longer wanted, but the worker still answers it. It answers at once, and never begins the
+  # call, if it has not begun it; it also answers at once if the function has not asked for its abort signal.
+  # Otherwise it aborts the signal and answers when the function settles, or after a grace period of 1 s
+  # (kCancelGrace).
   call @0 :UInt64;
   reason @1 :CancelReason;
 }
 
 enum CancelReason {
   cancelled @0;
-  # Its client asked for that, or left.
+  # The client cancelled the call, or left.
   deadlineExceeded @1;
 }
 
@@ -94,22 +99,22 @@ struct Load {
   module @0 :Text;
   version @1 :Text;
   fileName @2 :Text;
-  # What stacks show.
+  # The file name in stacks.
   source @3 :Data;
   # UTF-8.
   memoryBytes @4 :UInt64;
   # The module's limit for its JavaScript heap and its array buffers together.
   maxPayloadBytes @5 :UInt64;
   clockResolutionNanos @6 :UInt64;
-  # The steps of every clock that the module can read; more than 0.
+  # The step of every clock that the module can read; more than 0.
   allowCodeFromStrings @7 :Bool;
-  # Whether eval, new Function and the like make code.
+  # Whether eval, new Function and the like may make code.
   tag @8 :UInt64;
-  # Random, this worker's own. With a call's id it makes the requestId that functions and the log show.
+  # Random, different for each worker. With a call's id it forms the requestId that functions and the log show.
   lenientResults @9 :Bool;
-  # Whether what JSON would lose or change in a result is let pass.
+  # Whether a result may contain values that JSON would lose or change.
   environment @10 :List(Variable);
-  # What the operator set for the module: context.env and process.env.
+  # The variables that the operator set for the module: context.env and process.env.
 }
 
 struct Variable {
@@ -119,13 +124,15 @@ struct Variable {
 
 struct WorkerCall {
   id @0 :UInt64;
-  # The call's number on this worker: 1, 2, 3, … It says nothing of the calls of others.
+  # The call's number on this worker: its place among the worker's calls, 1, 2, 3, …, and above it a number for its
+  # caller (ipc/shared_page.h). It reveals nothing about the calls of other workers.
   function @1 :Text;
   payload @2 :Data;
   encoding @3 :Protocol.Encoding;
   arguments @4 :Protocol.ArgumentStyle;
   deadlineNanos @5 :UInt64;
-  # By CLOCK_MONOTONIC; 0: none. A worker that comes to the call later answers `deadlineExceeded` and does not run it.
+  # By CLOCK_MONOTONIC; 0: none. If the worker reaches the call later, it answers `deadlineExceeded` without running
+  # it.
   resultEncoding @6 :Protocol.ResultEncoding;
   streamWindowBytes @7 :UInt32;
 }
@@ -133,50 +140,50 @@ struct WorkerCall {
 struct WorkerMessage {
   union {
     loaded @0 :Void;
-    # Once, in answer to `load`, before any answer to a call.
+    # Sent once, in reply to `load`, before any answer to a call.
     loadFailed @1 :Protocol.Error;
-    # Instead of `loaded`. The worker's last message.
+    # Sent instead of `loaded`. The worker's last message.
     answer @2 :Protocol.Answer;
     log @3 :LogLine;
     stopped @4 :Stopped;
     # The worker's last message.
     ready @5 :Void;
-    # At most once, before `loaded`: the worker has done in advance what it could, and waits for its module. One that
-    # finds its module waiting already does not say so.
+    # At most once, before `loaded`: the worker has prepared all that it can in advance, and waits for its module. A
+    # worker whose module is already there does not send it.
     chunk @6 :Protocol.Chunk;
-    # Only while the call's window is not used up.
+    # Sent only while the call's window is not used up.
     ran @8 :UInt64;
-    # The worker was at work on this call for `runMicros`, a millisecond (kLongRun) at least. The call goes on, or is
-    # answered and had left something to do.
+    # The worker has worked on this call for `runMicros` since its last report, at least a millisecond (kLongRun). The
+    # call is still open, or is answered and had left work behind.
   }
   runMicros @7 :UInt32;
-  # Of an answer: for how long the worker was at work on the call since it last said so, in microseconds, or the most that
-  # fits.
+  # With `answer` and `ran`: how long the worker has worked on the call since its last report, in microseconds,
+  # rounded up and cut to what fits.
 }
 
 struct LogLine {
   level @0 :Protocol.LogLevel;
   text @1 :Text;
   call @2 :UInt64;
-  # 0: none is known.
+  # The call in which the line was logged; 0: unknown.
   dropped @3 :UInt64;
-  # So many lines before this one were not sent: more was unsent than the worker holds for the log. Without a text, it
-  # stands for them alone.
+  # How many lines before this one were not sent, because the worker's buffer for unsent log lines was full. Without a
+  # text, the message stands only for the missing lines.
 }
 
 struct Stopped {
-  # Why the worker ends itself.
+  # The worker's fatal report: why it ends itself.
   reason @0 :StopReason;
   call @1 :UInt64;
-  # Which call was on the CPU; 0: none.
+  # The call that was on the CPU; 0: none.
   stack @2 :Text;
   detail @3 :Text;
 }
 
 enum StopReason {
   softStop @0;
-  # The supervisor's signal (SIGXCPU); `stack` says where the code was.
+  # The supervisor's signal (SIGXCPU) arrived; `stack` says where the JavaScript was.
   outOfMemory @1;
   fatal @2;
-  # V8 gave up, or the worker could not go on; `detail` says why.
+  # V8 failed fatally, or the worker could not go on; `detail` says why.
 }
