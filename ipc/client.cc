@@ -23,17 +23,17 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// Whoever asks for a longer wait than a year means for ever; adding more to a clock could overflow.
+// A year stands for any longer wait; adding more to a clock's time could overflow.
 constexpr milliseconds kForever = std::chrono::hours(365 * 24);
 
 Clock::time_point after(milliseconds timeout) { return Clock::now() + std::min(timeout, kForever); }
 
-// Of a stream whose caller asks for no other.
+// The window of a stream whose caller sets none.
 constexpr std::uint32_t kStreamWindowBytes = std::uint32_t{256} << 10;
 
-// Bounds what would wait for the other side to take something, connect(2) included (socket(7)).
+// Bounds every wait for the peer to take something, connect(2) included (socket(7)).
 void set_send_timeout(const UniqueFd& socket, milliseconds timeout) {
-  // A zero would mean none.
+  // Zero would mean no timeout.
   const auto micros = std::chrono::microseconds(std::clamp(timeout, milliseconds(1), kForever)).count();
   const timeval limit = {micros / 1'000'000, micros % 1'000'000};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -43,7 +43,7 @@ tl::unexpected<ConnectError> cannot_connect(std::string message) {
   return tl::unexpected(ConnectError{ConnectError::Reason::cannot_connect, std::move(message)});
 }
 
-// What is the matter with a socket to which connect(2) failed so, and what to do.
+// Why connect(2) to `path` failed with `error`, and what to do.
 std::string connect_advice(const std::string& path, int error) {
   struct stat status = {};
   const bool is_seen = ::stat(path.c_str(), &status) == 0;
@@ -92,7 +92,7 @@ Error connection_lost(const std::string& reason, Executed executed) {
                .detail = "connection_lost"};
 }
 
-// On a single core it would keep those from working whom it waits for.
+// On a single core, busy-polling would keep the processes that the client waits for from running.
 Client::Client(UniqueFd socket, std::chrono::microseconds busy_poll)
     : socket_(std::move(socket)),
       busy_poll_(std::thread::hardware_concurrency() > 1 ? busy_poll : std::chrono::microseconds(0)),
@@ -149,7 +149,7 @@ tl::expected<void, ConnectError> Client::exchange_hellos(const ClientOptions& op
     flush();
     if (connected()) receive();
   }
-  // First of all: a supervisor of another version may have ended the session for reasons that only it understands.
+  // Checked first: a supervisor of another version may have ended the session for reasons that only it understands.
   if (hello_received_ && server_.protocol_version != kProtocolVersion) {
     return tl::unexpected(
         ConnectError{ConnectError::Reason::version_mismatch,
@@ -170,7 +170,7 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
     return id;
   }
   if (request.payload.size() > server_.max_payload_bytes) {
-    // Sent, it could be more than a frame may have, and end the session with all its calls.
+    // If it were sent, it could exceed the frame limit and end the session with all its calls.
     answered(std::move(handler), tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
     return id;
   }
@@ -217,7 +217,8 @@ std::size_t Client::run_once(std::optional<milliseconds> timeout) {
   return deliver();
 }
 
-// Whether something came. Not where several answers are waited for: those that come during a sleep are read together.
+// Busy-polls where that pays; true if something came. Does not busy-poll for several answers: those that arrive
+// during one sleep are read together.
 bool Client::look_for_answers(std::optional<milliseconds> timeout) {
   if (unsent_bytes() > 0 || open_.size() + calls_on_lines() != 1) return false;
   const auto longest =
@@ -264,7 +265,7 @@ tl::expected<void, Error> Client::register_deferred_loader(DeferredLoadHandler h
 }
 
 tl::expected<void, Error> Client::register_as(Loader loader, std::chrono::nanoseconds timeout) {
-  // There before it is asked for: the first module may be wanted right behind the supervisor's word.
+  // The loader is set before the request: the first SourceWanted may come right after the supervisor's reply.
   Loader previous = std::exchange(loader_, std::move(loader));
   auto registered = ask(RegisterLoaderRequest{.id = 0, .timeout = timeout}, registrations_);
   if (registered && !registered->error) return {};
@@ -274,7 +275,7 @@ tl::expected<void, Error> Client::register_as(Loader loader, std::chrono::nanose
 
 tl::expected<void, Error> Client::open_line(const ModuleName& module) {
   if (has_line(module)) return {};
-  // The number that ask() will give: the line may be there, and gone, before it returns.
+  // next_id_ is the id that ask() will use. The line may be opened, and end, before ask() returns.
   lines_wanted_.emplace(next_id_, module);
   auto opened = ask(OpenLineRequest{.id = 0, .module = module.module, .version = module.version}, line_words_);
   if (!opened) return tl::unexpected(std::move(opened.error()));
@@ -288,7 +289,7 @@ void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
     if (source->text.size() <= server_.max_source_bytes) {
       return encode(out_, SourceReply{id, SourceCode{as_bytes(source->text), source->file_name}});
     }
-    // Sent, it could be more than a frame may have, and end the session.
+    // If it were sent, it could exceed the frame limit and end the session.
     const std::string reason = fmt::format("the module's code has {} bytes; the supervisor accepts at most {}",
                                            source->text.size(), server_.max_source_bytes);
     return encode(out_, SourceReply{id, SourceFailed{reason}});
@@ -300,7 +301,7 @@ void Client::give_source(std::uint64_t id, const LoadOutcome& outcome) {
 }
 
 tl::expected<std::uint64_t, Error> Client::subscribe_logs(const LogSubscription& subscription, LogHandler handler) {
-  // The id that ask() will give: lines come before the supervisor's word.
+  // The id that ask() will use: lines arrive before the supervisor's reply.
   const std::uint64_t id = next_id_;
   log_readers_.emplace(id, std::make_shared<LogReader>(LogReader{std::move(handler)}));
   auto subscribed = ask(SubscribeLogsRequest{.id = 0,
@@ -336,7 +337,7 @@ bool Client::wait_for_socket(std::optional<milliseconds> timeout) {
 }
 
 bool Client::wait_for(std::span<pollfd> wanted, std::optional<milliseconds> timeout, BusyPoll& poll) {
-  // poll(2) takes an int, of which a negative one waits for ever.
+  // poll(2) takes an int; a negative one waits without a limit.
   constexpr auto kLongest = milliseconds(std::numeric_limits<int>::max());
   const int wait = timeout ? static_cast<int>(std::clamp(*timeout, milliseconds(0), kLongest).count()) : -1;
   const auto began = Clock::now();
@@ -352,7 +353,7 @@ void Client::flush() {
   }
   const int error = send_some(socket_.get(), out_);
   if (error == 0) return;
-  // What the supervisor said before it closed is still to be read, and tells more than this error.
+  // Reads what the supervisor sent before it closed, which says more than this error.
   while (connected() && receive()) {
   }
   if (connected()) lose_connection(std::strerror(error));
@@ -407,7 +408,7 @@ void Client::handle(ServerMessage message) {
     wanted_.push_back(std::move(*wanted));
   } else if (auto* line = std::get_if<LogRecordMessage>(&message)) {
     if (line->id == 0 || line->id >= next_id_) return lose_connection("a log line that was not asked for");
-    // One of a subscription that was ended may have been on its way.
+    // A line of a subscription that has ended may have been on its way.
     const auto reader = log_readers_.find(line->id);
     if (reader != log_readers_.end()) arrived_.push_back(Logged{reader->second, std::move(line->record)});
   } else if (auto* subscribed = std::get_if<LogsSubscribed>(&message)) {
@@ -425,8 +426,8 @@ void Client::handle(ServerMessage message) {
 }
 
 std::size_t Client::deliver() {
-  // One by one: a handler that waits for a call may be waiting for one of the others. Handlers may also start calls,
-  // whose failure at once adds to the list; that is for the next time.
+  // One by one, because a handler may itself wait for a call whose answer is further back in the list. Handlers may
+  // also start calls that fail at once and add to the list; those wait for the next deliver().
   std::size_t count = 0;
   for (std::size_t left = arrived_.size(); left > 0 && !arrived_.empty(); --left, ++count) {
     auto what = std::move(arrived_.front());
@@ -436,7 +437,7 @@ std::size_t Client::deliver() {
   for (; !wanted_.empty(); ++count) {
     const SourceWanted wanted = std::move(wanted_.front());
     wanted_.pop_front();
-    const Loader loader = loader_;  // it may register another
+    const Loader loader = loader_;  // the handler may register another
     loader(*this, wanted.id, wanted.name);
   }
   return count;
@@ -458,7 +459,7 @@ void Client::deliver(Chunk chunk) {
   grant(chunk.call, bytes);
 }
 
-// Not for each chunk, of which there may be many small ones: whenever half of the window was taken.
+// Grants when half of the window was taken, not for each chunk: there may be many small ones.
 void Client::grant(std::uint64_t call, std::size_t taken_bytes) {
   const auto open = open_.find(call);
   if (open == open_.end() || !connected()) return;

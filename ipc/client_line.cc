@@ -29,7 +29,7 @@ ClientLine::ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, con
       socket_(std::move(socket)),
       timeouts_(timeouts),
       max_payload_bytes_(max_payload_bytes),
-      // A worker's frames: an answer with the largest payload, and nothing larger.
+      // The largest frame of a worker is an answer with the largest payload.
       in_({.max_bytes = max_payload_bytes + (std::size_t{1} << 20), .max_segments = 1}) {}
 
 // --- calls ---------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ bool ClientLine::cancel(std::uint64_t id) {
   return true;
 }
 
-// The worker still has the call, and is to give it up.
+// Answers the call here, and tells the worker, which still has the call, to give it up.
 void ClientLine::settle(Call& call, Answer answer) {
   const auto now = Clock::now();
   answer.usage.run = now - call.sent_at;
@@ -108,7 +108,7 @@ ClientLine::TimePoint ClientLine::next_look_at(const Call& call) {
 
 void ClientLine::flush() {
   if (!socket_ || send_some(socket_.get(), out_) == 0) return;
-  // What the worker sent before it ended is still to be read.
+  // Reads what the worker sent before it ended.
   while (receive()) {
   }
   socket_.reset();
@@ -120,7 +120,7 @@ bool ClientLine::receive() {
   const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
-    socket_.reset();  // the worker has ended; how far it came is the supervisor's to say
+    socket_.reset();  // the worker has ended; the supervisor will say how far it came
     return true;
   }
   in_.commit(static_cast<std::size_t>(count));
@@ -154,7 +154,7 @@ void ClientLine::handle(AnswerView view) {
     if (!call.is_settled) answer = Result{std::string(as_text(result->payload)), result->encoding};
   } else {
     auto& error = std::get<Error>(view.outcome);
-    // Who cancels settles the call at once.
+    // A call that the client cancelled is already settled.
     const bool is_its_to_say = is_workers_to_say(error.code, call.kept.deadline, now) &&
                                (error.code != ErrorCode::cancelled || call.is_settled);
     if (!is_its_to_say) return drop(fmt::format("the error {}, which is not its to give", to_string(error.code)));
@@ -169,7 +169,8 @@ void ClientLine::handle(AnswerView view) {
   give_up_if_done();
 }
 
-// Of a line that is withdrawn, nothing more is to come: a worker that does not say so is not to keep it.
+// Once a withdrawn line has no calls, nothing more can come on it. The client gives it up itself, so that a worker
+// which does not end the line cannot keep it.
 void ClientLine::give_up_if_done() {
   if (closing_ && calls_.empty()) wish_to_give_up_ = true;
 }
@@ -196,7 +197,7 @@ void ClientLine::handle(const LineClosing& closing) {
 
 // --- the end -------------------------------------------------------------------------------------------------------
 
-// In the order in which they were sent. What is settled has its answer.
+// Takes all calls that are not settled, in the order in which they were sent. Settled calls have their answer.
 template <typename Settle>
 void ClientLine::take_all(Settle settle) {
   socket_.reset();

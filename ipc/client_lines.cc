@@ -1,4 +1,4 @@
-// What of the client has to do with direct lines.
+// The parts of Client that deal with direct lines.
 #include <fmt/format.h>
 #include <sys/socket.h>
 
@@ -35,7 +35,8 @@ void Client::line_ended(const LineEnded& ended) {
   if (found == lines_.end()) return lose_connection(fmt::format("the end of line {}, which is not open", ended.line));
   const std::unique_ptr<ClientLine> line = std::move(*found);
   lines_.erase(found);
-  // Whatever the worker sent is there by now. One that lives can go on sending, but nothing that would not end this.
+  // Everything that the worker sent has arrived by now. A worker that still lives could go on sending, but each
+  // answer takes a call off the line, and anything else drops the line and ends this loop.
   while (line->receive()) {
   }
   line->end(ended);
@@ -83,7 +84,7 @@ void Client::take_outcomes(ClientLine& line) {
   if (line.take_wish_to_give_up() && connected()) encode(out_, CancelRequest{line.id()});
 }
 
-// By the id that it has, for what is left of its time.
+// Relays the call with its old id, for what is left of its time.
 void Client::relay(std::uint64_t id, CallRequest request, Clock::time_point deadline, AnswerHandler handler) {
   if (!connected()) {
     return answered(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
@@ -108,7 +109,7 @@ void Client::look_at_times_of_lines() {
 
 // --- their sockets ---------------------------------------------------------------------------------------------------
 
-// For whichever comes first, the control connection included.
+// Waits for the lines and the connection to the supervisor, whichever comes first.
 void Client::wait_for_lines(std::optional<std::chrono::milliseconds> timeout) {
   if (const auto wakeup = next_wakeup()) {
     const auto left =
@@ -120,14 +121,15 @@ void Client::wait_for_lines(std::optional<std::chrono::milliseconds> timeout) {
     wanted.push_back({fd, static_cast<short>(POLLIN | (unsent == 0 ? 0 : POLLOUT)), 0});
   };
   want(socket_.get(), out_.size_bytes());
-  for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // of -1 poll(2) makes nothing
+  for (const auto& line : lines_) want(line->fd(), line->unsent_bytes());  // poll(2) ignores -1
   if (!wait_for(wanted, timeout, open_.empty() ? line_poll_ : busy_poll_)) return look_at_times_of_lines();
   flush();
   receive_from_lines();
   if (connected() && (wanted.front().revents & ~POLLOUT) != 0) receive();
 }
 
-// As recv(2). Where no line is asked for, descriptors that come all the same are closed by the kernel.
+// Returns and sets errno like recv(2). If no line is wanted, recv(2) lets the kernel close descriptors that come all
+// the same.
 ssize_t Client::receive_into(std::span<std::byte> space) {
   if (lines_wanted_.empty()) return ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
   auto received = receive_with_descriptors(socket_.get(), space);

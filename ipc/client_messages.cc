@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint16_t kExecutedCount = 3;
 
-// A list may be written with one byte for an element, of which each would take a hundred here.
+// A hostile list may take one byte for an element, and each would take about a hundred here.
 constexpr unsigned kMaxWorkersListed = 65536;
 
 Usage read_usage(wire::Usage::Reader from) {

@@ -9,7 +9,7 @@
 namespace holdfast::ipc {
 namespace {
 
-// Whether the bytes that were read as this number are how a request of HTTP begins.
+// Whether the first 4 bytes of the stream, read as this number, are the beginning of an HTTP request.
 bool looks_like_http(std::uint64_t first_word) {
   constexpr std::string_view kMethods[] = {"GET ", "POST", "PUT ", "HEAD", "DELE",
                                            "PATC", "OPTI", "TRAC", "CONN", "PRI "};
@@ -23,21 +23,22 @@ bool looks_like_http(std::uint64_t first_word) {
 
 constexpr std::size_t kWordBytes = sizeof(Word);
 
-// One read of this size takes in about a hundred small calls; more would only be cold memory.
+// One read of this size takes about a hundred small calls; a larger buffer would only be cold memory.
 constexpr std::size_t kReadWords = (std::size_t{64} << 10) / kWordBytes;
 
-// A buffer that grew beyond this for one large message is given back when that message is gone.
+// A buffer that grew beyond this for a large message is given back when that message is gone.
 constexpr std::size_t kKeepWords = (std::size_t{256} << 10) / kWordBytes;
 
-// For a frame that announces more than is there: so many times what was received of it is taken, up to this size, and
-// twice as much beyond. What is never received is never touched, and costs no more than addresses.
+// Growth for a frame that has not arrived in full: kFirstGrowth times what was received of it, up to
+// kFirstGrowthWords, and twice what was received beyond that. Memory that is never received into is never touched,
+// and costs only addresses.
 constexpr std::size_t kFirstGrowth = 32;
 constexpr std::size_t kFirstGrowthWords = (std::size_t{2} << 20) / kWordBytes;
 
 std::uint32_t read_u32(const std::byte* at) {
   std::uint32_t value;
   std::memcpy(&value, at, sizeof value);
-  return value;  // the format is little-endian, as are the machines that this runs on
+  return value;  // the format is little-endian, as are all supported machines
 }
 
 tl::unexpected<ProtocolViolation> violation(std::string message) {
@@ -149,11 +150,11 @@ void OutputBuffer::swap(OutputBuffer& other) noexcept {
   std::swap(in_place_bytes_, other.in_place_bytes_);
 }
 
-// For a header of so many words and what is to come after it, which is what is returned.
+// Makes room for a zeroed header of `header_words` and `words` after it; returns the latter.
 std::span<Word> OutputBuffer::make_room(std::size_t header_words, std::size_t words) {
   const std::size_t all_words = header_words + words;
   if (end_ / kWordBytes + all_words > capacity_) {
-    // Only whole words may be dropped in front, so that the frames behind stay aligned.
+    // Only whole words may be dropped from the front, so that the frames behind stay aligned.
     const std::size_t dropped = begin_ / kWordBytes * kWordBytes;
     const std::size_t kept = end_ - dropped;
     capacity_ = std::max((kept / kWordBytes + all_words) * 2, kReadWords / 8);
@@ -171,7 +172,7 @@ std::span<Word> OutputBuffer::make_room(std::size_t header_words, std::size_t wo
 
 std::span<Word> OutputBuffer::begin_frame(std::size_t words, std::size_t field_words) {
   const std::span<Word> space = make_room(1, words + field_words);
-  // Wherever in the space the field is: before its last word lie at most `words`, and as many after it.
+  // Wherever the field lies in the space, at most `words` are before it and at most `words` after it.
   const std::size_t untouched = field_words > words + 1 ? field_words - words - 1 : 0;
   std::fill_n(space.begin(), words + (untouched > 0 ? 0 : field_words), 0);
   if (untouched > 0) std::fill(space.begin() + static_cast<std::ptrdiff_t>(words + untouched), space.end(), 0);

@@ -15,7 +15,8 @@ struct Blocks {
   std::size_t least_kept = 0;  // since release_unused()
 };
 
-// What outlives this thread's list, such as a client in a static variable, goes without one. Never destroyed itself.
+// True once this thread's Kept is destroyed: objects that outlive it, such as a client in a static variable, then use
+// plain memory. The flag itself is never destroyed.
 thread_local bool is_gone = false;
 
 struct Kept {

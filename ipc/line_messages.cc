@@ -77,7 +77,7 @@ void encode(OutputBuffer& out, const LineClosing& closing) {
   write_message<wire::ServerMessage>(out, 0, [&](auto root) { root.initLineClosing().setAccepted(closing.accepted); });
 }
 
-// The root's pointer, and a message that has nothing but its tag, the id and no pointer set.
+// The words of a CancelRequest: the root's pointer, and a message with its tag, the id and no pointer.
 bool may_be_cancel(const Frame& frame) {
   constexpr std::size_t kWords = 1 + 2 + 1;
   return frame.total_words() <= kWords;

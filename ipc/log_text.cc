@@ -43,7 +43,7 @@ std::string json_string(std::string_view text) {
 
 std::string as_json(const LogRecord& record) {
   std::string json = fmt::format(R"({{"time":"{}","level":"{}")", utc_time(record.time), to_string(record.level));
-  // A note that a client reads too slowly is of no module.
+  // A note that a client reads too slowly belongs to no module.
   if (!record.module.empty()) json += fmt::format(R"(,"module":{})", json_string(record.module));
   if (!record.version.empty()) json += fmt::format(R"(,"version":{})", json_string(record.version));
   if (!record.request_id.empty()) json += fmt::format(R"(,"requestId":{})", json_string(record.request_id));

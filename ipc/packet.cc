@@ -15,7 +15,7 @@ union ControlSpace {
 
 std::error_code last_error() { return {errno, std::system_category()}; }
 
-// `message` is sent as it is, but for interruptions.
+// Retries when a signal interrupts sendmsg(2).
 tl::expected<std::size_t, std::error_code> send(int socket, std::span<const std::byte> data, std::span<const int> fds,
                                                 int flags) {
   iovec piece = {const_cast<std::byte*>(data.data()), data.size()};
@@ -85,7 +85,8 @@ tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::
   if (!received) return tl::unexpected(received.error());
   auto& [packet, flags] = *received;
   if ((flags & MSG_TRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::message_size));
-  // The kernel fills the padding behind the control space too, so that one descriptor too many may arrive whole.
+  // The kernel also fills the padding after the control space, so one descriptor too many may arrive without
+  // MSG_CTRUNC.
   if ((flags & MSG_CTRUNC) != 0 || packet.fds.size() > kMaxPacketFds) packet.fds.clear();
   return std::move(packet);
 }

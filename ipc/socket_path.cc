@@ -15,7 +15,7 @@ std::string default_socket_path() {
   constexpr const char* kName = "/holdfast/holdfast.sock";
   if (::geteuid() == 0) return std::string("/run") + kName;
   if (std::string directory = variable("XDG_RUNTIME_DIR"); !directory.empty()) return directory + kName;
-  // Where logins make that directory. Never a place in which others can make it first, such as /tmp.
+  // The directory that logins create. Never a place in which other users could create it first, such as /tmp.
   return "/run/user/" + std::to_string(::geteuid()) + kName;
 }
 

@@ -1,4 +1,4 @@
-// Statistics from and to their message.
+// Reads and writes the message with statistics.
 #include <limits>
 #include <string>
 

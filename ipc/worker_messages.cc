@@ -11,7 +11,7 @@
 namespace holdfast::ipc {
 namespace {
 
-// Rounded up, and the most that fits.
+// Rounded up, and cut to what fits.
 std::uint32_t micros(std::chrono::nanoseconds time) {
   const std::int64_t rounded = (time.count() + 999) / 1000;
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(rounded, 0, UINT32_MAX));
@@ -20,7 +20,7 @@ std::uint32_t micros(std::chrono::nanoseconds time) {
 using std::chrono::steady_clock;
 
 constexpr std::uint16_t kStopReasonCount = 3;
-// A list may be written with no byte for an element.
+// A hostile list may take no byte for an element.
 constexpr unsigned kMaxVariables = 65536;
 constexpr std::uint16_t kCancelReasonCount = 2;
 
@@ -258,8 +258,8 @@ void encode(OutputBuffer& out, const CloseWorkerLine&) {
   write_message<wire::WorkerRequest>(out, 0, [&](auto root) { root.setCloseLine(); });
 }
 
-// The root's pointer, the request with its pointer, the cancellation. A call's frame has more: its text alone takes a
-// word, its fields and pointers five.
+// The words of a WorkerCancel: the root's pointer, the request with its pointer, the cancellation. A call's frame has
+// more: its text alone takes a word, its fields and pointers take five.
 bool may_be_worker_cancel(const Frame& frame) {
   constexpr std::size_t kWords = 1 + 2 + 2;
   return frame.total_words() == kWords;

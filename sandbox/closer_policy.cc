@@ -1,4 +1,5 @@
-// What the process may do that closes sockets of clients (supervisor/net/closer.h): receive them, and end.
+// System calls of the closer, the process that closes sockets of clients (supervisor/net/closer.h): it receives sockets,
+// and ends.
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>

@@ -18,7 +18,7 @@ namespace {
 
 tl::expected<Offered, SetupError> disable_speculation(unsigned long kind, const char* name) {
   const int state = prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0);
-  // A kernel or an architecture that does not know of it.
+  // The kernel or the architecture does not know this control.
   if (state < 0) return Offered::no;
   if (state == PR_SPEC_NOT_AFFECTED) return Offered::yes;
   if ((state & PR_SPEC_PRCTL) == 0) return (state & PR_SPEC_ENABLE) != 0 ? Offered::no : Offered::yes;
@@ -37,9 +37,9 @@ tl::expected<Offered, SetupError> restrict_speculation() {
 }
 
 tl::expected<Offered, SetupError> seal_code() {
-  // Of no memory, it does nothing but to be there. A container's filter may refuse what its kernel has.
+  // A probe: with no memory, mseal(2) does nothing. A container's filter may refuse it even if the kernel has it.
   if (syscall(SYS_mseal, 0, 0, 0) != 0) return Offered::no;
-  int error = 0;  // of the first that could not be sealed
+  int error = 0;  // of the first segment that could not be sealed
   for (const LoadedSegment& segment : constant_segments()) {
     if (syscall(SYS_mseal, segment.begin, segment.end - segment.begin, 0) != 0 && error == 0) error = errno;
   }

@@ -24,14 +24,14 @@ constexpr Limit kFixedLimits[] = {
     {RLIMIT_CORE, "setrlimit(RLIMIT_CORE)", 0},
     {RLIMIT_MEMLOCK, "setrlimit(RLIMIT_MEMLOCK)", 0},
     {RLIMIT_MSGQUEUE, "setrlimit(RLIMIT_MSGQUEUE)", 0},
-    // Ordinary signals that the kernel or a user sends arrive all the same: they need no queue.
+    // Ordinary signals from the kernel or a user still arrive: they need no queue.
     {RLIMIT_SIGPENDING, "setrlimit(RLIMIT_SIGPENDING)", 0},
 };
 
 SetupResult set(const Limit& limit) {
   rlimit both{limit.value, limit.value};
   if (setrlimit(limit.resource, &both) == 0) return {};
-  // What is stricter already may stay so, but for the memory that modules were promised.
+  // A hard limit that is already stricter may stay, except for the memory that modules were promised.
   rlimit now{};
   if (errno == EPERM && getrlimit(limit.resource, &now) == 0 && now.rlim_max < limit.value) {
     both = {now.rlim_max, now.rlim_max};

@@ -1,4 +1,4 @@
-// What a worker may use up, as the kernel enforces it (getrlimit(2)). Soft and hard limit are always the same, so that
+// Resource limits of a worker, enforced by the kernel (getrlimit(2)). Soft and hard limits are always equal, so that
 // none can be raised again.
 #pragma once
 
@@ -11,35 +11,36 @@ namespace holdfast::sandbox {
 
 // A field that is 0 leaves its limit as it is.
 struct ResourceLimits {
-  // RLIMIT_DATA: private writable memory of the whole process, what it inherited from its zygote included; past it,
-  // mmap(2), mprotect(2) and brk(2) fail with ENOMEM. Holds for code that goes by its allocator. An attacker with code
-  // of its own can fill pages and then have them read-only, which the kernel no longer counts: address_space_bytes
-  // stops that one.
+  // RLIMIT_DATA: private writable memory of the whole process, including what it inherited from its zygote. Beyond
+  // it, mmap(2), mprotect(2) and brk(2) fail with ENOMEM. It binds code that uses its allocator. An attacker with
+  // native code can fill pages and then make them read-only, and the kernel no longer counts those;
+  // address_space_bytes stops that.
   std::uint64_t data_bytes = 0;
-  // RLIMIT_AS: all mappings together, reservations included; past it, the same calls fail the same way. The bound that
-  // an attacker cannot get around, on page tables too, which no other limit counts. Must leave room for what V8
-  // reserves and never touches.
+  // RLIMIT_AS: all mappings together, reservations included. Beyond it, mmap(2), mprotect(2) and brk(2) fail with
+  // ENOMEM. An attacker cannot get around this limit, and it also bounds page tables, which no other limit counts. It
+  // must leave room for the address space that V8 reserves and never touches.
   std::uint64_t address_space_bytes = 0;
-  // RLIMIT_STACK: how far the main thread's stack grows; past it, SIGSEGV.
+  // RLIMIT_STACK: the largest size of the main thread's stack; beyond it, SIGSEGV.
   std::uint64_t stack_bytes = 0;
-  // RLIMIT_CPU: over the whole life of the process, so a backstop and not a call's budget; then SIGKILL. The kernel
-  // sends SIGXCPU at the soft limit only where the hard limit is higher; as both are the same here, a SIGXCPU that
-  // arrives is always the supervisor's soft stop.
+  // RLIMIT_CPU: CPU time over the whole life of the process, then SIGKILL; a backstop and not the budget of a call.
+  // The kernel sends SIGXCPU at the soft limit only if the hard limit is higher. Both are equal here, so a SIGXCPU
+  // that arrives is always the supervisor's soft stop.
   std::chrono::seconds cpu_time{0};
-  // RLIMIT_NOFILE: bounds the numbers of new descriptors; those open stay usable. The least that serves is as many as
-  // are waited for at a time: poll(2) fails with EINVAL for more entries than this.
+  // RLIMIT_NOFILE: new descriptors must have lower numbers than this; descriptors that are already open stay usable.
+  // It must be at least the number of descriptors that the process polls at a time: poll(2) fails with EINVAL for
+  // more.
   std::uint64_t descriptors = 1;
 };
 
-// Sets `limits` on the calling process, and besides: no file contents written, no child or thread created, no core
-// dump, no locked memory, no POSIX message queue, no queued real-time signal.
+// Sets `limits` on the calling process. Also forbids it to write file contents, create children or threads, dump
+// core, lock memory, and have POSIX message queues or queued real-time signals.
 //
-// Call in a worker, never in the zygote, which must still fork; after close_all_descriptors_except(). The bar on
-// children does not hold for uid 0 of the host and for holders of CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
+// Call in a worker, after close_all_descriptors_except(); never in the zygote, which must still fork. The ban on
+// children does not bind uid 0 of the host or holders of CAP_SYS_ADMIN or CAP_SYS_RESOURCE.
 [[nodiscard]] SetupResult apply_limits(const ResourceLimits& limits);
 
-// What the calling process has mapped now of what data_bytes and address_space_bytes limit (VmData and VmSize in
-// proc(5)). Needs /proc: call it in the zygote before seal_root(), and add what a worker may have on top.
+// How much the calling process uses now of what data_bytes and address_space_bytes limit, in bytes (VmData and VmSize
+// in proc(5)). Both need /proc: call them in the zygote before seal_root(), and add what a worker may use on top.
 [[nodiscard]] tl::expected<std::uint64_t, SetupError> data_bytes_in_use();
 [[nodiscard]] tl::expected<std::uint64_t, SetupError> address_space_bytes_in_use();
 

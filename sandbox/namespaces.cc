@@ -25,8 +25,8 @@ constexpr std::string_view kRootLayer = "root";
 constexpr int kNamespaces =
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWPID;
 
-// A failure of what hosts and containers forbid. Not setup_failure() with the advice: that reads files, and errno is an
-// argument.
+// The failure of a call that hosts and containers may forbid. A function of its own, because advice_on_refusal()
+// reads files and would change errno if a caller passed errno and the advice to setup_failure().
 tl::unexpected<SetupError> refused(std::string_view layer, std::string_view call, int error) {
   return setup_failure(layer, call, error, advice_on_refusal(error));
 }
@@ -81,13 +81,13 @@ SetupResult enter_namespaces() {
 }
 
 SetupResult seal_root() {
-  // Elsewhere it would be the root of others that is taken away.
+  // In any other process this would take away the root of other processes.
   if (getpid() != 1) {
     return setup_failure(kRootLayer, "empty root without namespaces", EPERM,
                          "where namespaces may be missing, this layer is missing as well: allow both, --allow-missing "
                          "namespaces --allow-missing root");
   }
-  // Certain to exist: enter_namespaces() wrote there.
+  // Exists for certain: enter_namespaces() wrote there.
   constexpr const char* kMountPoint = "/proc";
   constexpr unsigned long kInert = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   // One page, as 0 would mean unlimited (tmpfs(5)); two inodes, for the two directories.
@@ -101,7 +101,8 @@ SetupResult seal_root() {
   }
   if (chdir(kMountPoint) != 0) return setup_failure(kRootLayer, "chdir(empty tmpfs)", errno);
   if (mkdir("root", 0555) != 0) return setup_failure(kRootLayer, "mkdir(root)", errno);
-  // Stacks the old root over the new one, from where it is then detached: pivot_root(2), "pivot_root(".", ".")".
+  // Stacks the old root over the new one, so that it can be detached from there: pivot_root(2), "pivot_root(".",
+  // ".")".
   if (syscall(SYS_pivot_root, ".", ".") != 0) {
     if (errno != EINVAL) return refused(kRootLayer, "pivot_root", errno);
     return setup_failure(kRootLayer, "pivot_root", EINVAL, "the host's root must not be an initramfs");
@@ -110,8 +111,8 @@ SetupResult seal_root() {
   if (mount("none", "/", "tmpfs", MS_REMOUNT | MS_RDONLY | kInert, kTiny) != 0) {
     return refused(kRootLayer, "mount(remount / read-only)", errno);
   }
-  // pivot_root has sealed the files off already. A process in a chroot can make no user namespace (EPERM in
-  // unshare(2)), where it would hold capabilities again.
+  // pivot_root has already sealed the files off. The chroot is there because a process in one cannot make a user
+  // namespace (EPERM in unshare(2)), in which it would hold capabilities again.
   if (chroot("/root") != 0) return refused(kRootLayer, "chroot", errno);
   if (chdir("/") != 0) return setup_failure(kRootLayer, "chdir(/)", errno);
 

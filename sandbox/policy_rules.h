@@ -1,4 +1,4 @@
-// The rules that a row of a system call table can name.
+// Argument rules for the rows of the system call tables.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace holdfast::sandbox {
 
-// An argument that the kernel takes as an int is compared in its low half only, as the kernel does: the high half of
-// its register may hold anything.
+// Selects the low half of an argument that the kernel takes as an int. The kernel ignores the high half of the
+// register, which may hold anything.
 
 inline constexpr std::uint64_t kIntMask = 0xffff'ffff;
 

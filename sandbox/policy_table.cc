@@ -12,7 +12,7 @@ std::string hex(std::uint64_t number) {
   return text;
 }
 
-// Arguments are counted from 1, as people do.
+// Arguments are counted from 1 for readers.
 std::string to_words(const ArgumentCondition& condition) {
   const std::string argument = "argument " + std::to_string(condition.argument + 1);
   const bool is_int = condition.mask <= kIntMask;

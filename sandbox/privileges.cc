@@ -18,8 +18,8 @@ constexpr std::string_view kLayer = "privileges";
 
 using CapabilitySets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
 
-// Root gains nothing by being root, ids can change without capabilities following, nothing survives setuid(2), and
-// the ambient set stays empty; each bit locked for the process and its children.
+// Root gains nothing by being root, changes of ids do not change capabilities, no capability survives setuid(2), and
+// the ambient set stays empty. Each bit is locked for the process and its children.
 constexpr unsigned long kSecurebits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                       SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                       SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -35,7 +35,7 @@ void lock_bounds(Failures& failures) {
   if (prctl(PR_SET_SECUREBITS, kSecurebits) != 0) {
     failures.note(setup_failure(kLayer, "prctl(PR_SET_SECUREBITS)", errno));
   }
-  // The kernel answers EINVAL past its last capability.
+  // The kernel returns EINVAL past its last capability.
   for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability) != 0) {
       return failures.note(setup_failure(kLayer, "prctl(PR_CAPBSET_DROP)", errno));
@@ -60,8 +60,8 @@ SetupResult drop_privileges() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     failures.note(setup_failure(kLayer, "prctl(PR_SET_NO_NEW_PRIVS)", errno));
   }
-  // Without CAP_SETPCAP the bounds cannot be changed. Nor do they matter: they limit what execve(2) can grant, and
-  // no_new_privs has it grant nothing.
+  // Without CAP_SETPCAP the bounds cannot be changed. They do not matter then: they limit what execve(2) can grant,
+  // and with no_new_privs it grants nothing.
   const tl::expected<bool, SetupError> changeable = may_change_bounds();
   if (!changeable) failures.note(tl::unexpected(changeable.error()));
   if (changeable && *changeable) lock_bounds(failures);
@@ -82,8 +82,9 @@ SetupResult become_nobody() {
 
 SetupResult join_new_session_keyring() {
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) return {};
-  // A kernel without keys, or a container whose filter refuses keyctl(2) to us and to every child: no keyring can be
-  // reached either way. A user who has no room for another key: workers cannot, by their own filter.
+  // ENOSYS and EPERM: the kernel has no keys, or a container's filter refuses keyctl(2) to this process and every
+  // child, so no keyring can be reached. EDQUOT: the user has no room for another key, but the workers' own filter
+  // keeps them from keyctl(2).
   if (errno == ENOSYS || errno == EPERM || errno == EDQUOT) return {};
   return setup_failure(kLayer, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", errno);
 }

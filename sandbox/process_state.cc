@@ -15,7 +15,7 @@
 namespace holdfast::sandbox {
 namespace {
 
-// What rt_sigaction(2) takes, large enough for every architecture; all zero is SIG_DFL.
+// The structure of rt_sigaction(2), large enough for every architecture; all zeros mean SIG_DFL.
 struct KernelSigaction {
   std::uint64_t words[8];
 };
@@ -34,7 +34,7 @@ SetupResult close_all_descriptors_except(std::span<const int> fds) {
       if (fcntl(place, F_SETFD, FD_CLOEXEC) != 0) return setup_failure(layer, "fcntl(kept descriptor)", errno);
       continue;
     }
-    // One that is to be kept elsewhere may be in the way.
+    // A descriptor that is kept under another number may be in the way.
     if (const auto other = std::find(fd, kept.end(), place); other != kept.end()) {
       *other = fcntl(place, F_DUPFD_CLOEXEC, kKeptDescriptor + static_cast<int>(kept.size()));
       if (*other < 0) return setup_failure(layer, "fcntl(moved descriptor)", errno);
@@ -49,7 +49,7 @@ SetupResult close_all_descriptors_except(std::span<const int> fds) {
 }
 
 SetupResult reset_signals() {
-  // By the system call, because sigaction(3) refuses the two signals that the C library keeps for itself.
+  // By system call, because sigaction(3) refuses the two signals that the C library reserves for itself.
   constexpr KernelSigaction kDefault{};
   for (std::size_t signal = 1; signal <= kKernelSignals; ++signal) {
     if (signal == SIGKILL || signal == SIGSTOP) continue;

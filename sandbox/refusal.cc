@@ -47,7 +47,7 @@ bool has_mount_at_root() {
   return false;
 }
 
-// "docker-default (enforce)"; "unconfined" is none.
+// Such as "docker-default (enforce)"; "unconfined" counts as none.
 std::string apparmor_profile() {
   std::ifstream file("/proc/self/attr/apparmor/current");
   std::string profile;

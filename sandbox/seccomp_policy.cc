@@ -21,7 +21,7 @@ namespace {
 // --- the table ------------------------------------------------------------------------------------------------------
 
 constexpr PolicyRow kPolicy[] = {
-    // A worker has its stream socket, with --direct-line two of them, and no other descriptor: no row looks at them.
+    // A worker has no descriptors but its stream socket (two with --direct-line), so no row looks at descriptors.
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT),
      "reads from the supervisor, and from the client of its direct line. Without MSG_OOB and MSG_PEEK, whose rarely "
      "used kernel code had memory errors that "
@@ -30,18 +30,18 @@ constexpr PolicyRow kPolicy[] = {
     {"ppoll", is_null(3),
      "waits for its sockets and for timers. Without a signal mask, which would hold back the soft stop"},
 
-    // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written to. Shared mappings are not
-    // counted, nor are those that grow downwards (MAP_GROWSDOWN).
+    // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written. It counts neither shared
+    // mappings nor those that grow downwards (MAP_GROWSDOWN).
     {"mmap", kPrivateMemory, "the heaps of V8 and malloc(3). Never executable from the start"},
     {"munmap", kAnyArguments, "the same, given back"},
     {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
     {"madvise", int_equals(2, MADV_DONTNEED), "V8 gives pages back"},
-    // No mremap(2), which could stretch the stack, which RLIMIT_DATA does not count: worker/v8/native_memory.cc does
-    // without.
+    // No mremap(2): it could enlarge the stack, which RLIMIT_DATA does not count. worker/v8/native_memory.cc does
+    // without it.
     {"brk", kAnyArguments, "malloc(3)'s main heap"},
 
-    // Usually answered by the vDSO without a system call; not on every virtual machine. Clock ids past 3 are not used,
-    // and those past 7 stand for the CPU clocks of other processes, which would let a worker watch its neighbours.
+    // Usually answered by the vDSO without a system call, but not on every virtual machine. Clock ids above 3 are not
+    // used. Negative ids stand for the CPU clocks of other processes, which would let a worker watch its neighbours.
     {"clock_gettime", int_flags_within(0, 3), "time, and the CPU time of its own process and thread"},
     {"gettimeofday", kAnyArguments, "time, as Intl asks for it"},
 
@@ -141,7 +141,7 @@ SetupResult load(const SeccompProgram& program) {
 }
 
 std::string_view syscall_name(int number) {
-  // Both 64-bit tables end well below this.
+  // The tables of both 64-bit architectures end well below this.
   constexpr std::size_t kNumbers = 1024;
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all(kNumbers, "unknown");

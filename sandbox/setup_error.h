@@ -1,7 +1,7 @@
-// How the sandbox says that one of its layers could not be set up.
+// Errors of the sandbox's layers that could not be set up.
 //
-// A layer that fails leaves the process half locked: the caller ends it, or, where the operator has allowed that layer
-// to be missing, goes on.
+// A layer that fails leaves the process half locked. The caller ends the process, or goes on if the operator has
+// allowed that layer to be missing.
 #pragma once
 
 #include <array>
@@ -13,20 +13,20 @@
 
 namespace holdfast::sandbox {
 
-// The layers by the names under which errors speak of them.
+// The names of the layers, as errors use them.
 inline constexpr std::array<std::string_view, 10> kLayers = {"namespaces", "root",      "privileges",  "descriptors",
                                                              "process",    "limits",    "speculation", "code",
                                                              "seccomp",    "supervisor"};
 
 struct SetupError {
   std::string layer;    // one of kLayers
-  std::string message;  // which call failed, the kernel's reason, and what can be changed on the host
+  std::string message;  // which call failed, the kernel's reason, and what to change on the host
 };
 
 using SetupResult = tl::expected<void, SetupError>;
 
-// The first failure of several steps, of which each is taken even if one before it has failed: where a layer may be
-// missing, as much of it as can be had is had.
+// Collects the first failure of several steps. Each step is taken even if an earlier one failed, so that a layer that
+// may be missing is still set up as far as possible.
 class Failures {
  public:
   void note(SetupResult result) {
@@ -38,8 +38,8 @@ class Failures {
   SetupResult first_;
 };
 
-// The error for `call`, which failed with `error` (an errno value). `advice`, where there is any, tells an operator
-// what to change on the host.
+// The error for `call`, which failed with `error` (an errno value). `advice`, if not empty, tells an operator what to
+// change on the host.
 [[nodiscard]] tl::unexpected<SetupError> setup_failure(std::string_view layer, std::string_view call, int error,
                                                        std::string_view advice = {});
 

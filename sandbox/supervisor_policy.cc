@@ -1,6 +1,5 @@
-// What the supervisor may do once it serves: move bytes between sockets that it has or is handed, wait, allocate,
-// signal processes that it holds a pidfd of. There is no row that opens a file, connects, or starts or traces a
-// process.
+// System calls of the supervisor once it serves: move bytes between sockets that it has or receives, wait, allocate,
+// and signal processes whose pidfd it holds. No row opens a file, connects, or starts or traces a process.
 #include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -28,7 +27,7 @@ constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET
 constexpr ArgumentRule kUrgentInLine{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_OOBINLINE}}},
                                      .condition_count = 2};
 
-// Of ioctl(2), as ipc/base/pidfd.h has it.
+// The request of ioctl(2) that ipc/base/pidfd.h uses.
 constexpr unsigned kPidfdGetInfo = 0xC040FF0B;
 
 constexpr PolicyRow kPolicy[] = {

@@ -15,14 +15,14 @@ struct Look {
   bool has_descriptors = false;
 };
 
-// Takes no descriptor, not even for a moment.
+// Never receives a descriptor, not even for a moment.
 Look look_at(int socket, std::span<std::byte> space) {
   iovec piece = {space.data(), space.size()};
   msghdr message = {};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
   const ssize_t bytes = ::recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT);
-  // There is no room for descriptors, so the kernel says that some are left out.
+  // There is no room for descriptors, so MSG_CTRUNC says that some were left out.
   return {bytes, bytes >= 0 && (message.msg_flags & MSG_CTRUNC) != 0};
 }
 
@@ -50,7 +50,7 @@ tl::expected<std::size_t, std::error_code> receive_without_descriptors(int socke
   const Look look = look_at(socket, buffer);
   if (look.has_descriptors) return tl::unexpected(std::make_error_code(std::errc::operation_not_permitted));
   ssize_t count = look.bytes;
-  // No more than was looked at: descriptors may have come behind it.
+  // Receives no more than it looked at: descriptors may have arrived behind that.
   if (count > 0) count = ::recv(socket, buffer.data(), static_cast<std::size_t>(count), MSG_DONTWAIT);
   if (count < 0) return tl::unexpected(std::error_code(errno, std::system_category()));
   return static_cast<std::size_t>(count);

@@ -12,7 +12,8 @@ constexpr int kDeepest = 64;
 
 bool is_digit(char character) { return character >= '0' && character <= '9'; }
 
-// Each method takes what it is named for off the text's beginning, and is false where that is something else.
+// Each method removes what it is named for from the beginning of the text; it returns false if the text begins with
+// something else.
 class JsonScanner {
  public:
   explicit JsonScanner(std::string_view text) : left_(text) {}
@@ -109,7 +110,7 @@ class JsonScanner {
     return digits();
   }
 
-  // Bytes beyond ASCII are looked at before.
+  // Bytes beyond ASCII were checked before.
   bool string() {
     if (!take('"')) return false;
     while (!left_.empty()) {

@@ -24,7 +24,7 @@ std::size_t character_length(std::string_view text) {
 std::string clean_utf8(std::string_view text, std::size_t max_bytes) {
   std::string clean;
   clean.reserve(std::min(text.size(), max_bytes));
-  std::size_t cut = 0;  // the last border behind which the ellipsis fits
+  std::size_t cut = 0;  // the last character boundary after which the ellipsis fits
   while (!text.empty()) {
     if (clean.size() + kEllipsis.size() <= max_bytes) cut = clean.size();
     const std::size_t length = character_length(text);

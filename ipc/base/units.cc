@@ -16,7 +16,7 @@ struct Unit {
   double factor;
 };
 
-// Ascending, which formatting relies on.
+// In ascending order, which format() relies on.
 constexpr std::array<Unit, 7> kDurations = {
     {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 24 * 3600e9}}};
 constexpr double kKibi = 1024;
@@ -35,7 +35,7 @@ const Unit* find(std::span<const Unit> units, std::string_view name) {
   return nullptr;
 }
 
-// The number, and what stands behind it.
+// The number, and the text after it.
 tl::expected<std::pair<double, std::string_view>, std::string> parse_number(std::string_view text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
