@@ -11,14 +11,15 @@
 namespace holdfast::cli {
 namespace {
 
-// The supervisor bounds what it passes on; these bound what a supervisor of someone else's making could print.
+// Holdfast's supervisor bounds what it passes on; these bounds are for other programs that speak the protocol.
 constexpr std::size_t kMaxMessageBytes = std::size_t{64} << 10;
 
 std::string shown_message(std::string_view text) {
   return ipc::printable(ipc::clean_utf8(text, kMaxMessageBytes), ipc::Newlines::keep);
 }
 
-// Every line indented, so that no line of a message can pass for one of ours; a stack's frames are already.
+// Indents every line, so that no line of a message can look like one of `holdfast`. A stack's frames are already
+// indented.
 std::string indented(std::string_view lines) {
   std::string text;
   while (!lines.empty()) {
@@ -53,7 +54,7 @@ nlohmann::ordered_json as_json(const ipc::Usage& usage) {
           {"cold", usage.cold}};
 }
 
-// The module's own properties of an error. The supervisor checks them; one of someone else's making may not.
+// The properties that the module set on an error. Holdfast's supervisor checks them; another program might not.
 nlohmann::ordered_json properties_of(const ipc::Error& error) {
   auto properties = nlohmann::ordered_json::parse(error.properties, nullptr, false);
   return properties.is_object() ? properties : nlohmann::ordered_json::object();
@@ -88,7 +89,7 @@ ipc::Error not_json(const std::string& problem) {
                     ipc::Executed::yes);
 }
 
-// A payload as it stands in JSON; the error says why one that is said to be JSON is not.
+// A payload as a JSON value. The error says why a payload that claims to be JSON is not.
 tl::expected<std::string, std::string> as_json(const ipc::Result& result) {
   if (result.encoding != ipc::Encoding::json) return fmt::format("\"{}\"", to_base64(result.payload));
   // An empty payload stands for null (protocol.capnp, Encoding).
@@ -97,7 +98,7 @@ tl::expected<std::string, std::string> as_json(const ipc::Result& result) {
   return json_for_output(payload);
 }
 
-// As text, bytes are what was asked for and nothing besides.
+// Whether the output is the result's raw bytes: in text format, for every encoding but JSON.
 bool is_raw(const ipc::Result& result, Format format) {
   return format == Format::text && result.encoding != ipc::Encoding::json;
 }

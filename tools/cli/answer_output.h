@@ -1,4 +1,4 @@
-// What a user sees of an answer.
+// Answers as `holdfast` prints them.
 #pragma once
 
 #include <string>
@@ -16,23 +16,22 @@ struct Output {
   ExitCode exit_code;
 };
 
-// As text: the result's JSON on standard output, an error and its stack on standard error. As JSON: one object on
-// standard output, {"ok":true,"encoding":"json","result":…,"usage":{…}} or {"ok":false,"error":{…},"usage":{…}}, whose
-// keys are always all there. In "usage" durations are seconds, with a fraction, and sizes bytes. A result in another
-// encoding than JSON comes as its bytes, as JSON in base64.
-// The answer comes from code that nobody trusts: whatever it holds, the output is valid UTF-8 without terminal
-// controls, unless it is bytes as text; and a result that says it is JSON and is not is shown as the error
-// `protocol_error`.
+// Text: the result's JSON goes to standard output, an error with its stack to standard error. JSON: one object goes
+// to standard output, {"ok":true,"encoding":"json","result":…,"usage":{…}} or {"ok":false,"error":{…},"usage":{…}};
+// all keys are always present. In "usage", durations are in seconds, with a fraction, and sizes in bytes. A result
+// that is not JSON is its raw bytes as text, and base64 as JSON. The answer comes from untrusted code. Whatever it
+// contains, the output is valid UTF-8 without terminal controls, except for raw bytes as text. A result that claims
+// to be JSON and is not becomes the error `protocol_error`.
 Output render(const ipc::Answer& answer, Format format);
 
-// A value of a stream, before its answer. As text: in one line, or its bytes. As JSON: {"encoding":"json","chunk":…} in
-// one line.
+// Renders one value of a stream. Text: one line of JSON, or its raw bytes. JSON: {"encoding":"json","chunk":…} on one
+// line.
 Output render(const ipc::Result& chunk, Format format);
 
-// What the call took, in one line for people.
+// What the call used, on one line for people.
 std::string usage_line(const ipc::Usage& usage);
 
-// A session that did not come about, as the answer to the call that could not be made.
+// A failed connection as the error of the call that could not be made.
 ipc::Error as_error(const ipc::ConnectError& error);
 
 }  // namespace holdfast::cli

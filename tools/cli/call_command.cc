@@ -29,12 +29,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// For the supervisor's word that a call is cancelled, which a person who pressed Ctrl-C waits for.
+// How long to wait for the answer of a cancelled call, while a person who pressed Ctrl-C waits.
 constexpr milliseconds kCancelTimeout{2000};
 
 constexpr std::size_t kMaxFunctionBytes = 256;  // protocol.capnp, Call.function
 
-// Bytes from a module are nothing for a terminal to act upon.
+// False for raw bytes on a terminal, which could act upon them.
 bool may_be_shown(const ipc::Result& result, const CallOptions& options) {
   if (result.encoding == ipc::Encoding::json || options.format == Format::json || ::isatty(STDOUT_FILENO) == 0) {
     return true;
@@ -44,7 +44,7 @@ bool may_be_shown(const ipc::Result& result, const CallOptions& options) {
 }
 
 int finish(const ipc::Answer& answer, const CallOptions& options, bool streamed = false) {
-  // What a stream's generator returned is mostly nothing.
+  // A stream's generator usually returns nothing.
   const bool is_nothing = streamed && options.format == Format::text && answer && answer->payload == "null";
   const Output output = is_nothing || (answer && !may_be_shown(*answer, options)) ? Output{{}, {}, ExitCode::result}
                                                                                   : render(answer, options.format);
@@ -63,7 +63,7 @@ struct Arguments {
   ipc::ArgumentStyle style;
 };
 
-// What the function is to be called with; what is said to be JSON is checked to be that.
+// Reads the payload or the arguments of the call, and checks what must be JSON.
 tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) {
   if (options.arguments) {
     if (options.encoding != ipc::Encoding::json) {
@@ -112,22 +112,22 @@ std::optional<std::string> file_problem(const std::string& file) {
   return std::nullopt;
 }
 
-// What the supervisor's only module logs outside of its call: while it is loaded, and what fails with the answer, or
-// because of it, and fails nobody.
+// Shows what the private supervisor's only module logs outside of its call: while it is loaded, and errors with or
+// after the answer that belong to no call.
 class LinesAroundCall {
  public:
   explicit LinesAroundCall(ipc::Client& client) : client_(client) {
     const auto show = [answered = answered_](const ipc::LogRecord& record) {
       if (*answered || record.request_id.empty()) write_standard_error(log_of_call(record));
     };
-    // Without the lines there is still an answer.
+    // Without the lines the call still has an answer.
     [[maybe_unused]] const auto subscribed = client_.subscribe_logs({.follow = true}, show);
   }
 
   void note_answer() { *answered_ = true; }
 
-  // Shows the lines that came with the answer. What was sent before the supervisor's word on something else is read by
-  // then.
+  // Shows the lines that came with the answer: another request makes the client read all that was sent before its
+  // reply.
   void show_last() {
     [[maybe_unused]] const auto asked = client_.subscribe_logs({}, [](const ipc::LogRecord&) {});
   }
@@ -137,7 +137,7 @@ class LinesAroundCall {
   std::shared_ptr<bool> answered_ = std::make_shared<bool>(false);
 };
 
-// Makes the call and prints its answer. A signal cancels it; a second one ends the wait for the supervisor's word.
+// Makes the call and prints its answer. A signal cancels the call; a second signal ends the wait for its answer.
 int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions& options,
          LinesAroundCall* lines = nullptr) {
   SignalWatch signals;
@@ -188,7 +188,7 @@ int call(ipc::Client& client, const ipc::CallRequest& request, const CallOptions
                                        .executed = ipc::Executed::maybe,
                                        .detail = {}});
   }
-  if (!is_read) return static_cast<int>(ExitCode::result);  // nobody who would care
+  if (!is_read) return static_cast<int>(ExitCode::result);  // the reader of standard output has left
   if (answer && lines != nullptr && !signal) lines->show_last();
   const int code = finish(*answer, options, streamed);
   return signal ? exit_code_for_signal(*signal) : code;
@@ -206,7 +206,7 @@ ipc::CallRequest request_for(const ipc::ModuleName& target, const CallOptions& o
           .result_encoding = options.result_encoding};
 }
 
-// A file that is nowhere but in memory, with this text.
+// A file in memory with this text.
 UniqueFd memory_file(const std::string& text) {
   UniqueFd file(::memfd_create("holdfast-run", MFD_CLOEXEC));
   for (std::size_t done = 0; file && done < text.size();) {
@@ -243,7 +243,7 @@ int run_command(const RunOptions& options) {
   if (!options.environment.empty()) {
     settings = memory_file(settings_with_environment(options.environment));
     if (!settings) return tell_usage_error(fmt::format("cannot hold --env in memory: {}", std::strerror(errno)));
-    // As this process has it, for holdfastd inherits nothing but its socket.
+    // By this process's descriptor, because holdfastd inherits only its socket and pipes.
     flags.insert(flags.end(), {"--config", fmt::format("/proc/{}/fd/{}", ::getpid(), settings.get())});
   }
   if (options.memory) flags.insert(flags.end(), {"--memory", *options.memory});

@@ -1,4 +1,5 @@
-// `holdfast run` and `holdfast invoke`: one call each, by a supervisor of its own or by one that is running.
+// `holdfast run` and `holdfast invoke`: each makes one call, `run` through a private supervisor and `invoke` through
+// one that is running.
 #pragma once
 
 #include <chrono>
@@ -15,20 +16,20 @@ namespace holdfast::cli {
 
 struct CallOptions {
   std::string function{ipc::kDefaultFunction};
-  std::optional<std::string> payload;  // as `encoding` says; "-": from standard input; nothing: null, or no bytes
+  std::optional<std::string> payload;  // in `encoding`; "-": standard input; nullopt: null, or no bytes
   ipc::Encoding encoding = ipc::Encoding::json;
   ipc::ResultEncoding result_encoding = ipc::ResultEncoding::automatic;
-  std::optional<std::string> arguments;  // a JSON array for positional arguments; then there is no payload
+  std::optional<std::string> arguments;  // a JSON array of positional arguments, instead of a payload
   std::chrono::nanoseconds timeout{0};   // 0: the supervisor's default
-  bool idempotent = false;               // running it twice does no harm
-  bool show_logs = false;                // what the module logs in it, on standard error as it comes
-  bool show_usage = false;               // on standard error
+  bool idempotent = false;               // running the call twice does no harm
+  bool show_logs = false;                // print what the module logs in the call on standard error
+  bool show_usage = false;               // print the usage on standard error
   Format format = Format::text;
 };
 
 struct RunOptions {
   std::string file;
-  std::optional<std::string> memory;  // as holdfastd takes them; checked already
+  std::optional<std::string> memory;  // in holdfastd's form, already checked; so is `stretch`
   std::optional<std::string> stretch;
   std::string profile = "jit";
   std::string results = "strict";
@@ -43,7 +44,7 @@ struct InvokeOptions {
   CallOptions call;
 };
 
-// Both print what there is to print and return the program's exit code.
+// Both print the answer and return the program's exit code.
 int run_command(const RunOptions& options);
 int invoke_command(const InvokeOptions& options);
 

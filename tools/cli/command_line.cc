@@ -60,13 +60,13 @@ CLI::Validator valid_target() {
           ""};
 }
 
-// The format that `command --json` asks for.
+// Adds --json, which selects the format.
 void add_json(CLI::App& command, Format& format, const char* what) {
   command.add_flag_callback(
       "--json", [&format] { format = Format::json; }, what);
 }
 
-// An option that takes one of these words.
+// Adds an option that takes one of these words.
 template <typename Value>
 void add_choice(CLI::App& command, const char* name, Value& value, const std::map<std::string, Value>& words,
                 const char* what) {
@@ -107,7 +107,7 @@ void add_call(CLI::App& command, CallOptions& call) {
   add_json(command, call.format, "print one JSON object, result or error and usage, on standard output");
 }
 
-// A flag that is given on to holdfastd.
+// Adds a flag that is passed on to holdfastd.
 CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, const std::vector<std::string>& words,
                       const char* what) {
   return command.add_option(name, into, what)
@@ -116,7 +116,7 @@ CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, co
       ->capture_default_str();
 }
 
-// How holdfastd isolates its workers.
+// Adds the flags that say how holdfastd isolates its workers.
 std::array<CLI::Option*, 3> add_kinds(CLI::App& command, std::string& profile, std::string& isolation,
                                       std::string& speculation) {
   constexpr const char* kWhat = "of the private supervisors, as holdfastd's flag of this name";
@@ -130,7 +130,7 @@ struct Variable {
   std::optional<std::string> value;
 };
 
-// Of KEY=VALUE; or of KEY, for one that this program has itself.
+// Parses KEY=VALUE, or KEY, which takes the value from this program's own environment.
 Variable variable_of(const std::string& text) {
   const std::size_t end = text.find('=');
   Variable variable{.name = text.substr(0, end), .value = {}};
@@ -368,7 +368,7 @@ std::string name_of(const CLI::App& command) {
   return command.get_parent() == nullptr ? "holdfast" : "holdfast " + command.get_name();
 }
 
-// The commands, or the options of one, that can be typed.
+// The commands, or the options of a command, that a user can type.
 std::vector<std::string> words_of(const CLI::App& app, bool options) {
   std::vector<std::string> words;
   if (!options) {
@@ -406,18 +406,18 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
                      ipc::printable(ipc::clean_utf8(what, 4096), ipc::Newlines::escape), name_of(command));
 }
 
-// `holdfast help`, `holdfast help COMMAND`: as --help, which each of them has.
+// Turns `holdfast help` and `holdfast help COMMAND` into --help.
 std::vector<std::string> with_help_as_option(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   if (!arguments.empty() && arguments.front() == "help") {
     arguments.erase(arguments.begin());
     arguments.resize(std::min<std::size_t>(arguments.size(), 1));
-    // --help would be served before the name of a command that there is not is noticed.
+    // Otherwise --help would be served without noticing that the command does not exist.
     const std::vector<std::string> known = words_of(app, false);
     const bool is_known = arguments.empty() || std::ranges::find(known, arguments.front()) != known.end();
     if (is_known) arguments.push_back("--help");
   }
-  std::ranges::reverse(arguments);  // as CLI::App::parse() takes them
+  std::ranges::reverse(arguments);  // CLI::App::parse() takes the arguments in reverse
   return arguments;
 }
 

@@ -1,4 +1,4 @@
-// The `holdfast` command's flags. What the commands do is in *_command.cc.
+// The command line of `holdfast`. The commands themselves are in *_command.cc.
 #pragma once
 
 #include <variant>
@@ -18,8 +18,8 @@ namespace holdfast::cli {
 using Command = std::variant<RunOptions, InvokeOptions, PsOptions, StatsOptions, LogsOptions, LoadOptions, BenchOptions,
                              DoctorOptions>;
 
-// The command that the program was called with, its words checked. Where there is none to carry out, because help was
-// asked for or a word is wrong, that is printed, and the error is the program's exit code.
+// Parses and checks the command line. If there is no command to run, because help was asked for or the command line
+// is wrong, prints the help or the problem; the error is then the program's exit code.
 tl::expected<Command, int> parse_command_line(int argc, char** argv);
 
 }  // namespace holdfast::cli

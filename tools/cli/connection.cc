@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBetweenTries{10};
 
-// Whether to try again may make the difference: nobody listens, or somebody has begun to since the last try.
+// Whether another try may succeed: no supervisor listens, or one has begun to listen since the last try.
 bool may_listen_soon(const std::string& socket_path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;

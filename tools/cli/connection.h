@@ -1,4 +1,4 @@
-// The connection of a command to a running holdfastd.
+// Connecting a command to a running holdfastd.
 #pragma once
 
 #include <chrono>
@@ -10,16 +10,16 @@
 
 namespace holdfast::cli {
 
-// Long enough for a holdfastd that was started just before, as by a script.
+// Long enough for a holdfastd that a script started just before.
 constexpr std::chrono::milliseconds kDefaultWait{1000};
 
 struct SupervisorAddress {
   std::string socket;
-  std::chrono::nanoseconds wait = kDefaultWait;  // while nobody listens there
+  std::chrono::nanoseconds wait = kDefaultWait;  // how long to retry while no supervisor listens there
 };
 
-// Tries again for as long as the address says while there is no socket, or nobody who listens on it; any other failure
-// is told at once.
+// Connects. Retries for up to `address.wait` while the socket does not exist or no supervisor listens on it; returns
+// any other failure at once.
 tl::expected<ipc::Client, ipc::ConnectError> connect_to(const SupervisorAddress& address);
 
 }  // namespace holdfast::cli

@@ -20,7 +20,7 @@ namespace {
 // Enough for every message that ends a start, and for a sanitizer's report.
 constexpr std::size_t kMaxHeldBytes = std::size_t{64} << 10;
 
-// A process below the program may hold its standard error open for longer; nobody waits for that.
+// A process that the program started may keep its standard error open for longer; that is not worth waiting for.
 constexpr std::chrono::milliseconds kEndPatience{1000};
 
 }  // namespace
@@ -63,7 +63,7 @@ std::unique_ptr<ErrorRelay> ErrorRelay::open() {
   std::unique_ptr<ErrorRelay> relay(new ErrorRelay);
   relay->program_end_.reset(ends[1]);
   relay->shared_ = std::make_shared<Shared>(UniqueFd(ends[0]));
-  // Signals are for the thread that makes the call.
+  // Signals must go to the thread that makes the call.
   sigset_t all, before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);

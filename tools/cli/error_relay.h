@@ -1,5 +1,5 @@
-// The standard error of a program that is being started: held back until it is up, so that the reason why it does not
-// come up can be told once, in the words of whoever started it.
+// Holds back the standard error of a program until it has started, so that the program that starts it can report a
+// failed start once, in its own words.
 #pragma once
 
 #include <memory>
@@ -11,20 +11,21 @@ namespace holdfast::cli {
 
 class ErrorRelay {
  public:
-  // Null, with errno set, if there is no descriptor or thread to be had.
+  // Null, with errno set, if no descriptor or thread is available.
   static std::unique_ptr<ErrorRelay> open();
-  // Waits until nobody has the program's end open any more, for as long as an orderly end takes.
+  // Waits until all processes have closed the program's end, but at most 1 s.
   ~ErrorRelay();
   ErrorRelay(const ErrorRelay&) = delete;
   ErrorRelay& operator=(const ErrorRelay&) = delete;
 
-  // What is to be the program's standard error; close it here once the program has it.
+  // The descriptor to use as the program's standard error; close it in this process once the program has it.
   UniqueFd& program_end() { return program_end_; }
 
-  // From now on everything goes to this program's standard error as it comes, what was held back first.
+  // Writes what was held back to this process's standard error, and everything that follows as it comes.
   void pass_on();
 
-  // Waits as the destructor does, and returns what was held back: the last of it, if it was very much.
+  // Waits until all processes have closed the program's end, but at most 1 s, and returns what was held back: the
+  // last 64 KiB.
   std::string take();
 
  private:

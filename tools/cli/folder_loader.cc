@@ -23,7 +23,7 @@ ipc::LoadOutcome load_from_folder(const std::filesystem::path& folder, const ipc
   UniqueFd file;
   for (const char* ending : {".js", ".mjs", ".cjs"}) {
     std::string file_name = fmt::format("{}-{}{}", name.module, name.version, ending);
-    // Not blocking, lest a named pipe hold everything up.
+    // Non-blocking, so that a named pipe cannot block the loader.
     UniqueFd opened(::open((folder / file_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     const int error = opened ? 0 : errno;
     if (error == ENOENT) continue;
@@ -50,7 +50,7 @@ ipc::LoadOutcome load_from_folder(const std::filesystem::path& folder, const ipc
     const ssize_t count = ::read(file.get(), source.text.data() + done, source.text.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return failed(std::strerror(errno));
-    if (count == 0) break;  // it became shorter meanwhile
+    if (count == 0) break;  // the file has become shorter since fstat(2)
     done += static_cast<std::size_t>(count);
   }
   source.text.resize(done);

@@ -1,4 +1,4 @@
-// A folder of modules, given to a supervisor file by file.
+// Loads modules from a folder.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace holdfast::cli {
 
-// Reads MODULE-VERSION.js of `folder`, anew each time. `name` was checked with ipc::name_problem(). A file of more than
-// `max_bytes`, and one that is no regular file, is a failure.
+// Reads MODULE-VERSION.js in `folder`, again at each call. The caller has checked `name` with ipc::name_problem(). A
+// file of more than `max_bytes`, or one that is not a regular file, is a LoadFailure.
 ipc::LoadOutcome load_from_folder(const std::filesystem::path& folder, const ipc::ModuleName& name,
                                   std::uint64_t max_bytes);
 

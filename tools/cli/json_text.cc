@@ -13,13 +13,13 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::size_t kMaxProblemBytes = 300;
 
-// nlohmann_json insists that surrogates in \u escapes come in pairs. The copy has U+FFFD's escape in the place of each
-// surrogate's, so that all positions stay what they were.
+// nlohmann_json rejects lone surrogates in \u escapes. The copy has the escape of U+FFFD instead of each surrogate's,
+// so that all positions stay the same.
 std::string with_surrogates_replaced(std::string_view text) {
   std::string copy(text);
   for (std::size_t i = 0; i + 1 < copy.size(); ++i) {
     if (copy[i] != '\\') continue;
-    ++i;  // whatever is escaped, a backslash too, does not begin an escape itself
+    ++i;  // an escaped character, such as a backslash, does not begin an escape itself
     const bool surrogate = copy[i] == 'u' && i + 2 < copy.size() && (copy[i + 1] == 'd' || copy[i + 1] == 'D') &&
                            std::string_view("89abcdefABCDEF").find(copy[i + 2]) != std::string_view::npos;
     if (surrogate && i + 4 < copy.size() && std::isxdigit(static_cast<unsigned char>(copy[i + 3])) != 0 &&
@@ -35,11 +35,11 @@ std::size_t end_of_digits(std::string_view text, std::size_t at) {
   return at;
 }
 
-// The parts of the number of RFC 8259 that begins at `begin`; nothing if none does.
+// The offsets of a number of RFC 8259.
 struct Number {
   std::size_t integer;   // the first digit
-  std::size_t fraction;  // behind the integer
-  std::size_t exponent;  // the first digit of it; the end if there is none
+  std::size_t fraction;  // the end of the integer
+  std::size_t exponent;  // its first digit; the number's end if there is none
   std::size_t end;
 };
 std::optional<Number> number_at(std::string_view text, std::size_t begin) {
@@ -61,15 +61,15 @@ std::optional<Number> number_at(std::string_view text, std::size_t begin) {
   return number;
 }
 
-// nlohmann_json refuses numbers that no double holds. They are JSON, and JSON.parse makes Infinity of them. The copy
-// has in the place of each number a small one of the same length: "1.0045e000" for "123.45e400".
+// nlohmann_json refuses numbers beyond the range of a double. They are valid JSON, which JSON.parse reads as
+// Infinity. The copy has a small number of the same length instead of each number: "1.0045e000" for "123.45e400".
 std::string with_small_numbers(std::string_view text) {
   std::string copy(text);
   bool in_string = false;
   for (std::size_t i = 0; i < copy.size(); ++i) {
     const char byte = copy[i];
     if (byte == '"') in_string = !in_string;
-    if (in_string && byte == '\\') ++i;  // whatever is escaped does not end the string
+    if (in_string && byte == '\\') ++i;  // an escaped character does not end the string
     if (in_string || (byte != '-' && (byte < '0' || byte > '9'))) continue;
     const auto number = number_at(text, i);
     if (!number) {
@@ -98,7 +98,8 @@ std::string position(std::string_view text, std::size_t offset) {
 
 std::optional<std::string> json_problem(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return "it is empty";
-  // Two things that the library lets pass: it skips a byte order mark, and takes a NUL for the end of the text.
+  // The library accepts two things that are not JSON: it skips a byte order mark, and takes a NUL for the end of the
+  // text.
   if (text.starts_with(kByteOrderMark)) return "line 1, column 1: a byte order mark, which JSON does not have";
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
     return position(text, nul) + ": a NUL character";

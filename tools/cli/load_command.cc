@@ -66,7 +66,7 @@ int load_command(const LoadOptions& options) {
   }
   if (options.verbose) write_standard_error(fmt::format("loading modules from {}\n", options.folder));
   if (serve(*client)) return static_cast<int>(ExitCode::result);
-  // It tells why the connection was lost.
+  // Its error says why the connection was lost.
   const auto workers = client->list_workers();
   return workers ? static_cast<int>(ExitCode::stopped) : tell_failure(workers.error());
 }

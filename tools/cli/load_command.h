@@ -1,4 +1,4 @@
-// `holdfast load`: gives a supervisor the modules of a folder, for as long as it runs.
+// `holdfast load`: supplies a supervisor with the modules of a folder while it runs.
 #pragma once
 
 #include <chrono>
@@ -12,10 +12,10 @@ struct LoadOptions {
   std::string folder;
   SupervisorAddress supervisor;
   std::chrono::nanoseconds timeout{0};  // 0: the supervisor's default
-  bool verbose = false;                 // a line for each module that is asked for, on standard error
+  bool verbose = false;                 // a line on standard error for each module that is asked for
 };
 
-// Runs until a signal ends it or the connection is lost, and returns the program's exit code.
+// Runs until a signal comes or the connection is lost. Returns the program's exit code.
 int load_command(const LoadOptions& options);
 
 }  // namespace holdfast::cli

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Until a signal comes or the reader of standard output leaves (true), or the connection is lost.
+// True once a signal comes or the reader of standard output leaves; false if the connection is lost first.
 bool follow(ipc::Client& client, SignalWatch& signals) {
   while (client.connected()) {
     client.run_once(milliseconds(0));
@@ -30,7 +30,7 @@ bool follow(ipc::Client& client, SignalWatch& signals) {
   return false;
 }
 
-// Where nothing was shown of the module that was asked for: whether that may be because there is none of the name.
+// Whether the supervisor knows the module that was asked for; used when it has no lines to show.
 bool is_known(ipc::Client& client, const ModuleFilter& filter) {
   auto stats = client.stats();
   if (!stats) return true;
@@ -67,7 +67,7 @@ int logs_command(const LogsOptions& options) {
   if (!options.follow || follow(*client, signals)) {
     return static_cast<int>(written ? ExitCode::result : ExitCode::stopped);
   }
-  // It tells why the connection was lost.
+  // Its error says why the connection was lost.
   const auto workers = client->list_workers();
   return workers ? static_cast<int>(ExitCode::stopped) : tell_failure(workers.error());
 }

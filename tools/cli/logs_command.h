@@ -1,4 +1,4 @@
-// `holdfast logs`: what modules of a running supervisor log.
+// `holdfast logs`: prints what the modules of a running supervisor log.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ namespace holdfast::cli {
 struct LogsOptions {
   SupervisorAddress supervisor;
   ModuleFilter filter;
-  std::uint32_t lines = 1000;  // of those that there are
+  std::uint32_t lines = 1000;  // how many of the latest lines
   bool follow = false;
   Format format = Format::text;
 };
 
-// Prints the lines that there are and, if it is to follow, those that come, until it is interrupted or nobody reads
-// them any more. Returns the program's exit code.
+// Prints the latest lines and, with `follow`, later ones until a signal comes or standard output has no reader any
+// more. Returns the program's exit code.
 int logs_command(const LogsOptions& options);
 
 }  // namespace holdfast::cli

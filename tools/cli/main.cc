@@ -13,8 +13,8 @@
 namespace holdfast::cli {
 namespace {
 
-// Numbers 0 to 2 must be open, or a socket would get one of them and be taken for a standard stream. And a reader of
-// our output that leaves, or a parent that set SIGCHLD to be ignored, must not change how the program ends.
+// Descriptors 0 to 2 must be open, or a socket would get one of them and be mistaken for a standard stream. A reader
+// of the output that leaves, or a parent that ignores SIGCHLD, must not change how the program ends.
 void prepare_process() {
   int fd = 0;
   do {

@@ -27,7 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-// Longer than any orderly end, which takes the workers' deaths; a person is waiting.
+// Longer than an orderly end, which includes the workers' deaths; short, because a person is waiting.
 constexpr milliseconds kEndTimeout{5000};
 // V8 and the namespaces are set up before the hello; this leaves room for sanitizers and a busy machine.
 constexpr std::chrono::seconds kHelloTimeout{20};
@@ -54,7 +54,7 @@ std::string describe_end(int status) {
   return fmt::format("ended with exit code {}", WEXITSTATUS(status));
 }
 
-// For the newline of --ready-fd; the problem if it does not come.
+// Waits for the newline of --ready-fd; returns the problem if it does not come.
 std::optional<std::string> wait_until_ready(const UniqueFd& pipe) {
   pollfd wanted = {pipe.get(), POLLIN, 0};
   int found = 0;
@@ -123,7 +123,7 @@ ChildProcess::~ChildProcess() {
 }
 
 std::string ChildProcess::wait() {
-  // The pid is ours until it is waited for, so it cannot mean another process yet.
+  // The pid cannot mean another process before this process has waited for it.
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   pollfd ended = {process.get(), POLLIN, 0};
   int ready = 0;
@@ -162,13 +162,13 @@ tl::expected<PrivateSupervisor, StartError> PrivateSupervisor::start(const std::
   auto process =
       ChildProcess::start(*program, all, std::array{theirs.get(), tells_ready.get()}, errors->program_end().get());
   if (!process) return cannot_start(process.error());
-  theirs.reset();  // else its end would not be seen here
+  theirs.reset();  // otherwise this process would not see it close
   tells_ready.reset();
   errors->program_end().reset();
 
   auto client =
       ipc::Client::adopt(std::move(ours), {.name = "holdfast " HOLDFAST_VERSION, .hello_timeout = kHelloTimeout});
-  // The hello comes before there are workers, whose start may fail yet.
+  // The hello comes before there are workers, whose start may still fail.
   const std::optional<std::string> problem = client ? wait_until_ready(ready) : std::optional(client.error().message);
   if (!problem) {
     errors->pass_on();
@@ -176,7 +176,7 @@ tl::expected<PrivateSupervisor, StartError> PrivateSupervisor::start(const std::
   }
   if (client) client = tl::unexpected(ipc::ConnectError{});  // closes the connection, which ends the supervisor
   const std::string end = process->wait();
-  // Of a supervisor that ended, its own words are the news, not that its session was cut off.
+  // If the supervisor ended, report what it printed rather than the lost session.
   const std::string reason = reason_of_failed_start(errors->take());
   if (!reason.empty()) return tl::unexpected(StartError{reason, end == describe_end(kUsageStatus)});
   return cannot_start(fmt::format("the private supervisor {} {}: {}", *program, end, *problem));
@@ -197,7 +197,7 @@ tl::expected<std::string, std::string> find_supervisor() {
   std::string_view left = search == nullptr ? "" : search;
   while (!left.empty()) {
     const std::size_t end = std::min(left.find(':'), left.size());
-    // An empty entry means the current folder (environ(7)); a program is never taken from there by accident.
+    // An empty entry means the current folder (environ(7)); never start a program from there by accident.
     if (const fs::path path = fs::path(left.substr(0, end)) / kName; end > 0 && is_program(path)) return path.string();
     left.remove_prefix(std::min(end + 1, left.size()));
   }

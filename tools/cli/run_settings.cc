@@ -4,7 +4,7 @@
 
 namespace holdfast::cli {
 
-// A TOML basic string is a JSON string, but for DEL, which must be escaped (TOML 1.0, String).
+// A TOML basic string is a JSON string, except that DEL must be escaped (TOML 1.0, String).
 std::string settings_with_environment(const std::map<std::string, std::string>& environment) {
   std::string text = "[defaults.env]\n";
   for (const auto& [name, value] : environment) {

@@ -6,7 +6,7 @@
 
 namespace holdfast::cli {
 
-// TOML, in which every module has this environment. The values are UTF-8.
+// TOML settings that give every module this environment. The values must be UTF-8.
 std::string settings_with_environment(const std::map<std::string, std::string>& environment);
 
 }  // namespace holdfast::cli

@@ -1,4 +1,4 @@
-// Signals that ask the program to end, turned into something that can be waited for beside a socket.
+// Signals that ask the program to end, as a descriptor that can be polled beside a socket.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace holdfast::cli {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP do not end the program but make fd() readable; those that the program was
-// started to ignore (nohup) stay ignored. For programs with one thread.
+// While the object lives, SIGINT, SIGTERM and SIGHUP make fd() readable instead of ending the program. Signals that
+// the program was started to ignore (nohup) stay ignored. For programs with one thread.
 class SignalWatch {
  public:
   SignalWatch();
@@ -20,7 +20,7 @@ class SignalWatch {
   // Readable once a signal has come.
   int fd() const { return fd_.get(); }
 
-  // The signal that came and was not taken yet, if any; never blocks.
+  // Takes the next signal that has come, if any; never blocks.
   std::optional<int> take();
 
  private:

@@ -11,7 +11,7 @@
 namespace holdfast::cli {
 namespace {
 
-// 0, or the error's number.
+// Returns 0 or an errno value.
 int write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(fd, text.data(), text.size());

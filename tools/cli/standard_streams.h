@@ -1,4 +1,4 @@
-// Standard input and output, with their errors told.
+// Reading standard input and writing standard output and error.
 #pragma once
 
 #include <string>
@@ -8,17 +8,17 @@
 
 namespace holdfast::cli {
 
-// All of standard input.
+// Reads all of standard input. The error can be shown as it is.
 tl::expected<std::string, std::string> read_standard_input();
 
-// Writes everything to standard output. A reader that has left is no error: who does not read on does not care. Any
-// other failure is told on standard error; false then.
+// Writes everything to standard output. It is no failure if the reader has left. On any other failure, prints it on
+// standard error and returns false.
 bool write_standard_output(std::string_view text);
 
-// Whether what is written to standard output can still be read by somebody.
+// Whether standard output still has a reader.
 bool standard_output_has_reader();
 
-// To standard error. Nobody can be told if that fails.
+// Writes to standard error; a failure is ignored, because there is nowhere to report it.
 void write_standard_error(std::string_view text);
 
 }  // namespace holdfast::cli

@@ -10,12 +10,12 @@ namespace {
 
 constexpr std::size_t kMaxReasonBytes = std::size_t{16} << 10;
 
-// As --allow-missing takes them.
+// The names that --allow-missing takes.
 constexpr std::array<std::string_view, 10> kLayers = {"namespaces", "root",      "privileges",  "descriptors",
                                                       "process",    "limits",    "speculation", "code",
                                                       "seccomp",    "supervisor"};
 
-// What may stand before a layer's name, in this order.
+// Prefixes that may precede a layer's name, in this order.
 constexpr std::array<std::string_view, 2> kPrefixes = {"cannot start workers: ", "a worker cannot be locked down: "};
 
 std::string_view without_prefixes(std::string_view reason) {
@@ -25,7 +25,7 @@ std::string_view without_prefixes(std::string_view reason) {
   return reason;
 }
 
-// The text of a line "TIME critical TEXT"; empty: it is no such line.
+// The text of a line "TIME critical TEXT"; empty if the line has another form.
 std::string_view critical_text(std::string_view line) {
   constexpr std::string_view kLevel = "critical ";
   const std::size_t space = line.find(' ');

@@ -1,4 +1,4 @@
-// `holdfast stats`: what a supervisor has counted.
+// `holdfast stats`: a supervisor's statistics.
 #pragma once
 
 #include <string>

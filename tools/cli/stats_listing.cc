@@ -17,7 +17,8 @@
 namespace holdfast::cli {
 namespace {
 
-// Of what the supervisor gives as text: names have 64 bytes; the reason's beginning is enough in a table.
+// The most that is shown of the supervisor's texts: names have at most 64 bytes, and the beginning of a reason is
+// enough in a table.
 constexpr std::size_t kMaxShownBytes = 64;
 
 std::string shown(std::string_view text) {

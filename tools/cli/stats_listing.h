@@ -1,4 +1,4 @@
-// What a user sees of a supervisor's statistics.
+// A supervisor's statistics as `holdfast` prints them.
 #pragma once
 
 #include <string>
@@ -7,24 +7,24 @@
 
 namespace holdfast::cli {
 
-// What is asked for: all modules, those of a name, or one version.
+// Selects all modules, all versions of one module, or one version.
 struct ModuleFilter {
   std::string module;   // empty: all
-  std::string version;  // empty: each
+  std::string version;  // empty: all versions
 };
 
-// "module calculator", "calculator@v1.0.0": what a filter that names something names.
+// What the filter names, such as "module calculator" or "calculator@v1.0.0". The filter must name a module.
 std::string name_of(const ModuleFilter& filter);
 
-// Leaves out what the filter does not name, and puts first what used most CPU time.
+// Removes modules that the filter does not select, and sorts the rest by CPU time, largest first.
 void select_and_sort(ipc::Stats& stats, const ModuleFilter& filter);
 
-// A table with a line for each module, and a line on the supervisor below it. queue and run are means of the calls that
-// were answered.
+// A table with a line for each module, and below it a line about the supervisor. The columns queue and run are means
+// over the answered calls.
 std::string stats_as_table(const ipc::Stats& stats);
 
-// One line: an object {"totals":{…},"modules":[{…}]}. Durations are seconds, with a fraction, sizes bytes; queue, load,
-// run, cpu, bytes_in and bytes_out of a module are sums over its calls.
+// One line: an object {"totals":{…},"modules":[{…}]}. Durations are in seconds, with a fraction, sizes in bytes. A
+// module's queue, load, run, cpu, bytes_in and bytes_out are sums over its calls.
 std::string stats_as_json(const ipc::Stats& stats);
 
 }  // namespace holdfast::cli

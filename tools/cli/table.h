@@ -13,8 +13,8 @@ struct Column {
   Align align = Align::left;
 };
 
-// One line for the titles and one for each row, columns two spaces apart, no space at a line's end. Each row has as
-// many cells as there are columns, in UTF-8 that is fit to print; a character is taken to be one column wide.
+// One line for the titles and one for each row, with columns two spaces apart and no trailing spaces. Each row has
+// one cell for each column, in UTF-8 that is safe to print. Every character counts as one column wide.
 std::string format_table(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace holdfast::cli

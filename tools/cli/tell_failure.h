@@ -1,4 +1,4 @@
-// How a command tells that it failed without a call.
+// Reports failures of commands other than a failed call.
 #pragma once
 
 #include <string_view>
@@ -7,11 +7,12 @@
 
 namespace holdfast::cli {
 
-// Prints the error on standard error, always as text: with --json such a command prints a list or an object of its own,
-// and an error's object in its place would only mislead. Returns the program's exit code.
+// Prints the error on standard error and returns the program's exit code. Always prints text: with --json such a
+// command prints a list or an object of its own, and an error object in its place would mislead a program.
 int tell_failure(const ipc::Error& error);
 
-// Prints on standard error what of the command line, or of what it names, cannot be used. Returns ExitCode::usage.
+// Prints on standard error what is wrong with the command line or with something that it names. Returns
+// ExitCode::usage.
 int tell_usage_error(std::string_view message);
 
 }  // namespace holdfast::cli

@@ -13,7 +13,7 @@ namespace {
 
 std::string shown_name(std::string_view name) {
   if (name.empty()) return "-";
-  constexpr std::size_t kMaxBytes = 64;  // names are not longer (protocol.capnp, Call.module)
+  constexpr std::size_t kMaxBytes = 64;  // the longest name (protocol.capnp, Call.module)
   return ipc::printable(ipc::clean_utf8(name, kMaxBytes), ipc::Newlines::escape);
 }
 
