@@ -10,7 +10,7 @@
 namespace holdfast::load {
 namespace {
 
-// The client is made by make_calls() and outlives all that is here.
+// The client belongs to make_calls() and outlives this object.
 class Calls {
  public:
   Calls(ipc::Client& client, Load& load, std::vector<ipc::ModuleName> modules, std::string function,

@@ -1,8 +1,9 @@
-// What a cold call takes at the least in a process of its own: a bare fork from a process with V8 up, in which a small
-// module is compiled and run and one function of it is called. No sandbox, no scheduling, no relay.
+// The least that a cold call in a process of its own takes: a bare fork from a process with V8 up, in which a small
+// module is compiled and run and one of its functions is called. No sandbox, no scheduling, no relay.
 //
-// For each line on standard input it does so once, and writes on standard output how long it took, in nanoseconds, from
-// before the fork until the answer was read. `holdfast bench --fork-call` shows it beside cold calls.
+// It makes one such call for each line on standard input, and writes on standard output how long that took, in
+// nanoseconds, from before the fork until the answer was read. `holdfast bench --fork-call` shows it beside cold
+// calls.
 #include <unistd.h>
 
 #include <chrono>
@@ -54,7 +55,7 @@ constexpr std::string_view kModule = "exports.add = async ({ a, b }) => a + b;";
   ::_exit(0);
 }
 
-// Reads until the call is answered; false if it is answered with anything but its sum.
+// Reads the call's answer; false if it is not the sum.
 bool read_answer(int socket) {
   ipc::FrameReader in;
   for (;;) {

@@ -1,5 +1,5 @@
-// Posts JSON to an HTTP/1.1 server over connections that are kept, as fast as it answers; what call_load is for
-// holdfastd. One thread; each connection has one request open.
+// Posts JSON to an HTTP/1.1 server over persistent connections, as fast as the server answers; the counterpart of
+// call_load for holdfastd. One thread; each connection has one request open.
 #include <array>
 #include <cerrno>
 #include <memory>
@@ -45,7 +45,7 @@ class Connection {
 
   int fd() const { return socket_.get(); }
 
-  // Blocks until the socket has taken all of it: the server reads a request that is small at once.
+  // Blocks until the socket has taken the whole request, which is small, so the server reads it at once.
   void begin(std::string_view request) {
     parser_.emplace();
     parser_->eager(true);
@@ -58,7 +58,7 @@ class Connection {
   }
   Clock::time_point begun() const { return begun_; }
 
-  // Reads what has arrived; true if something had.
+  // Reads what has arrived; true if anything had.
   bool receive() {
     std::array<char, 16384> data;
     const ssize_t count = ::recv(fd(), data.data(), data.size(), MSG_DONTWAIT);
@@ -76,7 +76,7 @@ class Connection {
 
   bool answered() const { return parser_->is_done(); }
 
-  // Of an answer that is whole. Throws if its status is not 200.
+  // The body of a complete answer. Throws if its status is not 200.
   const std::string& answer() const {
     const auto& response = parser_->get();
     if (response.result() != http::status::ok) {
@@ -93,8 +93,8 @@ class Connection {
   Clock::time_point begun_;
 };
 
-// Waits until a connection is readable. Where there is one only, looks for its answer before it sleeps, as the client
-// library of Holdfast does (ipc::Client::look_for_answers); then what has come may have been read already.
+// Waits until a connection is readable. With a single connection, busy-polls for its answer before it sleeps, as
+// Holdfast's client library does (ipc::Client::look_for_answers); the answer may then already have been read.
 class Waiter {
  public:
   void wait(const std::vector<std::unique_ptr<Connection>>& open) {
@@ -108,7 +108,7 @@ class Waiter {
   }
 
  private:
-  // As in the client library, so that neither client wakes up sooner than the other.
+  // The client library's duration, so that neither client wakes up sooner than the other.
   ipc::BusyPoll busy_poll_{ipc::ClientOptions{}.busy_poll};
   std::vector<pollfd> wanted_;
 };
@@ -124,7 +124,7 @@ void make_calls(const LoadOptions& options, Load& load) {
   for (std::size_t i = 0; i < options.in_flight; ++i) {
     open.push_back(std::make_unique<Connection>(options.address));
   }
-  // Whether the connection has another request open.
+  // Begins the next request on the connection; false if there is none.
   const auto begin_next = [&](Connection& connection) {
     const auto target = load.next();
     if (target) connection.begin(requests[*target]);

@@ -1,6 +1,6 @@
-// What each layer of the sandbox adds to making a worker: forks with the layers added one after the other, taking
-// turns, so that what disturbs the machine for a while disturbs all alike. Prints the median and the least of each, in
-// microseconds, and what the layers cost that are set up once for each zygote.
+// What each layer of the sandbox adds to the cost of a worker. Measures forks with one more layer each, alternately,
+// so that a disturbance of the machine affects all alike. Prints the median and the minimum of each, in microseconds,
+// and the cost of the layers that are set up once for each zygote.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -43,7 +43,7 @@ struct Layer {
   std::function<SetupResult()> apply;
 };
 
-// From before the fork to the child's word that it is locked, on a shared page.
+// Time from before the fork until the child reports on a shared page that it is locked.
 Clock::duration time_fork(const std::vector<Layer>& layers, std::size_t count, volatile bool* locked) {
   *locked = false;
   const auto begin = Clock::now();
@@ -96,7 +96,7 @@ void measure_workers() {
              samples.back()[kRounds / 2] - samples.front()[kRounds / 2]);
 }
 
-// In a child, as it changes the process for good.
+// Runs in a child, because it changes the process permanently.
 void measure_zygote() {
   fmt::print("once for each zygote                       us\n");
   std::fflush(stdout);
@@ -126,7 +126,7 @@ void measure_zygote() {
 }  // namespace
 
 int main() {
-  // Once, as in the zygote: the filter cannot be loaded without.
+  // Once, as in the zygote: the filter cannot be loaded without no_new_privs.
   expect(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
   measure_workers();
   measure_zygote();

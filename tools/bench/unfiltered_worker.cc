@@ -1,4 +1,4 @@
-// holdfast-worker without the filter of system calls, to measure what that costs a call. For nothing else.
+// holdfast-worker without its system call filter, only to measure what the filter costs a call.
 #include <span>
 
 #include "worker/process/launcher.h"

@@ -1,5 +1,5 @@
-// What a Holdfast module sees. docs/modules.md tells what it means; tests/types checks that what is declared here and in
-// globals/ is what there is in a worker.
+// The interface of a Holdfast module. docs/modules.md explains it; tests/types checks that the declarations here and
+// in globals/ match what a worker has.
 //
 //   import type { Context, HoldfastFunction } from 'holdfast-types';
 
@@ -15,21 +15,21 @@
 /// <reference path="globals/crypto.d.ts" />
 /// <reference path="globals/webassembly.d.ts" />
 
-/** What a function may know of its call: its last argument. */
+/** A function's last argument: facts about its call. */
 export interface Context {
-  /** Of this call alone, and the one by which the log names it. */
+  /** Unique to this call; the log shows it, too. */
   readonly requestId: string;
   readonly module: string;
   readonly version: string;
   /** The name by which the function was called. */
   readonly function: string;
-  /** What the operator has set for the module. Frozen, and the same for all calls. */
+  /** The variables that the operator has set for the module. Frozen, and the same for all calls. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted with a DOMException named AbortError when the call is cancelled, or TimeoutError when its time is over. */
+  /** Aborted when the call is cancelled (AbortError, a DOMException) or its deadline has passed (TimeoutError). */
   readonly signal: AbortSignal;
-  /** When the call's time is over, in milliseconds as Date.now() counts them. */
+  /** The call's deadline, in milliseconds as Date.now() counts them. */
   readonly deadline: number;
-  /** The milliseconds until then; at least 0. */
+  /** The milliseconds until the deadline; at least 0. */
   remainingTime(): number;
 }
 
@@ -41,15 +41,15 @@ export type HoldfastFunction<Payload = unknown, Result = unknown> =
 export type HoldfastPositionalFunction<Arguments extends readonly unknown[], Result = unknown> =
   (...values: [...values: Arguments, context: Context]) => Result | PromiseLike<Result>;
 
-/** A function whose result comes in parts, such as an async generator. What a generator returns is the call's answer. */
+/** A function whose result comes in parts, such as an async generator, whose return value is the call's answer. */
 export type HoldfastStream<Payload = unknown, Value = unknown, Result = unknown> =
   (payload: Payload, context: Context) => HoldfastValues<Value, Result> | PromiseLike<HoldfastValues<Value, Result>>;
 
-/** What a function returns whose result comes in parts: anything with [Symbol.asyncIterator], a ReadableStream too. */
+/** A result that comes in parts: any object with [Symbol.asyncIterator], including a ReadableStream. */
 export interface HoldfastValues<Value = unknown, Result = unknown> {
   [Symbol.asyncIterator](): {
     next(): PromiseLike<IteratorResult<Value, Result>>;
-    /** Called when the stream is no longer wanted. Of a generator it runs `finally`. */
+    /** Called when the stream is no longer wanted. In a generator, it runs `finally`. */
     return?(value?: any): PromiseLike<unknown>;
   };
 }

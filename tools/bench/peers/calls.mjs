@@ -1,10 +1,10 @@
-// The calls that every contender makes. All of them are given the same files, which are CommonJS modules.
+// The calls that every contender makes. All contenders get the same files, which are CommonJS modules.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 const require = createRequire(import.meta.url);
 
-// Some text around a list, as of an order's confirmation.
+// Some text around a list, like the confirmation of an order.
 const view = {
   customer: 'Ada <ada@example.org>',
   items: Array.from({ length: 12 }, (_, index) => ({ name: `Item & ${index}`, count: index + 1, price: 9.5 * index })),

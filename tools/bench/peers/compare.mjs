@@ -1,4 +1,4 @@
-// Measures the contenders in turn, and prints how they compare. Started by `run`, which has built what is needed.
+// Measures the contenders alternately, and prints how they compare. Started by `run`, which has built what is needed.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
@@ -15,14 +15,14 @@ function progress(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-// Rejects when a signal asks for the end, with its name.
+// Rejects with the signal's name when a signal asks the program to end.
 const interrupted = new Promise((_, reject) => {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => reject(signal));
 });
 interrupted.catch(() => {});
 
-// In each round each contender runs a slice of each job, in each round another one first. Returns for each job and
-// contender an array of its rounds' figures.
+// In each round each contender runs a slice of each job; another contender goes first in each round. Returns for each
+// job and contender an array of its rounds' figures.
 async function measure(contenders, options) {
   const measured = {};
   for (const job of options.jobs) measured[job] = Object.fromEntries(contenders.map(({ name }) => [name, []]));
@@ -44,7 +44,7 @@ async function describeMachine() {
     cpu: os.cpus()[0]?.model ?? 'unknown',
     cores: os.availableParallelism(),
     kernel: `${os.type()} ${os.release()}`,
-    load: os.loadavg()[0], // of the minute before: figures of a busy machine say little
+    load: os.loadavg()[0], // of the minute before, because figures of a busy machine say little
     programs: {
       'Node.js': process.versions.node,
       workerd: optionalDependencies['@cloudflare/workerd-linux-64'],

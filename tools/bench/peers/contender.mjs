@@ -1,4 +1,5 @@
-// A contender as compare.mjs sees it: a process that runs its driver (host.mjs), and what that starts.
+// A contender as compare.mjs sees it: a process that runs its driver (host.mjs), and the processes that the driver
+// starts.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -11,16 +12,16 @@ export class Contender {
   #ended;
   #busy = false;
 
-  // Names of drivers, in the order that reports have them.
+  // Names of drivers, in the order of reports.
   static names = ['holdfast', 'workerd', 'piscina', 'worker_threads', 'child_process', 'faast'];
 
-  // Starts it; `setting` is {folder, build, packages, calls}: the run's folder for temporary files, the build folder,
-  // the npm packages, and the calls of calls.mjs.
+  // Starts the process. `setting` is {folder, build, packages, calls}: the run's folder for temporary files, the
+  // build folder, the npm packages, and the calls of calls.mjs.
   constructor(name, setting) {
     this.name = name;
     this.setting = setting;
-    // A process group of its own: what is left of it in the end can be ended without a look for it, and Ctrl-C on a
-    // terminal reaches compare.mjs alone, which ends the others in good order.
+    // A process group of its own: all that is left of it can be ended without searching for it, and Ctrl-C on a
+    // terminal reaches only compare.mjs, which ends the others in good order.
     this.#host = fork(join(import.meta.dirname, 'host.mjs'), [name], {
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -39,7 +40,7 @@ export class Contender {
     return this.#ask({ action: 'run', job });
   }
 
-  // Ends it and all that it started, whatever they are at.
+  // Kills the process and all that it started.
   async stop() {
     const late = setTimeout(() => this.#kill('SIGKILL'), STOP_MS);
     if (this.#busy) this.#kill('SIGTERM');

@@ -1,5 +1,5 @@
-// One contender in a process of its own, so that what it takes is its own: node host.mjs NAME, forked by contender.mjs.
-// Does what each message asks for, one at a time, and answers {value} or {error}.
+// Runs one contender in its own process, so that its CPU time and memory can be told apart: node host.mjs NAME,
+// forked by contender.mjs. Carries out one message at a time and answers {value} or {error}.
 import { jobs } from './jobs.mjs';
 
 const { default: Driver } = await import(`./drivers/${process.argv[2]}.mjs`);
@@ -23,5 +23,6 @@ process.on('message', async (message) => {
   }
 });
 
-// Whoever asked has what it wanted, or is gone. This process leads its group, in which all is that the driver started.
+// The parent has all its answers, or is gone. This process leads its group, which contains everything that the driver
+// started.
 process.on('disconnect', () => process.kill(-process.pid, 'SIGTERM'));

@@ -1,4 +1,4 @@
-// What is measured. Each job is one slice of a round: it asks a contender's driver for figures, which a report shows.
+// The measurements. Each job is one slice of a round: it asks a contender's driver for figures, which a report shows.
 import { summarize } from './statistics.mjs';
 
 const HOT_CALLS = 1500;
@@ -12,8 +12,8 @@ const rate = (call) => async (driver) => {
   return { rate: calls / seconds };
 };
 
-// What a job's `run` returns has a number for each of its figures; `unit` is ns, bytes or calls/s. A job with `rounds` is
-// run in so many of them only.
+// A job's `run` returns an object with a number for each of its figures; `unit` is ns, bytes or calls/s. A job with
+// `rounds` runs only in that many rounds.
 const latencies = [{ name: 'p50', unit: 'ns' }, { name: 'p99', unit: 'ns' }];
 const rates = [{ name: 'rate', unit: 'calls/s' }];
 
@@ -30,7 +30,7 @@ export const jobs = {
   resident: {
     title: '100 modules at once: memory of each, then one more call to each',
     figures: [{ name: 'memory', unit: 'bytes' }, { name: 'call', unit: 'ns' }],
-    rounds: 2, // to start hundreds of threads and processes takes long, and what they take hardly varies
+    rounds: 2, // starting hundreds of threads and processes takes long, and their memory hardly varies
     run: async (driver) => {
       const { bytes, kind, samples } = await driver.resident('add', driver.residentModules);
       const total = samples.reduce((sum, sample) => sum + sample, 0);

@@ -1,4 +1,4 @@
-// What a program and all that it started have in memory.
+// Memory of a program and of all processes that it started.
 import { readFileSync, readdirSync } from 'node:fs';
 
 // The process and its descendants.
@@ -7,12 +7,12 @@ function family(root) {
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      // The name, in parentheses, may hold anything; the parent comes second after it (proc(5)).
+      // The name, in parentheses, may contain anything; the parent is the second field after it (proc(5)).
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
       const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
       children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
     } catch {
-      // It has ended meanwhile.
+      // The process has ended.
     }
   }
   const members = [root];
@@ -26,8 +26,9 @@ function kilobytes(file, field) {
   return Number(found[1]);
 }
 
-// {bytes, kind} of the process `root` and its descendants. kind 'PSS': each page is shared out among the processes that
-// have it (smaps_rollup, proc(5)). Where that cannot be read of each of them, 'RSS': shared pages count once for each.
+// {bytes, kind} of the process `root` and its descendants. kind 'PSS': each page is divided among the processes that
+// share it (smaps_rollup, proc(5)). If that cannot be read for each process, 'RSS': shared pages count once for each
+// process.
 export function memoryOf(root) {
   const sum = (measure) => family(root).map(measure).reduce((total, value) => total + value, 0) * 1024;
   try {

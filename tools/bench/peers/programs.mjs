@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 const STOP_MS = 10_000;
 const LOAD_MS = 60_000;
 
-// Whether the stream has so many lines before it ends.
+// Whether the stream has at least `lines` lines before it ends.
 async function writesLines(stream, lines) {
   let left = lines;
   for await (const text of stream.setEncoding('utf8')) {
@@ -16,12 +16,12 @@ async function writesLines(stream, lines) {
   return false;
 }
 
-// A program that runs until it is stopped. What it says on standard error is kept, to explain why it ended early.
+// A program that runs until it is stopped. Its standard error is kept, to explain an early end.
 export class Server {
   #child;
   #errors = '';
 
-  // Starts it in the folder `cwd`, and waits until it has written so many lines to descriptor 3.
+  // Starts the program in the folder `cwd`, and waits until it has written `lines` lines to descriptor 3.
   static async start(command, args, { cwd, lines = 1 } = {}) {
     const server = new Server();
     const child = spawn(command, args.map(String), { cwd, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
@@ -45,7 +45,7 @@ export class Server {
   }
 }
 
-// Runs a load client (tools/bench/load.h) and returns what it printed: {calls, seconds, samples_ns}.
+// Runs a load client (tools/bench/load.h) and returns its output: {calls, seconds, samples_ns}.
 export async function load(program, args) {
   try {
     const { stdout } = await promisify(execFile)(program, args.map(String), { maxBuffer: 1 << 28, timeout: LOAD_MS });

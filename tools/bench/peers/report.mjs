@@ -1,10 +1,10 @@
-// What a run has measured, as one object for JSON and as tables for people.
+// The results of a run, as one object for JSON and as tables for people.
 import { median, ratio } from './statistics.mjs';
 
 const BASE = 'holdfast';
 
-// `figures` are those of a job, and `measured` has for each contender an array of its rounds' figures. For each
-// contender and figure: its median over the rounds and, if Holdfast was measured, its ratio to Holdfast's.
+// `figures` are a job's figures; `measured` has an array of the rounds' figures for each contender. Returns for each
+// contender and figure the median over the rounds and, if Holdfast was measured, the ratio to Holdfast's.
 export function compare(figures, measured) {
   const of = (contender, { name }) => measured[contender].map((round) => round[name]);
   const compared = {};
@@ -51,7 +51,7 @@ function jobTable({ title, figures, compared, measured }) {
   return `${title}\n${table([header, ...rows])}${note}\n`;
 }
 
-// `report` is what compare.mjs makes.
+// Formats the report that compare.mjs makes.
 export function asText({ machine, rounds, notes, jobs }) {
   const programs = Object.entries(machine.programs).map(([name, version]) => `${name} ${version}`).join(', ');
   return [

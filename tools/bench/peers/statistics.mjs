@@ -6,7 +6,7 @@ export function percentile(sorted, percent) {
   return sorted[Math.max(Math.ceil((percent * sorted.length) / 100), 1) - 1];
 }
 
-// Of an array that is not empty; of an even number of values, the mean of the two in the middle.
+// The median of an array that is not empty; with an even number of values, the mean of the two in the middle.
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -18,8 +18,9 @@ export function summarize(samples) {
   return { count: sorted.length, p50: percentile(sorted, 50), p99: percentile(sorted, 99) };
 }
 
-// How `values` compare with `base`, round by round: what disturbs the machine in one round disturbs both. Both are
-// arrays of one number for each round. Returns the median of the rounds' ratios, and the least and the greatest.
+// Compares `values` with `base` round by round, because a disturbance of the machine in one round affects both. Both
+// are arrays with one number for each round. Returns the median of the rounds' ratios, and the least and the
+// greatest.
 export function ratio(values, base) {
   const ratios = values.map((value, round) => value / base[round]);
   return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) };

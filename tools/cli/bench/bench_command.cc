@@ -29,10 +29,10 @@ struct KnownSuite {
   std::string_view name;
   Sections (*run)(const Context&);
   Supervisors supervisors = Supervisors::private_only;
-  bool is_quick = false;  // run without being asked for
+  bool is_quick = false;  // run if no suite is named
 };
 
-// In the order in which they are run.
+// In the order in which the suites run.
 constexpr std::array kSuites = {KnownSuite{"hot", run_hot, Supervisors::any, true},
                                 KnownSuite{"cold", run_cold, Supervisors::private_only, true},
                                 KnownSuite{"rates", run_rates, Supervisors::any, true},
@@ -83,7 +83,7 @@ std::vector<Value> parameters_of(const BenchOptions& options) {
   return values;
 }
 
-// How the run ended that did not come to its end.
+// Prints why the run stopped early, and returns the exit code.
 int tell(const Stop& stopped) {
   const std::string message = ipc::printable(ipc::clean_utf8(stopped.message, 4096), ipc::Newlines::escape);
   if (!message.empty()) write_standard_error(fmt::format("error: {}\n", message));

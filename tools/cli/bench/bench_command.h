@@ -1,4 +1,5 @@
-// `holdfast bench`: how fast calls are on this machine, beside the floor that the kernel sets.
+// `holdfast bench`: measures how fast calls are on this machine, and compares them with the floor that the kernel
+// sets.
 #pragma once
 
 #include <optional>
@@ -14,20 +15,21 @@
 namespace holdfast::cli {
 
 struct BenchOptions {
-  std::vector<std::string> suites;  // of bench_suites(); empty: the quick ones
+  std::vector<std::string> suites;  // names of suites; empty: the quick ones
   unsigned calls = 20'000;          // hot calls of each kind
-  unsigned rounds = 10;             // that they are made in, taking turns with the floors; at least 1
-  unsigned cold_calls = 30;         // of each kind
-  double seconds = 1;               // for each number of calls in flight, and the like
-  unsigned workers = 1000;          // the most that are alive at once
-  std::string bundle;               // a CommonJS file that is measured as a module, too; empty: none
-  std::string fork_call;            // the program of fork_floor.h; empty: that floor is left out
-  std::string plots;                // the folder for SVG files; empty: none are written
-  std::string figures;              // the file for the JSON, besides what is printed; empty: none is written
-  // A running supervisor and a module there whose `add` answers {"a":1,"b":2} with 3; neither: private supervisors.
+  unsigned rounds = 10;             // rounds of hot calls, alternating with the floors; at least 1
+  unsigned cold_calls = 30;         // cold calls of each kind
+  double seconds = 1;               // duration of each measurement under load
+  unsigned workers = 1000;          // the largest number of workers alive at once
+  std::string bundle;               // a CommonJS file that is also measured as a module; empty: none
+  std::string fork_call;            // path of a ForkCallProgram (fork_floor.h); empty: that floor is left out
+  std::string plots;                // folder for SVG files; empty: none are written
+  std::string figures;              // file to which the JSON is also written; empty: none
+  // A running supervisor, and a module of it whose `add` answers {"a":1,"b":2} with 3. Without both, private
+  // supervisors are measured.
   std::optional<std::string> socket;
   std::optional<ipc::ModuleName> target;
-  // Of the private supervisors, as holdfastd's flags of these names.
+  // Values of holdfastd's flags of the same names, for private supervisors.
   std::string profile = "jit";
   std::string isolation = "fork";
   std::string speculation = "restricted";
@@ -35,15 +37,14 @@ struct BenchOptions {
   Format format = Format::text;
 };
 
-// What --suite takes: a list, separated by commas, of known suites, or "all" of them. The error names
-// them.
+// Parses --suite: a comma-separated list of suites, or "all". The error names the known suites.
 tl::expected<std::vector<std::string>, std::string> parse_suites(const std::string& text);
 
-// Nothing if all of the suites can be run with a supervisor that runs already; else what cannot.
+// nullopt if all of the suites can use a running supervisor; otherwise says which suite cannot.
 std::optional<std::string> problem_with_running_supervisor(const std::vector<std::string>& suites);
 
-// Measures, writes what is to be in files, prints the report and returns the program's exit code. Progress goes to
-// standard error if that is a terminal.
+// Measures, writes the files that the options ask for, prints the report and returns the program's exit code.
+// Progress goes to standard error if that is a terminal.
 int bench_command(const BenchOptions& options);
 
 }  // namespace holdfast::cli

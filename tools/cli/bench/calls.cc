@@ -11,9 +11,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::chrono::seconds kCallTimeout{30};  // a call that takes this long ends the run
+constexpr std::chrono::seconds kCallTimeout{30};  // a call that takes longer ends the run
 
-// How often a wait looks for signals.
+// How often a wait checks for signals.
 constexpr milliseconds kSignalInterval{100};
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Calls of the modules that are measured, one at a time.
+// Single calls of the measured modules.
 #pragma once
 
 #include <chrono>
@@ -19,15 +19,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kAddPayload = R"({"a":1,"b":2})";
 constexpr std::string_view kAddExpected = "3";
-constexpr unsigned kWarmUpCalls = 1000;  // enough for V8 to have compiled the function well
+constexpr unsigned kWarmUpCalls = 1000;  // enough for V8 to have optimized the function
 
-// {"a":1,"b":2} to `add`, which must answer 3. `target` must outlive the request.
+// A call of `add` with {"a":1,"b":2}, which must answer 3. `target` must outlive the request.
 ipc::CallRequest add_request(const ipc::ModuleName& target);
 
-// Nothing if `answer` is this result; else what it is instead, with the exit code that belongs to it.
+// nullopt if `answer` is the result `expected`; otherwise what it is instead, with the matching exit code.
 std::optional<Stop> problem_with(const ipc::Answer& answer, std::string_view function, std::string_view expected);
 
-// Makes one call and waits for its answer, whatever it is; `elapsed` is from just before it was sent.
+// Makes one call and waits for its answer, a result or an error; `elapsed` runs from just before the call was sent.
 struct TimedAnswer {
   ipc::Answer answer;
   nanoseconds elapsed;
@@ -35,24 +35,24 @@ struct TimedAnswer {
 tl::expected<TimedAnswer, Stop> timed_answer(const Context& context, ipc::Client& client,
                                              const ipc::CallRequest& request);
 
-// The same of a call that must answer `expected`; how long it took.
+// Makes one call, which must answer `expected`, and returns how long it took.
 tl::expected<nanoseconds, Stop> timed_call(const Context& context, ipc::Client& client, const ipc::CallRequest& request,
                                            std::string_view expected = kAddExpected);
 
-// Calls `add` of the module without counting it.
+// Calls `add` of the module without measuring it.
 std::optional<Stop> call_add(const Context& context, ipc::Client& client, const ipc::ModuleName& target);
 
 tl::expected<ipc::WorkerList, Stop> list_workers(ipc::Client& client);
 
-// Looks at the supervisor's workers until they are as wanted, for some seconds; there is no event to wait for in the
-// protocol. The error says that `what` did not come.
+// Polls the supervisor's list of workers until `as_wanted` is true, because the protocol has no event for that. Gives
+// up after some seconds; the error says that `what` did not come.
 std::optional<Stop> wait_for_workers(const Context& context, ipc::Client& client, std::string_view what,
                                      const std::function<bool(const ipc::WorkerList&)>& as_wanted);
 
-// Until a standby is ready.
+// Waits until a standby is ready.
 std::optional<Stop> wait_for_standby(const Context& context, ipc::Client& client);
 
-// The bytes that one call and its answer take in frames between client and supervisor.
+// Sizes in bytes of the frames of one call and its answer between client and supervisor.
 struct CallBytes {
   std::size_t request;
   std::size_t answer;

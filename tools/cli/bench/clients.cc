@@ -1,4 +1,4 @@
-// Calls per second of one module by clients, each with a connection of its own.
+// Calls per second of one module by the number of clients, each with its own connection.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/load.h"
 #include "tools/cli/bench/series.h"

@@ -1,4 +1,4 @@
-// The first calls of modules: with a standby ready, without standbys, and where another module has to go for them.
+// First calls of modules: with a standby ready, without standbys, and with an eviction of another module.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/series.h"
 #include "tools/cli/bench/supervisor.h"
@@ -13,11 +13,11 @@ namespace {
 
 constexpr std::size_t kFullPool = 8;
 
-// So many of a kind follow each other, as where cold calls are common: the first of them finds the caches as the kinds
-// before left them, the others as the supervisor's own work did.
+// This many calls of one kind follow each other, as on a host with many cold calls: the first finds the caches as
+// another kind left them, the others as the supervisor's own work left them.
 constexpr unsigned kInARow = 6;
 
-// The first call of each of the modules in turn.
+// Samples the first call of each module in turn.
 Sampler first_calls(const Context& context, ipc::Client& client, const std::vector<ipc::ModuleName>& modules) {
   return [&context, &client, &modules, next = std::size_t{0}]() mutable {
     return timed_call(context, client, add_request(modules.at(next++)));
@@ -41,7 +41,7 @@ Sections run_cold(const Context& context) {
   const unsigned samples = context.options.cold_calls;
   const auto modules = context.files.write_many("cold", samples);
   if (!modules) return stop(modules.error());
-  // With room for all: an eviction in the middle would be measured, too.
+  // With room for all modules, so that no eviction is measured.
   auto with_standby = BenchSupervisor::start(context, "standby", pool_flags(samples + 1, 1));
   if (!with_standby) return tl::unexpected(with_standby.error());
   auto without = BenchSupervisor::start(context, "no-standby", pool_flags(samples + 1, 0));
@@ -55,7 +55,7 @@ Sections run_cold(const Context& context) {
   const Sampler first = first_calls(context, with_standby->client(), *modules);
   series->push_back(
       {{.key = "cold_with_standby", .what = "cold: a standby was ready"}, [&]() -> tl::expected<nanoseconds, Stop> {
-         // The next one is made before anything else is measured.
+         // The next standby must be ready before anything else is measured.
          auto elapsed = first();
          if (!elapsed) return elapsed;
          if (auto problem = wait_for_standby(context, with_standby->client())) {

@@ -1,5 +1,5 @@
-// How many cold starts per second can be sustained: each call is of a module that was never seen, and the pool is full,
-// so that another module has to go.
+// How many cold starts per second can be sustained. Each call is of a new module, and the pool is full, so that
+// another module must be evicted.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/load.h"
 #include "tools/cli/bench/series.h"
@@ -17,7 +17,7 @@ namespace {
 constexpr std::array kColdCallsInFlight = {1U, 4U, 16U};
 constexpr std::size_t kPool = 32;
 
-// Files that are written ahead for each second: more than there can be cold starts on a machine of a few cores.
+// Module files written in advance for each second: more than a machine of a few cores can cold start.
 constexpr double kModulesPerSecond = 3000;
 constexpr double kMostModules = 20'000;
 

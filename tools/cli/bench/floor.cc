@@ -35,16 +35,16 @@ bool write_all(int fd, Bytes bytes) {
   return true;
 }
 
-// In a forked process: `left` becomes standard input and `right` standard output, and nothing else stays open, so that
-// no socket of the program is kept alive here.
+// In a forked process: `left` becomes standard input and `right` standard output. All other descriptors are closed,
+// so that the process keeps none of the program's sockets open.
 void keep_only(int left, int right) {
-  const UniqueFd second(::dup(right));  // `right` may be standard input's number
+  const UniqueFd second(::dup(right));  // `right` may be descriptor 0
   ::dup2(left, STDIN_FILENO);
   ::dup2(second.get(), STDOUT_FILENO);
   ::close_range(STDERR_FILENO + 1, ~0U, 0);
 }
 
-// Passes on what has arrived, while the rest is still on its way.
+// Passes on each part as soon as it arrives.
 bool pass_on(int from, int to, std::size_t size, Bytes buffer) {
   while (size > 0) {
     const ssize_t count = ::read(from, buffer.data(), std::min(size, buffer.size()));
@@ -74,7 +74,7 @@ struct SocketPair {
   UniqueFd right;
 };
 
-// Without ends where the kernel gives none; errno then says why.
+// Without ends, and with errno set, on failure.
 SocketPair make_socket_pair() {
   int ends[2] = {-1, -1};
   ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
@@ -108,7 +108,7 @@ tl::expected<Floor, std::string> Floor::start(Path path, std::size_t request_byt
   auto to_next = make_socket_pair();
   if (!to_next.left) return no_socket();
   Floor floor(std::move(to_next.left), {}, request_bytes, answer_bytes);
-  // Runs `child` in a process of its own; it must not return.
+  // Forks a process that runs `child`, which must not return.
   const auto fork_into = [&floor](auto child) -> tl::expected<void, std::string> {
     const pid_t process = ::fork();
     if (process < 0) return tl::unexpected(fmt::format("cannot fork: {}", std::strerror(errno)));

@@ -1,6 +1,7 @@
-// The floor under every call: what the kernel alone takes to move the bytes of a call to another process and back, or
-// through a third one in between, as calls are relayed. This process plays the client; a worker and the relay are
-// forked. Plain blocking reads and writes on Unix stream sockets; no framing, no scheduling, no isolation, no work.
+// The floor under every call: the time that the kernel alone takes to move the bytes of a call to another process and
+// back, directly or through a third process, as relayed calls go. This process plays the client; it forks a worker
+// and the relay. They use plain blocking reads and writes on Unix stream sockets, with no framing, scheduling,
+// isolation or work.
 #pragma once
 
 #include <cstddef>
@@ -18,15 +19,16 @@ class Floor {
  public:
   enum class Path { direct, relayed };
 
-  // Sizes of what goes to the worker and what comes back; both above 0. For programs with one thread.
+  // Starts the processes. `request_bytes` go to the worker and `answer_bytes` come back; both must be above 0. For
+  // programs with one thread.
   static tl::expected<Floor, std::string> start(Path path, std::size_t request_bytes, std::size_t answer_bytes);
 
   Floor(Floor&&) noexcept;
   Floor& operator=(Floor&&) = delete;
-  // Closing the socket ends the process behind it, which ends the next; both are waited for.
+  // Ends the processes and waits for them: closing the socket ends the first, which ends the next.
   ~Floor();
 
-  // One way there and back. False if a process of the chain is gone.
+  // Sends the request and receives the answer once. False if one of the processes has ended.
   bool round_trip();
 
  private:

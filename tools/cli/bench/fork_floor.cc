@@ -56,7 +56,7 @@ tl::expected<ForkCallProgram, std::string> ForkCallProgram::start(const std::str
     ::execl(path.c_str(), path.c_str(), nullptr);
     ::_exit(127);
   }
-  theirs.reset();  // else its end would not be seen here
+  theirs.reset();  // otherwise this process would not see it close
   ForkCallProgram program(path, child, std::move(ours));
   if (const auto first = program.sample(); !first) return tl::unexpected(first.error());
   return program;

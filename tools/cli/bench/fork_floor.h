@@ -1,4 +1,4 @@
-// The floors under a cold call, which takes a new process: a bare fork(2), and one with V8 in it.
+// The floors under a cold call, which needs a new process: a bare fork(2), and a fork of a process with V8.
 #pragma once
 
 #include <string>
@@ -11,20 +11,20 @@
 
 namespace holdfast::cli::bench {
 
-// From before a fork to after the wait for the child, which ends at once. The error is the kernel's.
+// Time from before a fork to after the wait for the child, which ends at once. The error is the kernel's.
 tl::expected<nanoseconds, std::string> time_fork();
 
-// A program that forks from a process with V8 up and calls one function of one module in the child; this one must not
-// link V8. For each line on its standard input it does so once, and writes on its standard output how long it took, in
-// nanoseconds, as a line. tools/bench/fork_call.cc is such a program.
+// A separate program, because this one must not link V8. It forks from a process with V8 up and calls one function of
+// one module in the child: once for each line on its standard input. It writes how long that took, in nanoseconds, as
+// a line on its standard output. tools/bench/fork_call.cc is such a program.
 class ForkCallProgram {
  public:
-  // Starts it; the error names it, also if it does not answer.
+  // Starts the program and takes a first sample. The error names the program.
   static tl::expected<ForkCallProgram, std::string> start(const std::string& path);
 
   ForkCallProgram(ForkCallProgram&& other) noexcept;
   ForkCallProgram& operator=(ForkCallProgram&&) = delete;
-  // Closing its standard input ends it; it is waited for.
+  // Closes the program's standard input, which ends it, and waits for it.
   ~ForkCallProgram();
 
   tl::expected<nanoseconds, std::string> sample();

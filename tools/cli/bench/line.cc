@@ -1,4 +1,4 @@
-// Calls over a direct line, made one after the other, beside those that the supervisor relays.
+// Calls over a direct line, made one after the other, compared with calls that the supervisor relays.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/series.h"
 #include "tools/cli/bench/supervisor.h"
@@ -17,13 +17,13 @@ Sections run_line(const Context& context) {
   if (!relayed) return tl::unexpected(relayed.error());
   if (const auto opened = target->client().open_line(target->module()); !opened) return stop(opened.error().message);
   ipc::CallRequest request = add_request(target->module());
-  // What goes over the line does not name the module.
+  // Calls on the line do not name the module.
   ipc::CallRequest on_line = request;
   on_line.module = on_line.version = {};
   const CallBytes frames = call_bytes(on_line, kAddExpected);
   auto series = byte_floors(frames.request, frames.answer);
   if (!series) return tl::unexpected(series.error());
-  // Not those of the suite `hot`.
+  // Keys other than those of the suite `hot`.
   series->at(0).row.key = "line_floor_relayed";
   series->at(1).row.key = "line_floor";
   series->push_back({{.key = "line_relayed", .what = "hot: add, one call at a time, relayed"},

@@ -24,7 +24,7 @@ short wanted_events(const ipc::Client& client) {
 
 bool has_work(const ipc::Client& client) { return client.open_calls() > 0 || client.unsent_bytes() > 0; }
 
-// Lets each client that can go on do so; waits for one, at most for kSignalInterval.
+// Waits at most kSignalInterval until a client can go on, then serves each client that can.
 void serve(const std::vector<ipc::Client*>& clients) {
   if (clients.size() == 1) {
     clients.front()->run_once(kSignalInterval);
@@ -38,7 +38,7 @@ void serve(const std::vector<ipc::Client*>& clients) {
   }
 }
 
-// That a process has used since it started (clock_getcpuclockid(3)); nothing if it is gone.
+// CPU time that a process has used since it started (clock_getcpuclockid(3)); nullopt if it is gone.
 std::optional<nanoseconds> cpu_time_of(pid_t process) {
   clockid_t clock;
   timespec time;
@@ -79,7 +79,7 @@ class ClosedLoop {
   std::optional<Stop> problem_;
 };
 
-// Until then, or until the client can go on.
+// Waits until `then`, until the client can go on, or for kSignalInterval.
 void wait_until(const ipc::Client& client, Clock::time_point then) {
   const auto left = std::max(nanoseconds(0), std::min<nanoseconds>(then - Clock::now(), kSignalInterval));
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
@@ -107,14 +107,15 @@ tl::expected<Load, Stop> closed_loop(const Context& context, const std::vector<i
     if (!loop.is_over()) continue;
     if (auto signal = interrupted(context)) return tl::unexpected(*signal);
   }
-  for (ipc::Client* client : clients) client->run_once(milliseconds(0));  // answers that came with a connection's loss
+  // handlers of calls that a lost connection answered
+  for (ipc::Client* client : clients) client->run_once(milliseconds(0));
   if (loop.problem()) return tl::unexpected(*loop.problem());
   return loop.take();
 }
 
 tl::expected<Load, Stop> open_loop(const Context& context, ipc::Client& client, const ipc::CallRequest& request,
                                    nanoseconds interval, nanoseconds duration) {
-  ::prctl(PR_SET_TIMERSLACK, 1UL);  // else the kernel is free to wake this thread 50 us late
+  ::prctl(PR_SET_TIMERSLACK, 1UL);  // otherwise the kernel may wake this thread 50 us late
   Load load;
   std::optional<Stop> problem;
   const auto begin = Clock::now();

@@ -1,4 +1,4 @@
-// Many calls at a time.
+// Measurements with many calls at a time.
 #pragma once
 
 #include <functional>
@@ -14,52 +14,53 @@
 
 namespace holdfast::cli::bench {
 
-// The next call to make, which must answer as `add` does; nothing: there is none left. What it views must stay.
+// Gives the next call to make, which must answer as `add` does; nullopt: no calls are left. Whatever the request
+// views must outlive the measurement.
 using NextCall = std::function<std::optional<ipc::CallRequest>()>;
 
-// Always this one.
+// Gives the same call each time.
 NextCall again(const ipc::CallRequest& request);
 
 struct Load {
   std::size_t answered = 0;
   nanoseconds elapsed{0};  // from the first call to the last answer that is counted
-  Samples latencies;       // of these answers
-  Samples lateness;        // of an open loop: from when each call was to be sent to when it was
+  Samples latencies;       // of the counted answers
+  Samples lateness;        // open loop only: from when each call was due to when it was sent
 };
 
-// Closed loop: keeps `in_flight` calls open on each of the clients until `duration` is over and one call is answered,
-// then lets the others end uncounted. Several clients are served by one poll(2) loop in this thread.
+// Closed loop: keeps `in_flight` calls open on each client until `duration` is over and at least one call is
+// answered, then waits for the other calls without counting them. One poll(2) loop in this thread serves all clients.
 tl::expected<Load, Stop> closed_loop(const Context& context, const std::vector<ipc::Client*>& clients,
                                      unsigned in_flight, nanoseconds duration, const NextCall& next);
 
-// Open loop: one call each `interval`, whether or not those before are answered, until `duration` is over; then waits
-// for the answers. A latency counts from when its call was to be sent, so that a stall is paid for by every call that
-// came due in it, and not only by the one that was open.
+// Open loop: starts one call each `interval` until `duration` is over, whether or not earlier calls are answered,
+// then waits for the answers. A latency counts from when its call was due, so that a stall shows in every call that
+// came due during it, and not only in the call that was open.
 tl::expected<Load, Stop> open_loop(const Context& context, ipc::Client& client, const ipc::CallRequest& request,
                                    nanoseconds interval, nanoseconds duration);
 
-// A closed loop as a part of several that take turns, in slices.
+// One of several closed loops that run alternately, in slices.
 struct LoadSeries {
   Row row;
   std::vector<ipc::Client*> clients;
   unsigned in_flight;
-  // Whose CPU time for each call is told, too, as supervisor_cpu_ns; 0: nobody's.
+  // The process whose CPU time for each call is reported as supervisor_cpu_ns; 0: none.
   pid_t supervisor = 0;
 };
 
-// The floors that take turns with them.
+// The floors that alternate with the loads.
 struct LoadFloors {
   std::vector<Series> series;
-  unsigned samples;      // of each, in all slices
-  unsigned warm_up = 0;  // of each, before the first slice, and not counted
+  unsigned samples;      // of each series, in all slices together
+  unsigned warm_up = 0;  // of each series, before the first slice; not counted
 };
 
-// Each for `duration` in all; the rows with latencies and calls per second, then those of the floors.
+// Runs each load for `duration` in all. Returns the rows with latencies and calls per second, then the floors' rows.
 tl::expected<std::vector<Row>, Stop> measure_loads(const Context& context, const std::string& title,
                                                    const std::vector<LoadSeries>& series, nanoseconds duration,
                                                    const NextCall& next, const LoadFloors& floors);
 
-// The options' --seconds.
+// The duration of --seconds.
 nanoseconds load_duration(const Context& context);
 
 }  // namespace holdfast::cli::bench

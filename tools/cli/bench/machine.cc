@@ -11,7 +11,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// What follows `name`, a colon and space on the first line that begins with it.
+// The text after `name`, a colon and space, on the first line that begins with `name`.
 std::optional<std::string> field(const char* path, std::string_view name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {

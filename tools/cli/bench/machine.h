@@ -1,4 +1,4 @@
-// The machine on which something is measured: figures mean nothing without it.
+// Describes the machine on which a figure was measured.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,14 @@ namespace holdfast::cli::bench {
 
 struct Machine {
   std::string cpu;
-  unsigned cores = 0;  // that this process may use
+  unsigned cores = 0;  // cores that this process may use
   std::string kernel;
   std::uint64_t memory_bytes = 0;
 };
 
 Machine this_machine();
 
-// That processes can have without anything being swapped out (MemAvailable in proc(5)); nothing if the kernel does not
-// tell.
+// Memory that processes can get without swapping (MemAvailable in proc(5)); nullopt if the kernel does not report it.
 std::optional<std::uint64_t> available_memory_bytes();
 
 }  // namespace holdfast::cli::bench

@@ -1,4 +1,4 @@
-// What workers, the processes behind them, clients and modules take of memory.
+// Memory of workers, of the processes behind them, of clients and of modules.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/process_memory.h"
 #include "tools/cli/bench/supervisor.h"
@@ -15,14 +15,14 @@ constexpr std::size_t kIdle = 8;
 constexpr std::size_t kBusy = 2;
 constexpr unsigned kCallsEach = 100;
 constexpr std::size_t kClients = 64;
-constexpr std::size_t kRoom = 4;  // for known modules, of which there are many more
+constexpr std::size_t kRoom = 4;  // far less than the number of known modules
 
 struct Measured {
   std::optional<double> private_bytes;
   std::optional<double> proportional_bytes;
 };
 
-// On average; nothing where any of them cannot be looked at.
+// Average memory of the processes; empty if one of them cannot be read.
 Measured average(const std::vector<pid_t>& processes) {
   const auto total = total_memory_of(processes);
   if (processes.empty() || !total) return {};
@@ -44,7 +44,7 @@ Row row_of(std::string what, std::size_t number, const Measured& measured) {
           .figures = {bytes("private", measured.private_bytes), bytes("proportional", measured.proportional_bytes)}};
 }
 
-// A row of the workers for which `is_meant`, with what the supervisor's list tells beside.
+// A row for the workers that `is_meant` selects, with the figures of the supervisor's list.
 Row row_of_workers(const char* what, const ipc::WorkerList& list,
                    const std::function<bool(const ipc::WorkerInfo&)>& is_meant) {
   std::vector<pid_t> processes;
@@ -60,7 +60,7 @@ Row row_of_workers(const char* what, const ipc::WorkerList& list,
   return row;
 }
 
-// Idle ones, the standby, and the processes from which they came.
+// Measures idle workers, the standby, and the processes that forked them.
 std::optional<Stop> measure_idle(const Context& context, BenchSupervisor& supervisor,
                                  const std::vector<ipc::ModuleName>& modules, std::vector<Row>& rows) {
   context.progress("memory: idle workers");
@@ -82,7 +82,7 @@ std::optional<Stop> measure_idle(const Context& context, BenchSupervisor& superv
   return std::nullopt;
 }
 
-// Workers that compute, while they do.
+// Measures workers while they compute.
 std::optional<Stop> measure_busy(const Context& context, ipc::Client& client,
                                  const std::vector<ipc::ModuleName>& modules, std::vector<Row>& rows) {
   context.progress("memory: busy workers");
@@ -93,7 +93,7 @@ std::optional<Stop> measure_busy(const Context& context, ipc::Client& client,
     request.payload = {};
     calls.push_back(client.start(request, [](const ipc::Answer&) {}));
   }
-  constexpr std::chrono::milliseconds kWorkedFor{100};  // of CPU time, so that the heap has grown to what it needs
+  constexpr std::chrono::milliseconds kWorkedFor{100};  // CPU time after which the heap has grown to its working size
   const auto is_at_work = [&](const ipc::WorkerInfo& worker) {
     return worker.state == ipc::WorkerState::busy && worker.cpu >= kWorkedFor;
   };
@@ -128,7 +128,7 @@ std::optional<Stop> measure_clients(const Context& context, BenchSupervisor& sup
   return std::nullopt;
 }
 
-// Of modules that were called, and have no worker any more.
+// Measures modules that were called and no longer have a worker.
 std::optional<Stop> measure_known_modules(const Context& context, std::vector<Row>& rows) {
   constexpr std::size_t kMostModules = 300;
   const std::size_t known = std::min<std::size_t>(kMostModules, std::size_t{10} * context.options.cold_calls);

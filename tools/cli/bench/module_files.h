@@ -1,4 +1,4 @@
-// The folder from which the private supervisors take the modules that are measured. It goes away with its owner.
+// A temporary folder with the modules that private supervisors load. The destructor removes it.
 #pragma once
 
 #include <filesystem>
@@ -13,13 +13,13 @@
 
 namespace holdfast::cli::bench {
 
-// A module with `add`, which adds two numbers; `echo`, which answers what it gets; `stick`, which never returns; and
-// `work`, which computes, with breaks, until its call is cancelled.
+// A module with four functions: `add` adds two numbers, `echo` answers with its payload, `stick` never returns, and
+// `work` computes, with breaks, until its call is cancelled.
 extern const std::string_view kSmallModule;
 
 class ModuleFiles {
  public:
-  // The error says what could not be made.
+  // Creates the folder. The error says what could not be created.
   static tl::expected<ModuleFiles, std::string> make();
 
   ModuleFiles(ModuleFiles&& other) noexcept;
@@ -28,7 +28,8 @@ class ModuleFiles {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  // Writes a module's file. No two have the same text: the name is added to it. The error is a sentence.
+  // Writes a module's file. The module's name is added to the code, so that no two files have the same text. The
+  // error can be shown as it is.
   tl::expected<void, std::string> write(const ipc::ModuleName& module, std::string_view code = kSmallModule) const;
 
   // Writes `count` modules of this code, PREFIX-0 and so on, and returns their names.

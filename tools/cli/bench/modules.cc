@@ -19,7 +19,7 @@ namespace {
 constexpr std::array kSizes = {std::size_t{1} << 10, std::size_t{10} << 10, std::size_t{100} << 10,
                                std::size_t{1} << 20, std::size_t{5} << 20};
 
-// A module to be measured, and what its row is to be called.
+// A module to measure, and the name of its row.
 struct Code {
   std::string what;
   std::string name;
@@ -40,7 +40,7 @@ tl::expected<std::vector<Code>, Stop> all_code(const BenchOptions& options) {
   return all;
 }
 
-// The first call of another module of this code each time, always with a standby ready.
+// Samples the first call of a new module with this code each time, always with a standby ready.
 tl::expected<Series, Stop> first_calls(const Context& context, ipc::Client& client, const Code& code,
                                        unsigned samples) {
   auto modules = context.files.write_many(code.name, samples, code.text);
@@ -60,7 +60,7 @@ Sections run_modules(const Context& context) {
   context.progress("modules: writing them");
   const auto all = all_code(context.options);
   if (!all) return tl::unexpected(all.error());
-  // The large ones take memory, and with time to collect samples of.
+  // Fewer samples, because large modules take memory and time.
   const unsigned samples = std::max(1U, context.options.cold_calls / 3);
   std::vector<std::string> flags = pool_flags(samples * all->size() + 1, 1);
   flags.insert(flags.end(), {"--stretch", "30s"});

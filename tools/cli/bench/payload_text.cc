@@ -8,7 +8,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// Splitmix64 (Steele, Lea and Flood, 2014): numbers that are the same in every run.
+// Splitmix64 (Steele, Lea and Flood, 2014): pseudo-random numbers that are the same in every run.
 class Numbers {
  public:
   std::uint64_t next() {

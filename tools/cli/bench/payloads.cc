@@ -1,4 +1,4 @@
-// Payloads of all sizes, sent to a function that answers with what it got.
+// Payloads of all sizes, sent to a function that answers with its payload.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/payload_text.h"
 #include "tools/cli/bench/series.h"
@@ -16,10 +16,11 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// What the largest payload stays below the limit by.
+// How many bytes the largest payload is below the limit.
 constexpr std::size_t kMargin = 4096;
 
-// Samples of each size: as many as for hot calls, but of large ones no more than move about so many bytes.
+// Number of samples for a size: as many as for hot calls, but for large sizes only as many as move about this many
+// bytes.
 unsigned samples_of(const Context& context, std::size_t size) {
   constexpr std::size_t kMostBytes = std::size_t{128} << 20;
   constexpr unsigned kMostSamples = 4000;
@@ -76,7 +77,7 @@ Sections run_payloads(const Context& context) {
   context.progress("payloads: starting");
   const ipc::ModuleName module{"payloads", "bench"};
   if (auto written = context.files.write(module); !written) return stop(written.error());
-  // What a module does with 16 MB of JSON takes more than the defaults grant.
+  // Handling 16 MB of JSON takes more than the default limits allow.
   std::vector<std::string> flags = pool_flags(1, 1);
   flags.insert(flags.end(), {"--memory", "1GB", "--stretch", "30s"});
   auto supervisor = BenchSupervisor::start(context, "payloads", flags);

@@ -13,7 +13,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// 1500000 as "1.5M".
+// Formats 1500000 as "1.5M".
 std::string short_number(double value) {
   const double size = std::abs(value);
   if (size >= 1e6) return fmt::format("{:g}M", value / 1e6);
@@ -25,7 +25,7 @@ std::string short_duration(double nanos) {
   return ipc::format_duration(nanoseconds(static_cast<nanoseconds::rep>(std::llround(nanos))));
 }
 
-// Sizes in powers of ten, as the ticks are.
+// Sizes use powers of ten, as the ticks do.
 std::string short_size(double size) { return short_number(size) + "B"; }
 
 std::function<std::string(double)> format_of(const std::string& key) {
@@ -34,7 +34,7 @@ std::function<std::string(double)> format_of(const std::string& key) {
   return short_number;
 }
 
-// From the smallest to the largest a factor that is seen better on a logarithmic scale.
+// Logarithmic if the factor from the smallest to the largest value is large.
 Scale scale_of(const std::vector<Line>& lines, double std::pair<double, double>::*coordinate) {
   constexpr double kMostLinear = 20;
   double least = INFINITY;
@@ -54,7 +54,8 @@ Line& line_named(std::vector<Line>& lines, const std::string& name) {
   return lines.emplace_back(Line{name, {}});
 }
 
-// How the latency rises the rarer the calls are that take as long: a percentile of 99 is one call of a hundred.
+// The distribution of latencies: for each percentile, the latency that one call in so many takes at least; percentile
+// 99 is one call in a hundred.
 Plot distribution(const Section& section, const Curves& curves) {
   std::vector<Line> lines;
   for (const Row& row : section.rows) {

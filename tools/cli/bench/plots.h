@@ -1,4 +1,4 @@
-// The curves of a report as pictures.
+// The curves of a report as SVG files.
 #pragma once
 
 #include <filesystem>
@@ -13,11 +13,11 @@
 
 namespace holdfast::cli::bench {
 
-// One line for each name that rows with such values have. Where a row lacks what is varied, as a floor may, its line is
-// level.
+// Makes a plot with one line for each name among the rows that have the curves' values. A row without the varied
+// value, such as a floor, becomes a level line.
 Plot to_plot(const Section& section, const Curves& curves);
 
-// Writes NAME.svg for each of the sections' curves that has a point, into a folder that is made if it is not there.
+// Writes NAME.svg into `folder` for each of the sections' curves that has a point. Creates the folder if necessary.
 // The error says what could not be written.
 tl::expected<void, std::string> write_plots(const std::vector<Section>& sections, const std::filesystem::path& folder);
 

@@ -10,7 +10,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// The number after a field's name and the space behind it; nothing if the line is of another field.
+// The number after a field's name and the space behind it; nullopt if the line has another field.
 std::optional<std::uint64_t> number_of(std::string_view line, std::string_view field) {
   if (!line.starts_with(field)) return std::nullopt;
   const std::size_t begin = line.find_first_not_of(" \t", field.size());

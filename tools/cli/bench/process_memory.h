@@ -1,4 +1,4 @@
-// What /proc tells of other processes' memory and parents (proc(5)).
+// Memory and parents of other processes, from /proc (proc(5)).
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,18 @@
 namespace holdfast::cli::bench {
 
 struct ProcessMemory {
-  std::uint64_t private_bytes;       // that it alone has: Private_Clean and Private_Dirty
-  std::uint64_t proportional_bytes;  // Pss: what it shares is divided by those who share it
+  std::uint64_t private_bytes;       // not shared: Private_Clean plus Private_Dirty
+  std::uint64_t proportional_bytes;  // Pss: shared pages are divided among the processes that share them
 };
 
-// From /proc/PID/smaps_rollup; nothing if that cannot be read: processes that are not dumpable are for root to look at.
+// From /proc/PID/smaps_rollup; nullopt if that cannot be read: only root can read it for a process that is not
+// dumpable.
 std::optional<ProcessMemory> memory_of(pid_t pid);
 
-// Of all of them together; nothing if one cannot be read.
+// Sum for all `processes`; nullopt if one cannot be read.
 std::optional<ProcessMemory> total_memory_of(const std::vector<pid_t>& processes);
 
-// Nothing if it is gone.
+// The parent's pid; nullopt if the process is gone.
 std::optional<pid_t> parent_of(pid_t pid);
 
 }  // namespace holdfast::cli::bench

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array kInFlight = {1U, 4U, 16U, 64U, 256U};
 
-// Of the closed loop's rate with kOpenLoopBase calls in flight, in percent.
+// Arrival rates in percent of the closed loop's rate with kOpenLoopBase calls in flight.
 constexpr std::array kArrivalPercent = {25U, 50U, 75U};
 constexpr unsigned kOpenLoopBase = 16;
 
@@ -53,7 +53,7 @@ tl::expected<Section, Stop> at_fixed_rates(const Context& context, ipc::Client& 
 
 Sections run_rates(const Context& context) {
   context.progress("calls per second: starting");
-  // An open loop does not wait for what queues up.
+  // An open loop does not wait for queued calls.
   auto target = Target::open(
       context, {"--client-queue-limit", "1000000", "--queue-limit", "1000000", "--total-queue-limit", "1000000"});
   if (!target) return tl::unexpected(target.error());

@@ -1,4 +1,4 @@
-// What `holdfast bench` found, and how it is shown.
+// The results of `holdfast bench`, and their output formats.
 #pragma once
 
 #include <string>
@@ -13,15 +13,16 @@ struct Report {
   Machine machine;
   std::string client_version;
   std::string supervisor_version;
-  std::vector<Value> parameters;  // of the whole run, as given
+  std::vector<Value> parameters;  // of the whole run, as given on the command line
   std::vector<Section> sections;
 };
 
-// For people, in many lines.
+// Tables for people.
 std::string report_as_table(const Report& report);
 
-// One line: an object with every figure; durations are whole nanoseconds, their keys end in _ns. A section with a key
-// is an array under it; of one without, each row is an object under its own. What could not be had is null.
+// One line: an object with every figure. Durations are whole nanoseconds; their keys end in _ns. A section with a key
+// is an array under that key; in a section without one, each row is an object under its own key. A value that could
+// not be measured is null.
 std::string report_as_json(const Report& report);
 
 }  // namespace holdfast::cli::bench

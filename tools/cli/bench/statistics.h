@@ -1,4 +1,4 @@
-// Exact figures from raw samples: nothing is put into buckets, nothing is smoothed.
+// Exact figures from raw samples, without buckets or smoothing.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// A call that never returns: how soon after the end of its time the client hears of it, and how soon its module answers
+// A call that never returns: how soon after its limit the client gets the error, and how soon its module answers
 // again.
 #include "tools/cli/bench/calls.h"
 #include "tools/cli/bench/series.h"
@@ -16,21 +16,21 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kBudget{50};
 
-// What ends the call.
+// The limit that ends the call.
 struct Limit {
   const char* name;
   std::vector<std::string> flags;
-  milliseconds timeout;  // of the call
-  ipc::ErrorCode code;   // that the call must end with
+  milliseconds timeout;  // the call's timeout
+  ipc::ErrorCode code;   // the error with which the call must end
 };
 
 class StuckModules {
  public:
-  // One module for each time, so that none is held off for what it did before.
+  // A new module for each sample, so that none is held off for its earlier calls.
   StuckModules(const Context& context, const Limit& limit, ipc::Client& client, std::vector<ipc::ModuleName> modules)
       : context_(context), limit_(limit), client_(client), modules_(std::move(modules)) {}
 
-  // From the end of the call's time to its error.
+  // Time from the call's limit to its error.
   tl::expected<nanoseconds, Stop> error() {
     const ipc::ModuleName& module = modules_.at(next_);
     if (auto problem = call_add(context_, client_, module)) return tl::unexpected(*problem);
@@ -48,7 +48,8 @@ class StuckModules {
     return Clock::now() - budget_end_;
   }
 
-  // From the same end to the next good answer of the same module, which is asked for once the error is there.
+  // Time from the call's limit to the next result of the same module, for a call that is made once the error is
+  // there.
   tl::expected<nanoseconds, Stop> recovery() {
     if (auto problem = call_add(context_, client_, modules_.at(next_++))) return tl::unexpected(*problem);
     return Clock::now() - budget_end_;
@@ -101,7 +102,7 @@ Sections run_stuck(const Context& context) {
         {{.what = fmt::format("from the {}'s end to the next good answer", limit.name), .parameters = parameters},
          [&each] { return each.recovery(); }});
   }
-  // In each round the one call sticks and the next one is good.
+  // In each round one call gets stuck and the next one succeeds.
   auto rows = measure(context, "stuck calls", *series, {.samples = samples, .rounds = samples});
   if (!rows) return tl::unexpected(rows.error());
   Section section{.key = "stuck",

@@ -1,5 +1,5 @@
-// The suites of `holdfast bench`: each measures one thing, and is a file of its own. All use
-// std::chrono::steady_clock, one sample for each call, and warm up on calls that are not counted.
+// The suites of `holdfast bench`. Each measures one thing and has its own file. All use std::chrono::steady_clock,
+// take one sample for each call, and warm up with calls that are not counted.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace holdfast::cli::bench {
 
-// Why a measurement came to no end: the program's exit code and, unless a signal ended it, what went wrong. Calls may
-// still be open then, so the client must not be used again.
+// Why a measurement stopped early: the program's exit code and, unless a signal ended it, what went wrong. Calls may
+// still be open, so the client must not be used again.
 struct Stop {
   int exit_code;
   std::string message;
@@ -26,16 +26,16 @@ struct Stop {
 
 tl::unexpected<Stop> stop(std::string message);
 
-// What every suite gets of the program. Nothing is owned.
+// What every suite gets from the program. Owns nothing.
 struct Context {
   const BenchOptions& options;
   SignalWatch& signals;
-  const ModuleFiles& files;                          // from which supervisors take modules
-  std::function<void(const std::string&)> progress;  // told what comes next, never while time is taken
-  std::string& supervisor_version;                   // what the supervisors say of themselves, once one has
+  const ModuleFiles& files;                          // the modules that supervisors load
+  std::function<void(const std::string&)> progress;  // reports the next step; never called while time is measured
+  std::string& supervisor_version;                   // version of holdfastd, set once a supervisor has reported it
 };
 
-// A signal that asks the program to end.
+// The reason to stop if a signal has asked the program to end; nullopt if not.
 std::optional<Stop> interrupted(const Context& context);
 
 using Sections = tl::expected<std::vector<Section>, Stop>;

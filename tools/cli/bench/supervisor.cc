@@ -19,11 +19,11 @@ namespace {
 // V8 and the namespaces are set up before the first client is accepted.
 constexpr std::chrono::milliseconds kHelloTimeout{20000};
 
-// In a forked process: ends the supervisor once nobody holds the other end of `lifeline` any more. A signal at the
-// parent's death would not do: the kernel forgets it when a process changes its privileges, as holdfastd does.
+// In a forked process: ends the supervisor once the other end of `lifeline` is closed. A parent-death signal would
+// not do: the kernel clears it when a process changes its privileges, as holdfastd does.
 [[noreturn]] void guard(const UniqueFd& supervisor, const UniqueFd& lifeline) {
   ::setpgid(0, 0);
-  // Nothing else stays open, so that no other supervisor's lifeline is held here.
+  // All other descriptors are closed, so that this process keeps no other supervisor's lifeline open.
   ::dup2(lifeline.get(), STDIN_FILENO);
   const UniqueFd kept(::dup2(supervisor.get(), STDOUT_FILENO));
   ::close_range(STDERR_FILENO, ~0U, 0);
@@ -34,7 +34,7 @@ constexpr std::chrono::milliseconds kHelloTimeout{20000};
   ::_exit(0);
 }
 
-// The first child of a process, or, where the kernel does not tell of children, the process itself (proc_pid_task(5)).
+// The first child of a process, or the process itself if the kernel does not list children (proc_pid_task(5)).
 pid_t first_child_of(pid_t process) {
   std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", process));
   pid_t child = 0;
@@ -66,7 +66,7 @@ tl::expected<BenchSupervisor, Stop> BenchSupervisor::start(const Context& contex
                                         "--log-level",
                                         "error",
                                         "--idle-timeout",
-                                        "1h",  // nothing is removed in the middle
+                                        "1h",  // no worker is removed during a measurement
                                         "--profile",
                                         options.profile,
                                         "--isolation",

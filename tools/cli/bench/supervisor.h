@@ -1,4 +1,4 @@
-// The supervisors that suites measure: private ones, and one that runs already.
+// The supervisors that suites measure: private ones, or one that is already running.
 #pragma once
 
 #include <optional>
@@ -15,19 +15,20 @@
 
 namespace holdfast::cli::bench {
 
-// A holdfastd on a socket of its own, with the modules of the program's folder. Unlike PrivateSupervisor it takes many
+// A holdfastd on its own socket, with the modules of the program's folder. Unlike PrivateSupervisor, it takes many
 // clients.
 class BenchSupervisor {
  public:
-  // Starts it with the options' profile and the like, and `flags`; waits until it accepts clients. `name` is of its
-  // socket: no other that runs may have it. It ends with its owner, and when this program does, however that comes.
+  // Starts the supervisor with the flags that the options set and with `flags`, and waits until it accepts clients.
+  // `name` names its socket and must be unique among the supervisors that run. The supervisor ends with this object,
+  // and with this program even if that is killed.
   static tl::expected<BenchSupervisor, Stop> start(const Context& context, const std::string& name,
                                                    const std::vector<std::string>& flags);
 
-  // Of the process that serves, not of its monitor.
+  // The pid of the process that serves, not of its monitor.
   pid_t pid() const { return server_; }
   const std::string& socket() const { return socket_; }
-  // The client that it was started with.
+  // The client that start() connected.
   ipc::Client& client() { return *client_; }
 
  private:
@@ -35,8 +36,7 @@ class BenchSupervisor {
 
   std::optional<Stop> set_guard();
 
-  // In the order in which they are let go, from the last: once the lifeline is closed the guard ends the supervisor,
-  // and both are waited for.
+  // Destroyed from last to first: closing the lifeline makes the guard end the supervisor, then both are waited for.
   ChildProcess process_;
   pid_t server_;
   std::optional<ChildProcess> guard_;
@@ -45,29 +45,29 @@ class BenchSupervisor {
   std::optional<ipc::Client> client_;
 };
 
-// What most suites have: room for so many modules at once, with so many standbys; 0: never any.
+// Flags of most suites: room for `workers` modules at once, and `standbys` standbys; 0: none.
 std::vector<std::string> pool_flags(std::size_t workers, unsigned standbys);
 
-// A client of the supervisor at `socket`.
+// Connects a client to the supervisor at `socket`.
 tl::expected<ipc::Client, Stop> connect_to(const Context& context, const std::string& socket);
 
-// A warm module whose `add` is called: of a supervisor of its own, or of the running one that the options name.
+// A warm module whose `add` is called, in a private supervisor or in the running one that the options name.
 class Target {
  public:
-  // `flags` are of a supervisor of its own.
+  // Opens the target; `flags` are for a private supervisor.
   static tl::expected<Target, Stop> open(const Context& context, const std::vector<std::string>& flags = {});
 
   ipc::Client& client() { return supervisor_ ? supervisor_->client() : *client_; }
   const std::string& socket() const { return socket_; }
   const ipc::ModuleName& module() const { return module_; }
-  // 0: of one that was running before, which is not known.
+  // 0 for a supervisor that was already running: its pid is not known.
   pid_t supervisor_pid() const { return supervisor_ ? supervisor_->pid() : 0; }
 
  private:
   Target() = default;
 
   std::optional<BenchSupervisor> supervisor_;
-  std::optional<ipc::Client> client_;  // of one that was running
+  std::optional<ipc::Client> client_;  // for a supervisor that was already running
   std::string socket_;
   ipc::ModuleName module_;
 };

@@ -14,11 +14,11 @@ constexpr double kWidth = 840;
 constexpr double kHeight = 440;
 constexpr double kLeft = 80;
 constexpr double kTop = 44;
-constexpr double kRight = 490;  // the legend is right of it
+constexpr double kRight = 490;  // the legend is to the right of this
 constexpr double kBottom = 380;
 
-// Okabe and Ito's colours, which people with any kind of colour vision can tell apart, without the yellow, which is
-// too light for lines on white.
+// The colours of Okabe and Ito, which people with any kind of colour vision can tell apart, without the yellow, which
+// is too light for lines on white.
 constexpr std::array<const char*, 9> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
                                                  "#56b4e9", "#000000", "#8c564b", "#7f7f7f"};
 
@@ -53,7 +53,7 @@ double round_step(double span) {
   return 10 * power;
 }
 
-// Where values of an axis are in the picture.
+// Maps values of an axis to positions in the picture.
 class Placement {
  public:
   Placement(const std::vector<double>& ticks, Scale scale, double begin, double end)
@@ -123,8 +123,8 @@ std::string to_svg(const Plot& plot) {
       include(y_range, point.second);
     }
   }
-  if (x_range.first > x_range.second) x_range = y_range = {1, 1};  // no point at all: empty axes
-  if (plot.y.scale == Scale::linear) include(y_range, 0);          // differences are seen for what they are
+  if (x_range.first > x_range.second) x_range = y_range = {1, 1};  // no points: empty axes
+  if (plot.y.scale == Scale::linear) include(y_range, 0);          // so that differences show in proportion
 
   const auto x_ticks = ticks(x_range.first, x_range.second, plot.x.scale);
   const auto y_ticks = ticks(y_range.first, y_range.second, plot.y.scale);

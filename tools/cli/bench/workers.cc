@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::array kWorkers = {std::size_t{1}, std::size_t{10}, std::size_t{100}, std::size_t{1000}};
 
-// How many this machine can have, and why not more.
+// How many workers this machine can have, and what limits them.
 struct Cap {
   std::size_t workers;
   std::string why;
@@ -27,14 +27,15 @@ struct Cap {
 
 Cap cap_of(const BenchOptions& options) {
   Cap cap{options.workers, fmt::format("--workers is {}", options.workers)};
-  // An idle worker takes a fraction of a megabyte of its own, and the kernel's page tables and sockets for it; half of
-  // the available memory stays for others.
+  // An idle worker takes a fraction of a megabyte of its own, plus page tables and sockets in the kernel. Half of the
+  // available memory is left to other processes.
   constexpr std::uint64_t kBytesEach = 2 << 20;
   if (const auto available = available_memory_bytes(); available && *available / 2 / kBytesEach < cap.workers) {
     cap = {static_cast<std::size_t>(*available / 2 / kBytesEach),
            fmt::format("{} of memory are available", ipc::format_size(*available))};
   }
-  // Descriptors of the supervisor, and some for the rest; see --max-clients in supervisor/main.cc.
+  // Descriptors that the supervisor needs for each worker, and some for the rest (--max-clients in
+  // supervisor/main.cc).
   constexpr rlim_t kDescriptorsEach = 4;
   constexpr rlim_t kOtherDescriptors = 256;
   rlimit files = {};
@@ -48,7 +49,7 @@ Cap cap_of(const BenchOptions& options) {
   return cap;
 }
 
-// Of those that have a module; the standby has none.
+// Memory of the workers that have a module, without the standby.
 tl::expected<std::vector<Row>, Stop> memory_of_workers(ipc::Client& client, const std::vector<Value>& parameters) {
   const auto list = list_workers(client);
   if (!list) return tl::unexpected(list.error());

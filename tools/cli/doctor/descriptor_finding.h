@@ -1,14 +1,14 @@
-// What becomes of descriptors that clients send to holdfastd.
+// The doctor's finding on descriptors that clients send to holdfastd.
 #pragma once
 
 #include "tools/cli/doctor/findings.h"
 
 namespace holdfast::cli {
 
-// `kernel_refuses`: as ipc::refuse_descriptors() found it.
+// The finding; `kernel_refuses` is the result of ipc::refuse_descriptors().
 Finding descriptor_finding(bool kernel_refuses);
 
-// Asks the kernel.
+// The finding on this host: asks the kernel.
 Finding look_at_descriptors();
 
 }  // namespace holdfast::cli

@@ -29,7 +29,7 @@ exports.look = () => {
 };
 )js";
 
-// A module's file for as long as the object lives.
+// A temporary file with a module; the destructor removes it.
 class ModuleFile {
  public:
   ModuleFile() {
@@ -63,8 +63,8 @@ tl::expected<PrivateSupervisor, StartError> start(const DoctorOptions& options, 
   return PrivateSupervisor::start(arguments);
 }
 
-// What is missing is to be found, not to end the examination: holdfastd names one layer after the other without which
-// it does not start, and is started again without it.
+// Starts holdfastd without the layers that cannot be set up here, so that they become findings and do not end the
+// examination: each failed start names one such layer, and holdfastd is started again without it.
 tl::expected<PrivateSupervisor, StartError> start_with_what_there_is(const DoctorOptions& options,
                                                                      const ModuleFile& module,
                                                                      std::vector<RefusedLayer>& refused) {
@@ -118,7 +118,7 @@ std::string as_json(const std::vector<Finding>& findings, const Verdict& verdict
                     {"seen", finding.seen},
                     {"advice", finding.advice}});
   }
-  // A row like the others, for those who want nothing but rows.
+  // The verdict is a row like the others, so that readers of the JSON find only rows.
   list.push_back({{"layer", "verdict"},
                   {"aspect", "holdfastd starts here"},
                   {"state", to_string(verdict.is_good ? LayerState::active : LayerState::missing)},
@@ -136,7 +136,7 @@ int tell(const DoctorOptions& options, const std::vector<Finding>& findings, con
   return static_cast<int>(written ? code : ExitCode::stopped);
 }
 
-// There is no worker to look at.
+// Reports that there is no worker to examine.
 int fail(const DoctorOptions& options, const std::string& message) {
   const std::size_t end = std::min(message.find("; "), message.size());
   return tell(options, {},
@@ -165,7 +165,7 @@ int doctor_command(const DoctorOptions& options) {
   if (found == list->workers.end()) {
     return fail(options, "no worker holds the doctor's module; `holdfast run FILE FUNC` tells more");
   }
-  // The number that holdfastd tells is none of a /proc that is mounted for another pid namespace.
+  // Pids from holdfastd do not fit a /proc that is mounted for another pid namespace.
   const pid_t self = pid_in_proc(::getpid());
   if (found->pid != 0 && self == ::getpid()) examination.worker = look_at_process(found->pid);
   examination.supervisor = look_at_process(pid_in_proc(supervisor->pid()));

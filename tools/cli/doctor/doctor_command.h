@@ -1,4 +1,4 @@
-// `holdfast doctor`: whether each layer of the sandbox is in place on this host.
+// `holdfast doctor`: checks whether each layer of the sandbox is in place on this host.
 #pragma once
 
 #include <string>
@@ -9,16 +9,16 @@
 namespace holdfast::cli {
 
 struct DoctorOptions {
-  std::string profile = "jit";  // as holdfastd's flags of these names
+  std::string profile = "jit";  // values of holdfastd's flags of the same names
   std::string isolation = "fork";
   std::string speculation = "restricted";
   std::vector<std::string> allow_missing;
   Format format = Format::text;
 };
 
-// Starts a supervisor with these settings, looks at a worker of it and at itself from outside, prints what it found and
-// the verdict on it, and returns the exit code that follows from the verdict: 0 if holdfastd starts here and nothing is
-// missing but what may be, 1 if something is missing, 3 if no worker can be had.
+// Starts a supervisor with these settings, examines it and one of its workers from outside, and prints the findings
+// and a verdict. Returns the exit code: 0 if holdfastd starts here and no layer is missing except those that may be,
+// 1 if another layer is missing, 3 if no worker can be started.
 int doctor_command(const DoctorOptions& options);
 
 }  // namespace holdfast::cli

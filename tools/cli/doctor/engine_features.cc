@@ -8,13 +8,13 @@ namespace holdfast::cli {
 namespace {
 
 struct Feature {
-  const char* function;  // of kEngineFeaturesCode
+  const char* function;  // a function of kEngineFeaturesCode
   const char* aspect;
-  const char* seen;  // if it works
+  const char* seen;  // the finding's text if it works
   bool in_strict = true;
 };
 
-// WebAssembly last: it asks most of the processor.
+// WebAssembly comes last because it demands the most from the processor.
 constexpr Feature kFeatures[] = {
     {"runHotLoop", "hot loop", "ran, in compiled code where the profile has it"},
     {"runRegularExpression", "regular expression", "matched"},

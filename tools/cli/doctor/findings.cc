@@ -68,14 +68,14 @@ class Examiner {
   bool was_refused(std::string_view layer) const {
     return std::ranges::find(examination_.refused, layer, &RefusedLayer::layer) != examination_.refused.end();
   }
-  // Where the kernel refused them to holdfastd, that has told itself what to change. Where it did not come to ask for
-  // them, nothing is told of what would have come.
+  // Empty if unshare(2) was refused to holdfastd, whose own message then has better advice. In other cases holdfastd
+  // did not get as far as unshare(2), so only the general advice is known.
   const char* namespace_advice() const {
     const auto found = std::ranges::find(examination_.refused, "namespaces", &RefusedLayer::layer);
     return found != examination_.refused.end() && found->message.starts_with("unshare") ? "" : kNamespaceAdvice;
   }
-  // Why the kernel does not show something of `view`: a locked process is not dumpable, so that its folder in /proc is
-  // for those who could trace it (proc(5), ptrace(2)).
+  // Why the kernel does not show something of `view`: a locked process is not dumpable, so only processes that could
+  // trace it can read its folder in /proc (proc(5), ptrace(2)).
   std::string why_unreadable(const ProcessView& view) const {
     if (view.status.empty()) return "/proc does not show this process";
     if (holds(examination_.self, kCapSysPtrace)) return "the kernel does not show it";
@@ -84,7 +84,7 @@ class Examiner {
   void unknown(const char* layer, std::string aspect, const ProcessView& view) {
     add(layer, std::move(aspect), LayerState::unknown, "cannot be read: " + why_unreadable(view));
   }
-  // For what may not be readable.
+  // An expectation about something that may not be readable.
   void expect_known(const char* layer, std::string aspect, std::optional<bool> holds, const char* seen_if,
                     const char* seen_else, const char* advice = "") {
     if (!holds) return unknown(layer, std::move(aspect), worker_);
@@ -121,8 +121,8 @@ class Examiner {
   void privileges() {
     expect_field("privileges", "no new privileges", worker_, "NoNewPrivs", "1");
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
-      // Without a user namespace of its own a worker cannot empty what limits execve(2), nor does that matter: without
-      // new privileges execve(2) grants none.
+      // Without its own user namespace a worker cannot empty the bounding set. It does not matter: the set limits
+      // what execve(2) can grant, and with no_new_privs execve(2) grants nothing.
       if (set == std::string_view("CapBnd") && was_refused("namespaces") && worker_.field("NoNewPrivs") == "1") {
         add("privileges", "no capabilities", LayerState::unavailable,
             fmt::format("CapBnd {}, of no effect without new privileges", worker_.field(set)));
@@ -187,7 +187,7 @@ class Examiner {
         return LayerState::active;
       }
       if (examination_.speculation_is_free) return LayerState::off;
-      // What the processor would let a process have, it is to have.
+      // If the kernel lets a process have the mitigation, the worker must have it.
       const bool is_offered = shown.starts_with("thread") || shown.starts_with("conditional");
       return is_offered ? LayerState::missing : LayerState::unavailable;
     };
@@ -199,7 +199,7 @@ class Examiner {
     }
   }
 
-  // The program's and its libraries' code. Anonymous pages hold what V8 compiled.
+  // The code of the program and its libraries, which lies in files; V8's compiled code is in anonymous pages.
   void code() {
     if (!worker_.mappings) return unknown("code", "sealed and never writable", worker_);
     const auto count = [this](const std::function<bool(const Mapping&)>& filter) {
@@ -252,7 +252,7 @@ std::string listed(const std::set<std::string>& names) {
   return text;
 }
 
-// What somebody who could not read everything can change about that.
+// What a user who could not read everything can do about it.
 std::string reading_advice(const Examination& examination) {
   if (examination.worker.status.empty()) {
     return "to have every row read, mount /proc for this pid namespace, and without hidepid";

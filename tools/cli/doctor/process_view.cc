@@ -41,7 +41,7 @@ std::map<std::string, std::string> read_status(const std::string& folder) {
   return fields;
 }
 
-// Columns of a fixed width: the name, then soft and hard limit.
+// The file has columns of fixed width: the name, the soft limit, the hard limit.
 std::map<std::string, std::pair<std::string, std::string>> read_limits(const std::string& folder) {
   constexpr std::size_t kNameWidth = 26;
   std::map<std::string, std::pair<std::string, std::string>> limits;
@@ -63,15 +63,15 @@ std::string kind_of(const UniqueFd& fd) {
   return S_ISSOCK(status.st_mode) ? "socket" : "other";
 }
 
-// The folder of descriptors is root's to list where a process is not dumpable; its owner can still fetch each by number
-// (pidfd_getfd(2)).
+// If a process is not dumpable, only root may list its folder of descriptors; its owner can still fetch each
+// descriptor by number (pidfd_getfd(2)).
 std::optional<std::vector<std::string>> read_descriptors(const std::string& folder, pid_t pid) {
   std::vector<std::string> found;
   std::error_code error;
   fs::directory_iterator list(folder + "/fd", error);
   if (!error) {
     for (const auto& entry : list) found.push_back(kind_of(fs::read_symlink(entry, error).string()));
-    // The names are shown to some who may not see what is behind them.
+    // The kernel shows the names even to processes that may not read the links.
     if (error) return std::nullopt;
     return found;
   }
@@ -104,7 +104,7 @@ std::optional<std::vector<Mapping>> read_mappings(const std::string& folder) {
   return mappings;
 }
 
-// The words of /proc/PID/stat behind the name, which stands in parentheses; the first is the third field of proc(5).
+// The fields of /proc/PID/stat after the name in parentheses; the first is field 3 of proc(5).
 std::vector<std::string> read_stat(const std::string& folder) {
   std::ifstream file(folder + "/stat");
   std::string line;
@@ -123,7 +123,7 @@ std::string stat_field(const std::vector<std::string>& fields, std::size_t numbe
   return number - kFirst < fields.size() ? fields[number - kFirst] : "";
 }
 
-// From the process's own memory: its environ file is root's where it is not dumpable.
+// Reads the process's memory, because the environ file of a process that is not dumpable belongs to root.
 std::optional<bool> read_has_environment(const std::vector<std::string>& stat, pid_t pid) {
   const std::string begin = stat_field(stat, 50), end = stat_field(stat, 51);
   if (begin.empty() || begin == "0" || end.empty()) return std::nullopt;
@@ -142,7 +142,7 @@ std::string first_word(const char* path) {
   return word;
 }
 
-// Whether a map of user_namespaces(7) is the one of the first user namespace.
+// Whether an id map (user_namespaces(7)) is that of the initial user namespace.
 bool has_every_id(const char* map) {
   std::ifstream file(map);
   std::uint64_t inside = 1, outside = 1, count = 0;
@@ -182,7 +182,7 @@ ProcessView look_at_process(pid_t pid) {
   const std::string uid = view.field("Uid").substr(0, view.field("Uid").find('\t'));
   if (::stat((folder + "/status").c_str(), &status) == 0 && !uid.empty() && uid != "0") {
     const bool is_its_own = std::to_string(status.st_uid) == uid;
-    // An id that has no number in this user namespace is shown as this one (user_namespaces(7)).
+    // An id without a number in this user namespace is shown as the overflow id (user_namespaces(7)).
     view.owner_is_ambiguous =
         is_its_own && uid == first_word("/proc/sys/kernel/overflowuid") && !has_every_id("/proc/self/uid_map");
     if (!view.owner_is_ambiguous) view.is_dumpable = is_its_own;

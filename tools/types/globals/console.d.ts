@@ -1,4 +1,4 @@
-// The Console Standard. What is written are lines of the supervisor's log.
+// The Console Standard. Output becomes lines of the supervisor's log.
 
 interface Console {
   assert(condition?: unknown, ...data: unknown[]): void;

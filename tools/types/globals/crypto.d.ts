@@ -81,7 +81,7 @@ type AesKeyName = 'AES-CBC' | 'AES-CTR' | 'AES-GCM' | 'AES-KW';
 type OctetKeyPairName = 'Ed25519' | 'Ed448' | 'X25519' | 'X448';
 type OtherKeyName = 'HKDF' | 'PBKDF2' | OctetKeyPairName;
 
-/** An operation runs when it is asked for, and counts as JavaScript without a break. */
+/** An operation runs at once, and counts as JavaScript without a break. */
 interface SubtleCrypto {
   encrypt(algorithm: CipherParams, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
   decrypt(algorithm: CipherParams, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;

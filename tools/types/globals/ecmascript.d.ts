@@ -1,4 +1,4 @@
-// What V8 10.2 has of ECMAScript beyond ES2022, and the stack of errors.
+// What V8 10.2 has beyond ES2022, and the stack of errors.
 
 /// <reference lib="es2022" />
 

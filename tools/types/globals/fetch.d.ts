@@ -139,5 +139,5 @@ declare var Response: {
   redirect(url: string | URL, status?: number): Response;
 };
 
-/** Rejected with a TypeError, for a module has no network; only `data:` URLs are answered. */
+/** Rejects with a TypeError, because a module has no network; only `data:` URLs are answered. */
 declare function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

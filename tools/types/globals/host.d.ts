@@ -1,4 +1,4 @@
-// Timers, microtasks, copies, clocks, the environment, and what CommonJS modules are given.
+// Timers, microtasks, copies, clocks, the environment, and the variables of CommonJS modules.
 
 declare var self: typeof globalThis;
 
@@ -11,16 +11,16 @@ declare function clearInterval(id?: number): void;
 declare function queueMicrotask(callback: () => void): void;
 
 interface StructuredSerializeOptions {
-  /** ArrayBuffers and MessagePorts, and nothing else. */
+  /** Only ArrayBuffers and MessagePorts. */
   transfer?: Iterable<Transferable>;
 }
 declare function structuredClone<T>(value: T, options?: StructuredSerializeOptions): T;
 
-/** Fires `error` at the global object; logs the error as what nothing has caught, unless a listener says preventDefault(). */
+/** Fires `error` at the global object; logs the error as uncaught unless a listener calls preventDefault(). */
 declare function reportError(error: unknown): void;
 
-// The global object is an EventTarget. What is fired there may be taken: after preventDefault() it is not logged, and
-// fails no call.
+// The global object is an EventTarget. After preventDefault() on an event that is fired there, the error is not
+// logged and fails no call.
 interface GlobalEventMap {
   error: ErrorEvent;
   unhandledrejection: PromiseRejectionEvent;
@@ -32,7 +32,7 @@ declare function removeEventListener<Type extends keyof GlobalEventMap>(type: Ty
 declare function removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: EventListenerOptions | boolean): void;
 declare function dispatchEvent(event: Event): boolean;
 
-/** Returns true where it has dealt with the error. */
+/** Returns true if it has handled the error. */
 declare var onerror: ((message: string | Event, file?: string, line?: number, column?: number, error?: unknown) => any) | null;
 declare var onunhandledrejection: ((event: PromiseRejectionEvent) => any) | null;
 declare var onrejectionhandled: ((event: PromiseRejectionEvent) => any) | null;
@@ -53,12 +53,12 @@ interface Performance extends EventTarget {
 declare var Performance: { prototype: Performance; new(...never: never): Performance };
 declare var performance: Performance;
 
-/** There is nothing but `env`. */
+/** Has only `env`. */
 declare var process: {
-  /** What the operator has set for the module. What a module writes becomes a string, and only its own worker sees it. */
+  /** The operator's variables. A value that the module writes becomes a string; only its own worker sees it. */
   env: Record<string, string | undefined>;
 };
 
-/** Of CommonJS modules. `require` always throws: a module is one file. */
+/** For CommonJS modules. `require` always throws: a module is one file. */
 declare var module: { exports: any };
 declare var exports: any;

@@ -24,10 +24,10 @@ declare var MessageEvent: {
 type Transferable = ArrayBuffer | MessagePort;
 
 interface MessagePort extends EventTarget {
-  /** The message is copied now, and delivered in a turn of its own. */
+  /** Copies the message now, and delivers it in a later turn of the event loop. */
   postMessage(message: unknown, transfer: Iterable<Transferable>): void;
   postMessage(message: unknown, options?: StructuredSerializeOptions): void;
-  /** Not needed where `onmessage` is set. */
+  /** Not needed if `onmessage` is set. */
   start(): void;
   close(): void;
   onmessage: ((this: MessagePort, event: MessageEvent) => any) | null;

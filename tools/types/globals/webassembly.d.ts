@@ -1,4 +1,4 @@
-// The WebAssembly JavaScript Interface. In the strict profile there is none of it.
+// The WebAssembly JavaScript Interface. It does not exist in the strict profile.
 
 declare namespace WebAssembly {
   type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128' | 'externref' | 'anyfunc';
@@ -23,7 +23,7 @@ declare namespace WebAssembly {
 
   interface Memory {
     readonly buffer: ArrayBuffer;
-    /** Gives -1, as the instruction does, where the module's memory limit has no room. */
+    /** Returns -1, as the instruction does, if the module's memory limit has no room. */
     grow(pages: number): number;
   }
   var Memory: { prototype: Memory; new(descriptor: { initial: number; maximum?: number }): Memory };

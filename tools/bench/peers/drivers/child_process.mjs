@@ -1,5 +1,5 @@
-// Processes of node:child_process, forked and called over their IPC channel from a Node.js process. The channel's JSON,
-// its default, is quicker for small messages than its other serialization.
+// Processes of node:child_process, forked by a Node.js process and called over their IPC channel. The channel uses
+// JSON, its default, which is quicker for small messages than its other serialization.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

@@ -1,9 +1,10 @@
 // faast.js in its local mode: a pool of Node.js processes, called from a Node.js process.
 //
-// Each cold call, and each resident module, is a faast() of its own, which bundles the module with webpack and starts a
-// process: fewer of them are measured than of the others, for they take long. validateSerialization and the collection
-// of old folders are off, which makes calls quicker. Functions are called by their own names, which a bundler may have
-// changed: so a module is given to it by another one, whose functions have the names that they are exported by.
+// Each cold call, and each resident module, needs its own faast(), which bundles the module with webpack and starts a
+// process. That takes long, so fewer are measured than for other contenders. validateSerialization and the collection
+// of old folders are off, which makes calls quicker. faast.js calls functions by their own names, which a bundler may
+// have changed, so the module is wrapped in another one, whose functions have the names under which they are
+// exported.
 import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ export default class Faast extends InProcessDriver {
     const file = join(this.setting.folder, `faast-${call.fn}.cjs`);
     await writeFile(file, `const module_ = require(${JSON.stringify(call.file)});\n`
       + `exports.${call.fn} = function ${call.fn}(payload) { return module_.${call.fn}(payload); };\n`);
-    // faast() finds the module's file by require.cache.
+    // faast() finds the module's file through require.cache.
     const require = createRequire(join(this.setting.packages, 'faastjs/'));
     const { faast } = require('faastjs');
     const pool = await faast('local', require(file), { concurrency: size, gc: 'off', validateSerialization: false });

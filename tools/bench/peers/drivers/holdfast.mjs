@@ -1,9 +1,9 @@
 // Holdfast through holdfastd, called by the C++ client library (tools/bench/call_load.cc).
 //
-// One process for each module, one standby, JIT, as by default. Cold calls follow one another at once, so that the next
-// one may come before there is a standby again. Sources are read from files. What is not left as it is:
-// --max-workers, whose default, by the memory that the machine has, may be less than the modules that are to be there at
-// once, and --idle-timeout, so that what is hot stays so while others are measured.
+// The defaults: one process for each module, one standby, JIT. Cold calls follow one another at once, so the next may
+// come before there is a standby again. Sources are read from files. Two settings differ from their defaults:
+// --max-workers, because its default depends on the machine's memory and may be less than the number of resident
+// modules, and --idle-timeout, so that a hot module stays hot while others are measured.
 import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 

@@ -1,5 +1,5 @@
-// What the drivers share whose callers are in the same Node.js process: pools of threads or processes, one for each
-// module. Calls are made and timed here.
+// Shared by the drivers that are called from the same Node.js process: pools of threads or processes, one for each
+// module. Makes and times the calls.
 import { availableParallelism } from 'node:os';
 
 import { check } from '../calls.mjs';
@@ -14,11 +14,11 @@ export class InProcessDriver {
   coldCalls = 20;
   residentModules = 100;
   warmUpCalls = WARM_UP_CALLS;
-  #single = {}; // for each call a pool of one
-  #many = {};   // and the size that was quicker when many calls are open
+  #single = {}; // a pool of size one for each call
+  #many = {};   // a pool of the size that was quicker with many open calls
 
-  // Of a subclass: open(call, size, inFlight) resolves to {run(call), close()}, a pool of `size` threads or processes
-  // that have the call's module; run() makes a call and resolves to its answer.
+  // A subclass implements open(call, size, inFlight), which resolves to {run(call), close()}: a pool of `size`
+  // threads or processes with the call's module. run() makes a call and resolves to its answer.
   constructor(setting) {
     this.setting = setting;
   }
@@ -87,7 +87,7 @@ export class InProcessDriver {
     return ended - begun;
   }
 
-  // Answers that come when the time is over do not count.
+  // Answers that come after the time is over do not count.
   async #rateOf(pool, call, inFlight, seconds) {
     const begun = performance.now();
     const end = begun + seconds * 1000;

@@ -1,7 +1,7 @@
-// A plain pool of Node.js workers. Each gets its calls at once, without a queue before it, the next call going to the
-// next worker: nothing else is quicker for calls that are all alike.
+// A plain pool of Node.js workers. Calls go to the workers in round-robin order, at once and without a queue: nothing
+// is quicker for calls that are all alike.
 
-// What a pool is made of: {post(message), close()}. `make(onMessage)` makes one; what it answers goes to onMessage.
+// `make(onMessage)` makes a worker, {post(message), close()}; its answers go to onMessage.
 export function nodePool(make, size) {
   const waiting = new Map();
   let nextId = 0;

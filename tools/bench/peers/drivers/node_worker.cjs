@@ -1,5 +1,5 @@
-// A worker of drivers/node_pool.mjs, a thread or a process: has the module that its last argument names, and answers
-// {id, fn, payload} by {id, result}, or {id, error} with the error's text.
+// A worker of drivers/node_pool.mjs, a thread or a process. It loads the module that its last argument names, and
+// answers {id, fn, payload} with {id, result}, or with {id, error}, which has the error's text.
 const { isMainThread, parentPort } = require('node:worker_threads');
 
 const module_ = require(process.argv.at(-1));

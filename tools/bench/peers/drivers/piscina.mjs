@@ -1,8 +1,8 @@
 // piscina: a pool of worker threads in a Node.js process, called from its main thread.
 //
-// A thread takes as many tasks at a time as there are calls in flight, which was quicker than one; `atomics` stays
-// 'sync', its default, which was quicker than the others. Threads never end for being idle. Several modules could share
-// the threads of one pool, but would share their globals then: here each module has a pool.
+// A thread takes as many tasks at a time as there are calls in flight, which was quicker than one. `atomics` keeps
+// its default 'sync', which was the quickest. Idle threads never end. Several modules could share the threads of one
+// pool, but would then share their globals, so each module has its own pool.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 

@@ -1,5 +1,5 @@
-// What the drivers of Holdfast and workerd share: a server that keeps running for hot calls, and a fresh one, with
-// nothing loaded but what its first call needs, for each slice of cold calls and of resident modules.
+// Shared by the drivers of Holdfast and workerd: a server that keeps running for hot calls, and a fresh one for each
+// slice of cold calls and of resident modules, with only what its first call needs loaded.
 import { load } from '../programs.mjs';
 import { memoryOf } from '../memory.mjs';
 
@@ -8,9 +8,10 @@ export class ServerDriver {
   residentModules = 100;
   #server;
 
-  // Of a subclass: startServer(call, ids) resolves to {pid, stop(), client, hot, cold}. `client` is the load client,
-  // `hot` its arguments for calls of the module `call`, and `cold(ids)` those for calls of further modules, one for
-  // each id, which have the same text; all are known to the server, and none is loaded. Without a call it serves all.
+  // A subclass implements startServer(call, ids), which resolves to {pid, stop(), client, hot, cold}. `client` is the
+  // load client, `hot` its arguments for calls of the module `call`, and `cold(ids)` its arguments for calls of
+  // further modules with the same text, one for each id; the server knows all of these modules and has loaded none.
+  // Without a call the server serves all.
   constructor(setting) {
     this.setting = setting;
   }

@@ -1,8 +1,9 @@
-// workerd, called over HTTP/1.1 with connections that are kept (tools/bench/http_load.cc).
+// workerd, called over HTTP/1.1 with persistent connections (tools/bench/http_load.cc).
 //
-// Over a Unix socket, which is quicker than TCP. A module that is called hot is a worker of its own with its own socket;
-// further ones are isolates that a worker loader makes (--experimental) from text that it has in memory, and requests
-// pass through the worker that has the loader. One process with one thread, as it ships; nothing in it is a sandbox.
+// It uses a Unix socket, which is quicker than TCP. A module for hot calls is a worker of its own with its own
+// socket. Further modules are isolates that a worker loader (--experimental) makes from text in memory; their
+// requests pass through the worker with the loader. workerd runs as it ships, as one process with one thread and
+// without a sandbox.
 import { copyFile, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -28,7 +29,7 @@ const config :Workerd.Config = (
 export default class Workerd extends ServerDriver {
   notes = 'C++ client, HTTP/1.1 keep-alive over a Unix socket; further modules by the worker loader; one thread, no sandbox';
 
-  // An isolate is made for any id, so that none needs to be known before.
+  // The loader makes an isolate for any id, so no id needs to be known in advance.
   async startServer() {
     const { build, calls, packages } = this.setting;
     const folder = await mkdtemp(join(this.setting.folder, 'workerd-'));

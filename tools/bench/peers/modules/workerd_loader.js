@@ -1,4 +1,4 @@
-// Makes an isolate for each first part of a path, /ID/FUNCTION, and passes requests on to it.
+// Makes an isolate for each ID in paths of the form /ID/FUNCTION, and passes requests on to it.
 export default {
   fetch(request, env) {
     const path = request.url.slice(request.url.indexOf('/', 'http://'.length) + 1);

@@ -1,4 +1,4 @@
-// Serves one module over HTTP in workerd: the function that the path's last part names is given the body.
+// Serves one module over HTTP in workerd: calls the function that the last part of the path names with the body.
 import module from './module.cjs';
 
 export default {
