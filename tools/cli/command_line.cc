@@ -26,7 +26,7 @@ CLI::Validator valid_duration() {
   return {[](std::string& text) {
             const auto parsed = ipc::parse_duration(text);
             if (!parsed) return parsed.error();
-            return parsed->count() > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+            return parsed->count() > 0 ? std::string() : fmt::format("\"{}\" is too short; expected more than 0", text);
           },
           ""};
 }
@@ -43,7 +43,7 @@ CLI::Validator valid_size() {
   return {[](std::string& text) {
             const auto parsed = ipc::parse_size(text);
             if (!parsed) return parsed.error();
-            return *parsed > 0 ? std::string() : fmt::format("\"{}\" is not more than 0", text);
+            return *parsed > 0 ? std::string() : fmt::format("\"{}\" is too small; expected more than 0", text);
           },
           ""};
 }
@@ -80,31 +80,34 @@ void add_choice(CLI::App& command, const char* name, Value& value, const std::ma
 }
 
 void add_call(CLI::App& command, CallOptions& call) {
-  command.add_option("FUNC", call.function, "the exported function to call; none is the default export")->type_name("");
-  auto* payload =
-      command.add_option("PAYLOAD", call.payload, "its argument as JSON; - reads standard input; none is null")
-          ->type_name("");
+  command.add_option("FUNC", call.function, "the exported function to call; without it, the default export")
+      ->type_name("");
+  auto* payload = command
+                      .add_option("PAYLOAD", call.payload,
+                                  "the function's argument as JSON; - reads standard input; without it, null")
+                      ->type_name("");
   add_choice(
       command, "--encoding", call.encoding,
       {{"json", ipc::Encoding::json}, {"bytes", ipc::Encoding::bytes}, {"structured", ipc::Encoding::structured}},
-      "what PAYLOAD is: json, bytes (a Uint8Array), or structured");
+      "encoding of PAYLOAD: json, bytes (a Uint8Array), or structured");
   add_choice(command, "--result-encoding", call.result_encoding,
              {{"auto", ipc::ResultEncoding::automatic},
               {"json", ipc::ResultEncoding::json},
               {"bytes", ipc::ResultEncoding::bytes},
               {"structured", ipc::ResultEncoding::structured}},
-             "what the result is to be: json, bytes, structured, or auto: bytes for an ArrayBuffer or a view of one");
-  command.add_option("--args", call.arguments, "positional arguments as a JSON array, in the place of PAYLOAD")
+             "encoding of the result; auto: bytes for an ArrayBuffer or a view of one, structured for a structured "
+             "PAYLOAD, else json");
+  command.add_option("--args", call.arguments, "positional arguments as a JSON array, instead of PAYLOAD")
       ->type_name("JSON")
       ->excludes(payload);
   command
       .add_option_function<std::string>(
           "--timeout", [&call](const std::string& text) { call.timeout = *ipc::parse_duration(text); },
-          "how long the call may take, such as 500ms or 5s; else the supervisor's default")
+          "how long the call may take, such as 500ms or 5s; without it, the supervisor's default")
       ->check(valid_duration())
       ->type_name("DURATION");
-  command.add_flag("--usage", call.show_usage, "print on standard error what the call took: time, CPU time, memory");
-  add_json(command, call.format, "print one JSON object, result or error and usage, on standard output");
+  command.add_flag("--usage", call.show_usage, "print the call's time, CPU time and memory on standard error");
+  add_json(command, call.format, "print one JSON object with the result or error and the usage");
 }
 
 // Adds a flag that is passed on to holdfastd.
@@ -119,7 +122,7 @@ CLI::Option* add_word(CLI::App& command, const char* name, std::string& into, co
 // Adds the flags that say how holdfastd isolates its workers.
 std::array<CLI::Option*, 3> add_kinds(CLI::App& command, std::string& profile, std::string& isolation,
                                       std::string& speculation) {
-  constexpr const char* kWhat = "of the private supervisors, as holdfastd's flag of this name";
+  constexpr const char* kWhat = "passed on to holdfastd for private supervisors";
   return {add_word(command, "--profile", profile, {"jit", "strict"}, kWhat),
           add_word(command, "--isolation", isolation, {"fork", "exec"}, kWhat),
           add_word(command, "--speculation", speculation, {"restricted", "free"}, kWhat)};
@@ -146,7 +149,7 @@ CLI::Validator valid_variable() {
   return {[](std::string& text) {
             const auto [name, value] = variable_of(text);
             if (const auto problem = ipc::variable_name_problem(name)) return *problem;
-            if (!value) return fmt::format("this program has no variable {}; expected {}=VALUE", name, name);
+            if (!value) return fmt::format("the variable {} is not set here; set it or give {}=VALUE", name, name);
             const bool is_utf8 = ipc::clean_utf8(*value, value->size()) == *value;
             return is_utf8 ? std::string() : fmt::format("the value of {} is not UTF-8", name);
           },
@@ -154,13 +157,13 @@ CLI::Validator valid_variable() {
 }
 
 void add_supervisor(CLI::App& command, SupervisorAddress& supervisor) {
-  command.add_option("--socket", supervisor.socket, "the supervisor's socket; HOLDFAST_SOCKET sets another default")
+  command.add_option("--socket", supervisor.socket, "the supervisor's socket; HOLDFAST_SOCKET sets the default")
       ->type_name("PATH")
       ->capture_default_str();
   command
       .add_option_function<std::string>(
           "--wait", [&supervisor](const std::string& text) { supervisor.wait = *ipc::parse_duration(text); },
-          "how long to wait for a supervisor that does not listen there yet")
+          "how long to wait for a supervisor to listen there")
       ->check(valid_wait())
       ->type_name("DURATION")
       ->default_str(ipc::format_duration(kDefaultWait));
@@ -179,9 +182,9 @@ CLI::App* add_run(CLI::App& app, RunOptions& options) {
       ->check(valid_duration())
       ->type_name("DURATION");
   add_word(*run, "--profile", options.profile, {"jit", "strict"},
-           "how JavaScript is run, as holdfastd's flag of this name");
+           "jit: V8 compiles JavaScript; strict: it only interprets it, without WebAssembly");
   add_word(*run, "--results", options.results, {"strict", "lenient"},
-           "what JSON would lose of a result is an error, or lost; as holdfastd's flag of this name");
+           "strict: a result that JSON would change is an error; lenient: JSON.stringify changes it");
   run->add_option_function<std::vector<std::string>>(
          "-e,--env",
          [&options](const std::vector<std::string>& all) {
@@ -190,7 +193,7 @@ CLI::App* add_run(CLI::App& app, RunOptions& options) {
              options.environment[name] = value.value();
            }
          },
-         "a variable of context.env; without a value, as it is in this environment; may be repeated")
+         "a variable of context.env; without VALUE, copied from this environment; may be repeated")
       ->check(valid_variable())
       ->type_name("KEY[=VALUE]")
       ->allow_extra_args(false);
@@ -210,9 +213,9 @@ CLI::App* add_invoke(CLI::App& app, InvokeOptions& options) {
       ->type_name("");
   add_call(*invoke, options.call);
   invoke->add_flag("--idempotent", options.call.idempotent,
-                   "running it twice does no harm: when its worker dies through no fault of the call, run it again");
+                   "running the call twice does no harm: run it again if its worker dies through no fault of it");
   invoke->add_flag("--logs", options.call.show_logs,
-                   "print on standard error what the module logs in this call, as it comes");
+                   "print what the module logs in this call on standard error, as it comes");
   add_supervisor(*invoke, options.supervisor);
   invoke->footer(fmt::format("{}\n\n{}", kInvokeHelp, kExitCodes));
   return invoke;
@@ -243,7 +246,7 @@ void add_filter(CLI::App& command, ModuleFilter& filter) {
             filter.module = text.substr(0, text.find('@'));
             if (const auto name = ipc::parse_module_name(text)) filter.version = name->version;
           },
-          "only this module; without a version each of its versions")
+          "only this module; without VERSION, all of its versions")
       ->check(valid_filter())
       ->type_name("");
 }
@@ -251,8 +254,8 @@ void add_filter(CLI::App& command, ModuleFilter& filter) {
 CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
   CLI::App* logs = app.add_subcommand("logs", "show what the modules of a running holdfastd log");
   add_filter(*logs, options.filter);
-  logs->add_flag("-f,--follow", options.follow, "go on with the lines that come, until interrupted");
-  logs->add_option("-n,--lines", options.lines, "of the last lines, show so many")
+  logs->add_flag("-f,--follow", options.follow, "print later lines as they come, until interrupted");
+  logs->add_option("-n,--lines", options.lines, "how many of the latest lines to print")
       ->check(CLI::Range(0U, 1'000'000U).description(""))
       ->type_name("N")
       ->capture_default_str();
@@ -263,7 +266,7 @@ CLI::App* add_logs(CLI::App& app, LogsOptions& options) {
 }
 
 CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
-  CLI::App* stats = app.add_subcommand("stats", "tell what the modules of a running holdfastd have taken");
+  CLI::App* stats = app.add_subcommand("stats", "show the resource usage of modules of a running holdfastd");
   add_filter(*stats, options.filter);
   add_supervisor(*stats, options.supervisor);
   add_json(*stats, options.format, "print one JSON object with all counts; durations in seconds, sizes in bytes");
@@ -272,16 +275,17 @@ CLI::App* add_stats(CLI::App& app, StatsOptions& options) {
 }
 
 CLI::App* add_load(CLI::App& app, LoadOptions& options) {
-  CLI::App* load = app.add_subcommand("load", "give a running holdfastd the modules of a folder, until interrupted");
+  CLI::App* load =
+      app.add_subcommand("load", "supply a running holdfastd with the modules of a folder, until interrupted");
   load->add_option("DIR", options.folder, "the folder, with files MODULE-VERSION.js (.mjs, .cjs)")
       ->required()
       ->type_name("");
   load->add_option_function<std::string>(
           "--timeout", [&options](const std::string& text) { options.timeout = *ipc::parse_duration(text); },
-          "how long the supervisor may wait for a module's file; else its default")
+          "how long the supervisor may wait for a module's file; without it, its default")
       ->check(valid_duration())
       ->type_name("DURATION");
-  load->add_flag("-v,--verbose", options.verbose, "print on standard error each module that is asked for");
+  load->add_flag("-v,--verbose", options.verbose, "print each module that is asked for on standard error");
   add_supervisor(*load, options.supervisor);
   load->footer(kLoadHelp);
   return load;
@@ -291,7 +295,7 @@ void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
   bench
       .add_option_function<std::string>(
           "--suite", [&options](const std::string& text) { options.suites = *parse_suites(text); },
-          "what is measured: a list, separated by commas, or all; else hot,cold,rates")
+          "the suites to run, separated by commas, or all; without it, hot,cold,rates")
       ->check(CLI::Validator(
           [](std::string& text) {
             const auto parsed = parse_suites(text);
@@ -306,35 +310,35 @@ void add_bench_amounts(CLI::App& bench, BenchOptions& options) {
         ->capture_default_str();
   };
   add_number("--calls", options.calls, 100'000'000, "hot calls of each kind, in all rounds together");
-  add_number("--rounds", options.rounds, 10'000, "rounds in which hot calls and the floors take turns");
+  add_number("--rounds", options.rounds, 10'000, "rounds in which hot calls and the floors alternate");
   add_number("--cold-calls", options.cold_calls, 500,
-             "cold calls of each kind; a third as many of each size of module");
+             "cold calls of each kind; a third as many for each size of module");
   add_number("--workers", options.workers, 1000, "the most workers alive at once");
-  bench.add_option("--seconds", options.seconds, "for each number of calls in flight, and the like")
+  bench.add_option("--seconds", options.seconds, "duration of each measurement under load, in seconds")
       ->check(CLI::Range(0.01, 3600.0).description(""))
       ->type_name("S")
       ->capture_default_str();
-  bench.add_option("--bundle", options.bundle, "a CommonJS file that the suite modules measures, too")
+  bench.add_option("--bundle", options.bundle, "a CommonJS file that the suite modules also measures")
       ->check(CLI::ExistingFile.description(""))
       ->type_name("FILE");
   bench.add_option("--fork-call", options.fork_call, "the program that measures the floor of a fork with V8")
       ->check(CLI::ExistingFile.description(""))
       ->type_name("PATH");
-  bench.add_option("--figures", options.figures, "write what --json prints into this file, whatever is printed")
-      ->type_name("FILE");
+  bench.add_option("--figures", options.figures, "also write the output of --json into this file")->type_name("FILE");
   bench.add_option("--plots", options.plots, "write the curves as SVG files into this folder")->type_name("DIR");
 }
 
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   CLI::App* bench = app.add_subcommand("bench", "measure how fast calls are on this machine");
   add_bench_amounts(*bench, options);
-  auto* socket = bench->add_option("--socket", options.socket, "measure this running supervisor: hot, rates, clients")
-                     ->type_name("PATH");
+  auto* socket =
+      bench->add_option("--socket", options.socket, "measure this running supervisor (suites hot, rates, clients)")
+          ->type_name("PATH");
   auto* target =
       bench
           ->add_option_function<std::string>(
               "--target", [&options](const std::string& text) { options.target = *ipc::parse_module_name(text); },
-              "its module whose add({a, b}) is called")
+              "a module of that supervisor whose add({a, b}) is called")
           ->check(valid_target())
           ->type_name("MODULE@VERSION");
   socket->needs(target);
@@ -342,7 +346,9 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   for (CLI::Option* option : add_kinds(*bench, options.profile, options.isolation, options.speculation)) {
     option->excludes(socket);
   }
-  bench->add_option("--worker", options.worker, "another worker program for them")->type_name("PATH")->excludes(socket);
+  bench->add_option("--worker", options.worker, "another worker program for private supervisors")
+      ->type_name("PATH")
+      ->excludes(socket);
   add_json(*bench, options.format, "print one JSON object with every figure, durations in nanoseconds");
   bench->footer(kBenchHelp);
   bench->final_callback([&options] {
@@ -355,7 +361,7 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
 }
 
 CLI::App* add_doctor(CLI::App& app, DoctorOptions& options) {
-  CLI::App* doctor = app.add_subcommand("doctor", "tell which layers of the sandbox are in place on this host");
+  CLI::App* doctor = app.add_subcommand("doctor", "check which layers of the sandbox are in place on this host");
   add_kinds(*doctor, options.profile, options.isolation, options.speculation);
   doctor->add_option("--allow-missing", options.allow_missing, "a layer that may be missing; may be repeated")
       ->type_name("LAYER");
@@ -434,7 +440,7 @@ tl::expected<Command, int> parse_command_line(int argc, char** argv) {
   BenchOptions bench_options;
   DoctorOptions doctor_options;
 
-  CLI::App app("Call functions of untrusted JavaScript modules, each locked in a process of its own.", "holdfast");
+  CLI::App app("Call functions of untrusted JavaScript modules, each locked in its own process.", "holdfast");
   app.set_version_flag("-V,--version", "holdfast " HOLDFAST_VERSION, "print the version and exit");
   app.set_help_flag("-h,--help", "print this help and exit; so does `holdfast help [COMMAND]`");
   app.require_subcommand(1);
