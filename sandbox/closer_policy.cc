@@ -11,13 +11,13 @@ namespace {
 
 constexpr PolicyRow kPolicy[] = {
     {"poll", kAnyArguments, "waits for sockets to close"},
-    {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), "takes them"},
-    {"sendto", int_flags_within(3, MSG_NOSIGNAL), "says that it is locked up"},
+    {"recvmsg", int_flags_within(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), "receives the sockets"},
+    {"sendto", int_flags_within(3, MSG_NOSIGNAL), "reports that it is locked down"},
     {"clone", int_equals(0, CLONE_VFORK | SIGCHLD),
-     "a process that ends with what it took: its end closes without waiting for data that lingers"},
-    {"wait4", kAnyArguments, "the ends of these"},
+     "forks a child that ends with the sockets: closing them by the end of a process does not wait for lingering data"},
+    {"wait4", kAnyArguments, "reaps these children"},
     {"rt_sigreturn", kAnyArguments, "the end of a signal's handler"},
-    {"restart_syscall", kAnyArguments, "the kernel's own way to resume a wait after a stop"},
+    {"restart_syscall", kAnyArguments, "the kernel resumes a wait with it after a stop"},
     {"exit_group", kAnyArguments, "the end of the process"},
 };
 

@@ -14,7 +14,7 @@ namespace holdfast::sandbox {
 
 inline constexpr std::uint64_t kIntMask = 0xffff'ffff;
 
-// Whatever the arguments. Also the cheapest: the kernel remembers such calls and skips the filter.
+// Any arguments. Also the cheapest rule: the kernel caches such calls and skips the filter.
 inline constexpr ArgumentRule kAnyArguments{};
 
 constexpr ArgumentRule int_equals(unsigned argument, unsigned value) {
@@ -31,7 +31,7 @@ constexpr ArgumentRule int_flags_within(unsigned argument, unsigned allowed) {
 
 inline constexpr std::uint64_t kReadWrite = PROT_READ | PROT_WRITE;
 
-// Flags of mmap(2) that change neither what kind of memory it is nor how it is accounted.
+// Flags of mmap(2) that change neither the kind of the memory nor how it is accounted.
 inline constexpr std::uint64_t kHarmlessMapFlags = MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
 inline constexpr ArgumentCondition kPrivateAnonymous{3, ~kHarmlessMapFlags, MAP_PRIVATE | MAP_ANONYMOUS};
 

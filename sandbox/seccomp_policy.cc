@@ -23,17 +23,17 @@ namespace {
 constexpr PolicyRow kPolicy[] = {
     // A worker has no descriptors but its stream socket (two with --direct-line), so no row looks at descriptors.
     {"recvfrom", int_flags_within(3, MSG_DONTWAIT),
-     "reads from the supervisor, and from the client of its direct line. Without MSG_OOB and MSG_PEEK, whose rarely "
-     "used kernel code had memory errors that "
-     "were reached from sandboxes (CVE-2025-38236)"},
-    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL), "answers them. Without MSG_OOB, as above"},
+     "reads from the supervisor, and from the client of its direct line. Without MSG_OOB and MSG_PEEK: memory errors "
+     "in their rarely used kernel code were reached from sandboxes (CVE-2025-38236)"},
+    {"sendto", int_flags_within(3, MSG_DONTWAIT | MSG_NOSIGNAL),
+     "answers the supervisor and the client. Without MSG_OOB, for the same reason as recvfrom"},
     {"ppoll", is_null(3),
-     "waits for its sockets and for timers. Without a signal mask, which would hold back the soft stop"},
+     "waits for its sockets and for timers. Without a signal mask, which could block the soft stop"},
 
     // Memory: private and anonymous only, so that RLIMIT_DATA counts what is written. It counts neither shared
     // mappings nor those that grow downwards (MAP_GROWSDOWN).
     {"mmap", kPrivateMemory, "the heaps of V8 and malloc(3). Never executable from the start"},
-    {"munmap", kAnyArguments, "the same, given back"},
+    {"munmap", kAnyArguments, "frees memory of mmap"},
     {"mprotect", kPlainProtection, "V8 reserves address space first and makes it usable later. Without PROT_GROWSDOWN"},
     {"madvise", int_equals(2, MADV_DONTNEED), "V8 gives pages back"},
     // No mremap(2): it could enlarge the stack, which RLIMIT_DATA does not count. worker/v8/native_memory.cc does
@@ -46,18 +46,17 @@ constexpr PolicyRow kPolicy[] = {
     {"gettimeofday", kAnyArguments, "time, as Intl asks for it"},
 
     {"getrandom", int_flags_within(2, GRND_NONBLOCK),
-     "seeds libcrypto's random number generators, when they are first used in a process and now and then again. "
-     "Without GRND_RANDOM, which may wait"},
+     "seeds libcrypto's random number generators, at their first use in a process and again from time to time. Without "
+     "GRND_RANDOM, which may block"},
 
     {"rt_sigreturn", kAnyArguments, "the end of the handler for the soft stop"},
     {"getpid", kAnyArguments,
-     "V8's garbage collector names the process in the trace line that it keeps of each cycle; libcrypto looks whether "
-     "it "
-     "was forked before it gives random numbers"},
+     "V8's garbage collector puts the process id into its trace line of each cycle; libcrypto checks for a fork before "
+     "it returns random numbers"},
     {"exit_group", kAnyArguments, "the end of the process"},
 
     // Up to here: Profile::strict. From here on, Profile::jit only.
-    {"mprotect", kExecutableProtection, "V8 makes the pages of its compiled code executable, when it has written them"},
+    {"mprotect", kExecutableProtection, "V8 makes the pages of its compiled code executable after it has written them"},
 };
 constexpr std::size_t kJitRows = 1;
 
