@@ -51,12 +51,13 @@ std::string connect_advice(const std::string& path, int error) {
     if (!is_seen)
       return "this user may not enter a directory above it; run as another user (sudo), or name another socket";
     return fmt::format(
-        "the socket is uid {}'s and gid {}'s with mode {:04o}, and this is uid {}; run as a user who may write "
+        "the socket belongs to uid {} and gid {} with mode {:04o}, and this is uid {}; run as a user that may write "
         "to it (sudo), or give the socket another mode or group (holdfastd --socket-mode)",
         status.st_uid, status.st_gid, status.st_mode & 07777, ::geteuid());
   }
-  if (is_seen && !S_ISSOCK(status.st_mode)) return "it is no socket; name holdfastd's (--socket, HOLDFAST_SOCKET)";
-  if (error == ECONNREFUSED) return "nobody listens there any more: holdfastd has ended, start it again";
+  if (is_seen && !S_ISSOCK(status.st_mode))
+    return "it is not a socket; name the socket of holdfastd (--socket, HOLDFAST_SOCKET)";
+  if (error == ECONNREFUSED) return "no holdfastd listens there any more; start it again";
   return "is holdfastd running, and on this socket? (--socket and HOLDFAST_SOCKET name another)";
 }
 
@@ -419,7 +420,7 @@ void Client::handle(ServerMessage message) {
   } else if (const auto* ended = std::get_if<LineEnded>(&message)) {
     line_ended(*ended);
   } else if (std::holds_alternative<LineClosing>(message)) {
-    lose_connection("word of a line's withdrawal, which comes on the line");
+    lose_connection("a line's withdrawal, which may come only on the line itself");
   } else {
     lose_connection(std::get<ProtocolViolation>(message).message);
   }

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 Error overdue() {
   return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over, and neither its worker nor the supervisor said more", Executed::maybe);
+                    "the call's time was over, and neither its worker nor the supervisor answered", Executed::maybe);
 }
 
 }  // namespace
@@ -157,7 +157,7 @@ void ClientLine::handle(AnswerView view) {
     // A call that the client cancelled is already settled.
     const bool is_its_to_say = is_workers_to_say(error.code, call.kept.deadline, now) &&
                                (error.code != ErrorCode::cancelled || call.is_settled);
-    if (!is_its_to_say) return drop(fmt::format("the error {}, which is not its to give", to_string(error.code)));
+    if (!is_its_to_say) return drop(fmt::format("the error {}, which a worker may not give", to_string(error.code)));
     if (!call.is_settled) answer = tl::unexpected(cleaned(std::move(error)));
   }
   if (!call.is_settled) {
@@ -176,7 +176,7 @@ void ClientLine::give_up_if_done() {
 }
 
 void ClientLine::handle(const LineClosing& closing) {
-  if (std::exchange(closing_, true)) return drop("word of its withdrawal, twice");
+  if (std::exchange(closing_, true)) return drop("a second message of its withdrawal");
   std::vector<Call> not_taken_on;
   for (auto at = calls_.begin(); at != calls_.end();) {
     if (at->second.place <= closing.accepted) {
@@ -225,7 +225,7 @@ void ClientLine::take_all(Settle settle) {
 void ClientLine::end(const LineEnded& ended) {
   Error others = ended.others_error;
   if (!violation_.empty())
-    others.message += "; its client dropped the line, for the worker broke a rule: " + violation_;
+    others.message += "; the client dropped the line because its worker broke a rule: " + violation_;
   take_all([&](const Call& call) -> const Error* {
     if (call.place > ended.started) return nullptr;
     if (call.place == ended.guilty) return &ended.guilty_error;

@@ -112,7 +112,7 @@ tl::expected<std::optional<Frame>, ProtocolViolation> FrameReader::next() {
 
   const std::uint64_t segment_count = std::uint64_t{read_u32(head)} + 1;
   if (segment_count > limits_.max_segments) {
-    if (looks_like_http(segment_count - 1)) return violation("this looks like HTTP; expected is a Cap'n Proto frame");
+    if (looks_like_http(segment_count - 1)) return violation("this looks like HTTP; expected a Cap'n Proto frame");
     return violation("the frame has " + std::to_string(segment_count) + " segments; at most " +
                      std::to_string(limits_.max_segments) + " are accepted");
   }

@@ -9,7 +9,7 @@ tl::expected<LineOpened, ProtocolViolation> read_line_opened(wire::LineOpened::R
       const LineTimeouts timeouts = {read_timeout(from.getOk().getDefaultTimeoutNanos()),
                                      read_timeout(from.getOk().getLongestTimeoutNanos())};
       if (timeouts.usual.count() == 0 || timeouts.longest.count() == 0) {
-        return tl::unexpected(ProtocolViolation{"a line without a time for its calls"});
+        return tl::unexpected(ProtocolViolation{"a direct line without timeouts for its calls"});
       }
       return LineOpened{from.getId(), timeouts};
     }
@@ -19,7 +19,7 @@ tl::expected<LineOpened, ProtocolViolation> read_line_opened(wire::LineOpened::R
       return LineOpened{from.getId(), std::move(*error)};
     }
   }
-  return tl::unexpected(ProtocolViolation{"word of a line of an unknown kind"});
+  return tl::unexpected(ProtocolViolation{"a reply about a line of an unknown kind"});
 }
 
 tl::expected<LineEnded, ProtocolViolation> read_line_ended(wire::LineEnded::Reader from) {

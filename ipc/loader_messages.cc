@@ -41,7 +41,7 @@ tl::expected<LoaderRegistered, ProtocolViolation> read_loader_registered(wire::L
 tl::expected<SourceWanted, ProtocolViolation> read_source_wanted(wire::SourceWanted::Reader from) {
   for (const auto part : {view(from.getModule()), view(from.getVersion())}) {
     if (auto problem = name_problem(part, "a part of its name")) {
-      return tl::unexpected(ProtocolViolation{"a module is wanted that cannot be: " + *problem});
+      return tl::unexpected(ProtocolViolation{"a module with an invalid name is wanted: " + *problem});
     }
   }
   return SourceWanted{from.getId(), {std::string(view(from.getModule())), std::string(view(from.getVersion()))}};

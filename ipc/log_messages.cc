@@ -20,7 +20,7 @@ tl::expected<SubscribeLogsRequest, ProtocolViolation> read_subscribe_logs(wire::
   for (const auto part : {request.module, request.version}) {
     if (part.empty()) continue;
     if (auto problem = name_problem(part, "a part of its name")) {
-      return tl::unexpected(ProtocolViolation{"the logs of a module are wanted that cannot be: " + *problem});
+      return tl::unexpected(ProtocolViolation{"the logs of a module with an invalid name are wanted: " + *problem});
     }
   }
   if (request.module.empty() && !request.version.empty()) {

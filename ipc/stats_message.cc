@@ -9,7 +9,7 @@ namespace {
 
 tl::expected<ModuleStats, ProtocolViolation> read_module(wire::ModuleStats::Reader from) {
   if (const unsigned count = from.getErrors().size(); count > kErrorCodeCount) {
-    return tl::unexpected(ProtocolViolation{"counts of " + std::to_string(count) + " errors; there are " +
+    return tl::unexpected(ProtocolViolation{"counts of " + std::to_string(count) + " error codes; there are only " +
                                             std::to_string(kErrorCodeCount)});
   }
   ModuleStats stats;

@@ -108,10 +108,10 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
       case wire::WorkerRequest::LOAD: {
         auto load = message.getLoad();
         if (load.getClockResolutionNanos() == 0 || load.getClockResolutionNanos() > INT64_MAX) {
-          return tl::unexpected(ProtocolViolation{"a clock without steps"});
+          return tl::unexpected(ProtocolViolation{"a clock resolution of 0"});
         }
         if (load.getEnvironment().size() > kMaxVariables) {
-          return tl::unexpected(ProtocolViolation{"an environment of too many variables"});
+          return tl::unexpected(ProtocolViolation{"too many environment variables"});
         }
         std::vector<std::pair<std::string_view, std::string_view>> environment;
         for (auto variable : load.getEnvironment()) {
@@ -135,7 +135,8 @@ tl::expected<WorkerRequest, ProtocolViolation> decode_worker_request(const Frame
         if (!encoding) return tl::unexpected(encoding.error());
         auto arguments = checked_enum<ArgumentStyle>(call.getArguments(), kArgumentStyleCount, "argument style");
         if (!arguments) return tl::unexpected(arguments.error());
-        if (call.getDeadlineNanos() > INT64_MAX) return tl::unexpected(ProtocolViolation{"a deadline beyond all time"});
+        if (call.getDeadlineNanos() > INT64_MAX)
+          return tl::unexpected(ProtocolViolation{"a deadline beyond the clock's range"});
         auto result = checked_enum<ResultEncoding>(call.getResultEncoding(), kResultEncodingCount, "result encoding");
         if (!result) return tl::unexpected(result.error());
         return WorkerCall{call.getId(),

@@ -90,7 +90,7 @@ test('call_load fails where a call does, and says why', async () => {
 
 test('call_load fails where an answer is not the expected one', async () => {
   await assert.rejects(load(callLoad, [join(folder, 'socket'), 'one@v1', '--function', 'double', '--payload', '21',
-    '--expect', '43', '--calls', 2]), /the answer was 42, expected was 43/);
+    '--expect', '43', '--calls', 2]), /the answer was 42, expected 43/);
 });
 
 test('http_load posts to its paths in turn, over connections that it keeps', async () => {
@@ -108,8 +108,8 @@ test('http_load counts no answer that comes when its time is over', async () => 
 });
 
 test('http_load fails where an answer is not the expected one', async () => {
-  await assert.rejects(post(['/wrong'], '--calls', 1), /the answer was "wrong", expected was 42/);
-  await assert.rejects(post(['/failing'], '--calls', 1), /the status was 500, expected was 200: out of order/);
+  await assert.rejects(post(['/wrong'], '--calls', 1), /the answer was "wrong", expected 42/);
+  await assert.rejects(post(['/failing'], '--calls', 1), /the status was 500, expected 200: out of order/);
   await assert.rejects(post(['/closing'], '--calls', 1), /the server closed a connection before it had answered/);
 });
 

@@ -372,20 +372,20 @@ TEST_CASE("a socket that cannot be connected to is told of with what to do about
     return done.errors;
   };
   CHECK(contains(errors_of(folder.path() / "none"), "No such file or directory; is holdfastd running"));
-  CHECK(contains(errors_of(folder.write("file", "")), "it is no socket"));
+  CHECK(contains(errors_of(folder.write("file", "")), "it is not a socket"));
 
   Daemon daemon({.modules = {}});
   if (::geteuid() == 0 && !is_for_nobody() && startable_by_nobody(command_program()) == command_program()) {
     fs::permissions(daemon.folder()->path(), fs::perms(0755));
     const std::string refused = errors_of(daemon.socket_path(), {.as_nobody = true});
-    CHECK(contains(refused, "Permission denied; the socket is uid 0's and gid 0's with mode 0600"));
+    CHECK(contains(refused, "Permission denied; the socket belongs to uid 0 and gid 0 with mode 0600"));
     CHECK(contains(refused, "sudo"));
     fs::permissions(daemon.folder()->path(), fs::perms(0700));
     CHECK(contains(errors_of(daemon.socket_path(), {.as_nobody = true}), "may not enter a directory"));
   }
   daemon.signal(SIGKILL);
   daemon.wait();
-  CHECK(contains(errors_of(daemon.socket_path()), "Connection refused; nobody listens there any more"));
+  CHECK(contains(errors_of(daemon.socket_path()), "Connection refused; no holdfastd listens there any more"));
 }
 
 TEST_CASE("a command waits a moment for a supervisor that is about to listen") {

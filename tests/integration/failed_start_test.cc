@@ -121,7 +121,7 @@ TEST_CASE("holdfast run tells once why there are no workers, as text and as JSON
   CHECK(message.starts_with(reason));
   const Finished doctor = run({command_program(), "doctor"}, options);
   CHECK(doctor.status == 3);
-  CHECK(contains(doctor.output, "verdict: no worker can be looked at here: " + reason));
+  CHECK(contains(doctor.output, "verdict: no worker can be examined here: " + reason));
 }
 
 TEST_CASE("what holdfastd refuses of the flags that holdfast run passes on is a usage error of holdfast run") {

@@ -82,6 +82,6 @@ int main(int argc, char** argv) {
                                .address_help = "holdfastd's socket",
                                .target_name = "MODULE@VERSION",
                                .target_help = "the modules that are called, in turn",
-                               .options = {{"--function", "what is called in each", &function}}};
+                               .options = {{"--function", "the function to call in each module", &function}}};
   return run(argc, argv, program, [&](const LoadOptions& options, Load& load) { make_calls(options, function, load); });
 }

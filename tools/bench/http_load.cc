@@ -81,7 +81,7 @@ class Connection {
     const auto& response = parser_->get();
     if (response.result() != http::status::ok) {
       throw std::runtime_error(
-          fmt::format("the status was {}, expected was 200: {}", response.result_int(), response.body()));
+          fmt::format("the status was {}, expected 200: {}", response.result_int(), response.body()));
     }
     return response.body();
   }

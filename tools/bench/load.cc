@@ -29,7 +29,7 @@ std::optional<std::size_t> Load::next() {
 void Load::answered(Clock::time_point begun, std::string_view answer) {
   const auto now = Clock::now();
   if (answer != options_.expected) {
-    throw std::runtime_error(fmt::format("the answer was {}, expected was {}", answer, options_.expected));
+    throw std::runtime_error(fmt::format("the answer was {}, expected {}", answer, options_.expected));
   }
   if (time_is_over(now)) return;
   samples_.push_back(now - begun);
@@ -51,13 +51,13 @@ int run(int argc, char** argv, const LoadProgram& program,
   app.add_option("ADDRESS", options.address, program.address_help)->required();
   app.add_option(program.target_name, options.targets, program.target_help)->required();
   for (const auto& option : program.options) app.add_option(option.name, *option.value, option.help)->required();
-  app.add_option("--payload", options.payload, "JSON that each call is given")->required();
-  app.add_option("--expect", options.expected, "JSON that each must answer, byte for byte")->required();
+  app.add_option("--payload", options.payload, "the JSON payload of each call")->required();
+  app.add_option("--expect", options.expected, "the JSON answer that each call must get, byte for byte")->required();
   app.add_option("--in-flight", options.in_flight, "calls that are open at all times (1)")
       ->check(CLI::Range(1, 1024).description("a number from 1 to 1024"));
   auto* until = app.add_option_group("until", "when to stop");
-  until->add_option("--calls", options.calls, "after so many calls");
-  until->add_option("--seconds", options.seconds, "when this time is over; answers that come later do not count")
+  until->add_option("--calls", options.calls, "stop after this many calls");
+  until->add_option("--seconds", options.seconds, "stop after this time, in seconds; later answers do not count")
       ->check(CLI::PositiveNumber);
   until->require_option(1);
   try {

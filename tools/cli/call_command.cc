@@ -93,13 +93,13 @@ tl::expected<Arguments, std::string> read_arguments(const CallOptions& options) 
 }
 
 std::optional<std::string> function_problem(const std::string& function) {
-  if (function.empty()) return "FUNC is empty";
+  if (function.empty()) return "FUNC is empty; name a function, such as default";
   if (function.front() == '{' || function.front() == '[') {
     return fmt::format("FUNC is {}, which looks like a payload: name the function before it, such as default",
                        ipc::printable(ipc::clean_utf8(function, kMaxFunctionBytes), ipc::Newlines::escape));
   }
   if (function.size() <= kMaxFunctionBytes) return std::nullopt;
-  return fmt::format("FUNC has {} bytes; at most {} are possible", function.size(), kMaxFunctionBytes);
+  return fmt::format("FUNC has {} bytes; at most {} are allowed", function.size(), kMaxFunctionBytes);
 }
 
 std::optional<std::string> file_problem(const std::string& file) {
@@ -242,7 +242,8 @@ int run_command(const RunOptions& options) {
   UniqueFd settings;
   if (!options.environment.empty()) {
     settings = memory_file(settings_with_environment(options.environment));
-    if (!settings) return tell_usage_error(fmt::format("cannot hold --env in memory: {}", std::strerror(errno)));
+    if (!settings)
+      return tell_usage_error(fmt::format("cannot make a file in memory for --env: {}", std::strerror(errno)));
     // By this process's descriptor, because holdfastd inherits only its socket and pipes.
     flags.insert(flags.end(), {"--config", fmt::format("/proc/{}/fd/{}", ::getpid(), settings.get())});
   }

@@ -59,8 +59,9 @@ int logs_command(const LogsOptions& options) {
   if (!subscribed) return tell_failure(subscribed.error());
   if (!options.filter.module.empty() && options.lines > 0 && !shown) {
     const bool known = is_known(*client, options.filter);
-    const char* const text = known ? "note: no lines of {} are kept\n"
-                                   : "error: no lines of {} are kept: no call of it has come since holdfastd started\n";
+    const char* const text =
+        known ? "note: no lines of {} are kept\n"
+              : "error: no lines of {} are kept: it was not called since holdfastd started; check its name\n";
     write_standard_error(fmt::format(fmt::runtime(text), name_of(options.filter)));
     if (!known && !options.follow) return static_cast<int>(ExitCode::function_failed);
   }

@@ -155,7 +155,7 @@ tl::expected<PrivateSupervisor, StartError> PrivateSupervisor::start(const std::
   const UniqueFd ready(ends[0]);
   UniqueFd tells_ready(ends[1]);
   auto errors = ErrorRelay::open();
-  if (!errors) return cannot_start(fmt::format("cannot read what {} prints: {}", *program, std::strerror(errno)));
+  if (!errors) return cannot_start(fmt::format("cannot read the output of {}: {}", *program, std::strerror(errno)));
   std::vector<std::string> all = {"--client-fd", fmt::to_string(theirs.get()), "--ready-fd",
                                   fmt::to_string(tells_ready.get())};
   all.insert(all.end(), arguments.begin(), arguments.end());
@@ -186,7 +186,8 @@ tl::expected<std::string, std::string> find_supervisor() {
   constexpr const char* kName = "holdfastd";
   if (const char* chosen = std::getenv("HOLDFAST_SUPERVISOR"); chosen != nullptr && *chosen != '\0') {
     if (is_program(chosen)) return chosen;
-    return tl::unexpected(fmt::format("HOLDFAST_SUPERVISOR names {}, which is not a program", chosen));
+    return tl::unexpected(
+        fmt::format("HOLDFAST_SUPERVISOR is {}, which is not a program; set it to the path of holdfastd", chosen));
   }
   const auto folder = own_folder();
   if (!folder) return tl::unexpected(folder.error());
@@ -202,7 +203,7 @@ tl::expected<std::string, std::string> find_supervisor() {
     left.remove_prefix(std::min(end + 1, left.size()));
   }
   return tl::unexpected(fmt::format(
-      "cannot find holdfastd: it is neither in {} nor in PATH; HOLDFAST_SUPERVISOR can name it", folder->string()));
+      "cannot find holdfastd: it is neither in {} nor in PATH; set HOLDFAST_SUPERVISOR to its path", folder->string()));
 }
 
 }  // namespace holdfast::cli

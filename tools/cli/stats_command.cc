@@ -16,9 +16,10 @@ int stats_command(const StatsOptions& options) {
   select_and_sort(*stats, options.filter);
   const bool is_unknown = !options.filter.module.empty() && stats->modules.empty();
   if (is_unknown) {
-    write_standard_error(fmt::format(
-        "error: nothing is counted for {} that this user may see: no call of it has come since holdfastd started\n",
-        name_of(options.filter)));
+    write_standard_error(
+        fmt::format("error: no statistics of {} that this user may see: it was not called since holdfastd started; "
+                    "check its name\n",
+                    name_of(options.filter)));
     if (options.format == Format::text) return static_cast<int>(ExitCode::function_failed);
   }
   const bool written =

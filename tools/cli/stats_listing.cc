@@ -37,14 +37,20 @@ std::string held_off(const ipc::ModuleStats& module) {
   return fmt::format("{} {}", ipc::format_duration(module.held_off), shown(module.held_off_reason));
 }
 
+std::string counted(std::uint64_t count, std::string_view thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
 std::string totals_line(const ipc::Stats& stats) {
   const ipc::StatsTotals& totals = stats.totals;
   return fmt::format(
-      "holdfastd {}, up {}: {} clients; {} of {} workers, {} of {} standbys; {} calls queued, {} in flight; {} of {} "
-      "modules waiting; {} forks; {} of its own\n",
-      shown(totals.version), format_age(totals.uptime), totals.clients, totals.workers, totals.max_workers,
-      totals.standbys, totals.standby_target, totals.queued, totals.calls_in_flight, totals.waiting_modules,
-      totals.modules, totals.forks, ipc::format_size(totals.memory_bytes));
+      "holdfastd {}, up {}: {}; {} of {} workers, {} of {} standbys; {} queued, {} in flight; {} of {} modules "
+      "waiting; "
+      "{}; {} of memory\n",
+      shown(totals.version), format_age(totals.uptime), counted(totals.clients, "client"), totals.workers,
+      totals.max_workers, totals.standbys, totals.standby_target, counted(totals.queued, "call"),
+      totals.calls_in_flight, totals.waiting_modules, totals.modules, counted(totals.forks, "fork"),
+      ipc::format_size(totals.memory_bytes));
 }
 
 nlohmann::ordered_json as_json(const ipc::ModuleStats& module) {

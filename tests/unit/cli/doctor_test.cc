@@ -183,7 +183,7 @@ TEST_CASE("a worker that is not in order is told of in the verdict, though holdf
   const Verdict verdict = verdict_on(examine(examination), examination, {});
   CHECK(verdict.starts);
   CHECK_FALSE(verdict.is_good);
-  CHECK(verdict.text == "holdfastd starts here, but this is not as it should be: limits");
+  CHECK(verdict.text == "holdfastd starts here, but something is missing in: limits");
 }
 
 TEST_CASE("in the strict profile, code that was made while the worker ran is a layer that is missing") {

@@ -58,8 +58,8 @@ TEST_CASE("statistics are a line for each module, those with most CPU time first
         "idle        v1               0      0       0        0        0     0       0          0    0ms      -    -"
         "      0B    0B / 0B  -\n"
         "\n"
-        "holdfastd 0.1.0, up 42s: 1 clients; 2 of 10 workers, 1 of 1 standbys; 6 calls queued, 7 in flight; 0 of 2 "
-        "modules waiting; 5 forks; 15MB of its own\n");
+        "holdfastd 0.1.0, up 42s: 1 client; 2 of 10 workers, 1 of 1 standbys; 6 calls queued, 7 in flight; 0 of 2 "
+        "modules waiting; 5 forks; 15MB of memory\n");
 }
 
 TEST_CASE("statistics can be asked for of a module, or of one of its versions") {

@@ -151,7 +151,8 @@ TEST_CASE("a module that is wanted under a name that leads elsewhere is a protoc
     auto wanted = builder.initRoot<wire::ServerMessage>().initSourceWanted();
     wanted.setModule(module);
     wanted.setVersion(version);
-    CHECK(outcome<testing::ServerProtocol>(builder).starts_with("violation: a module is wanted that cannot be: "));
+    CHECK(
+        outcome<testing::ServerProtocol>(builder).starts_with("violation: a module with an invalid name is wanted: "));
   }
 }
 
@@ -374,7 +375,7 @@ TEST_CASE("a direct line without a time for its calls is refused") {
     auto ok = builder.initRoot<wire::ServerMessage>().initLineOpened().initOk();
     ok.setDefaultTimeoutNanos(usual);
     ok.setLongestTimeoutNanos(1 - usual);
-    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: a line without a time for its calls");
+    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: a direct line without timeouts for its calls");
   }
 }
 
@@ -438,7 +439,7 @@ TEST_CASE("statistics of more modules than there may be, or of more errors, are 
   {
     capnp::MallocMessageBuilder builder;
     builder.initRoot<wire::ServerMessage>().initStats().initModules(1)[0].initErrors(kErrorCodeCount + 1);
-    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: counts of 16 errors; there are 15");
+    CHECK(outcome<testing::ServerProtocol>(builder) == "violation: counts of 16 error codes; there are only 15");
   }
 }
 

@@ -33,10 +33,10 @@ TEST_CASE("a variable that cannot be is told with its line and its key") {
   CHECK(mistake("[module.m]\nenv = 5\n") ==
         "s.toml:2: module.m.env: is an integer; expected a table such as { NAME = \"value\" }");
   CHECK(mistake("[module.m]\n\nenv = { A = 1 }\n") == "s.toml:3: module.m.env.A: is an integer; expected a string");
-  CHECK(has(mistake("[module.m.env]\n\"A-B\" = \"x\"\n"),
-            "s.toml:2: module.m.env.A-B: \"A-B\" is no name of a variable"));
-  CHECK(has(mistake("[defaults.env]\n1A = \"x\"\n"), "s.toml:2: defaults.env.1A: \"1A\" is no name of a variable"));
-  CHECK(has(mistake("[defaults.env]\n\"\" = \"x\"\n"), "is no name of a variable"));
+  CHECK(
+      has(mistake("[module.m.env]\n\"A-B\" = \"x\"\n"), "s.toml:2: module.m.env.A-B: \"A-B\" is not a variable name"));
+  CHECK(has(mistake("[defaults.env]\n1A = \"x\"\n"), "s.toml:2: defaults.env.1A: \"1A\" is not a variable name"));
+  CHECK(has(mistake("[defaults.env]\n\"\" = \"x\"\n"), "is not a variable name"));
   CHECK(has(mistake("[defaults.env]\n" + std::string(129, 'A') + " = \"x\"\n"), "expected 1 to 128 of"));
   CHECK(has(mistake("[defaults.env]\nA = \"x\\u0000y\"\n"), "s.toml:2: defaults.env.A: has a NUL character"));
   CHECK(has(mistake("env = { A = \"x\" }\n"), "s.toml:1: env: unknown table"));

@@ -26,6 +26,6 @@ export async function makeCalls(build) {
 // Throws unless `answer` is what the call must answer; numbers and strings only.
 export function check(call, answer) {
   if (answer !== call.expected) {
-    throw new Error(`${call.fn} answered ${JSON.stringify(answer)}, expected was ${JSON.stringify(call.expected)}`);
+    throw new Error(`${call.fn} answered ${JSON.stringify(answer)}, expected ${JSON.stringify(call.expected)}`);
   }
 }

@@ -34,7 +34,7 @@ Sections run_line(const Context& context) {
       take_turns(context, "calls over a direct line", *series,
                  {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
   if (!taken) return tl::unexpected(taken.error());
-  if (!target->client().has_line(target->module())) return stop("the direct line was withdrawn meanwhile");
+  if (!target->client().has_line(target->module())) return stop("the direct line was withdrawn during the measurement");
 
   Section line{
       .title = "LINE",

@@ -99,7 +99,7 @@ std::optional<Stop> BenchSupervisor::set_guard() {
   int ends[2] = {-1, -1};
   if (!process || ::pipe2(ends, O_CLOEXEC) != 0) {
     ::kill(pid(), SIGTERM);
-    return stop(fmt::format("cannot watch over a process: {}", std::strerror(errno))).value();
+    return stop(fmt::format("cannot watch a process: {}", std::strerror(errno))).value();
   }
   const UniqueFd lifeline(ends[0]);
   lifeline_.reset(ends[1]);

@@ -108,8 +108,8 @@ Sections run_workers(const Context& context) {
   for (const std::size_t wanted : kWorkers) {
     const std::size_t workers = std::min(wanted, most);
     if (workers < wanted) {
-      section.notes.push_back(
-          fmt::format("{} workers were not measured: {} are the most here, as {}.", wanted, most, cap.why));
+      section.notes.push_back(fmt::format("{} workers were not measured: at most {} are possible here, because {}.",
+                                          wanted, most, cap.why));
     }
     if (loaded == workers) break;
     for (; loaded < workers; ++loaded) {

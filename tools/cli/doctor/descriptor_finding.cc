@@ -12,8 +12,8 @@ Finding descriptor_finding(bool kernel_refuses) {
           .aspect = "descriptors from clients",
           .state = kernel_refuses ? LayerState::active : LayerState::unavailable,
           .seen = kernel_refuses ? "refused by the kernel (SO_PASSRIGHTS)"
-                                 : "no SO_PASSRIGHTS, it takes Linux 6.16: who sends one is cut off, and a process of "
-                                   "its own closes it"};
+                                 : "no SO_PASSRIGHTS (needs Linux 6.16): a client that sends one is disconnected, and "
+                                   "a separate process closes it"};
 }
 
 Finding look_at_descriptors() {

@@ -140,7 +140,7 @@ int tell(const DoctorOptions& options, const std::vector<Finding>& findings, con
 int fail(const DoctorOptions& options, const std::string& message) {
   const std::size_t end = std::min(message.find("; "), message.size());
   return tell(options, {},
-              {.text = fmt::format("no worker can be looked at here: {}", message.substr(0, end)),
+              {.text = fmt::format("no worker can be examined here: {}", message.substr(0, end)),
                .advice = end == message.size() ? "" : message.substr(end + 2)},
               ExitCode::stopped);
 }
@@ -163,7 +163,7 @@ int doctor_command(const DoctorOptions& options) {
   if (!list) return fail(options, list.error().message);
   const auto found = std::ranges::find(list->workers, "doctor", &ipc::WorkerInfo::module);
   if (found == list->workers.end()) {
-    return fail(options, "no worker holds the doctor's module; `holdfast run FILE FUNC` tells more");
+    return fail(options, "no worker has the doctor's module; `holdfast run FILE FUNC` may show why");
   }
   // Pids from holdfastd do not fit a /proc that is mounted for another pid namespace.
   const pid_t self = pid_in_proc(::getpid());

@@ -16,18 +16,18 @@ struct Feature {
 
 // WebAssembly comes last because it demands the most from the processor.
 constexpr Feature kFeatures[] = {
-    {"runHotLoop", "hot loop", "ran, in compiled code where the profile has it"},
+    {"runHotLoop", "hot loop", "ran; compiled, unless the profile is strict"},
     {"runRegularExpression", "regular expression", "matched"},
     {"useIntl", "Intl", "formatted a date and a number"},
     {"drawRandomBytes", "random bytes", "drawn"},
     {"digest", "digest", "SHA-256 is right"},
-    {"compress", "compression", "what was compressed is the same again"},
+    {"compress", "compression", "decompressed to the original bytes"},
     {"waitForTimer", "timer", "fired"},
     {"runWebAssembly", "WebAssembly", "compiled, ran and trapped", false},
 };
 
 constexpr const char* kAdvice =
-    "the engine does not run in the sandbox on this host as it should: report it, with the processor (lscpu), the "
+    "the engine does not run correctly in the sandbox on this host: report it with the processor (lscpu), the "
     "kernel (uname -a) and this output";
 
 }  // namespace

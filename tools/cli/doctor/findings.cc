@@ -79,7 +79,7 @@ class Examiner {
   std::string why_unreadable(const ProcessView& view) const {
     if (view.status.empty()) return "/proc does not show this process";
     if (holds(examination_.self, kCapSysPtrace)) return "the kernel does not show it";
-    return is_root(examination_.self) ? "root without CAP_SYS_PTRACE" : "it is for root alone to see";
+    return is_root(examination_.self) ? "root without CAP_SYS_PTRACE" : "only root can see it";
   }
   void unknown(const char* layer, std::string aspect, const ProcessView& view) {
     add(layer, std::move(aspect), LayerState::unknown, "cannot be read: " + why_unreadable(view));
@@ -125,7 +125,7 @@ class Examiner {
       // what execve(2) can grant, and with no_new_privs execve(2) grants nothing.
       if (set == std::string_view("CapBnd") && was_refused("namespaces") && worker_.field("NoNewPrivs") == "1") {
         add("privileges", "no capabilities", LayerState::unavailable,
-            fmt::format("CapBnd {}, of no effect without new privileges", worker_.field(set)));
+            fmt::format("CapBnd {}, without effect under no_new_privs", worker_.field(set)));
         continue;
       }
       expect_field("privileges", "no capabilities", worker_, set, "0000000000000000");
@@ -133,11 +133,11 @@ class Examiner {
     for (const char* ids : {"Uid", "Gid"}) expect_no_root("privileges", worker_, ids);
     if (worker_.owner_is_ambiguous) {
       return add("privileges", "not dumpable", LayerState::unknown,
-                 "cannot be read: where root has no id, its files look like this user's");
+                 "cannot be read: root has no id here, so its files look like this user's");
     }
     expect_known("privileges", "not dumpable",
-                 worker_.is_dumpable ? std::optional(!*worker_.is_dumpable) : std::nullopt, "its /proc is root's",
-                 "its /proc is its own");
+                 worker_.is_dumpable ? std::optional(!*worker_.is_dumpable) : std::nullopt,
+                 "its files in /proc belong to root", "its files in /proc belong to its own user");
   }
 
   void descriptors() {
@@ -195,7 +195,7 @@ class Examiner {
                                         std::pair{"by branches", "SpeculationIndirectBranch"}}) {
       const std::string shown = worker_.field(field);
       add("speculation", aspect, shown.empty() ? LayerState::unavailable : state(shown),
-          shown.empty() ? "the kernel does not tell" : shown);
+          shown.empty() ? "the kernel does not report it" : shown);
     }
   }
 
@@ -213,14 +213,14 @@ class Examiner {
     const auto sealed = count([&](const Mapping& mapping) { return of_file(mapping) && mapping.sealed; });
     add("code", "sealed", sealed == files ? LayerState::active : LayerState::unavailable,
         sealed == files ? fmt::format("{} of {} mappings", sealed, files)
-                        : "no mseal(2): it takes Linux 6.10, and a container that lets it pass");
+                        : "no mseal(2): needs Linux 6.10, and a container that allows it");
     const auto both =
         count([&](const Mapping& mapping) { return is_executable(mapping) && mapping.permissions[1] == 'w'; });
-    expect("code", "never writable", both == 0, fmt::format("{} writable and executable mappings", both));
+    expect("code", "never writable", both == 0, fmt::format("mappings both writable and executable: {}", both));
     if (!examination_.strict) return;
     const auto anonymous =
         count([&](const Mapping& mapping) { return is_executable(mapping) && mapping.path.empty(); });
-    expect("code", "none made", anonymous == 0, fmt::format("{} executable mappings without a file", anonymous));
+    expect("code", "none made", anonymous == 0, fmt::format("executable mappings without a file: {}", anonymous));
   }
 
   void seccomp() { expect_field("seccomp", "filter", worker_, "Seccomp", "2", kSeccompAdvice); }
@@ -255,10 +255,10 @@ std::string listed(const std::set<std::string>& names) {
 // What a user who could not read everything can do about it.
 std::string reading_advice(const Examination& examination) {
   if (examination.worker.status.empty()) {
-    return "to have every row read, mount /proc for this pid namespace, and without hidepid";
+    return "to read every row, mount /proc for this pid namespace and without hidepid";
   }
   if (!is_root(examination.self) || holds(examination.self, kCapSysPtrace)) return {};
-  return "to have every row read, grant this root CAP_SYS_PTRACE, or run holdfast doctor as another user";
+  return "to read every row, grant this root CAP_SYS_PTRACE, or run holdfast doctor as another user";
 }
 
 }  // namespace
@@ -288,7 +288,7 @@ Verdict verdict_on(const std::vector<Finding>& findings, const Examination& exam
     return verdict;
   }
   if (!missing.empty()) {
-    verdict.text = fmt::format("holdfastd starts here, but this is not as it should be: {}", listed(missing));
+    verdict.text = fmt::format("holdfastd starts here, but something is missing in: {}", listed(missing));
   } else if (!done_without.empty()) {
     verdict.text = fmt::format("holdfastd starts here, without: {} (--allow-missing)", listed(done_without));
   } else {
@@ -297,7 +297,7 @@ Verdict verdict_on(const std::vector<Finding>& findings, const Examination& exam
   }
   if (!unavailable.empty()) verdict.text += fmt::format("; not offered by this host: {}", listed(unavailable));
   if (unknown > 0) {
-    verdict.text += fmt::format("; {} of {} rows cannot be read from here", unknown, findings.size());
+    verdict.text += fmt::format("; {} of {} rows cannot be read by this user", unknown, findings.size());
     verdict.advice = reading_advice(examination);
   }
   return verdict;
