@@ -97,8 +97,9 @@ using LoadHandler = std::function<LoadOutcome(const ModuleName&)>;
 // A loader that has the outcome later: it passes the outcome to Client::give_source() with this id. Must not throw.
 using DeferredLoadHandler = std::function<void(std::uint64_t id, const ModuleName&)>;
 
+// Which log lines to receive: of which module, how many old ones, and whether to follow.
 struct LogSubscription {
-  std::string_view module = {};   // empty: of any
+  std::string_view module = {};   // empty: of any module
   std::string_view version = {};  // empty: of any version; only with a module
   std::uint32_t backlog = 0;      // how many of the latest lines to send at once
   bool follow = false;            // whether later lines are sent too
