@@ -1,39 +1,41 @@
 #!/usr/bin/env python3
 """Holds the borders between the folders: borders_test.py BUILD_FOLDER
 
-For each folder, the headers that its sources can include are those of the folders that are named here, and no others. The
-compiler is asked, with the arguments with which it compiles the folder's first source."""
+For each folder, the headers that its sources can include are those of the folders that docs/source-map.md names, and no
+others. The compiler is asked, with the arguments with which it compiles the folder's first source."""
 
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 
-# Each folder, and what it may include besides itself.
-IPC = ["ipc", "ipc/base"]
-SUPERVISOR_PARTS = ["scheduler", "shares", "log", "net", "broker", "modules", "settings", "workers"]
-BORDERS = {
-    "ipc/base": [],
-    "ipc": ["ipc/base"],
-    "sandbox": ["ipc/base"],
-    "supervisor/scheduler": ["ipc/base"],
-    "supervisor/shares": ["ipc/base", "supervisor/scheduler"],
-    "supervisor/log": IPC + ["supervisor/scheduler", "supervisor/shares"],
-    "supervisor/net": IPC + ["sandbox", "supervisor/scheduler", "supervisor/shares", "supervisor/log"],
-    "supervisor/broker": IPC + ["supervisor/scheduler", "supervisor/shares", "supervisor/log"],
-    "supervisor/modules": IPC + ["supervisor/broker", "supervisor/scheduler", "supervisor/shares", "supervisor/log"],
-    "supervisor/settings": IPC + ["supervisor/broker", "supervisor/scheduler", "supervisor/shares", "supervisor/log"],
-    "supervisor/workers": IPC + ["sandbox", "supervisor/scheduler", "supervisor/shares", "supervisor/log",
-                                 "supervisor/net", "supervisor/broker"],
-    "supervisor": IPC + ["sandbox"] + ["supervisor/" + part for part in SUPERVISOR_PARTS],
-    "worker/plain": ["ipc/base"],
-    "worker/channel": IPC,
-    "worker/crypto": ["ipc/base", "worker/plain"],
-    "worker/v8": IPC + ["worker/plain", "worker/channel", "worker/crypto"],
-    "worker/process": IPC + ["sandbox", "worker/plain", "worker/channel", "worker/crypto", "worker/v8"],
-    "tools/cli": IPC,
-}
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def read_borders():
+    """The folders that each folder may include besides itself, from the tables of docs/source-map.md."""
+    named = {}
+    for line in (ROOT / "docs/source-map.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 4:
+            named[cells[0].strip("`")] = (re.findall("`([^`]+)`", cells[2]), cells[2].startswith("all of"))
+    for folder, (others, is_all) in named.items():
+        if is_all:
+            others += [other for other in named if other.startswith(others[0] + "/")]
+
+    def closure(folder):
+        found = set()
+        for other in named[folder][0]:
+            if other != folder:
+                found |= {other} | closure(other)
+        return found
+
+    return {folder: closure(folder) for folder in named}
+
+
+BORDERS = read_borders()
 
 
 def without_outputs(arguments):
@@ -67,8 +69,7 @@ def includable(arguments, build, headers):
 
 def main():
     build = pathlib.Path(sys.argv[1])
-    root = pathlib.Path(__file__).resolve().parents[2]
-    header_of = {folder: next((root / folder).glob("*.h")).relative_to(root).as_posix() for folder in BORDERS}
+    header_of = {folder: sorted((ROOT / folder).glob("*.h"))[0].relative_to(ROOT).as_posix() for folder in BORDERS}
     arguments = compile_arguments(build)
     failures = checks = 0
     for folder, allowed in BORDERS.items():
