@@ -61,7 +61,7 @@ std::function<bool()> AcceptGate::installer() const {
   };
 }
 
-// False: the gate is no longer needed.
+// Waits until the descriptor is readable; false if the gate is no longer needed.
 bool AcceptGate::wait_for(const UniqueFd& descriptor) const {
   std::array<pollfd, 2> wanted = {{{descriptor.get(), POLLIN, 0}, {stop_reader_.get(), POLLIN, 0}}};
   ::poll(wanted.data(), wanted.size(), -1);

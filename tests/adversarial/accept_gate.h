@@ -1,5 +1,5 @@
-// Holds holdfastd up inside a system call: each of its accept(2) waits in the kernel until the gate lets it pass
-// (seccomp_unotify(2)).
+// Holds holdfastd up inside a system call: each of its calls of accept(2) waits in the kernel until the gate lets it
+// pass (seccomp_unotify(2)).
 #pragma once
 
 #include <atomic>
@@ -20,17 +20,17 @@ class AcceptGate {
   // For ProgramOptions::before_exec.
   std::function<bool()> installer() const;
 
-  // Open at first. Closed, it lets the next accept(2) wait for ever.
+  // The gate is open at first. While it is closed, the next accept(2) does not return.
   void close() { is_open_ = false; }
   void open() { is_open_ = true; }
-  // Whether somebody waits at the closed gate.
+  // Whether an accept(2) waits at the closed gate.
   bool holds_one() const { return holds_one_; }
 
  private:
   void serve();
   bool wait_for(const UniqueFd& descriptor) const;
 
-  UniqueFd ours_, theirs_;  // on which the program sends the gate's descriptor
+  UniqueFd ours_, theirs_;  // the socket pair on which the program sends the gate's descriptor
   UniqueFd stop_reader_, stop_writer_;
   std::atomic<bool> is_open_ = true, holds_one_ = false;
   std::thread thread_;

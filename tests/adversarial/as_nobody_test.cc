@@ -1,4 +1,4 @@
-// The same without root: holdfastd started by a user who owns nothing.
+// holdfastd without root's rights: started by the user nobody, which owns nothing, it sandboxes workers all the same.
 #include "tests/support/as_nobody.h"
 
 #include <filesystem>
@@ -28,7 +28,7 @@ const Module kModule{"module", R"js(
     exports.fill = () => { const all = []; while (true) all.push({ all }); };
 )js"};
 
-TEST_CASE("without root, functions are called, loops are stopped, memory is bounded, and nothing is left") {
+TEST_CASE("without root functions are called and loops stopped and memory bounded and nothing is left behind") {
   Daemon daemon(as_nobody({kModule}, {"--stretch", "200ms", "--memory", "32MB"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
@@ -58,7 +58,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
   CHECK(limits_of(worker, "Max processes").second == "0");
   CHECK(limits_of(worker, "Max file size").second == "0");
   CHECK(limits_of(worker, "Max core file size").second == "0");
-  if (::geteuid() != 0) return;  // the rest is for root to see
+  if (::geteuid() != 0) return;  // only root can see the rest
   CHECK(status_field(daemon.broker(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", kNobody));
   CHECK(descriptors_of(worker).size() == 1);
   CHECK(fs::is_empty("/proc/" + std::to_string(worker) + "/root/"));
@@ -68,7 +68,7 @@ TEST_CASE("without root, workers are locked as they are with root") {
   }
 }
 
-TEST_CASE("a supervisor runs as nobody where the environment of these tests says so, and else as whoever runs them") {
+TEST_CASE("a supervisor runs as nobody if the test environment says so and otherwise as the user of the tests") {
   Daemon daemon({});
   const uid_t expected = is_for_nobody() ? kNobody : ::getuid();
   CHECK(status_field(daemon.broker(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", expected));

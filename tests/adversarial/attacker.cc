@@ -28,8 +28,7 @@ const ownId = 0x1d1d1d1d1d1d1d1dn;
 
 function lie(what, value) { writeWord(sharedPage() + page[what], BigInt(value)); }
 
-// What the worker and the supervisor call the call by that is on the CPU, by the shared page; or, outside of calls, one
-// of the first caller's.
+// The number of the call on the CPU, as the shared page has it; outside of calls, a number of the first caller.
 function callNumber(context) {
   const running = BigInt(readWord(sharedPage() + page.running));
   return running < 1n << 53n ? running : BigInt(context.requestId.split('-')[1]);
@@ -62,7 +61,8 @@ exports.writeWord = ([address, value]) => writeWord(BigInt(address), BigInt(valu
 exports.spin = () => spin();
 exports.fault = (kind) => fault(kind);
 
-// What a list of native_calls.h stands for: numbers as they are, texts and structures as the address of a copy.
+// Converts the elements of a list to words: numbers stay as they are, texts and structures become the address of a
+// copy.
 const kept = [];
 const memory = new ArrayBuffer(64 << 10);
 const places = {
@@ -82,20 +82,21 @@ function wordOf(word) {
   if (word.text !== undefined) return keep(Uint8Array.from([...word.text, '\0'], (c) => c.charCodeAt(0)));
   return keep(BigUint64Array.from(word.words, addressOf));
 }
-// For a structure that points to it.
+// For a structure that points to the word.
 const addressOf = (word) => asWord(wordOf(word));
 
-// Each of these calls, made in a way that survives a refusal; their results, one after the other.
+// Makes each of these calls in a way that survives a refusal; returns their results in order.
 exports.survey = (calls) => calls.map((call) => tryCall(...call.map(wordOf))).join(' ');
-// One call that does not survive it.
+// Makes one call that does not survive a refusal.
 exports.doCall = (call) => systemCall(...call.map(wordOf));
-// Steps [name of a native function, ...words], one after the other, with their results; and what comes after them.
+// Runs steps [name of a native function, ...words] in order and returns their results; the variants differ in what
+// follows.
 exports.run = (steps) => steps.map(([name, ...words]) => String(globalThis[name](...words.map(wordOf)))).join(' ');
 exports.runAndLoop = (steps) => { exports.run(steps); while (true) {} };
 exports.trap = (illegal) => fault(illegal ? 'illegal instruction' : 'breakpoint');
 
-// Maps memory and writes to each of its pages until no more can be had; each piece is made read-only if `hide` is set,
-// as memory that is not writable is not counted as data. Returns the bytes that it got.
+// Maps memory and writes to each of its pages until there is no more. If `hide` is set, each piece is made read-only,
+// as memory that is not writable does not count as data. Returns the number of bytes.
 exports.takeMemory = (hide) => {
   const size = 4n << 20n;
   for (let taken = 0n; ; taken += size) {
@@ -106,8 +107,8 @@ exports.takeMemory = (hide) => {
   }
 };
 
-// Other ways to as much memory as can be had, each until the kernel says no. (malloc(3) knows where it left the break,
-// and puts it back there: that is why a piece is touched at once.)
+// Other ways to get as much memory as possible, each until the kernel refuses. (malloc(3) remembers the break and
+// restores it, so a piece is touched at once.)
 const map = (size, protection, flags = 0x22n) => BigInt(systemCall(%MMAP%n, 0n, size, protection, flags, -1n, 0n));
 const ways = {
   noReserve() { for (let at; (at = map(4n << 20n, 3n, 0x4022n)) > 0n;) touch(at, 4n << 20n); },
@@ -117,7 +118,7 @@ const ways = {
       touch(at, 4n << 20n);
     }
   },
-  // Reserved first, and made usable later.
+  // Reserves first, and makes usable later.
   reserved() {
     for (let at; (at = map(4n << 20n, 0n)) > 0n;) {
       if (systemCall(%MPROTECT%n, at, 4n << 20n, 3n) !== 0) break;
@@ -131,22 +132,22 @@ const ways = {
       touch(end, 4n << 20n);
     }
   },
-  // Marked as no longer needed, which the kernel believes when it runs short.
+  // Marks memory as no longer needed, which the kernel frees only when it runs short.
   lazilyFreed() {
     for (let at; (at = map(4n << 20n, 3n)) > 0n;) {
       touch(at, 4n << 20n);
       systemCall(%MADVISE%n, at, 4n << 20n, 8n);
     }
   },
-  // As many mappings as there may be; neighbours that are alike would become one.
+  // Makes as many mappings as possible; equal neighbours would be merged.
   pieces() { for (let i = 0n; map(4096n, i & 1n ? 3n : 1n) > 0n; i++); },
-  // A page table for each page that is read, out of address space that costs nothing.
+  // Makes a page table for each page that is read, from address space that costs nothing.
   pageTables() {
     for (let size = 1n << 40n; size >= 1n << 21n; size >>= 1n) {
       for (let at; (at = map(size, 1n)) > 0n;) for (let i = 0n; i < size; i += 4096n << 9n) readWord(at + i);
     }
   },
-  // Pages of files become the process's own when they are written to.
+  // Pages of files become private to the process when they are written to.
   programFiles() {
     for (let at = engineCode() & ~4095n; tryCall(%MPROTECT%n, at, 4096n, 7n) === '0'; at += 4096n) {
       writeWord(at, readWord(at));
@@ -155,7 +156,8 @@ const ways = {
 };
 exports.takeMemoryBy = (way) => { ways[way](); return way; };
 
-// Announces a frame of so many bytes and sends all of it but the last ones, more than the worker itself says after that.
+// Announces a frame of `size` bytes and sends all of it except the end, which is longer than what the worker itself
+// sends later.
 exports.sendAlmostAll = (size) => {
   const words = BigInt(size >> 3);
   sendAll(BigUint64Array.of(words << 32n).buffer);
@@ -165,31 +167,31 @@ exports.sendAlmostAll = (size) => {
   }
   return new Promise(() => {});
 };
-// The same in bytes, one by one, for ever.
+// Announces a large frame and sends it byte by byte, for ever.
 exports.drip = () => {
   sendAll(BigUint64Array.of(2000000n << 32n).buffer);
   for (const byte = new ArrayBuffer(1);;) sendAll(byte);
 };
 exports.large = (size) => 'x'.repeat(size);
 
-// Sends these bytes to the supervisor, and answers 'sent' in the regular way.
+// Sends these bytes to the supervisor, and answers 'sent' normally.
 exports.send = (list, context) => { sendAll(bytesOf(list, context)); return 'sent'; };
-// The same with so many zeros behind, which a list need not spell out; and no answer.
+// Sends these bytes and then this many zeros, and does not answer.
 exports.sendWithZeros = ([list, zeros], context) => {
   sendAll(bytesOf(list, context));
   sendAll(new ArrayBuffer(zeros));
   return new Promise(() => {});
 };
-// The bytes alone, and no answer.
+// Sends these bytes, and does not answer.
 exports.sendAndHold = (list, context) => { sendAll(bytesOf(list, context)); return new Promise(() => {}); };
-// The same, over and over.
+// Sends these bytes over and over.
 exports.sendForEver = (list, context) => { const bytes = bytesOf(list, context); while (true) sendAll(bytes); };
-// The same, after which the process goes on in native code and does nothing more for anybody.
+// Sends these bytes, then spins in native code and does nothing else any more.
 exports.sendAndSpin = (list, context) => { sendAll(bytesOf(list, context)); spin(); };
 
 // Sends these bytes on the direct line, to the client that has it.
 exports.sendOnLine = (list) => { sendAll(new Uint8Array(list).buffer, LINE); return 'sent'; };
-// The same with so many zeros behind.
+// Sends these bytes on the direct line, and then this many zeros.
 exports.sendOnLineWithZeros = ([list, zeros]) => {
   sendAll(new Uint8Array(list).buffer, LINE);
   sendAll(new ArrayBuffer(zeros), LINE);
@@ -197,7 +199,7 @@ exports.sendOnLineWithZeros = ([list, zeros]) => {
 };
 exports.sendOnLineAndSpin = (list) => { sendAll(new Uint8Array(list).buffer, LINE); spin(); };
 
-// Writes lies, [[field, value], ...], on the shared page and goes on as told.
+// Writes false values, [[field, value], ...], to the shared page, then spins or loops.
 exports.lieAndSpin = (lies) => { for (const [what, value] of lies) lie(what, value); spin(); };
 exports.spinAsIdle = () => { lie('running', 0); spin(sharedPage() + page.stretchCount); };
 exports.lieAndLoop = (lies) => { for (const [what, value] of lies) lie(what, value); while (true) {} };
@@ -210,7 +212,7 @@ exports.answerLieAndSpin = (lies) => {
   setTimeout(() => { for (const [what, value] of lies) lie(what, value); spin(); }, 5);
   return 'answered';
 };
-// Claims, over and over, that a new stretch has just begun.
+// Claims over and over that a new stretch has just begun.
 exports.renewStretches = () => { lie('stretchStart', 1n << 62n); spin(sharedPage() + page.stretchCount); };
 )js";
 

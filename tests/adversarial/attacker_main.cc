@@ -1,5 +1,5 @@
-// holdfast-worker as it would be if V8 had a hole: modules run native code of their own. Everything else, the locks
-// included, is the production worker's code. With --without-row=N, the first argument, row N of the table of system
+// holdfast-worker with the hole that V8 might have: modules can run native code. Everything else, including the
+// sandbox, is the production worker's code. With --without-row=N as the first argument, row N of the table of system
 // calls is left out.
 #include <charconv>
 #include <span>

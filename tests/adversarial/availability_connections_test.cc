@@ -1,5 +1,5 @@
-// What one client can do to another by the connections, parts of frames, unread answers and open calls that it holds.
-// Each attack runs as the good client's own user and, where the tests run as root, as another one.
+// How much one client can harm another by the connections, partial frames, unread answers and open calls that it holds.
+// Each attack runs as the good client's own user and, if the tests run as root, as another user.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,7 +48,7 @@ struct Scene {
     return connection;
   }
 
-  // That a client which comes now is served, with a small payload, a large one and a large result.
+  // Checks that a new client is served, with a small payload, a large payload and a large result.
   void check_served(std::size_t large) const {
     ipc::Client client = daemon.connect();
     CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})"})) == "3");
@@ -62,7 +62,7 @@ struct Scene {
     CHECK(code_of(call(client, {"good", "bytes", "{\"n\":" + std::to_string(large) + "}"})) == "result");
   }
 
-  // Of the supervisor, in bytes.
+  // The supervisor's anonymous resident memory, in bytes.
   std::uint64_t resident() const {
     const std::string status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
     const auto at = status.find("RssAnon:");
@@ -99,22 +99,21 @@ bool greeted(RawConnection& connection) {
   return was_greeted;
 }
 
-TEST_CASE("idle connections take no other client's place") {
+TEST_CASE("idle connections do not take the place of another client") {
   for (const auto& attacker : attackers()) {
     CAPTURE(attacker.has_value());
     Scene scene({"--max-clients", "40"});
     std::vector<std::unique_ptr<RawConnection>> idle;
     for (int i = 0; i < 100; ++i) idle.push_back(scene.connect(attacker));
     scene.check_served(1000);
-    // The last that came are there; those that were idle for the longest had to go, and were told why.
+    // The newest connections are open. Those that were idle for the longest were closed, and were told why.
     CHECK_FALSE(idle.back()->is_closed());
     CHECK(contains(idle.front()->read_to_end(), "idle for the longest"));
     scene.daemon.stop();
   }
 }
 
-TEST_CASE(
-    "connections with open calls take no other user's place, and all of one user's places are at most its bound") {
+TEST_CASE("connections with open calls do not take the place of another user and stay within the bound of their user") {
   if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
   Scene scene({"--max-clients", "40"});
   std::vector<std::unique_ptr<RawConnection>> busy;
@@ -123,7 +122,7 @@ TEST_CASE(
     busy.back()->send(call_frame(1, "hang", "null"));
     busy.back()->send(RawConnection::frame_of(ipc::ListWorkersRequest{1}));
     if (i >= 30) continue;
-    // Its call is open once what was asked for behind it is answered.
+    // The call is open once the request behind it is answered.
     bool was_listed = false;
     const auto look = [&](const ipc::ServerMessage& message) {
       was_listed = was_listed || std::holds_alternative<ipc::WorkerList>(message);
@@ -146,14 +145,14 @@ TEST_CASE("parts of frames that stall do not cut off a client that sends a frame
       stalled.back()->send(std::string_view(frame).substr(0, 4 * kMega));
     }
     scene.check_served(16 * kMega);
-    // A user has three quarters of 64 MB, of the 200 MB that were sent; the oldest parts gave way.
+    // 200 MB were sent. A user may have three quarters of 64 MB; the oldest partial frames were dropped.
     CHECK(contains(stalled.front()->read_to_end(), "memory for incomplete frames is short"));
     CHECK(scene.resident() < 150 * kMega);
     scene.daemon.stop();
   }
 }
 
-TEST_CASE("a part of a frame of which no more comes is given up, and small parts are no exception") {
+TEST_CASE("a part of a frame that makes no progress is dropped even if it is small") {
   Scene scene({});
   const auto large = scene.connect({}), small = scene.connect({}), whole = scene.connect({});
   const std::string frame = call_frame(1, "size", std::string(kMega, 'x'), ipc::Encoding::bytes);
@@ -166,7 +165,7 @@ TEST_CASE("a part of a frame of which no more comes is given up, and small parts
   scene.daemon.stop();
 }
 
-TEST_CASE("answers that nobody reads are bounded for all connections of a user together") {
+TEST_CASE("answers that nobody reads are bounded over all connections of a user") {
   for (const auto& attacker : attackers()) {
     CAPTURE(attacker.has_value());
     Scene scene({"--client-memory", "64MB"});
@@ -182,12 +181,12 @@ TEST_CASE("answers that nobody reads are bounded for all connections of a user t
   }
 }
 
-TEST_CASE("payloads of calls that wait take no other client's memory") {
+TEST_CASE("payloads of calls that wait do not use up the memory of other clients") {
   for (const auto& attacker : attackers()) {
     CAPTURE(attacker.has_value());
     Scene scene({"--client-memory", "64MB", "--concurrency", "4"});
     std::vector<std::unique_ptr<RawConnection>> hoarding;
-    // These have all of the module's places, and are not answered.
+    // These calls take all of the module's places, and are not answered.
     hoarding.push_back(scene.connect(attacker));
     for (std::uint64_t id = 1; id <= 4; ++id) hoarding.back()->send(call_frame(id, "hang", "null"));
     const std::string payload(8 * kMega, 'x');
@@ -197,13 +196,13 @@ TEST_CASE("payloads of calls that wait take no other client's memory") {
     }
     CHECK(greeted(*hoarding.back()));
     for (int i = 0; i < 5; ++i) scene.check_served(16 * kMega);
-    // What was asked of the module before is served, once its places are free.
+    // The module's waiting calls are served once its places are free.
     hoarding.front().reset();
     scene.daemon.stop();
   }
 }
 
-TEST_CASE("calls that a worker has begun with large payloads take no other client's memory") {
+TEST_CASE("calls that a worker has begun with large payloads do not use up the memory of other clients") {
   for (const auto& attacker : attackers()) {
     CAPTURE(attacker.has_value());
     Scene scene({"--client-memory", "64MB", "--memory", "256MB"});
@@ -214,7 +213,7 @@ TEST_CASE("calls that a worker has begun with large payloads take no other clien
       hoarding.back()->send(call_frame(1, "hang", payload, ipc::Encoding::bytes));
       CHECK(greeted(*hoarding.back()));
     }
-    // A worker reads its calls in order: now it has read these.
+    // A worker reads its calls in order, so its answer shows that it has read those.
     ipc::Client client = scene.daemon.connect();
     CHECK(outcome(call(client, {"evil", "add", R"({"a":1,"b":2})"})) == "3");
     for (int i = 0; i < 3; ++i) scene.check_served(16 * kMega);
@@ -222,7 +221,7 @@ TEST_CASE("calls that a worker has begun with large payloads take no other clien
   }
 }
 
-TEST_CASE("calls that wait take no other client's place in the queues") {
+TEST_CASE("calls that wait do not take the place in the queues of another client") {
   for (const std::string flag : {"--queue-limit", "--total-queue-limit"}) {
     for (const auto& attacker : attackers()) {
       CAPTURE(attacker.has_value());
@@ -233,7 +232,7 @@ TEST_CASE("calls that wait take no other client's place in the queues") {
         for (std::uint64_t id = 1; id <= 16; ++id) waiting.back()->send(call_frame(id, "hang", "null"));
         CHECK(greeted(*waiting.back()));
       }
-      // The queue is full, and nothing that waits in it is going to end: a call of another is taken on all the same.
+      // The queue is full, and no call in it is going to end. A call of another user is accepted all the same.
       ipc::Client client = scene.daemon.connect();
       Calls calls(client);
       calls.start({.module = "evil", .function = "hang", .timeout = minutes(5)});
@@ -245,7 +244,7 @@ TEST_CASE("calls that wait take no other client's place in the queues") {
   }
 }
 
-// Each worker has one call at a time, and each module one worker, besides that of its quarantine.
+// Each worker takes one call at a time, and each module has one worker beside that of its quarantine.
 std::vector<std::string> with_queue_limit(std::size_t limit) {
   return {"--queue-limit",   std::to_string(limit),
           "--concurrency",   "1",
@@ -254,21 +253,22 @@ std::vector<std::string> with_queue_limit(std::size_t limit) {
           "--stretch",       "200ms"};
 }
 
-// Calls that do not end: one for a worker of the module, which is then one of `busy` that have a call, and `count` that
-// wait for it.
+// Starts calls that do not end: one for a worker of the module, which is then one of `busy` that have a call, and
+// `count` calls that wait for it.
 void keep_waiting(ipc::Client& client, Calls& calls, const CallTo& endless, std::uint32_t busy, std::size_t count) {
   calls.start(endless);
   REQUIRE(eventually([&] { return stats_of(client, endless.module).calls_in_flight == busy; }));
   for (std::size_t i = 0; i < count; ++i) calls.start(endless);
 }
 
-TEST_CASE("in a full queue a call of the same queue gives way, and none that waits for the module's quarantine") {
+TEST_CASE(
+    "in a full queue a call of the same queue gives way and not one that waits for the quarantine of the module") {
   constexpr std::size_t kPlaces = 4;
   Scene scene(with_queue_limit(kPlaces));
   scene.daemon.add_module({"both", "exports.f = (kills) => { while (kills); return new Promise(() => {}); };"});
   const CallTo endless{.module = "both", .function = "f", .payload = "false", .timeout = minutes(5)};
   {
-    // Would both queues be taken for one, the connection that came first had the most calls in it.
+    // If both queues counted as one, the connection that came first would have the most calls in it.
     ipc::Client guilty = scene.daemon.connect();
     ipc::Client clean = scene.daemon.connect();
     ipc::Client newcomer = scene.daemon.connect();
@@ -280,7 +280,7 @@ TEST_CASE("in a full queue a call of the same queue gives way, and none that wai
     REQUIRE(stats_of(clean, "both").queued == 2 * kPlaces);
 
     further.start(endless);
-    // Statistics come after all answers that are due.
+    // The supervisor sends statistics after all answers that are due.
     CHECK(stats_of(newcomer, "both").queued == 2 * kPlaces);
     CHECK(further.order().empty());
     CHECK(stats_of(guilty, "both").calls_in_flight == 2);
@@ -292,8 +292,8 @@ TEST_CASE("in a full queue a call of the same queue gives way, and none that wai
   scene.daemon.stop();
 }
 
-TEST_CASE("of several full queues each makes room for a client's first call, though all calls come at once") {
-  // So many that it takes long to look through them.
+TEST_CASE("each of several full queues makes room for the first call of a client even if all calls come at once") {
+  // So many places that it takes long to look through them.
   constexpr std::size_t kPlaces = 200;
   Scene scene(with_queue_limit(kPlaces));
   const std::vector<std::string> names = {"full-1", "full-2", "full-3", "full-4"};
@@ -320,7 +320,8 @@ TEST_CASE("of several full queues each makes room for a client's first call, tho
 }
 
 TEST_CASE(
-    "a user that calls a thousand modules, while no loader says anything, keeps no other user's from being loaded") {
+    "while no loader says anything a user that calls a thousand modules does not keep the modules of others from "
+    "loading") {
   if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
   Scene scene({"--allow-loader", "0", "--loader-timeout", "10m"});
   ipc::Client loader = scene.daemon.connect();
@@ -344,7 +345,7 @@ TEST_CASE(
                                                             .function = "f",
                                                             .timeout = std::chrono::hours(1)}));
   }
-  // A user has three quarters of 1024.
+  // A user may have three quarters of 1024.
   REQUIRE(eventually([&] {
     loader.run_once(milliseconds(10));
     return of_others.size() == 768;
@@ -363,7 +364,7 @@ TEST_CASE(
   scene.daemon.stop();
 }
 
-// --- what is shown -------------------------------------------------------------------------------------------------
+// --- what users are shown -------------------------------------------------------------------------------------------
 
 std::optional<ipc::Stats> stats_as(const Scene& scene, uid_t user) {
   const As as(user);
@@ -374,7 +375,7 @@ std::optional<ipc::Stats> stats_as(const Scene& scene, uid_t user) {
   return *stats;
 }
 
-TEST_CASE("statistics and lists show a user what it called, and everything to root and to who may read logs") {
+TEST_CASE("statistics and lists show a user what it called and show root and log readers everything") {
   if (::geteuid() != 0 || is_for_nobody()) return;  // it takes other users
   Scene scene({"--allow-logs", "1234"});
   const Module secretive{"secretive", "throw new Error('cannot connect with password hunter2');"};
@@ -408,10 +409,10 @@ TEST_CASE("statistics and lists show a user what it called, and everything to ro
   scene.daemon.stop();
 }
 
-TEST_CASE("clients that ask for statistics of very many modules again and again keep nobody from being served") {
+TEST_CASE("other clients are served while clients ask for statistics of very many modules again and again") {
   Scene scene({});
   ipc::Client client = scene.daemon.connect();
-  // Names of which each has a file, so that it stays known.
+  // Each module has a file, so that it stays known.
   constexpr int kModules = 3000;
   for (int i = 0; i < kModules; ++i) scene.daemon.add_module({"m" + std::to_string(i), "exports.f = () => 1;"});
   Calls calls(client);
@@ -434,11 +435,11 @@ TEST_CASE("clients that ask for statistics of very many modules again and again 
   scene.daemon.stop();
 }
 
-TEST_CASE("connections that send very many messages keep nobody from being served") {
+TEST_CASE("other clients are served while connections send very many messages") {
   for (const auto& attacker : attackers()) {
     CAPTURE(attacker.has_value());
     Scene scene({});
-    // As many messages as the sockets take, of the kinds that cost the sender least.
+    // As many messages as the sockets take, of the kinds that are cheapest for the sender.
     std::string messages;
     for (std::uint64_t id = 1; id <= 500; ++id) messages += RawConnection::frame_of(ipc::CancelRequest{id});
     std::vector<std::unique_ptr<RawConnection>> noisy;

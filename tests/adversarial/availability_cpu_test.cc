@@ -1,4 +1,4 @@
-// CPU time that one module takes, and what that does to others.
+// How one module's CPU time affects others.
 #include <algorithm>
 #include <cerrno>
 #include <string>
@@ -27,7 +27,7 @@ const std::string kTimers = R"js(
   exports.hog = () => { setTimeout(spin, 0); return 'set'; };
   exports.tick = () => { setInterval(() => turns++, 20); return 'set'; };
   exports.turns = () => turns;
-  // Has its work done by timers, while the call is open.
+  // Does its work by timers while the call is open.
   exports.work = (wanted) => new Promise((done) => {
     let left = wanted;
     const step = () => {
@@ -47,7 +47,7 @@ int niceness(pid_t pid) {
 
 bool is_halted(pid_t pid) { return status_field(pid, "State").starts_with("T"); }
 
-TEST_CASE("workers come after the supervisor and the zygote where there are too few cores for all") {
+TEST_CASE("workers come after the supervisor and the zygote when cores are scarce") {
   Daemon daemon({.modules = {{"timers", kTimers}}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"timers", "ping"})) == "\"pong\"");
@@ -60,7 +60,7 @@ TEST_CASE("workers come after the supervisor and the zygote where there are too 
   daemon.stop();
 }
 
-TEST_CASE("timers that keep a core busy when nobody waits are halted, and go on when the module is called") {
+TEST_CASE("busy timers of a module without open calls are halted and go on when the module is called") {
   Daemon daemon({.modules = {{"timers", kTimers}, {"quiet", kTimers}}});
   ipc::Client client = daemon.connect();
   for (int i = 0; i < 3; ++i) {
@@ -70,7 +70,7 @@ TEST_CASE("timers that keep a core busy when nobody waits are halted, and go on 
     CHECK(outcome(call(client, {"timers", "ping"})) == "\"pong\"");
     CHECK(worker_of(client, "timers").pid == worker);
   }
-  // What it began is no stretch that takes too long, however long it was halted.
+  // The time for which the worker was halted does not count as a stretch that takes too long.
   const pid_t worker = worker_of(client, "timers").pid;
   CHECK(outcome(call(client, {"timers", "turns"})) != "0");
   for (int i = 0; i < 3; ++i) {
@@ -97,7 +97,7 @@ TEST_CASE("a worker that is halted can be stopped, evicted and shut down") {
   daemon.stop();
 }
 
-TEST_CASE("timers are not halted that need little, or that work for an open call") {
+TEST_CASE("timers that need little or work for an open call are not halted") {
   Daemon daemon({.modules = {{"ticking", kTimers}, {"working", kTimers}, {"hog", kTimers}}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"ticking", "tick"})) == "\"set\"");
@@ -106,14 +106,14 @@ TEST_CASE("timers are not halted that need little, or that work for an open call
   const pid_t ticking = worker_of(client, "ticking").pid;
   REQUIRE(eventually([&] { return is_halted(hog); }));
   CHECK_FALSE(is_halted(ticking));
-  // More than what may be used without a call.
+  // More CPU time than may be used without a call.
   CHECK(outcome(call(client, {"working", "work", "100"})) == "\"done\"");
   CHECK_FALSE(is_halted(ticking));
   CHECK(outcome(call(client, {"ticking", "turns"})) != "0");
   daemon.stop();
 }
 
-TEST_CASE("fifty modules with busy timers are halted, all of them") {
+TEST_CASE("all of fifty modules with busy timers are halted") {
   std::vector<Module> modules = {{"quiet", kTimers}};
   for (int i = 0; i < 50; ++i) modules.push_back({fmt::format("hog{}", i), kTimers});
   Daemon daemon({.modules = modules, .flags = {"--max-workers", "100"}});
@@ -126,7 +126,7 @@ TEST_CASE("fifty modules with busy timers are halted, all of them") {
     }
   }
   REQUIRE(hogs.size() == 50);
-  // But for the one whose turn it is.
+  // All but the one whose share it is now.
   CHECK(eventually([&] { return std::count_if(hogs.begin(), hogs.end(), is_halted) >= 48; }));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"quiet", "ping"})) == "\"pong\"");

@@ -1,5 +1,5 @@
-// Clients that send descriptors whose close(2) lasts. The kernel closes such a descriptor in whichever process reads or
-// closes the socket: that must never be one that serves others.
+// Clients that send descriptors whose close(2) blocks for long. The kernel closes such a descriptor in the process that
+// reads or closes the socket, so that must never be a process that serves others.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,7 +24,7 @@ namespace {
 const Module kBeside = {"good", "exports.add = ({ a, b }) => a + b;"};
 const ipc::ModuleName kNameOfGood = {"good", "v1"};
 
-// The supervisor's loop turns: a call has its answer long before the descriptor's close would be over.
+// Checks that the supervisor's event loop runs: a call has its answer long before the descriptor's close would be over.
 void check_serves_beside(ipc::Client& client) {
   CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
 }
@@ -33,10 +33,10 @@ std::string hello() { return RawConnection::frame_of(ipc::ClientHello{}); }
 
 struct Attack {
   const char* name;
-  std::function<int(Daemon&, const Lingering&)> run;  // what came of the sending: 0, or errno
+  std::function<int(Daemon&, const Lingering&)> run;  // sends the descriptor; returns 0, or errno
 };
 
-// While the supervisor is stopped: what is done then is all there when it goes on.
+// Acts while the supervisor is stopped, so that it finds everything at once when it goes on.
 void while_stopped(Daemon& daemon, const std::function<void()>& act) {
   daemon.signal(SIGSTOP);
   REQUIRE(eventually([&] { return status_field(daemon.pid(), "State").starts_with('T'); }));
@@ -91,7 +91,7 @@ const std::vector<Attack>& attacks() {
          RawConnection evil(daemon.socket_path());
          int sent = 0;
          while_stopped(daemon, [&] {
-           // More than is read at a time, so that the descriptor is unread when the connection is closed.
+           // More bytes than one read takes, so that the descriptor is unread when the connection is closed.
            evil.send_some(std::string(100'000, '\xff'));
            sent = send_descriptors(evil.fd(), "x", std::array{slow.get()}, MSG_DONTWAIT);
          });
@@ -117,11 +117,14 @@ void check_attacks(bool before_pass_rights) {
   daemon.stop();
 }
 
-TEST_CASE("a descriptor whose close lasts, sent by a client, delays nobody") { check_attacks(false); }
+TEST_CASE("a descriptor whose close lasts does not delay other clients") { check_attacks(false); }
 
-TEST_CASE("a descriptor whose close lasts delays nobody on a kernel that lets clients send it") { check_attacks(true); }
+TEST_CASE("a descriptor whose close lasts does not delay other clients on a kernel that lets clients send it") {
+  check_attacks(true);
+}
 
-TEST_CASE("a descriptor whose close lasts, sent on a direct line, delays no other caller of its module") {
+TEST_CASE(
+    "a descriptor whose close lasts does not delay other callers of the module when it is sent on a direct line") {
   Daemon daemon({.modules = {kBeside}, .flags = {"--direct-line"}});
   ipc::Client client = daemon.connect();
   check_serves_beside(client);
@@ -133,7 +136,7 @@ TEST_CASE("a descriptor whose close lasts, sent on a direct line, delays no othe
   check_serves_beside(client);
 }
 
-TEST_CASE("holdfastd refuses a --client-fd on which a descriptor is under way") {
+TEST_CASE("holdfastd refuses a --client-fd on which a descriptor was sent") {
   const TemporaryFolder folder;
   for (int flags : {0, int{MSG_OOB}}) {
     int ends[2];

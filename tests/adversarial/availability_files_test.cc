@@ -1,4 +1,4 @@
-// What those who may put files into a directory of modules get to read by it, where holdfastd runs as root.
+// Which files users can read through a holdfastd of root if they may put files into a directory of modules.
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -22,14 +22,14 @@ bool is_root() { return ::geteuid() == 0 && !is_for_nobody(); }
 
 void give_to_nobody(const fs::path& path) { REQUIRE(::lchown(path.c_str(), kNobody, kNobody) == 0); }
 
-// A file that root alone may read.
+// Writes a file that only root may read.
 fs::path write_secret(const TemporaryFolder& folder, const std::string& text) {
   const fs::path file = folder.write("secret.js", text);
   REQUIRE(::chmod(file.c_str(), 0600) == 0);
   return file;
 }
 
-// An error that shows nothing of the secret.
+// Checks that the call failed, and that the error does not quote the secret.
 void check_is_refused(const ipc::Answer& answer) {
   const auto error = error_of(answer);
   CHECK(ipc::to_string(error.code) == "load_failed");
@@ -37,7 +37,7 @@ void check_is_refused(const ipc::Answer& answer) {
   CHECK(contains(error.message, "Permission denied"));
 }
 
-TEST_CASE("a directory's owner gets to read no file through root that it could not read itself") {
+TEST_CASE("the owner of a directory cannot read a file through root that it could not read itself") {
   if (!is_root()) return;
   const TemporaryFolder elsewhere;
   const fs::path secret = write_secret(elsewhere, kSecret);
@@ -52,7 +52,7 @@ TEST_CASE("a directory's owner gets to read no file through root that it could n
   fs::create_symlink(secret, modules / "link-v1.js");
   give_to_nobody(modules / "link-v1.js");
   check_is_refused(call(client, {"link", "f"}));
-  // Not even by a link that root itself has put there: nobody can move it.
+  // Not even through a link that root itself has put there, which no other user can move.
   fs::create_symlink(secret, modules / "roots-v1.js");
   check_is_refused(call(client, {"roots", "f"}));
   fs::create_directory_symlink(elsewhere.path(), modules / "folder");
@@ -61,7 +61,7 @@ TEST_CASE("a directory's owner gets to read no file through root that it could n
   give_to_nobody(modules / "through-v1.js");
   check_is_refused(call(client, {"through", "f"}));
 
-  // What all may read, it may read.
+  // The owner may read what everyone may read.
   fs::permissions(secret, fs::perms(0644));
   std::ofstream(secret) << "exports.ping = () => 'pong';";
   daemon.add_module({"last", "exports.ping = () => 'pong';"});
@@ -71,7 +71,7 @@ TEST_CASE("a directory's owner gets to read no file through root that it could n
   daemon.stop();
 }
 
-TEST_CASE("who may only put links into root's directory gets to read no more by it") {
+TEST_CASE("a user who may only put links into a directory of root cannot read more through them") {
   if (!is_root()) return;
   const TemporaryFolder elsewhere;
   const fs::path secret = write_secret(elsewhere, kSecret);
@@ -81,16 +81,16 @@ TEST_CASE("who may only put links into root's directory gets to read no more by 
   fs::create_symlink(secret, modules / "link-v1.js");
   give_to_nobody(modules / "link-v1.js");
   check_is_refused(call(client, {"link", "f"}));
-  // By way of a link of root's.
+  // Through a link that belongs to root.
   fs::create_symlink("link-v1.js", modules / "roots-v1.js");
   check_is_refused(call(client, {"roots", "f"}));
-  // What root keeps to itself is root's to serve.
+  // Root's own private files are served in root's own directory.
   fs::permissions(modules / "own-v1.js", fs::perms(0600));
   CHECK(outcome(call(client, {"own", "ping"})) == "\"pong\"");
   daemon.stop();
 }
 
-TEST_CASE("a file of --module is opened with the rights of its directory's owner, too") {
+TEST_CASE("a file of --module is opened with the rights of the owner of its directory") {
   if (!is_root()) return;
   const TemporaryFolder elsewhere, nobodys;
   const fs::path secret = write_secret(elsewhere, kSecret);
@@ -105,7 +105,7 @@ TEST_CASE("a file of --module is opened with the rights of its directory's owner
   daemon.stop();
 }
 
-TEST_CASE("devices, pipes and directories are no modules, and are not even opened") {
+TEST_CASE("a device or pipe or directory is not a module and is never opened") {
   Daemon daemon({.modules = {{"own", "exports.ping = () => 'pong';"}}});
   const fs::path modules = daemon.folder()->path() / "modules";
   fs::create_symlink("/dev/null", modules / "device-v1.js");

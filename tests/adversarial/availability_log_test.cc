@@ -1,4 +1,4 @@
-// Logs that are not read, and clients and modules that flood them: neither holds up anybody's calls.
+// Logs that are not read, and clients and modules that flood the log, must not delay any calls.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,13 +29,13 @@ std::string read_some(const UniqueFd& reader) {
   return text;
 }
 
-TEST_CASE("a log that nobody reads holds up no call and not the end") {
+TEST_CASE("a log that nobody reads delays neither calls nor the shutdown") {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
   ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
-  // A module may log a burst of 256 kB: seven of them are more than the pipe and the buffer take.
+  // A module may log a burst of 256 kB. Seven bursts are more than the pipe and the buffer take.
   Daemon daemon({.modules = {kServed,
                              kFlood,
                              {"flood", kFlood.code, "v2"},
@@ -51,7 +51,7 @@ TEST_CASE("a log that nobody reads holds up no call and not the end") {
     CHECK(outcome(call(client, {.module = "flood", .function = "log", .payload = "60", .version = version})) == "null");
     check_still_serves(client);
   }
-  SUBCASE("that is read later") {
+  SUBCASE("the log is read later") {
     std::string log;
     CHECK(eventually([&] {
       log += read_some(reader);
@@ -59,7 +59,7 @@ TEST_CASE("a log that nobody reads holds up no call and not the end") {
     }));
     check_still_serves(client);
   }
-  SUBCASE("that is never read") {}
+  SUBCASE("the log is never read") {}
   daemon.stop();
 }
 

@@ -1,4 +1,4 @@
-// Memory that one module takes, and what that does to others.
+// How one module's memory affects others.
 #include <algorithm>
 #include <string>
 #include <unistd.h>
@@ -17,7 +17,7 @@
 namespace holdfast::test {
 namespace {
 
-// Fills so many megabytes and has them read-only: what is not writable, neither V8 nor RLIMIT_DATA count.
+// Fills memory and makes it read-only, as neither V8 nor RLIMIT_DATA counts memory that is not writable.
 const std::string kHide = fmt::format(R"js(
   exports.hide = (megabytes) => {{
     const size = 1n << 20n;
@@ -67,8 +67,8 @@ TEST_CASE("without a zygote, workers come first as well") {
   daemon.stop();
 }
 
-TEST_CASE("a worker that goes on holding more than its limit and native memory is ended, idle or not") {
-  // 32 MB, 96 MB of native memory, and 128 MB for a moment.
+TEST_CASE("a worker that goes on holding more than its limit and native memory is ended whether idle or not") {
+  // The limit: 32 MB, plus 96 MB of native memory, plus 128 MB for a moment.
   Daemon daemon(with_hiders({"idle", "waiting", "modest"}, {"--memory", "32MB"}));
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -88,7 +88,7 @@ TEST_CASE("a worker that goes on holding more than its limit and native memory i
   daemon.stop();
 }
 
-TEST_CASE("past the memory budget those end first that are furthest over their limits, and are told why") {
+TEST_CASE("past the memory budget the workers furthest over their limits end first and their calls say why") {
   Daemon daemon(with_hiders({"modest", "greedy0", "greedy1", "greedy2"},
                             {"--memory", "64MB", "--memory-budget", "256MB", "--max-workers", "8"}));
   ipc::Client client = daemon.connect();
@@ -96,7 +96,7 @@ TEST_CASE("past the memory budget those end first that are furthest over their l
   const pid_t modest = worker_of(client, "modest").pid;
   Calls calls(client);
   for (int i = 0; i < 3; ++i) calls.start({fmt::format("greedy{}", i), "hideAndHold", "130"});
-  // With two of them it would still be exceeded.
+  // With two of them the budget would still be exceeded.
   while (calls.order().size() < 2) client.run_once(std::chrono::milliseconds(100));
   for (const std::size_t place : calls.order()) {
     const auto error = error_of(calls.answer(place));
@@ -109,7 +109,8 @@ TEST_CASE("past the memory budget those end first that are furthest over their l
   daemon.stop();
 }
 
-TEST_CASE("where all are within their limits and the budget is exceeded, idle workers make room and none is blamed") {
+TEST_CASE(
+    "if the memory budget is exceeded by workers within their limits then idle ones make room and no call is blamed") {
   Daemon daemon(
       with_hiders({"one", "two", "three"}, {"--memory", "96MB", "--memory-budget", "100MB", "--max-workers", "8"}));
   ipc::Client client = daemon.connect();
@@ -128,7 +129,7 @@ TEST_CASE("where all are within their limits and the budget is exceeded, idle wo
   daemon.stop();
 }
 
-TEST_CASE("a worker that makes mappings without end is listed with the others meanwhile, and ended") {
+TEST_CASE("a worker that makes mappings without end is ended and the list of workers keeps working") {
   Daemon daemon(with_hiders({"modest"}, {"--stretch", "30s"}));
   ipc::Client client = daemon.connect();
   const std::string taken = outcome(call(client, {"attacker", "takeMemoryBy", "\"pieces\""}));

@@ -1,4 +1,4 @@
-// What one client can do to others of the same module by calls that kill their workers: nothing that the others see.
+// Calls of one client that kill their workers must not be visible to other clients of the same module.
 #include <sys/stat.h>
 
 #include <memory>
@@ -35,7 +35,7 @@ const Module kVictim{
     "exports.loopWhenWoken = () => { woken.then(exports.loop); };"
     "exports.wake = () => { wakeNow(); sleep(); return 3; };"};
 
-// Long enough for a worker that is stopped late on a busy machine, many times over.
+// Long enough for many workers that a busy machine stops late.
 constexpr milliseconds kPatience = std::chrono::minutes(2);
 
 CallTo add() { return {.module = "victim", .function = "add", .payload = R"({"a":1,"b":2})", .timeout = kPatience}; }
@@ -58,7 +58,8 @@ Daemon daemon_with(std::vector<std::string> further_flags = {}) {
   return Daemon({.modules = {kVictim}, .flags = flags, .holds_off = true});
 }
 
-// Each third call is a good one, of a client that has made no bad one.
+// Makes bad calls and, as every third call, a good one by a client that has made no bad call. Checks that the good
+// calls succeed.
 void check_good_calls_succeed(const Daemon& daemon, const Poison& poison, std::optional<uid_t> bad_user = {}) {
   CAPTURE(poison.name);
   CAPTURE(bad_user.has_value());
@@ -78,7 +79,7 @@ void check_good_calls_succeed(const Daemon& daemon, const Poison& poison, std::o
   CHECK(stats_of(good, "victim").held_off.count() == 0);
 }
 
-TEST_CASE("half of a module's calls and more are poison of one client: every call of another connection succeeds") {
+TEST_CASE("every call of a connection succeeds though most calls of the module are poison of another client") {
   for (const Poison& poison : kPoisons) {
     for (const auto& bad_user : attackers()) {
       Daemon daemon = daemon_with();
@@ -89,7 +90,7 @@ TEST_CASE("half of a module's calls and more are poison of one client: every cal
   }
 }
 
-TEST_CASE("so it is where the module has one place for its workers") {
+TEST_CASE("poison calls do no harm to others where the module has one place for its workers") {
   for (const Poison& poison : kPoisons) {
     Daemon daemon = daemon_with({"--max-workers", "1"});
     check_good_calls_succeed(daemon, poison);
@@ -97,7 +98,7 @@ TEST_CASE("so it is where the module has one place for its workers") {
   }
 }
 
-TEST_CASE("a connection for each poisonous call is no way around it") {
+TEST_CASE("a new connection for each poison call is no way around it") {
   for (const Poison& poison : kPoisons) {
     CAPTURE(poison.name);
     Daemon daemon = daemon_with();
@@ -110,7 +111,7 @@ TEST_CASE("a connection for each poisonous call is no way around it") {
       bad_calls.back()->start(poison.call);
       bad.back()->run_once(milliseconds(0));
       CHECK(outcome(call(good, add())) == "3");
-      // From the first kill on it is known for its answers.
+      // From the first kill on, the good connection has good answers to its credit.
       if (i == 0) bad_calls.back()->wait_for_all();
       for (int more = 0; i == 0 && more < 110; ++more) CHECK(outcome(call(good, add())) == "3");
     }
@@ -119,8 +120,8 @@ TEST_CASE("a connection for each poisonous call is no way around it") {
   }
 }
 
-// What it does is done after its answer.
-TEST_CASE("what answered calls leave behind and kills their worker is their client's, too") {
+// These functions do their damage after their answer.
+TEST_CASE("a client is also blamed for what its answered calls leave behind and kills their worker") {
   for (const std::string function : {"loopInMicrotask", "loopInTimer", "oomInTimer", "loopInMessage"}) {
     for (const auto& bad_user : attackers()) {
       CAPTURE(function);
@@ -148,8 +149,8 @@ TEST_CASE("what answered calls leave behind and kills their worker is their clie
   }
 }
 
-// Whose fault that is cannot be told. So the one is not taken for the other.
-TEST_CASE("whose call sets off what another user's had left to do, and dies of it, is not blamed for that") {
+// The supervisor cannot tell which of the two is at fault, so it must not blame the good one.
+TEST_CASE("a client whose call sets off what a call of another user left behind is not blamed for the kill") {
   if (attackers().size() < 2) return;  // there is one user
   Daemon daemon = daemon_with();
   REQUIRE(::chmod(daemon.folder()->path().c_str(), 0755) == 0);
@@ -161,13 +162,13 @@ TEST_CASE("whose call sets off what another user's had left to do, and dies of i
   for (int i = 0; i < 3; ++i) {
     CHECK(outcome(call(bad, {"victim", "loopWhenWoken"})) == "null");
     const pid_t worker = worker_of(good, "victim").pid;
-    call(good, {"victim", "wake"});  // on a worker apart it would wake nobody
+    call(good, {"victim", "wake"});  // on another worker there would be nothing to wake
     REQUIRE(eventually([&] { return !is_running(worker); }));
   }
   daemon.stop();
 }
 
-TEST_CASE("who sets off what it had left to do itself is blamed for what that comes to") {
+TEST_CASE("a client whose call sets off what its own call left behind is blamed for the kill") {
   Daemon daemon = daemon_with();
   ipc::Client good = daemon.connect();
   ipc::Client bad = daemon.connect();
@@ -186,8 +187,8 @@ TEST_CASE("who sets off what it had left to do itself is blamed for what that co
   daemon.stop();
 }
 
-// More bad calls than one worker could serve.
-TEST_CASE("on a connection whose calls of one function kill, those of others are served by workers that live") {
+// There are more bad calls than one worker could serve.
+TEST_CASE("on a connection whose calls of one function kill workers the calls of other functions succeed") {
   for (const Poison& poison : kPoisons) {
     CAPTURE(poison.name);
     Daemon daemon = daemon_with();
@@ -201,7 +202,7 @@ TEST_CASE("on a connection whose calls of one function kill, those of others are
   }
 }
 
-TEST_CASE("on a connection that passes on other people's calls the good ones succeed") {
+TEST_CASE("on the connection of a gateway good calls succeed beside ones that kill workers") {
   for (const Poison& poison : kPoisons) {
     CAPTURE(poison.name);
     Daemon daemon = daemon_with();

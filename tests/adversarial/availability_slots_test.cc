@@ -1,4 +1,4 @@
-// What calls that wait can do to other modules where there are no slots left: delay them for a moment, no more.
+// Waiting calls, while there are no slots left, may delay other modules for a moment only.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Each a way to stay on a worker for as long as the caller's time allows.
+// A way to stay on a worker for as long as the caller's timeout allows.
 struct Wait {
   const char* name;
   const char* code;
@@ -33,7 +33,7 @@ constexpr milliseconds kSlotPatience = std::chrono::minutes(2);
 
 CallTo stay(int module) { return {.module = "stay" + std::to_string(module), .function = "stay", .timeout = kHour}; }
 
-TEST_CASE("as many calls that stay for an hour as there are slots: another module's call is served") {
+TEST_CASE("a module is served though calls that stay for an hour fill all slots") {
   constexpr int kSlots = 4;
   for (const Wait& wait : kWaits) {
     CAPTURE(wait.name);
@@ -63,7 +63,7 @@ TEST_CASE("as many calls that stay for an hour as there are slots: another modul
   }
 }
 
-TEST_CASE("a call that waits and is idempotent gives way, and runs again when there is a slot") {
+TEST_CASE("an idempotent call that waits gives way and runs again when there is a slot") {
   Daemon daemon({.modules = {{"good", "exports.ping = () => 'pong';"},
                              {"stay", "exports.stay = (ms) => new Promise((done) => setTimeout(() => done(7), ms));"}},
                  .flags = {"--max-workers", "1", "--waiting-grace", "50ms", "--slice", "20ms"}});

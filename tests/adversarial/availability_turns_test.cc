@@ -1,5 +1,4 @@
-// What one client can do to others of the same module by calls that take long or never end: keep them waiting for a
-// call or two.
+// One client's calls that take long or never end may delay other clients of the same module only by a call or two.
 #include <sys/stat.h>
 
 #include <optional>
@@ -64,13 +63,13 @@ struct Strangers {
           return daemon.connect();
         }()),
         bad_calls(bad) {
-    // The module's calls are known to be cheap.
+    // Lets the supervisor learn that the module's calls are cheap.
     for (int i = 0; i < 200; ++i) REQUIRE(outcome(call(good, cheap())) == "3");
   }
 
   void start_bad(std::size_t count, const CallTo& to) {
     for (std::size_t i = 0; i < count; ++i) bad_calls.start(to);
-    workers(bad);  // its answer says that the supervisor has the calls
+    workers(bad);  // this answer shows that the supervisor has the calls
   }
   std::size_t bad_answers() {
     while (bad.run_once(milliseconds(0)) > 0) {
@@ -84,7 +83,7 @@ struct Strangers {
   Calls bad_calls;
 };
 
-TEST_CASE("a burst of dear calls to a module whose calls were cheap keeps others waiting for a few of them") {
+TEST_CASE("a burst of dear calls to a module of cheap calls keeps other clients waiting only for a few of them") {
   for (const auto& bad_user : attackers()) {
     CAPTURE(bad_user.has_value());
     Strangers strangers(bad_user);
@@ -95,7 +94,7 @@ TEST_CASE("a burst of dear calls to a module whose calls were cheap keeps others
   }
 }
 
-TEST_CASE("calls that are taken back are run once, and tell of one attempt") {
+TEST_CASE("calls that are taken back run once and report one attempt") {
   constexpr std::size_t kBursts = 20, kCalls = 50;
   Strangers strangers;
   Calls good_calls(strangers.good);
@@ -118,8 +117,8 @@ TEST_CASE("calls that are taken back are run once, and tell of one attempt") {
   strangers.daemon.stop();
 }
 
-// What a dear call cost is its own client's, however many other calls were on the worker meanwhile.
-TEST_CASE("calls that only wait make nobody's dear calls cheaper") {
+// The cost of an expensive call counts for its own client, however many other calls were on the worker in that time.
+TEST_CASE("calls that only wait make nobody pay less for dear calls") {
   for (const auto& bad_user : attackers()) {
     CAPTURE(bad_user.has_value());
     Strangers strangers(bad_user);
@@ -134,7 +133,7 @@ TEST_CASE("calls that only wait make nobody's dear calls cheaper") {
   }
 }
 
-TEST_CASE("calls that never end leave places for others, of the same user and of another") {
+TEST_CASE("calls that never end leave places for others of the same user and of another user") {
   for (const auto& bad_user : attackers()) {
     CAPTURE(bad_user.has_value());
     Strangers strangers(bad_user);
@@ -145,7 +144,7 @@ TEST_CASE("calls that never end leave places for others, of the same user and of
   }
 }
 
-TEST_CASE("dear calls that never end have no more turns than others") {
+TEST_CASE("dear calls that never end have no more turns than other calls") {
   for (const auto& bad_user : attackers()) {
     CAPTURE(bad_user.has_value());
     Strangers strangers(bad_user);
@@ -166,7 +165,7 @@ TEST_CASE("many timers that are due at once leave others their turns") {
   strangers.daemon.stop();
 }
 
-TEST_CASE("thousands of a client's timers that are due at once leave others their turns") {
+TEST_CASE("thousands of timers of a client that are due at once leave other clients their turns") {
   Strangers strangers;
   for (int i = 0; i < 8; ++i) {
     REQUIRE(outcome(call(strangers.bad, {"shared", "burnLater", "25000", kNoHurry})) == "null");
@@ -175,7 +174,7 @@ TEST_CASE("thousands of a client's timers that are due at once leave others thei
   strangers.daemon.stop();
 }
 
-TEST_CASE("a client's timers, messages, streams and cancelled calls do not wait for all of another client's") {
+TEST_CASE("timers and messages and streams and cancelled calls of a client do not wait for all of another client") {
   for (const std::string what : {"burnLater", "burnForMessages", "burnForFailures"}) {
     CAPTURE(what);
     Strangers strangers;
@@ -202,7 +201,8 @@ TEST_CASE("a client's timers, messages, streams and cancelled calls do not wait 
   }
 }
 
-// The function starts work that goes on for ever in steps of 50 ms. Others' calls are answered between few of them.
+// Starts the function, whose work goes on for ever in steps of 50 ms, and checks that other clients' calls are answered
+// after a few steps.
 void check_good_calls_beside(const std::string& function, std::optional<uid_t> bad_user = {}) {
   CAPTURE(function);
   CAPTURE(bad_user.has_value());
@@ -216,20 +216,21 @@ void check_good_calls_beside(const std::string& function, std::optional<uid_t> b
   strangers.daemon.stop();
 }
 
-TEST_CASE("a timer that is slow each time leaves half of the time to calls, as long as they come") {
+TEST_CASE("a timer that is slow each time leaves half of the time to calls as long as they come") {
   check_good_calls_beside("burnAgain");
 }
 
-TEST_CASE("a client's failure listeners that fail for ever leave turns to other clients") {
+TEST_CASE("failure listeners that fail for ever leave turns to other clients") {
   for (const auto& bad_user : attackers()) check_good_calls_beside("burnForFailures", bad_user);
 }
 
-TEST_CASE("an endless sequence of calls with slow ones among them leaves turns to other clients' timers and messages") {
+TEST_CASE(
+    "an endless sequence of calls with slow ones among them leaves turns to timers and messages of other clients") {
   constexpr std::size_t kOpen = 300, kMost = 10'000;
   Strangers strangers;
   Calls good_calls(strangers.good);
   std::size_t started = 0;
-  const auto go_on = [&] {  // as many as are open stay open
+  const auto go_on = [&] {  // keeps the number of open calls
     const std::size_t answered = strangers.bad_answers();
     for (; started < answered + kOpen; ++started) {
       strangers.bad_calls.start({"shared", "spin", started % 30 == 0 ? "2" : "0", kNoHurry});
@@ -248,7 +249,7 @@ TEST_CASE("an endless sequence of calls with slow ones among them leaves turns t
   strangers.daemon.stop();
 }
 
-TEST_CASE("a timer that is slow each time leaves half of the time to calls on a direct line, too") {
+TEST_CASE("a timer that is slow each time leaves half of the time to calls on a direct line") {
   Strangers strangers;
   REQUIRE(strangers.good.open_line({"shared", "v1"}).has_value());
   CHECK(outcome(call(strangers.bad, {"shared", "burnAgain", "null", kNoHurry})) == "null");
@@ -289,7 +290,7 @@ TEST_CASE("many streams that are granted at once leave others their turns") {
   strangers.bad.run_once(milliseconds(0));
   for (int i = 0; i < 3; ++i) CHECK(outcome(call(strangers.good, cheap())) == "3");
   while (chunks < kStreams) strangers.bad.run_once();
-  workers(strangers.bad);  // the supervisor has what was granted for these
+  workers(strangers.bad);  // this answer shows that the supervisor has the grants
   CHECK(outcome(call(strangers.good, cheap())) == "3");
   CHECK(std::stoi(outcome(call(strangers.good, burned()))) < 60);
   strangers.daemon.stop();
@@ -304,7 +305,8 @@ TEST_CASE("a burst of dear calls is taken back though its client has asked for a
   strangers.daemon.stop();
 }
 
-// Returns how many dear calls of one client's on a direct line are answered before so many relayed calls of another's.
+// Returns how many of one client's expensive calls on a direct line are answered before `relayed` relayed calls of
+// another client are.
 std::size_t line_calls_beside(Strangers& strangers, std::size_t relayed) {
   REQUIRE(strangers.bad.open_line({"shared", "v1"}).has_value());
   for (int i = 0; i < 60; ++i) strangers.bad_calls.start(dear());
@@ -316,22 +318,21 @@ std::size_t line_calls_beside(Strangers& strangers, std::size_t relayed) {
   return strangers.bad_answers();
 }
 
-TEST_CASE("dear calls on a direct line leave half of the worker's time to the module's other calls") {
+TEST_CASE("dear calls on a direct line leave half of the worker time to the other calls of the module") {
   Strangers strangers;
   CHECK(line_calls_beside(strangers, 200) < 30);
   strangers.daemon.stop();
 }
 
-TEST_CASE("so they do where the supervisor sends a call when the one before is answered") {
+TEST_CASE("dear calls on a direct line leave half of the worker where the supervisor sends one call at a time") {
   Strangers strangers;
-  // The module's calls are dear: a worker has one of them at a time.
+  // The module's calls are expensive, so a worker has one of them at a time.
   for (int i = 0; i < 40; ++i) REQUIRE(outcome(call(strangers.bad, {"shared", "spin", "20", kNoHurry})) == "null");
   CHECK(line_calls_beside(strangers, 20) < 18);
   strangers.daemon.stop();
 }
 
-TEST_CASE(
-    "cheap calls that are relayed one after the other leave a direct line's dear calls half of the worker's time") {
+TEST_CASE("cheap calls that are relayed one by one leave half of the worker time to dear calls on a direct line") {
   Strangers strangers;
   REQUIRE(strangers.good.open_line({"shared", "v1"}).has_value());
   Calls good_calls(strangers.good);

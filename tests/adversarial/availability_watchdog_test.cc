@@ -1,4 +1,4 @@
-// A server whose event loop does not turn: whatever holds it up, another takes its place.
+// A server whose event loop does not turn is replaced, whatever blocks it.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -21,7 +21,7 @@ void check_adds(ipc::Client& client) {
   CHECK(outcome(call(client, {"good", "add", R"({"a":1,"b":2})", kHangGuard})) == "3");
 }
 
-// The watch's patience, and much more on a busy host.
+// Longer than the watchdog's limit, with a wide margin for a busy host.
 constexpr std::chrono::minutes kWatchGuard{1};
 
 TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd says where it was stuck") {
@@ -39,7 +39,7 @@ TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd sa
   gate.open();
   REQUIRE(eventually([&] { return contains(daemon.log(), "starting another server in place"); }, kWatchGuard));
   CHECK(contains(daemon.log(), "the server's event loop was stuck for 5 s: it is asleep"));
-  // Only root is shown where a process sleeps whose memory nobody may see.
+  // The kernel shows only to root where a process sleeps that is not dumpable.
   if (::geteuid() == 0 && status_field(daemon.monitor(), "Uid").starts_with("0")) {
     CHECK(contains(daemon.log(), "in the system call accept"));
   }
@@ -55,14 +55,14 @@ TEST_CASE("a server that is stuck in a system call is replaced, and holdfastd sa
   daemon.stop();
 }
 
-TEST_CASE("a server that is killed ends holdfastd by the same signal") {
+TEST_CASE("if the server is killed holdfastd ends by the same signal") {
   Daemon daemon({.modules = {kAdder}});
   daemon.signal(SIGKILL);
   CHECK(daemon.wait() == 128 + SIGKILL);
   CHECK(contains(daemon.log(), "the server was ended by signal 9"));
 }
 
-TEST_CASE("a server whose monitor is killed ends and leaves nothing") {
+TEST_CASE("if the monitor is killed the server ends and leaves nothing behind") {
   Daemon daemon({.modules = {kAdder}});
   REQUIRE(::kill(daemon.monitor(), SIGKILL) == 0);
   CHECK(daemon.wait() == 128 + SIGKILL);

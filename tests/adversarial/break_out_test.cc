@@ -1,5 +1,5 @@
-// Attempts to leave the sandbox that would mean something if they worked, with arguments that are right, by a worker
-// that goes on after each refusal. From outside, the worker and everybody else must be what they were.
+// Attempts to leave the sandbox with valid arguments, which would do harm if they succeeded, made by a worker that
+// survives refusals. From outside, the worker and all other processes must stay as they were.
 #include <algorithm>
 #include <fcntl.h>
 #include <sched.h>
@@ -30,7 +30,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What of a process must not change, as the kernel tells it: who it is, what it may, what it holds.
+// The properties of a process that must not change, as the kernel shows them: ids, rights, resources.
 std::string portrait(pid_t pid) {
   std::string text = fmt::format("{}\n", pid);
   for (const char* field : {"Tgid",
@@ -72,8 +72,8 @@ std::string portrait(pid_t pid) {
   return text;
 }
 
-// Checks that each of the calls is refused, and that the worker, the zygote and the launcher are what they were, and
-// the supervisor's and this process's limits too.
+// Checks that each of the calls is refused, that the worker, the zygote and the launcher are unchanged, and so are the
+// limits of the supervisor and of this process.
 void check_kept(const std::vector<NativeCall>& calls) {
   Siege siege;
   const pid_t attacker = siege.worker();
@@ -162,7 +162,7 @@ TEST_CASE("no socket of any family is opened, and no descriptor is made or passe
     }
     calls.push_back(native_call(SYS_socketpair, family, SOCK_STREAM, 0, memory));
   }
-  // A message that carries its own socket (SCM_RIGHTS), and room for one that might come.
+  // A message that carries the worker's own socket (SCM_RIGHTS), and room for a descriptor in an incoming one.
   const NativeArgument rights =
       structure({word(20), word(SOL_SOCKET | static_cast<std::uint64_t>(SCM_RIGHTS) << 32), word(kSocket)});
   const NativeArgument message =
@@ -211,7 +211,8 @@ TEST_CASE("no other process is signalled, traced, read, written to or robbed of 
   std::vector<NativeCall> calls;
   const NativeArgument memory = at("memory");
   const NativeArgument vector = structure({at("memory"), word(64)});
-  // Pid 1 is the zygote; siblings, the whole namespace, the own group; and numbers that mean something outside.
+  // Pid 1 is the zygote. The others: siblings, the worker's process group, the whole namespace, and pids that exist
+  // outside.
   const long pids[] = {1, 2, 3, 4, 5, 6, 7, 8, 0, -1, -2, ::getpid(), ::getppid()};
   for (const long pid : pids) {
     for (const long signal : {0, SIGKILL, SIGSTOP, SIGTERM, SIGCHLD}) {
@@ -366,7 +367,7 @@ TEST_CASE("no namespace is entered, nothing is mounted, and the host's own setti
   check_kept(calls);
 }
 
-TEST_CASE("the kernel's large and less trodden interfaces are closed") {
+TEST_CASE("large and seldom used interfaces of the kernel are closed") {
   const NativeArgument memory = at("memory");
   std::vector<NativeCall> calls;
   for (const long flags : {0, 1, 2, 0x1000}) {

@@ -1,4 +1,4 @@
-// Memory that native code takes before the supervisor first looks at it.
+// Memory that native code takes before the supervisor first inspects the worker.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
@@ -12,12 +12,12 @@
 namespace holdfast::test {
 namespace {
 
-TEST_CASE("what a module's top level takes counts as much as what its functions take") {
-  // Filled and made read-only, which RLIMIT_DATA does not count.
+TEST_CASE("memory that the top level of a module takes counts like memory that its functions take") {
+  // The memory is filled and made read-only, as RLIMIT_DATA does not count it then.
   const std::string code = fmt::format(R"js('use strict';
     const size = 4n << 20n;
     let taken = 0n;
-    // Before the supervisor's first look, which is after half a stretch.
+    // Ends before the supervisor's first inspection, which is after half a stretch.
     const end = Date.now() + 2000;
     for (let at; Date.now() < end && (at = BigInt(systemCall({}n, 0n, size, 3n, 0x22n, -1n, 0n))) > 0n; taken += size) {{
       touch(at, size);

@@ -1,5 +1,5 @@
-// Every system call that there is, by each of the processor's ways into the kernel, made inside a locked worker: those
-// of the table (sandbox/seccomp_policy.cc) are carried out, and no other.
+// Makes every system call that exists, by each of the processor's ways into the kernel, inside a locked worker: the
+// kernel carries out the calls of the table (sandbox/seccomp_policy.cc) and no others.
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -20,10 +20,10 @@
 namespace holdfast::test {
 namespace {
 
-// What the zygote loads into each worker.
+// The filter that the zygote loads into each worker.
 constexpr sandbox::Profile kProfile = sandbox::Profile::jit;
 
-// Past the last number of any kernel to come for a while.
+// Above the numbers of today's kernels and of those of the next years.
 constexpr long kNumbers = 600;
 
 std::set<std::string> granted_names() {
@@ -37,11 +37,11 @@ bool is_in_table(long number) {
   return granted.contains(std::string(sandbox::syscall_name(static_cast<int>(number))));
 }
 
-// uretprobe(2) and uprobe(2), the ends of probes that a debugger has set in the kernel's own trampoline. Recent kernels
-// (seen: 6.18) ask no seccomp filter about them, on purpose, and refuse them themselves to any other code.
+// uretprobe(2) and uprobe(2), which end probes that a debugger has set, called from the kernel's own trampoline. Recent
+// kernels (seen: 6.18) deliberately bypass seccomp filters for them, and refuse them to any other code.
 constexpr long kUnfiltered[] = {335, 336};
 
-// Every number that must be refused, and samples of what no kernel has.
+// Every number that must be refused, and samples of numbers that no kernel has.
 std::vector<long> refused_numbers() {
   std::vector<long> numbers;
   for (long number = 0; number <= kNumbers; ++number) {
@@ -53,7 +53,8 @@ std::vector<long> refused_numbers() {
   return numbers;
 }
 
-// Arguments as a call might want them: none; memory and sizes; its own socket; another descriptor; pid 1; itself.
+// Arguments that some call might accept: none; memory and sizes; the worker's socket; another descriptor; pid 1; the
+// worker itself.
 std::vector<NativeCall> with_all_arguments(long number) {
   const NativeArgument memory = at("memory");
   return {native_call(number, 0, 0, 0, 0, 0, 0),
@@ -67,7 +68,7 @@ std::vector<NativeCall> with_all_arguments(long number) {
           native_call(number, INT_MAX, UINT_MAX, LONG_MAX, LONG_MIN, -1, -1)};
 }
 
-TEST_CASE("every system call outside the table ends its worker, and is named") {
+TEST_CASE("every system call outside the table ends its worker and is named in the error") {
   Siege siege;
   const std::vector<long> numbers = refused_numbers();
   std::vector<CallTo> calls;
@@ -84,8 +85,7 @@ TEST_CASE("every system call outside the table ends its worker, and is named") {
   siege.end();
 }
 
-TEST_CASE(
-    "no system call outside the table is carried out, whatever its arguments, even where its worker survives it") {
+TEST_CASE("no system call outside the table is carried out whatever its arguments even if its worker survives it") {
   Siege siege({"--stretch", "30s"});
   for (long number : refused_numbers()) {
     CAPTURE(number);
@@ -110,7 +110,7 @@ TEST_CASE("the two calls that no filter is asked about are refused by the kernel
   siege.end();
 }
 
-// A form of each call that does no harm, and what it comes to; calls that do not come back have a test of their own.
+// A harmless form of each call, and its possible results. Calls that do not return have a test of their own.
 struct Harmless {
   NativeCall call;
   std::set<long> results;
@@ -140,20 +140,21 @@ std::map<std::string, Harmless> harmless() {
   };
 }
 
-TEST_CASE("every system call of the table is carried out, and none that the table has lost") {
+TEST_CASE("every system call of the table is carried out and none that was removed from it") {
   Siege siege;
   auto forms = harmless();
   for (const std::string& name : granted_names()) {
     if (name == "rt_sigreturn" || name == "exit_group") continue;
     CAPTURE(name);
-    REQUIRE_MESSAGE(forms.contains(name), "the table has grown by a call that this test does not know");
+    REQUIRE_MESSAGE(forms.contains(name),
+                    "the table has a call that this test does not know; add a harmless form of it");
     const Outcome outcome = siege.survey(forms[name].call);
     CAPTURE(outcome.to_string());
     CHECK_FALSE(outcome.refused);
     CHECK((forms[name].results.empty() ? outcome.result > 0 : forms[name].results.contains(outcome.result)));
     forms.erase(name);
   }
-  // What the table had once, and has no more.
+  // Calls that the table contained earlier.
   for (const auto& [name, form] : forms) {
     CAPTURE(name);
     CHECK(siege.survey(form.call).refused);
@@ -162,7 +163,7 @@ TEST_CASE("every system call of the table is carried out, and none that the tabl
   siege.end();
 }
 
-TEST_CASE("the upper half of the number's register makes no other call of it") {
+TEST_CASE("the upper half of the number register does not change which call is made") {
   Siege siege;
   for (const long high : {1L << 32, 1L << 62, -(1L << 32)}) {
     CAPTURE(high);
@@ -172,8 +173,8 @@ TEST_CASE("the upper half of the number's register makes no other call of it") {
   siege.end();
 }
 
-// The end of a worker that made a call in the manner of another architecture, `offered` by the kernel or not: not even
-// its handler runs.
+// Checks the end of workers that made a call in another architecture's manner: the kernel kills the process without
+// running its handler. `offered`: whether the kernel offers such calls.
 void check_killed(const std::vector<ipc::Error>& errors, bool offered = true) {
   for (std::size_t number = 0; number < errors.size(); ++number) {
     CAPTURE(number);
@@ -182,13 +183,14 @@ void check_killed(const std::vector<ipc::Error>& errors, bool offered = true) {
   }
 }
 
-TEST_CASE("every number of x32 programs kills the process, also of those calls that the table grants") {
+TEST_CASE("every system call number of x32 programs kills the process even if the table grants the call") {
   Siege siege;
   std::vector<CallTo> calls;
   for (long number = 0; number <= kNumbers; ++number) {
     calls.push_back({"attacker", "doCall", native_call(0x4000'0000 + number, 0, 0, 0, 0, 0, 0).json});
   }
-  // As does every number with that bit, the negative ones but -1 included: the kernel takes the register's low half.
+  // So does every number with that bit, including negative ones except -1, as the kernel reads the low half of the
+  // register.
   for (long number :
        {0x7fff'ffffL, 0x4000'ffffL, 0x1'4000'0000L, -2L, -39L, -512L, -4096L, INT_MIN + 1L, INT_MIN + 0L}) {
     calls.push_back({"attacker", "doCall", native_call(number, 0, 0, 0, 0, 0, 0).json});
@@ -197,7 +199,8 @@ TEST_CASE("every number of x32 programs kills the process, also of those calls t
   siege.end();
 }
 
-TEST_CASE("every number by the way of 32-bit programs kills the process, also of those calls that the table grants") {
+TEST_CASE(
+    "every system call number by the entry of 32-bit programs kills the process even if the table grants the call") {
   Siege siege;
   std::vector<CallTo> calls;
   for (long number = 0; number <= kNumbers; ++number) {

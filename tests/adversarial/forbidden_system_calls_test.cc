@@ -1,5 +1,5 @@
-// System calls made by native code inside a locked worker: what is not in the table ends the worker, which is told
-// apart from every other end, and costs nobody else anything.
+// System calls by native code inside a locked worker. A call outside the table ends the worker. Callers can tell this
+// end from every other, and it affects no other worker.
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ struct SystemCall {
 
 const std::vector<SystemCall>& forbidden() {
   static const std::vector<SystemCall> calls = {
-      // to reach others
+      // to reach other processes
       {"socket", SYS_socket, {AF_INET, SOCK_STREAM, 0}},
       {"socketpair", SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, 0}},
       {"connect", SYS_connect, {0, 0, 0}},
@@ -58,7 +58,7 @@ const std::vector<SystemCall>& forbidden() {
       {"mount", SYS_mount, {0, 0, 0, MS_BIND, 0}},
       {"umount2", SYS_umount2, {0, MNT_DETACH}},
       {"pivot_root", SYS_pivot_root, {0, 0}},
-      // to become more
+      // to get more rights or processes
       {"clone", SYS_clone, {SIGCHLD, 0, 0, 0, 0}},
       {"clone3", SYS_clone3, {0, 0}},
       {"execve", SYS_execve, {0, 0, 0}},
@@ -70,7 +70,7 @@ const std::vector<SystemCall>& forbidden() {
       {"prctl", SYS_prctl, {1, 0, 0, 0, 0}},
       {"prlimit64", SYS_prlimit64, {0, 0, 0, 0}},
       {"seccomp", SYS_seccomp, {0, 0, 0}},
-      // to meet the kernel's less trodden paths
+      // to use seldom used kernel interfaces
       {"io_uring_setup", SYS_io_uring_setup, {1, 0}},
       {"bpf", SYS_bpf, {0, 0, 0}},
       {"perf_event_open", SYS_perf_event_open, {0, 0, -1, -1, 0}},
@@ -79,12 +79,12 @@ const std::vector<SystemCall>& forbidden() {
       {"add_key", SYS_add_key, {0, 0, 0, 0, 0}},
       {"epoll_create1", SYS_epoll_create1, {0}},
       {"timer_create", SYS_timer_create, {0, 0, 0}},
-      // to escape its stop
+      // to avoid being stopped
       {"rt_sigaction", SYS_rt_sigaction, {SIGXCPU, 0, 0, 8}},
       {"rt_sigprocmask", SYS_rt_sigprocmask, {0, 0, 0, 8}},
       {"sched_setaffinity", SYS_sched_setaffinity, {0, 0, 0}},
       {"setpriority", SYS_setpriority, {0, 0, -20}},
-      // allowed by name, not like this
+      // in the table, but not with these arguments
       {"mmap", SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0}},
       {"mmap", SYS_mmap, {0, 4096, PROT_READ, MAP_PRIVATE, 0, 0}},
       {"mmap", SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0}},
@@ -103,7 +103,7 @@ CallTo attempt(const SystemCall& call) {
   return {"attacker", "systemCall", "[" + list + "]"};
 }
 
-TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is dead, others do not notice") {
+TEST_CASE("a forbidden system call is sandbox_violation with its name and kills only its own worker") {
   Daemon daemon(under_attack({"--standby", "2"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
@@ -125,10 +125,10 @@ TEST_CASE("a forbidden system call is sandbox_violation and named; its worker is
   daemon.stop();
 }
 
-TEST_CASE("what is allowed gives no more than it should: no second descriptor, no more memory than the limit") {
+TEST_CASE("allowed system calls give no second descriptor and no more memory than the limit") {
   Daemon daemon(under_attack({"--memory", "32MB"}));
   ipc::Client client = daemon.connect();
-  // 16 GB of private memory: reserved or not, it may not be had to write to.
+  // 16 GB of private memory: whether or not it can be reserved, it cannot be written to.
   const auto mapped = call(
       client, attempt({"mmap",
                        SYS_mmap,
@@ -137,7 +137,7 @@ TEST_CASE("what is allowed gives no more than it should: no second descriptor, n
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
 }
 
-// The most that the worker has resident while it takes memory with --memory 32MB.
+// Returns the worker's peak of resident memory while it takes all it can get with --memory 32MB.
 std::uint64_t most_resident(bool hide) {
   Daemon daemon(under_attack({"--memory", "32MB", "--stretch", "30s"}));
   ipc::Client client = daemon.connect();
@@ -156,14 +156,14 @@ std::uint64_t most_resident(bool hide) {
   return most;
 }
 
-// The module's memory, and the headroom that V8 needs beside it.
+// The module's memory plus the headroom that V8 needs.
 constexpr std::uint64_t kMostResident = std::uint64_t{256} << 20;
 
 TEST_CASE("native code gets little more memory than its module may use") {
   CHECK(most_resident(false) < kMostResident);
 }
 
-TEST_CASE("native code that hides its memory from the kernel's count is found out by the supervisor, and ends") {
+TEST_CASE("the supervisor ends native code that hides its memory from the count of the kernel") {
   Daemon daemon(under_attack({"--memory", "32MB", "--stretch", "2s"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -172,7 +172,7 @@ TEST_CASE("native code that hides its memory from the kernel's count is found ou
   calls.start({"attacker", "takeMemory", "true"});
   calls.wait_for_all();
   CHECK((code_of(calls.answer(0)) == "out_of_memory" || code_of(calls.answer(0)) == "result"));
-  // One that answers in time holds the memory no longer for it.
+  // Answering in time does not let the worker keep the memory.
   CHECK(eventually([&] { return !is_running(attacker); }));
   CHECK(daemon.logged("it used up its memory limit of 32MB"));
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -209,7 +209,7 @@ TEST_CASE("a forbidden system call at a module's top level is load_failed, and t
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
 }
 
-TEST_CASE("other calls of a module whose worker made a forbidden system call are told so, and may be repeated") {
+TEST_CASE("other calls on a worker that made a forbidden system call say so and may be repeated") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -246,7 +246,7 @@ TEST_CASE("a worker that writes where there is no memory is worker_crashed by SI
   daemon.stop();
 }
 
-TEST_CASE("a worker that comes to an instruction that traps is worker_crashed by it, and not taken for an attacker") {
+TEST_CASE("a worker that executes a trapping instruction is worker_crashed and not sandbox_violation") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   for (const bool illegal : {false, true}) {
@@ -272,7 +272,7 @@ TEST_CASE("a worker that exits in the midst of a call is worker_crashed with its
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
 }
 
-TEST_CASE("native code that does not end is stopped, and there is no stack") {
+TEST_CASE("native code that does not end is stopped and its error has no stack") {
   Daemon daemon(under_attack({"--stretch", "100ms"}));
   ipc::Client client = daemon.connect();
   const auto error = error_of(call(client, {"attacker", "spin"}));

@@ -1,5 +1,5 @@
-// The system calls of the table (sandbox/seccomp_policy.cc) with arguments that it does not grant, made inside a locked
-// worker that would survive a refusal. What the table grants may shrink without a change here.
+// Calls the table's system calls (sandbox/seccomp_policy.cc) with arguments that the table does not grant, inside a
+// locked worker that survives refusals. The test does not have to change if the table grants less.
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -24,14 +24,14 @@ namespace {
 constexpr long kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
 constexpr long kReadWrite = PROT_READ | PROT_WRITE;
 
-// Single bits of a word of `size` bits.
+// All words of `size` bits in which one bit is set.
 std::vector<long> bits(unsigned size) {
   std::vector<long> all;
   for (unsigned bit = 0; bit < size; ++bit) all.push_back(static_cast<long>(1UL << bit));
   return all;
 }
 
-// Checks that each call but those of `granted`, by their places, is refused by the filter.
+// Checks that the filter refuses each call except those at the places in `granted`.
 void check_refused(Siege& siege, const std::vector<NativeCall>& calls, const std::set<std::size_t>& granted = {}) {
   const auto outcomes = siege.survey(calls);
   for (std::size_t i = 0; i < calls.size(); ++i) {
@@ -46,7 +46,7 @@ TEST_CASE("memory is mapped private and anonymous or not at all") {
   Siege siege;
   std::vector<NativeCall> calls;
   constexpr long kHarmless = MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
-  // Each bit that is added or missing; a huge page's size lies in the bits from 26 on.
+  // Flips each bit in turn. The bits from 26 on hold a huge page's size.
   for (const long bit : bits(64)) {
     const long flags = kPrivate ^ bit;
     if ((bit & kHarmless) == 0) calls.push_back(native_call(SYS_mmap, 0, 4096, kReadWrite, flags, -1, 0));
@@ -58,12 +58,12 @@ TEST_CASE("memory is mapped private and anonymous or not at all") {
     }
   }
   check_refused(siege, calls);
-  // A descriptor beside MAP_ANONYMOUS is not looked at.
+  // The kernel ignores a descriptor beside MAP_ANONYMOUS.
   CHECK(siege.survey(native_call(SYS_mmap, 0, 4096, PROT_READ, kPrivate, kSocket, 0)).result > 0);
   siege.end();
 }
 
-TEST_CASE("memory's protection is a plain one") {
+TEST_CASE("only plain memory protections are granted") {
   Siege siege;
   std::vector<NativeCall> calls;
   for (const long bit : bits(64)) {
@@ -100,7 +100,7 @@ TEST_CASE("memory is made executable only where the profile grants it, and never
   }
 }
 
-TEST_CASE("advice about memory is what V8 gives, and no other") {
+TEST_CASE("only the advice about memory that V8 gives is granted") {
   Siege siege;
   std::vector<NativeCall> calls;
   std::set<std::size_t> granted;
@@ -110,7 +110,7 @@ TEST_CASE("advice about memory is what V8 gives, and no other") {
   for (const long bit : bits(32)) all.push_back(bit);
   for (const long advice : all) {
     if (advice == MADV_DONTNEED) granted.insert(calls.size());
-    calls.push_back(native_call(SYS_madvise, 4096, 0, advice));  // of no memory: it does no harm
+    calls.push_back(native_call(SYS_madvise, 4096, 0, advice));  // harmless, as there is no memory
   }
   calls.push_back(native_call(SYS_process_madvise, kSocket, memory, 1, MADV_DONTNEED, 0));
   check_refused(siege, calls, granted);
@@ -146,10 +146,11 @@ TEST_CASE("there is no descriptor to read, write or wait for but the socket") {
   }
   for (const Outcome& outcome : siege.survey(calls)) CHECK(outcome.to_string() == std::to_string(-EBADF));
   const NativeArgument at_once = structure({word(0), word(0)});
-  // To wait for one that is not there is answered POLLNVAL at once; to wait for two is more than the limit grants.
+  // Waiting for a descriptor that does not exist returns POLLNVAL at once. Waiting for two descriptors is more than the
+  // limit grants.
   calls.clear();
   for (const long fd : descriptors) {
-    if (fd < 0) continue;  // those are passed over
+    if (fd < 0) continue;  // ppoll(2) ignores negative descriptors
     calls.push_back(native_call(SYS_ppoll, structure({word(static_cast<std::uint64_t>(fd))}), 1, at_once, 0, 0));
   }
   for (const Outcome& outcome : siege.survey(calls)) CHECK(outcome.to_string() == "1");
@@ -162,7 +163,7 @@ TEST_CASE("there is no descriptor to read, write or wait for but the socket") {
 
 TEST_CASE("an address given to the socket leads nowhere") {
   Siege siege;
-  // AF_UNIX, and names as the supervisor, the host's services and the abstract namespace might have them.
+  // AF_UNIX addresses that the supervisor, the host's services and the abstract namespace might have.
   for (const std::string name : {"\\u0001\\u0000/run/systemd/journal/socket", "\\u0001\\u0000\\u0000holdfast",
                                  "\\u0002\\u0000\\u0000\\u0035\\u007f\\u0000\\u0000\\u0001"}) {
     CAPTURE(name);
@@ -177,7 +178,7 @@ TEST_CASE("clocks are those of the process and of the host, and no other process
   Siege siege;
   std::vector<NativeCall> calls;
   std::vector<long> clocks = {8, 9, 10, 11, 12, 15, 16, 31, 32, 1023, INT_MAX};
-  // Negative: the CPU clock of a process or thread by its number, or a device's by its descriptor.
+  // Negative numbers: the CPU clock of a process or thread by its id, or a device's clock by its descriptor.
   for (long pid = 0; pid < 20; ++pid) {
     for (long kind = 0; kind < 8; ++kind) clocks.push_back(((~pid) << 3) | kind);
   }
@@ -197,7 +198,7 @@ TEST_CASE("a futex is waited for and woken, within the process, and nothing else
   Siege siege;
   std::vector<NativeCall> calls;
   std::set<std::size_t> granted;
-  // Every command, with every flag; the word is 0, so that no wait for a 1 begins.
+  // Every command with every flag. The word is 0, so that no wait for a 1 begins.
   std::vector<long> operations;
   for (long operation = 0; operation < 1024; ++operation) operations.push_back(operation);
   for (const long bit : bits(32)) {
@@ -211,14 +212,14 @@ TEST_CASE("a futex is waited for and woken, within the process, and nothing else
     }
     calls.push_back(native_call(SYS_futex, structure({word(0)}), operation, 1, 0, structure({word(0)}), 1));
   }
-  for (long number = 449; number <= 456; ++number) {  // futex_waitv(2) and its kin
+  for (long number = 449; number <= 456; ++number) {  // futex_waitv(2) and related calls
     if (number != 450 && number != 451 && number != 453) calls.push_back(native_call(number, at("memory"), 1, 0, 0, 0));
   }
   check_refused(siege, calls, granted);
   siege.end();
 }
 
-TEST_CASE("addresses of the kernel given to granted calls are refused by it, and nothing is read or written there") {
+TEST_CASE("granted calls cannot read or write at addresses of the kernel") {
   Siege siege;
   const std::vector<long> addresses = {LONG_MIN, -(1L << 47),       -4096, -8, -(10L << 20) /* vsyscall */,
                                        1L << 47, (1L << 47) - 4096, 0,     8,  1L << 56};
@@ -241,7 +242,7 @@ TEST_CASE("addresses of the kernel given to granted calls are refused by it, and
   siege.end();
 }
 
-TEST_CASE("address space cannot be had past its limit, by any call, and the process's break neither") {
+TEST_CASE("neither mappings nor the break of the process can grow past the limit of address space") {
   Siege siege({"--memory", "32MB"});
   const pid_t attacker = siege.worker();
   const auto space = std::stoull(limits_of(attacker, "Max address space").second);
@@ -255,11 +256,11 @@ TEST_CASE("address space cannot be had past its limit, by any call, and the proc
   }
   for (const Outcome& outcome : siege.survey(calls)) {
     CAPTURE(outcome.to_string());
-    CHECK((outcome.result == -ENOMEM || outcome.result == -EEXIST));  // the latter of MAP_FIXED_NOREPLACE
+    CHECK((outcome.result == -ENOMEM || outcome.result == -EEXIST));  // -EEXIST from MAP_FIXED_NOREPLACE
   }
   const Outcome now = siege.survey(native_call(SYS_brk, 0));
   for (const long further : {512L << 20, 1L << 40, 1L << 46}) {
-    // malloc(3) may give memory back meanwhile, which lowers the break.
+    // malloc(3) may give memory back between these calls, which lowers the break.
     CHECK((now.refused || siege.survey(native_call(SYS_brk, now.result + further)).result <= now.result));
   }
   const auto used = std::stoull(status_field(attacker, "VmSize")) << 10;

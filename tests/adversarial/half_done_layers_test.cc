@@ -1,4 +1,4 @@
-// What surrounds the daemon when it starts, and what of that must not get in, or come to harm.
+// The environment in which the daemon starts: it must not leak into the sandbox, nor be damaged by it.
 #include <algorithm>
 #include <fcntl.h>
 #include <unistd.h>
@@ -24,8 +24,8 @@ std::string script(const TemporaryFolder& folder, const std::string& text) {
   return path;
 }
 
-// In a mount namespace of the test's own, which stands for the host's or a container's.
-TEST_CASE("where namespaces cannot be made, and need not be, the host's root directory stays what it is") {
+// Runs in a mount namespace of its own, which stands for the host's or a container's.
+TEST_CASE("where namespaces cannot be made and may be missing the root directory of the host stays unchanged") {
   if (::geteuid() != 0 || is_for_nobody()) return;
   const TemporaryFolder folder;
   const std::string start = script(

@@ -37,7 +37,7 @@ void Ring::check_ends(const std::string& function, std::initializer_list<const c
   const ipc::Answer came = call(function);
   const std::string code = code_of(came);
   CHECK_MESSAGE(std::any_of(codes.begin(), codes.end(), [&](const char* fitting) { return code == fitting; }), function,
-                " ended so: ", outcome(came).substr(0, 300));
+                ": the outcome is: ", outcome(came).substr(0, 300));
 }
 
 void Ring::check_unharmed() {

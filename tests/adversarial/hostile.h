@@ -1,4 +1,4 @@
-// A module that misbehaves, and one beside it that must not notice.
+// A hostile module, and a bystander module that it must not affect.
 #pragma once
 
 #include <initializer_list>
@@ -10,24 +10,25 @@
 
 namespace holdfast::test {
 
-// A daemon that serves a hostile module, and a bystander whose worker has a call under way.
+// A daemon that serves a hostile module, and a bystander whose worker has a call in progress.
 class Ring {
  public:
-  // `code` is the module's; whatever it does, its export `ping` is there to see whether it is still served.
+  // `code` is the hostile module's source. An export `ping` is added to it, which shows whether the module is still
+  // served.
   explicit Ring(const std::string& code, std::vector<std::string> flags = {});
 
   // Calls the hostile module.
   ipc::Answer call(const std::string& function, const std::string& payload = "null",
                    std::chrono::milliseconds timeout = std::chrono::seconds(20));
-  // The same, in the words of outcome() and code_of().
+  // Calls the hostile module and returns outcome() of the answer.
   std::string outcome_of(const std::string& function, const std::string& payload = "null");
-  // Fails the test if the call ends with another code than one of these.
+  // Calls the hostile module; fails the test unless the answer's code_of() is one of `codes`.
   void check_ends(const std::string& function, std::initializer_list<const char*> codes);
 
-  // That the module is served, by the same worker or a fresh one, and that the bystander is as it was: its worker, and
-  // its call.
+  // Checks that the hostile module is served, by the same worker or a fresh one, and that the bystander still has its
+  // worker and its open call.
   void check_unharmed();
-  // The same, and that the supervisor ends well and leaves nothing behind.
+  // Checks the same as check_unharmed(), and that the supervisor ends with status 0 and leaves nothing behind.
   void finish();
 
   ipc::Client& client() { return client_; }

@@ -1,5 +1,5 @@
-// JavaScript that answers with what bites: thenables, Proxies, getters, toJSON, and errors of the same kind. Each call
-// is answered once, as JavaScript itself would take what the function gave.
+// JavaScript whose answers run code when they are read: thenables, Proxies, getters, toJSON, and errors made of them.
+// Each call is answered once, with the value that JavaScript itself would have used.
 #include <doctest/doctest.h>
 
 #include "tests/adversarial/hostile.h"
@@ -7,19 +7,19 @@
 namespace holdfast::test {
 namespace {
 
-// Each function of `code` with what it must come to: a result, or the beginning of "code: message".
+// Calls functions of `code`. `expected`: each with its result, or the beginning of "code: message".
 void check_outcomes(const std::string& code, const std::vector<std::pair<std::string, std::string>>& expected) {
   Ring ring(code, {"--stretch", "200ms"});
   for (const auto& [function, beginning] : expected) {
     CAPTURE(function);
     const std::string came = ring.outcome_of(function);
-    CHECK_MESSAGE(came.starts_with(beginning), function, " came to: ", came.substr(0, 300));
+    CHECK_MESSAGE(came.starts_with(beginning), function, ": the outcome is: ", came.substr(0, 300));
     ring.check_unharmed();
   }
   ring.finish();
 }
 
-TEST_CASE("hostile results are answered once, as JavaScript would take them") {
+TEST_CASE("a hostile result is answered once and as JavaScript would take it") {
   check_outcomes(R"js(
       const fail = () => { throw new Error('trap'); };
       exports.thenTwice = () => ({ then(resolve, reject) { resolve(1); resolve(2); reject(3); setTimeout(resolve, 1, 4); } });
@@ -95,7 +95,7 @@ TEST_CASE("hostile results are answered once, as JavaScript would take them") {
                   {"never", "true"}});
 }
 
-TEST_CASE("hostile errors are shown as far as they let themselves be, and never read further") {
+TEST_CASE("hostile errors are shown as far as they can be read safely") {
   check_outcomes(
       R"js(
       const fail = () => { throw new Error('trap'); };
@@ -144,7 +144,7 @@ TEST_CASE("hostile errors are shown as far as they let themselves be, and never 
        {"code", "exception: Error: m"}});
 }
 
-TEST_CASE("what a function does after its answer changes nothing of it, and answers nobody else") {
+TEST_CASE("what a function does after its answer changes neither that answer nor any other") {
   Ring ring(R"js(
       let settle, kept;
       exports.hold = (payload) => new Promise((resolve, reject) => { settle = { resolve, reject }; });

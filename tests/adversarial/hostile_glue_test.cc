@@ -1,6 +1,6 @@
-// JavaScript that stands between the runtime's own code and the native functions that it calls, by what all objects,
-// functions and arrays inherit. Native code takes values for what the runtime promises that they are: were a module to
-// choose them, it would read and write where it likes.
+// JavaScript that gets between the runtime's own code and the native functions that it calls, by what all objects,
+// functions and arrays inherit. Native code relies on the runtime's promises about its arguments: a module that could
+// choose them could read and write memory at will.
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -11,12 +11,12 @@ namespace {
 
 using nlohmann::json;
 
-// What a module would have native functions take in the place of what they expect.
+// Values that a module might pass to native functions instead of those that they expect.
 constexpr const char* kFakes = R"js(
     const { defineProperty, setPrototypeOf } = Object;
     const fakes = [5, 'a text', Symbol('s'), 2n ** 200n, null, undefined, { a: 1 }, [], () => {}, new Proxy({}, {}), new Map(),
                    new Uint8Array(0), new Proxy(() => {}, {}), { valueOf: () => 64 }, 1e308, -1];
-    // Calls use(fake) with each, and has what it gave settle; what it throws is its own affair.
+    // Calls use(fake) with each fake and waits for its promise; exceptions are ignored.
     const withEach = async (use) => {
       let count = 0;
       for (let i = 0; i < fakes.length; i++) {
@@ -27,7 +27,7 @@ constexpr const char* kFakes = R"js(
     };
 )js";
 
-// The functions survive whatever they are made to do, in one worker.
+// Checks that one worker survives all these functions.
 void check_survives(const std::string& code, const std::vector<std::string>& functions) {
   Ring ring(kFakes + code, {"--stretch", "20s"});
   CHECK(ring.outcome_of("ping") == "\"pong\"");
@@ -46,7 +46,7 @@ TEST_CASE("what functions inherit does not change what crypto's native functions
       const poisoned = (use) => withEach(async (fake) => {
         for (const holder of [Function.prototype, Object.prototype]) {
           defineProperty(holder, 'then', { value: () => fake, configurable: true });
-          // Begun at once, and the poison gone before anything is awaited.
+          // Starts at once, and removes the poison before anything is awaited.
           const begun = (() => { try { return use(); } finally { delete holder.then; } })();
           try { await begun; } catch { /* its own affair */ }
         }
@@ -77,7 +77,7 @@ TEST_CASE("what functions inherit does not change what crypto's native functions
                  {"ctr", "gcm", "pbkdf2", "hmac", "rsa", "curve", "agreement"});
 }
 
-TEST_CASE("crypto gives the same, whatever functions inherit") {
+TEST_CASE("crypto gives the same results whatever functions inherit") {
   Ring ring(R"js(
       exports.f = async () => {
         const { subtle } = crypto;
@@ -104,7 +104,7 @@ TEST_CASE("what arrays inherit does not change what crypto's native functions ar
       })();
       const curve = subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
       const { getOwnPropertyDescriptor } = Object;
-      // An element that is assigned comes back as something else.
+      // An assigned element reads back as something else.
       const poisoned = (use) => withEach(async (fake) => {
         for (let i = 0; i < 9; i++) {
           defineProperty(Array.prototype, i, { configurable: true, get: () => fake,
@@ -147,7 +147,7 @@ TEST_CASE("what arrays inherit does not change what crypto's native functions ar
 TEST_CASE("a Proxy behind arrays does not change what structuredClone's native functions are given") {
   check_survives(R"js(
       const transferOf = (...buffers) => ({ transfer: { [Symbol.iterator]: function* () { yield* buffers; } } });
-      // Shows the buffer for the first `honest` looks.
+      // Returns the buffer for the first `honest` reads.
       const behind = (fake, honest) => {
         const buffer = new ArrayBuffer(64);
         let looks = 0;
@@ -167,7 +167,7 @@ TEST_CASE("a Proxy behind arrays does not change what structuredClone's native f
                  {"after0", "after1", "after2", "after3", "after4", "after5"});
 }
 
-TEST_CASE("no second ArrayBuffer is to be had of a WebAssembly memory, which outlives that it grows") {
+TEST_CASE("a module cannot get a second ArrayBuffer of a WebAssembly memory that survives its growth") {
   Ring ring(R"js(
       exports.f = () => {
         const memory = new WebAssembly.Memory({ initial: 1 });
@@ -189,7 +189,7 @@ TEST_CASE("no second ArrayBuffer is to be had of a WebAssembly memory, which out
   ring.finish();
 }
 
-TEST_CASE("call sites and callers give none of the functions that classes of packages are made of") {
+TEST_CASE("call sites and callers reveal no functions of the packages behind the classes") {
   const char* const code = R"js(
       exports.f = () => {
         const found = [];

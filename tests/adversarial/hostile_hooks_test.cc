@@ -1,6 +1,5 @@
-// A module that has put functions of its own in the place of every built-in function that it can reach: whatever the
-// runtime does then, none of them is handed a function of the runtime's or of the packages that it is made of, nor an
-// object with such functions.
+// A module that replaces every built-in function within its reach. None of the replacements is ever passed a function
+// of the runtime or of its packages, or an object that has such functions.
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -10,7 +9,7 @@
 namespace holdfast::test {
 namespace {
 
-// `known` is all that the module could walk to before, and what it made itself.
+// `known`: everything that the module could reach before, and everything that it made itself.
 constexpr const char* kHooks = R"js('use strict';
 const { apply, construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
 const { has, add } = WeakSet.prototype, { isArray } = Array, { includes, slice } = String.prototype;
@@ -48,7 +47,7 @@ function look(name, value, depth) {
   if (!isObject(value) || isKnown(value)) return;
   if (isInternal(value)) return tell(name, apply(slice, apply(textOf, value, []), [0, 80]));
   if (typeof value !== 'object' || depth === 0) return;
-  // What is an instance of a class that modules have may have anything: it is theirs to look at.
+  // Instances of classes that modules have may carry anything: modules may look at it.
   const prototype = getPrototypeOf(value);
   if (prototype !== null && prototype !== objectPrototype && prototype !== arrayPrototype && isKnown(prototype)) return;
   const keys = ownKeys(value);
@@ -62,12 +61,12 @@ const objectPrototype = Object.prototype, arrayPrototype = Array.prototype;
 let wrapped = 0;
 function wrap(holder, key, label) {
   const property = getOwnPropertyDescriptor(holder, key);
-  // A module's own functions of that name are handed the console's by contract.
+  // By contract, a module's own functions of that name get the console's functions.
   if (!property.configurable || key === 'constructor' || key === Symbol.for('nodejs.util.inspect.custom')) return;
   const around = (inner) => {
     if (typeof inner !== 'function') return inner;
     wrapped++;
-    // A method, as most built-in functions are no constructors.
+    // A method, as most built-in functions are not constructors.
     const { outer } = { outer(...list) {
       if (isOn && !isLooking) {
         isLooking = true;
@@ -79,7 +78,7 @@ function wrap(holder, key, label) {
     } };
     return mine(outer);
   };
-  // Classes stay what they are.
+  // Classes are not replaced.
   if (holder === globalThis && typeof property.value === 'function' && (key === 'Proxy' || isObject(property.value.prototype))) return;
   const { value, get, set } = property;
   if ('value' in property) defineProperty(holder, key, { ...property, value: around(value) });
@@ -157,7 +156,7 @@ exports.wrapped = async (payload, context) => {
   }
   return { wrapped, failed, seen };
 };
-// What the runtime does for a call, with everything wrapped: see what was handed out.
+// What the runtime does for a call with everything wrapped; `seen` records what it passed on.
 exports.stream = async function* () { isOn = true; where = 'stream'; yield 1; yield { a: 1 }; };
 exports.waits = async (payload, { signal }) => { isOn = true; where = 'waits'; signal.addEventListener('abort', mine(() => {})); await new Promise(mine((resolve) => { after(resolve, 1); })); return { a: [1] }; };
 exports.fails = () => { isOn = true; where = 'fails'; throw new ErrorConstructor('x', { cause: new ErrorConstructor('y') }); };
@@ -165,7 +164,7 @@ exports.lossy = () => { isOn = true; where = 'lossy'; return { a: new SetConstru
 exports.seen = () => { isOn = false; return seen; };
 )js";
 
-TEST_CASE("functions in the place of every built-in are handed nothing of the runtime's own") {
+TEST_CASE("replacements of every built-in function get nothing of the runtime") {
   for (const char* profile : kProfiles) {
     CAPTURE(profile);
     Daemon daemon({.modules = {{"hooks", kHooks}}, .flags = {"--profile", profile, "--stretch", "1m"}});

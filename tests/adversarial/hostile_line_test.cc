@@ -1,5 +1,5 @@
-// Direct lines, and workers of which an attacker has taken possession: what such a worker sends on its line costs the
-// client that has it the line, and nobody else anything.
+// Direct lines to workers that an attacker controls: what such a worker sends on its line costs its client the line,
+// and affects no other client.
 #include <cerrno>
 #include <string_view>
 
@@ -37,7 +37,8 @@ std::string error_frame(std::uint64_t id, ipc::ErrorCode code) {
   return std::string(ipc::as_text(out.data()));
 }
 
-// A daemon with lines, a client that has one to the attacker's module, and one whose calls are relayed to it.
+// A daemon with direct lines, a client with a line to the attacker's module, and a client whose calls to it are
+// relayed.
 struct Scene {
   explicit Scene(std::vector<std::string> flags = {})
       : daemon(with_lines(std::move(flags))), victim(daemon.connect()), other(daemon.connect()) {
@@ -64,7 +65,7 @@ struct Scene {
   pid_t worker = 0;
 };
 
-TEST_CASE("whatever a worker sends on its line, its client loses the line, and others are served by the same worker") {
+TEST_CASE("a client loses its line whatever the worker wrongly sends on it and others are served by the same worker") {
   const std::string huge("\0\0\0\0\xff\xff\xff\x0f", 8);
   for (const std::string& bytes :
        {std::string(100, '\xff'), huge, result_on_line(4711), error_frame(4711, ipc::ErrorCode::exception),
@@ -84,7 +85,7 @@ TEST_CASE("whatever a worker sends on its line, its client loses the line, and o
       CHECK(error.code == ipc::ErrorCode::unavailable);
       CHECK(error.executed == ipc::Executed::maybe);
     }
-    // Both are served as ever, by the very worker.
+    // The same worker still serves both.
     CHECK(outcome(call(scene.victim, {"attacker", "ping"})) == "\"pong\"");
     CHECK(outcome(call(scene.other, {"attacker", "ping"})) == "\"pong\"");
     CHECK(worker_of(scene.other, "attacker").pid == scene.worker);
@@ -95,7 +96,7 @@ TEST_CASE("whatever a worker sends on its line, its client loses the line, and o
   }
 }
 
-TEST_CASE("a worker that claims errors which are not its to give, or answers a call twice, loses its line") {
+TEST_CASE("a worker that answers a call twice or with an error that it may not give loses its line") {
   for (const auto code : {ipc::ErrorCode::unavailable, ipc::ErrorCode::permission_denied, ipc::ErrorCode::cancelled,
                           ipc::ErrorCode::deadline_exceeded}) {
     Scene scene;
@@ -116,7 +117,7 @@ TEST_CASE("a worker that claims errors which are not its to give, or answers a c
   }
 }
 
-TEST_CASE("a worker that sends a part of a frame on its line, and then nothing, costs its client no more than time") {
+TEST_CASE("a worker that sends a part of a frame on its line and then nothing costs its client only time") {
   Scene scene;
   CHECK(outcome(call(scene.other, {"attacker", "sendOnLine", as_json(result_on_line(1).substr(0, 20))})) == "\"sent\"");
   const CallTo ping{.module = "attacker", .function = "ping", .timeout = milliseconds(100)};
@@ -126,7 +127,7 @@ TEST_CASE("a worker that sends a part of a frame on its line, and then nothing, 
   scene.daemon.stop();
 }
 
-TEST_CASE("a line's worker that lies on its page costs only calls of its own module, each of which is answered once") {
+TEST_CASE("a worker with a line that lies on its page costs only calls of its own module and each is answered once") {
   for (
       const char* lies :
       {R"([["lineStarted",0]])", R"([["lineStarted","18446744073709551615"]])",
@@ -143,7 +144,7 @@ TEST_CASE("a line's worker that lies on its page costs only calls of its own mod
     for (int i = 0; i < 5; ++i) calls.start({.module = "attacker", .function = "ping", .timeout = milliseconds(2000)});
     for (std::size_t i = 5; i < 11; ++i) calls.wait_for(i);
     for (std::size_t i = 0; i < 5; ++i) {
-      if (!calls.is_answered(i)) calls.cancel(i);  // it is held by the next worker
+      if (!calls.is_answered(i)) calls.cancel(i);  // the next worker has it and does not answer
     }
     calls.wait_for_all();
     CHECK(calls.order().size() == 11);
@@ -157,7 +158,7 @@ TEST_CASE("a line's worker that lies on its page costs only calls of its own mod
   }
 }
 
-TEST_CASE("a line's worker that spins and claims to be idle is killed, though nobody but its client can tell") {
+TEST_CASE("a worker with a line that spins and claims to be idle is killed though only its client can tell") {
   Scene scene({"--stretch", "100ms"});
   const CallTo spin{.module = "attacker", .function = "spinAsIdle", .timeout = milliseconds(100)};
   CHECK(code_of(call(scene.victim, spin)) == "deadline_exceeded");
@@ -185,7 +186,7 @@ TEST_CASE("a worker that keeps a line which its client has given up is killed") 
 
 TEST_CASE("a worker that floods its line does not fill its client's memory") {
   Scene scene;
-  // A frame announced as 16 MB, of which all comes: it is no message.
+  // A frame that is announced as 16 MB and sent in full, but holds no message.
   const std::string header("\0\0\0\0\0\0\x20\0", 8);
   Calls calls(scene.victim);
   const auto flood = calls.start(
@@ -196,7 +197,7 @@ TEST_CASE("a worker that floods its line does not fill its client's memory") {
   scene.daemon.stop();
 }
 
-TEST_CASE("a worker with a line can make no system call that one without cannot, on either of its two sockets") {
+TEST_CASE("a worker with a line can make no system call that a worker without one cannot") {
   Siege siege({"--direct-line"});
   siege.worker();
   std::vector<NativeCall> calls;
@@ -209,14 +210,14 @@ TEST_CASE("a worker with a line can make no system call that one without cannot,
     }
     calls.push_back(native_call(SYS_socket, AF_UNIX, SOCK_STREAM, 0));
     calls.push_back(native_call(SYS_dup2, fd, 5));
-    // Out-of-band data, and looking without taking.
+    // Out-of-band data, and reading without removing.
     calls.push_back(native_call(SYS_sendto, fd, at("memory"), 1, MSG_OOB, 0, 0));
     calls.push_back(native_call(SYS_recvfrom, fd, at("memory"), 1, MSG_OOB | MSG_DONTWAIT, 0, 0));
     calls.push_back(native_call(SYS_recvfrom, fd, at("memory"), 1, MSG_PEEK | MSG_DONTWAIT, 0, 0));
   }
   const auto outcomes = siege.survey(calls);
   for (std::size_t i = 0; i < calls.size(); ++i) CHECK_MESSAGE(outcomes[i].refused, calls[i].json);
-  // There is no third socket; and what the table allows works on both.
+  // There is no third socket, and the calls that the table allows work on both.
   for (long fd = 0; fd < 64; ++fd) {
     const auto outcome = siege.survey(native_call(SYS_recvfrom, fd, at("memory"), 0, MSG_DONTWAIT, 0, 0));
     if (fd != kSocket && fd != kLine) CHECK(outcome.result == -EBADF);

@@ -1,5 +1,5 @@
-// JavaScript that takes what it can get: memory in every shape, time, stack, log, timers. Each call gets its one
-// answer, and nobody else notices. (Plain loops are in tests/integration/runaway_test.cc, plain heaps in
+// JavaScript that takes all it can get: memory in every shape, time, stack, log, timers. Each call gets exactly one
+// answer, and other modules are not affected. (Plain loops are in tests/integration/runaway_test.cc, plain heaps in
 // limits_test.cc.)
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string> kSmall = {"--memory", "32MB", "--stretch", "1s"};
 
-// Runs each exported function of `code` once, all in one daemon; each may end with any of the codes.
+// Runs each of these functions of `code` once, all in one daemon. Each may end with any of the codes.
 void check_each_ends(const std::string& code, const std::vector<std::string>& functions,
                      std::initializer_list<const char*> codes, const std::vector<std::string>& flags = kSmall) {
   Ring ring(code, flags);
@@ -26,9 +26,9 @@ void check_each_ends(const std::string& code, const std::vector<std::string>& fu
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("strings as long as V8 has them, wherever they are put, end their own call and nothing else") {
+TEST_CASE("the longest strings of V8 end at most their own call wherever they are put") {
   check_each_ends(R"js(
-      const huge = (letter = 'x') => letter.repeat(2 ** 29 - 24);  // V8's longest; a rope until somebody reads it
+      const huge = (letter = 'x') => letter.repeat(2 ** 29 - 24);  // V8's longest string; a rope until it is read
       exports.asResult = () => huge();
       exports.inResult = () => ({ a: [huge()] });
       exports.asKey = () => ({ [huge()]: 1 });
@@ -68,7 +68,7 @@ TEST_CASE("strings as long as V8 has them, wherever they are put, end their own 
                   {"result", "exception", "out_of_memory", "cpu_exceeded", "payload_too_large", "not_serializable"});
 }
 
-TEST_CASE("memory in every shape that JavaScript has for it is bounded, and nothing but its own module ends") {
+TEST_CASE("memory in every shape of JavaScript is bounded and only its own module ends") {
   check_each_ends(R"js(
       exports.array = () => new Array(2 ** 32 - 1).fill(0).length;
       exports.from = () => Array.from({ length: 1e9 }, (_, i) => ({ i })).length;
@@ -91,7 +91,7 @@ TEST_CASE("memory in every shape that JavaScript has for it is bounded, and noth
                   {"exception", "out_of_memory", "cpu_exceeded"});
 }
 
-TEST_CASE("memory that V8 or the worker takes on a module's behalf is bounded like its own") {
+TEST_CASE("memory that V8 or the worker takes on behalf of a module is bounded like its own") {
   check_each_ends(R"js(
       exports.dates = () => { const all = []; for (;;) all.push(new Intl.DateTimeFormat('de')); };
       exports.numbers = () => { const all = []; for (;;) all.push(new Intl.NumberFormat('de')); };
@@ -112,7 +112,7 @@ TEST_CASE("memory that V8 or the worker takes on a module's behalf is bounded li
                   {"exception", "out_of_memory", "cpu_exceeded"});
 }
 
-// The most memory that the worker's process ever had at once, in megabytes.
+// The peak of the worker's resident memory, in megabytes.
 std::size_t most_megabytes(pid_t worker) { return std::stoul(status_field(worker, "VmHWM")) >> 10; }
 
 TEST_CASE("whatever JavaScript does, its process never holds more than its limit and the headroom") {
@@ -123,7 +123,7 @@ TEST_CASE("whatever JavaScript does, its process never holds more than its limit
       exports.flattenedWide = () => huge('\u2654').charCodeAt(7);
       exports.kept = () => { globalThis.kept = huge('x'); return kept[7]; };
       exports.bytes = () => new Uint8Array(2 ** 30).length;
-      // Address space that is taken, and not used, must not open a way to memory: V8 reserves it for the maximum.
+      // Reserved, unused address space must not allow more memory: V8 reserves it for the maximum.
       exports.reserved = () => {
         const memory = new WebAssembly.Memory({ initial: 0, maximum: 12288 });
         try { memory.grow(8192); } catch { return 'refused'; }
@@ -144,7 +144,7 @@ TEST_CASE("whatever JavaScript does, its process never holds more than its limit
 
 // --- stack ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("recursion without an end is an exception, through whatever it goes") {
+TEST_CASE("endless recursion is an exception whatever it goes through") {
   check_each_ends(R"js(
       exports.plain = () => { const f = () => 1 + f(); return f(); };
       exports.getter = () => { const o = { get a() { return this.a; } }; return o.a; };
@@ -203,14 +203,14 @@ TEST_CASE("recursion without an end is an exception, through whatever it goes") 
                   {"result", "exception", "not_serializable", "cpu_exceeded", "out_of_memory"});
 }
 
-TEST_CASE("an error with the longest stack that can be had is shown with its first frames") {
+TEST_CASE("an error with the longest possible stack is shown with its first frames") {
   Ring ring(R"js(
       Error.stackTraceLimit = Infinity;
       const deep = (left) => { if (left === 0) throw new Error('bottom'); return 1 + deep(left - 1); };
       exports.thrown = () => deep(3000);
       exports.counted = () => { try { deep(3000); } catch (error) { return error.stack.split('\n').length > 3000; } };
       exports.logged = () => { try { deep(3000); } catch (error) { console.error(error); } };
-      // One for each frame on the way up, each as long as the way: stopped, whatever it was at.
+      // One error for each frame on the way up, each as long as the way: stopped, wherever it is.
       exports.many = () => { const f = () => { try { return f(); } catch { throw new Error('again'); } }; f(); };
   )js",
             kSmall);
@@ -224,7 +224,7 @@ TEST_CASE("an error with the longest stack that can be had is shown with its fir
   ring.finish();
 }
 
-TEST_CASE("a message of many megabytes is cut, and one that would take the whole memory to read is only counted") {
+TEST_CASE("an error message of many megabytes is cut and one too large to read is only counted") {
   Ring ring(R"js(
       exports.megabyte = () => { throw new Error('begin' + 'x'.repeat(2 ** 20)); };
       exports.longest = () => { throw new Error('x'.repeat(2 ** 29 - 24)); };
@@ -282,7 +282,7 @@ TEST_CASE("timers by the hundred thousand fire, and leave the module and all oth
   ring.finish();
 }
 
-TEST_CASE("unhandled rejections by the hundred thousand are told of a few times, and the call is answered") {
+TEST_CASE("of a hundred thousand unhandled rejections a few are logged and the call is answered") {
   Ring ring(R"js(
       exports.reject = () => { for (let i = 0; i < 300000; i++) Promise.reject(new Error('unheard')); return 'done'; };
       exports.late = () => {

@@ -1,5 +1,5 @@
-// Structured payloads that no serializer would write, through real calls: V8's deserializer reads them in the worker.
-// Each call has one answer, and the worker goes on.
+// Structured payloads that no serializer would write, in real calls: V8's deserializer reads them in the worker. Each
+// call has one answer, and the worker goes on.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -12,7 +12,7 @@
 namespace holdfast::test {
 namespace {
 
-// Looks at all of what it is given, as far as a module can.
+// Reads everything in its payload that a module can reach.
 constexpr const char* kWalk = R"js(
     const walk = (root) => {
       const seen = new Set(), left = [root];
@@ -48,7 +48,7 @@ constexpr const char* kWalk = R"js(
     exports.same = (payload) => payload;
 )js";
 
-// Writes what looks like the format of V8's ValueSerializer: mostly right, and wrong in every place that there is.
+// Generates data that resembles the format of V8's ValueSerializer: mostly right, with errors in every possible place.
 class Generator {
  public:
   explicit Generator(std::uint32_t seed) : random_(seed) {}
@@ -81,7 +81,7 @@ class Generator {
     bytes_ += static_cast<char>(number);
   }
 
-  // Now and then another one.
+  // Writes the right count, or now and then a wrong one.
   void count(std::uint64_t right) {
     constexpr std::uint64_t kOdd[] = {0,          1,          0x7f,       0xffff,      0x3fffffff,
                                       0x7fffffff, 0x80000000, 0xffffffff, 0x1ffffffff, ~0ULL};
@@ -249,7 +249,7 @@ class Generator {
   std::string bytes_;
 };
 
-TEST_CASE("whatever structured payloads are made of, each call has an answer, and the worker goes on") {
+TEST_CASE("each call has an answer and the worker goes on whatever structured payloads contain") {
   const std::vector<std::string> flags = {"--stretch", "20s", "--memory", "128MB"};
   for (const std::string profile : {"jit", "strict"}) {
     CAPTURE(profile);
@@ -277,7 +277,7 @@ TEST_CASE("whatever structured payloads are made of, each call has an answer, an
         ++codes[code];
         const bool is_right =
             code == "result" || code == "protocol_error" || code == "exception" || code == "not_serializable";
-        CHECK_MESSAGE(is_right, "round ", round, " ended so: ", outcome(answer).substr(0, 300));
+        CHECK_MESSAGE(is_right, "round ", round, ": the outcome is: ", outcome(answer).substr(0, 300));
       });
       while (started - answered > 50) ring.client().run_once();
     }
@@ -289,7 +289,7 @@ TEST_CASE("whatever structured payloads are made of, each call has an answer, an
   }
 }
 
-TEST_CASE("an array that is said to be longer than memory is no list of arguments") {
+TEST_CASE("an array that claims to be longer than memory is refused as a list of arguments") {
   Ring ring(kWalk);
   CHECK(ring.outcome_of("ping") == "\"pong\"");
   const pid_t worker = worker_of(ring.client(), "hostile").pid;

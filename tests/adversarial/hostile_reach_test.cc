@@ -1,5 +1,5 @@
-// What a module can get hold of: of the runtime's own functions, which run between it and the worker, and of ways to
-// make code from text.
+// What a module can reach: the runtime's own functions, which run between the module and the worker, and ways to make
+// code from text.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-// `spots` are the places in which the runtime calls a module's code; each calls `spy` there.
+// `spots`: the places where the runtime calls a module's code. Each calls `spy` there.
 constexpr const char* kSpots = R"js(
     const with_ = (holder, key, get) => Object.defineProperty(holder, key, { get, set: get, configurable: true });
     const spots = (spy) => ({
@@ -47,7 +47,7 @@ constexpr const char* kSpots = R"js(
     });
 )js";
 
-// Runs every spot with a spy, waits for those that are promises, and returns what the spy found.
+// Runs every spot with a spy, waits for promises, and returns what the spy found.
 std::string spied(const std::string& prologue, const std::string& spy) {
   Ring ring(std::string(prologue) + kSpots + R"js(
       exports.spy = async () => {
@@ -65,7 +65,7 @@ std::string spied(const std::string& prologue, const std::string& spy) {
   return came;
 }
 
-TEST_CASE("call sites give neither the runtime's functions nor what they were called on") {
+TEST_CASE("call sites reveal neither functions of the runtime nor their receivers") {
   for (const std::string mode : {"", "'use strict';"}) {
     CAPTURE(mode);
     const json came = json::parse(spied(mode, R"js(() => {
@@ -89,7 +89,7 @@ TEST_CASE("call sites give neither the runtime's functions nor what they were ca
   }
 }
 
-TEST_CASE("no function finds the runtime's among its callers") {
+TEST_CASE("no function finds a function of the runtime among its callers") {
   const json came = json::parse(spied("", R"js(function spy() {
       for (let f = spy, depth = 0; f && depth < 50; depth++) {
         let caller = null;
@@ -105,14 +105,14 @@ TEST_CASE("no function finds the runtime's among its callers") {
   CHECK(came[0] == json::array());
 }
 
-TEST_CASE("whoever replaces what the runtime might look up learns of no use of it") {
+TEST_CASE("a module that replaces what the runtime might look up sees no use of it") {
   const json came = json::parse(spied("", "() => found.push(spot)"));
   const json& found = came[0];
   CHECK(std::count(found.begin(), found.end(), "iterator") == 1);          // the timer's own callback
   CHECK(std::count(found.begin(), found.end(), "errorConstructor") == 1);  // where the module catches it
 }
 
-// What can be walked to from all that a module is given, through properties, accessors and prototypes.
+// Finds everything that can be reached from a module's globals through properties, accessors and prototypes.
 constexpr const char* kWalkOfGlobals = R"js(
     function everything(roots) {
       const seen = new Set(), left = [...roots];
@@ -143,7 +143,7 @@ constexpr const char* kWalkOfGlobals = R"js(
     }
 )js";
 
-TEST_CASE("nothing that a module can walk to is of the runtime's insides") {
+TEST_CASE("a module cannot reach anything internal to the runtime") {
   Ring ring(std::string(kWalkOfGlobals) + R"js(
       exports.walk = async (payload, context) => {
         const inside = ['settle', 'setTimer', 'clearTimer', 'enqueueMicrotask', 'describeError', 'findUnserializable', 'watch',
@@ -162,7 +162,7 @@ TEST_CASE("nothing that a module can walk to is of the runtime's insides") {
   ring.finish();
 }
 
-TEST_CASE("no function that a module can walk to makes code from text") {
+TEST_CASE("a module cannot reach a function that makes code from text") {
   Ring ring(std::string(kWalkOfGlobals) + R"js(
       exports.make = async (payload, context) => {
         const made = [], refused = new Set();
@@ -192,7 +192,7 @@ TEST_CASE("no function that a module can walk to makes code from text") {
   ring.finish();
 }
 
-TEST_CASE("the runtime's frames are in no stack that a caller or the log is shown") {
+TEST_CASE("no stack that a caller or the log gets shows frames of the runtime") {
   Ring ring(R"js(
       exports.timer = () => new Promise((resolve) => { setTimeout((a) => { resolve(); throw new Error('in a timer'); }, 1, 2); });
       exports.requires = () => require('fs');

@@ -1,5 +1,5 @@
-// Texts made to hurt whoever reads them: modules that the compiler chokes on, payloads that JSON.parse chokes on, and
-// code that runs when nobody calls it.
+// Texts that are hard on their reader: modules for the compiler, payloads for JSON.parse; and code that runs outside of
+// any call.
 #include <algorithm>
 #include <functional>
 
@@ -19,13 +19,13 @@ std::string repeated(std::string_view text, std::size_t times) {
   return all;
 }
 
-// `open` many times, then `middle`, then `close` as often.
+// Returns `open` repeated `times` times, then `middle`, then `close` repeated as often.
 std::string nested(std::string_view open, std::string_view middle, std::string_view close,
                    std::size_t times = 100'000) {
   return repeated(open, times) + std::string(middle) + repeated(close, times);
 }
 
-TEST_CASE("sources that are nested without an end load, or fail to load, and nobody else notices") {
+TEST_CASE("extremely nested sources load or fail to load and do not affect other modules") {
   const std::vector<std::pair<std::string, std::string>> sources = {
       {"parentheses", "exports.f = () => " + nested("(", "1", ")") + ";"},
       {"arrays", "exports.f = () => " + nested("[", "", "]") + ";"},
@@ -66,7 +66,7 @@ TEST_CASE("sources that are nested without an end load, or fail to load, and nob
       {"bigint", "exports.f = () => typeof " + repeated("9", 1 << 18) + "n;"},
       {"bytes", repeated("\xff\xfe\x00\x80", 1000) + "exports.f = () => 1;"},
       {"unfinished", "exports.f = () => { /* "},
-      {"closing", "}); while (true) {} (() => {"},  // out of the function that the source is the body of
+      {"closing", "}); while (true) {} (() => {"},  // leaves the function around the source
       {"nothing", ""},
   };
   Ring ring("", {"--stretch", "3s"});
@@ -75,12 +75,12 @@ TEST_CASE("sources that are nested without an end load, or fail to load, and nob
     ring.daemon().add_module({name, source});
     const ipc::Answer answer = call(ring.client(), {name, "f"});
     const std::string code = code_of(answer);
-    // V8 compiles it by a recursion that nothing ends but the budget and the stack: which comes first is the machine's.
+    // V8 compiles it recursively, bounded only by the budget and the stack; which one ends it depends on the machine.
     const bool is_bounded_by_stack = name == std::string("deeper");
     CHECK_MESSAGE((code == "result" || code == "load_failed" || code == "exception" || code == "not_serializable" ||
                    (code == "not_found" && name == "nothing") || code == "cpu_exceeded" || code == "out_of_memory" ||
                    (code == "worker_crashed" && is_bounded_by_stack)),
-                  "it came to: ", outcome(answer).substr(0, 300));
+                  "the outcome is: ", outcome(answer).substr(0, 300));
     if (name == "closing") CHECK(contains(outcome(answer), "load_failed: SyntaxError"));
     if (!answer && !is_bounded_by_stack) CHECK_FALSE(contains(outcome(answer), "SIG"));
     ring.check_unharmed();
@@ -88,7 +88,7 @@ TEST_CASE("sources that are nested without an end load, or fail to load, and nob
   ring.finish();
 }
 
-TEST_CASE("payloads that are nested or wide without an end end their own call alone") {
+TEST_CASE("extremely nested or wide payloads end at most their own call") {
   const std::string kilobyte(1024, 'x');
   std::string keys = "{";
   for (int i = 0; i < 300'000; ++i) keys += fmt::format("\"k{}\":{},", i, i);
@@ -137,7 +137,7 @@ TEST_CASE("payloads that are nested or wide without an end end their own call al
   ring.finish();
 }
 
-TEST_CASE("code that runs when nobody calls it is stopped like any other, and the next call finds a fresh process") {
+TEST_CASE("code that runs outside of any call is stopped like any other and the next call gets a fresh process") {
   Ring ring(R"js(
       const garbage = () => { for (let kept, i = 0; i < 60; i++) kept = new ArrayBuffer(16 << 20); };  // V8 collects
       let registry;
@@ -158,7 +158,7 @@ TEST_CASE("code that runs when nobody calls it is stopped like any other, and th
     CAPTURE(function);
     CHECK(eventually([&] { return ring.outcome_of("ping") == "\"pong\""; }));
     const ipc::Answer answer = ring.call(function);
-    // Its finalizers are nobody's: the call is not to blame.
+    // Finalizers run for no call, so this call is not to blame.
     CHECK((answer || (code_of(answer) == "worker_crashed" && answer.error().retryable)));
   }
   CHECK(ring.daemon().logged("in a finalizer"));

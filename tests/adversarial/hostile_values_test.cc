@@ -1,5 +1,4 @@
-// JavaScript that poisons what it shares with the runtime: prototypes, intrinsics, values, errors, exports. And what it
-// can reach of the runtime's own functions.
+// JavaScript that poisons what it shares with the runtime: prototypes, intrinsics, values, errors, exports.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -10,7 +9,7 @@
 namespace holdfast::test {
 namespace {
 
-// The functions that a poisoned module is asked for.
+// The functions of a poisoned module that the test calls.
 constexpr const char* kOrdinary = R"js(
     exports.value = (payload) => [7, payload, { a: 'b' }];
     exports.later = async () => { await null; await new Promise((resolve) => setTimeout(resolve, 1)); return 8; };
@@ -30,14 +29,14 @@ struct Expected {
   std::initializer_list<const char*> codes;
 };
 
-// What these may end with, whatever was done to the module's world: what is right, or an error that the module's own
-// poison caused.
+// The codes with which they may end, whatever the poison: the right one, or an error that the module's own poison
+// caused.
 const Expected kExpected[] = {
     {"value", {"result", "exception", "not_serializable"}},
     {"later", {"result", "exception"}},
     {"fail", {"exception"}},
     {"failLater", {"exception"}},
-    {"cycle", {"not_serializable", "exception", "result"}},  // a toJSON on Object.prototype is a way to allow it
+    {"cycle", {"not_serializable", "exception", "result"}},  // a toJSON on Object.prototype makes it serializable
     {"deepBigInt", {"not_serializable", "exception", "result"}},
     {"nothing", {"result"}},
     {"logs", {"result", "exception"}},
@@ -47,7 +46,7 @@ const Expected kExpected[] = {
     {"context", {"result", "exception"}},
 };
 
-// What the poisons are made with.
+// Helpers of the poisons.
 constexpr const char* kNames = R"js(
     const KEYS = ['then', 'toJSON', 'name', 'message', 'stack', 'cause', 'code', 'get', 'set', 'value', 'writable', 'enumerable',
                   'configurable', 'length', 'constructor', 'prototype', 'call', 'apply', 'bind', 'exports', 'require', 'module',
@@ -71,7 +70,7 @@ constexpr const char* kNames = R"js(
     };
 )js";
 
-// Poisons that leave nothing out that a JavaScript program can replace.
+// Poisons for everything that a JavaScript program can replace.
 struct Poison {
   const char* name;
   const char* code;
@@ -79,7 +78,8 @@ struct Poison {
 const Poison kPoisons[] = {
     {"getters and setters that throw for every key of Object.prototype",
      "each(KEYS, (key) => put(Object.prototype, key, { get: fail, set: fail }));"},
-    // A then that does nothing makes every object a promise that never settles, which is right, and takes long.
+    // Leaves out `then`: one that does nothing makes every object a promise that never settles. That is right, but
+    // takes long.
     {"getters that answer and setters that swallow for every key of Object.prototype",
      "each(KEYS, (key) => { if (key !== 'then') put(Object.prototype, key, { get: () => () => 'poison', set() {} }); "
      "});"},
@@ -153,7 +153,7 @@ const Poison kPoisons[] = {
     )js"},
 };
 
-TEST_CASE("whatever a module does to its world, each call has one answer, and the answer is a sensible one") {
+TEST_CASE("each call has one sensible answer whatever a module does to its globals") {
   std::vector<Module> modules;
   for (const Poison& poison : kPoisons) {
     modules.push_back({fmt::format("m{}", modules.size()), fmt::format("{}\n{}\n{}", kOrdinary, kNames, poison.code)});
@@ -168,7 +168,7 @@ TEST_CASE("whatever a module does to its world, each call has one answer, and th
             ring.client(), {.module = modules[i].name, .function = expected.function, .payload = R"({"p":[1,"x"]})"});
         const std::string code = code_of(answer);
         CHECK_MESSAGE(std::find(expected.codes.begin(), expected.codes.end(), code) != expected.codes.end(),
-                      expected.function, " ended so: ", outcome(answer).substr(0, 300));
+                      expected.function, ": the outcome is: ", outcome(answer).substr(0, 300));
       }
     }
     CHECK(worker_of(ring.client(), modules[i].name).calls_done == 2 * std::size(kExpected));
@@ -178,7 +178,7 @@ TEST_CASE("whatever a module does to its world, each call has one answer, and th
 
 // --- exports and contexts ------------------------------------------------------------------------------------------
 
-TEST_CASE("exports that lie, throw or loop are only their own module's trouble") {
+TEST_CASE("exports that lie or throw or loop affect only their own module") {
   Ring ring("", {"--stretch", "200ms"});
   const struct {
     const char* code;
@@ -227,12 +227,12 @@ TEST_CASE("exports that lie, throw or loop are only their own module's trouble")
     const std::string name = fmt::format("m{}", i);
     ring.daemon().add_module({name, cases[i].code});
     const std::string came = outcome(call(ring.client(), {name, cases[i].function}));
-    CHECK_MESSAGE(came.starts_with(cases[i].beginning), "it came to: ", came.substr(0, 300));
+    CHECK_MESSAGE(came.starts_with(cases[i].beginning), "the outcome is: ", came.substr(0, 300));
   }
   ring.finish();
 }
 
-TEST_CASE("ES modules that lie, throw or never come to their end are only their own trouble") {
+TEST_CASE("ES modules that lie or throw or never end affect only themselves") {
   Ring ring("", {"--stretch", "200ms"});
   const struct {
     const char* code;
@@ -268,12 +268,12 @@ TEST_CASE("ES modules that lie, throw or never come to their end are only their 
     const std::string name = fmt::format("m{}", i);
     ring.daemon().add_module({name, cases[i].code});
     const std::string came = outcome(call(ring.client(), {name, cases[i].function}));
-    CHECK_MESSAGE(came.starts_with(cases[i].beginning), "it came to: ", came.substr(0, 300));
+    CHECK_MESSAGE(came.starts_with(cases[i].beginning), "the outcome is: ", came.substr(0, 300));
   }
   ring.finish();
 }
 
-TEST_CASE("a function that changes its context, or what contexts inherit, leaves later calls with a right one") {
+TEST_CASE("a function that changes its context or what contexts inherit does not affect the contexts of later calls") {
   Ring ring(R"js(
       let first;
       exports.spoil = (payload, context) => {

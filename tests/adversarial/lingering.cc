@@ -40,7 +40,7 @@ Lingering::~Lingering() {
 
 int send_descriptors(int socket, std::string_view bytes, std::span<const int> descriptors, int flags) {
   iovec piece = {const_cast<char*>(bytes.data()), bytes.size()};
-  // As a vector of headers, for the alignment.
+  // A vector of headers has the alignment that the control message needs.
   std::vector<cmsghdr> control(CMSG_SPACE(descriptors.size_bytes()) / sizeof(cmsghdr) + 1);
   msghdr message = {};
   message.msg_iov = &piece;

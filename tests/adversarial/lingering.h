@@ -1,4 +1,4 @@
-// A descriptor whose close(2) lasts: what a hostile client sends.
+// A descriptor whose close(2) blocks for long, for a hostile client to send.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace holdfast::test {
 
-// A TCP socket with unsent data that its peer never reads, and with SO_LINGER. Whoever closes the last reference waits
-// for an hour, or until this object is gone, which closes the peer's end.
+// A TCP socket with SO_LINGER and unsent data, which its peer never reads. The process that closes the last reference
+// waits for an hour, or until this object is destroyed, which closes the peer's end.
 class Lingering {
  public:
   Lingering();
@@ -18,7 +18,7 @@ class Lingering {
   Lingering& operator=(const Lingering&) = delete;
 
   int get() const { return socket_.get(); }
-  // Once it was sent: gives up the test's own reference, so that the receiver has the last one.
+  // Call it after the socket was sent: drops the test's own reference, so that the receiver has the last one.
   void leave_to_receiver() { socket_.reset(); }
 
  private:
@@ -26,7 +26,7 @@ class Lingering {
   UniqueFd socket_;
 };
 
-// sendmsg(2) with descriptors; 0, or errno.
+// Sends bytes and descriptors by sendmsg(2). Returns 0, or errno.
 int send_descriptors(int socket, std::string_view bytes, std::span<const int> descriptors, int flags = 0);
 
 }  // namespace holdfast::test

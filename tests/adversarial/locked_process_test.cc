@@ -1,4 +1,4 @@
-// What a locked worker is, as the kernel tells it from outside (proc(5)).
+// The properties of a locked worker, as the kernel shows them from outside (proc(5)).
 #include <algorithm>
 #include <set>
 #include <sstream>
@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kNamespaces[] = {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"};
 
-// The kernel shows the descriptors, namespaces, environment and root of a process that is not dumpable to root alone.
+// If a process is not dumpable, the kernel shows its descriptors, namespaces, environment and root only to root.
 bool can_look_inside() { return ::geteuid() == 0; }
 
 void check_is_locked(pid_t worker, const Daemon& daemon, std::size_t sockets = 1) {
@@ -32,7 +32,7 @@ void check_is_locked(pid_t worker, const Daemon& daemon, std::size_t sockets = 1
   }
   CHECK(status_field(worker, "PPid") == std::to_string(daemon.zygote()));
   CHECK(status_field(worker, "Threads") == "1");
-  // Only root can give up the groups that it was started with.
+  // Only root can drop the groups that it was started with.
   if (::geteuid() == 0) CHECK(status_field(worker, "Groups") == "");
   for (const std::string ids : {"Uid", "Gid"}) {
     CAPTURE(ids);
@@ -71,7 +71,7 @@ TEST_CASE("every worker is locked, those that hold a module and those on standby
   REQUIRE(workers_become(client, [](const auto& all) {
     return all.size() == 4 && std::all_of(all.begin(), all.end(), [](const auto& worker) { return worker.pid != 0; });
   }));
-  // A worker is listed from its fork on; it is locked a moment later.
+  // A worker is listed as soon as it is forked, and is locked a moment later.
   const auto all = daemon.workers();
   REQUIRE(all.size() == 4);
   for (pid_t worker : all) {
@@ -110,7 +110,8 @@ TEST_CASE("the zygote is pid 1 of its own namespace, has no privileges, and sees
 }
 
 TEST_CASE(
-    "between forks the zygote holds its control socket, its signals and its own OOM score, the launcher nothing") {
+    "between forks the zygote has three descriptors for its control socket and signals and OOM score and the launcher "
+    "has none") {
   if (!can_look_inside()) return;
   Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}}});
   ipc::Client client = daemon.connect();

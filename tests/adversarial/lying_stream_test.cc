@@ -1,5 +1,6 @@
-// Workers that lie in parts: chunks of streams that nobody takes, or not so much of; log lines without an end; payloads
-// that are not what they are said to be. Such a worker is killed, alone, or what it sends is harmless.
+// Workers that lie about parts of answers: chunks of streams that no client takes, or more chunks than a client takes;
+// endless log lines; payloads that do not match their encoding. Either only such a worker is killed, or what it sends
+// is harmless.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -39,7 +40,7 @@ struct Attacked {
   ipc::Answer answer;
 };
 
-// A client that takes a stream from the attacker, and another that has one from the bystander under way.
+// A client with a stream from the attacker, and a client with a stream in progress from the bystander.
 class Streams {
  public:
   explicit Streams(std::vector<std::string> flags = {})
@@ -69,7 +70,7 @@ class Streams {
     return attacked;
   }
 
-  // That the attacker's worker had to die for `detail`.
+  // Checks that the attacker's worker was killed, for the reason `detail`.
   void check_killed(const Attacked& attacked, const std::string& detail) {
     const ipc::Error error = error_of(attacked.answer);
     CHECK(ipc::to_string(error.code) == "worker_crashed");
@@ -80,7 +81,7 @@ class Streams {
     CHECK(eventually([&] { return !is_running(attacker_); }));
   }
 
-  // That the module is served again, and the other stream as it was: its worker, what came of it, its end.
+  // Checks that the module is served again, and that the other stream has kept its worker, its chunks and its end.
   void finish() {
     CHECK(outcome(call(client_, {"attacker", "ping"})) == "\"pong\"");
     CHECK(worker_of(client_, "streamer").pid == streamer_);
@@ -136,11 +137,11 @@ TEST_CASE("a worker that sends more chunks than the window has room for is kille
   const std::string chunk = chunk_frame(kOwnId, std::string(1000, '1'));
   const Attacked attacked = streams.attack("sendAndHold", as_json(chunk + chunk + chunk), 2000);
   streams.check_killed(attacked, kNotTaken);
-  CHECK(attacked.chunks.size() == 2);  // of which the second filled it
+  CHECK(attacked.chunks.size() == 2);  // the second one filled the window
   streams.finish();
 }
 
-TEST_CASE("chunks of no bytes use the window up, too") {
+TEST_CASE("chunks without bytes use up the window") {
   Streams streams;
   std::string chunks;
   for (int i = 0; i < 9; ++i) chunks += chunk_frame(kOwnId, "");
@@ -150,7 +151,7 @@ TEST_CASE("chunks of no bytes use the window up, too") {
   streams.finish();
 }
 
-TEST_CASE("a worker that sends a chunk behind its call's answer is killed, and the answer is the answer") {
+TEST_CASE("a worker that sends a chunk after the answer of its call is killed and the answer stands") {
   Streams streams;
   const Attacked attacked =
       streams.attack("sendAndHold", as_json(result_frame(kOwnId, "\"first\"") + chunk_frame(kOwnId, "1")));
@@ -160,7 +161,7 @@ TEST_CASE("a worker that sends a chunk behind its call's answer is killed, and t
   streams.finish();
 }
 
-TEST_CASE("a worker that sends a chunk to a call of others, or to none, is killed") {
+TEST_CASE("a worker that sends a chunk to a call that it does not have is killed") {
   for (const std::uint64_t call : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{99}, ~std::uint64_t{0}}) {
     CAPTURE(call);
     Streams streams;
@@ -171,7 +172,7 @@ TEST_CASE("a worker that sends a chunk to a call of others, or to none, is kille
   }
 }
 
-TEST_CASE("a worker whose chunk or answer is larger than any may be is killed") {
+TEST_CASE("a worker whose chunk or answer exceeds the limit is killed") {
   for (const bool is_chunk : {true, false}) {
     CAPTURE(is_chunk);
     Streams streams({"--memory", "256MB"});
@@ -211,7 +212,7 @@ TEST_CASE("a worker that sends a chunk before its module is loaded is killed") {
   daemon.stop();
 }
 
-TEST_CASE("what the supervisor sends, sent back, is not taken for anything that it is not") {
+TEST_CASE("messages of the supervisor that a worker sends back are not misread") {
   const auto frame_of = [](const auto& encode_into) {
     ipc::OutputBuffer out;
     encode_into(out);
@@ -232,14 +233,14 @@ TEST_CASE("what the supervisor sends, sent back, is not taken for anything that 
     const Attacked attacked = streams.attack("sendAndHold", as_json(echo), 4096, milliseconds(1000));
     const std::string code = code_of(attacked.answer);
     CHECK_MESSAGE((code == "worker_crashed" || code == "deadline_exceeded" || code == "result"), code);
-    // A cancellation reads like an answer without a payload, to a call that the worker may answer so.
+    // A cancellation reads like an empty answer, which the worker may give to this call.
     if (code == "result") CHECK(attacked.answer->payload == "");
     CHECK(attacked.chunks.empty());
     streams.finish();
   }
 }
 
-TEST_CASE("a worker that goes on with a stream that was cancelled is heard by nobody, and killed past its window") {
+TEST_CASE("chunks of a cancelled stream reach no client and the worker is killed past its window") {
   Streams streams;
   const std::string chunk = chunk_frame(kOwnId, std::string(1000, '1'));
   const CallTo to{.module = "attacker", .function = "sendForEver", .payload = as_json(chunk)};
@@ -266,7 +267,7 @@ TEST_CASE("a worker that goes on with a stream that was cancelled is heard by no
   streams.finish();
 }
 
-TEST_CASE("a worker that says for ever that it lost lines is held back, and others are served meanwhile") {
+TEST_CASE("a worker that reports lost log lines for ever is paused and others are served") {
   Streams streams({"--stretch", "300ms", "--log-level", "error"});
   std::string lines;
   for (int i = 0; i < 50; ++i) {
@@ -285,7 +286,8 @@ TEST_CASE("a worker that says for ever that it lost lines is held back, and othe
   streams.finish();
 }
 
-TEST_CASE("a payload that is no structured value comes to the client as the bytes that it is, and to no terminal") {
+TEST_CASE(
+    "a result that is not the structured value that it claims to be reaches the client as its bytes and no terminal") {
   Streams streams;
   const std::string garbage[] = {"", "\xFF", std::string("\xFF\x0E\\\0\0", 5), "\xFF\x0E\"\xFF\xFF\xFF\xFF\x0F",
                                  "\x1b[31mnot structured\n"};

@@ -1,5 +1,5 @@
-// Workers that lie: on their socket, and on the page that they share with the supervisor. Such a worker is killed,
-// alone; what it says of others is not believed.
+// Workers that lie, on their socket and on the page that they share with the supervisor. Only such a worker is killed,
+// and what it says about others is not believed.
 #include <csignal>
 #include <limits>
 #include <random>
@@ -40,8 +40,7 @@ std::string worker_frame(const Message& message) {
   return text_of(out);
 }
 
-// Has the attacker call `function` with the payload, checks that this costs its worker its life and nobody else
-// anything, and returns what the call ended with.
+// Calls the attacker's `function`, checks that this ends its worker and affects nothing else, and returns the answer.
 ipc::Answer attack(const std::string& function, const std::string& payload, std::vector<std::string> flags = {},
                    milliseconds timeout = milliseconds(0)) {
   Daemon daemon(under_attack(std::move(flags)));
@@ -64,12 +63,14 @@ ipc::Answer attack(const std::string& function, const std::string& payload, std:
   return calls.answer(attacking);
 }
 
-// The same for bytes that the attacker's worker sends to the supervisor.
+// Has the attacker's worker send these bytes to the supervisor, with the checks of attack(), and returns the call's
+// error.
 ipc::Error cut_off(const std::string& bytes, const std::string& function = "sendAndHold") {
   return error_of(attack(function, as_json(bytes)));
 }
 
-// The number that the bystander's next call has on its worker, made to be none that the attacker's worker knows.
+// The number of the bystander's next call on its worker. Makes sure that the attacker's worker has no call of this
+// number.
 std::uint64_t number_on_the_bystander(ipc::Client& client) {
   for (int i = 0; i < 50; ++i) call(client, {"bystander", "ping"});
   CHECK(outcome(call(client, {"attacker", "callNumber"})) == "1");
@@ -93,7 +94,7 @@ TEST_CASE("a worker whose header announces 4 GB, a frame larger than an answer m
   CHECK(contains(cut_off(frame_header({1, 1})).detail, "segments"));
 }
 
-TEST_CASE("a worker that sends a message which is none is killed") {
+TEST_CASE("a worker that sends a frame without a valid message is killed") {
   CHECK(code_of(tl::unexpected(cut_off(frame({0xffff'ffff'ffff'ffff})))) == "worker_crashed");
   CHECK(code_of(tl::unexpected(cut_off(frame({})))) == "worker_crashed");
   CHECK(code_of(tl::unexpected(cut_off(frame({0x0000'0001'0000'0000, 0x63})))) == "worker_crashed");
@@ -105,17 +106,17 @@ TEST_CASE("a worker that answers a call which does not exist is killed") {
   CHECK(contains(cut_off(json_result_frame(std::numeric_limits<std::uint64_t>::max(), "1")).detail, "does not have"));
 }
 
-TEST_CASE("a worker that answers twice is killed, and the first answer is the answer") {
+TEST_CASE("a worker that answers twice is killed and the first answer stands") {
   const auto answer = attack("send", as_json(json_result_frame(kOwnId, "\"first\"")));
   CHECK(outcome(answer) == "\"first\"");
 }
 
-TEST_CASE("a worker that answers that a call's time is over, when it is not, is killed") {
+TEST_CASE("a worker that answers deadline_exceeded before the deadline is killed") {
   const auto error = cut_off(error_frame(kOwnId, {.code = ipc::ErrorCode::deadline_exceeded, .message = "so it says"}));
   CHECK(ipc::to_string(error.code) == "worker_crashed");
 }
 
-TEST_CASE("workers that send damaged messages, or random bytes, end alone, and the supervisor lives") {
+TEST_CASE("only the worker that sends damaged messages or random bytes ends and the supervisor lives") {
   Daemon daemon(under_attack({"--log-level", "error"}));
   ipc::Client client = daemon.connect();
   const std::string whole = json_result_frame(kOwnId, R"({"a":[1,2,3]})") +
@@ -129,8 +130,9 @@ TEST_CASE("workers that send damaged messages, or random bytes, end alone, and t
   };
   for (int round = 0; round < 60; ++round) {
     CAPTURE(round);
-    // Bytes that announce more than they are swallow the next answer too, until the worker is found to be stuck.
-    // Longer than it takes to find that a worker which does nothing does not give a call up.
+    // If the bytes announce more than follows, they swallow the next answer too, until the supervisor finds that the
+    // worker is stuck. The timeout is longer than the time that the supervisor needs to find that an idle worker does
+    // not give up a call.
     const CallTo ping = {.module = "attacker", .function = "ping", .timeout = milliseconds(5000)};
     CHECK(eventually([&] { return outcome(call(client, ping)) == "\"pong\""; }));
     std::string bytes = whole;
@@ -142,7 +144,7 @@ TEST_CASE("workers that send damaged messages, or random bytes, end alone, and t
       }
     }
     const CallTo attack{"attacker", "sendAndHold", as_json(bytes), milliseconds(100)};
-    call(client, attack);  // whatever it comes to
+    call(client, attack);  // its outcome does not matter
     CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
   }
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -166,7 +168,7 @@ TEST_CASE("no worker can answer another module's call") {
   daemon.stop();
 }
 
-TEST_CASE("no worker can pass an error off as the supervisor's") {
+TEST_CASE("no worker can pass off an error as one of the supervisor") {
   for (const auto code :
        {ipc::ErrorCode::cpu_exceeded, ipc::ErrorCode::deadline_exceeded, ipc::ErrorCode::out_of_memory,
         ipc::ErrorCode::sandbox_violation, ipc::ErrorCode::worker_crashed, ipc::ErrorCode::overloaded,
@@ -186,14 +188,14 @@ TEST_CASE("a worker whose answer is in an encoding that does not exist is killed
   CHECK(contains(cut_off(text_of(out)).detail, "encoding 99"));
 }
 
-TEST_CASE("a worker that claims to have worked in moments, or for longer than it has lived, is killed") {
+TEST_CASE("a worker that reports an impossible time of work is killed") {
   for (const std::chrono::nanoseconds time :
        {std::chrono::nanoseconds(999'000), std::chrono::nanoseconds(std::chrono::minutes(10))}) {
     CHECK(contains(cut_off(worker_frame(ipc::WorkerRan{kOwnId, time})).detail, "longer than it has lived"));
   }
 }
 
-TEST_CASE("a result that is no JSON reaches no terminal") {
+TEST_CASE("a result that is not JSON reaches no terminal") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -227,15 +229,15 @@ TEST_CASE("the texts of a worker's error are cut and cleaned before a client see
   }
 }
 
-TEST_CASE("a worker that says again that it has loaded, or that it has not, is killed, and the supervisor lives") {
+TEST_CASE("a worker that reports the result of its load twice is killed and the supervisor lives") {
   CHECK(code_of(tl::unexpected(cut_off(worker_frame(ipc::Loaded{})))) == "worker_crashed");
   CHECK(code_of(attack("sendAndHold", as_json(worker_frame(ipc::LoadFailed{})))) != "result");
 }
 
-TEST_CASE("a module that says while it loads that it has loaded is found out, and the supervisor lives") {
+TEST_CASE("a module that reports its load as finished while it loads is killed and the supervisor lives") {
   DaemonOptions options = under_attack();
   const std::string loaded = as_json(worker_frame(ipc::Loaded{}));
-  // The attacker's module, with a top level that sends.
+  // The attacker's module, with a top level that sends a message.
   options.modules.push_back(
       {"eager", options.modules.front().code + fmt::format("\nsendAll(bytesOf({}, {{}}));", loaded)});
   Daemon daemon(std::move(options));
@@ -245,7 +247,7 @@ TEST_CASE("a module that says while it loads that it has loaded is found out, an
   daemon.stop();
 }
 
-TEST_CASE("a worker that says that it cannot load, and lives on, is killed") {
+TEST_CASE("a worker that reports a failed load and does not end is killed") {
   DaemonOptions options = under_attack({"--stretch", "1m"});
   ipc::Error error;
   error.code = ipc::ErrorCode::load_failed;
@@ -265,7 +267,7 @@ TEST_CASE("a worker that says that it cannot load, and lives on, is killed") {
   daemon.stop();
 }
 
-TEST_CASE("a worker's last words are its own: they blame no other call, and are cut and cleaned") {
+TEST_CASE("the fatal report of a worker can blame no call of another worker and is cut and cleaned") {
   Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
@@ -297,8 +299,7 @@ TEST_CASE("what a worker logs cannot forge a line or drown the log") {
 }
 
 TEST_CASE(
-    "a worker that floods the supervisor is stopped at its call's deadline or before, and others are served "
-    "meanwhile") {
+    "a worker that floods the supervisor is stopped by the deadline of its call at the latest and others are served") {
   const std::string line = worker_frame(ipc::LogLine{ipc::LogLevel::info, std::string(8000, 'x'), 0});
   std::string many;
   for (int i = 0; i < 8; ++i) many += line;
@@ -307,8 +308,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "a worker that takes no more requests is killed at its calls' deadline, and does not fill the supervisor's "
-    "memory") {
+    "a worker that reads no more requests is killed at the deadline of its calls and does not fill the memory of the "
+    "supervisor") {
   Daemon daemon(under_attack({"--stretch", "10m"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "ping"})) == "\"pong\"");
@@ -326,7 +327,7 @@ TEST_CASE(
   CHECK(code_of(calls.answer(0)) == "deadline_exceeded");
   CHECK(eventually([&] { return !is_running(attacker); }));
   calls.wait_for_all();
-  CHECK(calls.count("result") == 60);  // none had been started there
+  CHECK(calls.count("result") == 60);  // the worker had started none of them
   daemon.stop();
 }
 
@@ -339,7 +340,7 @@ TEST_CASE("a worker that claims to run nothing, and loops, is stopped at its cal
   }
 }
 
-TEST_CASE("a worker that claims to have begun in the future buys no time") {
+TEST_CASE("a worker that claims to have begun in the future gains no time") {
   for (const std::string start :
        {"9223372036854775807", "18446744073709551615", "4611686018427387904", "1000000000000000000", "0"}) {
     CAPTURE(start);
@@ -427,7 +428,7 @@ TEST_CASE("a worker that claims to have done nothing is charged what the kernel 
   daemon.stop();
 }
 
-TEST_CASE("a worker that names a system call which does not exist, and exits as if refused, is believed no further") {
+TEST_CASE("a worker that exits as if a call was refused and names one that does not exist is worker_crashed") {
   for (const std::string number : {"4294967295", "2147483648", "99999", "1"}) {
     CAPTURE(number);
     const auto answer = attack("lieAndExit", fmt::format(R"([[["refusedSystemCall","{}"]],{}])", number, 128 + SIGSYS));
@@ -435,7 +436,7 @@ TEST_CASE("a worker that names a system call which does not exist, and exits as 
   }
 }
 
-TEST_CASE("a worker that has answered, and then uses the CPU while it claims not to, is gone after its idle time") {
+TEST_CASE("a worker that uses the CPU after its answer while it claims to be idle is removed after its idle time") {
   Daemon daemon(under_attack({"--stretch", "100ms", "--idle-timeout", "300ms"}));
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"attacker", "answerLieAndSpin", R"([["running",0]])"})) == "\"answered\"");

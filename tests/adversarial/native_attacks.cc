@@ -29,10 +29,10 @@ namespace {
 
 using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 
-// The zygote maps a worker's shared page and forks it next: what is noted here is, in the child, its own page.
+// The zygote maps a worker's shared page and then forks the worker, so in the child this is its own page.
 void* last_shared_mapping = nullptr;
 
-// Set while tryCall() waits for what becomes of its call.
+// Set while tryCall() waits for the outcome of its call.
 [[maybe_unused]] volatile bool surviving = false;
 [[maybe_unused]] sigjmp_buf after_refusal;
 
@@ -64,7 +64,7 @@ void answer(const Arguments& arguments, const std::string& text) {
 
 #ifdef __x86_64__
 
-// Not by the C library's syscall(3): the number's register is filled whole.
+// Does not use the C library's syscall(3), so that all 64 bits of the number's register are set.
 long make_call(const Words& words) {
   long result = static_cast<long>(words.word[0]);
   register std::uint64_t fourth asm("r10") = words.word[4];
@@ -82,7 +82,7 @@ constexpr std::uint64_t kUserStack = 0x2b;
 
 struct ForgedReturn {
   std::uint64_t blocked_signals = 0;
-  std::uint64_t flags = 0x202;  // interrupts on, as ever
+  std::uint64_t flags = 0x202;  // interrupts on, as usual
   std::uint64_t selectors = kUserCode | kUserStack << 48;
   std::uint64_t address = 0;
   std::uint64_t floating_point_state = 0;
@@ -96,8 +96,8 @@ struct ForgedReturn {
   frame.uc_flags = kStrictStackSelector;
   greg_t* const registers = frame.uc_mcontext.gregs;
   registers[REG_RIP] = static_cast<greg_t>(wanted.address);
-  // As at a function's first instruction; below 4 GB for code of 32 bits, if the stack's address has a say there at
-  // all.
+  // Aligned as at a function's first instruction. For 32-bit code the address is below 4 GB if the stack's address can
+  // be chosen at all.
   registers[REG_RSP] = reinterpret_cast<greg_t>(stack + sizeof stack - 8);
   registers[REG_EFL] = static_cast<greg_t>(wanted.flags);
   registers[REG_CSGSFS] = static_cast<greg_t>(wanted.selectors);
@@ -119,7 +119,7 @@ void old_system_call(const Arguments& arguments) {
   arguments.GetReturnValue().Set(static_cast<double>(result));
 }
 
-// The kernel takes the sixth argument from where EBP points to, and returns to an address of its own.
+// The kernel reads the sixth argument from where EBP points to, and returns to an address of its own.
 void sysenter(const Arguments& arguments) {
   const Words words(arguments);
   asm volatile("mov %1, %%rbp; sysenter; ud2" : : "a"(words.word[0]), "r"(words.word[1]) : "memory");
@@ -136,7 +136,7 @@ void forge_return_now(const Arguments& arguments) {
   forge_return(wanted);
 }
 
-// By the same way, and back to the caller.
+// Blocks signals by a forged return, and comes back to the caller.
 void block_signals(const Arguments& arguments) {
   if (sigsetjmp(after_refusal, 0) != 0) return;
   ForgedReturn wanted;
@@ -222,7 +222,7 @@ void replace_words(const Arguments& arguments) {
   arguments.GetReturnValue().Set(count);
 }
 
-// And never again back to JavaScript, which may lean on what was there.
+// Overwrites the program's data, and does not return to JavaScript, which may depend on the old data.
 void scribble(const Arguments& arguments) {
   const std::uint64_t value = to_word(arguments[0]);
   auto* const begin = reinterpret_cast<std::uint64_t*>((reinterpret_cast<std::uintptr_t>(&__data_start) + 7) & ~7UL);
@@ -253,7 +253,8 @@ void own_stack(const Arguments& arguments) {
   answer(arguments, reinterpret_cast<std::uint64_t>(__builtin_frame_address(0)));
 }
 
-// Where the C library had the kernel write what CPU the thread is on, and look for a sequence to restart (rseq(2)).
+// The address of the struct rseq that the C library has registered: the kernel writes the thread's CPU there, and reads
+// which sequence to restart (rseq(2)).
 void restartable_sequences(const Arguments& arguments) {
   answer(arguments,
          reinterpret_cast<std::uint64_t>(__builtin_thread_pointer()) + static_cast<std::uint64_t>(__rseq_offset));
@@ -295,7 +296,7 @@ void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context) {
 
 }  // namespace holdfast::test
 
-// In the place of the C library's; with a 64-bit off_t the same function has two names.
+// Replaces the C library's mmap. With a 64-bit off_t the same function has two names.
 extern "C" void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset) noexcept {
   const long result = ::syscall(SYS_mmap, address, length, protection, flags, fd, offset);
   if (result == -1) return MAP_FAILED;
@@ -309,8 +310,8 @@ namespace {
 
 void (*handler_of_refusals)(int, siginfo_t*, void*) = nullptr;
 
-// Stands for native code that has kept the handler from ending the process, which in the production worker it cannot:
-// the signal is left by a forged rt_sigreturn(2), so that it is delivered again the next time.
+// Stands for native code that keeps the SIGSYS handler from ending the process, which it cannot do in the production
+// worker. It leaves the handler by a forged rt_sigreturn(2), so that the signal is delivered again the next time.
 void survive_refusal(int signal, siginfo_t* info, void* context) {
   if (std::exchange(surviving, false)) {
     const auto number = static_cast<std::uint32_t>(info->si_syscall);
@@ -325,7 +326,7 @@ void survive_refusal(int signal, siginfo_t* info, void* context) {
 }  // namespace
 }  // namespace holdfast::test
 
-// In the place of the C library's.
+// Replaces the C library's sigaction.
 extern "C" int sigaction(int signal, const struct sigaction* action, struct sigaction* before) noexcept {
   using namespace holdfast::test;
   static const auto real = reinterpret_cast<decltype(&::sigaction)>(::dlsym(RTLD_NEXT, "sigaction"));
@@ -338,7 +339,7 @@ extern "C" int sigaction(int signal, const struct sigaction* action, struct siga
 }
 #endif
 
-// As on a host whose clock cannot be read without a system call.
+// These make system calls, as on a host whose clock cannot be read without one.
 extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {
   return static_cast<int>(::syscall(SYS_clock_gettime, clock, time));
 }

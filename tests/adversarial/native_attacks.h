@@ -1,4 +1,4 @@
-// What native code can do and JavaScript cannot, as functions that every module of the attacker's worker finds.
+// Functions of native code, which can do what JavaScript cannot; every module of the attacker's worker has them.
 #pragma once
 
 #include <v8.h>
@@ -7,25 +7,29 @@ namespace holdfast::test {
 
 // Adds to the context's global object:
 //
-//   systemCall(number, ...six words)  its result, or the negative errno; a call that is refused ends the process
-//   tryCall(number, ...six words)     the same, but survives: 'refused:' and the number that the kernel told of
-//   oldSystemCall(number, ...five)    by `int 0x80`, as 32-bit programs do
-//   sysenter(number, stack)           by the other way of 32-bit programs
-//   asWord(word)                      the address of an ArrayBuffer
-//   readWord(address), writeWord(address, value)   8 bytes
+//   systemCall(number, ...six words)  makes the call and returns its result or the negative errno; a call that is
+//                                     refused ends the process
+//   tryCall(number, ...six words)     like systemCall, but a refused call does not end the process and returns
+//                                     'refused:' and the number that the kernel reported
+//   oldSystemCall(number, ...five)    calls by `int 0x80`, as 32-bit programs do
+//   sysenter(number, stack)           calls by sysenter, the other way of 32-bit programs
+//   asWord(word)                      returns the address of an ArrayBuffer
+//   readWord(address), writeWord(address, value)   read and write 8 bytes
 //   touch(address, size)              writes to each page
-//   replaceWords(old, value)          in the program's own data, the signal handlers' included; how often
-//   scribble(value)                   over all of that data, and spins
-//   jump(address, word)               calls it
-//   forgeReturn(mask, flags, selectors, address, fpstate)   rt_sigreturn(2) with a frame made up: which signals are
-//                                     blocked, EFLAGS, CS and SS, where to go on (0: spin), floating point state
-//   blockSignals(mask)                the same, and comes back
-//   fault(kind)                       what a processor refuses
-//   spin(address?)                    for ever, in code that V8 cannot interrupt; writes a rising number meanwhile
-//   overflowStack()                   pushes until there is no more
-//   sharedPage(), ownCode(), engineCode(), ownStack(), restartableSequences()   addresses
+//   replaceWords(old, value)          replaces words in the program's own data, including the signal handlers'
+//                                     data; returns how many
+//   scribble(value)                   overwrites all of that data, then spins
+//   jump(address, word)               calls the function at the address
+//   forgeReturn(mask, flags, selectors, address, fpstate)   rt_sigreturn(2) with a forged frame: blocked signals,
+//                                     EFLAGS, CS and SS, where to continue (0: spin), floating point state
+//   blockSignals(mask)                blocks signals by a forged rt_sigreturn(2), and returns
+//   fault(kind)                       executes what the processor refuses
+//   spin(address?)                    runs for ever in code that V8 cannot interrupt; writes a rising number to the
+//                                     address
+//   overflowStack()                   pushes until the stack ends
+//   sharedPage(), ownCode(), engineCode(), ownStack(), restartableSequences()   return addresses
 //
-// Those that know registers, instructions or the frame of a signal are there for x86-64 only.
+// Functions that depend on registers, instructions or the frame of a signal exist on x86-64 only.
 //
 // A word is a number, a BigInt, or an ArrayBuffer, which stands for its address.
 void add_native_attacks(v8::Isolate* isolate, v8::Local<v8::Context> context);

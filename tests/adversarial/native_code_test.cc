@@ -1,4 +1,4 @@
-// Native code that changes code, brings its own, or enters the kernel by a side door; and what it finds in memory.
+// Native code that changes code, brings its own or enters the kernel in unusual ways; and what it finds in memory.
 #include <algorithm>
 #include <fcntl.h>
 #include <sstream>
@@ -23,19 +23,19 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kReadableWritable = PROT_READ | PROT_WRITE;
 constexpr std::uint64_t kPrivateHere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
-// Memory at a known address.
+// A step that maps memory at this address.
 std::string map_at(std::uint64_t address, std::uint64_t protection) {
   return step("systemCall", word(SYS_mmap), word(address), word(kPage), word(protection), word(kPrivateHere),
               word(~std::uint64_t{0}), word(0));
 }
 
-// Whether the worker's code is sealed, which takes mseal(2) of the kernel (Linux 6.10).
+// Whether the worker's code is sealed, which needs mseal(2) (Linux 6.10).
 bool is_sealed(Siege& siege) {
   const long result = siege.survey(native_call(SYS_mprotect, at("codePage"), kPage, PROT_READ)).result;
   return result == -EPERM;
 }
 
-TEST_CASE("code cannot be written to, and data cannot be run") {
+TEST_CASE("code cannot be written and data cannot be executed") {
   Siege siege;
   const std::vector<std::string> attempts[] = {
       {step("writeWord", at("code"), word(0))},
@@ -54,11 +54,11 @@ TEST_CASE("code cannot be written to, and data cannot be run") {
   siege.end();
 }
 
-TEST_CASE("a worker cannot make its code writable, or give it away for other") {
+TEST_CASE("a worker cannot make its code writable or replace it") {
   for (const std::string profile : {"jit", "strict"}) {
     CAPTURE(profile);
     Siege siege({"--profile", profile});
-    if (!is_sealed(siege)) continue;  // nothing to be shown on this kernel
+    if (!is_sealed(siege)) continue;  // this kernel cannot seal memory
     for (const char* page : {"enginePage", "codePage"}) {
       CAPTURE(std::string_view(page));
       const auto refused = [&](const NativeCall& call) {
@@ -73,13 +73,13 @@ TEST_CASE("a worker cannot make its code writable, or give it away for other") {
   }
 }
 
-// Writes the code to memory, makes that executable, and then does `last`.
+// Steps that write the code to memory, make it executable, and then do `last`.
 std::string code_and(std::uint64_t code, const std::string& last) {
   return steps({map_at(kLow, kReadableWritable), step("writeWord", word(kLow), word(code)),
                 step("systemCall", word(SYS_mprotect), word(kLow), word(kPage), word(PROT_READ | PROT_EXEC)), last});
 }
 
-TEST_CASE("code of a worker's own making has no more rights than the worker's, and in the strict profile is not made") {
+TEST_CASE("code that a worker makes has no more rights than the worker and cannot be made in the strict profile") {
   for (const std::string profile : {"jit", "strict"}) {
     CAPTURE(profile);
     Siege siege({"--profile", profile});
@@ -89,7 +89,7 @@ TEST_CASE("code of a worker's own making has no more rights than the worker's, a
         siege.lose({"attacker", "run", code_and(0xc3'05'0f'00'00'00'29'b8, step("jump", word(kLow), word(0)))});
     CHECK(ipc::to_string(bare.code) == "sandbox_violation");
     CHECK(bare.detail == (executable ? "socket" : "mprotect"));
-    // mov $20, %eax; int $0x80; as code of 32 bits, to which only a forged return leads: getpid(2) of i386
+    // mov $20, %eax; int $0x80: getpid(2) of i386, as 32-bit code, which only a forged return can enter
     const auto narrow = siege.lose(
         {"attacker", "run",
          code_and(0xf4'80'cd'00'00'00'14'b8,
@@ -101,14 +101,14 @@ TEST_CASE("code of a worker's own making has no more rights than the worker's, a
   }
 }
 
-TEST_CASE("the old ways into the kernel lead nowhere") {
+TEST_CASE("the old entries into the kernel give access to nothing") {
   Siege siege;
-  // Not every processor has the instruction in this mode.
+  // Not every processor has this instruction in this mode.
   const auto entered = siege.lose(
       {"attacker", "run", steps({map_at(kLow, kReadableWritable), step("sysenter", word(20), word(kLow + 64))})});
   CHECK(
       (entered.code == ipc::ErrorCode::sandbox_violation || entered.detail == "SIGSEGV" || entered.detail == "SIGILL"));
-  // The page of the kernel's that every process has at the same place, where it still has one: time(2), getcpu(2).
+  // The vsyscall page, which every process has at the same address if the kernel still provides it: time(2), getcpu(2).
   for (const std::uint64_t entry : {std::uint64_t{0xffff'ffff'ff60'0400}, std::uint64_t{0xffff'ffff'ff60'0800}}) {
     const auto error = siege.lose({"attacker", "run", steps({step("jump", word(entry), word(0))})});
     CHECK((error.detail == "time" || error.detail == "getcpu" || error.detail == "SIGSEGV"));
@@ -144,7 +144,7 @@ TEST_CASE("a worker that takes its shared page away ends at its deadline or befo
   siege.end();
 }
 
-TEST_CASE("a worker that gives all of its memory back dies of it alone, unless its code is sealed") {
+TEST_CASE("only the worker that unmaps all of its memory dies unless its code is sealed") {
   Siege siege;
   const NativeCall everything = native_call(SYS_munmap, 0, (1L << 47) - 4096);
   if (is_sealed(siege)) {
@@ -155,7 +155,7 @@ TEST_CASE("a worker that gives all of its memory back dies of it alone, unless i
   siege.end();
 }
 
-// --- what is to be found in memory ---------------------------------------------------------------------------------
+// --- what native code finds in memory -------------------------------------------------------------------------------
 
 bool memory_holds(pid_t pid, const std::string& secret) {
   const UniqueFd memory(::open(fmt::format("/proc/{}/mem", pid).c_str(), O_RDONLY | O_CLOEXEC));
@@ -167,7 +167,7 @@ bool memory_holds(pid_t pid, const std::string& secret) {
     std::uint64_t begin = 0, end = 0;
     char dash = 0, readable = 0;
     std::istringstream(line) >> std::hex >> begin >> dash >> end >> readable;
-    // Files' pages that the process has not written to are the files'.
+    // Skips pages of files that the process has not written to.
     if (readable != 'r' || line.find("[v") != std::string::npos) continue;
     for (std::uint64_t at = begin; at < end; at += block.size()) {
       block.resize(std::min<std::uint64_t>(end - at, 4 << 20));
@@ -182,7 +182,8 @@ bool memory_holds(pid_t pid, const std::string& secret) {
   return false;
 }
 
-TEST_CASE("a worker's memory holds nothing of the supervisor's, of the host's environment or of other modules") {
+TEST_CASE(
+    "the memory of a worker holds nothing of the supervisor or of the environment of the host or of other modules") {
   if (::geteuid() != 0) return;  // only root can look
   constexpr const char* kVariable = "HOLDFAST_TEST_VARIABLE";
   const std::string environment = "5ecret-0f-the-environment", code = "5ecret-0f-a-m0dule",
@@ -196,7 +197,7 @@ TEST_CASE("a worker's memory holds nothing of the supervisor's, of the host's en
     const pid_t victim = siege.worker("victim"), attacker = siege.worker("attacker"), zygote = siege.daemon().zygote();
     for (const std::string& secret : {code, payload}) {
       CAPTURE(secret);
-      CHECK(memory_holds(victim, secret));  // else this test could not find anything
+      CHECK(memory_holds(victim, secret));  // else the search itself does not work
       CHECK_FALSE(memory_holds(attacker, secret));
       CHECK_FALSE(memory_holds(zygote, secret));
     }

@@ -1,4 +1,4 @@
-// Memory taken by native code, on every way that the table of system calls leaves: each ends near the module's limit.
+// Native code takes memory in every way that the table of system calls allows. Each way ends near the module's limit.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@
 namespace holdfast::test {
 namespace {
 
-// --memory 32MB, and what V8 and the worker need beside it.
+// --memory 32MB, plus what V8 and the worker need.
 const std::vector<std::string> kSmall = {"--memory", "32MB", "--stretch", "30s"};
 constexpr std::uint64_t kMostResident = std::uint64_t{256} << 20;
 

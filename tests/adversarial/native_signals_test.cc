@@ -1,5 +1,6 @@
-// Signals in the hands of native code: handlers robbed of their data, returns from signals that never came
-// (rt_sigreturn(2) takes any frame), and the processor's own faults. None of it buys time, or costs anybody else any.
+// Native code that abuses signals: handlers without their data, returns from signals that never came (rt_sigreturn(2)
+// accepts any frame), and the processor's own faults. None of them gains time for the worker or costs other modules
+// any.
 #include <csignal>
 #include <string_view>
 
@@ -15,7 +16,7 @@ namespace {
 
 constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
 
-// The beginning of memory that a program of 32 bits can reach, and is not used here.
+// The beginning of a range of addresses that 32-bit code can reach and that nothing here uses.
 constexpr std::uint64_t kLowAddress = 0x1000'0000;
 
 constexpr std::uint64_t kUserCode32 = 0x23;
@@ -58,7 +59,7 @@ TEST_CASE("a refused system call ends a worker that has blocked the signal which
   siege.end();
 }
 
-TEST_CASE("a worker that makes up a return from a signal, whatever the registers, ends alone") {
+TEST_CASE("only the worker that forges a return from a signal ends whatever the registers") {
   Siege siege(short_stretch());
   constexpr std::uint64_t kTrap = 0x100, kDirection = 0x400, kPrivilege = 0x3000, kNested = 0x4000,
                           kAlignment = 0x40000, kVirtual8086 = 0x20000, kIdentify = 0x200000;
@@ -77,14 +78,14 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
       {.flags = kIdentify},
       {.flags = ~std::uint64_t{0}},
       {.selectors = kUserStack},                        // no code segment
-      {.selectors = kKernelCode | kUserStack},          // the kernel's
-      {.selectors = kUserCode32 | kUserStack},          // that of 32 bits, and an address that it cannot reach
-      {.selectors = 0xffff | kUserStack},               // one that does not exist
-      {.selectors = 0x33 | std::uint64_t{0x18} << 48},  // the kernel's for the stack
+      {.selectors = kKernelCode | kUserStack},          // the kernel's code segment
+      {.selectors = kUserCode32 | kUserStack},          // the 32-bit segment, and an address that it cannot reach
+      {.selectors = 0xffff | kUserStack},               // a segment that does not exist
+      {.selectors = 0x33 | std::uint64_t{0x18} << 48},  // the kernel's stack segment
       {.selectors = 0x33 | std::uint64_t{0xffff} << 48},
       {.selectors = 0x33},
       {.selectors = ~std::uint64_t{0}},
-      {.address = std::uint64_t{1} << 47},  // not canonical: what sysret(2)'s kind of return trips over
+      {.address = std::uint64_t{1} << 47},  // not canonical, which makes sysret fault
       {.address = ~std::uint64_t{0}},
       {.address = std::uint64_t{0xffff'8000} << 32},
       {.address = 8},
@@ -99,7 +100,7 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
     const std::string attempt = step("forgeReturn", word(kAllSignals), word(frame.flags), word(frame.selectors),
                                      word(frame.address), frame.floating_point_state);
     CAPTURE(attempt);
-    // A floating point state with every bit set, and one that names itself extended.
+    // A floating point state with every bit set, and one that claims to be extended.
     for (const std::uint64_t fill : {std::uint64_t{0}, ~std::uint64_t{0}}) {
       std::vector<std::string> all;
       if (frame.floating_point_state.json.find("memory") != std::string::npos) {
@@ -118,9 +119,9 @@ TEST_CASE("a worker that makes up a return from a signal, whatever the registers
   siege.end();
 }
 
-TEST_CASE("a worker that overwrites what its signal handlers lean on is ended all the same") {
+TEST_CASE("a worker that overwrites the data of its signal handlers is ended all the same") {
   Siege siege(short_stretch());
-  // The refusal's handler writes to the shared page: it is told of another place, or of none.
+  // The handler of refused calls writes to the shared page. Its pointer now points elsewhere or nowhere.
   for (const std::uint64_t elsewhere : {std::uint64_t{0}, ~std::uint64_t{0}, kLowAddress}) {
     const auto error = siege.lose({"attacker", "run",
                                    steps({step("replaceWords", at("page"), word(elsewhere)),
@@ -128,7 +129,7 @@ TEST_CASE("a worker that overwrites what its signal handlers lean on is ended al
     CHECK(ipc::to_string(error.code) == "worker_crashed");
     CHECK(error.detail == "SIGSEGV");
   }
-  // The soft stop's asks an engine that is not there.
+  // The handler of the soft stop calls an engine that is no longer there.
   for (const std::uint64_t value : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{0x4141'4141'4141'4141}}) {
     const auto error = siege.lose({"attacker", "run", steps({step("scribble", word(value))})});
     CHECK(ipc::to_string(error.code) == "cpu_exceeded");
@@ -136,9 +137,9 @@ TEST_CASE("a worker that overwrites what its signal handlers lean on is ended al
   siege.end();
 }
 
-TEST_CASE("a worker that has the kernel look for a sequence to restart, anywhere, ends alone") {
+TEST_CASE("only the worker that registers a bad restartable sequence ends") {
   Siege siege(short_stretch());
-  constexpr long kDescriptor = 8;  // where struct rseq names it
+  constexpr long kDescriptor = 8;  // its offset in struct rseq
   const NativeArgument everywhere = structure({word(0), word(0), word(~std::uint64_t{0} >> 17), at("code")});
   for (const NativeArgument& descriptor : {word(8), word(std::uint64_t{0xffff'8000} << 32), word(~std::uint64_t{0}),
                                            at("memory"), at("engine"), at("page"), everywhere}) {
@@ -173,7 +174,7 @@ TEST_CASE("a fault of the processor is worker_crashed with its signal") {
   siege.end();
 }
 
-TEST_CASE("a worker that waits for ever in the kernel, its signals blocked, is killed at its deadline") {
+TEST_CASE("a worker that blocks its signals and waits in the kernel for ever is killed at its deadline") {
   Siege siege;
   const std::string block = step("blockSignals", word(kAllSignals));
   std::vector<std::string> waits = {

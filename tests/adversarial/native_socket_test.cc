@@ -1,5 +1,5 @@
-// Native code that uses its one socket as nobody should: it never reads, sends without end, or never ends a frame. The
-// supervisor's memory stays bounded, and others are served meanwhile.
+// Native code that misuses its socket: it never reads, sends without end, or never ends a frame. The supervisor's
+// memory stays bounded, and others are served all the time.
 #include <algorithm>
 #include <list>
 #include <poll.h>
@@ -22,7 +22,7 @@ constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
 
 const std::vector<std::string> kPatient = {"--stretch", "10m"};
 
-// Serves the call until it is answered, while a bystander is called over and over.
+// Waits until the call is answered, and calls a bystander all the time.
 void wait_for(Siege& siege, Calls& calls, std::size_t until) {
   while (!calls.is_answered(until)) CHECK(outcome(call(siege.client(), {"bystander", "ping"})) == "\"pong\"");
 }
@@ -54,11 +54,11 @@ TEST_CASE("a worker that sends a frame byte by byte, and never ends it, is stopp
   siege.end();
 }
 
-TEST_CASE("workers that send all of their largest frame but its end cost what they sent, and no more, until they end") {
+TEST_CASE("workers that never end their largest frame cost only what they sent and only until they end") {
   Siege siege(kPatient);
   constexpr std::uint64_t kFrame = 16 * kMegabyte;
   const std::vector<std::string> modules = {"attacker0", "attacker1", "attacker2", "attacker3"};
-  for (const std::string& module : modules) siege.worker(module);  // has said that it has loaded
+  for (const std::string& module : modules) siege.worker(module);  // the worker has reported that it has loaded
   const std::uint64_t before = siege.supervisor_memory();
   Calls calls(siege.client());
   for (const std::string& module : modules) {
@@ -73,8 +73,8 @@ TEST_CASE("workers that send all of their largest frame but its end cost what th
     CAPTURE(outcome(calls.answer(i)));
     CHECK(code_of(calls.answer(i)) == "deadline_exceeded");
   }
-  CHECK(most > before + kFrame);  // else nothing was sent
-  // A buffer that grows holds its old contents for a moment, too.
+  CHECK(most > before + kFrame);  // shows that the frames were sent
+  // A growing buffer holds its old contents, too, for a moment.
   CHECK(most < before + modules.size() * 2 * kFrame + 32 * kMegabyte);
   for (const std::string& module : modules) {
     call(siege.client(), {module, "doCall", native_call(SYS_exit_group, 0).json});
@@ -82,12 +82,12 @@ TEST_CASE("workers that send all of their largest frame but its end cost what th
   siege.end();
 }
 
-TEST_CASE("a worker that reads nothing has its calls wait within their clients' shares, and end at their deadlines") {
+TEST_CASE("calls for a worker that reads nothing wait within the shares of their clients and end at their deadlines") {
   Siege siege(kPatient);
   siege.worker();
   const std::uint64_t before = siege.supervisor_memory();
   constexpr std::size_t kClients = 3, kCalls = 80;  // of 1 MB each
-  constexpr std::uint64_t kShare = 32 * kMegabyte;  // of a client, see docs/architecture.md
+  constexpr std::uint64_t kShare = 32 * kMegabyte;  // of each client, see docs/architecture.md
   const CallTo stuck{
       .module = "attacker", .function = "run", .payload = steps({step("spin")}), .timeout = milliseconds(1500)};
   const CallTo large{.module = "attacker",
@@ -107,16 +107,16 @@ TEST_CASE("a worker that reads nothing has its calls wait within their clients' 
     CHECK(outcome(call(siege.client(), {"bystander", "ping"})) == "\"pong\"");
   }
   const std::uint64_t most = siege.supervisor_peak();
-  CHECK(most > before + 2 * kShare);  // else the calls did not come so far
-  // Each call as it was received, and on its way to the worker, in a buffer that has room to grow and holds its old
-  // contents while it does. (meson has malloc(3) write to all of it.)
+  CHECK(most > before + 2 * kShare);  // shows that the supervisor has the calls
+  // The supervisor holds each call as it was received and also on its way to the worker, in a buffer that has room to
+  // grow and also holds its old contents while it does. (meson makes malloc(3) write to all of it.)
   CHECK(most < before + kClients * 5 * kShare + 32 * kMegabyte);
   for (Calls& of_client : calls) of_client.wait_for_all();
   clients.clear();
   siege.end(32 * kMegabyte);
 }
 
-TEST_CASE("a client that takes no answers, of workers that give large ones, is cut off before they fill the memory") {
+TEST_CASE("a client that reads no large answers is disconnected before they fill the memory") {
   Siege siege(kPatient);
   const std::uint64_t before = siege.supervisor_memory();
   constexpr std::uint64_t kAnswer = 15 * kMegabyte;
@@ -127,13 +127,13 @@ TEST_CASE("a client that takes no answers, of workers that give large ones, is c
     for (int i = 0; i < 60; ++i) {
       calls.start({fmt::format("attacker{}", i % 4), "large", std::to_string(kAnswer)});
     }
-    deaf.run_once(milliseconds(0));  // sends them
+    deaf.run_once(milliseconds(0));  // sends the calls
     REQUIRE(eventually([&] {
       CHECK(outcome(call(siege.client(), {"bystander", "ping"})) == "\"pong\"");
       pollfd connection = {deaf.fd(), POLLRDHUP, 0};
-      return ::poll(&connection, 1, 0) == 1;  // it was cut off
+      return ::poll(&connection, 1, 0) == 1;  // the supervisor closed the connection
     }));
-    calls.wait_for_all();  // it learns that it was cut off
+    calls.wait_for_all();  // the client learns that it was cut off
     CHECK(calls.count("result") < calls.size());
   }
   const std::uint64_t most = siege.supervisor_peak();

@@ -1,4 +1,4 @@
-// What several hostile modules can do together to a module that has done nothing to them.
+// What several hostile modules can do together to an innocent module.
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST_CASE("modules that send a part of a large frame each do not have others cut off") {
+TEST_CASE("modules that each send a part of a large frame do not get others disconnected") {
   constexpr int kAttackers = 31;
   constexpr long kLargest = (long{17} << 20) - 64, kRest = long{1900} << 10;
   DaemonOptions options = under_attack({"--max-workers", "40"});
@@ -38,7 +38,7 @@ TEST_CASE("modules that send a part of a large frame each do not have others cut
     attacks.start({.module = attacker, .function = "sendAlmostAll", .payload = std::to_string(size)});
     others.run_once(std::chrono::milliseconds(1));
     sent += static_cast<std::uint64_t>(size);
-    // What the supervisor has taken in is in its memory.
+    // The supervisor's memory shows how much of the frame it has received.
     (void)eventually(
         [&] {
           const std::string held = status_field(daemon.pid(), "VmRSS");
@@ -52,7 +52,8 @@ TEST_CASE("modules that send a part of a large frame each do not have others cut
   }
 }
 
-// No worker logs more than 8 kB in a line. Each of these costs the supervisor as much as 2000 of those that it counts.
+// No worker writes log lines of more than 8 kB. Each of these lines costs the supervisor as much as 2000 of the lines
+// that it counts.
 TEST_CASE("a worker whose log line is longer than any that a worker writes is killed") {
   const Daemon daemon(under_attack());
   ipc::Client client = daemon.connect();
@@ -83,9 +84,10 @@ TEST_CASE("a module that crashes over and over logs no more than one that lives"
   daemon.stop();
 }
 
-// What a cancellation leads to is carried out with it. Left for the next event, it may be about a worker that is gone:
-// here a call is given to a worker that drained for the cancelled one, and is about to crash.
-TEST_CASE("a call is cancelled for which a worker drains that dies in the same moment") {
+// The supervisor carries out the consequences of a cancellation at once. If it left them for the next event, they could
+// concern a worker that is gone by then: here a call is given to a worker that drained for the cancelled call and is
+// about to crash.
+TEST_CASE("a call can be cancelled while the worker that drains for it dies") {
   DaemonOptions options = under_attack({"--max-workers", "1", "--stretch", "1m"});
   const std::string code = options.modules.front().code + R"js(
     const spinUntil = (end) => { while (Date.now() < end); };
@@ -110,7 +112,7 @@ TEST_CASE("a call is cancelled for which a worker drains that dies in the same m
           std::any_of(all.begin(), all.end(), [](const auto& one) { return one.state == ipc::WorkerState::draining; });
       return drains || std::chrono::system_clock::now() > death;
     }));
-    if (!drains) {  // on a busy machine
+    if (!drains) {  // the machine is busy: try again with more time
       until_death *= 2;
       REQUIRE(until_death < std::chrono::minutes(1));
       calls.wait_for_all();
@@ -119,7 +121,7 @@ TEST_CASE("a call is cancelled for which a worker drains that dies in the same m
     const auto second_in_line = calls.start({"dying", "hold"});
     client.run_once(milliseconds(10));
     const auto third_in_line = calls.start({"busy", "busy", "300"});
-    // Shortly before the worker dies, with nothing in between.
+    // Cancels shortly before the worker dies, with nothing in between.
     std::this_thread::sleep_until(death - milliseconds(1 + i++ % 3));
     calls.cancel(first_in_line);
     client.run_once(milliseconds(0));

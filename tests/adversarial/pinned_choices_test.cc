@@ -1,5 +1,5 @@
-// What V8 and the libraries under it would choose by the processor, the kernel or the environment is pinned
-// (worker/v8/pinned_choices.h): WebAssembly lives its whole life in the locked worker, whatever the processor offers.
+// V8 and its libraries would make some choices by the processor, the kernel or the environment. These choices are
+// pinned (worker/v8/pinned_choices.h), so WebAssembly works in the locked worker whatever the processor offers.
 #include <filesystem>
 
 #include <doctest/doctest.h>
@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Compiled, called until it is compiled again for speed, grown, and trapping.
+// A WebAssembly module that is compiled, called until it is optimized, grown, and trapped.
 constexpr const char* kLife = R"js('use strict';
 const text = (s) => [...s].map((c) => c.charCodeAt(0));
 const section = (id, ...parts) => { const bytes = parts.flat(Infinity); return [id, bytes.length, ...bytes]; };
@@ -53,7 +53,7 @@ exports.work = async () => {
 )js";
 constexpr const char* kLived = "\"5 55 1 4 unreachable unreachable 3\"";
 
-// The worker's program, started with one more variable in its environment.
+// Writes a script that starts the worker's program with one more environment variable.
 std::string worker_with(const TemporaryFolder& folder, const std::string& variable) {
   const fs::path path =
       folder.write("worker", fmt::format("#!/bin/sh\nexec /usr/bin/env ASAN_OPTIONS=verify_asan_link_order=0 "

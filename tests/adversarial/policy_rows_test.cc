@@ -1,4 +1,4 @@
-// Each row of a worker's table of system calls is there because something breaks without it.
+// Each row of a worker's table of system calls is needed: something breaks without it.
 #include <filesystem>
 #include <memory>
 
@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using sandbox::Profile;
 
-// What modules do all day, and what each of it leads to is in the functions' names.
+// What ordinary modules do. The functions' names say what each of them exercises.
 constexpr std::string_view kRowsModule = R"js('use strict';
 exports.collectsGarbage = () => {
   for (let kept = [], i = 0; i < 1e6; i++) { kept.push({ i }); if (kept.length > 1e5) kept = []; }
@@ -36,7 +36,7 @@ constexpr const char* kFunctions[] = {"collectsGarbage", "isOptimised",      "us
                                       "usesLargeTexts",  "segments",         "readsTheTime",
                                       "formatsTheTime",  "drawsRandomBytes", "waits"};
 
-// A supervisor whose workers lack one row, or none.
+// A supervisor whose workers lack one row of the table, or none.
 class Lacking {
  public:
   Lacking(Profile profile, std::optional<std::size_t> row) {
@@ -61,11 +61,11 @@ class Lacking {
     if (says("listens on")) client_.emplace(*ipc::Client::connect(socket, {.name = "test"}));
   }
 
-  // What is not as it ought to be; empty if all is well.
+  // Describes what is broken; empty if all is well.
   std::string complaint() {
     if (!client_) return "no worker can be started";
     for (const char* function : kFunctions) {
-      // Where workers keep ending before they begin a call, its time is what ends it.
+      // If workers end again and again before they begin the call, the call ends by its timeout.
       const auto answer = call(
           *client_, {.module = "module", .function = function, .timeout = std::chrono::seconds(10), .version = "1"});
       if (code_of(answer) != "result") return fmt::format("{}: {}", function, outcome(answer));
@@ -82,12 +82,12 @@ class Lacking {
   std::optional<ipc::Client> client_;
 };
 
-TEST_CASE("without any one row of the table something breaks, and with all of them nothing does") {
+TEST_CASE("something breaks without any one row of the table and nothing breaks with all of them") {
   for (const Profile profile : {Profile::strict, Profile::jit}) {
     CAPTURE(profile == Profile::strict);
     CHECK(Lacking(profile, std::nullopt).complaint() == "");
     const auto rows = sandbox::policy(profile);
-    // The rows of the strict profile are shown to be needed there.
+    // The rows of the strict profile were tested in the first round.
     const std::size_t first = profile == Profile::strict ? 0 : sandbox::policy(Profile::strict).size();
     for (std::size_t row = first; row < rows.size(); ++row) {
       const std::string system_call = rows[row].system_call;

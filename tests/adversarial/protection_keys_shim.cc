@@ -1,6 +1,6 @@
-// Preloaded into a worker's program: the C library's functions for memory protection keys, as a processor that has keys
-// (KEYS_PRESENT) or one that has none would have them answer. pkey_mprotect goes to the kernel on either, which is
-// what the sandbox must never see.
+// Preloaded into a worker's program: replaces the C library's functions for memory protection keys, and answers as on a
+// processor that has keys (KEYS_PRESENT) or as on one that has none. pkey_mprotect makes the system call in either
+// case; the sandbox must never see it.
 #include <cerrno>
 #include <sys/syscall.h>
 #include <unistd.h>

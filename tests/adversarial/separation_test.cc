@@ -1,4 +1,4 @@
-// Modules that look for each other: in globals, in memory, in randomness, in numbers that count. What one finds must be
+// Modules that look for traces of each other: in globals, in memory, in random numbers, in counters. A module must find
 // what it would find if it were alone.
 #include <algorithm>
 #include <fstream>
@@ -27,14 +27,15 @@ json result(ipc::Client& client, const CallTo& to) {
   return json::parse(answer->payload);
 }
 
-// Ends the worker that has this module, and waits until it is gone.
+// Kills the module's worker, and waits until it is gone.
 void end_worker_of(ipc::Client& client, const std::string& module) {
   const pid_t pid = worker_of(client, module).pid;
   ::kill(pid, SIGKILL);
   REQUIRE(eventually([&] { return !is_running(pid); }));
 }
 
-// `mark` leaves traces wherever JavaScript can; `see` tells of all that it finds, but for clocks and random numbers.
+// `mark` leaves traces wherever JavaScript can; `see` returns everything that it finds, except clocks and random
+// numbers.
 constexpr const char* kTracker = R"js(
     let kept;
     exports.mark = () => {
@@ -73,14 +74,14 @@ constexpr const char* kTracker = R"js(
     };
 )js";
 
-TEST_CASE("what a module sees is the same, whatever others, its other versions and its former workers have done") {
+TEST_CASE("what a module sees does not depend on other modules or its other versions or its former workers") {
   Daemon daemon({.modules = {{"one", kTracker}, {"two", kTracker}, {"one", kTracker, "v2"}, {"alone", kTracker}}});
   ipc::Client client = daemon.connect();
   const json alone = result(client, {"alone", "see"});
   CHECK(alone["paths"].size() > 500);
 
   call(client, {"one", "mark"});
-  CHECK(result(client, {"one", "see"}) != alone);  // it sees what it did itself
+  CHECK(result(client, {"one", "see"}) != alone);  // it sees its own traces
   CHECK(result(client, {"two", "see"}) == alone);
   CHECK(result(client, {.module = "one", .function = "see", .version = "v2"}) == alone);
   const pid_t before = worker_of(client, "two").pid;
@@ -91,7 +92,7 @@ TEST_CASE("what a module sees is the same, whatever others, its other versions a
   daemon.stop();
 }
 
-TEST_CASE("a worker that waited for its module shows it the same as one that was forked for it") {
+TEST_CASE("a module sees the same in a standby worker and in a worker that was forked for it") {
   json seen[2];
   for (int standby : {0, 1}) {
     Daemon daemon({.modules = {{"one", kTracker}}, .flags = {"--standby", std::to_string(standby)}});
@@ -107,7 +108,7 @@ TEST_CASE("a worker that waited for its module shows it the same as one that was
 
 // --- randomness and names ------------------------------------------------------------------------------------------
 
-TEST_CASE("no two of 250 workers draw the same random numbers or call their requests alike") {
+TEST_CASE("no two of 250 workers draw the same random numbers or the same request tags") {
   constexpr int kWorkers = 250;
   constexpr const char* kDrawer = R"js(
       const atLoad = [Math.random(), Math.random()];
@@ -119,7 +120,7 @@ TEST_CASE("no two of 250 workers draw the same random numbers or call their requ
   )js";
   std::vector<Module> modules;
   for (int i = 0; i < kWorkers; ++i) modules.push_back({fmt::format("m{}", i), kDrawer});
-  // Half of the time from workers that waited, half of the time from such as were forked for the call.
+  // Half of the workers waited on standby, the other half are forked for the call.
   std::set<double> numbers;
   std::set<std::string> tags;
   std::set<pid_t> pids;
@@ -168,7 +169,7 @@ TEST_CASE("the ids of timers begin alike in every worker and count only its own"
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("memory that JavaScript gets is zero, also where it had others' bytes before") {
+TEST_CASE("memory that JavaScript gets is zero even if it held bytes of others before") {
   Daemon daemon({.modules = {{"reader", R"js(
       const sizes = [1, 7, 8, 64, 100, 1000, 4096, 65536, 1 << 20, 6 << 20];
       const dirty = (bytes) => { for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return true; return false; };
@@ -196,7 +197,7 @@ TEST_CASE("memory that JavaScript gets is zero, also where it had others' bytes 
   for (int i = 0; i < 3; ++i) CHECK(result(client, {"reader", "read"}) == json::array());
 }
 
-// Whether a process has these bytes anywhere in memory that it can read or write (proc(5), "mem").
+// Whether the process has these bytes in memory that it can read or write (proc(5), "mem").
 bool has_in_memory(pid_t pid, const std::string& bytes) {
   std::ifstream maps(fmt::format("/proc/{}/maps", pid));
   std::ifstream memory(fmt::format("/proc/{}/mem", pid), std::ios::binary);
@@ -219,10 +220,10 @@ bool has_in_memory(pid_t pid, const std::string& bytes) {
 }
 
 TEST_CASE(
-    "no byte of a module's source or payloads is in the memory of another's worker, of the zygote, or of its own "
-    "next") {
-  if (::geteuid() != 0) return;  // for root alone to see
-  // Put together here, so that nobody has it by accident.
+    "the source and payloads of a module are in no worker of another module and not in the zygote and its payloads not "
+    "in its own next worker") {
+  if (::geteuid() != 0) return;  // only root can see this
+  // Put together at run time, so that no process has the whole text by accident.
   const std::string secret = "Lob" + std::to_string(4711) + "ster", payload = "Her" + std::to_string(815) + "ring";
   Daemon daemon(
       {.modules = {{"secretive",
@@ -249,7 +250,7 @@ TEST_CASE(
     CHECK_FALSE(has_in_memory(pid, secret));
     CHECK_FALSE(has_in_memory(pid, payload));
   }
-  // The next worker of the same module knows the source, and nothing of what was said to the one before.
+  // The next worker of the same module has the source, but nothing of the earlier worker's payloads.
   CHECK(result(client, {"secretive", "keep", "\"nothing\""}) == 11);
   CHECK(has_in_memory(worker_of(client, "secretive").pid, secret));
   CHECK_FALSE(has_in_memory(worker_of(client, "secretive").pid, payload));

@@ -15,12 +15,13 @@
 namespace holdfast::test {
 namespace {
 
-// So many modules "attacker0", "attacker1", ... attack side by side.
+// The number of modules "attacker0", "attacker1", ... that attack side by side.
 constexpr std::size_t kLanes = 4;
 constexpr std::size_t kStandby = 4;
-// The bystander's, the attacker's, and standbys.
+// The workers of the bystander and the attacker, and the standbys.
 constexpr std::size_t kAll = 2 + kStandby;
-// That the supervisor holds for each worker which it has looked at: pidfd, socket, and three files of /proc.
+// The descriptors that the supervisor has for each worker that it has inspected: pidfd, socket, and three files of
+// /proc.
 constexpr std::size_t kDescriptorsOfWorker = 5;
 
 DaemonOptions daemon_options(std::vector<std::string> flags, std::vector<Module> modules) {
@@ -62,7 +63,7 @@ Siege::Siege(std::vector<std::string> flags, std::vector<Module> modules)
       client_(daemon_.connect()),
       bystander_(worker("bystander")),
       zygote_(daemon_.zygote()) {
-  // What is measured is a supervisor that has seen a worker end, and has its standby workers.
+  // Measure the supervisor after it has seen a worker end, while it has its standby workers.
   lose({"attacker", "doCall", native_call(SYS_socket, 1, 1, 0).json});
   worker("attacker");
   CHECK(workers_become(client_, [](const auto& all) {
@@ -122,7 +123,7 @@ std::vector<ipc::Error> Siege::lose_each(const std::vector<CallTo>& calls) {
   return errors;
 }
 
-// For each worker that it has looked at the supervisor holds one more: the list has it look at all.
+// The supervisor opens further descriptors when it inspects a worker. Listing the workers makes it inspect all of them.
 std::size_t Siege::descriptors_of_supervisor() {
   CHECK(client_.list_workers().has_value());
   return descriptors_of(daemon_.pid()).size();
@@ -136,16 +137,16 @@ void Siege::end(std::uint64_t growth) {
   CHECK(worker("bystander") == bystander_);
   CHECK(daemon_.zygote() == zygote_);
   worker("attacker");
-  // The lanes' workers, where there were any, are replaced by none: each of them died of its last call. A module may
-  // have a worker for guilty callers beside its other one.
+  // The workers of the lanes are not replaced, as each of them died of its last call. A module may have a worker for
+  // guilty callers beside its other one.
   CHECK(eventually([&] {
     const std::size_t all = workers(client_).size();
     return descriptors_of_supervisor() <= supervisor_descriptors_ + (std::max(all, kAll) - kAll) * kDescriptorsOfWorker;
   }));
-  // Only root is shown the zygote's: between forks, its control socket, its signals and its own OOM score.
+  // Only root can see the zygote's descriptors: between forks, its control socket, its signals and its own OOM score.
   CHECK(eventually([&] { return ::geteuid() != 0 || descriptors_of(zygote_).size() == 3; }));
   const bool given_back = eventually([&] { return supervisor_memory() < memory_before_ + growth; });
-  CHECK_MESSAGE(given_back, "the supervisor holds ", supervisor_memory(), " bytes, and held ", memory_before_);
+  CHECK_MESSAGE(given_back, "the supervisor has ", supervisor_memory(), " bytes of memory, before: ", memory_before_);
   constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
   CHECK(resident_bytes(zygote_) < zygote_memory_before_ + kMegabyte);
   daemon_.stop();

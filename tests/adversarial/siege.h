@@ -1,5 +1,5 @@
-// A daemon under attack, and the checks that nobody but the attacker notices: the supervisor and the zygote stay who
-// they are and grow by nothing, a module beside the attacker keeps its process, and when all is over nothing is left.
+// A daemon under attack, and checks that only the attacker is affected: the supervisor and the zygote stay the same
+// processes and do not grow, a module beside the attacker keeps its process, and nothing is left at the end.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,22 @@
 
 namespace holdfast::test {
 
-// The number of a worker's own socket, which is the one descriptor that it has.
+// The number of a worker's socket, its only descriptor.
 inline constexpr long kSocket = sandbox::kKeptDescriptor;
 
-// A system call and its arguments, as the attacker's survey() and doCall() take them.
+// A system call and its arguments, in the form that the attacker's survey() and doCall() take.
 struct NativeCall {
   std::string json;
 };
 
-// What stands for an argument that is not a number.
+// An argument that is not a plain number.
 struct NativeArgument {
   std::string json;
 };
-NativeArgument text(const std::string& text);  // the address of this text, with a zero behind it
-// "memory": 64 kB that may be written to; "page": the shared page; "code", "engine": functions of the worker's program
-// and of V8; "codePage", "enginePage": where their pages begin; "stack"; "sequences": what rseq(2)
-// has registered.
+NativeArgument text(const std::string& text);  // the address of this text, with a terminating zero
+// An address. "memory": 64 kB of writable memory; "page": the shared page; "code", "engine": functions of the worker's
+// program and of V8; "codePage", "enginePage": the beginnings of their pages; "stack"; "sequences": the structure that
+// is registered with rseq(2).
 NativeArgument at(const std::string& place, long offset = 0);
 NativeArgument structure(const std::vector<NativeArgument>& words);  // the address of these 8-byte words
 NativeArgument word(std::uint64_t number);
@@ -47,48 +47,51 @@ NativeCall native_call(long number, const Arguments&... arguments) {
   return {"[\"" + std::to_string(number) + "\"" + (std::string() + ... + ("," + to_argument(arguments).json)) + "]"};
 }
 
-// One of native_attacks.h's functions and its arguments, as the attacker's run() takes a list of them.
+// One of native_attacks.h's functions and its arguments, in the form of the list that the attacker's run() takes.
 template <typename... Arguments>
 std::string step(const std::string& name, const Arguments&... arguments) {
   return "[\"" + name + "\"" + (std::string() + ... + ("," + to_argument(arguments).json)) + "]";
 }
 std::string steps(const std::vector<std::string>& list);
 
-// What became of a call that could not end its worker.
+// The outcome of a call whose refusal did not end its worker.
 struct Outcome {
-  bool refused = false;  // by the filter's signal
-  long result = 0;       // what the call returned, or the number that the signal told of
+  bool refused = false;  // by the signal of the seccomp filter
+  long result = 0;       // what the call returned, or the call's number in the signal
   std::string to_string() const;
 };
 
 class Siege {
  public:
-  // With further flags for holdfastd, and further modules.
+  // `flags` and `modules` are added to the daemon's own.
   explicit Siege(std::vector<std::string> flags = {}, std::vector<Module> modules = {});
 
   Daemon& daemon() { return daemon_; }
   ipc::Client& client() { return client_; }
 
-  // The process that has the module now; it is started if there is none.
+  // The module's process, which is started if there is none.
   pid_t worker(const std::string& module = "attacker");
 
-  // Makes each of these calls in one worker that survives a refusal, and checks that it did.
+  // Makes each of these calls in one worker that survives refusals, and checks that it is still running afterwards.
   std::vector<Outcome> survey(const std::vector<NativeCall>& calls);
   Outcome survey(const NativeCall& call) { return survey(std::vector{call}).front(); }
 
-  // The call fails, and its worker is gone; what it failed with. The module's next call gets another worker.
+  // Makes a call that has to fail and to end its worker, and returns its error. The module's next call gets another
+  // worker.
   ipc::Error lose(CallTo to);
-  // Each of these calls of the module "attacker", every one in a worker of its own, a few at a time. In their order.
+  // Makes each of these calls of the module "attacker" in a worker of its own, a few at a time, and returns the errors
+  // in the order of the calls.
   std::vector<ipc::Error> lose_each(const std::vector<CallTo>& calls);
 
-  // The supervisor's resident memory, in bytes, now and at its most.
+  // The supervisor's resident memory and its peak, in bytes.
   std::uint64_t supervisor_memory() const;
   std::uint64_t supervisor_peak() const;
 
   // How many descriptors the supervisor has.
   std::size_t descriptors_of_supervisor();
 
-  // All the checks that the top of this file speaks of. The supervisor may hold that much more memory than before.
+  // Makes all the checks that the head of this file lists. The supervisor may use up to `growth` more bytes than
+  // before.
   void end(std::uint64_t growth = std::uint64_t{16} << 20);
 
  private:

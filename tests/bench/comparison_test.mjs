@@ -1,4 +1,4 @@
-// What tools/bench/peers makes of its command line and of its figures.
+// How tools/bench/peers handles its command line and its figures.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 

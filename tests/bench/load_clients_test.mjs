@@ -1,4 +1,4 @@
-// call_load and http_load, against a holdfastd and an HTTP server of the test's own.
+// call_load and http_load, with a holdfastd and an HTTP server that the test starts.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ let folder;
 let daemon;
 let server;
 let requests;    // the server's, by path
-let connections; // that it was asked for
+let connections; // connections that the server accepted
 
 const answer = {
   '/double': (body) => [200, String(JSON.parse(body) * 2)],

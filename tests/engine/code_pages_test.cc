@@ -1,4 +1,4 @@
-// The engine's code, handed down to forked processes.
+// Pre-faulting the engine's code for forked processes.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -19,10 +19,10 @@
 namespace holdfast::worker {
 namespace {
 
-// V8 starts once in a process.
+// V8 can start only once in a process.
 std::unique_ptr<Engine> engine;
 
-// Of a child's first call; -1 if it did not get that far.
+// The minor page faults of a child's first calls; -1 if the child did not get that far.
 long page_faults_of_a_child() {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
@@ -45,7 +45,7 @@ long page_faults_of_a_child() {
 
 struct Mappings {
   int writable_code = 0;
-  std::size_t huge = 0;  // pages of 2 MB of files in memory
+  std::size_t huge = 0;  // 2 MB pages of files in memory
 };
 
 Mappings mappings() {
@@ -66,8 +66,8 @@ Mappings mappings() {
   return found;
 }
 
-// In a child, as is the first that this process hands down.
-TEST_CASE("where no file may be so large, code stays where it is, and runs") {
+// Runs in a child, so that the next test is the first to pre-fault in this process.
+TEST_CASE("if a file limit forbids the copy of code it stays where it is and runs") {
   const pid_t child = ::fork();
   if (child == 0) {
     constexpr rlimit kLimit{1 << 20, 1 << 20};
@@ -91,14 +91,14 @@ TEST_CASE("children inherit the pages of code that was used, and have fewer page
   CAPTURE(after);
   CAPTURE(handed.huge);
   CAPTURE(handed.small);
-  // A kernel may offer neither, and then nothing may have changed.
+  // A kernel may offer neither kind of pages; then nothing may have changed.
   if (handed.small > 0 || handed.huge > 0) CHECK(after < before * 3 / 4);
   const Mappings found = mappings();
   CHECK(found.writable_code == 0);
   CHECK(found.huge == handed.huge);
 }
 
-TEST_CASE("code that was handed down stays as it is when that is tried again") {
+TEST_CASE("a second attempt to pre-fault code leaves it as it is") {
   prefault_code_pages([] { make_first_call(*engine); });
   const std::size_t huge = mappings().huge;
   prefault_code_pages([] { make_first_call(*engine); });
@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
   holdfast::worker::warm_up(*engine);
   doctest::Context tests(argc, argv);
   const int status = tests.run();
-  // As a worker does: V8 is not taken down.
+  // Like a worker, ends without shutting V8 down.
   std::fflush(nullptr);
   ::_exit(status);
 }

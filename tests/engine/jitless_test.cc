@@ -1,4 +1,4 @@
-// The engine without a compiler of machine code, as the strict profile has it.
+// The engine without a compiler of machine code, as in the strict profile.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -15,7 +15,7 @@
 namespace holdfast::worker {
 namespace {
 
-// V8 starts once in a process.
+// V8 can start only once in a process.
 std::unique_ptr<Engine> engine;
 
 std::string evaluate(const std::string& code) {
@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   holdfast::worker::warm_up(*engine);
   doctest::Context tests(argc, argv);
   const int status = tests.run();
-  // As a worker does: V8 is not taken down.
+  // Like a worker, ends without shutting V8 down.
   std::fflush(nullptr);
   ::_exit(status);
 }

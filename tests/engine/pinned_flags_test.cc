@@ -1,4 +1,4 @@
-// V8's flags after it has started: each that is pinned has the value that it was pinned to.
+// V8's flags after its start: each pinned flag has its pinned value.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -18,10 +18,11 @@
 namespace holdfast::worker {
 namespace {
 
-// V8 starts once in a process.
+// V8 can start only once in a process.
 std::unique_ptr<Engine> engine;
 
-// What V8 says of its flags: "wasm-memory-protection-keys" -> "--nowasm-memory-protection-keys". A child asks it.
+// The values that V8 prints in its help: "wasm-memory-protection-keys" -> "--nowasm-memory-protection-keys". A child
+// process asks for the help.
 std::map<std::string, std::string> flags_in_force() {
   const int file = ::memfd_create("help", MFD_CLOEXEC);
   std::fflush(nullptr);
@@ -60,7 +61,7 @@ TEST_CASE("each flag that is pinned is in force, where V8 knows it") {
     if (found != values.end()) CHECK(found->second == (is_off ? "--no" : "--") + name);
     CHECK(std::string_view(row.reason) != "");
   }
-  // One of these every version of V8 has.
+  // Every version of V8 has one of these.
   CHECK((values.contains("wasm-memory-protection-keys") || values.contains("memory-protection-keys")));
 }
 
@@ -73,7 +74,7 @@ int main(int argc, char** argv) {
       holdfast::worker::EngineOptions{.memory_bytes = std::uint64_t{64} << 20});
   doctest::Context tests(argc, argv);
   const int status = tests.run();
-  // As a worker does: V8 is not taken down.
+  // Like a worker, ends without shutting V8 down.
   std::fflush(nullptr);
   ::_exit(status);
 }

@@ -1,4 +1,4 @@
-// Values as bytes and back, as payloads bring them: from outside, where anybody may have made them.
+// Writing values as bytes and reading them back. Bytes of payloads come from outside and may be hostile.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// V8 starts once in a process.
+// V8 can start only once in a process.
 std::unique_ptr<Engine> engine;
 
 v8::Local<v8::Value> evaluate(const std::string& code) {
@@ -31,14 +31,14 @@ std::string text(v8::Local<v8::Value> value) {
   return *utf8 == nullptr ? "?" : *utf8;
 }
 
-// What `code` comes to, as bytes.
+// Evaluates `code` and returns the value as bytes.
 Bytes written(const std::string& code) {
   const auto value = serialize_value(engine->context(), evaluate(code), 1 << 20);
   REQUIRE(value);
   return {value->bytes().begin(), value->bytes().end()};
 }
 
-// What `use`, a function's code, makes of the value that the bytes stand for; or the error's name.
+// Reads the bytes, passes the value to `use`, a function's code, and returns the result; or the error's name.
 std::string read(const Bytes& bytes, const std::string& use) {
   v8::TryCatch failure(engine->isolate());
   v8::Local<v8::Value> value;
@@ -78,7 +78,7 @@ TEST_CASE("a value comes back as it was, with its cycles") {
       "true true 5 -1180591620717411303424 1,2 true m true false /a/gi");
 }
 
-TEST_CASE("what cannot be cloned is an error with a name, and what a getter throws stays that") {
+TEST_CASE("a value that cannot be cloned is a named error and an exception of a getter is passed on") {
   v8::HandleScope scope(engine->isolate());
   CHECK(failure_of("({ f: () => 1 })", 1000) == "DataCloneError: () => 1 could not be cloned.");
   CHECK(failure_of("Symbol('x')", 1000) == "DataCloneError: Symbol(x) could not be cloned.");
@@ -97,14 +97,14 @@ TEST_CASE("a value that is too large is told from one that cannot be cloned, and
   CHECK(failure_of("'x'.repeat(5000)", 1000) == "too large");
   CHECK(failure_of("'x'.repeat(5000)", 5100) == "none");
   CHECK(failure_of("new Uint8Array(100000000)", 1000) == "too large");
-  CHECK(failure_of("'x'.repeat(1000)", 1001) == "too large");  // the header is on top
+  CHECK(failure_of("'x'.repeat(1000)", 1001) == "too large");  // the header comes in addition
   for (int i = 0; i < 400; ++i) {
     const v8::HandleScope round(engine->isolate());
     REQUIRE(failure_of("'x'.repeat(900000)", 1 << 20) == "none");
   }
 }
 
-TEST_CASE("bytes that are no value, are cut short, or go on after it are refused") {
+TEST_CASE("bytes that are not exactly one value are refused") {
   v8::HandleScope scope(engine->isolate());
   CHECK(read({}, "(v) => v").starts_with("thrown: Error"));
   CHECK(read({1, 2, 3}, "(v) => v").starts_with("thrown: Error"));
@@ -126,7 +126,7 @@ TEST_CASE("bytes with host objects, shared or transferred buffers, or WebAssembl
   }
 }
 
-TEST_CASE("lengths that the bytes do not have are refused without memory for them") {
+TEST_CASE("lengths beyond the bytes are refused without allocating memory for them") {
   v8::HandleScope scope(engine->isolate());
   for (const char tag : {'A', 'B', '"', 'c', 'Z', 'S'}) {
     const Bytes bytes = {0xFF, 13, static_cast<std::uint8_t>(tag), 0xFF, 0xFF, 0xFF, 0xFF, 0x07, 0, 0};
@@ -135,7 +135,7 @@ TEST_CASE("lengths that the bytes do not have are refused without memory for the
   }
 }
 
-TEST_CASE("whatever is done to the bytes, they are a value or an error") {
+TEST_CASE("changed bytes are a value or an error") {
   v8::HandleScope outer(engine->isolate());
   const Bytes original = written(R"js(
       const shared = { name: 'shared' };
@@ -181,7 +181,7 @@ int main(int argc, char** argv) {
   engine->set_memory_limit(std::uint64_t{256} << 20);
   doctest::Context tests(argc, argv);
   const int status = tests.run();
-  // As a worker does: V8 is not taken down.
+  // Like a worker, ends without shutting V8 down.
   std::fflush(nullptr);
   ::_exit(status);
 }

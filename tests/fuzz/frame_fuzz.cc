@@ -1,5 +1,5 @@
-// The framing against a peer that sends any bytes in any pieces. The input's first half gives the sizes of the pieces,
-// its second half is the stream.
+// The framing against a peer that sends any bytes in pieces of any size. The input's first half gives the sizes of the
+// pieces, its second half is the stream.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -18,7 +18,7 @@ namespace {
 using namespace holdfast::ipc;
 using testing::Segments;
 
-// Small, so that inputs reach them.
+// Small limits, so that inputs reach them.
 constexpr FrameLimits kLimits = {.max_bytes = 2048, .max_segments = 8};
 
 void expect(bool holds, const char* what) {
@@ -51,7 +51,7 @@ class Reading {
     }
   }
 
-  // Bytes behind a violation are not looked at, so how many there are depends on the pieces.
+  // Bytes after a violation are ignored, so their number depends on the pieces.
   Outcome outcome() {
     if (outcome_.violation.empty()) outcome_.left_over = reader_.buffered_bytes();
     return outcome_;
@@ -111,7 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   expect(by_pieces.outcome() == whole.outcome(), "other pieces give what one piece gives");
 
-  // What came out is what went in: written again, it is the stream that was used up.
+  // The frames, written again, are the part of the stream that was used up.
   std::string again;
   for (const auto& frame : whole.outcome().frames) again += testing::framed(frame);
   expect(again.size() <= stream.size(), "nothing is invented");

@@ -1,5 +1,5 @@
-// What the tests and the fuzz targets of ipc share: frames made by hand, and messages as text, which makes them
-// comparable and reads every byte that a decoded message points to.
+// Helpers of the tests and fuzz targets of ipc: frames that are made by hand, and messages as text, which can be
+// compared and which reads every byte that a decoded message points to.
 #pragma once
 
 #include <cstring>
@@ -120,7 +120,7 @@ struct WorkerProtocol {
   }
 };
 
-// Calls `use` with a value of each of the six.
+// Calls `use` with a value of each of the six protocols.
 template <typename Use>
 void for_each_protocol(Use use) {
   use(ClientProtocol{});
@@ -450,7 +450,7 @@ std::string describe(const std::variant<Kinds...>& message) {
   return std::visit([](const auto& value) { return describe(value); }, message);
 }
 
-// What `message` reads as after it was sent and received; nothing if that failed.
+// The text of `message` after it was sent and received; nullopt if that failed.
 template <typename Protocol, typename Message>
 std::optional<std::string> after_a_round_trip(const Message& message) {
   OutputBuffer out;

@@ -1,5 +1,5 @@
-// Writes one file for each kind of message into a folder for message_fuzz, and streams of some of them into another for
-// frame_fuzz: where the fuzzers begin.
+// Writes the fuzzers' initial inputs: one file for each kind of message into a folder for message_fuzz, and streams of
+// some of them into another folder for frame_fuzz.
 //   make_seeds MESSAGES_FOLDER FRAMES_FOLDER
 #include <cstdio>
 #include <cstdlib>
@@ -143,7 +143,7 @@ std::vector<std::string> messages() {
   };
 }
 
-// The same message with its root in a second segment, to which the first has a far pointer.
+// The message with its root in a second segment, to which a far pointer in the first one leads.
 std::string in_two_segments(const std::string& message) {
   std::vector<Word> words(message.size() / sizeof(Word) - 1);
   std::memcpy(words.data(), message.data() + sizeof(Word), words.size() * sizeof(Word));
@@ -174,7 +174,7 @@ int main(int argc, char** argv) {
       messages().front() + messages().back(),
   };
   for (const auto& stream : streams) {
-    // The sizes of the pieces stand in front, as many as the stream has bytes.
+    // The sizes of the pieces come first: as many bytes as the stream has.
     frame_seeds.write(std::string(stream.size(), '\6') + stream);
   }
 }

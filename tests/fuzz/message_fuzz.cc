@@ -1,5 +1,5 @@
-// Each decode function against a peer that sends any message. Whatever decodes is read to its last byte, encoded
-// again, and must decode to the same.
+// Each decode function against a peer that sends any message. A message that decodes is read to its last byte and
+// encoded again, and must decode to the same message.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -21,7 +21,7 @@ void expect(bool holds, const char* what) {
   std::abort();
 }
 
-// Texts of messages end up in logs and on terminals.
+// Checks texts as they are prepared for logs and terminals.
 void check_cleaning(std::string_view text) {
   const std::string clean = clean_utf8(text, 200);
   expect(clean.size() <= 200, "cleaned text fits");
@@ -40,8 +40,8 @@ void check(const Frame& frame) {
     return;
   }
   const std::string description = testing::describe(*message);
-  // Fields may overlap in a hostile message, but only as often as the traversal limit allows; and a word of a list may
-  // stand for eight elements, whose description is some 500 bytes each.
+  // Fields of a hostile message may overlap, but only as often as the traversal limit allows. One word of a list may
+  // stand for eight elements, each with a description of some 500 bytes.
   expect(description.size() <= frame.total_words() * 8192 + 65536, "a message is not much larger than its frame");
   check_cleaning(description);
   const auto again = testing::after_a_round_trip<Protocol>(*message);

@@ -1,6 +1,6 @@
-// A client's session against a client that sends anything, around an owner that answers, refuses, holds or cuts off as
-// the input says. The input is a script, one step after another:
-//   a step's number, then what it needs: a call's id, a length, bytes that are sent as they are
+// A client's session with a client that sends anything, and an owner that answers, refuses, holds or disconnects as the
+// input says. The input is a script, one step after another:
+//   a step's number, then its arguments: a call's id, a length, bytes that are sent as they are
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -64,10 +64,10 @@ std::string encoded(const Message& message) {
   return std::string(ipc::as_text(out.data()));
 }
 
-// A socket holds more than this.
+// A socket buffer holds more than this.
 constexpr int kLeastRoom = 64 << 10;
 
-// What the owner does with the next calls.
+// How the owner handles the next calls.
 enum class Manner : std::uint8_t { hold, answer, answer_large, refuse, cut_off, end };
 
 class Owner final : public ClientSession::Owner {
@@ -187,7 +187,7 @@ class Owner final : public ClientSession::Owner {
     wanted_.clear();
   }
 
-  // Answers the open call with the lowest id, or none.
+  // Answers the open call with the lowest id, if there is one.
   void answer_one(bool with_error) {
     if (held_.empty()) return;
     const std::uint64_t id = held_.begin()->first;
@@ -203,8 +203,8 @@ class Owner final : public ClientSession::Owner {
   Manner manner = Manner::hold;
   bool was_cut_off = false;
   bool wanted_any = false;
-  std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: handed over, less answers received
-  std::uint64_t lists = 0;                            // asked for, less received
+  std::map<std::uint64_t, std::uint64_t> unanswered;  // by the client's id: calls minus answers
+  std::uint64_t lists = 0;                            // requests minus answers
   std::uint64_t statistics = 0;                       // the same
   std::uint64_t registrations = 0;                    // the same
 
@@ -276,7 +276,7 @@ class World {
       case 7:
         return send(script.bytes(script.byte()));
       case 8: {
-        // A frame whose body is the script's.
+        // A frame whose body comes from the script.
         ipc::testing::Segments segments(1 + script.byte() % 3);
         for (auto& segment : segments) {
           const auto body = script.bytes(script.byte());
@@ -314,7 +314,7 @@ class World {
         for (std::size_t count = script.byte(); count-- > 0;) send(encoded(ipc::StatsRequest{count}));
         return;
       default:
-        // The client's end: it leaves, or only stops sending.
+        // The client disconnects, or only stops sending.
         if (script.byte() % 4 != 0) return settle();
         client_left_ = true;
         if (script.byte() % 2 == 0) return client_.reset();
@@ -339,7 +339,7 @@ class World {
     out_.clear();
   }
 
-  // Until nothing moves without the client's reading.
+  // Runs until nothing moves any more unless the client reads.
   void settle() {
     std::size_t left;
     do {
@@ -353,7 +353,7 @@ class World {
     } else if (!session_ended_) {
       session_ended_ = true;
       expect(session_.expired(), "nothing holds a session that has ended");
-      // The reason for the end is sent only as far as a client that does not read has left room for it.
+      // The reason for the disconnection is sent only if a client that does not read has left room for it.
       int unread = 0;
       no_room_ = client_ && ::ioctl(client_.get(), FIONREAD, &unread) == 0 && unread > kLeastRoom;
     }
@@ -407,7 +407,7 @@ class World {
     }
   }
 
-  // The owner answers everything, the client reads everything; then all is as it must be.
+  // The owner answers everything and the client reads everything; then the final state is checked.
   void finish() {
     owner_.manner = Manner::answer;
     std::size_t left;
@@ -443,7 +443,7 @@ class World {
   Owner owner_;
   std::weak_ptr<ClientSession> session_;
   UniqueFd client_;
-  std::string out_;  // of the client
+  std::string out_;  // the client's unsent bytes
   ipc::FrameReader in_;
   bool greeted_ = false;
   bool violated_ = false;

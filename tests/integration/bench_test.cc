@@ -1,4 +1,4 @@
-// `holdfast bench`: that each suite measures what it says. How fast anything is, is not for a test to judge.
+// `holdfast bench`: each suite measures what its name says. The tests do not judge how fast anything is.
 #include <signal.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ json figures(const std::string& suite) {
   return report;
 }
 
-// Of samples that there are, in an order that percentiles can have.
+// Checks that there are samples, and that the percentiles are in ascending order.
 void check_latency(const json& row, int count) {
   INFO(row.dump());
   if (count > 0) CHECK(row["count"] == count);
@@ -66,7 +66,7 @@ void check_rate(const json& row) {
 
 bool is_floor(const json& row) { return row["what"].get<std::string>().starts_with("floor"); }
 
-// What a key has in all rows that are no floors.
+// The values of a key in all rows that are not floors.
 std::multiset<std::int64_t> values(const json& rows, const char* key) {
   std::multiset<std::int64_t> found;
   for (const json& row : rows) {
@@ -157,7 +157,7 @@ TEST_CASE("holdfast bench measures modules of all sizes, and a bundle") {
   CHECK(size >= 5 << 20);
 }
 
-TEST_CASE("holdfast bench measures hot calls beside as many idle workers as it may have, and says where it stopped") {
+TEST_CASE("holdfast bench measures hot calls beside many idle workers and says where it stopped") {
   const json report = figures("workers");
   CHECK(values(report["workers"], "workers") == std::multiset<std::int64_t>{1, 5});
   for (const json& row : report["workers"]) check_latency(row, kCalls);
@@ -186,7 +186,7 @@ TEST_CASE("holdfast bench measures how calls that never return are ended, by eit
   CHECK(limits == std::multiset<std::string>{"deadline", "deadline", "stretch", "stretch"});
 }
 
-TEST_CASE("holdfast bench measures memory, and says so where it may not look") {
+TEST_CASE("holdfast bench measures memory and says so if it may not read it") {
   const json report = figures("memory");
   std::multiset<std::string> whose;
   bool left_out = false;
@@ -226,7 +226,7 @@ TEST_CASE("holdfast bench that is killed leaves no process behind") {
   const TemporaryFolder folder;
   Program measuring({command_program(), "bench", "--suite", "hot", "--calls", "100000000"},
                     {.environment = {"TMPDIR=" + folder.path().string()}});
-  // The zygote and its standby are there, and more than they.
+  // Wait until there are more processes than the zygote and its standby.
   constexpr std::size_t kSomeProcesses = 6;
   REQUIRE(eventually([&] { return descendants_of(measuring.pid()).size() >= kSomeProcesses; }));
   measuring.signal(SIGKILL);
@@ -234,7 +234,7 @@ TEST_CASE("holdfast bench that is killed leaves no process behind") {
   CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
 }
 
-TEST_CASE("holdfast bench measures a running supervisor, but only what needs no other") {
+TEST_CASE("holdfast bench measures a running supervisor with the suites that need no other supervisor") {
   Daemon daemon({.modules = {{"sum", "exports.add = async ({ a, b }) => a + b;"}}});
   const std::vector<std::string> target = {"--socket", daemon.socket_path(), "--target", "sum@v1"};
   const auto with = [&](std::vector<std::string> more) {

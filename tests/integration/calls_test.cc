@@ -1,4 +1,4 @@
-// Calls that go well: where they run, how many at a time, and that each is answered once.
+// Successful calls: where they run, how many run at a time, and that each is answered once.
 #include "tests/support/calls.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 
 const Module kEcho{"echo", "exports.echo = (payload) => payload; exports.later = async (payload) => payload;"};
 
-// Resolves after `millis`, with `value`; `held` calls resolve when release() is called.
+// `wait` calls resolve with `value` after `millis`; `hold` calls resolve when release() is called.
 const Module kWaiter{"waiter", R"js(
     let resolvers = [];
     exports.wait = ({ millis, value }) => new Promise((resolve) => setTimeout(() => resolve(value), millis));
@@ -58,7 +58,7 @@ TEST_CASE("two versions of a module live in two processes, and each call reaches
   CHECK(std::count_if(all.begin(), all.end(), [](const auto& worker) { return worker.module == "module"; }) == 2);
 }
 
-TEST_CASE("all that JSON can say comes back as it went") {
+TEST_CASE("every JSON value comes back as it was sent") {
   Daemon daemon({.modules = {kEcho}});
   ipc::Client client = daemon.connect();
   for (const char* payload :
@@ -84,7 +84,7 @@ TEST_CASE("payload and result may have megabytes") {
   daemon.stop();
 }
 
-TEST_CASE("functions that return promises, thenables and plain values are all answered with what they come to") {
+TEST_CASE("promises and thenables and plain values are all answered with their final value") {
   Daemon daemon({.modules = {{"kinds", R"js(
       exports.value = () => 1;
       exports.promise = () => Promise.resolve(2);
@@ -150,7 +150,8 @@ TEST_CASE("positional arguments that are an array of four thousand million holes
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"count", "count"})) == "2");
   const auto before = worker_of(client, "count").pid;
-  // V8's serializer: version 13, a sparse array, its length, its end with the number of properties and the length.
+  // The format of V8's serializer: version 13, a sparse array, its length, its end with the number of properties and
+  // the length again.
   constexpr std::string_view kSparse(
       "\xff\x0d"
       "a\xff\xff\xff\xff\x0f"
@@ -180,7 +181,7 @@ TEST_CASE("functions that wait share their process, and each answer finds its ca
   call(client, {"waiter", "release"});
   calls.wait_for_all();
   for (std::size_t i = 0; i < kHeld; ++i) CHECK(outcome(calls.answer(i)) == fmt::format("{{\"call\":{}}}", i));
-  CHECK(calls.order().front() == kHeld - 1);  // they were released from the last to the first
+  CHECK(calls.order().front() == kHeld - 1);  // release() resolves the last one first
   CHECK(worker_of(client, "waiter").calls_in_flight == 0);
   daemon.stop();
 }
@@ -197,7 +198,7 @@ TEST_CASE("calls that wait for timers are each answered with their own value") {
   for (std::size_t i = 0; i < kCalls; ++i) CHECK(outcome(calls.answer(i)) == std::to_string(i));
 }
 
-TEST_CASE("10,000 calls with 64 in flight from one client are each answered once, and rightly") {
+TEST_CASE("each of 10000 calls with 64 in flight from one client is answered once and correctly") {
   Daemon daemon({.modules = {kEcho, kWaiter}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -232,7 +233,7 @@ TEST_CASE("a client that starts more calls than the supervisor lets be in flight
   CHECK(calls.count("result") == count);
 }
 
-TEST_CASE("1,000 clients with a call each are all answered, and rightly") {
+TEST_CASE("1000 clients with a call each all get the right answer") {
   rlimit limit;
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;
@@ -258,7 +259,7 @@ TEST_CASE("1,000 clients with a call each are all answered, and rightly") {
   daemon.stop();
 }
 
-TEST_CASE("a client that leaves with open calls takes nothing from the others, and its calls are given up") {
+TEST_CASE("a client that leaves with open calls does not affect others and its calls are given up") {
   Daemon daemon({.modules = {kWaiter}});
   ipc::Client stays = daemon.connect();
   {

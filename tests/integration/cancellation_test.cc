@@ -1,5 +1,4 @@
-// Calls that nobody waits for any more: what their functions are told, what they may do, and what becomes of the
-// others.
+// Cancelled and overdue calls: what their functions learn, what these may still do, and how other calls fare.
 #include <algorithm>
 #include <csignal>
 
@@ -16,7 +15,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Calls in flight on one worker: what one connection may have of 128.
+// How many of a worker's 128 places for calls one connection may have.
 constexpr std::size_t kPlaces = 98;
 
 const Module kWatcher{"watcher", R"js(
@@ -36,12 +35,12 @@ const Module kWatcher{"watcher", R"js(
     exports.ended = () => ended;
 )js"};
 
-// For functions that are called until they have come to something.
+// Repeats the call until its outcome is `wanted`; false if that does not happen.
 bool comes_to(ipc::Client& client, const CallTo& to, const std::string& wanted) {
   return eventually([&] { return outcome(call(client, to)) == wanted; });
 }
 
-// Both ways to run JavaScript.
+// Runs the check in both profiles.
 template <typename Check>
 void in_each_profile(Check check) {
   for (const char* profile : {"jit", "strict"}) {
@@ -52,7 +51,7 @@ void in_each_profile(Check check) {
 
 // --- what a function is told ---------------------------------------------------------------------------------------
 
-TEST_CASE("a function learns from its signal why nobody waits any more: it leaves its loop, and its finally runs") {
+TEST_CASE("a function learns from its signal why its call ended and leaves its loop and its finally runs") {
   in_each_profile([](const std::string& profile) {
     Daemon daemon({.modules = {kWatcher}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
@@ -139,7 +138,7 @@ TEST_CASE("a function knows its deadline and the time that remains, by its own c
 
 // --- what it may do ------------------------------------------------------------------------------------------------
 
-// Fills a worker with calls, has one cancelled and a further one wait for its place.
+// Fills a worker with calls, cancels one, and checks that a further call gets its place.
 void check_place_becomes_free(const std::string& function) {
   Daemon daemon({.modules = {{"full", R"js(
       let begun = 0;
@@ -167,7 +166,7 @@ void check_place_becomes_free(const std::string& function) {
   daemon.stop();
 }
 
-TEST_CASE("a function that ignores its signal holds nobody up after the grace time, and its worker goes on") {
+TEST_CASE("a function that ignores its signal delays no other call after the grace time and its worker goes on") {
   check_place_becomes_free("ignore");
 }
 
@@ -211,7 +210,7 @@ TEST_CASE("a call that settles after it was cancelled, before the grace time or 
   call(client, {"slow", "release"});
   calls.wait_for_all();
   CHECK(calls.count("cancelled") == 20);
-  // An answer too many would have ended the worker.
+  // A second answer would have ended the worker.
   CHECK(outcome(call(client, {"slow", "aborted"})) == "20");
   daemon.stop();
 }
@@ -244,7 +243,7 @@ TEST_CASE("calls that are cancelled, or whose time is over, while they wait in t
   daemon.stop();
 }
 
-TEST_CASE("a worker runs no call whose time is over, though nobody tells it so") {
+TEST_CASE("a worker runs no overdue call even if the supervisor does not tell it") {
   Daemon daemon({.modules = {kCounter}, .flags = {"--stretch", "30s"}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -258,7 +257,7 @@ TEST_CASE("a worker runs no call whose time is over, though nobody tells it so")
   client.run_once(milliseconds(0));
   REQUIRE(state_becomes('R'));
   daemon.signal(SIGSTOP);
-  REQUIRE(state_becomes('S'));  // it has handled everything, and waits for its socket
+  REQUIRE(state_becomes('S'));  // the worker has nothing left to do and waits for its socket
   daemon.signal(SIGCONT);
   CHECK(code_of(calls.wait_for(late)) == "deadline_exceeded");
   CHECK(outcome(calls.wait_for(0)) == "\"done\"");
@@ -304,7 +303,7 @@ TEST_CASE("what listeners throw is logged under their call, and the others are c
   daemon.stop();
 }
 
-TEST_CASE("a listener that loops for ever is stopped as its call's doing, and the others may be repeated") {
+TEST_CASE("a listener that loops for ever is stopped and blamed on its call and other calls may be repeated") {
   in_each_profile([](const std::string& profile) {
     Daemon daemon({.modules = {{"looper", R"js(
         let ready = 0;
@@ -335,7 +334,7 @@ TEST_CASE("a listener that loops for ever is stopped as its call's doing, and th
   });
 }
 
-TEST_CASE("a module that breaks what all share cannot break the cancellation of its other calls") {
+TEST_CASE("a module that breaks shared prototypes cannot break the cancellation of its other calls") {
   const char* kWorld = R"js(
       const { apply, ownKeys } = Reflect, { defineProperty, getOwnPropertyDescriptor } = Object;
       const listen = EventTarget.prototype.addEventListener, nameOf = getOwnPropertyDescriptor(DOMException.prototype, 'name').get;
@@ -357,7 +356,8 @@ TEST_CASE("a module that breaks what all share cannot break the cancellation of 
       const each = (list, visit) => { for (let i = 0; i < list.length; i++) visit(list[i]); };
       const globals = ownKeys(globalThis), all = [];
       each(TYPES, (type) => each([type, type.prototype], (holder) => each(ownKeys(holder), (key) => {
-        // A promise without its constructor is a thenable to `await`, also to that which waits for a call's result.
+        // Without its constructor, a promise is only a thenable for `await`, also for the one that waits for a call's
+        // result.
         if (key === 'prototype' || key === '__proto__' || (holder === Promise.prototype && key === 'constructor')) return;
         all[all.length] = { holder, key };
       })));
@@ -412,8 +412,9 @@ TEST_CASE("a module that breaks what all share cannot break the cancellation of 
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-// What 100,000 calls would leave behind, if they did, is far more than the limit.
-TEST_CASE("a hundred thousand calls that listen to their signals, and combine them with lasting ones, leave nothing") {
+// If each call left something behind, 100,000 calls would exceed the memory limit by far.
+TEST_CASE(
+    "a hundred thousand calls that listen to their signals and combine them with lasting ones leave no memory behind") {
   Daemon daemon({.modules = {{"listener", R"js(
       const lasting = new AbortController().signal;
       let calls = 0;
@@ -441,7 +442,7 @@ TEST_CASE("a hundred thousand calls that listen to their signals, and combine th
   daemon.stop();
 }
 
-TEST_CASE("calls that are cancelled by the ten thousand leave nothing") {
+TEST_CASE("tens of thousands of cancelled calls leave no memory behind") {
   Daemon daemon({.modules = {{"holder", R"js(
       let begun = 0;
       exports.hold = (payload, { signal }) => new Promise((resolve, reject) => {
@@ -465,7 +466,7 @@ TEST_CASE("calls that are cancelled by the ten thousand leave nothing") {
   daemon.stop();
 }
 
-TEST_CASE("what a cancellation makes room for is begun at once, and not when something else happens") {
+TEST_CASE("a call for which a cancellation makes room begins at once") {
   const std::string code = R"js(
       exports.wait = (_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', resolve));
       exports.ping = () => 'pong';
@@ -473,7 +474,7 @@ TEST_CASE("what a cancellation makes room for is begun at once, and not when som
   Daemon daemon({.modules = {{"holder", code}, {"other", code}},
                  .flags = {"--max-workers", "1", "--slice", "1ms", "--waiting-grace", "1h"}});
   ipc::Client client = daemon.connect();
-  // The supervisor has something to do every half a second in any case.
+  // The supervisor wakes up every half second in any case: a call that waits for that rarely takes less than 100 ms.
   constexpr int kRounds = 8;
   int begun_at_once = 0;
   for (int round = 0; round < kRounds; ++round) {

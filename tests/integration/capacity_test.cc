@@ -1,4 +1,4 @@
-// How many processes there are, and which modules have one: eviction, idle time, standbys, waiting for a free one.
+// The number of processes and the modules that have one: eviction, idle time, standbys, waiting for a slot.
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -55,7 +55,7 @@ TEST_CASE("with --max-workers 1 two modules take turns, each time in a fresh pro
   daemon.stop();
 }
 
-TEST_CASE("of several idle modules the one that was idle longest makes room") {
+TEST_CASE("eviction removes the module that was idle longest") {
   Daemon daemon({.modules = {echo("one"), echo("two"), echo("three")}, .flags = {"--max-workers", "2"}});
   ipc::Client client = daemon.connect();
   const auto began = std::chrono::steady_clock::now();
@@ -63,7 +63,7 @@ TEST_CASE("of several idle modules the one that was idle longest makes room") {
   call(client, {"two", "echo"});
   const auto took = std::chrono::steady_clock::now() - began;
   const pid_t one = worker_of(client, "one").pid;
-  // For longer than any of them takes to load: who was idle for less time might be called again.
+  // Stays idle for longer than a load takes: a module that was idle for less time might be called again.
   for (const auto until = std::chrono::steady_clock::now() + 5 * took; std::chrono::steady_clock::now() < until;) {
     call(client, {"one", "echo"});
   }
@@ -72,8 +72,7 @@ TEST_CASE("of several idle modules the one that was idle longest makes room") {
   CHECK(with_module(workers(client)) == 2);
 }
 
-TEST_CASE(
-    "a module whose calls are in flight keeps its process, and others wait their turn: first come, first served") {
+TEST_CASE("a module with calls in flight keeps its process and other modules are served in order of arrival") {
   Daemon daemon(
       {.modules = {holder("busy"), echo("one"), echo("two"), echo("three")}, .flags = {"--max-workers", "1"}});
   ipc::Client client = daemon.connect();
@@ -85,8 +84,7 @@ TEST_CASE(
   CHECK(calls.order().empty());
   call(client, {"busy", "release"});
   calls.wait_for_all();
-  CHECK(calls.order() ==
-        std::vector<std::size_t>{0, 1, 4, 2, 3});  // a module that has its turn takes all its calls along
+  CHECK(calls.order() == std::vector<std::size_t>{0, 1, 4, 2, 3});  // a module that gets the slot runs all its calls
   CHECK(calls.count("result") == 5);
   daemon.stop();
 }
@@ -112,7 +110,7 @@ TEST_CASE("a call longer than the idle time keeps its process") {
   CHECK(outcome(call(client, {"slow", "wait", "300"})) == "\"waited\"");
 }
 
-TEST_CASE("--standby processes are kept ready: as many as were asked for, and made up for when one is used") {
+TEST_CASE("as many standby processes as requested are kept ready and a used one is replaced") {
   Daemon daemon({.modules = {echo("one"), echo("two")}, .flags = {"--standby", "3"}});
   ipc::Client client = daemon.connect();
   CHECK(workers_become(client, [](const List& all) { return on_standby(all) == 3 && all.size() == 3; }));
@@ -141,8 +139,7 @@ TEST_CASE("a standby serves the first call of a module") {
   CHECK(worker_of(client, "one").pid == standby);
 }
 
-TEST_CASE(
-    "more modules than fit are all served with many calls each, and never are there more processes than allowed") {
+TEST_CASE("more modules than fit are all served with never more processes than allowed") {
   std::vector<Module> modules;
   for (int i = 0; i < 12; ++i) modules.push_back(echo(fmt::format("m{}", i)));
   Daemon daemon({.modules = modules, .flags = {"--max-workers", "3"}});
@@ -188,7 +185,7 @@ TEST_CASE("no two of 50 processes draw the same random numbers") {
   daemon.stop();
 }
 
-TEST_CASE("the list of workers tells of each what it is, holds and has done") {
+TEST_CASE("the list of workers shows the state and the module and the calls of each") {
   Daemon daemon({.modules = {holder("one")}});
   ipc::Client client = daemon.connect();
   Calls calls(client);

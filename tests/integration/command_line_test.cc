@@ -71,7 +71,7 @@ TEST_CASE("Ctrl-C cancels the call of holdfast run, says so and exits with 130")
   CHECK(eventually([] { return descendants_of(::getpid()).empty(); }));
 }
 
-TEST_CASE("what a function throws is told on standard error with its stack, and the exit code is 1") {
+TEST_CASE("an exception of the function is shown on standard error with its stack and the exit code is 1") {
   const Finished done = holdfast({"run", calculator(), "divide", R"({"a":1,"b":0})"});
   CHECK(done.status == 1);
   CHECK(done.output == "");
@@ -79,7 +79,7 @@ TEST_CASE("what a function throws is told on standard error with its stack, and 
   CHECK(contains(done.errors, "calculator.js:14:"));
 }
 
-TEST_CASE("what cannot be called for what the command line says exits with 2 and calls nothing") {
+TEST_CASE("a command line that cannot be carried out exits with 2 and calls nothing") {
   CHECK(holdfast({"run", calculator(), "add", "{not json"}).status == 2);
   CHECK(holdfast({"run", calculator(), "add", "--args", "{}"}).status == 2);
   CHECK(holdfast({"run", calculator() + ".missing", "add"}).status == 2);
@@ -112,7 +112,7 @@ TEST_CASE("--json prints a result as one JSON object") {
   CHECK(printed.at("usage").at("cpu") >= 0);
 }
 
-TEST_CASE("--usage tells on standard error what the call took, and leaves the result alone") {
+TEST_CASE("--usage prints the resource usage on standard error and leaves the result unchanged") {
   const Finished done = holdfast({"run", calculator(), "add", R"({"a":1,"b":2})", "--usage"});
   CHECK(done.status == 0);
   CHECK(done.output == "3\n");
@@ -136,7 +136,7 @@ TEST_CASE("--json prints an error as one JSON object with every field, on standa
   CHECK(error.at("retry_after_ms") == 0);
 }
 
-TEST_CASE("an error's own properties are shown behind the stack, and are data with --json") {
+TEST_CASE("own properties of an error are shown after the stack and are data with --json") {
   const TemporaryFolder folder;
   const auto file = folder.write("quota.js", R"js(
       exports.f = () => { throw Object.assign(new Error('too many'), { code: 'E_QUOTA', status: 429 }); };
@@ -160,7 +160,7 @@ TEST_CASE("without a function, the default export is called") {
   CHECK(holdfast({"invoke", "one@v1", "--socket", daemon.socket_path()}).output == "\"called\"\n");
 }
 
-TEST_CASE("holdfast run shows what is logged at load, and what fails with the answer") {
+TEST_CASE("holdfast run shows what is logged at load and failures together with the answer") {
   const TemporaryFolder folder;
   const auto file = folder.write("late.js", R"js(
       console.log('at load');
@@ -174,7 +174,7 @@ TEST_CASE("holdfast run shows what is logged at load, and what fails with the an
   CHECK(occurrences(done.errors, "[error] unhandled promise rejection: Error: lost\n") == 1);
 }
 
-TEST_CASE("a TypeScript or JSX file that cannot be compiled is told how to bundle it") {
+TEST_CASE("the error about a TypeScript or JSX file says how to bundle it") {
   const TemporaryFolder folder;
   const Finished typed =
       holdfast({"run", folder.write("sum.ts", "export const add = (a: number): number => a;"), "add"});
@@ -201,7 +201,7 @@ TEST_CASE("the payload - is read from standard input") {
   CHECK(done.output == "42\n");
 }
 
-TEST_CASE("holdfast run --env sets variables, and takes over those that are named without a value") {
+TEST_CASE("holdfast run --env sets variables and inherits those that are named without a value") {
   const TemporaryFolder folder;
   const auto file = folder.write("environment.js", "exports.show = (_, { env }) => env;");
   const Finished done =
@@ -261,7 +261,7 @@ TEST_CASE("holdfast invoke calls a running supervisor, and holdfast ps shows the
   daemon.stop();
 }
 
-TEST_CASE("holdfast stats tells of the supervisor, as a table and as JSON") {
+TEST_CASE("holdfast stats shows the supervisor as a table and as JSON") {
   Daemon daemon({.modules = {}, .flags = {"--max-workers", "7", "--standby", "0"}});
   const std::string socket = daemon.socket_path();
   const json told = json::parse(holdfast({"stats", "--json", "--socket", socket}).output);
@@ -296,7 +296,7 @@ TEST_CASE("control characters in a result and in an error reach no terminal") {
   CHECK_FALSE(contains(failed.errors, "\xc2\x9b"));
 }
 
-TEST_CASE("a mistyped command or option exits with 2 and is told what may be meant") {
+TEST_CASE("a mistyped command or option exits with 2 and a suggestion") {
   const auto errors_of = [](std::vector<std::string> arguments) {
     const Finished done = holdfast(std::move(arguments));
     CHECK(done.status == 2);
@@ -321,7 +321,7 @@ TEST_CASE("a mistyped command or option exits with 2 and is told what may be mea
   CHECK(contains(run({supervisor_program(), "--modules", "/", "--isolation", "frok"}).errors, "did you mean fork?"));
 }
 
-TEST_CASE("holdfast help is --help, of the command that is named, and -V is --version everywhere") {
+TEST_CASE("holdfast help COMMAND is the same as --help and -V is --version everywhere") {
   CHECK(holdfast({"help"}).output == holdfast({"--help"}).output);
   CHECK(holdfast({"help"}).status == 0);
   for (const char* command : {"run", "invoke", "ps", "stats", "logs", "load", "doctor", "bench"}) {
@@ -345,7 +345,7 @@ TEST_CASE("holdfast help is --help, of the command that is named, and -V is --ve
   CHECK(contains(daemon.output, "--isolation fork|exec=fork"));
 }
 
-TEST_CASE("a module of which nothing is known is told to be that by holdfast stats and holdfast logs") {
+TEST_CASE("holdfast stats and holdfast logs say so if a module is unknown") {
   Daemon daemon({.modules = {{"quiet", "exports.f = () => 1;"}}});
   const std::string socket = daemon.socket_path();
   for (const char* command : {"stats", "logs"}) {
@@ -364,7 +364,7 @@ TEST_CASE("a module of which nothing is known is told to be that by holdfast sta
   CHECK(holdfast({"logs", "--socket", socket}).errors == "");
 }
 
-TEST_CASE("a socket that cannot be connected to is told of with what to do about it") {
+TEST_CASE("the error about a socket that refuses connections says what to do") {
   const TemporaryFolder folder;
   const auto errors_of = [](const std::string& socket, const ProgramOptions& options = {}) {
     const Finished done = run({command_program(), "ps", "--socket", socket, "--wait", "0s"}, options);
@@ -409,7 +409,7 @@ TEST_CASE("an HTTP client at the socket is told that it speaks HTTP, and so is t
   daemon.stop();
 }
 
-TEST_CASE("numbers that no double holds are taken from the command line as JSON.parse takes them") {
+TEST_CASE("numbers beyond a double are taken from the command line as JSON.parse takes them") {
   const TemporaryFolder folder;
   const auto file = folder.write("kinds.js", "exports.kinds = ({ n }) => String(n);");
   CHECK(holdfast({"run", file, "kinds", R"({"n":1e400})"}).output == "\"Infinity\"\n");
@@ -417,7 +417,7 @@ TEST_CASE("numbers that no double holds are taken from the command line as JSON.
   CHECK(holdfast({"run", file, "kinds", R"({"n":1e400x})"}).status == 2);
 }
 
-TEST_CASE("holdfastd and the worker's program refuse what makes no sense with exit status 2") {
+TEST_CASE("holdfastd and the worker program refuse nonsense with exit status 2") {
   CHECK(run({supervisor_program()}).status == 2);
   CHECK(run({supervisor_program(), "--modules", "/", "--memory", "1MB"}).status == 2);
   CHECK(run({supervisor_program(), "--modules", "/", "--stretch", "soon"}).status == 2);

@@ -1,4 +1,4 @@
-// Processes that die at any time, by any hand: each call gets one answer, and the next ones are served.
+// Processes that die or are killed at any time: each call gets exactly one answer, and later calls are served.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -23,7 +23,7 @@ const std::vector<Module> kModules = {
      "payload));"},
 };
 
-// The zygote, or 0 while there is none that runs.
+// The running zygote's pid, or 0 if there is none at the moment.
 pid_t zygote_or_none(const Daemon& daemon) {
   for (pid_t launcher : children_of(daemon.broker())) {
     for (pid_t zygote : children_of(launcher)) return zygote;
@@ -31,8 +31,8 @@ pid_t zygote_or_none(const Daemon& daemon) {
   return 0;
 }
 
-// Keeps calls to both modules in flight, does `deed` in their midst some times over, and checks that each call was
-// answered: rightly, or as lost with its worker. In the end all must be well again.
+// Keeps calls to both modules in flight, does `deed` `times` times, and checks that each call was answered: with the
+// right result, or as lost with its worker. Afterwards everything must work again.
 void check_under_load(Daemon& daemon, const std::function<void(ipc::Client&)>& deed, int times) {
   ipc::Client client = daemon.connect();
   ipc::Client observer = daemon.connect();
@@ -85,7 +85,7 @@ TEST_CASE("workers that are killed under load cost only the calls that they had 
   daemon.stop();
 }
 
-TEST_CASE("every worker killed at once, standbys too, is made up for") {
+TEST_CASE("if all workers and standbys are killed at once they are replaced") {
   Daemon daemon({.modules = kModules, .flags = {"--standby", "3"}});
   check_under_load(
       daemon,
@@ -98,7 +98,7 @@ TEST_CASE("every worker killed at once, standbys too, is made up for") {
   daemon.stop();
 }
 
-TEST_CASE("a zygote that is killed under load takes its workers along, and another one takes over") {
+TEST_CASE("a zygote that is killed under load ends with its workers and another one takes over") {
   Daemon daemon({.modules = kModules});
   std::vector<pid_t> killed;
   check_under_load(
@@ -116,7 +116,7 @@ TEST_CASE("a zygote that is killed under load takes its workers along, and anoth
   daemon.stop();
 }
 
-TEST_CASE("a launcher that is killed under load takes the zygote and the workers along, and another one takes over") {
+TEST_CASE("a launcher that is killed under load ends with its zygote and workers and others take over") {
   Daemon daemon({.modules = kModules});
   std::vector<pid_t> killed;
   check_under_load(
@@ -175,19 +175,19 @@ TEST_CASE("a zygote that hangs is replaced") {
   daemon.stop();
 }
 
-TEST_CASE("while the broker is stopped a module that is new is unavailable, and it is served once the broker goes on") {
+TEST_CASE("while the broker is stopped a new module is unavailable and it is served once the broker goes on") {
   Daemon daemon({.modules = kModules});
   ipc::Client client = daemon.connect();
   const pid_t broker = daemon.broker();
   ::kill(broker, SIGSTOP);
   REQUIRE(eventually([&] { return status_field(broker, "State").starts_with("T"); }));
-  // The second time it is known that the broker has not answered.
+  // The second call finds that the broker has not answered the first.
   for (int i = 0; i < 2; ++i) {
     const auto error = error_of(call(client, {"one", "echo", "1"}));
     CHECK(ipc::to_string(error.code) == "unavailable");
     CHECK(error.retryable);
   }
-  // Whether there is such a module is not known.
+  // The supervisor does not know whether there is such a module.
   const auto stats = client.stats();
   REQUIRE(stats.has_value());
   CHECK(stats->modules.empty());
@@ -207,11 +207,12 @@ TEST_CASE("a worker that is stopped, and then killed, costs only its calls") {
   CHECK(outcome(call(client, {"two", "echo", "1"})) == "1");
   ::kill(stopped, SIGKILL);
   calls.wait_for_all();
-  for (std::size_t i = 0; i < 10; ++i) CHECK(outcome(calls.answer(i)) == std::to_string(i));  // none had been started
+  for (std::size_t i = 0; i < 10; ++i)
+    CHECK(outcome(calls.answer(i)) == std::to_string(i));  // the killed worker had started none of them
   daemon.stop();
 }
 
-TEST_CASE("the calls of a worker that is stopped by a signal meet their deadline, and the next ones a fresh worker") {
+TEST_CASE("calls on a worker that is stopped by a signal end at their deadline and later calls get a fresh worker") {
   Daemon daemon({.modules = kModules});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"one", "echo", "1"})) == "1");
@@ -219,15 +220,14 @@ TEST_CASE("the calls of a worker that is stopped by a signal meet their deadline
   ::kill(stopped, SIGSTOP);
   CHECK(code_of(call(client, {.module = "one", .function = "echo", .timeout = milliseconds(100)})) ==
         "deadline_exceeded");
-  // It may have been stopped while its page says that it runs; then it is taken for stuck after a minute.
+  // If the worker was stopped while its page says that it runs, it is taken to be stuck only after a minute.
   CHECK(outcome(call(client, {"one", "echo", "2", std::chrono::minutes(5)})) == "2");
   CHECK(worker_of(client, "one").pid != stopped);
   CHECK(eventually([&] { return !is_running(stopped); }));
   daemon.stop();
 }
 
-TEST_CASE(
-    "a supervisor that is killed takes all its processes along, and the next one serves the same socket at once") {
+TEST_CASE("a supervisor that is killed ends with all its processes and the next one serves the same socket at once") {
   auto folder = std::make_shared<TemporaryFolder>();
   std::vector<pid_t> family;
   {

@@ -1,4 +1,4 @@
-// Direct lines: a client's calls go straight to a worker, and what holds for calls holds for them.
+// Direct lines: a client's calls go straight to a worker, with the same guarantees as relayed calls.
 #include <csignal>
 #include <thread>
 
@@ -57,10 +57,10 @@ ipc::Client client_with_line(const Daemon& daemon) {
   return client;
 }
 
-// Whether a call that was relayed would be told so: its usage says to how many workers it was given.
+// Whether the call went over the line: only relayed calls count the workers that they were given to.
 bool went_by_line(const ipc::Answer& answer) { return answer.usage.attempts == 0; }
 
-TEST_CASE("calls of a client that has a line go straight to the worker, and are answered as ever") {
+TEST_CASE("calls of a client with a line go straight to the worker and are answered as usual") {
   Daemon daemon = daemon_with_lines();
   ipc::Client client = client_with_line(daemon);
   for (int i = 0; i < 100; ++i) {
@@ -100,7 +100,7 @@ TEST_CASE("without the flag there is no line, and workers have one descriptor") 
   daemon.stop();
 }
 
-TEST_CASE("a line to a module that cannot be loaded, or that there is none of, is refused with the reason") {
+TEST_CASE("a line to a module that does not exist or cannot be loaded is refused with the reason") {
   Daemon daemon({.modules = {{"broken", "throw new Error('not today');"}}, .flags = {"--direct-line"}});
   ipc::Client client = daemon.connect();
   CHECK(client.open_line({"broken", "v1"}).error().code == ipc::ErrorCode::load_failed);
@@ -109,7 +109,7 @@ TEST_CASE("a line to a module that cannot be loaded, or that there is none of, i
   daemon.stop();
 }
 
-TEST_CASE("a worker gives its line to one client, and another client's calls are relayed to it meanwhile") {
+TEST_CASE("a worker gives its line to one client and calls of other clients are relayed to it") {
   Daemon daemon = daemon_with_lines();
   ipc::Client first = client_with_line(daemon);
   ipc::Client second = daemon.connect();
@@ -129,14 +129,14 @@ TEST_CASE("a worker gives its line to one client, and another client's calls are
   daemon.stop();
 }
 
-// The worker of the module "one" after so many calls on the client's line that it looks for the next one before it
-// sleeps, for a millisecond (ipc/base/busy_poll.h).
+// Makes so many calls on the client's line that the worker of the module "one" busy-polls for a millisecond before it
+// sleeps (ipc/base/busy_poll.h). Returns that worker.
 ipc::WorkerInfo worker_that_looks(ipc::Client& client) {
   for (int i = 0; i < 300; ++i) REQUIRE(outcome(call(client, {"one", "echo", "1"})) == "1");
   return worker_of(client, "one");
 }
 
-TEST_CASE("a worker that looks for its line's next call hears of everything else meanwhile") {
+TEST_CASE("a worker that busy-polls its line notices everything else in the meantime") {
   Daemon daemon = daemon_with_lines({"--busy-poll", "1ms"});
   ipc::Client client = client_with_line(daemon);
   ipc::Client other = daemon.connect();
@@ -144,8 +144,8 @@ TEST_CASE("a worker that looks for its line's next call hears of everything else
   for (int round = 0; round < 20; ++round) {
     Calls relayed(other);
     const auto open = relayed.start({"one", "count"});
-    other.run_once(milliseconds(0));  // sends it
-    // Not one of these waits for long, so that the worker need not sleep.
+    other.run_once(milliseconds(0));  // sends the call
+    // Each of these calls comes soon enough that the worker need not sleep.
     for (int i = 0; i < 300; ++i) REQUIRE(outcome(call(client, {"one", "echo", "1"})) == "1");
     CHECK(outcome(relayed.wait_for(open)) == std::to_string(round + 1));
   }
@@ -155,20 +155,20 @@ TEST_CASE("a worker that looks for its line's next call hears of everything else
   daemon.stop();
 }
 
-TEST_CASE("a worker that looks for its line's next call ends when it is told to") {
+TEST_CASE("a worker that busy-polls its line ends when it is told to") {
   Daemon daemon = daemon_with_lines({"--busy-poll", "1ms"});
   for (int round = 0; round < 5; ++round) {
     ipc::Client client = client_with_line(daemon);
     const pid_t worker = worker_that_looks(client).pid;
     REQUIRE(outcome(call(client, {"one", "echo", "2"})) == "2");
-    // It looks now, and no call comes any more.
+    // The worker busy-polls now, and no further call comes.
     REQUIRE(::kill(worker, ipc::kSoftStopSignal) == 0);
     CHECK(eventually([&] { return ::kill(worker, 0) != 0; }));
   }
   daemon.stop();
 }
 
-TEST_CASE("a worker hears of its line's next call after its timers took more time than a relayed call") {
+TEST_CASE("a worker notices the next call on its line after timers that took longer than a relayed call") {
   Daemon daemon = daemon_with_lines();
   ipc::Client client = client_with_line(daemon);
   ipc::Client other = daemon.connect();
@@ -177,7 +177,7 @@ TEST_CASE("a worker hears of its line's next call after its timers took more tim
     const std::size_t place = calls.start({"one", "spinLater", "100"});
     client.run_once(milliseconds(0));
     std::this_thread::sleep_for(milliseconds(30));
-    CHECK(outcome(call(other, {"one", "echo", "1"})) == "1");  // it came while the timer ran
+    CHECK(outcome(call(other, {"one", "echo", "1"})) == "1");  // this call came while the timer ran
     CHECK(outcome(calls.wait_for(place)) == "\"spun\"");
     CHECK(outcome(call(client, {"one", "echo", "2", std::chrono::seconds(30)})) == "2");
   }
@@ -230,7 +230,7 @@ TEST_CASE("a loop on a line is stopped with the place of the loop, and the next 
   daemon.stop();
 }
 
-TEST_CASE("a deadline ends a call on a line, on the CPU or not") {
+TEST_CASE("a deadline ends a call on a line whether or not it is on the CPU") {
   Daemon daemon = daemon_with_lines();
   ipc::Client client = client_with_line(daemon);
   const CallTo waiting{.module = "one", .function = "hold", .payload = "1", .timeout = milliseconds(50)};
@@ -264,7 +264,7 @@ TEST_CASE("a call on a line that is cancelled is answered at once, and its funct
   daemon.stop();
 }
 
-TEST_CASE("when its module changes a line is withdrawn, and no call notices") {
+TEST_CASE("a line is withdrawn when its module changes and no call is affected") {
   Daemon daemon = daemon_with_lines();
   ipc::Client client = client_with_line(daemon);
   Calls calls(client);
@@ -284,7 +284,7 @@ TEST_CASE("when its module changes a line is withdrawn, and no call notices") {
   daemon.stop();
 }
 
-TEST_CASE("a line keeps its worker no longer than calls would: another module gets the slot") {
+TEST_CASE("a line keeps its worker from other modules no longer than calls would") {
   Daemon daemon = daemon_with_lines({"--max-workers", "1", "--slice", "50ms", "--waiting-grace", "1h"});
   ipc::Client client = client_with_line(daemon);
   Calls calls(client);
@@ -327,7 +327,7 @@ TEST_CASE("each of a thousand calls on a line is answered once when its worker i
   daemon.stop();
 }
 
-TEST_CASE("no call is begun twice, whether its line is withdrawn or its worker killed") {
+TEST_CASE("no call begins twice whether its line is withdrawn or its worker is killed") {
   const std::string code = "exports.mark = async (id) => { console.log(`begun ${id};`); await 0; return id; };";
   Daemon daemon({.modules = {{"one", code}}, .flags = {"--direct-line", "--log-rate", "1GB", "--log-burst", "1GB"}});
   ipc::Client observer = daemon.connect();
@@ -344,7 +344,7 @@ TEST_CASE("no call is begun twice, whether its line is withdrawn or its worker k
     } else {
       daemon.add_module({"one", fmt::format("{} // {}", code, round)});
     }
-    // Some are sent while the line ends.
+    // Some of these calls are sent while the line is being closed.
     for (int i = 0; i < 100; ++i) {
       calls.start({"one", "mark", std::to_string(id++)});
       client.run_once(milliseconds(0));
@@ -435,7 +435,7 @@ TEST_CASE("a module whose calls run one at a time has no line") {
   daemon.stop();
 }
 
-TEST_CASE("no more calls of a line run at a time than the module may have") {
+TEST_CASE("the calls on a line respect the concurrency of the module") {
   Daemon daemon = daemon_with_lines({"--concurrency", "4"});
   ipc::Client client = client_with_line(daemon);
   Calls calls(client);

@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-// Whether every layer is in place, as far as this host offers it.
+// Checks that the report shows every layer as active, as far as this host offers it.
 void check_report(const Finished& finished) {
   CHECK(finished.errors == "");
   CHECK(finished.status == 0);
@@ -54,13 +54,13 @@ TEST_CASE("holdfast doctor finds every layer active, in each profile and isolati
 }
 
 TEST_CASE("holdfast doctor tells an unprivileged user the same") {
-  if (::geteuid() != 0) return;  // the test above was it
+  if (::geteuid() != 0) return;  // the test above ran as an unprivileged user
   const std::string command = startable_by_nobody(command_program());
-  if (command != command_program()) return;  // it would look for the supervisor where nobody can start none
+  if (command != command_program()) return;  // the copy is not beside a supervisor that nobody can start
   check_report(run({command, "doctor", "--json"}, {.as_nobody = true}));
 }
 
-// What doctor says of each of the engine's features: its state, and what was seen.
+// The report's rows for the engine's features: state and finding of each.
 std::map<std::string, std::pair<std::string, std::string>> engine_rows(const Finished& finished) {
   std::map<std::string, std::pair<std::string, std::string>> rows;
   for (const json& finding : json::parse(finished.output)) {
@@ -83,7 +83,7 @@ TEST_CASE("holdfast doctor calls each feature of the engine in a locked worker")
 }
 
 TEST_CASE("holdfast doctor says which feature of the engine does not run, and why") {
-  // A supervisor whose workers are of another profile than it was told.
+  // A supervisor whose workers run in another profile than doctor asks for.
   const TemporaryFolder folder;
   const auto supervisor =
       folder.write("supervisor",
@@ -108,7 +108,7 @@ TEST_CASE("holdfast doctor shows what is off by setting") {
   CHECK_FALSE(contains(finished.output, "unavailable  vulnerable"));
 }
 
-// A host on which no user namespace can be made.
+// A command line that imitates a host on which no user namespace can be made.
 std::vector<std::string> without_namespaces(const std::string& command) {
   return {"/usr/bin/unshare", "--user", "--map-root-user",
           "/bin/sh",          "-c",     "echo 0 > /proc/sys/user/max_user_namespaces; " + command};
@@ -126,7 +126,7 @@ TEST_CASE("a layer that is missing stops the start with the reason, unless it is
   CHECK(still_refused.status == 1);
   CHECK(contains(still_refused.errors, "cannot start workers: namespaces: "));
 
-  // With these layers allowed to be missing it starts, says so, and ends when it is told to.
+  // If these layers may be missing, holdfastd starts, reports what is missing, and ends when it is told to.
   Program allowed(without_namespaces("exec " + start + " --allow-missing supervisor --allow-missing namespaces " +
                                      "--allow-missing root"));
   CHECK(eventually([&] { return contains(allowed.errors(), "listens on"); }));
@@ -147,7 +147,7 @@ TEST_CASE("holdfast doctor names what is missing, and what to change, and exits 
 
 json verdict_of(const Finished& finished) { return json::parse(finished.output).back(); }
 
-// The states of all rows, the verdict's aside.
+// The states of all rows except the verdict.
 std::multiset<std::string> states_of(const Finished& finished) {
   std::multiset<std::string> states;
   for (const json& finding : json::parse(finished.output)) {
@@ -162,9 +162,9 @@ std::vector<std::string> confined(std::vector<std::string> how, const std::vecto
   return how;
 }
 
-TEST_CASE("to root without CAP_SYS_PTRACE, as in a container, what works is unknown and not missing") {
+TEST_CASE("for root without CAP_SYS_PTRACE working layers are unknown and not missing") {
   if (::geteuid() != 0) return;
-  // CAP_SYS_PTRACE and CAP_SYS_ADMIN
+  // Drops CAP_SYS_PTRACE and CAP_SYS_ADMIN.
   const Finished found = run(confined({"--drop=19", "--drop=21"}, {command_program(), "doctor", "--json"}));
   CHECK(found.status == 0);
   CHECK(states_of(found).count("missing") == 0);
@@ -210,14 +210,14 @@ TEST_CASE("where namespaces may be missing and the root may not, the message say
   CHECK(contains(started.errors, "--allow-missing namespaces --allow-missing root"));
 }
 
-TEST_CASE("holdfast doctor says without what holdfastd starts, where that may be missing") {
+TEST_CASE("holdfast doctor says which layers holdfastd starts without if they may be missing") {
   const Finished found = run(confined(
       {"--refuse=unshare"}, {command_program(), "doctor", "--allow-missing", "namespaces", "--allow-missing", "root"}));
   CHECK(found.status == 0);
   CHECK(contains(found.output, "\nverdict: holdfastd starts here, without: namespaces, root (--allow-missing)"));
 }
 
-TEST_CASE("nobody in a user namespace where root has no id: that a worker is not dumpable is unknown, not missing") {
+TEST_CASE("in a user namespace without an id for root it is unknown and not missing that a worker is not dumpable") {
   if (::geteuid() != 0) return;
   const std::string command = startable_by_nobody(command_program());
   if (command != command_program()) return;
@@ -228,7 +228,7 @@ TEST_CASE("nobody in a user namespace where root has no id: that a worker is not
   CHECK(states_of(found).count("unknown") == 1);
 }
 
-TEST_CASE("where /proc is of another pid namespace, nothing is read from another's process") {
+TEST_CASE("if /proc belongs to another pid namespace nothing is read from an unrelated process") {
   if (::geteuid() != 0) return;
   const Finished found = run({"/usr/bin/unshare", "--pid", "--fork", command_program(), "doctor", "--json"});
   CHECK(found.status == 0);

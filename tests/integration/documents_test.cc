@@ -1,4 +1,4 @@
-// What the documents show is what the programs print.
+// The programs print what the documents show.
 #include <filesystem>
 #include <optional>
 #include <signal.h>
@@ -48,11 +48,11 @@ TEST_CASE("docs/operating.md shows the example of a settings file, with which ho
 
 // A fenced block of a Markdown file.
 struct Block {
-  std::string language;  // behind the fence; may be empty
+  std::string language;  // after the fence; may be empty
   std::string text;
 };
 
-// Those between two headings; an empty one stands for the beginning or the end.
+// The blocks between two headings. An empty heading stands for the beginning or the end of the file.
 std::vector<Block> blocks_of(const std::filesystem::path& file, const std::string& from, const std::string& to) {
   std::istringstream lines(read_file(file));
   std::vector<Block> blocks;
@@ -71,7 +71,8 @@ std::vector<Block> blocks_of(const std::filesystem::path& file, const std::strin
   return blocks;
 }
 
-// Whether the text is as the document shows it, where "…" stands for anything. What is bytes has no newline at its end.
+// Whether the text matches what the document shows, where "…" matches anything. A result of bytes has no newline at its
+// end.
 bool is_as_shown(std::string_view text, std::string_view shown) {
   constexpr std::string_view kAnything = "…";
   const std::size_t end = shown.find(kAnything);
@@ -83,12 +84,12 @@ bool is_as_shown(std::string_view text, std::string_view shown) {
   return found != text.npos && is_as_shown(text.substr(found), rest);
 }
 
-// Runs lines as a reader would paste them, in a folder where docs/ is, with the programs in PATH.
+// Runs lines as a reader would paste them: in a folder that contains docs/, with the programs in PATH.
 class Reader {
  public:
   Reader() { std::filesystem::create_directory_symlink(examples_folder().parent_path(), folder_.path() / "docs"); }
   const TemporaryFolder& folder() const { return folder_; }
-  // What it prints on both outputs.
+  // Returns what the lines print on both outputs.
   std::string run(const std::string& lines) const {
     const auto folder_of = [](const std::string& program) {
       return std::filesystem::path(program).parent_path().string();
@@ -111,7 +112,7 @@ TEST_CASE("README.md's commands work as they are pasted, and print what it shows
   std::size_t shown = 0;
   for (const Block& block : blocks) {
     if (block.language == "sh") {
-      // What builds the programs is tools/quickstart's own matter, and where they are is the test's.
+      // Leaves out the lines that build the programs, which tools/quickstart tests; this test has its own paths.
       std::istringstream lines(block.text);
       std::string kept;
       for (std::string line; std::getline(lines, line);) {
@@ -138,7 +139,7 @@ TEST_CASE("docs/modules.md's commands print what it shows") {
   const Reader reader;
   std::size_t ran = 0;
   for (const Block& block : blocks_of(examples_folder().parent_path() / "modules.md", "", "")) {
-    // A module's file is named in its first line.
+    // The first line of a module's block names its file.
     if (block.language == "js" && block.text.starts_with("// ")) {
       const std::string name = block.text.substr(3, block.text.find('\n') - 3);
       reader.folder().write(name, block.text);
@@ -147,7 +148,7 @@ TEST_CASE("docs/modules.md's commands print what it shows") {
     if (!block.text.starts_with("$ ") || contains(block.text, "npx ") || contains(block.text, "npm ") ||
         contains(block.text, "meson "))
       continue;
-    // Commands follow each other in one shell; each one's output is what stands below it.
+    // The commands of a block run in one shell; below each one stands its output.
     std::istringstream lines(block.text);
     std::string commands, output;
     for (std::string line; std::getline(lines, line);) {

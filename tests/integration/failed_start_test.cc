@@ -1,4 +1,4 @@
-// Starts that fail, as a user sees them: one message, which says what failed and what to do.
+// Failed starts as a user sees them: one message, which says what failed and what to do.
 #include <signal.h>
 
 #include <filesystem>
@@ -97,7 +97,7 @@ TEST_CASE("what a worker program says on standard error without ending is passed
   CHECK(daemon.wait() == 0);
 }
 
-// A holdfastd that starts the worker program `worker`, for `holdfast run`.
+// Options of `holdfast run` whose holdfastd starts the worker program `worker`.
 ProgramOptions with_worker(const TemporaryFolder& folder, const std::string& worker) {
   const fs::path path =
       folder.write("holdfastd", "#!/bin/sh\nexec " + supervisor_program() + " --worker " + worker + " \"$@\"\n");
@@ -105,7 +105,7 @@ ProgramOptions with_worker(const TemporaryFolder& folder, const std::string& wor
   return {.environment = {"HOLDFAST_SUPERVISOR=" + path.string()}};
 }
 
-TEST_CASE("holdfast run tells once why there are no workers, as text and as JSON, and doctor gives it as the verdict") {
+TEST_CASE("holdfast run says once why there are no workers and doctor says it as its verdict") {
   const TemporaryFolder folder;
   const ProgramOptions options = with_worker(folder, "/bin/true");
   const std::string calculator = examples_folder() / "calculator.js";
@@ -124,7 +124,7 @@ TEST_CASE("holdfast run tells once why there are no workers, as text and as JSON
   CHECK(contains(doctor.output, "verdict: no worker can be examined here: " + reason));
 }
 
-TEST_CASE("what holdfastd refuses of the flags that holdfast run passes on is a usage error of holdfast run") {
+TEST_CASE("a flag of holdfast run that holdfastd refuses is a usage error of holdfast run") {
   const std::string calculator = examples_folder() / "calculator.js";
   const auto refused = [&](const char* flag, const char* value) {
     const Finished done = run({command_program(), "run", calculator, "add", R"({"a":1,"b":2})", flag, value});
@@ -136,7 +136,7 @@ TEST_CASE("what holdfastd refuses of the flags that holdfast run passes on is a 
   CHECK(refused("--stretch", "1ns") == "error: --stretch: \"1ns\" is too short; at least 1ms is needed\n");
 }
 
-TEST_CASE("a default socket whose directory nobody has made is told of with how to name another") {
+TEST_CASE("the error about a default socket without its directory says how to name another socket") {
   const TemporaryFolder folder;
   const Finished done = run({supervisor_program(), "--modules", folder.path(), "--worker", worker_program()},
                             {.environment = {"HOLDFAST_SOCKET=" + (folder.path() / "no/such/s.sock").string()}});
@@ -144,7 +144,7 @@ TEST_CASE("a default socket whose directory nobody has made is told of with how 
   CHECK(contains(done.errors, "--socket PATH, or HOLDFAST_SOCKET"));
 }
 
-TEST_CASE("a holdfastd that cannot itself be run is told of in its dynamic linker's words") {
+TEST_CASE("the error about a holdfastd that cannot be run quotes the dynamic linker") {
   const TemporaryFolder folder;
   const fs::path path = folder.write("holdfastd", "#!/bin/sh\necho holdfastd: no library >&2\nexit 127\n");
   fs::permissions(path, fs::perms(0755));

@@ -1,5 +1,5 @@
-// A module that fails again and again through no call's fault is left alone for a while: its callers are told so at
-// once, and nobody else notices. A client whose calls kill workers is the only one to notice, too.
+// A module that fails repeatedly through no call's fault is held off for a while: its callers get an error at once, and
+// other modules are not affected. A client whose calls kill workers is paused, and affects no other client.
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -21,8 +21,8 @@ using std::chrono::milliseconds;
 
 const Module kGood{"patient", "exports.ping = () => 'pong';"};
 
-// Calls until the answer is one that did not cost a worker, and is not to be tried again before this time; each failure
-// doubles that. Fails the test if there is none.
+// Repeats the call until it fails with a retry_after of at least this, which shows that it cost no worker. Each failure
+// doubles retry_after. Fails the test if that does not happen.
 ipc::Error held_off(ipc::Client& client, const CallTo& to, milliseconds at_least = milliseconds(1)) {
   ipc::Answer answer;
   REQUIRE(eventually([&] {
@@ -45,7 +45,7 @@ void check_answered_without_worker(ipc::Client& client, const CallTo& to) {
 
 const Module kLooping{"patient", "exports.echo = (value) => value; exports.spin = () => { while (true) {} };"};
 
-// Makes calls that kill their workers until the client is refused one.
+// Makes calls that kill their workers until one is refused, and returns its error.
 ipc::Error paused(ipc::Client& client) {
   ipc::Answer answer;
   REQUIRE(eventually([&] {
@@ -69,7 +69,7 @@ TEST_CASE("a client whose calls kill their workers is refused with the reason; i
   CHECK(contains(error.message, "workers lately"));
   CHECK(stats_of(other, "patient").held_off.count() == 0);
   CHECK(stats_of(other, "patient").held_off_reason.empty());
-  // Another connection of the same user, and the guilty one's calls to another module.
+  // Served: another connection of the same user, and the guilty client's calls to another module.
   CHECK(outcome(call(other, {"patient", "echo", "7"})) == "7");
   CHECK(outcome(call(guilty, {"echo", "echo", "7"})) == "7");
   daemon.stop();
@@ -89,7 +89,7 @@ TEST_CASE("a client that is paused is served when its pause is over, in its orde
 
 const Module kSometimes{"patient", "exports.spin = (loop) => { while (loop) {} return 7; }; exports.echo = (x) => x;"};
 
-TEST_CASE("answers make a client that killed workers clean again: it shares a worker with others") {
+TEST_CASE("after enough answers a client that killed workers shares a worker with others again") {
   Daemon daemon({.modules = {kSometimes}, .flags = {"--stretch", "20ms"}, .holds_off = true});
   ipc::Client client = daemon.connect();
   ipc::Client other = daemon.connect();
@@ -97,8 +97,8 @@ TEST_CASE("answers make a client that killed workers clean again: it shares a wo
   CHECK(outcome(call(client, {"patient", "spin", "false"})) == "7");
   CHECK(outcome(call(other, {"patient", "spin", "false"})) == "7");
   CHECK(stats_of(other, "patient").instances == 2);
-  // Answers alone are not enough: nine times what the kill cost has to pass. Then the other client's worker does more
-  // than that client's one call.
+  // Answers alone are not enough: nine times the cost of the kill has to pass. After that both clients share a worker,
+  // which then does more than one call.
   CHECK(eventually([&] {
     for (int i = 0; i < 120; ++i) REQUIRE(outcome(call(client, {"patient", "spin", "false"})) == "7");
     const auto all = workers(other);
@@ -118,8 +118,8 @@ TEST_CASE("a client whose calls of one function killed a worker shares a worker 
   daemon.stop();
 }
 
-TEST_CASE("what a cancelled call of a direct line does is its client's, and holds no module off") {
-  // What V8 cannot interrupt leaves no last words.
+TEST_CASE("a kill by a cancelled call of a direct line counts for its client and does not hold off the module") {
+  // V8 cannot interrupt this function, so it leaves no fatal report.
   Daemon daemon({.modules = {{"patient",
                               "exports.echo = (value) => value;"
                               "const work = async () => {"
@@ -151,7 +151,7 @@ TEST_CASE("what a cancelled call of a direct line does is its client's, and hold
 }
 
 TEST_CASE("a module that dies between its calls without having answered any is held off, with the reason") {
-  // Its top level leaves something over that ends the worker.
+  // The top level leaves a timer behind that ends the worker.
   Daemon daemon({.modules = {{"patient",
                               "setTimeout(() => { while (true) {} }, 0);"
                               "exports.wait = () => new Promise(() => {});"},
@@ -186,7 +186,7 @@ TEST_CASE("a module whose workers are killed from outside is not held off") {
   daemon.stop();
 }
 
-// A module that cannot be loaded is held off; when its file is mended, its next call is served.
+// Checks that a module that cannot be loaded is held off, and that its next call is served once its file is repaired.
 void check_mended(const std::string& broken, const std::string& reason, const std::string& detail_or_stack) {
   CAPTURE(broken);
   Daemon daemon({.modules = {{"patient", broken}, kEcho}, .holds_off = true});
@@ -211,12 +211,12 @@ void check_mended(const std::string& broken, const std::string& reason, const st
   daemon.stop();
 }
 
-TEST_CASE("a module that cannot be loaded is load_failed at once after some failures, until its file is mended") {
+TEST_CASE("a module that cannot be loaded is load_failed at once after some failures until its file is repaired") {
   check_mended("\nthrow new Error('no database');", "no database", "patient-v1.js:2");
   check_mended("exports.ping = () => {;", "SyntaxError", "patient-v1.js");
 }
 
-TEST_CASE("a module whose top level never ends is load_failed at once after some failures, until its file is mended") {
+TEST_CASE("a module whose top level never ends is load_failed at once after some failures until its file is repaired") {
   Daemon daemon({.modules = {{"patient", "while (true) {}"}}, .flags = {"--stretch", "20ms"}, .holds_off = true});
   ipc::Client client = daemon.connect();
   const auto error = held_off(client, {"patient", "ping"}, milliseconds(1000));
@@ -229,7 +229,7 @@ TEST_CASE("a module whose top level never ends is load_failed at once after some
   daemon.stop();
 }
 
-TEST_CASE("a file that is put back is found at once, however often its module was asked for meanwhile") {
+TEST_CASE("a restored file is found at once however often its module was called in the meantime") {
   Daemon daemon({.modules = {kGood}, .holds_off = true});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"patient", "ping"})) == "\"pong\"");
@@ -239,7 +239,7 @@ TEST_CASE("a file that is put back is found at once, however often its module wa
   const auto error = held_off(client, {"patient", "ping"}, milliseconds(2000));
   CHECK(ipc::to_string(error.code) == "not_found");
   fs::rename(file.string() + ".away", file);
-  // Sooner than it would be tried again by itself: that takes longer each time.
+  // The supervisor would retry by itself only later, as each failure lengthens the wait.
   CHECK(eventually([&] { return stats_of(client, "patient").held_off.count() == 0; }, error.retry_after / 2));
   CHECK(outcome(call(client, {"patient", "ping"})) == "\"pong\"");
   daemon.stop();
@@ -248,7 +248,7 @@ TEST_CASE("a file that is put back is found at once, however often its module wa
 TEST_CASE("calls that wait when their module is held off are served when it is tried again") {
   Daemon daemon({.modules = {kEcho}, .flags = {"--stretch", "20ms", "--max-retries", "10"}, .holds_off = true});
   ipc::Client client = daemon.connect();
-  // Until this time its workers die of what their top level has left over.
+  // Until this time the module's workers die of what their top level leaves behind.
   const auto well_at = std::chrono::system_clock::now() + milliseconds(1000);
   const auto millis = std::chrono::duration_cast<milliseconds>(well_at.time_since_epoch()).count();
   daemon.add_module({"patient", "const well = Date.now() > " + std::to_string(millis) +

@@ -1,4 +1,5 @@
-// Clients that break the protocol, or bend it to hurt others. Each is told why it is cut off, and nobody else notices.
+// Clients that break the protocol, or follow it to harm others. Each one is told why it is disconnected, and no other
+// client is affected.
 #include <random>
 
 #include <doctest/doctest.h>
@@ -20,12 +21,12 @@ const Module kHolder{"holder", R"js(
     exports.release = () => { for (const resolve of resolvers) resolve(); resolvers = []; };
 )js"};
 
-// Struct pointer to `offset` words behind it, with these sizes (https://capnproto.org/encoding.html#structs).
+// A struct pointer to `offset` words after it, with these sizes (https://capnproto.org/encoding.html#structs).
 ipc::Word struct_pointer(std::int32_t offset, std::uint16_t data_words, std::uint16_t pointers) {
   return (static_cast<ipc::Word>(static_cast<std::uint32_t>(offset) << 2)) | ipc::Word{data_words} << 32 |
          ipc::Word{pointers} << 48;
 }
-// List pointer; `kind` 2 are bytes, 7 is composite.
+// A list pointer; `kind` 2 is bytes, 7 is composite.
 ipc::Word list_pointer(std::int32_t offset, unsigned kind, std::uint32_t size) {
   return (static_cast<ipc::Word>(static_cast<std::uint32_t>(offset) << 2) | 1) |
          ipc::Word{(ipc::Word{size} << 3) | kind} << 32;
@@ -34,8 +35,8 @@ ipc::Word far_pointer(std::uint32_t word, std::uint32_t segment) {
   return (ipc::Word{word} << 3 | 2) | ipc::Word{segment} << 32;
 }
 
-// What a session that begins with `greeting` and goes on with `bytes` ends with; meanwhile another client's call is
-// open, which must be answered rightly after it.
+// Sends `greeting` and `bytes` in one session, and returns the error with which it ends. Another client has a call open
+// in this time, which must be answered correctly afterwards.
 std::string end_of_session(std::string_view greeting, std::string_view bytes) {
   Daemon daemon({.modules = {kEcho, kHolder}});
   ipc::Client other = daemon.connect();
@@ -82,7 +83,8 @@ TEST_CASE("a frame of 1000 segments is refused by its header") {
 
 TEST_CASE("a message whose pointers lead to themselves, out of the frame or to no segment is refused") {
   const std::string greeting = hello();
-  // The root is itself; its text is a struct; a text that is longer than the frame; a text without its terminator.
+  // A root that points to itself; a text that is a struct; a text that is longer than the frame; a text without its
+  // terminator.
   CHECK(end_of_session("", frame({struct_pointer(-1, 0, 1)})) != "");
   CHECK(end_of_session(greeting, frame({struct_pointer(-1, 0, 1)})) != "");
   CHECK(end_of_session(greeting, frame({struct_pointer(1000, 1, 1)})) != "");
@@ -96,7 +98,7 @@ TEST_CASE("a message whose pointers lead to themselves, out of the frame or to n
 }
 
 TEST_CASE("a list of 500 million elements that take no space costs nothing") {
-  // The client's name as a list of empty structs: not a text.
+  // The client's name is a list of empty structs instead of a text.
   CHECK(end_of_session("", frame({struct_pointer(0, 1, 1), 0, struct_pointer(0, 1, 1), 1, list_pointer(0, 7, 0),
                                   struct_pointer(0x1fff'ffff, 0, 0)})) != "");
 }
@@ -107,7 +109,7 @@ TEST_CASE("a message of a kind that does not exist is refused") {
 
 TEST_CASE("an empty message is refused") {
   CHECK(end_of_session(hello(), frame({})) != "");
-  CHECK(end_of_session(hello(), frame({0})) != "");  // a null root is a second hello
+  CHECK(end_of_session(hello(), frame({0})) != "");  // a null root reads as a second hello
 }
 
 TEST_CASE("a call before hello is refused") {
@@ -169,8 +171,8 @@ TEST_CASE("a client that leaves in the middle of a frame is forgotten") {
   daemon.stop();
 }
 
-// It is not read from, so that nobody comes to the end of what it sent.
-TEST_CASE("a client that leaves while it has as many calls open as it may have is forgotten") {
+// The supervisor has paused reading from this client, so it does not see the end of its data.
+TEST_CASE("a client that leaves while it has the maximum of open calls is forgotten") {
   Daemon daemon({.modules = {kHolder}});
   ipc::Client other = daemon.connect();
   {
@@ -189,12 +191,12 @@ TEST_CASE("a client that leaves while it has as many calls open as it may have i
     const auto stats = stats_of(other, "holder");
     return stats.queued + stats.calls_in_flight == 0;
   }));
-  // Those that were not begun by then were not begun at all.
+  // Calls that had not begun when the client left do not begin at all.
   CHECK(std::stoi(outcome(call(other, {"holder", "held"}))) <= 128);
   daemon.stop();
 }
 
-TEST_CASE("sessions of random bytes, and of damaged messages, hurt nobody") {
+TEST_CASE("sessions of random bytes and damaged messages do not affect other clients") {
   Daemon daemon({.modules = {kEcho}, .flags = {"--log-level", "error"}});
   ipc::Client other = daemon.connect();
   std::mt19937 random(20240229);
@@ -223,7 +225,7 @@ TEST_CASE("sessions of random bytes, and of damaged messages, hurt nobody") {
   daemon.stop();
 }
 
-// --- clients that keep to the protocol, and mean ill ----------------------------------------------------------------
+// --- clients that follow the protocol with bad intent ---------------------------------------------------------------
 
 std::uint64_t anonymous_memory(const Daemon& daemon) {
   return std::stoull(status_field(daemon.pid(), "RssAnon")) * 1024;  // "1234 kB"
@@ -231,7 +233,7 @@ std::uint64_t anonymous_memory(const Daemon& daemon) {
 
 // Floods the supervisor with `message` from a client that never reads, while another client makes calls.
 void check_flood(const std::string& message, std::size_t total_bytes) {
-  // The end need not wait for the flood's answers to be read.
+  // A short shutdown timeout, as the client never reads the flood's answers.
   Daemon daemon({.modules = {kEcho}, .flags = {"--log-level", "error", "--shutdown-timeout", "100ms"}});
   ipc::Client other = daemon.connect();
   CHECK(outcome(call(other, {"echo", "echo", "0"})) == "0");
@@ -240,8 +242,8 @@ void check_flood(const std::string& message, std::size_t total_bytes) {
   std::string chunk;
   while (chunk.size() < (1 << 16)) chunk += message;
   std::size_t sent = 0;
-  std::string rest;         // of a chunk that was sent in part
-  std::size_t refused = 0;  // rounds in a row in which nothing was taken
+  std::string rest;         // the unsent part of a chunk
+  std::size_t refused = 0;  // consecutive rounds in which the socket took nothing
   for (int round = 1; sent < total_bytes && refused < 100 && !hostile.is_closed(); ++round) {
     if (rest.empty()) rest = chunk;
     const std::size_t taken = hostile.send_some(rest);
@@ -256,24 +258,24 @@ void check_flood(const std::string& message, std::size_t total_bytes) {
   daemon.stop();
 }
 
-TEST_CASE(
-    "a client that floods with calls that are refused, and never reads, slows nobody to a stop and fills no memory") {
+TEST_CASE("a client that floods with refused calls and never reads neither blocks others nor fills memory") {
   check_flood(call_frame(1, "missing"), std::size_t{64} << 20);
 }
 
-TEST_CASE("a client that floods with large payloads, and never reads, slows nobody to a stop and fills no memory") {
+TEST_CASE("a client that floods with large payloads and never reads neither blocks others nor fills memory") {
   check_flood(call_frame(1, "missing", "echo", std::string(1 << 20, 'x')), std::size_t{256} << 20);
 }
 
-TEST_CASE("a client that floods with requests for the list of workers, and never reads, slows nobody to a stop") {
+TEST_CASE("a client that floods with requests for the list of workers and never reads does not block others") {
   check_flood(RawConnection::frame_of(ipc::ListWorkersRequest{1}), std::size_t{8} << 20);
 }
 
-TEST_CASE("a client that floods with cancellations of calls that it never made slows nobody to a stop") {
+TEST_CASE("a client that floods with cancellations of calls that it never made does not block others") {
   check_flood(RawConnection::frame_of(ipc::CancelRequest{4711}), std::size_t{16} << 20);
 }
 
-TEST_CASE("a client that asks for far more than it reads is cut off before it fills the supervisor's memory") {
+TEST_CASE(
+    "a client that requests far more than it reads is disconnected before it fills the memory of the supervisor") {
   Daemon daemon({.modules = {kEcho, {"other", "exports.echo = (payload) => payload;"}}});
   ipc::Client other = daemon.connect();
   RawConnection hostile(daemon.socket_path());

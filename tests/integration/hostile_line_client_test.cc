@@ -1,5 +1,5 @@
-// Clients that break the rules on a direct line, or take no answers from it: they lose the line, and the worker serves
-// others as ever.
+// Clients that break the rules on a direct line, or read no answers from it, lose the line; the worker still serves
+// others.
 #include <cstring>
 
 #include <doctest/doctest.h>
@@ -24,7 +24,7 @@ exports.wait = (millis) => new Promise((resolve) => setTimeout(resolve, millis, 
 )js"};
 const ipc::ModuleName kNameOfOne = {"one", "v1"};
 
-// A client whose line is written to behind its back.
+// A client whose line the test writes to, bypassing the client library.
 struct Intruder {
   explicit Intruder(const Daemon& daemon) : client(daemon.connect()) {
     const auto opened = client.open_line(kNameOfOne);
@@ -90,7 +90,7 @@ TEST_CASE("a client that breaks a rule on its line loses it, and others are serv
       CHECK(worker_of(other, "one").pid == worker);
       CHECK_FALSE(worker_of(other, "one").line);
     }
-    // The next wish for a line finds that this worker has given its own, and the one after it a fresh worker.
+    // The next request for a line fails, as this worker has given its line away; a later one gets a fresh worker.
     CHECK_FALSE(other.open_line(kNameOfOne).has_value());
     REQUIRE(eventually([&] {
       const auto all = workers(other);
@@ -101,7 +101,7 @@ TEST_CASE("a client that breaks a rule on its line loses it, and others are serv
   daemon.stop();
 }
 
-// The first descriptor that comes.
+// Receives the first descriptor on the socket.
 UniqueFd receive_fd(int socket) {
   for (;;) {
     char bytes[4096];
@@ -121,7 +121,7 @@ UniqueFd receive_fd(int socket) {
   }
 }
 
-TEST_CASE("a client that says of its line's calls again and again that they are late costs their worker nothing") {
+TEST_CASE("a client that reports again and again that they are late does not get the worker of its line killed") {
   Daemon daemon({.modules = {kOne}, .flags = {"--direct-line", "--shutdown-timeout", "100ms"}});
   ipc::Client other = daemon.connect();
   REQUIRE(outcome(call(other, {"one", "echo", "1"})) == "1");
@@ -144,7 +144,7 @@ TEST_CASE("a client that says of its line's calls again and again that they are 
   daemon.stop();
 }
 
-TEST_CASE("a client that takes no answers holds up its line alone, and cannot keep the worker by that") {
+TEST_CASE("a client that reads no answers blocks only its own line and cannot keep the worker") {
   Daemon daemon({.modules = {kOne}, .flags = {"--direct-line"}});
   ipc::Client other = daemon.connect();
   Intruder intruder(daemon);
@@ -177,7 +177,7 @@ TEST_CASE("a client that sends more calls than may be open waits, and others do 
   daemon.stop();
 }
 
-TEST_CASE("a line whose client burns the CPU in small pieces and one who calls by the supervisor take turns") {
+TEST_CASE("a client that burns the CPU on its line in small pieces and a relayed client are served in turn") {
   const Module busy = {"busy",
                        "exports.burn = (millis) => { const end = Date.now() + millis; while (Date.now() < end); "
                        "return 1; };"};
@@ -191,7 +191,8 @@ TEST_CASE("a line whose client burns the CPU in small pieces and one who calls b
   Calls of_other(other);
   const auto relayed = of_other.start({"busy", "burn", "5"});
   CHECK(outcome(of_other.wait_for(relayed)) == "1");
-  // The line's 100 calls take half a second. What came while they did was not left to the end.
+  // The line's 100 calls take half a second. The relayed call came in that time and did not have to wait for all of
+  // them.
   CHECK(of_other.answer(relayed).usage.run < milliseconds(250));
   calls.wait_for_all();
   CHECK(calls.count("result") == 100);

@@ -1,5 +1,5 @@
-// Clients that ask for streams and do not keep to the rules of them: windows, grants, reading. None gets more than its
-// window at a time, none has another's stream go on, and none fills the memory of anybody else.
+// Clients that request streams and break their rules for windows, grants and reading. None of them gets more than its
+// window at a time, advances another client's stream, or fills another process's memory.
 #include <optional>
 
 #include <doctest/doctest.h>
@@ -40,7 +40,7 @@ std::string grant_frame(std::uint64_t call, std::uint64_t bytes) {
   return RawConnection::frame_of(ipc::StreamGrant{call, bytes});
 }
 
-// How many values the generator has made once `count` are there and nothing further comes.
+// Counts the values that the generator has made. becomes() tells whether it makes `count` values and then no more.
 class Made {
  public:
   explicit Made(const Daemon& daemon) : other_(daemon.connect()) {}
@@ -48,7 +48,7 @@ class Made {
   bool becomes(int count) {
     return eventually([&] { return now() >= count; }) && now() == count;
   }
-  // That nothing is open is what a daemon can stop for at once.
+  // Waits until no stream is open; then the daemon can stop at once.
   bool none_is_open() {
     return eventually([&] { return open() == "0"; });
   }
@@ -58,7 +58,7 @@ class Made {
   ipc::Client other_;
 };
 
-// Chunks of 872 characters, their quotes and the cost of a chunk.
+// The cost of a chunk of 872 characters: the characters, their quotes, and the fixed cost of a chunk.
 constexpr std::uint32_t kChunkCost = 1000;
 static_assert(ipc::chunk_cost(872) == kChunkCost);
 
@@ -73,7 +73,7 @@ TEST_CASE("a grant is worth no more than what is on its way, however large it is
     hostile->send(grant_frame(1, ~std::uint64_t{0}));
     CHECK(made.becomes(3 + 3 * grants));
   }
-  // Sums that overflow, were they made.
+  // Grants whose sum would overflow.
   hostile->send(grant_frame(1, std::uint64_t{1} << 63) + grant_frame(1, std::uint64_t{1} << 63) + grant_frame(1, 1) +
                 grant_frame(1, 0));
   CHECK(made.becomes(21));
@@ -82,7 +82,7 @@ TEST_CASE("a grant is worth no more than what is on its way, however large it is
   daemon.stop();
 }
 
-TEST_CASE("no grant but its own client's has a stream go on") {
+TEST_CASE("a stream goes on only by grants of its own client") {
   Daemon daemon({.modules = {kStreams}});
   std::optional<RawConnection> reader(daemon.socket_path());
   std::optional<RawConnection> hostile(daemon.socket_path());
@@ -94,7 +94,7 @@ TEST_CASE("no grant but its own client's has a stream go on") {
        {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, ~std::uint64_t{0}}) {
     hostile->send(grant_frame(call, 1 << 20));
   }
-  // Read in order: what comes after the grants is answered after them.
+  // The supervisor reads in order, so the answer to this request shows that it has read the grants.
   hostile->send(RawConnection::frame_of(ipc::ListWorkersRequest{9}));
   bool is_listed = false;
   while (!is_listed) {
@@ -129,7 +129,7 @@ TEST_CASE("a client that opens many streams and reads none is cut off before it 
   Made made(daemon);
   REQUIRE(made.now() == 0);
   hostile.send(stream_hello());
-  // One value each, which may pass any window.
+  // Each stream sends one value, as the first one may exceed any window.
   for (std::uint64_t id = 1; id <= 400; ++id) hostile.send(stream_frame(id, "1000000", 1));
   while (!hostile.is_closed()) {
     REQUIRE(made.now() <= 400);
@@ -140,7 +140,7 @@ TEST_CASE("a client that opens many streams and reads none is cut off before it 
   daemon.stop();
 }
 
-TEST_CASE("a client that cancels what streams to it, and grants and cancels it again, leaves nothing open") {
+TEST_CASE("a client that cancels a stream and grants and cancels it again leaves nothing open") {
   Daemon daemon({.modules = {kStreams}});
   RawConnection hostile(daemon.socket_path());
   Made made(daemon);

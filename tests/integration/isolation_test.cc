@@ -1,4 +1,4 @@
-// Where workers come from: zygotes that are replaced, and workers without one.
+// The origin of workers: zygotes that are replaced, and workers that are programs of their own.
 #include <algorithm>
 #include <set>
 #include <signal.h>
@@ -30,7 +30,7 @@ std::vector<Module> modules(std::size_t count) {
 
 std::vector<pid_t> launchers(const Daemon& daemon) { return children_of(daemon.broker()); }
 
-// Where V8's code lies in a process, which is where its layout was rolled.
+// The address of V8's code in the process, which shows its random address layout.
 std::string place_of_v8(pid_t worker) {
   const std::string maps = read_file(fmt::format("/proc/{}/maps", worker));
   const std::size_t library = maps.find("libnode");
@@ -53,7 +53,7 @@ TEST_CASE("a zygote is replaced after --zygote-forks, under load, and no call no
   calls.wait_for_all();
   for (std::size_t i = 0; i < calls.size(); ++i) CHECK(outcome(calls.answer(i)) == std::to_string(i / 6));
   CHECK(daemon.logged("zygote: replaced by another"));
-  // Those that were replaced end with their last workers.
+  // Replaced zygotes end with their last workers.
   CHECK(eventually([&] { return !is_running(first); }));
   daemon.stop();
 }
@@ -73,7 +73,7 @@ TEST_CASE("a zygote is replaced at --zygote-age; its worker lives on under it, a
   CHECK(worker_of(client, "m0").pid == worker);
   CHECK(outcome(call(client, {"m1", "echo", "3"})) == "3");
   CHECK(status_field(worker_of(client, "m1").pid, "PPid") != old_zygote);
-  // Its last worker gone, the old zygote goes too.
+  // The old zygote ends after its last worker.
   ::kill(worker, SIGKILL);
   CHECK(eventually([&] { return !is_running(std::stoi(old_zygote)); }));
   CHECK(outcome(call(client, {"m0", "echo", "4"})) == "4");
@@ -104,7 +104,7 @@ TEST_CASE("with --isolation exec every worker is a program of its own, pid 1 of 
     CHECK(children_of(worker).empty());
   }
   for (const std::string kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
-    if (::geteuid() != 0) break;  // for root to see
+    if (::geteuid() != 0) break;  // only root can see this
     CHECK(namespace_of(one, kind) != namespace_of(other, kind));
   }
   if (::geteuid() == 0) CHECK(place_of_v8(one) != place_of_v8(other));
@@ -112,7 +112,7 @@ TEST_CASE("with --isolation exec every worker is a program of its own, pid 1 of 
 }
 
 TEST_CASE("forked workers share their zygote's address layout, until it is replaced") {
-  if (::geteuid() != 0) return;  // for root to see
+  if (::geteuid() != 0) return;  // only root can see this
   Daemon daemon({.modules = modules(3), .flags = {"--zygote-forks", "1000"}});
   ipc::Client client = daemon.connect();
   std::set<std::string> places;
@@ -143,12 +143,12 @@ TEST_CASE("with --isolation exec loops, memory and deaths end as they do with fo
   CHECK(ipc::to_string(death.code) == "worker_crashed");
   CHECK(death.detail == "SIGKILL");
   for (int i = 0; i < 8; ++i) CHECK(outcome(call(client, {fmt::format("m{}", i % 4), "echo", "4"})) == "4");
-  // Programs whose workers are gone are gone too.
+  // Launchers whose workers are gone end too.
   CHECK(eventually([&] { return launchers(daemon).size() <= 3; }));
   daemon.stop();
 }
 
-TEST_CASE("with --isolation exec calls under load are all answered, whatever is evicted and replaced meanwhile") {
+TEST_CASE("with --isolation exec all calls under load are answered through evictions and replacements") {
   Daemon daemon({.modules = modules(4), .flags = {"--isolation", "exec", "--max-workers", "2", "--standby", "2"}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -168,7 +168,7 @@ TEST_CASE("a worker that has used half of --cpu-limit is replaced, and its calls
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
   const pid_t first = worker_of(client, "busy").pid;
-  // How much of the time it has a CPU is the machine's.
+  // The number of calls that this takes depends on the machine.
   for (int i = 0; i < 200 && is_running(first); ++i) CHECK(outcome(call(client, {"busy", "work"})) == "\"done\"");
   CHECK_FALSE(is_running(first));
   CHECK(daemon.logged("half of its CPU time"));

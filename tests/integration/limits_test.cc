@@ -1,4 +1,4 @@
-// Calls that end at a limit: time, queues, and their caller's patience. For memory see memory_test.cc.
+// Calls that end at a limit: time, queues, and cancellation by the caller. For memory see memory_test.cc.
 #include <doctest/doctest.h>
 
 #include "tests/integration/modules.h"
@@ -111,7 +111,7 @@ TEST_CASE("calls of one client beyond --client-queue-limit are overloaded, and t
   CHECK(others.count("result") == 3);
 }
 
-TEST_CASE("calls beyond --total-queue-limit are overloaded, whoever's and of whatever module they are") {
+TEST_CASE("calls beyond --total-queue-limit are overloaded for any client and any module") {
   Daemon daemon({.modules = {kHolder, kEcho, {"third", "exports.ping = () => 'pong';"}},
                  .flags = {"--max-workers", "1", "--total-queue-limit", "3"}});
   ipc::Client client = daemon.connect();
@@ -128,12 +128,12 @@ TEST_CASE("calls beyond --total-queue-limit are overloaded, whoever's and of wha
   CHECK(ipc::to_string(error.code) == "overloaded");
   CHECK(error.executed == Executed::no);
   CHECK(error.retry_after > milliseconds(0));
-  // The last call of whoever has the most there gives way to a client that has none.
+  // The client with the most waiting calls gives up its last one for a client that has none.
   Calls of_other(other);
   of_other.start({"third", "ping"});
   other.run_once(milliseconds(0));
   CHECK(code_of(calls.wait_for(3)) == "overloaded");
-  // What needs no queue is served.
+  // A call that need not queue is served.
   CHECK(outcome(call(other, {"holder", "held"})).substr(0, 10) != "overloaded");
   calls.cancel(0);
   for (const std::size_t place : {1, 2}) CHECK(code_of(calls.wait_for(place)) == "result");
@@ -184,7 +184,7 @@ TEST_CASE("a call that is cancelled while it is on the CPU is answered at once, 
   Calls calls(client);
   calls.start({"spinner", "spin"});
   client.run_once(milliseconds(0));
-  // Cancelled before it was begun, it would not be.
+  // A call that is cancelled before it has begun would not be executed.
   REQUIRE(daemon.logged("begun"));
   calls.cancel(0);
   CHECK(code_of(calls.wait_for(0)) == "cancelled");
@@ -209,12 +209,12 @@ TEST_CASE(
     const auto worker = worker_of(client, "spinner");
     Calls calls(client);
     calls.start({"spinner", function});
-    // It spins: before that it could still be given up.
+    // Wait until the call spins; until then it could still be given up.
     REQUIRE(eventually([&] { return worker_of(client, "spinner").cpu > worker.cpu + milliseconds(50); }));
     const auto behind = calls.start({"spinner", "ping"});
     calls.cancel(0);
     CHECK(code_of(calls.wait_for(0)) == "cancelled");
-    // Long before the budget is used up.
+    // This is long before the budget is used up.
     CHECK(eventually([&] { return !is_running(worker.pid); }));
     CHECK(outcome(calls.wait_for(behind)) == "\"pong\"");
     CHECK(daemon.logged("did not give up a call"));
@@ -239,7 +239,7 @@ TEST_CASE("a call that answers after it was cancelled is not answered twice") {
   calls.wait_for_all();
   CHECK(calls.count("result") == 10);
   CHECK(calls.order().size() == 20);
-  CHECK(outcome(call(client, {"late", "release"})) == "20");  // an answer too many would have ended the session
+  CHECK(outcome(call(client, {"late", "release"})) == "20");  // a second answer would have ended the session
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Modules that no file has, given by clients: by `holdfast load`, and by the client library.
+// Modules without a file, whose code clients supply: by `holdfast load`, and by the client library.
 #include <algorithm>
 #include <filesystem>
 #include <signal.h>
@@ -32,12 +32,12 @@ Finished holdfast(std::vector<std::string> arguments) {
   return run(arguments);
 }
 
-// A client that serves calls while it loads: its own calls() wait for what its own handler gives.
+// Makes the client a loader. Its own calls wait for what its handler supplies.
 void register_loader(ipc::Client& client, ipc::LoadHandler handler, milliseconds timeout = milliseconds(0)) {
   REQUIRE(client.register_loader(std::move(handler), timeout).has_value());
 }
 
-// Keeps whatever it is asked for.
+// A loader that records requests and does not answer them.
 struct Unanswering {
   struct Wanted {
     std::uint64_t id;
@@ -62,8 +62,7 @@ struct Unanswering {
 
 // --- the command ---------------------------------------------------------------------------------------------------
 
-TEST_CASE(
-    "holdfast load gives modules that no file has, to whom its user is permitted, and to nobody once it is gone") {
+TEST_CASE("holdfast load supplies modules without a file if its user is permitted and only while it runs") {
   for (const std::string& user : {std::to_string(::geteuid()), std::string("any")}) {
     CAPTURE(user);
     Daemon daemon({.flags = allowing(user, {"--idle-timeout", "10ms"})});
@@ -90,7 +89,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("holdfast load by a user who is not permitted is told so, with the exit status of that, and the log has it") {
+TEST_CASE("holdfast load by a user who is not permitted fails with its own exit status and a line in the log") {
   for (const std::vector<std::string>& flags : {std::vector<std::string>{}, allowing("12345")}) {
     Daemon daemon({.modules = {kEcho}, .flags = flags});
     const TemporaryFolder folder;
@@ -107,7 +106,7 @@ TEST_CASE("holdfast load by a user who is not permitted is told so, with the exi
   }
 }
 
-TEST_CASE("a client that asks again and again to be a loader, and may not, fills no log") {
+TEST_CASE("a client that registers as a loader again and again without permission does not fill the log") {
   Daemon daemon({.modules = {kEcho}, .flags = allowing("12345")});
   ipc::Client client = daemon.connect();
   for (int i = 0; i < 20; ++i) {
@@ -141,9 +140,9 @@ TEST_CASE("a loader is asked once for a module, however many calls wait for it, 
   daemon.stop();
 }
 
-TEST_CASE("a loader that does not answer in time makes its calls load_failed; what it says later changes nothing") {
+TEST_CASE("calls of a loader that does not answer in time are load_failed and its late answer is ignored") {
   Daemon daemon({.flags = allowing("any", {"--loader-timeout", "200ms"})});
-  Unanswering loader(daemon, std::chrono::hours(1));  // cut to what the operator allows
+  Unanswering loader(daemon, std::chrono::hours(1));  // shortened to what the operator allows
   ipc::Client client = daemon.connect();
   Calls calls(client);
   calls.start({"given", "ping"});
@@ -172,7 +171,7 @@ TEST_CASE("the loader's own, shorter timeout holds") {
   daemon.stop();
 }
 
-TEST_CASE("what a loader says of a module is what its callers get") {
+TEST_CASE("callers get the answer of the loader about a module") {
   Daemon daemon({.flags = allowing("any")});
   ipc::Client client = daemon.connect();
   register_loader(client, [](const ipc::ModuleName& name) -> ipc::LoadOutcome {
@@ -193,14 +192,14 @@ TEST_CASE("what a loader says of a module is what its callers get") {
   const auto throwing = error_of(call(client, {"throwing", "ping"}));
   CHECK(ipc::to_string(throwing.code) == "load_failed");
   CHECK(contains(throwing.stack, "throwing-v1.js:2"));
-  CHECK(code_of(call(client, {"empty", "ping"})) == "not_found");  // its function
+  CHECK(code_of(call(client, {"empty", "ping"})) == "not_found");  // the module loads, but has no such function
   CHECK(code_of(call(client, {"huge", "ping"})) == "load_failed");
   CHECK(outcome(call(client, {"good", "ping"})) == "\"pong\"");
   CHECK_FALSE(contains(daemon.log(), "\x1b[31m is down"));
   daemon.stop();
 }
 
-TEST_CASE("17 MB of code that a rude loader sends all the same are load_failed, and its session goes on") {
+TEST_CASE("code of 17 MB that a loader sends regardless is load_failed and its session goes on") {
   Daemon daemon({.flags = allowing("any")});
   RawConnection loader(daemon.socket_path());
   loader.send(RawConnection::frame_of(ipc::ClientHello{}));
@@ -276,7 +275,7 @@ TEST_CASE("when a loader is silent, the next one is asked, and is then asked fir
   register_loader(caller, [](const ipc::ModuleName&) { return ipc::LoadedSource{kPing, ""}; });
   CHECK(outcome(call(caller, {"given", "ping"})) == "\"pong\"");
   REQUIRE(silent.is_asked(1, caller));
-  // What it says now is not waited for any more.
+  // The supervisor no longer waits for this answer.
   silent.client.give_source(silent.wanted->front().id, ipc::LoadedSource{"exports.ping = () => 'late';", ""});
   silent.client.run_once(milliseconds(0));
   CHECK(outcome(call(caller, {"given", "ping"})) == "\"pong\"");
@@ -342,7 +341,7 @@ TEST_CASE("a module that failed for want of a loader is served as soon as there 
   REQUIRE(workers_become(client, [](const auto& all) {
     return std::none_of(all.begin(), all.end(), [](const auto& worker) { return worker.module == "given"; });
   }));
-  // More often than it takes for a module to be held off.
+  // More calls than it takes for a module to be held off.
   for (int i = 0; i < 8; ++i) CHECK_FALSE(call(client, {"given", "ping"}).has_value());
   register_loader(client, [](const ipc::ModuleName&) { return ipc::LoadedSource{kPing, ""}; });
   CHECK(outcome(call(client, {"given", "ping"})) == "\"pong\"");
@@ -407,7 +406,7 @@ TEST_CASE("a loader whose code for a module has changed has the processes that r
   daemon.stop();
 }
 
-TEST_CASE("code that was given for calls which nobody waits for any more takes no room from other modules") {
+TEST_CASE("code for calls that were given up takes no room from other modules") {
   Daemon daemon({.modules = {kHolder}, .flags = allowing("any", {"--max-workers", "1"})});
   ipc::Client client = daemon.connect();
   const std::string large(15 << 20, ' ');
@@ -417,7 +416,7 @@ TEST_CASE("code that was given for calls which nobody waits for any more takes n
   Calls calls(client);
   calls.start({"holder", "hold"});
   REQUIRE(outcome(call(client, {"holder", "held"})) == "1");
-  // Of more than what is held of all modules' code together.
+  // The sum exceeds the limit for the code of all modules together.
   for (int i = 0; i < 20; ++i) {
     const auto place = calls.start({fmt::format("large-{}", i), "ping"});
     REQUIRE(eventually([&] {
@@ -433,7 +432,7 @@ TEST_CASE("code that was given for calls which nobody waits for any more takes n
   daemon.stop();
 }
 
-// --- names that stand for nothing ----------------------------------------------------------------------------------
+// --- unknown names --------------------------------------------------------------------------------------------------
 
 TEST_CASE("names that neither a file nor a loader knows are not remembered") {
   Daemon daemon({.modules = {kEcho}, .flags = allowing("any")});
@@ -456,12 +455,12 @@ TEST_CASE("names that neither a file nor a loader knows are not remembered") {
   daemon.stop();
 }
 
-TEST_CASE("names of calls that are not taken on are not remembered") {
+TEST_CASE("names of refused calls are not remembered") {
   Daemon daemon({.flags = allowing("any", {"--max-workers", "1", "--total-queue-limit", "1"})});
   ipc::Client client = daemon.connect();
   Unanswering loader(daemon);
   Calls calls(client);
-  calls.start({"given", "ping"});  // all that may wait
+  calls.start({"given", "ping"});  // takes the only place in the queue
   REQUIRE(loader.is_asked(1, client));
   CHECK(code_of(call(client, {"refused", "ping"})) == "overloaded");
   CHECK(code_of(call(client, {"nameless", std::string(257, 'f')})) == "not_found");
@@ -476,7 +475,7 @@ TEST_CASE("names of calls that are not taken on are not remembered") {
 
 // --- code that waits -----------------------------------------------------------------------------------------------
 
-// A daemon with one slot, which is taken, so that the code of other modules waits.
+// A daemon whose only slot is taken, so that the code of other modules waits.
 struct FullPool {
   FullPool() {
     register_loader(loader, [](const ipc::ModuleName& name) {
@@ -488,7 +487,8 @@ struct FullPool {
     calls.start({.module = "holder", .function = "hold", .timeout = std::chrono::hours(1)});
     serve_until([&] { return stats_of(client, "holder").instances == 1; });
   }
-  // Modules of this size take their time to load, one after the other.
+  // Serves loader and client until the condition holds. Modules of this size take some time to load, one after the
+  // other.
   void serve_until(const std::function<bool()>& condition) {
     constexpr std::chrono::minutes kGuard{2};
     REQUIRE(eventually(
@@ -500,21 +500,21 @@ struct FullPool {
         kGuard));
   }
   static constexpr std::size_t kLarge = std::size_t{15} << 20;
-  static constexpr std::size_t kTooMany = 18;  // of them
+  static constexpr std::size_t kTooMany = 18;  // large modules: more than the supervisor keeps
 
-  // All that is asked for at a time takes some seconds to give, and longer on a busy machine.
+  // Supplying all requested code takes some seconds, and longer on a busy machine.
   Daemon daemon{{.flags = allowing("any", {"--max-workers", "1", "--loader-timeout", "10m"})}};
   ipc::Client loader = daemon.connect();
   ipc::Client client = daemon.connect();
   Calls calls{client};
 };
 
-TEST_CASE("code that nobody waits for any more is not kept, and leaves room for that of other modules") {
+TEST_CASE("code for which no call waits is not kept and leaves room for the code of other modules") {
   FullPool pool;
   for (std::size_t i = 0; i < FullPool::kTooMany; ++i) {
     const std::string name = fmt::format("large{}", i);
     const std::size_t place = pool.calls.start({.module = name, .function = "ping", .timeout = std::chrono::hours(1)});
-    // It has its code and waits for the slot.
+    // The module has its code and waits for the slot.
     pool.serve_until([&] {
       const auto stats = pool.client.stats();
       REQUIRE(stats.has_value());
@@ -530,7 +530,7 @@ TEST_CASE("code that nobody waits for any more is not kept, and leaves room for 
   pool.daemon.stop();
 }
 
-TEST_CASE("a loader's code that is asked for at a time is kept only as far as there is room, however much it gives") {
+TEST_CASE("code that a loader supplies is kept only as far as there is room") {
   FullPool pool;
   for (std::size_t i = 0; i < FullPool::kTooMany; ++i) {
     pool.calls.start({.module = fmt::format("large{}", i), .function = "ping", .timeout = std::chrono::hours(1)});

@@ -1,4 +1,4 @@
-// Modules that are not there, and modules that cannot be loaded.
+// Modules that do not exist, and modules that cannot be loaded.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -49,7 +49,7 @@ TEST_CASE("a module that was removed is not_found for calls that are sent from t
   CHECK(code_of(call(client, {"echo", "echo", "3"})) == "not_found");
 }
 
-TEST_CASE("a function that is not exported is not_found, and the message says what is") {
+TEST_CASE("a function that is not exported is not_found and the message lists the exports") {
   Daemon daemon(
       {.modules = {{"module", "exports.one = () => 1; exports.two = () => 2; exports.number = 3;"}, {"empty", ""}}});
   ipc::Client client = daemon.connect();
@@ -65,7 +65,7 @@ TEST_CASE("a function that is not exported is not_found, and the message says wh
   CHECK(outcome(call(client, {"module", "one"})) == "1");
 }
 
-TEST_CASE("what every object inherits is no export") {
+TEST_CASE("inherited properties of an object are not exports") {
   Daemon daemon({.modules = {{"module", "class Base { inherited() { return 1; } } module.exports = new Base();"}}});
   ipc::Client client = daemon.connect();
   for (const char* name : {"constructor", "toString", "hasOwnProperty", "__proto__", "__defineGetter__", "inherited"}) {
@@ -103,7 +103,7 @@ ipc::Error load_error(const std::string& code, std::vector<std::string> flags = 
   const auto error = error_of(call(client, {"broken", "f"}));
   CHECK(error.code == ipc::ErrorCode::load_failed);
   CHECK(error.executed == Executed::no);
-  // Nothing of it remains, it fails again in the same way, and others are served.
+  // No worker of the module remains, it fails again in the same way, and other modules are served.
   CHECK(workers_become(client, [](const auto& all) {
     return std::none_of(all.begin(), all.end(), [](const auto& worker) { return worker.module == "broken"; });
   }));
@@ -203,7 +203,7 @@ TEST_CASE("a call that is cancelled while its module loads is not run") {
   ipc::Client client = daemon.connect();
   Calls calls(client);
   const std::size_t place = calls.start({"slow", "run"});
-  workers(client);  // its answer says that the worker was given the module
+  workers(client);  // this answer shows that the worker was given the module
   calls.cancel(place);
   CHECK(code_of(calls.wait_for(place)) == "cancelled");
   CHECK(outcome(call(client, {"slow", "run"})) == "1");

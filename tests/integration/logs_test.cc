@@ -1,4 +1,4 @@
-// What modules log, as it reaches operators and callers.
+// What modules log, as operators and callers see it.
 #include <chrono>
 #include <filesystem>
 #include <signal.h>
@@ -33,7 +33,7 @@ const Module kTalker{"talker", R"js(
     exports.flood = (count) => { for (let i = 0; i < count; i++) console.log(`line ${i}`, 'x'.repeat(500)); };
 )js"};
 
-// With the command line's words behind "holdfast", to that daemon.
+// Runs "holdfast" with these words against that daemon.
 Finished run_command(const Daemon& daemon, std::vector<std::string> words) {
   words.insert(words.begin(), command_program());
   words.insert(words.end(), {"--socket", daemon.socket_path()});
@@ -74,7 +74,7 @@ TEST_CASE("what modules log has a level of its own") {
   CHECK(contains(daemon.log(), "listens on"));
 }
 
-TEST_CASE("a caller that asks for them gets the lines of its call in order, before the answer, and those of no other") {
+TEST_CASE("a caller that requests logs gets the lines of its own call in order before the answer") {
   Daemon daemon({.modules = {kTalker}});
   ipc::Client client = daemon.connect();
   Texts mine, others;
@@ -93,13 +93,13 @@ TEST_CASE("a caller that asks for them gets the lines of its call in order, befo
   while (client.open_calls() > 0) client.run_once();
   CHECK(mine == Texts{"one", "two"});
   CHECK(others == Texts{"other"});
-  // What comes after the answer is in the log alone.
+  // Lines that come after the answer are in the log only.
   REQUIRE(daemon.logged("after the answer"));
   CHECK(outcome(call(client, {"talker", "say", "1"})) != "");
   CHECK(mine.size() == 2);
 }
 
-TEST_CASE("who follows the logs gets those that there were and those that come, of the module that it named") {
+TEST_CASE("a client that follows logs gets the old and the new lines of the module that it named") {
   Module other = kTalker;
   other.name = "other";
   Daemon daemon({.modules = {kTalker, other}});
@@ -155,7 +155,7 @@ TEST_CASE(
   CHECK(told + seen == kCount);
 }
 
-TEST_CASE("a module has the log that its settings give it: more, less, or none") {
+TEST_CASE("the settings of a module decide whether it logs more or less or nothing") {
   const std::string code =
       "exports.talk = (count) => { for (let i = 0; i < count; i++) console.log('x'.repeat(1000)); };";
   const TemporaryFolder folder;
@@ -172,7 +172,7 @@ TEST_CASE("a module has the log that its settings give it: more, less, or none")
     CHECK(outcome(client.call(talk.request(), {.on_log = count})) == "null");
     return lines;
   };
-  // A reader may miss some that come too quickly for it.
+  // A slow reader may miss some lines.
   CHECK(lines_of("much") > 350);
   const std::size_t little = lines_of("little");
   CHECK(little >= 18);
@@ -182,7 +182,7 @@ TEST_CASE("a module has the log that its settings give it: more, less, or none")
 }
 
 TEST_CASE("users that the operator did not name read no logs, neither of modules nor of their own calls") {
-  if (::geteuid() != 0) return;  // it takes another user to be refused
+  if (::geteuid() != 0) return;  // only another user is refused
   for (const bool allowed : {false, true}) {
     std::vector<std::string> flags = {"--socket-mode", "0666"};
     if (allowed) flags.insert(flags.end(), {"--allow-logs", "nobody"});

@@ -1,4 +1,4 @@
-// Ways to use up memory, taken one after the other beside a module that is not to notice.
+// Ways to use up memory. Each is run beside a module that must not be affected.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace holdfast::test {
 
-// How such a way may end: more than one where garbage collection decides. A function that catches what is thrown gives
-// its name.
+// How a way may end; several ends are allowed where garbage collection decides. A function that catches an exception
+// returns its name.
 constexpr const char* kOutOfMemory = "out_of_memory";
 constexpr const char* kRangeError = "RangeError";
 constexpr const char* kEither = "out_of_memory RangeError";
@@ -21,10 +21,10 @@ struct Route {
   const char* ends = kOutOfMemory;
 };
 
-// A module "glutton" that has each route as a function, and "ping".
+// A module "glutton" with a function for each route, and "ping".
 Module module_of(const std::vector<Route>& routes, const std::string& prologue = "");
 
-// Takes each route at each limit, and checks its end, that the module's next call works, and that a bystander keeps its
+// Runs each route at each limit. Checks how it ends, that the module's next call works, and that a bystander keeps its
 // process.
 void check_routes(const std::vector<Route>& routes, const std::string& prologue = "",
                   const std::vector<std::string>& limits = {"32MB"});

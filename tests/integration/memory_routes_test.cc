@@ -1,5 +1,5 @@
-// Memory, used up in every way that JavaScript has: each ends as out_of_memory, or as an exception that the function
-// can catch, and nobody else notices.
+// Memory that is used up in every way that JavaScript offers. Each way ends as out_of_memory, or as an exception that
+// the function can catch, and other modules are not affected.
 #include "tests/integration/memory_routes.h"
 
 #include <doctest/doctest.h>

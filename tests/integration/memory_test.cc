@@ -1,4 +1,4 @@
-// What holds of memory besides the ways to use it up: at every limit, after a call, for payloads and while loading.
+// Memory limits apart from the ways to use memory up: at every limit, after a call, for payloads and while loading.
 #include <doctest/doctest.h>
 
 #include <string_view>
@@ -39,7 +39,7 @@ TEST_CASE("a module that used up its memory with buffers and gave them back can 
   CHECK(code_of(call(client, {"glutton", "flattened"})) == "out_of_memory");
 }
 
-TEST_CASE("a call that came near the limit and gave everything back does not have the next one blamed") {
+TEST_CASE("a call that came near the limit and freed everything does not get the next call blamed") {
   Daemon daemon({.modules = {{"near", R"js(
       exports.large = () => new Array(3000000).fill(1);
       exports.ping = () => 'pong';
@@ -92,7 +92,7 @@ TEST_CASE("heap, array buffers and WebAssembly's memory together stay within the
                  .flags = {"--memory", "64MB", "--stretch", "1m"}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"hoarder", "hoard"})) == R"(["RangeError",true,"RangeError","RangeError"])");
-  // The account's headroom; and without root, what is shared with the zygote counts too.
+  // 32 MB of headroom in the account. Without root, memory that is shared with the zygote counts too.
   CHECK(worker_of(client, "hoarder").memory_bytes < std::uint64_t{64 + 32 + 64} << 20);
 }
 
@@ -108,11 +108,12 @@ TEST_CASE("a process in which array buffers were refused goes on, and garbage is
   const auto before = worker_of(client, "buffers").pid;
   CHECK(contains(outcome(call(client, {"buffers", "one"})), "exception: RangeError"));
   CHECK(outcome(call(client, {"buffers", "handled"})) == "\"RangeError\"");
-  for (int i = 0; i < 20; ++i) CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");  // garbage is given back
+  for (int i = 0; i < 20; ++i)
+    CHECK(outcome(call(client, {"buffers", "some"})) == "8388608");  // the garbage has been freed
   CHECK(worker_of(client, "buffers").pid == before);
 }
 
-TEST_CASE("several memories of WebAssembly that do not say how far they grow can be had and grown, empty ones too") {
+TEST_CASE("several WebAssembly memories without a maximum can be created and grown") {
   Daemon daemon({.modules = {{"memories", R"js(
       exports.grow = (initial) => {
         const memories = Array.from({ length: 5 }, () => new WebAssembly.Memory({ initial }));

@@ -1,4 +1,4 @@
-// Each key of the settings file, shown on a module that has it beside one that has not.
+// Each key of the settings file, shown on a module that has it beside a module that does not.
 #include <algorithm>
 #include <set>
 #include <signal.h>
@@ -40,7 +40,7 @@ const std::string kCode = R"js(
     };
 )js";
 
-// A daemon with modules "set", which the settings are about, and "plain".
+// A daemon with the modules "set", which the settings are about, and "plain".
 struct Two {
   explicit Two(const std::string& settings, std::vector<std::string> flags = {}, std::vector<Module> more = {})
       : file(folder.write("settings.toml", settings)), daemon(options(std::move(flags), std::move(more))) {}
@@ -48,7 +48,7 @@ struct Two {
   DaemonOptions options(std::vector<std::string> flags, std::vector<Module> more) const {
     more.push_back({"set", kCode});
     more.push_back({"plain", kCode});
-    // Some leave calls open that never end.
+    // A short shutdown timeout, as some tests leave endless calls open.
     flags.insert(flags.end(), {"--config", file, "--shutdown-timeout", "100ms"});
     return {.modules = std::move(more), .flags = std::move(flags)};
   }
@@ -68,7 +68,7 @@ bool instances_become(ipc::Client& client, const std::string& module, std::size_
   return workers_become(client, [&](const auto& all) { return count_of(all, module) == count; });
 }
 
-TEST_CASE("concurrency: as many calls are on one process, and no more") {
+TEST_CASE("concurrency: at most this many calls run on one process") {
   Two two("[module.set]\nconcurrency = 2\n");
   for (const char* module : {"set", "plain"}) {
     Calls calls(two.client);
@@ -151,8 +151,7 @@ TEST_CASE("idle_timeout: the process goes sooner, or stays longer, than others")
 }
 
 TEST_CASE(
-    "min_warm: a process with the module is there before any call, again when it was killed, and whoever else wants "
-    "its slot") {
+    "min_warm: a process with the module is kept before any call and after a kill and while others want its slot") {
   Two two("[module.\"set@v1\"]\nmin_warm = 1\nidle_timeout = \"10ms\"\n", {"--max-workers", "2", "--slice", "1ms"},
           {{"a", kCode}, {"b", kCode}, {"c", kCode}});
   const auto is_warm = [&](pid_t not_this) {
@@ -196,7 +195,7 @@ TEST_CASE("min_warm: a module whose file comes later is loaded as soon as it is 
 }
 
 TEST_CASE("max_instances: a batch of calls that need the CPU is served by two processes, which go when they are idle") {
-  if (std::thread::hardware_concurrency() < 2) return;  // a second one would make nothing faster, so there is none
+  if (std::thread::hardware_concurrency() < 2) return;  // one core: no second process is started
   Two two("[module.set]\nmax_instances = 2\nidle_timeout = \"50ms\"\n");
   for (const char* module : {"set", "plain"}) {
     CAPTURE(std::string_view(module));
@@ -215,7 +214,7 @@ TEST_CASE("max_instances: a batch of calls that need the CPU is served by two pr
   two.daemon.stop();
 }
 
-TEST_CASE("max_retries: as often is an idempotent call run again") {
+TEST_CASE("max_retries: an idempotent call is run again at most this often") {
   Two two("[module.set]\nmax_retries = 0\n", {"--max-retries", "1"});
   for (const char* module : {"set", "plain"}) {
     const std::size_t runs = std::string(module) == "set" ? 1 : 2;

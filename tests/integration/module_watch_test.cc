@@ -1,4 +1,4 @@
-// Modules' files that change under a supervisor that serves, and can open no file any more.
+// Module files that change while a supervisor serves them and can no longer open files itself.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The module's `version` is what its file said when it was loaded.
+// The module's function `version` returns the text that its file held when it was loaded.
 Module version_of(const std::string& text, const std::string& name = "changing") {
   return {name, "exports.version = () => '" + text + "'; " + R"js(
       exports.late = (ms) => new Promise((done) => setTimeout(() => done(exports.version()), ms));
@@ -124,7 +124,7 @@ TEST_CASE("a file that is touched, or written anew with the same content, change
   const fs::path file = daemon.folder()->path() / "modules/changing-v1.js";
   fs::last_write_time(file, fs::file_time_type::clock::now() + std::chrono::hours(1));
   fs::rename(daemon.folder()->write("next.js", version_of("same").code), file);
-  // Told after that in the same way: when it is noticed, so is the other.
+  // This change is reported later in the same way: once it is noticed, the first one has been noticed too.
   daemon.add_module(version_of("other", "marker"));
   REQUIRE(daemon.logged("marker@v1: its content has changed"));
   CHECK(outcome(call(client, {"changing", "version"})) == "\"same\"");
@@ -134,7 +134,8 @@ TEST_CASE("a file that is touched, or written anew with the same content, change
 }
 
 TEST_CASE(
-    "a file that changes while the broker is stopped is read once the broker goes on, and until then the old runs") {
+    "a file that changes while the broker is stopped is read once the broker goes on and the old code runs until "
+    "then") {
   Daemon daemon({.modules = {version_of("old")}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"changing", "version"})) == "\"old\"");
@@ -191,7 +192,7 @@ TEST_CASE("a module that is kept warm is warm with its new content, called or no
   daemon.stop();
 }
 
-TEST_CASE("a directory of modules that cannot be watched is warned of, and no reason not to serve") {
+TEST_CASE("a directory of modules that cannot be watched is logged as a warning and is served") {
   const TemporaryFolder elsewhere;
   Daemon daemon(
       {.modules = {kEcho}, .flags = {"--module", "draft@2=" + (elsewhere.path() / "gone/draft.js").string()}});

@@ -7,7 +7,7 @@ namespace holdfast::test {
 
 inline const Module kEcho{"echo", "exports.echo = (payload) => payload;"};
 
-// `held` calls never settle.
+// Calls of `hold` never settle; `held` returns how many there are.
 inline const Module kHolder{"holder", R"js(
     let held = 0;
     exports.hold = () => { held++; return new Promise(() => {}); };

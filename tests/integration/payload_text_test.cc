@@ -1,4 +1,4 @@
-// Payloads that are said to be JSON and are not UTF-8: the call is answered, the connection lives.
+// Payloads that claim to be JSON and are not UTF-8: the call is answered with an error, and the connection stays open.
 #include <string>
 
 #include <doctest/doctest.h>
@@ -37,7 +37,7 @@ TEST_CASE("JSON that is not UTF-8 is a protocol_error of its call alone, relayed
   daemon.stop();
 }
 
-TEST_CASE("of JSON that is not UTF-8 the first byte that is wrong is told, with its place") {
+TEST_CASE("the error about JSON that is not UTF-8 names the first wrong byte and its place") {
   Daemon daemon({.modules = {kTextEcho}});
   ipc::Client client = daemon.connect();
   CHECK(

@@ -1,4 +1,4 @@
-// Settings that change under a supervisor that serves: SIGHUP and what it does to modules, workers and calls.
+// Settings that change while a supervisor serves: the effect of SIGHUP on modules, workers and calls.
 #include <algorithm>
 #include <filesystem>
 #include <signal.h>
@@ -42,7 +42,7 @@ struct Reloaded {
     flags.insert(flags.end(), {"--config", file});
     return {.modules = {kModule, kEcho}, .flags = std::move(flags)};
   }
-  // The log's next line about that.
+  // Writes the settings, sends SIGHUP, and waits for the log's next line about it.
   void reload(const std::string& settings, const std::string& expected = "settings reloaded from") {
     const std::size_t before = occurrences(daemon.log(), expected);
     fs::rename(folder.write("next.toml", settings), file);
@@ -66,7 +66,7 @@ TEST_CASE("changed memory and stretch hold from the next call on, and a call in 
   Calls calls(given.client);
   const auto open = calls.start({"changing", "late", "1500"});
   REQUIRE(outcome(given.ask("ping")) == "\"pong\"");
-  // Filling the memory takes time, too.
+  // The stretch is longer too, as filling the memory takes time.
   given.reload("[module.changing]\nmemory = \"32MB\"\nstretch = \"1m\"\n");
   CHECK(contains(outcome(given.ask("fill", "60")), "32MB"));
   given.reload("[module.changing]\nmemory = \"32MB\"\nstretch = \"200ms\"\n");
@@ -118,7 +118,7 @@ TEST_CASE("a shorter idle_timeout holds for processes that are idle already") {
   given.daemon.stop();
 }
 
-TEST_CASE("min_warm that is new brings a process up, and one that is gone lets it go") {
+TEST_CASE("a new min_warm starts a process and a removed one lets it go") {
   Reloaded given("");
   const auto warm = [](std::size_t count) {
     return [count](const std::vector<ipc::WorkerInfo>& all) {
@@ -149,7 +149,7 @@ TEST_CASE("more memory than holdfastd was started for is refused in the log, and
   const std::string filled = outcome(given.ask("fill", "60"));
   CAPTURE(filled);
   CHECK(contains(filled, "32MB"));
-  // What is within it is not.
+  // Settings within that limit are accepted.
   given.reload("[module.changing]\nmemory = \"64MB\"\n[module.echo]\nmemory = \"64MB\"\n");
   CHECK(outcome(given.ask("fill", "40")) == "40");
   given.daemon.stop();

@@ -1,4 +1,4 @@
-// Calls whose worker dies under them: which are run again, how often, and which never.
+// Calls whose worker dies during the call: which are run again, how often, and which never.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -14,8 +14,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Each run of a function is a line of the log, which leaves the worker when it waits for something. `wait` calls are
-// answered by `release`; `spin` and `loop` never end, the latter not even to log.
+// Each run of a function writes a line to the log, which leaves the worker when the function waits for something.
+// `release` answers `wait` calls. `spin` and `loop` never end, and `loop` logs nothing.
 const Module kShared{"shared", R"js(
     let waiting = [];
     exports.wait = (id) => { console.log(`begun ${id}.`); return new Promise((resolve) => waiting.push(() => resolve(id))); };
@@ -58,9 +58,7 @@ TEST_CASE("an idempotent call whose worker is killed is run again, answered once
   daemon.stop();
 }
 
-TEST_CASE(
-    "an idempotent call is run again when its worker is stopped for another call, which is not, though it too is "
-    "idempotent") {
+TEST_CASE("an idempotent call is run again when its worker is stopped for another call and that call is not") {
   for (const auto& [guilty_function, its_code] :
        {std::pair{"spin", "cpu_exceeded"}, std::pair{"devour", "out_of_memory"}}) {
     CAPTURE(guilty_function);
@@ -93,7 +91,7 @@ TEST_CASE("idempotent calls are run again when the zygote dies") {
   calls.wait_for_all();
   for (std::size_t id = 0; id < kCalls; ++id) {
     CHECK(outcome(calls.answer(id)) == std::to_string(id));
-    // It may have been given to a worker that was to die with the same zygote, and did not begin it.
+    // The call may also have been given to a worker that died with the same zygote before it began the call.
     CHECK(calls.answer(id).usage.attempts >= 2);
   }
   daemon.stop();
@@ -147,9 +145,7 @@ TEST_CASE("a call that is not said to be idempotent is never run again once it w
   CHECK(runs(daemon, 8) == 1);
 }
 
-TEST_CASE(
-    "a call that was never begun is run, though it is not idempotent, there are no retries and worker after worker "
-    "dies") {
+TEST_CASE("a call that never began is run again even without retries and however many workers die") {
   Daemon daemon({.modules = {kShared}, .flags = {"--stretch", "50ms", "--max-retries", "0"}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -176,7 +172,7 @@ TEST_CASE("a call whose time is over is not run again, on the CPU or not") {
   calls.start(spinning);
   calls.wait_for_all();
   for (std::size_t place : {0, 1}) CHECK(code_of(calls.answer(place)) == "deadline_exceeded");
-  // The next worker is there, and has what it was to have.
+  // The next worker has been started and serves its calls.
   CHECK(outcome(call(client, {"shared", "echo", "8"})) == "8");
   daemon.stop();
   CHECK(runs(daemon, 7) == 1);
@@ -190,7 +186,7 @@ TEST_CASE("a call that its client cancels is not run again") {
   calls.start(idempotent("wait", "7"));
   REQUIRE(begun_times(daemon, client, 7, 1));
   const pid_t worker = worker_of(client, "shared").pid;
-  ::kill(worker, SIGSTOP);  // it can confirm nothing
+  ::kill(worker, SIGSTOP);  // the stopped worker cannot confirm anything
   calls.cancel(0);
   CHECK(code_of(calls.wait_for(0)) == "cancelled");
   ::kill(worker, SIGKILL);

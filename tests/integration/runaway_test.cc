@@ -1,5 +1,5 @@
-// Code that does not end. Whatever the loop is made of: its caller is told where it was, other modules are served
-// meanwhile, and the module's next call finds a fresh process.
+// Code that does not end. Whatever the loop is made of, its caller learns where it was, other modules are served in the
+// meantime, and the module's next call gets a fresh process.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@ namespace {
 const Module kBystander{"bystander", "exports.ping = () => 'pong';"};
 const std::vector<std::string> kStretch = {"--stretch", "200ms"};
 
-// Calls spin() of a module with this code, checks all that holds for every loop, and returns the error.
+// Calls spin() of a module with this code, checks what holds for every loop, and returns the error.
 ipc::Error stopped(const std::string& code) {
   Daemon daemon({.modules = {{"spinner", code + "\nexports.ping = () => 'pong';"}, kBystander}, .flags = kStretch});
   ipc::Client client = daemon.connect();
@@ -109,8 +109,8 @@ exports.spin = () => { const again = () => queueMicrotask(again); again(); retur
   CHECK(contains(error.stack, "spinner-v1.js:2:"));
 }
 
-// Each spends its time in V8's own code, which resumes functions and settles promises, and has its functions on the
-// stack for moments only.
+// Each loop spends its time in V8's own code, which resumes functions and settles promises, and has its functions on
+// the stack only for moments.
 TEST_CASE("a loop of awaits, of promises or of microtasks is stopped, with a function and its line, in each profile") {
   const std::pair<const char*, const char*> loops[] = {
       {"exports.nothing = async () => { while (true) await null; };", "at exports.nothing (spinner-v1.js:"},
@@ -163,8 +163,8 @@ TEST_CASE("a loop of awaits, of promises or of microtasks is stopped, with a fun
   }
 }
 
-TEST_CASE("a stop where no function of the module has a part in the loop is told as what it was") {
-  // A microtask that queues itself, made of built-in functions alone.
+TEST_CASE("the error about a loop without functions of the module says what looped") {
+  // A microtask that queues itself and consists of built-in functions only.
   constexpr const char* kCode = R"js(
 exports.spin = () => {
   const list = [];
@@ -191,9 +191,9 @@ TEST_CASE("a deadline within a loop of awaits is told with the loop's line") {
       {.modules = {{"spinner", "exports.spin = async () => {\n  for (;;) await null;\n};\nexports.ping = () => 1;"}},
        .flags = {"--stretch", "1m"}});
   ipc::Client client = daemon.connect();
-  // Loaded by then, so that the call is on the CPU at its deadline.
+  // Loads the module first, so that the call is on the CPU at its deadline.
   CHECK(outcome(call(client, {"spinner", "ping"})) == "1");
-  // On a busy machine the worker may be killed before it can say where it was.
+  // On a busy machine the worker may be killed before it can report the place of the loop.
   bool was_told = false;
   for (int i = 0; i < 20 && !was_told; ++i) {
     const auto error =
@@ -273,7 +273,7 @@ exports.spin = function caller() { f(); };
   CHECK(contains(error.stack, "spinner-v1.js:5:"));
 }
 
-TEST_CASE("a builtin that V8 does not interrupt is stopped the hard way, and the message says that there is no stack") {
+TEST_CASE("a builtin that V8 does not interrupt is killed and the message says that there is no stack") {
   const auto error = stopped(R"js(
 exports.spin = () => Array.prototype.indexOf.call({ length: Number.MAX_SAFE_INTEGER }, 1);
 )js");
@@ -292,7 +292,7 @@ exports.ping = () => 'pong';
   CHECK(outcome(call(client, {"spinner", "spin"})) == "\"answered\"");
   const pid_t spinner = worker_of(client, "spinner").pid;
   CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
-  // Whether this call comes before, while or after the loop is stopped: it was not started there.
+  // This call may come before, while or after the loop is stopped: the looping worker does not start it.
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
   CHECK(eventually([&] { return !is_running(spinner); }));
   CHECK(outcome(call(client, {"spinner", "ping"})) == "\"pong\"");
@@ -314,7 +314,7 @@ exports.spin = () => {
   daemon.stop();
 }
 
-TEST_CASE("an interval that never sleeps keeps its worker busy but stops nobody, and the module is still served") {
+TEST_CASE("an interval that never sleeps keeps its worker busy and the module is still served") {
   Daemon daemon({.modules = {{"spinner", R"js(
 exports.spin = () => { const again = () => setTimeout(again, 0); again(); return 'answered'; };
 exports.ping = () => 'pong';
@@ -366,7 +366,7 @@ exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
   ipc::Client client = daemon.connect();
   Calls calls(client);
   const auto guilty = calls.start({"shared", "spin"});
-  constexpr std::size_t kBehind = 300;  // more than a worker is given at a time
+  constexpr std::size_t kBehind = 300;  // more than a worker gets at a time
   for (std::size_t i = 0; i < kBehind; ++i) calls.start({"shared", "echo", std::to_string(1000 + i)});
   calls.wait_for_all();
   CHECK(code_of(calls.answer(guilty)) == "cpu_exceeded");
@@ -382,7 +382,7 @@ exports.echo = (value) => { console.log(`ran ${value}.`); return value; };
   }
 }
 
-TEST_CASE("answers that were ready before the loop are answers") {
+TEST_CASE("answers that were ready before the loop are delivered") {
   Daemon daemon({.modules = {{"shared", R"js(
 let resolve;
 exports.hold = () => new Promise((done) => { resolve = done; });
@@ -423,7 +423,7 @@ TEST_CASE("calls between runaway calls of their module are answered, or are told
   }
   CHECK(code_of(calls.answer(0)) == "cpu_exceeded");
   CHECK(outcome(calls.answer(1)) == "\"pong\"");
-  // By then it may be held off for a while.
+  // The module may be held off for a while by then.
   CHECK(eventually([&] { return outcome(call(client, {"spinner", "ping"})) == "\"pong\""; }));
 }
 

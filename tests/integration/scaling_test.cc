@@ -1,4 +1,4 @@
-// How many processes there are follows what is asked for: standbys the rate of cold calls, a module's instances its
+// The number of processes follows demand: standbys follow the rate of cold calls, a module's instances follow its
 // queue.
 #include <algorithm>
 #include <set>
@@ -14,7 +14,7 @@
 namespace holdfast::test {
 namespace {
 
-// So many cold calls within a few seconds are more than a standby can serve.
+// This many cold calls within a few seconds are more than one standby can serve.
 constexpr std::size_t kManyModules = 100;
 
 std::vector<Module> many_modules() {
@@ -31,8 +31,8 @@ ipc::StatsTotals totals(ipc::Client& client) {
   return stats->totals;
 }
 
-// Calls each module once; with fewer slots than modules each of these calls is a cold one. Says how many standbys were
-// wanted at most after any of them.
+// Calls each module once; each call is cold, as there are fewer slots than modules. Returns the highest target for
+// standbys after any of the calls.
 std::uint32_t most_standbys_wanted_while_calling_each(ipc::Client& client) {
   std::uint32_t most = 0;
   for (std::size_t i = 0; i < kManyModules; ++i) {
@@ -42,11 +42,11 @@ std::uint32_t most_standbys_wanted_while_calling_each(ipc::Client& client) {
   return most;
 }
 
-TEST_CASE("many cold calls make more standbys be kept, and when they are over the standbys go again") {
+TEST_CASE("many cold calls raise the number of standbys and it falls again after them") {
   Daemon daemon({.modules = many_modules(), .flags = {"--max-workers", "2", "--idle-timeout", "100ms"}});
   ipc::Client client = daemon.connect();
   CHECK(totals(client).standby_target == 1);
-  // On a busy machine one round may take so long that it is no burst.
+  // On a busy machine one round may take so long that it is not a burst.
   CHECK(eventually([&] { return most_standbys_wanted_while_calling_each(client) >= 2; }));
   CHECK(eventually([&] { return totals(client).standby_target == 1 && totals(client).standbys == 1; }));
   daemon.stop();
@@ -59,7 +59,7 @@ TEST_CASE("no more standbys are kept than --standby-max allows, however many col
   daemon.stop();
 }
 
-TEST_CASE("no standby is wanted that does not fit into --standby-memory, and calls are served all the same") {
+TEST_CASE("only standbys that fit into --standby-memory are kept and calls are served all the same") {
   Daemon daemon({.modules = many_modules(), .flags = {"--max-workers", "2", "--standby-memory", "0.000001%"}});
   ipc::Client client = daemon.connect();
   CHECK(eventually([&] { return totals(client).standby_target == 0; }));

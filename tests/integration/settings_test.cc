@@ -37,8 +37,7 @@ Finished start_with(const TemporaryFolder& folder, const fs::path& file) {
               "--config", file});
 }
 
-TEST_CASE(
-    "settings that are not in order keep the supervisor from starting, as a usage error with file, line and key") {
+TEST_CASE("invalid settings keep the supervisor from starting with a usage error that names file and line and key") {
   const TemporaryFolder folder;
   const fs::path file = folder.write("settings.toml", kBad + "colour = 1\n");
   const Finished done = start_with(folder, file);
@@ -49,7 +48,7 @@ TEST_CASE(
   CHECK_FALSE(fs::exists(folder.path() / "s.sock.lock"));
 }
 
-TEST_CASE("settings that keep more workers than there may be keep the supervisor from starting") {
+TEST_CASE("settings that keep more workers warm than allowed keep the supervisor from starting") {
   const TemporaryFolder folder;
   const Finished done =
       start_with(folder, folder.write("settings.toml", "[module.\"a@1\"]\nmax_instances = 3\nmin_warm = 3\n"));
@@ -68,13 +67,13 @@ TEST_CASE("a settings file that cannot be read keeps the supervisor from startin
   CHECK(contains(done.errors, "pipe.toml: it is not a regular file"));
 }
 
-TEST_CASE("SIGHUP reloads the settings file that is in its place now") {
+TEST_CASE("SIGHUP reloads the settings file that is at its path now") {
   Configured given;
   given.replace("[module.echo]\nqueue_limit = 8\n[module.\"echo@v1\"]\nweight = 2\n");
   given.reload();
   CHECK(given.daemon.logged("settings reloaded from " + given.file.string() +
                             "; modules or versions with settings of their own: 2"));
-  // Anew each time, also when it was written in place.
+  // The file is read again each time, also when it was written in place.
   given.folder.write("settings.toml", "");
   given.reload();
   CHECK(given.daemon.logged("settings reloaded from " + given.file.string() +
@@ -84,7 +83,7 @@ TEST_CASE("SIGHUP reloads the settings file that is in its place now") {
   given.daemon.stop();
 }
 
-TEST_CASE("SIGHUP with settings that are not in order logs line and key, and the supervisor goes on") {
+TEST_CASE("SIGHUP with invalid settings logs line and key and the supervisor goes on") {
   Configured given;
   ipc::Client client = given.daemon.connect();
   given.replace(kBad);
@@ -116,7 +115,7 @@ TEST_CASE("SIGHUP while the settings file is gone, or no file, is logged, and ho
   given.daemon.stop();
 }
 
-TEST_CASE("a settings file that is its owner's alone can still be reloaded") {
+TEST_CASE("a settings file that only its owner can read can still be reloaded") {
   Configured given;
   REQUIRE(::chmod(given.file.c_str(), 0600) == 0);
   given.reload();
@@ -142,7 +141,7 @@ TEST_CASE("a reload drops no call, though the signal goes to all processes of th
   CHECK(outcome(call(client, {"slow", "ping"})) == "1");
   Calls calls(client);
   const auto open = calls.start({"slow", "wait"});
-  // It reaches the worker behind that one, which shows that it was started.
+  // This call reaches the worker after that one, which shows that that one was started.
   CHECK(outcome(call(client, {"slow", "ping"})) == "1");
   for (const pid_t process : descendants_of(given.daemon.pid())) ::kill(process, SIGHUP);
   given.reload();

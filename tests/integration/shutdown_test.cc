@@ -1,4 +1,4 @@
-// The beginning and the end of holdfastd: signals, the socket, what is left of it.
+// The start and the end of holdfastd: signals, the socket, and what is left afterwards.
 #include <optional>
 #include <signal.h>
 #include <unistd.h>
@@ -144,7 +144,7 @@ TEST_CASE("a second supervisor on the same socket is refused with exit status 1,
   daemon.stop();
 }
 
-TEST_CASE("a path that is no socket is refused and left as it is") {
+TEST_CASE("a path that is not a socket is refused and left as it is") {
   const TemporaryFolder folder;
   const fs::path path = folder.write("precious", "do not lose this");
   const Finished done =
@@ -180,7 +180,7 @@ TEST_CASE("the socket is for its owner alone, unless --socket-mode says otherwis
   CHECK(mode_of(open) == 0666);
 }
 
-TEST_CASE("a socket file that somebody else put in the place of ours is not removed") {
+TEST_CASE("holdfastd does not remove a file that another program put in the place of its socket") {
   Daemon daemon({});
   fs::remove(daemon.socket_path());
   daemon.folder()->write("holdfast.sock", "somebody else's");

@@ -1,4 +1,5 @@
-// What signals do that a service manager, a terminal or a script may send: to holdfastd, and to every process of it.
+// The effect of signals that a service manager, a terminal or a script may send to holdfastd and to each of its
+// processes.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -17,7 +18,7 @@ const Module kWaiter = {.name = "waiter", .code = R"js(
     exports.go = () => { go('done'); };
 )js"};
 
-TEST_CASE("signals that a service manager may send to all processes end none but as holdfastd decides") {
+TEST_CASE("signals that a service manager sends to all processes end only what holdfastd decides") {
   for (const char* isolation : {"fork", "exec"}) {
     Daemon daemon({.modules = {kWaiter}, .flags = {"--isolation", isolation}});
     ipc::Client client = daemon.connect();

@@ -1,4 +1,5 @@
-// What a call took, as its answer says, the statistics sum it up and `holdfast ps` and `holdfast stats` show it.
+// The resource usage of a call: its answer reports it, the statistics sum it up, and `holdfast ps` and `holdfast stats`
+// show it.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -28,7 +29,7 @@ const Module kWorker{"worker", R"js(
     exports.sleep = (ms) => new Promise((resolve) => setTimeout(() => resolve(ms), ms));
     exports.keep = async (bytes) => {
       globalThis.kept = new Uint8Array(bytes).fill(1);
-      await exports.sleep(30);  // the supervisor looks now and then
+      await exports.sleep(30);  // the supervisor measures now and then
       return bytes;
     };
     exports.drop = () => { globalThis.kept = undefined; };
@@ -69,7 +70,7 @@ TEST_CASE("a cold call waits for its module to be loaded, a hot one does not; bo
   CHECK(hot.usage.attempts == 1);
   CHECK(hot.usage.bytes_in == 1);
   CHECK(hot.usage.bytes_out == 1);
-  // Of a process that is on the CPU the kernel may not have counted the last tick, of 10 ms at the most.
+  // The kernel may not have counted the last tick, of at most 10 ms, of a process that is on the CPU.
   const ipc::Answer busy = call(client, {"other", "work", "100000000"});
   REQUIRE(busy.has_value());
   CHECK(busy.usage.cold);
@@ -114,7 +115,7 @@ TEST_CASE("calls that share a worker share its CPU time, and together are charge
   REQUIRE(after.pid == before.pid);
   CHECK(sum <= after.cpu - before.cpu);
   CHECK(sum >= (after.cpu - before.cpu) * 8 / 10);
-  // It had the worker all the time, and half of what each of the others used.
+  // This call was on the worker all the time, and is charged half of what each of the others used.
   CHECK(calls.answer(bystander).usage.cpu > calls.answer(1).usage.cpu);
   CHECK(stats_of(client, "worker").cpu >= sum);
   daemon.stop();
@@ -151,7 +152,7 @@ TEST_CASE("a call behind another on a worker that takes one at a time tells how 
   daemon.stop();
 }
 
-TEST_CASE("errors tell what their calls took; those of calls that got to no worker, nothing") {
+TEST_CASE("errors report the usage of their calls and none if the call reached no worker") {
   Daemon daemon({.modules = {kWorker, {"broken", "throw new Error('as asked');"}}, .flags = {"--stretch", "100ms"}});
   ipc::Client client = daemon.connect();
   const ipc::Answer failed = call(client, {"worker", "fail", "12345"});
@@ -220,7 +221,7 @@ TEST_CASE("the statistics of a module are the sums over its calls, however they 
   calls.wait_for_all();
   calls.start({.module = "worker", .function = "wait", .timeout = milliseconds(100)});
   calls.start({"worker", "nothing"});
-  // Never on a worker.
+  // Calls that never reach a worker.
   const auto cancelled = calls.start({"worker", "sleep", "20"});
   calls.start({.module = "worker", .function = "sleep", .payload = "20", .timeout = milliseconds(1)});
   calls.cancel(cancelled);
@@ -274,7 +275,7 @@ TEST_CASE("holdfast stats counts on, and shows cold starts and CPU time that gro
   CHECK(first.at("modules")[0].at("cold_starts") == 1);
   CHECK(first.at("totals").at("workers") == 1);
   REQUIRE(outcome(call(client, {"worker", "spin", "30"})) == "30");
-  REQUIRE(outcome(call(client, {"echo", "echo", "1"})) == "1");  // it takes the only slot
+  REQUIRE(outcome(call(client, {"echo", "echo", "1"})) == "1");  // this worker takes the only slot
   CHECK(code_of(call(client, {"worker", "fail"})) == "exception");
   const json second = shown_by(daemon, "stats");
   REQUIRE(second.at("modules").size() == 2);

@@ -1,4 +1,4 @@
-// What a worker holds alone, of which there may be thousands: all else it shares with the zygote.
+// A worker's private memory. There may be thousands of workers; everything else they share with the zygote.
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -43,7 +43,7 @@ const Module kOrdinaryModules[] = {
     )js"},
 };
 
-// What the module's worker holds after its calls.
+// Makes calls and returns the private memory of the module's worker.
 std::uint64_t memory_after_calls(const Module& module, const char* profile) {
   Daemon daemon({.modules = {module}, .flags = {"--profile", profile}});
   ipc::Client client = daemon.connect();
@@ -53,15 +53,15 @@ std::uint64_t memory_after_calls(const Module& module, const char* profile) {
   return worker_of(client, module.name).memory_bytes;
 }
 
-TEST_CASE("a worker holds less than 1 MB alone after 100 calls of an ordinary module, in both profiles") {
-  if (::geteuid() != 0) return;  // the kernel tells it to root alone
+TEST_CASE("a worker has less than 1 MB of private memory after 100 calls of an ordinary module in both profiles") {
+  if (::geteuid() != 0) return;  // only root can see this
   for (const char* profile : {"jit", "strict"}) {
     for (const Module& module : kOrdinaryModules) {
       CAPTURE(std::string_view(profile));
       CAPTURE(module.name);
       std::uint64_t bytes = memory_after_calls(module, profile);
       CHECK(bytes > 0);
-      // V8 collects by its own clock: on a busy machine a tenth more may be there at times, and not each time.
+      // V8 decides when to collect garbage: on a busy machine a tenth more may be in use at times, but not every time.
       for (int again = 0; again < 2 && bytes >= kMostBytes; ++again) bytes = memory_after_calls(module, profile);
       CHECK(bytes < kMostBytes);
     }

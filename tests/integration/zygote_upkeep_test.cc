@@ -1,4 +1,4 @@
-// What keeping zygotes costs, and what must not end them.
+// The cost of keeping zygotes, and signals that must not end them.
 #include <chrono>
 #include <signal.h>
 #include <thread>
@@ -24,7 +24,7 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 
 TEST_CASE("while nothing is called, no zygote is replaced for the standbys that it has forked") {
   Daemon daemon({.flags = {"--zygote-forks", "1", "--standby", "1", "--log-level", "debug"}});
-  // Nothing is to happen, so that there is nothing to wait for.
+  // Nothing should happen, so there is no event to wait for.
   std::this_thread::sleep_for(seconds(2));
   CHECK(occurrences(daemon.log(), "zygote: replaced by another") <= 1);
   daemon.stop();
@@ -38,10 +38,10 @@ TEST_CASE("a SIGTERM to all processes of the service leaves open calls their tim
   CHECK(outcome(call(client, {"slow", "ping"})) == "1");
   Calls calls(client);
   const auto open = calls.start({"slow", "wait"});
-  // It reaches the worker behind that one, which shows that it was started.
+  // This call reaches the worker after that one, which shows that that one was started.
   CHECK(outcome(call(client, {"slow", "ping"})) == "1");
   const pid_t broker = daemon.broker(), launcher = daemon.launcher();
-  // As service managers do (systemd.kill(5), KillMode=control-group).
+  // Service managers signal all processes (systemd.kill(5), KillMode=control-group).
   for (pid_t process : {daemon.monitor(), daemon.pid(), broker, launcher}) ::kill(process, SIGTERM);
   CHECK(outcome(calls.wait_for(open)) == "1");
   CHECK(daemon.wait() == 0);

@@ -1,4 +1,4 @@
-// AbortController, AbortSignal, EventTarget, Event and DOMException, as the DOM Standard and Web IDL have them.
+// AbortController, AbortSignal, EventTarget, Event and DOMException, as specified by the DOM Standard and Web IDL.
 #include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
@@ -7,7 +7,7 @@
 namespace holdfast::test {
 namespace {
 
-// What `code`, the body of an async function, returns, as JSON.
+// Runs `code`, the body of an async function, and returns its result as JSON.
 std::string evaluated_of_signals(const std::string& code) {
   Daemon daemon({.modules = {{"module", R"js(
       const thrown = (use) => { try { use(); return 'nothing'; } catch (error) { return `${error.name}: ${error.message}`; } };
@@ -18,9 +18,9 @@ std::string evaluated_of_signals(const std::string& code) {
   return outcome(call(client, {"module", "f"}));
 }
 
-// --- as Web IDL has them -------------------------------------------------------------------------------------------
+// --- as specified by Web IDL ----------------------------------------------------------------------------------------
 
-TEST_CASE("the interfaces are globals, their members enumerable, their tags and constants as they are to be") {
+TEST_CASE("the interfaces are globals with enumerable members and the specified tags and constants") {
   CHECK(evaluated_of_signals(R"js(
       const wrong = [];
       const check = (holds, what) => { if (!holds) wrong.push(what); };
@@ -56,7 +56,7 @@ TEST_CASE("the interfaces are globals, their members enumerable, their tags and 
   )js") == R"([[],1,0,0,0,2,1,0,true,true,2,25,"TypeError: Illegal constructor","[object AbortSignal]"])");
 }
 
-TEST_CASE("what is no argument of the right kind is a TypeError") {
+TEST_CASE("an argument of the wrong kind is a TypeError") {
   CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), { signal } = new AbortController();
       return [
@@ -93,7 +93,7 @@ TEST_CASE("a DOMException that a function throws is its answer, with name, messa
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("listeners are called in their order: once, again, never, and with what they are to see") {
+TEST_CASE("listeners are called in order and as often as specified and with the right event") {
   CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), seen = [];
       const add = (text) => { const f = () => seen.push(text); return f; };
@@ -124,7 +124,7 @@ TEST_CASE("listeners are called in their order: once, again, never, and with wha
            R"("twice","twice",["object",1,"x",2],[true,true,true,1,false,true],"added"])");
 }
 
-TEST_CASE("an event can be stopped and cancelled, and not be dispatched twice at a time") {
+TEST_CASE("an event can be stopped and cancelled and cannot be dispatched twice at a time") {
   CHECK(evaluated_of_signals(R"js(
       const seen = [];
       const run = (init, ...listeners) => {
@@ -145,7 +145,7 @@ TEST_CASE("an event can be stopped and cancelled, and not be dispatched twice at
   )js") == R"([true,false,true,true,false,"same target","InvalidStateError","function",false])");
 }
 
-TEST_CASE("a signal takes listeners away, and takes none any more once it is aborted") {
+TEST_CASE("an aborted signal removes its listeners and accepts no further ones") {
   CHECK(evaluated_of_signals(R"js(
       const target = new EventTarget(), controller = new AbortController(), seen = [];
       const { signal } = controller;
@@ -178,7 +178,7 @@ TEST_CASE("a controller aborts its signal once, with its reason or an AbortError
       R"([[false,true,"nothing"],[[true,"abort",true,true],true],"first",true,"AbortError",20,"AbortError",null,true,"AbortError"])");
 }
 
-TEST_CASE("onabort keeps its place among the listeners, and what is no function is not called") {
+TEST_CASE("onabort keeps its place among the listeners and is not called if it is not a function") {
   CHECK(evaluated_of_signals(R"js(
       const controller = new AbortController(), { signal } = controller, seen = [];
       signal.onabort = 1;
@@ -207,7 +207,8 @@ TEST_CASE("AbortSignal.timeout is aborted with a TimeoutError, when its time has
   )js") == R"([[false,false],"TimeoutError",23,true,"TimeoutError",false])");
 }
 
-TEST_CASE("AbortSignal.any is aborted with the first of its signals, all dependent ones before any listener runs") {
+TEST_CASE(
+    "AbortSignal.any is aborted with the first of its signals and all dependent signals before any listener runs") {
   CHECK(evaluated_of_signals(R"js(
       const a = new AbortController(), b = new AbortController(), seen = [];
       const any = AbortSignal.any([a.signal, b.signal, a.signal]), further = AbortSignal.any(new Set([any]));
@@ -221,7 +222,7 @@ TEST_CASE("AbortSignal.any is aborted with the first of its signals, all depende
   )js") == R"([[false,false,false],["a",true,true,"any","further"],"why","why","late",null,true])");
 }
 
-TEST_CASE("a signal that only a listener would hear of lives as long as what may abort it") {
+TEST_CASE("a signal that only a listener refers to lives as long as what may abort it") {
   CHECK(evaluated_of_signals(R"js(
       const controller = new AbortController();
       const heard = [];

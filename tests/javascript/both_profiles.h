@@ -1,4 +1,4 @@
-// JavaScript that must come to the same in either profile.
+// Runs JavaScript whose result must be the same in both profiles.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 namespace holdfast::test {
 
 constexpr const char* kFailureHelpers = R"js(
-    // What `use` throws, or what its promise is rejected with, as text.
+    // The text of what `use` throws, or of its promise's rejection.
     const thrown = async (use) => {
       try { return ['nothing', await use()]; } catch (error) { return `${error.name}: ${error.message}`; }
     };
@@ -17,13 +17,13 @@ constexpr const char* kFailureHelpers = R"js(
     const namesOf = (uses) => Promise.all(uses.map(nameOf));
 )js";
 
-// What `code`, the body of an async function, returns, as JSON; both answers if they differ. `helpers` is what its
-// module begins with. The module has 64 MB.
+// Runs `code`, the body of an async function, in both profiles and returns its result as JSON; both results if they
+// differ. The module's source begins with `helpers`, and its memory limit is 64 MB.
 inline std::string evaluated_in_both_profiles(const std::string& code, const std::string& helpers = kFailureHelpers) {
   std::string answers[2];
   for (const bool jit : {false, true}) {
     Daemon daemon({.modules = {{"module", helpers + "exports.f = async () => {" + code + "};"}},
-                   // However busy the machine is: what it comes to is asked for, not how fast.
+                   // A long stretch: the test is about results, and the machine may be busy.
                    .flags = {"--profile", jit ? "jit" : "strict", "--memory", "64MB", "--stretch", "20s", "--results",
                              "lenient"}});
     ipc::Client client = daemon.connect();

@@ -1,4 +1,4 @@
-// What modules can tell of the time.
+// What modules can learn about the time.
 #include <doctest/doctest.h>
 
 #include <string_view>
@@ -9,10 +9,10 @@
 namespace holdfast::test {
 namespace {
 
-// Steps so coarse that nothing but a clock of this resolution reads as these tests want it.
+// The steps are so coarse that only a clock with this resolution passes these tests.
 const Module kWatcher{"watcher", R"js(
     const step = 50;
-    // Reads `clock` until it has stepped three times: what it read, each value once.
+    // Reads `clock` until it has stepped three times; returns each value once.
     function readings(clock) {
       const seen = [clock()];
       for (let steps = 0; steps < 3;) {
@@ -40,7 +40,7 @@ const Module kWatcher{"watcher", R"js(
       const before = Date.now();
       const seen = readings(clocks[name]);
       const after = Date.now();
-      // Its three steps took two whole ones of Date.now()'s at the least.
+      // Its three steps take at least two whole steps of Date.now().
       return { off: offTheGrid([before, ...seen, after]), enough: after - before >= 2 * step };
     };
     // Date() shows whole seconds: it must show the second of Date.now(), read in the same step.
@@ -78,7 +78,7 @@ const Module kWatcher{"watcher", R"js(
     };
 )js"};
 
-TEST_CASE("with --clock-resolution, every reading of the time is a whole number of steps") {
+TEST_CASE("with --clock-resolution every reading of the time is a whole number of steps") {
   Daemon daemon({.modules = {kWatcher}, .flags = {"--clock-resolution", "50ms", "--stretch", "30s"}});
   ipc::Client client = daemon.connect();
   for (const char* clock : {"Date.now()", "new Date()", "Reflect.construct(Date)", "toISOString", "Intl format()",
@@ -103,7 +103,7 @@ TEST_CASE("a timer without a delay tells nothing of the time, and does not wait 
   CHECK(outcome(call(client, {"watcher", "yields"})) == "true");
 }
 
-TEST_CASE("the steps of the clock are those that the operator chose, and 1 ms where that is less") {
+TEST_CASE("the clock steps as the operator chose and by at least 1 ms") {
   Daemon daemon({.modules = {{"reader", R"js(
       exports.differ = () => {
         const seen = new Set();

@@ -1,4 +1,4 @@
-// eval and its relatives: off, but for modules that the operator trusts with them.
+// eval and its relatives: refused, except for modules that the operator allows them.
 #include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kRefusal = "exception: EvalError: eval and new Function are off";
 
-// Each way to make code from a string, as a function of a module; each gives 3.
+// A module's source with a function for each way to make code from a string. Each function returns 3.
 std::string evaluators() {
   return R"js(
       const AsyncFunction = (async () => {}).constructor;

@@ -20,7 +20,7 @@ constexpr const char* kCompressionHelpers = R"js(
         parts.push(value);
       }
     };
-    // What comes out of a stream that the chunks go into; rejects with the stream's error.
+    // The output of a stream for these chunks; rejects with the stream's error.
     const through = (stream, ...chunks) => {
       const writer = stream.writable.getWriter();
       for (const chunk of chunks) writer.write(chunk).catch(() => {});
@@ -57,7 +57,7 @@ TEST_CASE("each format comes back as it was, whole and byte by byte") {
              R"([[true,true,"1,2,3",0],[true,true,"1,2,3",0],[true,true,"1,2,3",0]])");
 }
 
-TEST_CASE("what other programs compressed is read, and the formats are what they are called") {
+TEST_CASE("data that other programs compressed is read and the formats match their names") {
   compresses(R"js(
       const of = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
       const [gzip, deflate, raw] = await Promise.all(formats.map((format) => compress(format, new Uint8Array([1]))));
@@ -67,7 +67,7 @@ TEST_CASE("what other programs compressed is read, and the formats are what they
              R"(["foobar","foobar","foobar","31,139,8",8,true])");
 }
 
-TEST_CASE("data that is damaged, cut short, goes on after its end or is no bytes at all is a TypeError") {
+TEST_CASE("data that is damaged or cut short or too long or not bytes is a TypeError") {
   compresses(R"js(
       const names = new Set();
       for (const format of formats) {
@@ -91,7 +91,7 @@ TEST_CASE("data that is damaged, cut short, goes on after its end or is no bytes
              R"(["TypeError"])");
 }
 
-TEST_CASE("a little that grows beyond the module's memory fails its stream, and the worker goes on") {
+TEST_CASE("data that decompresses beyond the memory of the module fails its stream and the worker goes on") {
   Daemon daemon({.modules = {{"module", std::string(kCompressionHelpers) + R"js(
       exports.f = async () => {
         const compressor = new CompressionStream('gzip'), writer = compressor.writable.getWriter();
@@ -127,7 +127,7 @@ TEST_CASE("text streams carry characters over from chunk to chunk") {
       R"(["shift_jis",true,false,["A","亜"],["97","240 159 152 128 98","239 191 189 99","49","239 191 189"],"TypeError",["�"],"TypeError"])");
 }
 
-TEST_CASE("a module that replaces what the streams are made of changes nothing about them") {
+TEST_CASE("a module that replaces functions that the streams use does not change the streams") {
   compresses(R"js(
       const stream = new CompressionStream('gzip');
       TransformStreamDefaultController.prototype.enqueue = () => { throw new Error('reached'); };

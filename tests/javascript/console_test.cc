@@ -1,4 +1,4 @@
-// The console as modules see it: what it writes, and that nothing which is logged harms the call that logs it.
+// The console as modules see it: what it writes, and that logging never harms the call that logs.
 #include <regex>
 #include <string>
 #include <vector>
@@ -31,7 +31,8 @@ struct Logged {
   std::vector<Line> lines;
 };
 
-// What the body of a function logs when it is called, under both profiles the same. Durations are shown as 0ms.
+// Runs the body of a function in both profiles and returns what it logs, which must be the same. Durations are replaced
+// by 0ms.
 Logged logged_by(const std::string& body) {
   static const std::regex kDuration("[0-9.]+ms");
   std::vector<Logged> all;
@@ -150,7 +151,7 @@ TEST_CASE("console.table draws what Node draws") {
   CHECK(contains(texts[3], "│ (index) │ x │ Values │\n"));
 }
 
-TEST_CASE("counts, timers and groups work as the Console Standard has them") {
+TEST_CASE("counts and timers and groups work as the Console Standard specifies") {
   const Logged logged = logged_by(R"js(
       console.count(); console.count('c'); console.count(); console.countReset(); console.count();
       console.countReset('none'); console.timeEnd('none');
@@ -199,7 +200,7 @@ TEST_CASE("the target of a Proxy is logged, and none of its traps is run") {
   CHECK(logged.lines == std::vector<Line>{{kInfo, "Proxy({ a: 1 }) Proxy([ 2 ])"}, {kInfo, "<Revoked Proxy> 0"}});
 }
 
-TEST_CASE("nothing that a module logs throws into its call, and no line is longer than 8 kB") {
+TEST_CASE("logging never throws into the call and no line is longer than 8 kB") {
   const Logged logged = logged_by(R"js(
       const bad = { get a() { throw new Error('no'); } };
       const proxy = new Proxy({}, { get() { throw 1; }, ownKeys() { throw 2; }, getPrototypeOf() { throw 3; } });

@@ -1,5 +1,5 @@
-// Keys of the Web Cryptography API on their way in and out: keys that another implementation made, generation,
-// wrapping, and what is no key.
+// Import and export of keys of the Web Cryptography API: keys that another implementation made, generation, wrapping,
+// and invalid keys.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-TEST_CASE("keys that another implementation made can be used, and are written as it wrote them, in both profiles") {
+TEST_CASE("keys of another implementation can be used and are exported as it wrote them in both profiles") {
   std::string keys = kKeysOfNode;
   std::erase(keys, '\n');
   for (const char* profile : {"jit", "strict"}) {
@@ -82,7 +82,7 @@ TEST_CASE("keys that another implementation made can be used, and are written as
   }
 }
 
-TEST_CASE("keys made here are of the kind that was asked for, say so, and are no two the same") {
+TEST_CASE("generated keys are of the requested kind and no two are the same") {
   CHECK(
       evaluated(R"js(
       const rsa = { modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' };
@@ -115,7 +115,7 @@ TEST_CASE("keys made here are of the kind that was asked for, say so, and are no
 
 TEST_CASE("a key is wrapped and unwrapped in every format, and derived from another") {
   CHECK(evaluated(R"js(
-      // A module's changes to what JSON is made of do not show in it.
+      // A module's changes to what JSON uses have no effect.
       Array.prototype.toJSON = Object.prototype.toJSON = () => 'changed';
       const gcm = { name: 'AES-GCM', iv: new Uint8Array(12) };
       const wrapping = await subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['wrapKey', 'unwrapKey']);
@@ -177,7 +177,7 @@ TEST_CASE("encoded keys that are cut short, changed, or of another kind are refu
           seen.add(await nameOf(() => subtle.importKey(format, new Uint8Array([...encoded, 0]), algorithm, true, usages)));
           seen.add(await nameOf(() => subtle.importKey(format, new Uint8Array(1 << 20), algorithm, true, usages)));
           for (const other of algorithms) if (other !== algorithm) seen.add(await nameOf(() => subtle.importKey(format, encoded, other, true, usages)));
-          // Whatever a changed bit makes of it, it is a key or it is none.
+          // With a changed bit it is either a key or refused.
           const changed = new Set();
           for (let i = 0; i < encoded.length; i++) {
             const broken = encoded.slice(); broken[i] ^= 1 << i % 8;
@@ -197,7 +197,7 @@ constexpr const char* kOneAsymmetricKey = R"js(
       const contents = parts.flatMap((part) => [...part]), size = contents.length;
       return [tag, ...(size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 255]), ...contents];
     };
-    // Where the contents of the element at `at` begin and end.
+    // The beginning and end of the contents of the element at `at`.
     const inside = (encoded, at) => {
       let begin = at + 2, size = encoded[at + 1];
       if (size > 0x80) { const count = size - 0x80; size = 0; for (let i = 0; i < count; i++) size = size * 256 + encoded[begin++]; }
@@ -231,7 +231,7 @@ TEST_CASE("private keys of the second version of PKCS #8 are imported, by the ve
            R"("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1",true])");
 }
 
-TEST_CASE("a key of each kind is imported from the second version, and with another public key it is a DataError") {
+TEST_CASE("a key of each kind is imported from the second version and a wrong public key in it is a DataError") {
   for (const char* profile : kProfiles) {
     CHECK(evaluated(kOneAsymmetricKey + std::string(R"js(
       const kinds = [
@@ -267,7 +267,7 @@ TEST_CASE("a key of each kind is imported from the second version, and with anot
   }
 }
 
-TEST_CASE("the point of an elliptic curve may be compressed beside its private key, and no other one") {
+TEST_CASE("the point beside the private key of an elliptic curve may be compressed and must be the right one") {
   CHECK(evaluated(kOneAsymmetricKey + std::string(R"js(
       const algorithm = { name: 'ECDH', namedCurve: 'P-256' };
       const { privateKey, publicKey } = await subtle.generateKey(algorithm, true, ['deriveBits']);

@@ -1,4 +1,4 @@
-// A module that uses the Web Cryptography API, in a locked worker.
+// Runs code that uses the Web Cryptography API in a locked worker.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ inline constexpr const char* kCryptoPrologue = R"js(
     const names = async (...uses) => { const all = []; for (const use of uses) all.push(await nameOf(use)); return all.join(); };
 )js";
 
-// What `code`, the body of an async function, returns, as JSON.
+// Runs `code`, the body of an async function, and returns its result as JSON.
 inline std::string evaluated(const std::string& code, const char* profile = "jit", const char* payload = "null") {
   Daemon daemon({.modules = {{"module", kCryptoPrologue + ("exports.f = async (payload) => {" + code + "};")}},
                  .flags = {"--profile", profile, "--stretch", "20s"}});

@@ -1,5 +1,5 @@
-// The Web Cryptography API in locked workers: vectors of the standards, the rules on keys and parameters, and modules
-// that try to get between a check and its use. Keys on their way in and out are in crypto_keys_test.cc.
+// The Web Cryptography API in locked workers: test vectors of the standards, rules for keys and parameters, and modules
+// that try to change data between its check and its use. Import and export of keys are in crypto_keys_test.cc.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -48,7 +48,7 @@ TEST_CASE("hashes, HMAC and derived bits are those of the standards' vectors, in
   }
 }
 
-TEST_CASE("AES gives what the vectors of SP 800-38A, of GCM and of RFC 3394 say, in both profiles") {
+TEST_CASE("AES matches the vectors of SP 800-38A and of GCM and of RFC 3394 in both profiles") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     CHECK(evaluated(R"js(
@@ -72,13 +72,13 @@ TEST_CASE("AES gives what the vectors of SP 800-38A, of GCM and of RFC 3394 say,
   }
 }
 
-TEST_CASE("AES-CTR counts with as many bits as it is told, and begins anew after the last value") {
+TEST_CASE("AES-CTR counts with the given number of bits and wraps around") {
   CHECK(evaluated(R"js(
       const key = await subtle.importKey('raw', pattern(16), 'AES-CTR', false, ['encrypt']);
       const run = async (counter, length, blocks) => hex(await subtle.encrypt({ name: 'AES-CTR', counter, length }, key, new Uint8Array(16 * blocks)));
       const at = (fill, last) => { const counter = new Uint8Array(16).fill(fill); counter[15] = last; return counter; };
       const results = [];
-      // Each block alone, at the counter that it ought to have.
+      // Each block alone, at its expected counter.
       for (const [length, start, counters] of [[4, at(255, 0xfe), [0xfe, 0xff, 0xf0, 0xf1]], [1, at(3, 3), [3, 2]]]) {
         let expected = '';
         for (const last of counters) expected += await run(at(start[0], last), 128, 1);
@@ -136,7 +136,7 @@ TEST_CASE("Ed448 and X448 give what the vectors of RFC 8032 and RFC 7748 say, in
   }
 }
 
-TEST_CASE("no signature holds that a point of small order is in, be it the key or the signature's first half") {
+TEST_CASE("no signature is valid if the key or the first half of the signature is a point of small order") {
   CHECK(evaluated(R"js(
       const point = (size, ...bytes) => { const point = new Uint8Array(size); point.set(bytes); return point; };
       const join = (...parts) => new Uint8Array(parts.flatMap((part) => [...part]));
@@ -216,11 +216,11 @@ TEST_CASE("the interfaces of the API are as Web IDL has them") {
       const { get, set, enumerable, configurable } = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
       check(get && enumerable && configurable && set === undefined, 'crypto');
       check(crypto === crypto && crypto.subtle === crypto.subtle && String(crypto) === '[object Crypto]', 'same');
-      // A promise, whatever is wrong.
+      // Returns a promise whatever is wrong.
       check(subtle.digest() instanceof Promise && await nameOf(() => SubtleCrypto.prototype.digest()) === 'TypeError', 'promise');
       const key = await subtle.generateKey({ name: 'HMAC', hash: 'SHA-1' }, true, ['sign']);
       check(key.algorithm === key.algorithm && key.usages === key.usages, 'cached');
-      // Settles no sooner than in a microtask.
+      // Settles in a microtask at the earliest.
       let first = '';
       await Promise.all([subtle.digest('SHA-1', new Uint8Array()).then(() => { first ||= 'digest'; }), Promise.resolve().then(() => { first ||= 'microtask'; })]);
       check(first === 'microtask', 'settles later');
@@ -262,9 +262,9 @@ TEST_CASE("each worker draws random numbers of its own, from the first on, in bo
   }
 }
 
-// --- modules that mean no good -------------------------------------------------------------------------------------
+// --- hostile modules ------------------------------------------------------------------------------------------------
 
-TEST_CASE("what a getter does to the data is done before it is read, and what comes after does not matter") {
+TEST_CASE("a getter can change the data only before it is read") {
   CHECK(evaluated(R"js(
       const key = await subtle.importKey('raw', pattern(16), 'AES-CBC', false, ['encrypt']);
       const algorithm = { name: 'AES-CBC', iv: new Uint8Array(16) };
@@ -298,7 +298,7 @@ TEST_CASE("buffers that WebAssembly takes away during the conversion are empty")
   )js") == R"([0,"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",0,"OperationError"])");
 }
 
-TEST_CASE("a module that changes everything that it can reach gets no key that it must not have, and breaks nothing") {
+TEST_CASE("a module that changes everything within its reach gets no forbidden key and breaks nothing") {
   CHECK(evaluated(R"js(
       const key = await subtle.generateKey({ name: 'AES-GCM', length: 128 }, false, ['encrypt', 'decrypt']);
       const stolen = new Set();
@@ -316,14 +316,14 @@ TEST_CASE("a module that changes everything that it can reach gets no key that i
       let refused = '';
       try { await call(exportKey, subtle, 'raw', key); } catch (error) { refused = error.name; }
       const bytes = await call(encrypt, subtle, { name: 'AES-GCM', iv }, key, data);
-      // What is the runtime's own inherits from nothing, nor does what it keeps of a key.
+      // Objects of the runtime inherit from nothing, and so does what it keeps of a key.
       let handed = 0;
       for (const value of stolen) if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null && value !== Object.prototype) handed++;
       return { refused, handed, size: bytes.byteLength };
   )js") == R"({"refused":"InvalidAccessError","handed":0,"size":21})");
 }
 
-TEST_CASE("setters and getters that a module gives to arrays do not come between a key and its numbers") {
+TEST_CASE("setters and getters on arrays do not see the numbers of a key") {
   CHECK(evaluated(R"js(
       const algorithm = { name: 'RSA-PSS', hash: 'SHA-256' };
       const generated = { ...algorithm, modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) };
@@ -361,7 +361,7 @@ TEST_CASE("results that do not fit into the module's memory are refused, and oth
         for (let i = 0; i < 10; i++) kept.push(await subtle.encrypt({ name: 'AES-CTR', counter: new Uint8Array(16), length: 64 }, key, data));
       } catch (error) { name = error.name; }
       kept.length = 0;
-      // What nobody holds any more makes room.
+      // Unreachable results make room.
       for (let i = 0; i < 10; i++) await subtle.encrypt({ name: 'AES-CTR', counter: new Uint8Array(16), length: 64 }, key, data);
       const base = await subtle.importKey('raw', data.subarray(0, 9), 'PBKDF2', false, ['deriveBits']);
       return [name, await nameOf(() => subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-1', salt: data.subarray(0, 9), iterations: 1 }, base, 2 ** 32 - 8))];

@@ -1,9 +1,9 @@
-// What another implementation of the Web Cryptography API (Node.js 20, over its own copy of OpenSSL) made: keys of its
-// own making in their encodings, and what it signed, encrypted and agreed on with them. Bytes are base64url.
-// Newlines within are for readers only: to be removed before parsing.
+// Test data from another implementation of the Web Cryptography API (Node.js 20, with its own copy of OpenSSL): keys
+// that it generated, in their encodings, and what it signed, encrypted and agreed on with them. Bytes are base64url.
+// Newlines inside are for readers only: remove them before parsing.
 //
-// What is signed and encrypted is the 50 bytes (7 i + 1) mod 256; RSA-PSS has salts of 20 bytes, ECDSA SHA-384,
-// RSA-OAEP the first four of these bytes for its label; `secret` is what the key and `otherPublic` agree on.
+// The signed and encrypted data is the 50 bytes (7 i + 1) mod 256. RSA-PSS uses salts of 20 bytes, ECDSA uses SHA-384,
+// RSA-OAEP uses the first four of these bytes as its label. `secret` is what the key and `otherPublic` agree on.
 #pragma once
 
 namespace holdfast::test {

@@ -1,4 +1,4 @@
-// TextEncoder, TextDecoder, their streams, atob and btoa, as the Encoding Standard and the HTML Standard have them.
+// TextEncoder, TextDecoder, their streams, atob and btoa, as specified by the Encoding Standard and the HTML Standard.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
@@ -38,7 +38,8 @@ constexpr const char* kHashes = R"js(
         return (value >>> 0).toString(16);
       };
       const decoded = (decode) => { try { return decode(); } catch (error) { return error.name; } };
-      // Every byte, every pair of bytes after what selects a table, and the four bytes of GB 18030's first planes.
+      // Every byte, every pair of bytes after a byte that selects a table, and the four bytes of GB 18030's first
+      // planes.
       exports.everything = () => labels.map((label) => {
         const bytes = [];
         for (let a = 0; a < 256; a++) bytes.push(a, 0x0a, 0x0a);
@@ -50,7 +51,7 @@ constexpr const char* kHashes = R"js(
         }
         return `${label} ${hash([new TextDecoder(label).decode(new Uint8Array(bytes))])}`;
       });
-      // Bytes that are mostly wrong, whole, in parts, and where errors are fatal.
+      // Mostly invalid bytes: in one piece, in parts, and where errors are fatal.
       exports.mess = () => labels.map((label) => {
         let seed = 7919;
         const random = (bound) => { seed = (Math.imul(seed, 1103515245) + 12345) >>> 0; return (seed >>> 8) % bound; };
@@ -76,7 +77,7 @@ constexpr const char* kHashes = R"js(
       });
 )js";
 
-// Of what the Encoding Standard's own decoders with its own indexes make of the same bytes.
+// Hashes of what the Encoding Standard's own decoders, with its own indexes, make of the same bytes.
 const std::vector<std::string> kEverything = {
     "utf-8 23062a1d",        "utf-16le 74160c77",     "utf-16be ee7f4a97",      "x-user-defined 54287c9d",
     "gbk 1a94e0c6",          "gb18030 c59d10cb",      "big5 f13e7083",          "euc-jp c4953d8",
@@ -100,7 +101,7 @@ const std::vector<std::string> kMess = {
     "windows-1253 da9f7132", "windows-1254 50aeaf3",  "windows-1255 40a8270",   "windows-1256 d8a03e0e",
     "windows-1257 d27abaf6", "windows-1258 5d11cfc8", "x-mac-cyrillic ca28d2fd"};
 
-TEST_CASE("every encoding has the characters of the Encoding Standard, and its errors, in one piece and in parts") {
+TEST_CASE("every encoding decodes as the Encoding Standard says in one piece and in parts") {
   for (const std::string profile : {"jit", "strict"}) {
     CAPTURE(profile);
     Daemon daemon({.modules = {{"module", kHashes}}, .flags = {"--profile", profile, "--stretch", "60s"}});
@@ -113,7 +114,7 @@ TEST_CASE("every encoding has the characters of the Encoding Standard, and its e
   }
 }
 
-TEST_CASE("a label is found in any case and amid white space; what is none, or means to replace, is a RangeError") {
+TEST_CASE("a label is found in any case and amid white space and a bad label is a RangeError") {
   encodes(
       R"js(
       const name = (label) => thrown(() => new TextDecoder(label)) === 'nothing' ? new TextDecoder(label).encoding : thrown(() => new TextDecoder(label));
@@ -125,7 +126,7 @@ TEST_CASE("a label is found in any case and amid white space; what is none, or m
       R"("RangeError","RangeError","RangeError","RangeError","RangeError","RangeError","RangeError","utf-8","RangeError"])");
 }
 
-TEST_CASE("one replacement character stands for as much of a sequence in UTF-8 as could have begun one") {
+TEST_CASE("a replacement character stands for the longest part of a UTF-8 sequence that could have been valid") {
   encodes(
       R"js(
       return [decode([0xf0, 0x9f, 0x98]), decode([0xf0, 0x9f, 0x41]), decode([0xed, 0xa0, 0x80]), decode([0xc0, 0xaf]), decode([0xf4, 0x90, 0x80, 0x80]),
@@ -135,7 +136,7 @@ TEST_CASE("one replacement character stands for as much of a sequence in UTF-8 a
       R"(["fffd","fffd 41","fffd fffd fffd","fffd fffd","fffd fffd fffd fffd","fffd 20ac","fffd 41","1f600","41","feff 41","feff"])");
 }
 
-TEST_CASE("a decoder that was told that more is to come keeps what has begun, and forgets it after an error") {
+TEST_CASE("a streaming decoder keeps an unfinished character and drops it after an error") {
   encodes(R"js(
       const decoder = new TextDecoder('utf-8', { fatal: true });
       const parts = [[0xef], [0xbb], [0xbf, 0xe2], [0x82], [0xac, 0xf0, 0x9f]].map((bytes) => points(decoder.decode(new Uint8Array(bytes), { stream: true })));
@@ -145,7 +146,7 @@ TEST_CASE("a decoder that was told that more is to come keeps what has begun, an
           R"([["","","","","20ac"],"TypeError","41","TypeError","42"])");
 }
 
-TEST_CASE("any view is decoded where it is, and anything else is a TypeError") {
+TEST_CASE("any view is decoded in place and anything else is a TypeError") {
   encodes(R"js(
       const buffer = new Uint8Array([0x61, 0x62, 0x63, 0x64]).buffer, decoder = new TextDecoder();
       const detached = new Uint8Array(8);
@@ -156,7 +157,7 @@ TEST_CASE("any view is decoded where it is, and anything else is a TypeError") {
           R"(["abcd","bc","cd","","","","TypeError,TypeError,TypeError,TypeError,TypeError,TypeError"])");
 }
 
-TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, wherever it is cut up") {
+TEST_CASE("text becomes UTF-8 with a replacement character for a lone surrogate wherever it is split") {
   encodes(
       R"js(
       const pair = '\ud83d\ude00';
@@ -170,7 +171,7 @@ TEST_CASE("text becomes UTF-8, with the replacement character for half a pair, w
       R"js([1,1,"97,0,0"],[2,4,"97,226,130,172"],[0,0,"0,0,0"],[2,4,"240,159,152,128"],[1,3,"239,191,189"],[1,2,"195,169,0"],[0,0,""]])js");
 }
 
-TEST_CASE("a text goes into a buffer as far as whole characters have room, and nothing behind them is touched") {
+TEST_CASE("encodeInto writes only whole characters and touches nothing after them") {
   encodes(R"js(
       const encoder = new TextEncoder(), wrong = [];
       const units = ['x', '\xe9', '\u20ac', '\ud83d\ude00'];
@@ -209,7 +210,7 @@ TEST_CASE("a text goes into a buffer as far as whole characters have room, and n
 TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
   encodes(R"js(
       const texts = ['ascii ', 'caf\xe9 ', '\u6f22\u5b57', '\ud83d\ude00x'].map((part) => part.repeat(300000));
-      // Too large to be decoded by the same code.
+      // Too large for the code that decodes small texts.
       const huge = '\u6f22\u5b57'.repeat(1000000), wrong = new TextEncoder().encode(huge);
       wrong[4500000] = 0xff;
       const repaired = new TextDecoder().decode(wrong);
@@ -225,9 +226,9 @@ TEST_CASE("large texts go through whole: one-byte, two-byte and in pieces") {
           R"([[true,true,true,true],true,true,true,"TypeError","5b57 fffd fffd fffd 5b57",2000002])");
 }
 
-// --- as Web IDL has them -------------------------------------------------------------------------------------------
+// --- as specified by Web IDL ----------------------------------------------------------------------------------------
 
-TEST_CASE("the classes are what Web IDL makes of them, and what is no object of theirs is refused") {
+TEST_CASE("the classes are as specified by Web IDL and refuse objects of other classes") {
   encodes(R"js(
       const wrong = [];
       for (const type of [TextDecoder, TextEncoder, TextDecoderStream, TextEncoderStream, CompressionStream, DecompressionStream]) {
@@ -257,7 +258,7 @@ TEST_CASE("the classes are what Web IDL makes of them, and what is no object of 
           R"([[],0,0,0,2,true,false,"windows-1252","utf-8","TypeError","TypeError","TypeError"])");
 }
 
-TEST_CASE("a module that replaces what the classes are made of changes nothing about them") {
+TEST_CASE("a module that replaces functions that the classes use does not change the classes") {
   encodes(R"js(
       const decoder = new TextDecoder('shift_jis'), encoder = new TextEncoder();
       for (const prototype of [Map.prototype, String.prototype, Array.prototype, Object.prototype, Object.getPrototypeOf(Uint8Array.prototype)]) {
@@ -289,7 +290,7 @@ TEST_CASE("atob forgives white space and missing padding, and nothing else") {
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("what there is no memory for is a RangeError, and the worker goes on") {
+TEST_CASE("a result that does not fit into memory is a RangeError and the worker goes on") {
   Daemon daemon({.modules = {{"module", std::string(kEncodingHelpers) + R"js(
       const half = 'x'.repeat(30 << 20);
       exports.f = () => {

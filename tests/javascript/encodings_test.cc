@@ -1,4 +1,4 @@
-// Payloads and results that are not JSON.
+// Payloads and results that are not JSON: bytes and structured values.
 #include <doctest/doctest.h>
 
 #include <string_view>
@@ -40,7 +40,7 @@ std::string bytes_of(const ipc::Answer& answer) {
   return answer->payload;
 }
 
-TEST_CASE("bytes come as a Uint8Array of their own, and go as they are from any view of a buffer") {
+TEST_CASE("bytes arrive as a Uint8Array of their own and are returned from any view of a buffer") {
   Daemon daemon({.modules = {kBytes}});
   ipc::Client client = daemon.connect();
   const std::string payload(
@@ -57,7 +57,7 @@ TEST_CASE("bytes come as a Uint8Array of their own, and go as they are from any 
   CHECK(bytes_of(call_with(client, {"bytes", "make", "3"}, Encoding::json)) == "\x07\x07\x07");
 }
 
-TEST_CASE("the caller may say what the result is to be") {
+TEST_CASE("the caller may choose the encoding of the result") {
   Daemon daemon({.modules = {kBytes}});
   ipc::Client client = daemon.connect();
   const ipc::Error json = error_of(call_with(client, {"bytes", "make", "3"}, Encoding::json, ResultEncoding::json));
@@ -93,7 +93,7 @@ const Module kStructured{"structured", R"js(
       proxy: () => [, new Proxy({}, {})], sparse: () => { const a = []; a[4e9] = new Event('x'); return a; }, named: () => Object.assign([1], { more: new Event('x') }),
       subclass: () => new (class Own extends EventTarget {})(), getter: () => ({ get a() { throw new RangeError('own'); } }),
     })[name]();
-    // Errors with what V8's format keeps of them, and with what goes behind the value.
+    // Errors with what V8's format keeps of them, and with what is stored after the value.
     exports.causes = () => { const shared = { at: new Date(1) }; return [new TypeError('t', { cause: new RangeError('r', { cause: shared }) }), shared, Object.assign(new Error('bare'), { cause: 1 })]; };
     exports.cycle = () => { const error = new Error('own'); error.cause = { error, list: [new RangeError('r', { cause: error })] }; return new Map([['error', error], ['list', error.cause.list]]); };
     exports.aggregate = () => { const shared = new TypeError('t', { cause: 7 }), error = new AggregateError([shared, 'text'], 'many', { cause: shared }); error.errors.push(error); return { shared, error }; };
@@ -106,7 +106,7 @@ const Module kStructured{"structured", R"js(
     exports.pair = () => [new Set([1]), new Set([1, 2])];
 )js"};
 
-TEST_CASE("structured values keep what JSON has no word for, there and back") {
+TEST_CASE("structured values keep what JSON cannot express in both directions") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
@@ -116,7 +116,7 @@ TEST_CASE("structured values keep what JSON has no word for, there and back") {
     CHECK(all->encoding == Encoding::structured);
     CHECK(outcome(call_with(client, {"structured", "check", all->payload}, Encoding::structured,
                             ResultEncoding::json)) == R"([true,0,true,true,true,false,"/x/g",2,3,"r",true,true])");
-    // What came structured goes structured.
+    // A structured payload can be returned as a structured result.
     const ipc::Answer same = call_with(client, {"structured", "same", all->payload}, Encoding::structured);
     REQUIRE(same.has_value());
     CHECK(same->encoding == Encoding::structured);
@@ -130,7 +130,7 @@ TEST_CASE("structured values keep what JSON has no word for, there and back") {
   }
 }
 
-TEST_CASE("errors keep their causes, and those of an AggregateError, whatever leads back to them") {
+TEST_CASE("errors keep their causes and the errors of an AggregateError even with cycles") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
@@ -138,7 +138,7 @@ TEST_CASE("errors keep their causes, and those of an AggregateError, whatever le
     const auto shown = [&](const std::string& made, const std::string& show) {
       const ipc::Answer first = call_with(client, {"structured", made}, Encoding::json, ResultEncoding::structured);
       REQUIRE(first.has_value());
-      // There and back: what was read is written as it was.
+      // A round trip: the value is written as it was read.
       const ipc::Answer again = call_with(client, {"structured", "same", first->payload}, Encoding::structured);
       REQUIRE(again.has_value());
       return outcome(
@@ -152,7 +152,7 @@ TEST_CASE("errors keep their causes, and those of an AggregateError, whatever le
   }
 }
 
-TEST_CASE("what a structured value cannot carry is told with its path, and never becomes an empty object") {
+TEST_CASE("what a structured value cannot carry is an error with its path and never an empty object") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {kStructured}, .flags = {"--profile", profile}});
@@ -188,11 +188,11 @@ TEST_CASE("what a structured value cannot carry is told with its path, and never
   }
 }
 
-TEST_CASE("what stands behind a structured value and is nothing of its errors is refused") {
+TEST_CASE("data after a structured value that does not describe its errors is refused") {
   Daemon daemon({.modules = {kStructured}});
   ipc::Client client = daemon.connect();
-  // A value, 0, and behind it: nothing that can be read; a number; arrays of a number, of an error alone, of one and a
-  // number, of one and an object of no meaning; a third value.
+  // A value, a 0, and after it: nothing readable; a number; arrays of a number, of an error alone, of an error and a
+  // number, of an error and a meaningless object; a third value.
   const std::string value("\xFF\x0DI\0", 4), error("rm\"\1x.", 6), object("o{\0", 3);
   const auto array = [](const std::string& elements, char count) {
     return std::string("A") + count + elements + "$" + std::string(1, '\0') + count;
@@ -210,7 +210,7 @@ TEST_CASE("what stands behind a structured value and is nothing of its errors is
   CHECK(outcome(call_with(client, {"structured", "same", good}, Encoding::structured, ResultEncoding::json)) == "0");
 }
 
-TEST_CASE("what cannot be cloned, is too large, or is no structured payload, is told") {
+TEST_CASE("there is an error for values that cannot be cloned or are too large or are not structured") {
   Daemon daemon({.modules = {kStructured}});
   ipc::Client client = daemon.connect();
   const ipc::Error functions =
@@ -239,7 +239,7 @@ TEST_CASE("positional arguments cannot come as bytes") {
         "the payload of a call with positional arguments must be an array, encoded as json or structured");
 }
 
-TEST_CASE("megabytes go through whole, and what is too large is told from both sides") {
+TEST_CASE("megabytes pass unchanged and what is too large is an error in both directions") {
   Daemon daemon({.modules = {kBytes}});
   ipc::Client client = daemon.connect();
   const std::size_t most = client.server().max_payload_bytes;
@@ -253,7 +253,7 @@ TEST_CASE("megabytes go through whole, and what is too large is told from both s
   CHECK(error.message == "the result has 16777217 bytes as bytes; at most 16777216 are allowed");
 }
 
-TEST_CASE("bytes for which the module has no memory left are told, and kill nobody") {
+TEST_CASE("bytes that do not fit into the memory of the module are an error and end no worker") {
   Daemon daemon({.modules = {kBytes}, .flags = {"--memory", "64MB"}});
   ipc::Client client = daemon.connect();
   const std::string large(std::size_t{16} << 20, 'x');

@@ -1,4 +1,4 @@
-// What the operator sets for a module to read: context.env and process.env.
+// Variables that the operator sets for a module: context.env and process.env.
 #include <signal.h>
 #include <string>
 #include <vector>
@@ -71,7 +71,7 @@ TEST_CASE("without settings the environment is empty") {
   CHECK(outcome(call(client, {"plain", "process"})) == "{}");
 }
 
-TEST_CASE("what a module changes in process.env is text, and only its own worker sees it") {
+TEST_CASE("changes to process.env become text and only the own worker sees them") {
   const TemporaryFolder folder;
   const auto file = folder.write("settings.toml", "[defaults]\nenv = { REGION = \"eu\" }\n");
   Daemon daemon({.modules = {{"set", kCode}, {"other", kCode}}, .flags = {"--config", file}});

@@ -1,4 +1,4 @@
-// What was thrown, as its caller gets it: any value is shown, and an error's own properties are data.
+// Thrown values as the caller gets them: any value is shown, and an error's own properties are data.
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -19,7 +19,7 @@ const json kQuota = {{"code", "E_QUOTA"}, {"status", 429}};
 constexpr const char* kShownQuota = " { code: 'E_QUOTA', status: 429 }";
 const std::string kNoError = "a value that is not an Error was thrown: ";
 
-// One daemon for many values: `code` is the body of a function.
+// Throws many values in one daemon. `code` is the body of a function.
 class Thrower {
  public:
   explicit Thrower(std::vector<std::string> flags = {})
@@ -50,7 +50,7 @@ class Thrower {
   ipc::Client client_;
 };
 
-TEST_CASE("what is thrown and is no Error is shown as the console shows it") {
+TEST_CASE("a thrown value that is not an Error is shown as the console shows it") {
   for (const char* profile : kProfiles) {
     Thrower thrower({"--profile", profile});
     CHECK(thrower.shown("{ code: 401, summary: { message: 'Unauthorized' } }") ==
@@ -97,7 +97,7 @@ TEST_CASE("causes and the errors of an AggregateError are shown as the console s
   CHECK(contains(hostile.stack, "[cause]: Error: below"));
 }
 
-TEST_CASE("an error's own properties reach the caller as data, and people behind the stack") {
+TEST_CASE("own properties of an error reach the caller as data and are shown after the stack") {
   Thrower thrower;
   const auto error = thrower.thrown_by(std::string(kQuotaError) + "throw new QuotaError('too many');");
   CHECK(error.message == "QuotaError: too many");
@@ -112,7 +112,7 @@ TEST_CASE("an error's own properties reach the caller as data, and people behind
         json::parse(R"({"errno":-2,"path":"/a\"b","list":[1,null,{"deep":null}],"nested":{"a":{"b":[true]}},"":1})"));
 }
 
-TEST_CASE("what JSON has no form for is text in an error's properties, and what is no data is left out") {
+TEST_CASE("properties of an error that JSON cannot express are text and those that are not data are left out") {
   Thrower thrower;
   CHECK(
       json::parse(thrower.properties(
@@ -137,12 +137,12 @@ TEST_CASE("what JSON has no form for is text in an error's properties, and what 
   CHECK(
       thrower.properties("Object.assign(new Error('m'), { name: 'N', message: 'M', stack: 'S', cause: 'C', errors: [], "
                          "[Symbol()]: 1 })") == "");
-  // Half a character is none in UTF-8.
+  // A lone surrogate cannot be expressed in UTF-8.
   CHECK(thrower.properties("Object.assign(new Error('m'), { a: '\\ud800', '\\udc00': 1 })") ==
         "{\"a\":\"\xEF\xBF\xBD\",\"\xEF\xBF\xBD\":1}");
 }
 
-TEST_CASE("the own properties of an object that is thrown and is no Error are data, too") {
+TEST_CASE("own properties of a thrown object that is not an Error are data too") {
   Thrower thrower;
   CHECK(thrower.properties("{ code: 401, message: 'Unauthorized' }") == R"({"code":401,"message":"Unauthorized"})");
   CHECK(thrower.properties("new (class Refusal { why = 'x'; })()") == R"({"why":"x"})");
@@ -152,7 +152,7 @@ TEST_CASE("the own properties of an object that is thrown and is no Error are da
   }
 }
 
-TEST_CASE("what is shown of a large value, and is data of it, is bounded") {
+TEST_CASE("the text and the data of a large thrown value are bounded") {
   Thrower thrower;
   const auto shown_and_data = [&](const std::string& code) {
     const auto error = thrower.thrown_by(code);
@@ -189,7 +189,7 @@ TEST_CASE("what is shown of a large value, and is data of it, is bounded") {
   shown_and_data("const deep = () => { try { deep(); } catch { throw { a: { b: 1 } }; } }; deep();");
 }
 
-TEST_CASE("properties are the same for a function that throws, a promise, a stream, what nobody handles, and a load") {
+TEST_CASE("error properties are the same for functions and promises and streams and unhandled failures and loads") {
   const std::string fails = std::string(kQuotaError) + R"js(
       const fail = () => { throw new QuotaError('too many'); };
       exports.throws = fail;

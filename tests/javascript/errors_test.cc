@@ -1,4 +1,4 @@
-// What functions throw, return and are given that cannot be passed on, and calls that are lost.
+// Errors: exceptions, results and payloads that cannot be passed on, and lost calls.
 #include <signal.h>
 
 #include <doctest/doctest.h>
@@ -54,7 +54,7 @@ exports.noMessage = () => { throw new Error(); };
   CHECK(contains(error("argument").stack, "thrower-v1.js:14:"));
   CHECK(error("noMessage").message == "Error");
   for (const char* function : {"plain", "rejected", "afterAwait", "afterTimer"}) {
-    CHECK_FALSE(contains(error(function).stack, "holdfast:"));  // nothing of ours, as nobody can do anything about it
+    CHECK_FALSE(contains(error(function).stack, "holdfast:"));  // no frames of the runtime, which authors cannot change
   }
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("anything can be thrown, and is shown as well as it can be") {
   CHECK(contains(error_of(call(client, {"thrower", "string"})).message, "just text"));
   CHECK(contains(error_of(call(client, {"thrower", "object"})).message, "{ reason: 'object' }"));
   CHECK(contains(error_of(call(client, {"thrower", "symbol"})).message, "Symbol(mark)"));
-  CHECK(worker_of(client, "thrower").calls_done == 18);  // all of it in one process
+  CHECK(worker_of(client, "thrower").calls_done == 18);  // one process served all of them
 }
 
 TEST_CASE("a recursion without end is an exception and no crash") {
@@ -144,7 +144,7 @@ TEST_CASE("a payload or a result beyond the limit is payload_too_large, in both 
   CHECK(outcome(call(client, {"sized", "take"})) == "1");
 }
 
-TEST_CASE("a result that JSON cannot say is not_serializable, with the path of the value") {
+TEST_CASE("a result that JSON cannot express is not_serializable with the path of the value") {
   Daemon daemon({.modules = {{"odd", R"js(
       exports.bigint = () => ({ list: [1, { 'a key': 7n }] });
       exports.cycle = () => { const node = { child: { name: 'x' } }; node.child.parent = node; return node; };
@@ -196,7 +196,7 @@ TEST_CASE("a payload that is not JSON is protocol_error and was not executed") {
   CHECK(outcome(call(client, {"echo", "echo", "1"})) == "1");
 }
 
-TEST_CASE("a payload that nests deeper than a stack goes is answered, whatever it comes to") {
+TEST_CASE("a payload that is nested deeper than the stack allows is answered with a result or an error") {
   Daemon daemon({.modules = {kEcho}, .flags = {"--stretch", "30s"}});
   ipc::Client client = daemon.connect();
   const std::size_t depth = 4'000'000;

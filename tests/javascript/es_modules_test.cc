@@ -1,4 +1,4 @@
-// The two formats of modules, how they are told apart, and what they may export.
+// The two module formats, how they are told apart, and what modules may export.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -10,7 +10,7 @@
 namespace holdfast::test {
 namespace {
 
-// What `f` of a module that is this file's text comes to.
+// Writes a module file with this text, calls its function `f`, and returns the outcome.
 std::string outcome_of_file(const std::string& file_name, const std::string& code) {
   Daemon daemon({});
   daemon.folder()->write("modules/" + file_name, code);
@@ -40,7 +40,7 @@ TEST_CASE("functions are exported by name, by a default object, or both, and nam
   }
 }
 
-TEST_CASE("what a compiler has made of a default export has its functions too") {
+TEST_CASE("a default export that a compiler has transformed exports its functions too") {
   CHECK(outcome_of_file("made-v1.js", R"js(
       Object.defineProperty(module.exports, '__esModule', { value: true });
       Object.defineProperty(module.exports, 'default', { get: () => ({ f: () => 'of the default' }), enumerable: true });
@@ -53,7 +53,7 @@ TEST_CASE("a named function is called without this, and one of an object with th
   CHECK(outcome_of_file("m-v1.cjs", "exports.x = 6; exports.f = function () { return this.x; };") == "6");
 }
 
-TEST_CASE("exports are live: what is called is what they are by then") {
+TEST_CASE("exports are live and a call uses their current value") {
   Daemon daemon({.modules = {{"live", "export let f = () => { f = () => 'second'; return 'first'; };"}}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"live", "f"})) == "\"first\"");
@@ -70,14 +70,14 @@ TEST_CASE("the format is told by the file's ending, else by the syntax") {
   CHECK(contains(outcome_of_file("m-v1.cjs", es), "load_failed: SyntaxError: Unexpected token 'export'"));
 }
 
-TEST_CASE("syntax that only ES modules have makes one: import.meta, await at the top level, names of CommonJS") {
+TEST_CASE("syntax that only ES modules have makes a file an ES module") {
   CHECK(outcome_of_file("m-v1.js", "const u = import.meta.url; export const f = () => u;") == "\"file:///m-v1.js\"");
   CHECK(outcome_of_file("m-v1.js", "const x = await 3; export const f = () => x;") == "3");
   CHECK(outcome_of_file("m-v1.js",
                         "const x = []; for await (const y of [1, 2]) x.push(y); export const f = () => x;") == "[1,2]");
   CHECK(outcome_of_file("m-v1.js", "const module = 1, require = 2, exports = 3; export const f = () => module;") ==
         "1");
-  // Not these: the error is that of CommonJS.
+  // This syntax does not make an ES module: the error is that of CommonJS.
   CHECK(contains(outcome_of_file("m-v1.js", "exports.f = () => await 1;"),
                  "SyntaxError: await is only valid in async functions and the top level bodies of modules"));
   CHECK(contains(outcome_of_file("m-v1.js", "const module = 1; let x = ;"), "SyntaxError"));
@@ -155,14 +155,14 @@ TEST_CASE("an import or require of anything else fails with its name and says ho
   CHECK(contains(outcome(call(client, {"node", "f"})), "a part of Node.js"));
 }
 
-TEST_CASE("exports that are no functions' are refused at load, or not found") {
+TEST_CASE("exports that are not functions are refused at load or not found") {
   CHECK(
       contains(outcome_of_file("m-v1.mjs", "export default 7;"), "load_failed: the default export must be an object"));
   CHECK(contains(outcome_of_file("m-v1.mjs", "export default null;"), "but it is null"));
   CHECK(contains(outcome_of_file("m-v1.mjs", "const x = 1;"), "it exports: nothing"));
 }
 
-TEST_CASE("what a namespace or a default export does when it is looked at ends in an answer") {
+TEST_CASE("a hostile namespace or default export ends in an answer") {
   for (const char* code :
        {"export default new Proxy({}, { get() { throw 1; }, has() { throw 1; }, ownKeys() { throw 1; } });",
         "export default new Proxy({}, { getOwnPropertyDescriptor() { throw new Error('mine'); } });",

@@ -1,4 +1,4 @@
-// Which function of a module a call calls, and what is said where there is none.
+// Which function of a module a call reaches, and what the error says if there is none.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -8,14 +8,14 @@
 namespace holdfast::test {
 namespace {
 
-// What calls of these functions of one file come to.
+// Calls functions of one module file.
 class Exporter {
  public:
   Exporter(const std::string& extension, const std::string& code) {
     daemon_.folder()->write("modules/m-v1" + extension, code);
   }
   std::string outcome_of(const std::string& function) { return outcome(call(client_, {"m", function, "1"})); }
-  // What it is said to export, and to do about it.
+  // The part of the error that says what the module exports and what to do.
   std::string exported_for(const std::string& function) {
     const std::string said = outcome_of(function);
     const std::string before = fmt::format("not_found: module m@v1 exports no function \"{}\"; it exports: ", function);
@@ -28,7 +28,7 @@ class Exporter {
   ipc::Client client_ = daemon_.connect();
 };
 
-TEST_CASE("a function that module.exports is is called as default, and its own properties are exports") {
+TEST_CASE("if module.exports is a function it is the default export and its own properties are exports") {
   for (const char* code :
        {"module.exports = async (payload) => ({ got: payload });",
         "module.exports = function handler(payload) { return { got: payload }; };",
@@ -66,7 +66,7 @@ TEST_CASE("a call without a function's name on a direct line calls default") {
   CHECK(outcome(answer) == "\"default\"");
 }
 
-TEST_CASE("where a function is not exported, the kinds of what is are said") {
+TEST_CASE("the error about a missing function says which kinds of exports there are") {
   Exporter exporter(".js", R"js(
       module.exports = { f() {}, n: 1, text: 't', none: null, list: [], api: { g() {} }, map: new Map(), get broken() { throw 1; },
                          class() {} };
@@ -79,7 +79,7 @@ TEST_CASE("where a function is not exported, the kinds of what is are said") {
   CHECK(exporter.outcome_of("class") == "null");
 }
 
-TEST_CASE("a bundle that exports nothing is told which format does") {
+TEST_CASE("the error about a bundle without exports names the format to use") {
   Exporter iife(".js", "var Lib = (() => { var exports = {}; exports.convert = (p) => p; return exports; })();");
   const std::string said = iife.exported_for("convert");
   CHECK(said.starts_with("nothing; "));
@@ -120,7 +120,7 @@ TEST_CASE("an instance, a class and a Promise are named as such, with what to ex
   CHECK(object.exported_for("default") == "f; the default export is not a function: call one of these");
 }
 
-TEST_CASE("an error that a class throws in a function is the function's, and a static method can be called") {
+TEST_CASE("an error of a class that a function uses is its own error and a static method can be called") {
   Exporter exporter(".js", R"js(
       class Service { static make(p) { return p; } }
       module.exports = Service;

@@ -1,4 +1,4 @@
-// The global object as an EventTarget: what nobody caught is fired there, and a listener may take it.
+// The global object as an EventTarget: uncaught failures fire events there, and a listener may handle them.
 #include <doctest/doctest.h>
 
 #include "tests/javascript/both_profiles.h"
@@ -102,8 +102,7 @@ constexpr const char* kListening = R"js(
     exports.reported = () => { reportError(new Error('reported')); reportError(7); return seen.splice(0); };
 )js";
 
-TEST_CASE(
-    "what nobody caught is fired at the global object, and what a listener takes fails no call and is not logged") {
+TEST_CASE("uncaught failures fire events at the global object and a handled one fails no call and is not logged") {
   for (const char* profile : kProfiles) {
     Daemon daemon({.modules = {{"m", kListening}}, .flags = {"--profile", profile, "--results", "lenient"}});
     ipc::Client client = daemon.connect();
@@ -125,7 +124,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a listener that does not say preventDefault() changes nothing of a failure") {
+TEST_CASE("a listener that does not call preventDefault() does not change a failure") {
   Daemon daemon({.modules = {{"m", R"js(
       const never = () => new Promise(() => {});
       addEventListener('error', () => console.log('heard an error'));
@@ -142,7 +141,8 @@ TEST_CASE("a listener that does not say preventDefault() changes nothing of a fa
   CHECK(daemon.logged("unhandled promise rejection: Error: unheard"));
 }
 
-TEST_CASE("event handlers of the global object get what the HTML Standard gives them, and cancel by what they return") {
+TEST_CASE(
+    "event handlers of the global object get the arguments of the HTML Standard and cancel by their return value") {
   Daemon daemon({.modules = {{"m", R"js(
       exports.f = async () => {
         const seen = [];
@@ -181,7 +181,7 @@ TEST_CASE("event handlers of the global object get what the HTML Standard gives 
   CHECK_FALSE(contains(daemon.log(), "unhandled"));
 }
 
-TEST_CASE("listeners for failures that fail in their turn are logged, and leave turns to the module's calls") {
+TEST_CASE("failures of failure listeners are logged and leave time to the calls of the module") {
   Daemon daemon({.modules = {{"m", R"js(
       let rejections = 0;
       addEventListener('error', (event) => { throw new Error('thrown by the listener'); });
@@ -195,7 +195,7 @@ TEST_CASE("listeners for failures that fail in their turn are logged, and leave 
   CHECK(daemon.logged("uncaught in an event listener: Error: thrown by the listener"));
   CHECK(daemon.logged("reported as uncaught: Error: reported"));
   CHECK(outcome(call(client, {"m", "reject"})) == R"("answered")");
-  // It never ends: each rejection makes another one.
+  // This never ends, as each rejection causes another one.
   int rejections = 0;
   for (int asked = 0; asked < 100'000 && rejections < 100; ++asked) {
     rejections = std::stoi(outcome(call(client, {"m", "count"})));
@@ -218,7 +218,7 @@ TEST_CASE("what listeners for failures reject is reported though no call comes a
   CHECK(daemon.logged("heard 5"));
 }
 
-TEST_CASE("a listener takes a rejection at a top level that awaits, too") {
+TEST_CASE("a listener handles a rejection at a top level that awaits") {
   Daemon daemon({.modules = {{"m", R"js(
       let heard;
       addEventListener('unhandledrejection', (event) => { heard = event.reason; event.preventDefault(); });

@@ -1,4 +1,4 @@
-// MessageChannel, MessagePort and MessageEvent, as the HTML Standard has them, and what a worker's loop makes of them.
+// MessageChannel, MessagePort and MessageEvent, as specified by the HTML Standard, in a worker's event loop.
 #include <doctest/doctest.h>
 
 #include "tests/javascript/both_profiles.h"
@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 
 const std::string kHelpers = std::string(kFailureHelpers) + R"js(
-    // The data of the next `count` messages, from when the port is started here.
+    // The data of the next `count` messages; starts the port.
     const messages = (port, count) => new Promise((resolve) => {
       const seen = [];
       port.onmessage = ({ data }) => { if (seen.push(data) === count) resolve(seen); };
@@ -44,7 +44,7 @@ TEST_CASE("each message is a task of its own, in order, after the microtasks of 
             R"(["posted","microtask","message 1","after 1","message 2","after 2","message 3","after 3"])");
 }
 
-TEST_CASE("a message is a copy from when it was posted, in an event that is trusted and has nothing else") {
+TEST_CASE("a message is a copy from the time of posting in a trusted event without further data") {
   evaluates(R"js(
       const { port1, port2 } = new MessageChannel(), value = { list: [1], map: new Map([['k', new Date(5)]]) };
       port1.postMessage(value);
@@ -183,7 +183,7 @@ TEST_CASE("a port that is closed sends and gets no more; what was on its way arr
             R"([["closed","sent before","close",true],"DataCloneError","told on arrival"])");
 }
 
-TEST_CASE("channels that nobody has any more are collected, listeners and waiting messages included") {
+TEST_CASE("unreachable channels are collected together with their listeners and messages") {
   evaluates(R"js(
       for (let i = 0; i < 5000; i++) {
         const { port1, port2 } = new MessageChannel(), ballast = new Array(5000).fill(i);
@@ -216,7 +216,7 @@ TEST_CASE("a port whose other end was collected is told that it is closed") {
             R"(["kept",true])");
 }
 
-TEST_CASE("a port that is listened to stays, though only the other end is held") {
+TEST_CASE("a port with a listener stays alive if only the other end is referenced") {
   evaluates(R"js(
       let count = 0;
       const port = (() => { const { port1, port2 } = new MessageChannel(); port2.onmessage = () => { count++; }; return port1; })();
@@ -234,7 +234,7 @@ TEST_CASE("a port that is listened to stays, though only the other end is held")
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a MessageEvent can be made, with what is asked for and nothing of another kind") {
+TEST_CASE("a MessageEvent can be constructed and checks the kinds of its members") {
   evaluates(
       R"js(
       const { port1, port2 } = new MessageChannel(), ports = [port1, port2];
@@ -252,7 +252,7 @@ TEST_CASE("a MessageEvent can be made, with what is asked for and nothing of ano
       R"("TypeError,TypeError,TypeError,TypeError,TypeError,TypeError,TypeError"])");
 }
 
-TEST_CASE("a module that replaces what channels are made of changes nothing about them") {
+TEST_CASE("a module that replaces functions that channels use does not change the channels") {
   evaluates(R"js(
       const { port1, port2 } = new MessageChannel(), carried = new MessageChannel().port1;
       const reached = () => { throw new Error('reached'); };
@@ -282,7 +282,7 @@ const Module kLoops{"loops", R"js(
       port1.postMessage(null);
       return new Promise(() => {});
     };
-    // So many messages that a round of them takes long, each followed by another one.
+    // So many messages that a round of them takes long; each is followed by another one.
     exports.crowd = () => {
       const { port1, port2 } = new MessageChannel();
       port2.onmessage = () => { rounds++; port1.postMessage(null); };
@@ -307,7 +307,7 @@ const Module kLoops{"loops", R"js(
     let posted = false;
     exports.post = () => { shared.port1.postMessage(null); posted = true; return new Promise(() => {}); };
     exports.posted = () => posted;
-    // Starts the port that has what another call posted, and is answered after that was delivered.
+    // Starts the port on which another call posted messages; is answered after they were delivered.
     exports.open = () => {
       shared.port2.onmessage = async () => { throw new RangeError('in a message'); };
       return new Promise((resolve) => { shared.port1.onmessage = () => resolve('opened'); shared.port2.postMessage(null); });

@@ -1,4 +1,4 @@
-// What a module finds around it: console, timers, microtasks, its context; and what it does not find.
+// A module's environment: console, timers, microtasks, its context; and what it lacks.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-// What `code`, the body of an async function with the parameters payload and context, returns.
+// Runs `code`, the body of an async function with the parameters payload and context, and returns its result.
 std::string evaluated_in_a_call(const std::string& code, const std::string& prologue = "") {
   Daemon daemon({.modules = {{"module", prologue + "\nexports.f = async (payload, context) => {" + code + "};"}}});
   ipc::Client client = daemon.connect();
@@ -149,7 +149,7 @@ TEST_CASE("what is thrown in a timer, or rejected without a handler, is logged, 
   CHECK(worker_of(client, "careless").calls_done == 5);
 }
 
-// --- what there is not ---------------------------------------------------------------------------------------------
+// --- what is missing ------------------------------------------------------------------------------------------------
 
 TEST_CASE("require fails with an error that says how to bundle") {
   const std::string answer = evaluated_in_a_call("return require('fs').readFileSync('/etc/passwd');");
@@ -205,7 +205,7 @@ TEST_CASE("a function gets its payload and a context, and this is its module's e
   CHECK(evaluated_in_a_call("return exports.g();", "exports.g = function () { return this === exports; };") == "true");
 }
 
-TEST_CASE("modules are strict where they say so, and their top level is theirs alone") {
+TEST_CASE("modules are strict if they say so and their top level is private") {
   CHECK(evaluated_in_a_call("return typeof undeclared;", "var mine = 1;") == "\"undefined\"");
   CHECK(evaluated_in_a_call("return 'mine' in globalThis;", "var mine = 1;") == "false");
   CHECK(evaluated_in_a_call("return globalThis === self && self.self === self;") == "true");
@@ -230,7 +230,7 @@ TEST_CASE("the clock is coarse, and goes on") {
 
 // --- modules that break their own world ----------------------------------------------------------------------------
 
-TEST_CASE("a module that spoils every global is still answered, rightly or with an error of its own") {
+TEST_CASE("calls of a module that spoils every global are answered with the right result or an error of their own") {
   const char* const kSpoilers[] = {
       "Promise.prototype.then = function () { throw new Error('then'); };",
       "Promise.resolve = () => { throw new Error('resolve'); }; globalThis.Promise = undefined;",

@@ -1,5 +1,4 @@
-// Errors as the author of a module wants them: what was thrown, where, and what was behind it; and failures that nobody
-// caught.
+// Errors as the author of a module sees them: what was thrown, where, and its causes; and uncaught failures.
 #include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
@@ -8,7 +7,7 @@
 namespace holdfast::test {
 namespace {
 
-// `code` is the body of an async function.
+// Runs `code`, the body of an async function, and returns the error that it throws.
 ipc::Error thrown_by(const std::string& code, const char* profile = "jit") {
   Daemon daemon(
       {.modules = {{"m", "exports.f = async function f() {\n" + code + "\n};"}}, .flags = {"--profile", profile}});
@@ -84,7 +83,7 @@ TEST_CASE("a stack goes on across await") {
   CHECK(contains(error.stack, "at async Object.f (m-v1.js:4:"));
 }
 
-// --- what nobody caught --------------------------------------------------------------------------------------------
+// --- uncaught failures ----------------------------------------------------------------------------------------------
 
 constexpr const char* kCareless = R"js(
     const never = () => new Promise(() => {});
@@ -103,7 +102,7 @@ constexpr const char* kCareless = R"js(
     exports.ping = () => 'pong';
 )js";
 
-TEST_CASE("a call that waits while something of it fails that nobody catches ends with that") {
+TEST_CASE("a waiting call ends with an uncaught failure of its own code") {
   for (const char* profile : kProfiles) {
     Daemon daemon({.modules = {{"careless", kCareless}}, .flags = {"--profile", profile}});
     ipc::Client client = daemon.connect();
@@ -131,7 +130,7 @@ TEST_CASE("what fails after a call was answered, or is handled in time, changes 
   CHECK_FALSE(contains(daemon.log(), "Error: handled"));
 }
 
-TEST_CASE("what one call fails by is not another's failure") {
+TEST_CASE("the failure of one call is not the failure of another") {
   Daemon daemon({.modules = {{"careless", kCareless}}});
   ipc::Client client = daemon.connect();
   Calls calls(client);
@@ -171,7 +170,7 @@ TEST_CASE("a load that fails shows the line, with a mark under the column") {
   CHECK(awaited.stack.starts_with("m-v1.js:2\nawait (async () => { throw new Error('x'); })();\n"));
 }
 
-TEST_CASE("of a long line, the part around the column is shown") {
+TEST_CASE("only the part around the column is shown of a long line") {
   const auto error = load_error("exports.f = 1;" + std::string(100000, ' ') + "let = * 5;" + std::string(100000, ' '));
   CHECK(error.detail.size() <= 160);
   CHECK(contains(error.detail, "* 5"));

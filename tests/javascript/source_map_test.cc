@@ -1,4 +1,4 @@
-// Inline source maps: stacks show what the author wrote, wherever stacks are shown.
+// Inline source maps: wherever a stack is shown, it shows the author's source.
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -8,7 +8,7 @@
 namespace holdfast::test {
 namespace {
 
-// What esbuild --bundle --minify --format=cjs --sourcemap=inline makes of src/app.ts and src/lib/helper.ts.
+// The output of esbuild --bundle --minify --format=cjs --sourcemap=inline for src/app.ts and src/lib/helper.ts.
 constexpr const char* kBundle =
     R"js(var a=Object.defineProperty;var s=Object.getOwnPropertyDescriptor;var p=Object.getOwnPropertyNames;v)js"
     R"js(ar i=Object.prototype.hasOwnProperty;var l=(r,e)=>{for(var n in e)a(r,n,{get:e[n],enumerable:!0})},w)js"
@@ -88,13 +88,13 @@ TEST_CASE("the stack of a loop that was stopped shows where it was written, and 
 TEST_CASE("the stack of a loop that is on the CPU at its deadline shows where it was written, and under which names") {
   Daemon daemon({.modules = {{"app", kBundle}}, .flags = {"--stretch", "1m"}});
   ipc::Client client = daemon.connect();
-  CHECK(contains(outcome(call(client, {"app", "stack"})), "src/app.ts"));  // loaded by then
+  CHECK(contains(outcome(call(client, {"app", "stack"})), "src/app.ts"));  // loads the module first
   const auto error = error_of(call(client, {.module = "app", .function = "spin", .timeout = std::chrono::seconds(1)}));
   CHECK(error.code == ipc::ErrorCode::deadline_exceeded);
   CHECK(contains(error.stack, "at spin (src/app.ts:9:"));
 }
 
-// Its function i was written as "fill", on line 2 of a.ts.
+// The source of function i is named "fill" and is on line 2 of a.ts.
 const std::string kFill =
     "exports.f=()=>{let i=n=>{for(;;)n.push('x'.repeat(1e3)+n.length)};i([])};" + kComment +
     "eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbImEudHMiXSwibmFtZXMiOlsiZmlsbCJdLCJtYXBwaW5ncyI6IkFBQUEsbUJBQ01BIn0=";
@@ -111,7 +111,7 @@ TEST_CASE("the stack of a module that used up its memory shows the original name
   }
 }
 
-TEST_CASE("a module that lets V8 take no stack of errors is told where its loop was, by the names that V8 knows") {
+TEST_CASE("the place of a loop is reported by the names that V8 knows if a module turns off stacks") {
   for (const char* poison : {"Object.freeze(Error);", "Object.defineProperty(Error, 'stackTraceLimit', { value: 0 });",
                              "Error.prepareStackTrace = () => { for (;;); };"}) {
     CAPTURE(poison);
@@ -126,7 +126,7 @@ TEST_CASE("a module that lets V8 take no stack of errors is told where its loop 
 }
 
 TEST_CASE("a load that fails shows the line that was written") {
-  // Line 1, column 1 of what is loaded is line 2, column 3 of top.ts.
+  // Line 1, column 1 of the loaded code is line 2, column 3 of top.ts.
   const std::string map =
       "eyJzb3VyY2VzIjpbInRvcC50cyJdLCJzb3VyY2VzQ29udGVudCI6WyJvbmVcbiAgdHdvPHN0cmluZz4oKTtcbiJdLCJtYXBwaW5ncyI6IkFBQ0Ui"
       "fQ==";
@@ -140,7 +140,7 @@ TEST_CASE("a load that fails shows the line that was written") {
 }
 
 TEST_CASE("a load that fails where a map names a column far behind its line says why, and is not stopped") {
-  // Line 1, column 1 of what is loaded is line 1, column 2000000001 of a.ts, which is shorter.
+  // Line 1, column 1 of the loaded code is line 1, column 2000000001 of a.ts, whose line is shorter.
   const std::string map =
       "eyJzb3VyY2VzIjpbImEudHMiXSwic291cmNlc0NvbnRlbnQiOlsidHdvKCk7Il0sIm1hcHBpbmdzIjoiQUFBZ2dxMm0zRCJ9";
   Daemon daemon({.modules = {{"top", "two();" + kComment + map}}});
@@ -150,7 +150,7 @@ TEST_CASE("a load that fails where a map names a column far behind its line says
   CHECK(error.stack.starts_with("a.ts:1\ntwo();\n      ^\n    at "));
 }
 
-TEST_CASE("a map that is broken, lies or is made to take long changes nothing but places") {
+TEST_CASE("a source map that is broken or wrong or slow changes only reported places") {
   const std::string code = "exports.f = () => { throw new Error('mine'); };\nexports.g = () => 1;";
   for (const std::string& map :
        {std::string("AAAA"), std::string("e30="),

@@ -1,4 +1,4 @@
-// Functions that return an async iterable: their values come one by one, as fast as the caller takes them.
+// Functions that return an async iterable: their values arrive one by one, as fast as the caller takes them.
 #include <signal.h>
 #include <string_view>
 
@@ -139,12 +139,12 @@ TEST_CASE("a caller that takes nothing holds the generator up once its window is
   std::size_t taken = 0;
   const auto id = reader.start(request, [&](ipc::Answer arrived) { answer = std::move(arrived); },
                                {.on_chunk = [&](ipc::Result) { ++taken; }});
-  reader.run_once(std::chrono::milliseconds(0));  // sends it
+  reader.run_once(std::chrono::milliseconds(0));  // sends the call
   // Chunks of 10130 bytes: the tenth fills the window.
   const auto made = [&] { return outcome(call(other, {"streams", "made"})); };
   REQUIRE(eventually([&] { return made() == "10"; }));
   CHECK(made() == "10");
-  // What is taken is granted again.
+  // The client grants again what it has taken.
   while (taken < 100) reader.run_once();
   CHECK(std::stoi(made()) <= 120);
   reader.cancel(id);

@@ -1,4 +1,4 @@
-// What JSON would lose or change in a result is an error that says where it is.
+// A result that JSON would lose or change is an error that says where it is.
 #include <doctest/doctest.h>
 
 #include <string_view>
@@ -43,7 +43,7 @@ std::string place_of(ipc::Client& client, const std::string& name) {
   return error.detail + " " + error.message.substr(begin.size(), error.message.find(" (") - begin.size());
 }
 
-TEST_CASE("what JSON would lose or change is not_serializable, with its path and what it is") {
+TEST_CASE("a value that JSON would lose or change is not_serializable with its path and kind") {
   Daemon daemon({.modules = {kResults}});
   ipc::Client client = daemon.connect();
   const std::vector<std::pair<const char*, const char*>> expected = {
@@ -90,7 +90,7 @@ TEST_CASE("what JSON has is passed on as JSON.stringify writes it") {
   CHECK(outcome(call(client, {"results", "polluted"})) == R"({"own":1})");
 }
 
-TEST_CASE("a module may be set to be lenient: then JSON.stringify has the only word") {
+TEST_CASE("in a module that is set to be lenient only JSON.stringify decides") {
   Daemon daemon({.modules = {kResults}, .flags = {"--results", "lenient"}});
   ipc::Client client = daemon.connect();
   const auto lenient = [&](const char* name) {

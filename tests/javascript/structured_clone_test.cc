@@ -1,4 +1,4 @@
-// structuredClone, as the HTML Standard has it.
+// structuredClone, as specified by the HTML Standard.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -41,7 +41,7 @@ TEST_CASE("every kind of value comes back as another one of its kind") {
       R"([true,true,true,true,"Number 1,String abc,Boolean false,BigInt 5",5,"Date",true,"/a(?<n>b)+/giu",0,true,1,4,true,"3,4,5",true,true,1,3,1,true,255,"BigInt64Array",true])");
 }
 
-TEST_CASE("what is the same object once is so in the copy, with cycles through everything") {
+TEST_CASE("identical objects stay identical in the copy and cycles are kept") {
   evaluates(R"js(
       const object = {}, array = [object, object], map = new Map(), set = new Set(), error = new Error('e');
       Object.assign(object, { object, array, map, set });
@@ -75,7 +75,7 @@ TEST_CASE("own enumerable properties with names are copied, in order, and nothin
       R"([true,["x"],1,true,["1","2","__proto__","constructor"],null,20,["0","2","10","name"],false,4000000001,["4000000000"],true,true])");
 }
 
-TEST_CASE("getters run once, in their order, and what they change counts as the standard says") {
+TEST_CASE("getters run once and in order and their changes count as the standard says") {
   evaluates(R"js(
       const log = [];
       const object = { get a() { log.push('a'); return { get x() { log.push('x'); object.b = 5; return 1; } }; }, b: 1, get c() { log.push('c'); delete object.d; object.late = 1; return 3; }, d: 4 };
@@ -101,7 +101,7 @@ TEST_CASE("errors keep their kind, message, stack and cause; DOMExceptions their
       R"(true,true,"NotFoundError","gone",8,true])");
 }
 
-TEST_CASE("what no copy can be made of is a DataCloneError, wherever it is") {
+TEST_CASE("a value that cannot be copied is a DataCloneError wherever it is") {
   evaluates(R"js(
       const hopeless = {
         function: () => {}, class: class {}, symbol: Symbol('s'), boxedSymbol: Object(Symbol('s')), promise: Promise.resolve(), weakMap: new WeakMap(), weakSet: new WeakSet(), weakRef: new WeakRef({}),
@@ -124,7 +124,7 @@ TEST_CASE("what no copy can be made of is a DataCloneError, wherever it is") {
             R"([[],"RangeError","structuredClone: an object of class URL could not be cloned"])");
 }
 
-TEST_CASE("blobs, files and keys are cloned as what they are, and nothing that only looks like one") {
+TEST_CASE("blobs and files and keys are cloned as such and lookalikes are not") {
   evaluates(
       R"js(
       const blob = new Blob(['caf\xe9', new Uint8Array([1, 2])], { type: 'Text/X' }), file = new File([blob, '!'], 'a.txt', { type: 'a/b', lastModified: 7 });
@@ -179,7 +179,7 @@ TEST_CASE("WebAssembly's modules are cloned, its memory is not, and cannot be tr
   CHECK(outcome(call(client, {"module", "f"})) == R"([true,true,true,"DataCloneError","TypeError",65536])");
 }
 
-TEST_CASE("a module that replaces what structuredClone is made of changes nothing about it") {
+TEST_CASE("a module that replaces functions that structuredClone uses does not change it") {
   evaluates(R"js(
       const value = { list: [1, 2], map: new Map([['k', new Set([1])]]), bytes: new Uint8Array([7]), date: new Date(3) };
       const reached = () => { throw new Error('reached'); };

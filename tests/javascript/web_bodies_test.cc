@@ -1,5 +1,5 @@
-// Blob, File, FormData, Headers, Request, Response and fetch, as the File API, the XMLHttpRequest Standard and the
-// Fetch Standard have them.
+// Blob, File, FormData, Headers, Request, Response and fetch, as specified by the File API, the XMLHttpRequest Standard
+// and the Fetch Standard.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -25,7 +25,7 @@ TEST_CASE("a blob is made of strings, buffers, views and blobs, and of what anyt
   )js") == R"(["aä�PASSPASSASPAbnull1[object Object]x,yz",43,"","abcde",0,0,"xyz","[object Blob]"])");
 }
 
-TEST_CASE("what is no sequence or no dictionary makes no blob, and what an argument's own code throws is passed on") {
+TEST_CASE("a blob needs a sequence and a dictionary and exceptions of its arguments are passed on") {
   CHECK(
       evaluated_in_both_profiles(R"js(
       const boom = { toString() { throw new EvalError('boom'); } };
@@ -72,7 +72,7 @@ TEST_CASE("a slice of a blob has the bytes between its ends, counted from either
         R"("","c/d","34",true])");
 }
 
-TEST_CASE("a blob is read whole or as a stream, of bytes that nobody else has, as often as one likes") {
+TEST_CASE("a blob can be read whole or as a stream and as often as needed and each time as a fresh copy") {
   CHECK(evaluated_in_both_profiles(R"js(
       const blob = new Blob(['\ufeffab', new Uint8Array([1, 255])]);
       (await blob.bytes()).fill(0);
@@ -143,8 +143,7 @@ TEST_CASE("a form goes through a body and comes back: names, values, files, and 
       R"js(["a \"quoted\"\r\nname","file","empty"],"line\r\nends","a\"\n.bin","a/b",[13,10,45,45,0,255]])js");
 }
 
-TEST_CASE(
-    "no two workers draw the same boundaries, and a module that puts its own in the place of crypto draws them still") {
+TEST_CASE("no two workers draw the same boundaries even if a module replaces crypto") {
   const std::string code = R"js(
       const types = () => [1, 2, 3].map(() => new Response(new FormData()).headers.get('content-type').split('boundary=')[1]);
       exports.f = () => {
@@ -164,7 +163,7 @@ TEST_CASE(
   CHECK(boundaries.size() == 12);
 }
 
-TEST_CASE("a body that is no form, or a broken one, is a TypeError") {
+TEST_CASE("a body that is not a valid form is a TypeError") {
   CHECK(evaluated_in_both_profiles(R"js(
       const read = (body, type) => new Response(body, { headers: { 'content-type': type } }).formData();
       const multipart = 'multipart/form-data; boundary=x';
@@ -195,7 +194,7 @@ TEST_CASE("headers are combined, sorted and small; cookies are kept apart") {
            R"(["c=1","d=2, e"],["a","b"],["new","c=1","d=2, e"],[],[["m","n"]]])");
 }
 
-TEST_CASE("what cannot be a header is a TypeError, and so is to change those of a response that came ready") {
+TEST_CASE("an invalid header is a TypeError and so is a change to immutable headers") {
   CHECK(evaluated_in_both_profiles(R"js(
       const headers = new Headers();
       return namesOf([() => new Headers([['a']]), () => new Headers([['a', 'b', 'c']]), () => new Headers(1), () => new Headers(null),
@@ -276,7 +275,7 @@ TEST_CASE("the copy of a body has chunks of its own, and fails, ends and is canc
       R"js([true,false,true,[8],"text",["DataCloneError","DataCloneError",["DataCloneError"]],[["one","two"]],[111,107],"ok"])js");
 }
 
-TEST_CASE("a body is what its stream has, whatever a module lets promises be resolved with") {
+TEST_CASE("a body is what its stream yields even if a module tampers with promises") {
   CHECK(
       evaluated_in_both_profiles(R"js(
       const streamed = () => new Response(new ReadableStream({
@@ -315,7 +314,7 @@ TEST_CASE("a body is what its stream has, whatever a module lets promises be res
       R"js([["hi","text","h","blob","hi"],[],[[true,true],true,[true,true],true,[true,true],true,[true,true],true,[true,true],true],"RangeError: late",60000,"abc"])js");
 }
 
-TEST_CASE("a response has a status that may be, and the ready ones are as they should be") {
+TEST_CASE("a response has a valid status and the static constructors make the specified ones") {
   CHECK(
       evaluated_in_both_profiles(R"js(
       const response = new Response('x', { status: 404, statusText: 'Not Here', headers: [['a', 'b']] });

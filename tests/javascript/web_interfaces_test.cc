@@ -1,4 +1,4 @@
-// What the interfaces of the web platform look like to a module: as Web IDL says (3.7), each of them.
+// The shape of each web platform interface that modules see, as Web IDL specifies it (3.7).
 #include <doctest/doctest.h>
 
 #include <string_view>
@@ -9,8 +9,8 @@
 namespace holdfast::test {
 namespace {
 
-// Interface: its parent, the length of its constructor, static operations, attributes ("=": it can be set) and
-// operations, each operation with its length. An iterable interface has "iterable" or "async". Constants come last.
+// One row for each interface: its parent, the length of its constructor, static operations, attributes ("=": writable)
+// and operations, each operation with its length. An iterable interface has "iterable" or "async". Constants come last.
 constexpr const char* kTable = R"js(
 const table = {
   AbortController: ['', 0, '', 'signal', 'abort/0'],
@@ -80,7 +80,7 @@ constexpr const char* kCheck = R"js(
 exports.f = async () => {
   const wrong = [];
   const check = (holds, ...what) => { if (!holds) wrong.push(what.join(' ')); };
-  // By exception or by rejection.
+  // The exception or the rejection.
   const failure = async (use) => { try { await use(); } catch (error) { return error; } };
   const { getOwnPropertyDescriptor, getPrototypeOf, hasOwn } = Object;
 
@@ -91,7 +91,7 @@ exports.f = async () => {
     check(type.name === name && type.length === length, name, 'name and length', type.name, type.length);
     const { writable, enumerable, configurable } = getOwnPropertyDescriptor(type, 'prototype');
     check(!writable && !enumerable && !configurable, name, 'prototype');
-    // DOMException's prototype alone inherits (Web IDL, 3.14.3).
+    // Only DOMException's prototype inherits (Web IDL, 3.14.3).
     const above = parent === '' || parent === 'Error' ? Function.prototype : globalThis[parent];
     check(getPrototypeOf(type) === above, name, 'parent');
     check(getPrototypeOf(prototype) === (parent === '' ? Object : globalThis[parent]).prototype, name, 'prototype of the prototype');
@@ -140,7 +140,7 @@ exports.f = async () => {
         check(Number.isInteger(value) && !writable && enumerable && !configurable, name, constant);
       }
     }
-    // Beyond the standards it has at most symbols, of the packages that it is made of.
+    // Beyond the standards an interface may have only symbols of the packages that implement it.
     const known = new Set([...words(`${statics} ${operations} ${iterable}`).map((word) => word.split('/')[0]),
       ...words(attributes).map((word) => word.replace('=', '')), ...words(constants), 'length', 'name', 'prototype', 'constructor']);
     for (const key of [...Object.getOwnPropertyNames(type), ...Object.getOwnPropertyNames(prototype)]) {
@@ -172,7 +172,8 @@ const ofECMAScript = words('AggregateError Array ArrayBuffer Atomics BigInt BigI
 const namespaces = ['WebAssembly', 'console', 'process'];
 const operations = words('atob btoa clearInterval clearTimeout fetch queueMicrotask reportError setInterval setTimeout structuredClone');
 const attributes = words('crypto navigator onerror onrejectionhandled onunhandledrejection performance self');
-// Of the packages that the classes are made of; they name functions of the packages, which a module may as well call.
+// Properties of the packages that the classes are made of. They name functions of the packages, which a module may
+// call.
 const excused = [
   [/^(Promise|ReadableStream|URL|URLSearchParams|FormData|Headers|Request|Response)$/, /^nodejs\.util\.inspect\.custom$/],
   [/^(Readable|Writable)\w+Controller$/, /^\[\[\w+Steps\]\]$/],

@@ -1,5 +1,5 @@
-// URLs, streams, events and the small rest of the web platform, as their standards have them; and what a module that
-// changes its globals makes of all this.
+// URLs, streams, events and the smaller parts of the web platform, as specified by their standards; also in modules
+// that replace their globals.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
@@ -230,7 +230,7 @@ TEST_CASE("reportError writes what was reported to the log, and goes on") {
   CHECK(daemon.logged("reported as uncaught: a value that is not an Error was thrown"));
 }
 
-TEST_CASE("performance counts from the module's start, by the one clock that there is") {
+TEST_CASE("performance counts from the start of the module by the same clock as Date") {
   CHECK(evaluated_in_both_profiles(R"js(
       const before = Date.now(), now = performance.now(), after = Date.now(), { timeOrigin } = performance;
       let last = 0, steps = true;
@@ -257,7 +257,7 @@ TEST_CASE("navigator names the program") {
   CHECK(json::parse(answer)[1] == "[object Navigator]");
 }
 
-TEST_CASE("strings can be asked for lone surrogates, and made without") {
+TEST_CASE("strings can be checked for lone surrogates and freed of them") {
   CHECK(evaluated_in_both_profiles(R"js(
       const long = ('x'.repeat(4095) + '\u{1F499}').repeat(3);
       const cut = [long, long + '\ud83d', long + '\udc99', long + '\u{1F499}', long.slice(1), long.slice(0, 4096), 'x'.repeat(4096) + '\udc99\u{1F499}'];
@@ -270,7 +270,7 @@ TEST_CASE("strings can be asked for lone surrogates, and made without") {
 
 // --- hostile -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a module that puts its own in the place of globals still has bodies, URLs and streams that work") {
+TEST_CASE("bodies and URLs and streams work in a module that replaces globals") {
   CHECK(evaluated_in_both_profiles(R"js(
       for (const name of ['ReadableStream', 'TransformStream', 'Blob', 'File', 'FormData', 'Headers', 'URL', 'URLSearchParams', 'TextEncoder', 'TextDecoder',
                           'AbortController', 'AbortSignal', 'DOMException', 'Uint8Array', 'ArrayBuffer', 'Map', 'Set', 'WeakMap', 'WeakRef', 'Symbol', 'JSON',
@@ -306,7 +306,7 @@ TEST_CASE("a module that looks at a stack gets no function of the runtime, and n
   )js") == "[true,0]");
 }
 
-TEST_CASE("whatever a module does to prototypes, its own calls fail at worst, and its worker answers on") {
+TEST_CASE("a module that changes prototypes fails at worst its own calls and its worker goes on") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     Daemon daemon({.modules = {{"hostile", R"js(

@@ -1,4 +1,4 @@
-// The commands that bundle, as docs/modules.md and messages have them: what they make of code of today runs.
+// The bundling commands in docs/modules.md and in messages: their output runs, also for recent syntax.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -23,7 +23,7 @@ std::string replaced(std::string text, std::string_view part, std::string_view b
   return text;
 }
 
-// Every command in the text, each to the end of its line.
+// Every command in the text, each up to the end of its line.
 std::vector<std::string> commands_in(const std::string& text) {
   std::vector<std::string> commands;
   std::istringstream lines(text);
@@ -44,7 +44,7 @@ std::vector<std::string> documented_commands() {
   return commands;
 }
 
-// Runs the command in the folder, and calls the file that it writes.
+// Runs the command in the folder, calls the file that it writes, and returns the outcome.
 std::string outcome_of_bundle(const TemporaryFolder& folder, const std::string& command) {
   const std::string bundling = replaced(command, kCommand, from_environment("HOLDFAST_TEST_ESBUILD") + " ");
   const Finished bundled =
@@ -56,7 +56,7 @@ std::string outcome_of_bundle(const TemporaryFolder& folder, const std::string& 
   return called.output + called.errors;
 }
 
-// Syntax and data that esbuild writes as they are for the newest engines.
+// Writes code whose syntax and data esbuild passes on unchanged to the newest engines.
 void write_app(const TemporaryFolder& folder, const std::string& name) {
   folder.write("three.bin", "abc");
   folder.write("lib.js", R"js(
@@ -71,7 +71,7 @@ void write_app(const TemporaryFolder& folder, const std::string& name) {
   )js");
 }
 
-TEST_CASE("what the documented commands make of new syntax and of binary files runs") {
+TEST_CASE("the output of the documented commands for new syntax and binary files runs") {
   for (const std::string& command : documented_commands()) {
     CAPTURE(command);
     const TemporaryFolder folder;
@@ -80,7 +80,7 @@ TEST_CASE("what the documented commands make of new syntax and of binary files r
   }
 }
 
-TEST_CASE("what the command of a message about a missing module makes runs, and is the documented one") {
+TEST_CASE("the command in the message about a missing module is the documented one and its output runs") {
   const TemporaryFolder folder;
   write_app(folder, "app.js");
   for (const char* code :
@@ -95,7 +95,7 @@ TEST_CASE("what the command of a message about a missing module makes runs, and 
   }
 }
 
-TEST_CASE("what the command of a message about TypeScript makes runs") {
+TEST_CASE("the output of the command in the message about TypeScript runs") {
   const TemporaryFolder folder;
   const auto file =
       folder.write("typed.ts", "const list: number[] = [1]; export const f = (): string => String(list.length);");

@@ -122,7 +122,7 @@ std::vector<RealModule> made_real_modules() {
         {"rows", "2000"},
         {"render", R"({"template":"{{#open}}","view":{}})"}}},
       {"react", "react.mjs", react},
-      // What React has for browsers, which waits for messages where the other one waits for timers.
+      // React's build for browsers, which waits for messages where the other build waits for timers.
       {"react-browser", "react-browser.mjs", react},
       {"uuid",
        "uuid.mjs",

@@ -1,4 +1,4 @@
-// Not a test of behaviour, and skipped unless it is asked for: the figures of docs/modules.md.
+// Measures the figures in docs/modules.md. Not a test of behaviour, and skipped unless it is requested.
 #include <algorithm>
 #include <cstdio>
 #include <sstream>
@@ -17,11 +17,11 @@ constexpr int kLoads = 7;
 constexpr int kCalls = 10;
 
 struct Figures {
-  double load_milliseconds = 0;  // the least of kLoads
+  double load_milliseconds = 0;  // the shortest of kLoads
   double memory_megabytes = 0;   // after kCalls
 };
 
-// What the process alone holds: what `holdfast ps` shows, as of now.
+// The process's private memory at the moment, as `holdfast ps` shows it.
 double private_megabytes(pid_t pid) {
   std::istringstream lines(read_file(fmt::format("/proc/{}/smaps_rollup", pid)));
   double kilobytes = 0;
@@ -30,11 +30,11 @@ double private_megabytes(pid_t pid) {
       kilobytes += std::stod(line.substr(line.find(':') + 1));
     }
   }
-  REQUIRE_MESSAGE(kilobytes > 0, "/proc tells it to root alone");
+  REQUIRE_MESSAGE(kilobytes > 0, "only root can read the memory of a worker in /proc");
   return kilobytes * 1024 / 1e6;
 }
 
-// Every version is loaded into a process that was ready before.
+// Every version is loaded into a standby.
 Figures figures_of(ipc::Client& client, const RealModule& module) {
   Figures figures;
   for (int version = 1; version <= kLoads; ++version) {
@@ -69,7 +69,7 @@ std::string cells(double jit, double strict, const char* unit, bool runs_in_stri
   return fmt::format("{:.1f} {} | {}", jit, unit, runs_in_strict ? fmt::format("{:.1f} {}", strict, unit) : "");
 }
 
-TEST_CASE("a table of what published packages take" * doctest::skip()) {
+TEST_CASE("a table of load times and memory of published packages" * doctest::skip()) {
   fmt::print(
       "| module | bundle | load, jit | strict | memory, jit | strict |\n| --- | --- | --- | --- | --- | --- |\n");
   for (const RealModule& module : real_modules()) {

@@ -1,4 +1,4 @@
-// Published packages, bundled as their users would, come to the same in a worker as in Node.js.
+// Published packages, bundled as their users would do it, give the same results in a worker as in Node.js.
 #include <algorithm>
 #include <string_view>
 
@@ -12,7 +12,7 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-// However busy the machine is: what it comes to is asked for, not how fast.
+// A long stretch: the test is about results, and the machine may be busy.
 const Texts kPatient = {"--stretch", "20s"};
 
 Texts flags(const char* profile, Texts further = {}) {
@@ -38,20 +38,20 @@ void check_against_node(const Texts& flags, const std::vector<Needs>& has) {
   daemon.stop();
 }
 
-TEST_CASE("published packages come to the same as in Node.js where code may come from strings") {
+TEST_CASE("published packages give the same results as in Node.js where code may come from strings") {
   check_against_node(flags("jit", {"--allow-eval", "ajv", "--allow-eval", "lodash"}),
                      {Needs::nothing, Needs::web_assembly, Needs::code_from_strings});
 }
 
-TEST_CASE("published packages come to the same as in Node.js in the jit profile") {
+TEST_CASE("published packages give the same results as in Node.js in the jit profile") {
   check_against_node(flags("jit"), {Needs::nothing, Needs::web_assembly});
 }
 
-TEST_CASE("published packages come to the same as in Node.js in the strict profile") {
+TEST_CASE("published packages give the same results as in Node.js in the strict profile") {
   check_against_node(flags("strict"), {Needs::nothing});
 }
 
-TEST_CASE("a package that is WebAssembly loads in the strict profile, and its calls say that there is none") {
+TEST_CASE("a package of WebAssembly loads in the strict profile and its calls say that there is no WebAssembly") {
   Daemon daemon({.flags = flags("strict"), .folder = folder_with_bundles()});
   ipc::Client client = daemon.connect();
   for (const RealCall& to : real_module("hash-wasm").calls) {
@@ -60,7 +60,7 @@ TEST_CASE("a package that is WebAssembly loads in the strict profile, and its ca
   }
 }
 
-TEST_CASE("a validator that compiles code is told that it may not; one written ahead of time does the same without") {
+TEST_CASE("a validator that compiles code gets an error and one that was compiled ahead of time works") {
   const Texts in_node = outcomes_in_node(real_module("ajv"));
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
@@ -73,7 +73,7 @@ TEST_CASE("a validator that compiles code is told that it may not; one written a
   }
 }
 
-TEST_CASE("what a TypeScript module throws is told with the lines of its source, bundled or not") {
+TEST_CASE("errors of a TypeScript module show the lines of its source whether bundled or not") {
   for (const char* profile : {"jit", "strict"}) {
     CAPTURE(std::string_view(profile));
     Daemon daemon({.flags = flags(profile), .folder = folder_with_bundles()});
@@ -82,7 +82,7 @@ TEST_CASE("what a TypeScript module throws is told with the lines of its source,
     CHECK(error.message == "RangeError: no total in step Second");
     CHECK_MESSAGE(contains(error.stack, "at fail (tests/real_modules/modules/zod.ts:50:9)"), error.stack);
     CHECK_MESSAGE(contains(error.stack, "at price (tests/real_modules/modules/zod.ts:45:69)"), error.stack);
-    // Of a package that was bundled in, too.
+    // The lines of a bundled package are shown, too.
     const ipc::Error deeper = error_of(call(client, {"zod", "price", R"({"total":"x"})"}));
     CHECK_MESSAGE(contains(deeper.stack, "modules/zod.ts:45:"), deeper.stack);
   }

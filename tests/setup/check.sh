@@ -1,10 +1,10 @@
 #!/bin/bash
-# Tests what tools/setup says of a machine that has, or lacks, what the project needs.
+# Tests what tools/setup reports on a machine that has, or lacks, what the project needs.
 # shellcheck disable=SC2317 # the tests are called by name, from check
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
-# Everything is in place in this checkout: tools/test has run tools/setup.
+# tools/test has run tools/setup, so this checkout has everything.
 real_setup=$here/../../tools/setup
 
 where_all_is_in_place_check_says_so() {

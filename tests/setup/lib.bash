@@ -1,6 +1,6 @@
-# What the tests of tools/setup share. They change nothing on the machine: they run as an ordinary user wherever
-# something could be installed, unpack into a temporary folder, and let apt and dpkg look at edited copies of the
-# package database.
+# Helpers of the tests of tools/setup. The tests change nothing on the machine: they run as an ordinary user where
+# something could be installed, unpack into a temporary folder, and show apt and dpkg edited copies of the package
+# database.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,7 +8,7 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 chmod 755 "$temporary"
 
-# A copy, for the user nobody may not be allowed into this checkout.
+# A copy, as the user nobody may not be allowed into this checkout.
 mkdir -p "$temporary/checkout/tools"
 cp "$here/../../tools/setup" "$temporary/checkout/tools/setup"
 # shellcheck disable=SC2034 # for the tests
@@ -16,7 +16,7 @@ setup=$temporary/checkout/tools/setup
 
 passed=0 failed=0
 
-# Runs the function that is named like the test: what "a module loads" says is tested by a_module_loads.
+# Runs the function whose name is made from the test's name: a_module_loads tests "a module loads".
 check() {
   local log=$temporary/log status=0
   # In a subshell and not as a condition, so that the first command that fails ends the test.
@@ -37,7 +37,7 @@ check() {
   fi
 }
 
-# Ends the script, with the status that its tests deserve.
+# Ends the script with a status for the results of its tests.
 finish() {
   ((failed == 0 && passed > 0)) || exit 1
   exit 0
@@ -62,7 +62,7 @@ expect_no_output() {
   [[ $output != *"$1"* ]] || { echo "not expected in the output: $1" && return 1; }
 }
 
-# Runs a command as someone who cannot become root: not root, and with every command in reach but sudo.
+# Runs a command as a user that cannot become root: not root, and without sudo in its path.
 without_root() {
   if [[ ! -d $temporary/no-sudo ]]; then
     mkdir "$temporary/no-sudo"
@@ -71,11 +71,11 @@ without_root() {
   fi
   local as=()
   if ((EUID == 0)); then as=(setpriv --reuid=nobody --regid=nogroup --clear-groups); fi
-  # apt looks for a home and a working folder, and nobody has none.
+  # apt needs a home and a working folder, and the user nobody has neither.
   (cd "$temporary" && "${as[@]}" env PATH="$temporary/no-sudo" HOME="$temporary" "$@")
 }
 
-# A new folder that someone without root may write to.
+# A new folder that an ordinary user may write to.
 new_folder() {
   local folder
   folder=$(mktemp -d "$temporary/folder.XXXXXX")
@@ -84,8 +84,8 @@ new_folder() {
   echo "$folder"
 }
 
-# database FOLDER [-without REGEX]... [-with "FIELD: VALUE\n..."]...: makes a copy of the package database that lacks
-# the packages of these names and has others installed. with_database runs a command with it.
+# database FOLDER [-without REGEX]... [-with "FIELD: VALUE\n..."]...: copies the package database, without the packages
+# of these names and with others added as installed. with_database runs a command with it.
 database() {
   local folder=$1 without="" stanzas=""
   shift
@@ -104,7 +104,7 @@ database() {
   chmod -R a+rX "$folder"
 }
 
-# For -without: all that Debian builds from Node.js, and the packages that would drag it in.
+# For -without: all packages that Debian builds from Node.js, and packages that depend on them.
 # shellcheck disable=SC2034 # for the tests
 nodejs_and_v8='nodejs|libnode-dev|libnode108|node-.*'
 
@@ -114,7 +114,7 @@ with_database() {
   DPKG_ADMINDIR=$folder APT_CONFIG=$folder/apt.conf "$@"
 }
 
-# Machines that are built in layers often have no lists of packages: then use lists of our own.
+# Machines that are built in layers often have no lists of packages; then use our own lists.
 : >"$temporary/apt.conf"
 if ! apt-get download --print-uris libnode-dev >/dev/null 2>&1; then
   mkdir -p "$temporary/lists/partial" "$temporary/cache/archives/partial"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tests which way to V8 tools/setup chooses, and why, with the real apt and edited copies of its package database.
+# Tests which source of V8 tools/setup chooses, and why, with the real apt and edited copies of its package database.
 # shellcheck disable=SC2317 # the tests are called by name, from check
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Tests that what tools/setup unpacks is a V8 that programs build and run with, and when it is unpacked anew.
+# Tests that tools/setup unpacks a V8 with which programs build and run, and when it unpacks again.
 # shellcheck disable=SC2317 # the tests are called by name, from check
 # shellcheck source-path=SCRIPTDIR source=lib.bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
-# The tests below build upon each other: to download is what takes the time.
+# The tests below build on each other, as the download takes most of the time.
 deps=$(new_folder)
 
 unpacking_needs_no_root_and_leaves_headers_and_library() {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMostInstances = 4;
 
-// Some five milliseconds of a CPU.
+// About five milliseconds of CPU time.
 const char* const kWork = R"js(
     exports.work = (payload) => {
       let sum = 0;
@@ -25,7 +25,7 @@ const char* const kWork = R"js(
 
 bool has_module(const ipc::WorkerInfo& worker) { return !worker.module.empty(); }
 
-// Calls each second, when so many processes may serve them. Notes how many do.
+// Measures the calls per second with at most this many worker processes, and notes how many there were.
 double rate_of_batch(Run& run, std::size_t calls_in_all, std::size_t max_instances) {
   test::Daemon daemon({.modules = {{"worker", kWork}},
                        .flags = {"--max-instances", std::to_string(max_instances), "--idle-timeout", "500ms",
@@ -40,7 +40,7 @@ double rate_of_batch(Run& run, std::size_t calls_in_all, std::size_t max_instanc
     std::size_t most = 0;
     for (std::size_t i = 0; i < calls_in_all; ++i) {
       calls.start({"worker", "work", std::to_string(i)});
-      // Each client may have so many open; whoever waits for the half of them never has too few.
+      // Keeps this many calls open, enough for all workers.
       constexpr std::size_t kOpen = 256;
       if (i >= kOpen) calls.wait_for(i - kOpen);
       if (i % kOpen == 0) {
@@ -56,12 +56,12 @@ double rate_of_batch(Run& run, std::size_t calls_in_all, std::size_t max_instanc
     const std::size_t expected =
         std::min<std::size_t>(max_instances, std::max(std::thread::hardware_concurrency(), 1U));
     run.report.figure(fmt::format("processes, of at most {}", max_instances), most);
-    if (most != expected) run.report.broken(fmt::format("{} processes served a batch, not {}", most, expected));
+    if (most != expected) run.report.broken(fmt::format("{} processes served a batch, expected {}", most, expected));
     if (!test::eventually([&] {
           const auto all = test::workers(observer);
           return std::none_of(all.begin(), all.end(), has_module);
         })) {
-      run.report.broken("a worker is left when all is idle");
+      run.report.broken("a worker is left after all calls ended");
     }
   }
   daemon.stop();

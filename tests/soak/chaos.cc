@@ -31,8 +31,8 @@ using std::chrono::seconds;
 
 constexpr std::size_t kStandby = 2;
 
-// Few workers for many modules, short budgets and a short life of zygotes: so that evictions, stops and replacements
-// happen all the time.
+// Few workers for many modules, short budgets and short-lived zygotes: evictions, stops and replacements happen all the
+// time.
 const std::vector<std::string> kFlags = {
     "--standby",    "2",   "--max-workers",  "6",       "--stretch",          "200ms", "--memory",       "48MB",
     "--timeout",    "4s",  "--idle-timeout", "1s",      "--queue-limit",      "300",   "--zygote-forks", "150",
@@ -42,7 +42,8 @@ const std::vector<std::string> kFlags = {
 constexpr Clock::duration kShortestRound = seconds(4);
 constexpr Clock::duration kLongestRound = seconds(20);
 
-// In so many rounds nothing is done to processes, so that only errors of the calls' own are accepted. The first is one.
+// One round in this many, starting with the first, is calm: processes are left alone, so only errors that calls cause
+// themselves are accepted.
 constexpr std::size_t kCalmEvery = 6;
 
 class Chaos {
@@ -59,7 +60,7 @@ class Chaos {
   void run() {
     Load load(daemon_->socket_path(), {}, run_, ledger_, disturbances_);
     Quiet quiet(*daemon_, kStandby, run_);
-    load.resume();  // once through all of it, before anything is taken as normal
+    load.resume();  // warms everything up before the baseline is taken
     pause_for(seconds(1));
     load.pause();
     (void)quiet.await("at the start");
@@ -108,7 +109,7 @@ class Chaos {
     const double ratio = in_millis(measured.latency) / in_millis(baseline.latency);
     latency_ratios_.push_back(ratio);
     if (ledger_.made() != ledger_.answered()) {
-      run_.report.broken(fmt::format("{} calls were made and {} answered", ledger_.made(), ledger_.answered()));
+      run_.report.broken(fmt::format("{} calls were made, but {} answered", ledger_.made(), ledger_.answered()));
     }
     const std::string line =
         fmt::format("round {} after {:.0f} s: {} calls, holdfastd {}, broker {}, latency {:.2f} ms, {:.2f} of before",
@@ -118,14 +119,15 @@ class Chaos {
     show_progress(line);
   }
 
-  // In the midst of calls. All its processes go with it, and the next one serves at once.
+  // Kills the supervisor while calls are open. All its processes must end with it, and the next supervisor must serve
+  // at once.
   void kill_the_supervisor(Load& load) {
     load.resume();
     pause_for(milliseconds(500));
     load.expect_the_end();
     const auto family = test::descendants_of(daemon_->pid());
     daemon_->signal(SIGKILL);
-    if (daemon_->wait() != 128 + SIGKILL) run_.report.broken("the supervisor did not die of SIGKILL");
+    if (daemon_->wait() != 128 + SIGKILL) run_.report.broken("the supervisor was not ended by SIGKILL");
     const auto died = Clock::now();
     for (pid_t process : family) {
       if (!test::eventually([&] { return !test::is_running(process); })) {
@@ -183,8 +185,8 @@ class Chaos {
   std::vector<double> latency_ratios_;
 };
 
-// A supervisor whose log cannot be written, as on a full disk: /dev/full in full(4). Its workers are killed, for it to
-// have something to say.
+// A supervisor whose log cannot be written, as on a full disk: /dev/full in full(4). Workers are killed so that it has
+// something to log.
 void serve_with_a_full_disk(Run& run) {
   const test::TemporaryFolder folder;
   const bool as_nobody = run.as_nobody || test::is_for_nobody();
@@ -211,9 +213,10 @@ void serve_with_a_full_disk(Run& run) {
   const std::size_t explained = calls.count("result") + calls.count("worker_crashed") + calls.count("out_of_memory") +
                                 calls.count("cpu_exceeded") + calls.count("unavailable") + calls.count("overloaded") +
                                 calls.count("load_failed");
-  if (explained != calls.size()) run.report.broken("with a full disk: calls ended with other errors than they may");
-  if (calls.count("result") < calls.size() / 4) run.report.broken("with a full disk: hardly a call has a result");
-  // Later calls are served as ever.
+  if (explained != calls.size()) run.report.broken("with a full disk: calls ended with unexpected errors");
+  if (calls.count("result") < calls.size() / 4)
+    run.report.broken("with a full disk: less than a quarter of the calls have a result");
+  // Later calls are served as usual.
   if (!test::eventually([&] { return test::outcome(test::call(client, {kPlainModule, "echo", "5"})) == "5"; })) {
     run.report.broken("with a full disk: a plain call is not served");
   }

@@ -24,17 +24,17 @@ using std::chrono::seconds;
 
 constexpr std::size_t kSlots = 2;
 constexpr std::size_t kFlooded = 10;
-// Of each of them, so that a worker always has the next call when it has answered one.
+// Open calls of each flooded module, enough that a worker always has a next call.
 constexpr std::size_t kOpenCalls = 16;
 constexpr seconds kBetweenCalls{1};
 
-// The D of the bound as the product promises it: no call is on a worker for longer than it has time.
+// D in the promised bound: no call stays on a worker for longer than its timeout.
 constexpr seconds kTimeout{5};
-// The c of the bound: a stop of a worker that does not want to (0.5 s by the clock), a fork and a load.
+// c in the bound: a forced stop of a worker (0.5 s of wall-clock time), a fork and a load.
 constexpr seconds kStart{1};
 
-// Enough work for about a millisecond of a CPU. A loop of so many turns, not of so much time: whoever shares the CPU
-// must get less done.
+// About a millisecond of CPU time. The loop counts iterations instead of time, so that a process that shares its CPU
+// gets less done.
 const char* const kLongWork = R"js(
     exports.work = (payload) => {
       let sum = payload;
@@ -44,7 +44,7 @@ const char* const kLongWork = R"js(
 )js";
 const char* const kEcho = "exports.work = (payload) => payload;";
 
-// Modules that are asked all the time, over a connection each.
+// Keeps calls to the flooded modules open all the time, over one connection for each module.
 class Flood {
  public:
   Flood(Run& run, const test::Daemon& daemon, Clock::duration timeout)
@@ -59,7 +59,7 @@ class Flood {
     }
   }
 
-  // Until `stop`. What is open then is dropped with the connections.
+  // Runs until `stop`. Calls that are open then are dropped with their connections.
   void run(const std::atomic<bool>& stop) {
     const auto begin = Clock::now();
     for (auto& asker : askers_) {
@@ -81,7 +81,7 @@ class Flood {
         std::count_if(askers_.begin(), askers_.end(), [](const auto& asker) { return asker->answered > 0; }));
   }
   std::uint64_t overdue() const { return overdue_; }
-  // The longest that a call was with a worker, the load of its module not counted; and the longest such load.
+  // The longest that a call was on a worker, not counting the load of its module; and the longest such load.
   Clock::duration longest_run() const { return longest_run_; }
   Clock::duration longest_load() const { return longest_load_; }
 
@@ -137,7 +137,7 @@ class Flood {
   Clock::duration took_{0};
 };
 
-// The longest that one waits who calls once a second.
+// The longest wait of a client that calls once a second.
 Clock::duration worst_wait_of_caller(Run& run, ipc::Client& client, Clock::duration time_for_a_call) {
   Clock::duration worst{0};
   const auto end = Clock::now() + run.duration;
@@ -147,7 +147,7 @@ Clock::duration worst_wait_of_caller(Run& run, ipc::Client& client, Clock::durat
     const auto timeout = std::chrono::ceil<milliseconds>(time_for_a_call);
     const std::string outcome = test::outcome(test::call(client, {"caller", "work", "7", timeout}));
     worst = std::max(worst, Clock::now() - begin);
-    if (outcome != "7") run.report.broken("who calls once a second: " + outcome);
+    if (outcome != "7") run.report.broken("the client that calls once a second: " + outcome);
   }
   return worst;
 }
@@ -168,8 +168,8 @@ struct Outcome {
   Clock::duration worst_wait{0};
 };
 
-// How long a module waits at most: each of the slots has gone on so many times, and each time its holder had its
-// slice, then the calls that it had, and the next one had to be started (docs/architecture.md).
+// The longest that a module can wait: each slot passes to the next module so many times, and each time its holder uses
+// up its slice and finishes its open calls, and the next worker has to start (docs/architecture.md).
 Clock::duration bound(Clock::duration slice, Clock::duration longest_call, Clock::duration start) {
   constexpr std::size_t kTurns = (kFlooded + 1 + kSlots - 1) / kSlots;
   return kTurns * (slice + longest_call + start);
@@ -187,7 +187,7 @@ Outcome flood(Run& run, const Setting& setting, Clock::duration slice, Caller wi
   Outcome outcome;
   {
     ipc::Client caller = daemon.connect();
-    // Without switching most calls wait in vain; that is what it costs, and not to be counted as work.
+    // Without switching, most calls would wait until their timeout: give them no short one, as timeouts are no work.
     Flood flood(run, daemon, with_caller == Caller::none ? std::chrono::hours(1) : Clock::duration(kTimeout));
     std::atomic<bool> stop = false;
     const auto cpu_before = cpu_time_of_all(family_of(daemon.pid()));
@@ -231,10 +231,11 @@ void compare(Run& run, const Setting& setting, Clock::duration slice) {
   };
   add("calls/s", shared.calls_per_second);
   add("calls/s without switching", still.calls_per_second);
-  // More than there are slots: on a busy machine a flood pauses now and then, and who is idle makes room.
+  // This may be more than there are slots: on a busy machine a flood pauses now and then, and an idle module makes
+  // room.
   add("modules served without switching", still.modules_served);
   add("ratio", shared.calls_per_second / still.calls_per_second);
-  // What it would be on a machine that has nothing else to do.
+  // The ratio on a machine that does nothing else.
   add("ratio by CPU time for a call", still.cpu_micros_per_call / shared.cpu_micros_per_call);
   add("CPU time for a call, us", shared.cpu_micros_per_call);
   add("cold starts/s", static_cast<double>(shared.cold_starts) / (in_millis(run.duration) / 1000));
@@ -245,11 +246,12 @@ void compare(Run& run, const Setting& setting, Clock::duration slice) {
   add("longest load, ms", in_millis(shared.longest_load));
   if (is_interrupted()) return;
   if (shared.worst_wait > promised) {
-    run.report.broken(fmt::format("{} calls: who calls once a second waited for {:.0f} ms, more than the bound",
-                                  setting.name, in_millis(shared.worst_wait)));
+    run.report.broken(
+        fmt::format("{} calls: the client that calls once a second waited for {:.0f} ms, longer than the bound",
+                    setting.name, in_millis(shared.worst_wait)));
   }
-  if (shared.modules_served != kFlooded) run.report.broken("a module that is flooded was never served");
-  if (shared.overdue > 0) run.report.broken(fmt::format("{} calls waited for too long", shared.overdue));
+  if (shared.modules_served != kFlooded) run.report.broken("a flooded module was never served");
+  if (shared.overdue > 0) run.report.broken(fmt::format("{} calls reached their timeout", shared.overdue));
 }
 
 }  // namespace

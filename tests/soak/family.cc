@@ -11,7 +11,7 @@
 namespace holdfast::soak {
 namespace {
 
-// "     1234 kB"
+// Parses "     1234 kB" and returns bytes.
 std::uint64_t kilobytes(const std::string& text) {
   std::istringstream stream(text);
   std::uint64_t number = 0;
@@ -40,7 +40,7 @@ Family family_of(pid_t supervisor) {
 
 void reap_orphans(pid_t kept) {
   for (pid_t zombie : test::zombies_below(::getpid())) {
-    if (zombie != kept) ::waitpid(zombie, nullptr, WNOHANG);  // fails for what is not a child of this process
+    if (zombie != kept) ::waitpid(zombie, nullptr, WNOHANG);  // fails for a process that is not a child of this one
   }
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 using ipc::ErrorCode;
 
-// holdfastd's default.
+// holdfastd's default for --max-retries.
 constexpr std::uint32_t kMaxRetries = 2;
 
 std::size_t between(Random& random, std::size_t least, std::size_t most) {
@@ -19,7 +19,7 @@ std::string quoted(const std::string& text) { return '"' + text + '"'; }
 std::string nonce_alone(const std::string& nonce, Random&) { return quoted(nonce); }
 bool is_same(const std::string& payload, const std::string& result) { return payload == result; }
 
-// {"nonce":"…","amount":N}: its result begins with the nonce.
+// Payload {"nonce":"…","amount":N}; the result begins with the nonce.
 std::function<std::string(const std::string&, Random&)> nonce_and(std::size_t least, std::size_t most) {
   return [=](const std::string& nonce, Random& random) {
     return fmt::format(R"({{"nonce":"{}","amount":{}}})", nonce, between(random, least, most));
@@ -59,7 +59,7 @@ std::vector<Kind> all_kinds() {
                  .is_right = is_same,
                  .idempotent = true});
   all.push_back({"once", "once", "once", 5, nonce_alone, is_same});
-  // What is run again is never run again by the same process.
+  // A call that is run again never runs in the same process again.
   all.push_back({.name = "once, idempotent",
                  .module = "once",
                  .function = "once",
@@ -86,7 +86,7 @@ std::vector<Kind> all_kinds() {
                  [](const std::string& nonce, Random&) { return "{" + nonce; },
                  nullptr,
                  {ErrorCode::protocol_error}});
-  // The innocent calls of the modules that end their process pay with it, or find their module held off.
+  // If a call ends its module's process, the module's innocent calls die with it, or find the module held off.
   const std::set<ErrorCode> with_the_loop = {ErrorCode::worker_crashed, ErrorCode::unavailable, ErrorCode::overloaded};
   std::set<ErrorCode> of_the_loop = with_the_loop;
   of_the_loop.insert(ErrorCode::cpu_exceeded);
@@ -94,7 +94,7 @@ std::vector<Kind> all_kinds() {
   all.push_back({"beside the loop, idempotent", "loop", "wait", 1, nonce_alone, is_same, with_the_loop, true});
   all.push_back({"loop", "loop", "spin", 0.15, nonce_alone, nullptr, of_the_loop});
 
-  // On a busy machine it may meet the stretch budget before the memory is full.
+  // On a busy machine it may exceed the stretch budget before its memory is full.
   all.push_back(
       {"hog",
        "hog",
@@ -110,19 +110,19 @@ std::vector<Kind> all_kinds() {
   return all;
 }
 
-// Where nothing disturbs, the numbers must be plausible.
+// Checks that the usage is plausible.
 std::string fault_of_usage(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances) {
   const ipc::Usage& usage = answer.usage;
-  if (usage.attempts == 0) return usage == ipc::Usage{} && !answer ? "" : "no attempt, and yet it took something";
-  // A worker that dies with calls that it has not begun costs each of them an attempt.
+  if (usage.attempts == 0) return usage == ipc::Usage{} && !answer ? "" : "no attempt, but a result or some usage";
+  // A worker that dies costs each call that it has not begun an attempt, too.
   if (disturbances == kNothing && !call.kind.worker_may_die && usage.attempts > 1) {
     return fmt::format("{} attempts, though no worker died", usage.attempts);
   }
-  if (usage.cold != (usage.load.count() > 0)) return "cold, and no time for a load, or the other way round";
+  if (usage.cold != (usage.load.count() > 0)) return "a cold call must have a load time, and no other call may";
   if (usage.bytes_in != call.payload.size())
-    return fmt::format("{} bytes in, not {}", usage.bytes_in, call.payload.size());
+    return fmt::format("{} bytes in, expected {}", usage.bytes_in, call.payload.size());
   if (answer && usage.bytes_out != answer->payload.size()) return fmt::format("{} bytes out", usage.bytes_out);
-  if (usage.queue + usage.load + usage.run > call.waited) return "it took longer than its caller waited";
+  if (usage.queue + usage.load + usage.run > call.waited) return "its usage is longer than its caller waited";
   return "";
 }
 
@@ -135,14 +135,14 @@ std::string fault_of_outcome(const MadeCall& call, const ipc::Answer& answer, un
   const ipc::Error& error = answer.error();
   const std::string fault = fmt::format("{}: {} ({}), executed {}: {:.300}", kind.name, ipc::to_string(error.code),
                                         error.detail, ipc::to_string(error.executed), error.message);
-  // Also what the client library makes of a second answer to one call.
+  // The client library also turns a second answer to one call into this.
   if (error.detail == "connection_lost") return fault;
   if (error.code == ErrorCode::exception && error.message.find(call.nonce) == std::string::npos) return fault;
-  // Of a call that may be run again not the first worker's death is told, but that of the last one that it may have.
+  // An idempotent call reports only the death of the last worker that it may have, not of the first.
   if (error.code == ErrorCode::worker_crashed && kind.idempotent && answer.usage.attempts <= kMaxRetries) return fault;
   if (kind.own_errors.contains(error.code)) return "";
   switch (error.code) {
-    // Full queues and a busy machine are nobody's fault.
+    // Full queues and a busy machine cause these without any fault.
     case ErrorCode::overloaded:
     case ErrorCode::deadline_exceeded:
       return "";
@@ -181,7 +181,7 @@ std::vector<test::Module> modules_of_kinds() {
        "return nonce; };"},
       {"timer", "exports.wait = ({ nonce, amount }) => new Promise((resolve) => setTimeout(resolve, amount, nonce));"},
       {"counter", "let count = 0; exports.count = (nonce) => { count++; return nonce; };"},
-      // A call that is run twice in one process answers `true`.
+      // A call that runs twice in one process answers `true`.
       {"once",
        "const seen = new Set(); exports.once = (nonce) => { if (seen.has(nonce)) return true; "
        "if (seen.size > 10000) seen.clear(); seen.add(nonce); return nonce; };"},

@@ -1,5 +1,5 @@
-// The kinds of calls that are made under chaos: what each asks, how its answer is known to be its own, and which errors
-// are its own doing.
+// The kinds of calls that the chaos form makes: what each kind sends, how to recognize the answer to a particular call,
+// and which errors the kind itself may cause.
 #pragma once
 
 #include <chrono>
@@ -17,45 +17,46 @@ namespace holdfast::soak {
 
 using Random = std::mt19937_64;
 
-// What has been done to holdfastd's processes since all was quiet, as bits: which errors innocent calls may get.
+// Bits: what has been done to holdfastd's processes since they were last quiet. They determine which errors innocent
+// calls may get.
 enum Disturbance : unsigned {
   kNothing = 0,
   kProcessesDied = 1,    // killed or stopped
   kResourcesRanOut = 2,  // descriptors, processes or memory that holdfastd's own processes need
-  kMachineStalled = 4,   // by what else runs on it
+  kMachineStalled = 4,   // by other programs on the machine
 };
 
 struct Kind {
   std::string name;
   std::string module;
   std::string function;
-  double weight;  // how often it is called, against the others
-  // Of a text that no other call has.
+  double weight;  // how often it is called, relative to the other kinds
+  // Makes the payload out of a text that no other call has.
   std::function<std::string(const std::string& nonce, Random&)> payload;
-  // Whether the result is the one for this payload. None: it never has a result.
+  // Whether the result belongs to this payload. Empty if calls of this kind never have a result.
   std::function<bool(const std::string& payload, const std::string& result)> is_right;
-  // Errors that it may get though nothing disturbs.
+  // Errors that it may get although nothing disturbs the processes.
   std::set<ipc::ErrorCode> own_errors = {};
   bool idempotent = false;
-  bool worker_may_die = false;  // of its module's own doing, so that the call may be given to several
+  bool worker_may_die = false;  // killed by its own module, so the call may be given to several workers
 };
 
 const std::vector<Kind>& kinds();
 std::vector<test::Module> modules_of_kinds();
 
-// A module that answers what it is asked, for measuring and probing.
+// The name of a module that echoes its payload, for measurements and probes.
 extern const char* const kPlainModule;
 
-// A call that was made, as far as its answer is to be judged by it.
+// What the check of an answer needs to know about the call.
 struct MadeCall {
   const Kind& kind;
   const std::string& payload;
   const std::string& nonce;
   std::chrono::nanoseconds waited;
-  bool was_cancelled;  // by the caller
+  bool was_cancelled;  // by its caller
 };
 
-// What is wrong with this answer, its usage included; empty if nothing is.
+// What is wrong with this answer or with the usage in it; empty if nothing is. `disturbances`: bits of Disturbance.
 std::string fault_of(const MadeCall& call, const ipc::Answer& answer, unsigned disturbances);
 
 }  // namespace holdfast::soak

@@ -1,5 +1,5 @@
-// The account of all calls: how many were made, what they came to, and how long the answers took. May be used by
-// several threads at a time.
+// Counts all calls: how many were made, how they ended, and how long the answers took. Several threads may use it at a
+// time.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@ class Ledger {
   std::uint64_t answered() const;
   std::uint64_t results() const;
   Clock::duration worst_wait() const;
-  // The most workers that one call was given to.
+  // The largest number of workers that any one call was given to.
   std::uint32_t most_attempts() const;
   // {kind: {"made": …, "given again": …, "result": …, CODE: …}}
   nlohmann::ordered_json by_kind() const;
@@ -33,7 +33,7 @@ class Ledger {
   struct Row {
     std::uint64_t made = 0;
     std::uint64_t results = 0;
-    std::uint64_t again = 0;  // given to more than one worker
+    std::uint64_t again = 0;  // calls that were given to more than one worker
     std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};
   };
 

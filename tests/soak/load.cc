@@ -10,14 +10,14 @@
 namespace holdfast::soak {
 namespace {
 
-// In so many calls one is cancelled.
+// One call in this many is cancelled.
 constexpr unsigned kCancelEvery = 40;
 
-// How often a client that has nothing to do looks whether it is to stop.
+// How often an idle client checks whether it should stop.
 constexpr milliseconds kIdleLook{20};
 
 ipc::Client connect(const std::string& socket_path) {
-  // Longer than any phase in which the supervisor cannot accept.
+  // The timeout is longer than any phase in which the supervisor cannot accept.
   auto client = ipc::Client::connect(socket_path, {.name = "soak", .hello_timeout = std::chrono::seconds(20)});
   REQUIRE_MESSAGE(client.has_value(), client.error().message);
   return std::move(*client);
@@ -49,7 +49,7 @@ class Load::Asker {
           make_call(now);
           next_ += gap();
         }
-        next_ = std::max(next_, now);  // calls that were held back are not made up for
+        next_ = std::max(next_, now);  // calls that were held back are not made later
       }
       const auto gap = std::chrono::ceil<milliseconds>(next_ - now);
       client_.run_once(load_.paused_ ? kIdleLook : std::clamp(gap, milliseconds(0), kIdleLook));
@@ -122,9 +122,9 @@ class Load::Asker {
     }
   }
 
-  // False if there is nobody to connect to any more.
+  // False if the supervisor is expected to be gone or the load is over.
   bool reconnect() {
-    client_.run_once(milliseconds(0));  // what is open is answered
+    client_.run_once(milliseconds(0));  // answers open calls
     if (load_.end_expected_ || load_.stopped_) return false;
     ++load_.reconnected_;
     client_ = connect(load_.socket_path_);
@@ -195,7 +195,7 @@ void Load::pause() {
       changed_.wait_for(lock, kLongestWait + std::chrono::seconds(10), [&] { return quiet_ == threads_.size(); });
   if (!is_quiet)
     run_.report.broken(
-        fmt::format("{} of {} clients wait for answers for ever", threads_.size() - quiet_, threads_.size()));
+        fmt::format("{} of {} clients never got their answers", threads_.size() - quiet_, threads_.size()));
 }
 
 }  // namespace holdfast::soak

@@ -1,5 +1,5 @@
-// Clients that behave: each a connection and a thread of its own, which makes calls of all kinds at times of its own
-// (an open loop: a slow answer does not slow the asking, up to a bound), and holds each answer against what it must be.
+// Well-behaved clients. Each has a connection and a thread of its own, makes calls of all kinds at random times, and
+// checks each answer. Calls form an open loop: up to a bound, a slow answer does not delay the next call.
 #pragma once
 
 #include <atomic>
@@ -24,21 +24,21 @@ struct LoadOptions {
 
 class Load {
  public:
-  // Connects the clients, which make no calls yet. `disturbances`: bits of Disturbance, kept up to date by whoever
-  // disturbs, before it does.
+  // Connects the clients, which make no calls until resume(). `disturbances`: bits of Disturbance; whatever disturbs
+  // holdfastd must set its bit first.
   Load(const std::string& socket_path, const LoadOptions& options, Run& run, Ledger& ledger,
        const std::atomic<unsigned>& disturbances);
-  // Drops what is open.
+  // Drops open calls.
   ~Load();
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
 
   void resume();
-  // No more calls; waits until all are answered. What is not answered in time is broken.
+  // Stops making calls and waits until all are answered. Reports a failure if an answer does not come in time.
   void pause();
-  // From now on the supervisor may go away: lost connections are no fault.
+  // From now on the supervisor may end: lost connections are no longer failures.
   void expect_the_end() { end_expected_ = true; }
-  // Connections that were lost and made anew.
+  // How many connections were lost and replaced.
   std::uint64_t reconnected() const { return reconnected_; }
 
  private:

@@ -1,4 +1,5 @@
-// soak: the chaos and soak test of Holdfast on its real programs. Run by tools/soak, and in short by tools/test.
+// soak: the chaos and soak test of Holdfast, with its real programs. tools/soak runs it, and tools/test runs a short
+// form.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <condition_variable>
 #include <cstdlib>
@@ -32,11 +33,11 @@ volatile std::sig_atomic_t interrupted = 0;
 
 void on_interrupt(int) { interrupted = 1; }
 
-// Beyond what the form's own guards allow: whoever is not done by then hangs.
+// More than the form's own guards allow: a run that takes longer hangs.
 constexpr std::chrono::seconds kBesidesDuration{300};
 
-// Ends this program, and all that it started, if it is not gone in time. A holdfastd that was root's would outlive it:
-// by giving up its rights it has lost its parent-death signal (prctl(2)).
+// Ends this program and everything that it started if the program has not ended in time. A holdfastd that was started
+// as root and gave up its rights has lost its parent-death signal (prctl(2)), so it would outlive this program.
 class Watchdog {
  public:
   explicit Watchdog(Clock::duration time) : thread_([this, time] { watch(time); }) {}
@@ -66,7 +67,7 @@ class Watchdog {
   std::thread thread_;
 };
 
-// What the tests' support asserts, outside of any test case.
+// Handles assertions of tests/support, which run outside of any test case here.
 void on_assert(const doctest::AssertData& data) {
   if (!data.m_failed) return;
   std::ostringstream text;
@@ -78,7 +79,7 @@ void on_assert(const doctest::AssertData& data) {
   throw std::runtime_error(text.str());
 }
 
-// Where the programs are, if nobody has said: in the build folder that this program is in.
+// Sets the paths of the programs that the environment does not name: they are in this program's build folder.
 void find_programs() {
   std::error_code error;
   const fs::path build = fs::read_symlink("/proc/self/exe", error).parent_path() / "../..";
@@ -90,7 +91,7 @@ void find_programs() {
   set("HOLDFAST_TEST_COMMAND", "tools/cli/holdfast");
 }
 
-// Each client takes one, and a thousand of them are more than the usual soft limit.
+// Each client takes a descriptor, and a thousand of them exceed the usual soft limit.
 void raise_descriptor_limit() {
   rlimit limit = {};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -130,7 +131,7 @@ void add_duration(CLI::App& app, Options& options, const char* shown_default) {
 
 void add_common(CLI::App& app, Options& options) {
   app.add_flag("--json", options.as_json, "figures as one JSON object");
-  app.add_flag("--verbose", options.is_verbose, "tell each act, and the end of holdfastd's log, on standard error");
+  app.add_flag("--verbose", options.is_verbose, "print each act and the end of holdfastd's log on standard error");
   app.add_flag("--as-nobody", options.as_nobody, "run holdfastd as nobody; needs root");
 }
 
@@ -167,32 +168,35 @@ int run(int argc, char** argv) {
   CLI::App app("soak: chaos, and many modules and workers, on the real programs.");
   app.require_subcommand(1);
   app.footer("Exit status: 0 everything held, 1 something did not, 2 usage, 130 interrupted; all held until then.");
-  CLI::App& chaos = *app.add_subcommand("chaos", "kill, stop, rob and flood a supervisor that serves calls");
-  chaos.add_option("--seed", options.seed, "of all that is chosen by chance (default: another each time)");
+  CLI::App& chaos = *app.add_subcommand("chaos", "kill, stop, starve and flood a supervisor while it serves calls");
+  chaos.add_option("--seed", options.seed, "seed of all random choices (default: a new one each time)");
   add_duration(chaos, options, "1m");
   add_common(chaos, options);
-  CLI::App& many_modules = *app.add_subcommand("many-modules", "more modules than workers, each asked all the time");
-  many_modules.add_option("--modules", options.modules, "how many")
+  CLI::App& many_modules = *app.add_subcommand("many-modules", "more modules than workers, each called all the time");
+  many_modules.add_option("--modules", options.modules, "number of modules")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
-  many_modules.add_option("--workers", options.workers, "room for so many at a time")
+  many_modules.add_option("--workers", options.workers, "most workers at a time")
       ->default_str("50")
       ->check(CLI::Range(1, 100'000));
   add_duration(many_modules, options, "5m");
   add_common(many_modules, options);
-  CLI::App& fairness = *app.add_subcommand("fairness", "one that calls now and then, among modules that are flooded");
-  add_duration(fairness, "--slice", options.slice, "200ms", "holdfastd's");
+  CLI::App& fairness = *app.add_subcommand("fairness", "a module that is called once a second among flooded modules");
+  add_duration(fairness, "--slice", options.slice, "200ms", "value of holdfastd's --slice");
   add_duration(fairness, options, "10s");
   add_common(fairness, options);
   CLI::App& batch = *app.add_subcommand("batch", "many calls to one module, which gets more processes");
-  batch.add_option("--calls", options.calls, "how many")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  batch.add_option("--calls", options.calls, "number of calls")->capture_default_str()->check(CLI::Range(1, 1'000'000));
   add_common(batch, options);
   CLI::App& many_workers = *app.add_subcommand("many-workers", "many workers alive at once");
-  many_workers.add_option("--workers", options.workers, "how many")->default_str("1000")->check(CLI::Range(1, 100'000));
+  many_workers.add_option("--workers", options.workers, "number of workers")
+      ->default_str("1000")
+      ->check(CLI::Range(1, 100'000));
   add_common(many_workers, options);
   try {
     app.parse(argc, argv);
-    if (options.as_nobody && ::geteuid() != 0) throw CLI::ValidationError("--as-nobody", "only root can");
+    if (options.as_nobody && ::geteuid() != 0)
+      throw CLI::ValidationError("--as-nobody", "only root can run holdfastd as another user");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -16,10 +16,10 @@
 namespace holdfast::soak {
 namespace {
 
-// A call waits for its turn among all modules that have none; no machine is so slow.
+// The longest that a call may wait until a slot comes round to its module; no machine is that slow.
 constexpr std::chrono::seconds kLongestTurnWait{60};
 
-// 1 is the same share for each, 1/n all for one (Jain, Chiu, Hawe 1984).
+// Jain's fairness index (Jain, Chiu, Hawe 1984): 1 if all have the same share, 1/n if one has everything.
 constexpr double kLeastFairness = 0.9;
 
 // The client of one module.
@@ -66,7 +66,7 @@ class ManyModules {
     asked_for_ = Clock::now() - begin_;
     const auto guard = Clock::now() + kLongestTurnWait;
     while (open_ > 0 && Clock::now() < guard) serve_events();
-    if (open_ > 0) run_.report.broken(fmt::format("{} calls are never answered", open_));
+    if (open_ > 0) run_.report.broken(fmt::format("{} calls were never answered", open_));
   }
 
   void report() const {
@@ -116,7 +116,7 @@ class ManyModules {
     });
   }
 
-  // Takes what has arrived, and sends what was started meanwhile.
+  // Reads answers, and sends the calls that they started.
   void serve(Asker& asker) {
     do {
       asker.client.run_once(milliseconds(0));

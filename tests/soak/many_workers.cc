@@ -35,15 +35,15 @@ Sum memory_of_all(const std::vector<pid_t>& processes) {
 void report_memory(Run& run, const std::string& whose, const std::vector<pid_t>& processes) {
   const Sum sum = memory_of_all(processes);
   if (sum.unreadable > 0) {
-    // As on a host where only root may look at processes that are not dumpable.
-    run.report.figure(whose, fmt::format("{} of {} cannot be looked at", sum.unreadable, processes.size()));
+    // This happens where only root may inspect processes that are not dumpable.
+    run.report.figure(whose, fmt::format("{} of {} cannot be inspected", sum.unreadable, processes.size()));
     return;
   }
   run.report.figure(whose + ", private bytes", sum.memory.private_bytes);
   run.report.figure(whose + ", share of all bytes", sum.memory.proportional_bytes);
 }
 
-// What holdfastd and the broker do while nobody asks anything of anybody.
+// Measures what holdfastd and the broker do while no calls are made.
 void report_idleness(Run& run, const Family& family) {
   constexpr std::chrono::seconds kTime{10};
   const auto effort_of_all = [](const std::vector<pid_t>& processes) {
@@ -67,7 +67,7 @@ void report_idleness(Run& run, const Family& family) {
   }
 }
 
-// One call to each module, all at once. Says how long all took.
+// Makes one call to each module, all at once, and notes how long all of them took.
 void call_each(Run& run, ipc::Client& client, const std::vector<test::Module>& modules, const std::string& name) {
   const auto begin = Clock::now();
   test::Calls calls(client);
@@ -86,7 +86,7 @@ void call_each(Run& run, ipc::Client& client, const std::vector<test::Module>& m
 }  // namespace
 
 void run_many_workers(Run& run, std::size_t workers) {
-  // Four descriptors for each worker, and some for the rest; see --max-clients in supervisor/main.cc.
+  // Four descriptors for each worker, and some for everything else; see default_max_clients() in supervisor/main.cc.
   const std::size_t needed = 4 * workers + 256;
   rlimit limit = {};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -96,7 +96,7 @@ void run_many_workers(Run& run, std::size_t workers) {
   }
   std::vector<test::Module> modules;
   for (std::size_t i = 0; i < workers; ++i) {
-    // Its second answer can only come from the process of the first.
+    // The second answer shows that it comes from the same process as the first.
     modules.push_back({fmt::format("m{:05}", i), "let calls = 0; exports.count = (payload) => [payload, ++calls];"});
   }
   test::Daemon daemon({.modules = modules,

@@ -11,7 +11,7 @@ namespace holdfast::soak {
 namespace {
 
 constexpr milliseconds kBetweenLists{200};
-// In so many looks the command is run once.
+// The command is run once in this many lists.
 constexpr std::size_t kListsForACommand = 25;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Looks at a supervisor from beside, as an operator does: asks for the list of workers and the statistics again and
-// again, and runs `holdfast ps`, and notes how long that takes.
+// Watches a supervisor as an operator does: it repeatedly asks for the list of workers and the statistics, runs
+// `holdfast ps`, and measures how long that takes.
 #pragma once
 
 #include <atomic>
@@ -13,13 +13,13 @@ namespace holdfast::soak {
 
 class Observer {
  public:
-  // Observes until it is destroyed.
+  // Observes until destruction.
   Observer(const std::string& socket_path, Run& run);
   ~Observer();
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
 
-  // Figures: how often it looked, and the longest that a list, statistics and the command took.
+  // Writes the figures: the number of lists, and the longest time that a list, statistics and the command took.
   void report() const;
 
  private:

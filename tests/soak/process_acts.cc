@@ -12,7 +12,8 @@
 namespace holdfast::soak {
 namespace {
 
-// Between acts: short enough that the next one meets what the last one left undone, long enough for calls to be served.
+// The pause between acts: short enough that an act can meet the unrepaired damage of the last one, long enough for
+// calls to be served.
 constexpr std::size_t kShortestActPauseMillis = 50;
 constexpr std::size_t kLongestActPauseMillis = 600;
 
@@ -20,7 +21,7 @@ constexpr std::size_t kLongestActPauseMillis = 600;
 constexpr std::size_t kShortestNeedMillis = 50;
 constexpr std::size_t kLongestNeedMillis = 800;
 
-// The broker is asked while calls wait, so that it is never stopped for long.
+// Calls wait for the broker's answers, so it is never stopped for long.
 constexpr std::size_t kLongestStopMillis = 1500;
 constexpr std::size_t kLongestBrokerStopMillis = 300;
 
@@ -79,7 +80,7 @@ void ProcessActs::send(const std::string& what, const std::vector<pid_t>& among,
   const pid_t pid = among[between(random_, 0, among.size() - 1)];
   const UniqueFd process = open_pidfd(pid);
   if (!process) return;
-  // A pid may have become another's before it was opened.
+  // The pid may have passed to another process before the pidfd was opened.
   const auto family = test::descendants_of(supervisor_);
   if (!std::binary_search(family.begin(), family.end(), pid)) return;
   disturbances_ |= kProcessesDied;
@@ -110,9 +111,9 @@ bool ProcessActs::left_somebody_stopped() {
 void ProcessActs::rob(const std::string& what, const std::vector<pid_t>& among, const Resource& resource) {
   if (among.empty()) return;
   const pid_t pid = among[between(random_, 0, among.size() - 1)];
-  // Sometimes a few are left.
+  // Sometimes leaves it a few free descriptors.
   const std::size_t left = between(random_, 0, 3);
-  rlim_t value = 1;  // of processes, and of address space: it has more than that
+  rlim_t value = 1;  // limit of processes or address space: less than it has already
   if (resource.number == RLIMIT_NOFILE) value = test::descriptors_of(pid).size() + left;
   disturbances_ |= kResourcesRanOut | kProcessesDied;
   told(what, pid);

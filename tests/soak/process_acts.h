@@ -1,5 +1,5 @@
-// What is done to holdfastd's processes while calls are made: they are killed, stopped, and robbed of descriptors,
-// processes and address space. Which, when and to whom comes from the seed.
+// Disturbs holdfastd's processes while calls are made: kills them, stops them, and robs them of descriptors, processes
+// and address space. The seed determines which act happens when, and to which process.
 #pragma once
 
 #include <atomic>
@@ -19,14 +19,14 @@ namespace holdfast::soak {
 
 class ProcessActs {
  public:
-  // Sets the bits of what it does in `disturbances` before it does it.
+  // Sets the matching bits of `disturbances` before each act.
   ProcessActs(pid_t supervisor, Run& run, std::atomic<unsigned>& disturbances);
 
-  // One after the other, with pauses, until `stop`. Before it returns every limit is given back; processes may be left
-  // stopped, as somebody could leave them.
+  // Performs one act after the other, with pauses, until `stop`. Before it returns, it restores every limit; some
+  // processes may be left stopped, on purpose.
   void perform(const std::atomic<bool>& stop);
 
-  // Whether one that was stopped for good is still there: a standby may be, until a call finds it.
+  // Whether a process that was stopped for good still exists: a stopped standby may, until a call is given to it.
   bool left_somebody_stopped();
 
   const std::map<std::string, std::uint64_t>& counts() const { return counts_; }

@@ -21,17 +21,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// For processes to end that nobody needs any more: the idle timeout, a zygote that hangs and is found out.
+// Enough time for unneeded processes to end: covers the idle timeout and the detection of a hung zygote.
 constexpr std::chrono::seconds kSettled{30};
 
-// Of plain calls, for their latency: that of the best batch, as what else the machine does comes and goes.
+// Latency is measured over batches of plain calls. The best batch counts, as other load on the machine comes and goes.
 constexpr std::size_t kBatches = 4;
 constexpr std::size_t kCallsInABatch = 200;
 
-// Allocators keep some of what was used, and a process that has served for a minute has not used all of its code yet.
+// Allocators keep some freed memory, and a process that has served for a minute has not used all of its code yet.
 constexpr std::uint64_t kTolerableGrowth = std::uint64_t{32} << 20;
 
-// A call that is never answered must not hold up the run: it is what the run looks for.
+// Gives up after kSettled, as a call that is never answered is what the run looks for and must not block it.
 std::string outcome_of_plain_call(ipc::Client& client, const std::string& payload) {
   const test::CallTo to{kPlainModule, "echo", payload};
   const auto outcome = std::make_shared<std::optional<std::string>>();
@@ -49,7 +49,7 @@ Quiet::Quiet(const test::Daemon& daemon, std::size_t standby, Run& run)
 Measured Quiet::await(const std::string& when) {
   end_what_is_stopped();
   await_service(when);
-  // Measured when nothing else is under way any more, and again without what that left.
+  // Measures latency when nothing else is going on, and memory after everything that the measurement started is gone.
   settle(when);
   Measured measured;
   measured.latency = measure_latency();
@@ -66,7 +66,7 @@ Measured Quiet::await(const std::string& when) {
       if (test::eventually([&] { return test::descriptors_of(pid).size() == before; })) return;
       std::string list;
       for (const std::string& target : test::descriptors_of(pid)) list += " " + target;
-      run_.report.broken(fmt::format("{}: {} had {} descriptors, and has {}:{}", when, whose, before,
+      run_.report.broken(fmt::format("{}: {} had {} descriptors, now {}:{}", when, whose, before,
                                      test::descriptors_of(pid).size(), list));
     };
     check("holdfastd", daemon_.pid(), baseline_.supervisor_descriptors);
@@ -78,7 +78,7 @@ Measured Quiet::await(const std::string& when) {
   return measured;
 }
 
-// Nobody but whoever stopped them can tell that standbys do not run; each would cost a later call its deadline.
+// The supervisor cannot tell that a standby is stopped; each one would cost a later call its deadline.
 void Quiet::end_what_is_stopped() {
   for (pid_t pid : test::descendants_of(daemon_.pid())) {
     if (!test::status_field(pid, "State").starts_with('T')) continue;
@@ -87,7 +87,7 @@ void Quiet::end_what_is_stopped() {
   }
 }
 
-// Calls may still meet what was done to the processes before, until each has been replaced.
+// Calls may still fail through earlier acts until each damaged process has been replaced.
 void Quiet::await_service(const std::string& when) {
   constexpr std::size_t kEnough = 5;
   std::size_t served = 0;
@@ -105,7 +105,7 @@ void Quiet::await_service(const std::string& when) {
 
 void Quiet::settle(const std::string& when) {
   if (!test::eventually([&] { return has_only_standbys(); }, kSettled)) {
-    run_.report.broken(fmt::format("{}: not everything is gone: {}", when, state_of_family()));
+    run_.report.broken(fmt::format("{}: processes are left: {}", when, state_of_family()));
   }
 }
 
@@ -120,7 +120,8 @@ bool Quiet::has_only_standbys() {
   const Family family = family_of(daemon_.pid());
   if (family.brokers.size() != 1 || family.launchers.size() != 1 || family.zygotes.size() != 1) return false;
   if (family.workers.size() != standby_) return false;
-  // holdfastd, broker, launcher, zygote; whatever else is below this program has been forgotten.
+  // The monitor, the server, the broker, the launcher and the zygote; any further process below this program was left
+  // behind.
   return test::descendants_of(::getpid()).size() == 5 + standby_ && test::zombies_below(daemon_.pid()).empty();
 }
 
@@ -148,7 +149,7 @@ void Quiet::check_files(const std::string& when) {
   if (baseline_.files.empty()) baseline_.files = files;
   if (files != baseline_.files)
     run_.report.broken(
-        fmt::format("{}: {} files beside the modules, where {} were", when, files.size(), baseline_.files.size()));
+        fmt::format("{}: {} files beside the modules, expected {}", when, files.size(), baseline_.files.size()));
 }
 
 Clock::duration Quiet::measure_latency() {
@@ -161,7 +162,7 @@ Clock::duration Quiet::measure_latency() {
       const std::string outcome = outcome_of_plain_call(client_, payload);
       samples.push_back(Clock::now() - begin);
       if (outcome == payload) continue;
-      run_.report.broken("a plain call after all was over: " + outcome);
+      run_.report.broken("a plain call in a quiet phase: " + outcome);
       if (!client_.connected()) client_ = daemon_.connect();
     }
     const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);

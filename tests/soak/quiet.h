@@ -1,5 +1,5 @@
-// What must be as before when all that was done to a supervisor is over: its processes, descriptors, memory, files, and
-// how fast it answers.
+// Checks that a supervisor recovers from a disturbance: its processes, descriptors, memory, files and latency have to
+// be as before.
 #pragma once
 
 #include <cstddef>
@@ -14,28 +14,28 @@
 
 namespace holdfast::soak {
 
-// A state that is to be come back to.
+// The state to which the supervisor has to return.
 struct Baseline {
   std::size_t supervisor_descriptors = 0;
   std::size_t broker_descriptors = 0;
   Clock::duration latency{0};
-  std::set<std::string> files;  // in the daemon's folder, but for the modules
+  std::set<std::string> files;  // in the daemon's folder, except the modules
 };
 
 struct Measured {
   std::uint64_t supervisor_bytes = 0;  // anonymous
   std::uint64_t broker_bytes = 0;
-  Clock::duration latency{0};  // of a plain call: the median of the best batch
+  Clock::duration latency{0};  // median of the best batch of plain calls
 };
 
 class Quiet {
  public:
-  // `standby`: the workers that are there when nothing is asked; the supervisor's --idle-timeout must be short.
+  // `standby`: the number of workers when no calls are made; the supervisor's --idle-timeout must be short.
   Quiet(const test::Daemon& daemon, std::size_t standby, Run& run);
 
-  // Kills what was left stopped, calls the plain module, and waits until nothing but the standbys is left and
-  // everything is as in the baseline; the first time it takes the baseline. What does not come back is broken. `when`
-  // is for the message.
+  // Kills processes that were left stopped, calls the plain module, and waits until only the standbys are left and
+  // everything is as in the baseline. The first call takes the baseline. Reports a failure for whatever does not return
+  // to it; `when` goes into the message.
   Measured await(const std::string& when);
 
   const Baseline& baseline() const { return baseline_; }
@@ -57,8 +57,8 @@ class Quiet {
   Baseline baseline_;
 };
 
-// Whether the numbers, taken one after the other, grow without bound: whether the last third is on average well above
-// the third after the first numbers. Few numbers tell nothing.
+// Whether the numbers, in the order of measurement, grow without bound: without the first number, whether the mean of
+// the last third is well above the mean of the first third. False if there are fewer than four numbers.
 bool grows(const std::vector<std::uint64_t>& bytes);
 
 }  // namespace holdfast::soak

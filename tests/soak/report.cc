@@ -9,7 +9,7 @@
 namespace holdfast::soak {
 namespace {
 
-// One cause may break thousands of calls; the first ones tell what it is.
+// One cause may make thousands of calls fail; the first failures show what it is.
 constexpr std::size_t kMostBroken = 50;
 constexpr std::size_t kMostNotes = 40;
 
@@ -29,7 +29,7 @@ void Report::broken(const std::string& what) {
 
 void Report::note(const std::string& what) {
   const std::lock_guard lock(mutex_);
-  // With the time of day, as in holdfastd's log.
+  // Starts with the time of day, as lines in holdfastd's log do.
   const auto now = std::chrono::system_clock::now();
   const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   notes_.push_back(

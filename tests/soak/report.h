@@ -1,5 +1,5 @@
-// What a run came to: figures in the order in which they were noted, and everything that did not hold. May be used by
-// several threads at a time.
+// The report of a run: figures in the order in which they were noted, and every failure. Several threads may use it at
+// a time.
 #pragma once
 
 #include <cstddef>
@@ -13,20 +13,20 @@ namespace holdfast::soak {
 
 class Report {
  public:
-  // `verbose`: each note is printed at once. Whatever breaks is printed at once in any case, on standard error.
+  // `verbose`: prints each note at once. Failures are always printed at once, on standard error.
   explicit Report(bool verbose) : verbose_(verbose) {}
 
   // Replaces the figure of that name, if there is one.
   void figure(const std::string& name, nlohmann::ordered_json value);
-  // What must hold did not. The run goes on: what else breaks tells more.
+  // Records a failure. The run goes on, as further failures help to find the cause.
   void broken(const std::string& what);
-  // What is going on, for whoever looks for the reason of a failure.
+  // Records an event that may help to explain a failure.
   void note(const std::string& what);
 
   bool held() const;
   // The last notes, oldest first.
   std::string last_notes() const;
-  // On standard output: one object, or one line for each figure. Ends with the verdict.
+  // Prints to standard output: one JSON object, or one line for each figure. Ends with the verdict.
   void print(bool as_json) const;
 
  private:

@@ -14,7 +14,7 @@
 namespace holdfast::soak {
 namespace {
 
-// The real one of the real, effective, saved and file system's ids.
+// The first of the real, effective, saved and file system ids.
 unsigned real_id(pid_t pid, const char* kind) {
   std::istringstream ids(test::status_field(pid, kind));
   unsigned id = 0;
@@ -22,7 +22,7 @@ unsigned real_id(pid_t pid, const char* kind) {
   return id;
 }
 
-// Only system calls between fork(2) and the end: other threads may hold any lock.
+// Makes only system calls between fork(2) and exit, as another thread may have held any lock at the fork.
 int set_as_its_user(pid_t pid, __rlimit_resource resource, const rlimit& limit) {
   const unsigned user = real_id(pid, "Uid");
   const unsigned group = real_id(pid, "Gid");
@@ -44,7 +44,8 @@ int set_as_its_user(pid_t pid, __rlimit_resource resource, const rlimit& limit) 
 }  // namespace
 
 tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, const Resource& resource, rlim_t value) {
-  // To read takes the same rights as to write, so the limit is read where everybody may.
+  // prlimit(2) takes the same rights for reading as for writing, so the limit is read from /proc, which any user may
+  // read.
   const auto [soft, hard] = test::limits_of(pid, resource.name);
   if (soft.empty()) return tl::unexpected(std::string("the process is gone"));
   const auto number = [](const std::string& text) { return text == "unlimited" ? RLIM_INFINITY : std::stoul(text); };
@@ -65,7 +66,7 @@ LoweredLimit::LoweredLimit(pid_t pid, const Resource& resource, rlim_t value) : 
 }
 
 LoweredLimit::~LoweredLimit() {
-  // A process that is gone needs none.
+  // This fails if the process is gone, which is fine.
   if (problem_.empty()) (void)set_soft_limit(pid_, resource_, before_);
 }
 

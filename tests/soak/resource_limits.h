@@ -1,4 +1,4 @@
-// The resource limits of other processes (prlimit(2)), taken away and given back.
+// Lowers and restores the resource limits of other processes (prlimit(2)).
 #pragma once
 
 #include <string>
@@ -17,11 +17,11 @@ constexpr Resource kOpenFiles = {RLIMIT_NOFILE, "Max open files"};
 constexpr Resource kProcesses = {RLIMIT_NPROC, "Max processes"};
 constexpr Resource kAddressSpace = {RLIMIT_AS, "Max address space"};
 
-// Sets the soft limit of a running process, as far as its hard one allows, and returns the one that it had. Without
-// CAP_SYS_RESOURCE that is only for a process of the same user to do; a child of root becomes that user for it.
+// Sets the soft limit of a running process, at most to its hard limit, and returns the old soft limit. Without
+// CAP_SYS_RESOURCE, only the process's own user may do that; as root, a forked child becomes that user to do it.
 tl::expected<rlim_t, std::string> set_soft_limit(pid_t pid, const Resource& resource, rlim_t value);
 
-// Lowered while it lives.
+// Lowers a soft limit; the destructor restores it.
 class LoweredLimit {
  public:
   LoweredLimit(pid_t pid, const Resource& resource, rlim_t value);
@@ -29,7 +29,7 @@ class LoweredLimit {
   LoweredLimit(const LoweredLimit&) = delete;
   LoweredLimit& operator=(const LoweredLimit&) = delete;
 
-  // Why it could not be lowered; empty if it was.
+  // Why the limit could not be lowered; empty if it was.
   const std::string& problem() const { return problem_; }
 
  private:

@@ -1,4 +1,4 @@
-// What every form of the soak test is given.
+// The arguments and helpers of every form of the soak test.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@ namespace holdfast::soak {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// The supervisor's own limit for a call (kCallTimeout in chaos.cc) and what a busy machine may add. A call that has no
-// answer by then has been lost.
+// The supervisor's limit for a call (--timeout in chaos.cc), and a margin for a busy machine. A call without an answer
+// after this time has been lost.
 constexpr std::chrono::seconds kLongestWait{30};
 
 struct Run {
@@ -26,10 +26,10 @@ struct Run {
 // Whether SIGINT or SIGTERM asked for an early end.
 bool is_interrupted();
 
-// Sleeps, but not past an interruption; false if there was one.
+// Sleeps for `time`, or until an interruption; false if there was one.
 bool pause_for(Clock::duration time);
 
-// A line of progress in the place of the last one, if standard error is a terminal; else nothing.
+// If standard error is a terminal, replaces the last line of progress; else prints nothing.
 void show_progress(const std::string& line);
 
 double in_millis(Clock::duration time);

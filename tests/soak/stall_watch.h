@@ -1,5 +1,5 @@
-// Whether the machine itself holds the processes up, as one that is busy with other things does: then calls come to
-// their deadlines through nobody's fault, and workers are stopped for them.
+// Detects that the machine itself stalls holdfastd's processes because other programs keep it busy. Then innocent calls
+// reach their deadlines, and workers are stopped for them.
 #pragma once
 
 #include <atomic>
@@ -12,12 +12,13 @@ namespace holdfast::soak {
 
 class StallWatch {
  public:
-  // Half of the shortest budget that a call has (kFlags in chaos.cc): short of it, nobody should suffer.
+  // Half of the shortest budget of a call (kFlags in chaos.cc): shorter stalls should harm no call.
   static constexpr std::chrono::milliseconds kStall{100};
 
   explicit StallWatch(std::atomic<unsigned>& disturbances) : disturbances_(disturbances) {}
 
-  // Until told to stop: notes whenever this thread, which does nothing else, comes to run so much too late.
+  // Sets kMachineStalled whenever this thread, which does nothing else, wakes up late by more than kStall. Returns
+  // after `stop`.
   void perform(const std::atomic<bool>& stop) {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds kPause{5};

@@ -14,10 +14,10 @@ using test::RawConnection;
 constexpr std::size_t kShortestPauseMillis = 20;
 constexpr std::size_t kLongestPauseMillis = 300;
 
-// Clients that stall at a time; the longest-standing leaves first.
+// The largest number of stalled clients at a time; beyond it, the oldest disconnects.
 constexpr std::size_t kMostHeld = 20;
 
-// What a flood sends at most. It is answered with `overloaded` for the most part.
+// The largest flood. Most of its calls are answered with `overloaded`.
 constexpr std::size_t kFloodCalls = 5000;
 
 std::string hello() { return RawConnection::frame_of(ipc::ClientHello{ipc::kProtocolVersion, "vandal"}); }
@@ -27,7 +27,7 @@ std::string call_frame(std::uint64_t id, std::string_view module, std::string_vi
       .id = id, .module = module, .version = "v1", .function = function, .payload = ipc::as_bytes(payload)});
 }
 
-// Sends as much as is taken without waiting.
+// Sends until the socket takes no more without waiting.
 void send_what_is_taken(RawConnection& connection, std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t taken = connection.send_some(bytes);
@@ -167,10 +167,10 @@ void Vandals::break_a_rule() {
       client.send(hello() + call + call);
     }
   }
-  if (client.read_to_end().empty()) run_.report.broken("a client that broke a rule was not told which");
+  if (client.read_to_end().empty()) run_.report.broken("a client that broke a rule got no protocolError");
 }
 
-// A call is answered once: nothing may follow for a while either, which the next answers on this connection would show.
+// Each call is answered exactly once. A second answer would show up among the next answers on this connection.
 void Vandals::count_answers() {
   told("count answers");
   const std::size_t calls = between(10, 200);
@@ -189,7 +189,7 @@ void Vandals::count_answers() {
         },
         milliseconds(100));
     if (received == RawConnection::Received::end) {
-      run_.report.broken("the supervisor closed the connection of a client that only counts");
+      run_.report.broken("the supervisor disconnected a client that broke no rule");
       break;
     }
   }

@@ -1,5 +1,5 @@
-// Clients that misbehave: they vanish at every point of the protocol, never read, flood, and speak garbage; and one
-// that counts each answer by itself, without the client library. What they do comes from the seed.
+// Clients that misbehave: they disconnect at every point of the protocol, never read, flood, and send garbage. One of
+// them counts the answers to each of its calls without the client library. The seed determines what they do.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ class Vandals {
  public:
   Vandals(const std::string& socket_path, Run& run);
 
-  // One after the other, with pauses, until `stop`. Before it returns all have left.
+  // Performs one act after the other, with pauses, until `stop`. All clients have disconnected when it returns.
   void perform(const std::atomic<bool>& stop);
 
   const std::map<std::string, std::uint64_t>& counts() const { return counts_; }
@@ -39,7 +39,7 @@ class Vandals {
   const std::string socket_path_;
   Run& run_;
   Random random_;
-  std::list<test::RawConnection> held_;  // by clients that stall
+  std::list<test::RawConnection> held_;  // connections of clients that stall
   std::map<std::string, std::uint64_t> counts_;
 };
 

@@ -24,7 +24,7 @@ fs::path v8_library(const std::string& program) {
   return {};
 }
 
-// Also of the libraries that it is linked with: the dynamic linker looks for them, and runs nothing of the program.
+// Also checks the libraries that the program is linked with: ldd looks for them without running the program.
 bool nobody_can_start(const std::string& program) {
   const Finished listed = run({"/usr/bin/ldd", program}, {.as_nobody = true});
   return listed.status == 0 && listed.output.find("not found") == std::string::npos &&
@@ -45,7 +45,7 @@ std::string copied(const std::string& program) {
   const fs::path library = v8_library(program);
   if (library.empty()) return copy;
   copy_for_all(library, folder.path());
-  // A worker is started with an empty environment, so only here can it be told where its library is.
+  // A worker starts with an empty environment, so a start script has to set the path of its library.
   const fs::path start = folder.write(
       "start-" + copy.filename().string(),
       fmt::format("#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n", folder.path().string(), copy.string()));

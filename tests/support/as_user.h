@@ -1,4 +1,4 @@
-// Connecting as another user, where the tests run as root.
+// Connects to holdfastd as another user, which needs root.
 #pragma once
 
 #include <unistd.h>
@@ -12,7 +12,7 @@
 
 namespace holdfast::test {
 
-// While it lives, sockets are connected as this user (unix(7), SO_PEERCRED).
+// While an object of this class exists, sockets connect as this user (unix(7), SO_PEERCRED).
 class As {
  public:
   explicit As(std::optional<uid_t> user) : before_(::geteuid()) {
@@ -26,7 +26,8 @@ class As {
   const uid_t before_;
 };
 
-// As whom an attacker connects: as the good client's user, and as another.
+// The users as which an attacker connects: nullopt for the good client's own user, and another user if the tests run as
+// root.
 inline std::vector<std::optional<uid_t>> attackers() {
   if (::geteuid() != 0 || is_for_nobody()) return {std::nullopt};
   return {std::nullopt, kNobody};

@@ -33,7 +33,7 @@ std::string code_of(const ipc::Answer& answer) {
 }
 
 ipc::Error error_of(const ipc::Answer& answer) {
-  REQUIRE_MESSAGE(!answer.has_value(), "a result, where an error was expected: ", outcome(answer));
+  REQUIRE_MESSAGE(!answer.has_value(), "expected an error, got a result: ", outcome(answer));
   return answer.error();
 }
 

@@ -1,5 +1,4 @@
-// Runs a program in surroundings like a container's: without some capabilities, and with system calls refused that were
-// allowed before.
+// Runs a program in surroundings like a container's: without some capabilities, and with some system calls refused.
 //   confine [--drop=CAPABILITY]... [--refuse=CALL]... PROGRAM [ARGUMENT]...
 #include <linux/capability.h>
 #include <seccomp.h>
@@ -48,7 +47,7 @@ int main(int, char** argv) {
       break;
     }
   }
-  // As a container engine does it, which still has the right to.
+  // A container engine loads its filter while it is privileged, without setting no_new_privs.
   if (::geteuid() == 0) ::seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
   if (refuses && ::seccomp_load(filter) != 0) fail("seccomp_load");
   if (*at != nullptr) ::execvp(*at, at);

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whether the newline of --ready-fd came; not if the other end was closed without it.
+// Whether holdfastd wrote the newline of --ready-fd; false if it closed its end without writing.
 bool became_ready(const UniqueFd& pipe) {
   pollfd wanted = {pipe.get(), POLLIN, 0};
   char byte = 0;
@@ -29,7 +29,7 @@ bool became_ready(const UniqueFd& pipe) {
          ::read(pipe.get(), &byte, 1) == 1;
 }
 
-// One that has just been replaced may take a moment to show.
+// Waits, as a child that was just replaced may take a moment to appear.
 pid_t only_child_of(pid_t parent) {
   std::vector<pid_t> children;
   REQUIRE(eventually([&] { return (children = children_of(parent)).size() == 1; }));
@@ -63,8 +63,8 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
   const auto set_unless_given = [&](const char* flag, const char* value) {
     if (std::ranges::find(options.flags, flag) == options.flags.end()) command.insert(command.end(), {flag, value});
   };
-  // On a busy machine tests that fill slots with calls which wait must have them for as long as they need, and all that
-  // they call takes longer. Tests of endless functions should set a shorter stretch.
+  // Everything takes longer on a busy machine, and tests that fill slots with waiting calls need them to stay there.
+  // Tests of endless functions should set a shorter stretch.
   set_unless_given("--waiting-grace", "1h");
   set_unless_given("--stretch", "10s");
   set_unless_given("--timeout", "5m");
@@ -75,7 +75,7 @@ Daemon::Daemon(DaemonOptions options) : folder_(options.folder ? options.folder 
                                                                .errors = options.errors,
                                                                .before_exec = options.before_exec});
   theirs.reset();
-  REQUIRE_MESSAGE(became_ready(ready), "holdfastd does not come up; it logged: ", log());
+  REQUIRE_MESSAGE(became_ready(ready), "holdfastd did not start; its log: ", log());
   server_ = only_child_of(monitor());
 }
 

@@ -1,4 +1,4 @@
-// A holdfastd of a test's own, with modules that the test wrote.
+// A holdfastd that one test starts, with modules that the test wrote.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace holdfast::test {
 
-// What --profile takes: V8 with and without code generated at run time.
+// The values of --profile: V8 with and without code generation at run time.
 inline constexpr std::initializer_list<const char*> kProfiles = {"jit", "strict"};
 
 struct Module {
@@ -25,32 +25,32 @@ struct Module {
 
 struct DaemonOptions {
   std::vector<Module> modules;
-  std::vector<std::string> flags;                // further ones for holdfastd
-  std::string supervisor = {};                   // another program than holdfastd
-  std::string worker = {};                       // another program than holdfast-worker
-  bool holds_off = false;                        // modules that fail again and again; most tests want them to
-  bool as_nobody = false;                        // if it can be: if the test runs as root
-  bool before_pass_rights = false;               // see ProgramOptions
-  int errors = -1;                               // see ProgramOptions
-  std::function<bool()> before_exec = {};        // see ProgramOptions
-  std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's, whose socket and modules this one takes over
+  std::vector<std::string> flags;          // passed to holdfastd after the usual ones
+  std::string supervisor = {};             // run this program instead of holdfastd
+  std::string worker = {};                 // run this program instead of holdfast-worker
+  bool holds_off = false;                  // holds off failing modules; off, as most tests call them again at once
+  bool as_nobody = false;                  // only if the test runs as root
+  bool before_pass_rights = false;         // see ProgramOptions
+  int errors = -1;                         // see ProgramOptions
+  std::function<bool()> before_exec = {};  // see ProgramOptions
+  std::shared_ptr<TemporaryFolder> folder = {};  // another daemon's: take over its socket and modules
 };
 
 class Daemon {
  public:
-  // Starts it, as nobody if that is asked for here or by the environment (as_nobody.h), and waits until it accepts
-  // clients; fails the test if it does not come up.
+  // Starts holdfastd, as nobody if the options or the environment (as_nobody.h) ask for that, and waits until it
+  // accepts clients. Fails the test if it does not come up.
   explicit Daemon(DaemonOptions options);
-  // Kills it, if stop() or wait() was not called.
+  // Kills holdfastd, unless stop() or wait() was called.
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // The process that serves; the monitor is the one that was started.
+  // The process that serves clients, and its parent, the monitor, which is the process that was started.
   pid_t pid() const { return server_; }
   pid_t monitor() const { return program_->pid(); }
-  // The server's one child, which starts the launcher, which waits for the zygote, the zygote, and the zygote's
-  // children. Each fails the test if there is none.
+  // The server's one child is the broker. Its child is the launcher, whose child is the zygote, whose children are the
+  // workers. Each function but workers() fails the test if there is no such process.
   pid_t broker() const;
   pid_t launcher() const;
   pid_t zygote() const;
@@ -61,18 +61,18 @@ class Daemon {
   void add_module(const Module& module) const;
   ipc::Client connect() const;
 
-  // What it has logged so far.
+  // The log so far.
   std::string log() const { return program_->errors(); }
   // Waits until `text` is in the log; false if that does not happen.
   bool logged(const std::string& text) const;
 
-  // To the monitor what a service manager sends, else to the server.
+  // Sends a signal: to the monitor if it is one that a service manager sends, else to the server.
   void signal(int number) const;
-  // Waits for its end, see Program::wait().
+  // Waits for holdfastd's end and returns its status, as Program::wait() does.
   int wait() { return program_->wait(); }
-  // SIGTERM, and checks that it ends well and that nothing is left of it: no process, no socket, no lock.
+  // Sends SIGTERM, and checks that holdfastd ends with status 0 and that nothing is left of it.
   void stop();
-  // Checks the latter.
+  // Checks that no process, no socket and no lock file is left.
   void check_nothing_is_left() const;
 
  private:
@@ -81,7 +81,7 @@ class Daemon {
   pid_t server_ = -1;
 };
 
-// What the daemons of the running test have logged that are gone already; whoever tells of a failed test shows it.
+// The logs of daemons of the running test that are gone already; the report of a failed test shows them.
 std::string& logs_of_this_test();
 
 }  // namespace holdfast::test

@@ -1,5 +1,5 @@
-// The main program of the tests that run Holdfast's programs. No test may hang: one that takes longer than any busy
-// machine explains is ended, and its name is told.
+// The main program of the tests that run Holdfast's programs. A test that runs longer than even a busy machine explains
+// is taken to hang: it is ended, and its name is printed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <algorithm>
 #include <cstring>
@@ -27,7 +27,7 @@ void on_alarm(int) {
   write_error(running_test);
   write_error("\n");
   write_error(failures.c_str());
-  ::_exit(1);  // the programs that it started are left to whoever runs the tests
+  ::_exit(1);  // without ending the programs that the test started
 }
 
 class Guard final : public doctest::IReporter {
@@ -36,16 +36,17 @@ class Guard final : public doctest::IReporter {
 
   void test_run_start() override {
     if (holdfast::test::is_for_nobody() && ::geteuid() != 0) {
-      write_error("only root can start programs as nobody; without root, every test runs that way\n");
+      write_error(
+          "skipped: only root can start programs as nobody, and without root every test runs unprivileged already\n");
       constexpr int kSkipped = 77;  // to meson
       ::_exit(kSkipped);
     }
     ::signal(SIGALRM, on_alarm);
     ::signal(SIGPIPE, SIG_IGN);
   }
-  // What failed is told once more behind all that the tests and their programs wrote, which may be much.
+  // Repeats the failures at the end, below everything that the tests and their programs wrote.
   void test_run_end(const doctest::TestRunStats&) override {
-    if (!failures.empty()) write_error(("\nwhat failed:\n" + failures).c_str());
+    if (!failures.empty()) write_error(("\nfailures:\n" + failures).c_str());
   }
   void test_case_start(const doctest::TestCaseData& test) override {
     running_test = test.m_name;
@@ -55,7 +56,7 @@ class Guard final : public doctest::IReporter {
     ::alarm(0);
     std::string& logs = holdfast::test::logs_of_this_test();
     if (stats.failure_flags != 0) {
-      write_error("what holdfastd logged in the test that failed:\n");
+      write_error("holdfastd's log in the failed test:\n");
       constexpr std::size_t kMostBytes = 16 << 10;
       write_error(logs.substr(logs.size() - std::min(logs.size(), kMostBytes)).c_str());
     }

@@ -21,7 +21,7 @@ struct Process {
 
 std::string proc_path(pid_t pid, const std::string& name) { return "/proc/" + std::to_string(pid) + "/" + name; }
 
-// "4711 (name (with) anything) S 1 ..."
+// Parses /proc/PID/stat: "4711 (name (with) anything) S 1 ..."
 std::optional<Process> look_at(pid_t pid) {
   const std::string text = read_file(proc_path(pid, "stat"));
   const std::size_t name_end = text.rfind(')');
@@ -74,7 +74,7 @@ std::vector<pid_t> descendants_of(pid_t ancestor) {
   std::vector<pid_t> family = {ancestor};
   for (std::size_t i = 0; i < family.size(); ++i) {
     for (const Process& process : all) {
-      // A zombie's children are not its own any more.
+      // A zombie has no children any more.
       if (process.parent == family[i] && !has_ended(process)) family.push_back(process.pid);
     }
   }

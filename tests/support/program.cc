@@ -42,7 +42,7 @@ std::string contents(const UniqueFd& file) {
   return text;
 }
 
-// For this process and all that it starts.
+// Makes SO_PASSRIGHTS unknown to this process and to every program that it starts.
 bool hide_pass_rights() {
   constexpr unsigned kPassRights = 83;
   sock_filter instructions[] = {
@@ -72,7 +72,7 @@ bool hide_pass_rights() {
   }
   if (options.before_pass_rights && !hide_pass_rights()) ::_exit(126);
   if (options.before_exec && !options.before_exec()) ::_exit(126);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of ids, which clears it
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of ids, which would clear it
   ::execve(arguments[0], arguments.data(), environment.data());
   const std::string message = std::string("cannot start ") + arguments[0] + ": " + std::strerror(errno) + "\n";
   (void)!::write(STDERR_FILENO, message.data(), message.size());
@@ -118,7 +118,7 @@ Program::~Program() {
 }
 
 void Program::signal(int number) const {
-  REQUIRE(status_ < 0);  // else the pid may be another's by now
+  REQUIRE(status_ < 0);  // else the pid may belong to another process by now
   ::kill(pid_, number);
 }
 
@@ -126,7 +126,7 @@ int Program::wait() {
   if (status_ >= 0) return status_;
   int status = 0;
   REQUIRE_MESSAGE(eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; }),
-                  "the program does not end; it wrote: ", errors());
+                  "the program did not end; its standard error: ", errors());
   status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return status_;
 }

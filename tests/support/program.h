@@ -1,4 +1,4 @@
-// The programs under test, started as a user would start them.
+// Starts the programs under test as a user would.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@
 
 namespace holdfast::test {
 
-// Where the programs are, as meson says it in the environment; run the tests by `meson test`, with --test-args for
-// options of doctest. Each fails the test if it is not told.
+// The paths of the programs, which meson passes in the environment; run the tests by `meson test`, with --test-args for
+// options of doctest. Each fails the test if the variable is not set.
 std::string supervisor_program();
 std::string worker_program();
 std::string command_program();
@@ -21,16 +21,16 @@ std::string attacker_program();
 std::filesystem::path examples_folder();
 
 struct ProgramOptions {
-  std::string input;                     // what it reads on standard input
-  std::vector<int> inherited;            // descriptors, besides the standard ones, that it gets under the same numbers
+  std::string input;                     // its standard input
+  std::vector<int> inherited;            // further descriptors that it gets, under the same numbers
   bool as_nobody = false;                // needs root
-  bool before_pass_rights = false;       // setsockopt(2) knows no SO_PASSRIGHTS, as before Linux 6.16
-  int errors = -1;                       // its standard error, in the place of what errors() tells
-  std::function<bool()> before_exec;     // run in the child; with false it does not start
-  std::vector<std::string> environment;  // "NAME=VALUE", on top of this process's own
+  bool before_pass_rights = false;       // setsockopt(2) refuses SO_PASSRIGHTS, as before Linux 6.16
+  int errors = -1;                       // its standard error; errors() is empty then
+  std::function<bool()> before_exec;     // run in the child; if it returns false, the program does not start
+  std::vector<std::string> environment;  // "NAME=VALUE", added to this process's own
 };
 
-// A program that a test started. It is killed if it still runs when its owner goes away, or when this process dies.
+// A program that a test started. It is killed when its Program is destroyed or this process dies.
 class Program {
  public:
   // `command` is the program's path and its arguments.
@@ -42,16 +42,17 @@ class Program {
   pid_t pid() const { return pid_; }
   void signal(int number) const;
 
-  // Its exit status, or 128 and the signal's number. Waits for its end, and fails the test if it does not come.
+  // Waits for the program's end and returns its exit status, or 128 plus the signal's number. Fails the test if the
+  // program does not end.
   int wait();
 
-  // What it has written so far.
+  // What the program has written so far to standard output and to standard error.
   std::string output() const;
   std::string errors() const;
 
  private:
   pid_t pid_ = -1;
-  int status_ = -1;  // -1: was not waited for
+  int status_ = -1;  // -1: not waited for yet
   UniqueFd output_;
   UniqueFd errors_;
 };
@@ -65,7 +66,7 @@ struct Finished {
 // Runs a program to its end.
 Finished run(const std::vector<std::string>& command, const ProgramOptions& options = {});
 
-// A folder under the system's folder for temporary files, removed with everything in it by its destructor.
+// A folder under the system's temporary folder. Its destructor removes it with everything in it.
 class TemporaryFolder {
  public:
   TemporaryFolder();
@@ -74,7 +75,7 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  // Writes a file into it and returns its path.
+  // Writes a file into the folder and returns the file's path.
   std::filesystem::path write(const std::string& name, const std::string& text) const;
 
  private:

@@ -54,7 +54,7 @@ RawConnection::Received RawConnection::receive(const std::function<void(const ip
   if (ready == 0) return Received::nothing;
   const auto space = in_.prepare();
   const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
-  // ECONNRESET: it closed the socket with something of ours unread.
+  // ECONNRESET: the supervisor closed the socket before it had read all our bytes.
   if (count == 0 || (count < 0 && errno == ECONNRESET)) return Received::end;
   REQUIRE(count > 0);
   in_.commit(static_cast<std::size_t>(count));
@@ -71,7 +71,7 @@ RawConnection::Received RawConnection::receive(const std::function<void(const ip
 std::string RawConnection::read_to_end() {
   std::string protocol_error;
   const auto handle = [&](const ipc::ServerMessage& message) {
-    CHECK_MESSAGE(protocol_error.empty(), "a message after protocolError");
+    CHECK_MESSAGE(protocol_error.empty(), "the supervisor sent a message after protocolError");
     if (const auto* violation = std::get_if<ipc::ProtocolViolation>(&message)) protocol_error = violation->message;
   };
   for (;;) {

@@ -1,4 +1,4 @@
-// A client that sends what it likes.
+// A client without the client library: it sends arbitrary bytes.
 #pragma once
 
 #include <chrono>
@@ -18,24 +18,25 @@ class RawConnection {
  public:
   explicit RawConnection(const std::string& socket_path);
 
-  // Sends all of it, unless the supervisor hangs up before.
+  // Sends all bytes, unless the supervisor hangs up first.
   void send(std::string_view bytes);
-  // Sends what the socket takes without waiting, and returns how much that was; 0 too if the supervisor has hung up.
+  // Sends what the socket takes without waiting, and returns how many bytes that was; 0 also if the supervisor has hung
+  // up.
   std::size_t send_some(std::string_view bytes);
   int fd() const { return socket_.get(); }
-  // No more will come.
+  // Shuts down the sending side.
   void finish_sending();
 
   enum class Received { nothing, something, end };
-  // Waits until something arrives, and hands each message on that is complete then; what is handed on dies with the
-  // handler's return. `nothing`: the timeout is over; `end`: the supervisor has closed the connection. Fails the test
-  // if the supervisor breaks the protocol.
+  // Waits until bytes arrive, and passes each message that is complete then to `handle`. A message is valid until
+  // `handle` returns. `nothing`: the timeout has passed; `end`: the supervisor has closed the connection. Fails the
+  // test if the supervisor breaks the protocol.
   Received receive(const std::function<void(const ipc::ServerMessage&)>& handle, std::chrono::milliseconds timeout);
 
-  // How a session ended that the supervisor closed: the text of its protocolError, or nothing if it sent none. Fails
-  // the test if it does not close it.
+  // Reads until the supervisor closes the connection, and returns the text of its protocolError, or "" if it sent none.
+  // Fails the test if the supervisor does not close the connection.
   std::string read_to_end();
-  // Whether the supervisor has closed the connection, as far as can be seen without reading.
+  // Whether the supervisor has closed the connection, as far as that is visible without reading.
   bool is_closed() const;
 
   template <typename Message>
@@ -50,9 +51,9 @@ class RawConnection {
   ipc::FrameReader in_;
 };
 
-// A frame with one segment of these words, its header in front.
+// A frame with one segment that holds these words, header included.
 std::string frame(const std::vector<ipc::Word>& words);
-// The header of a frame with these segments' sizes, in words.
+// The header of a frame whose segments have these sizes, in words.
 std::string frame_header(const std::vector<std::uint32_t>& segment_words);
 
 }  // namespace holdfast::test

@@ -1,4 +1,4 @@
-// Waiting for what no descriptor tells of: a process that is gone, a line in a log.
+// Waits for events without a descriptor: the end of a process, a line in a log.
 #pragma once
 
 #include <chrono>
@@ -6,10 +6,10 @@
 
 namespace holdfast::test {
 
-// Far beyond what anything here takes on a busy machine: whoever waits this long hangs.
+// Far longer than anything here takes on a busy machine: a wait of this length is a hang.
 constexpr std::chrono::minutes kHangGuard{2};
 
-// Looks every few milliseconds whether `condition` holds; false if it still does not after the guard's time.
+// Checks `condition` every few milliseconds; false if it still does not hold after the guard's time.
 [[nodiscard]] bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds guard = kHangGuard);
 
 }  // namespace holdfast::test

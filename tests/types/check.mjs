@@ -2,7 +2,7 @@
 //
 //   node check.mjs TOOLS_TYPES GUIDE TYPESCRIPT HOLDFAST HOLDFASTD
 //
-// the folder of the declarations, docs/modules.md, the folder of the typescript package, and the programs.
+// The arguments: the folder of the declarations, docs/modules.md, the folder of the typescript package, the programs.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ const [declarations, guide, typescript, holdfast, holdfastd] = process.argv.slic
 const ts = createRequire(import.meta.url)(typescript);
 const here = dirname(fileURLToPath(import.meta.url));
 
-// An author's folder: the package is where `npm install --save-dev ./tools/types` puts it.
+// An author's folder, with the package where `npm install --save-dev ./tools/types` puts it.
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-types-'));
 after(() => rmSync(folder, { recursive: true }));
 mkdirSync(join(folder, 'node_modules'));
@@ -100,23 +100,23 @@ function declared() {
     'WebAssembly.', declare(values, '', {}));
 }
 
-// Declared, and not there.
+// Declared, but not there.
 const NOT_THERE = {
   // TypeScript's declarations of ArrayBufferLike and of typed arrays need it.
   'SharedArrayBuffer': 'declared by the lib ES2022',
-  // They are given to a CommonJS module as parameters.
+  // Parameters of a CommonJS module.
   'module': 'a parameter', 'exports': 'a parameter',
   // Own properties of each object, which its prototype does not have.
   'isTrusted': 'own', 'stack': 'own', 'cause': 'own', 'errors': 'own', 'lastIndex': 'own', 'raw': 'own',
 };
-// There, and not declared.
+// There, but not declared.
 const NOT_DECLARED = [
   [/^Intl\.v8BreakIterator$/, 'of V8 alone'],
   [/^Atomics\.waitAsync$/, 'is for SharedArrayBuffers, of which there are none'],
   [/^Date\.prototype\.([gs]etYear|toGMTString)$/, 'deprecated: Annex B of ECMAScript'],
-  // Their parameters differ from version to version of TypeScript, so that nothing can be merged into them.
+  // Their parameters differ between versions of TypeScript, so nothing can be merged into them.
   [/^\w+Array\.prototype\.findLast(Index)?$/, 'of typed arrays'],
-  // The lib ES2022 has them at another place, or leaves them out.
+  // The lib ES2022 has them elsewhere, or leaves them out.
   [/^\w+Array\.Symbol\.species$/, 'of typed arrays'],
   [/^AggregateError\.(captureStackTrace|stackTraceLimit)$/, 'inherited from Error'],
   [/^(Symbol|BigInt)\.prototype\./, 'of primitive values'],

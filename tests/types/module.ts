@@ -1,4 +1,4 @@
-// A module as an author writes one: it must pass the compiler, and do in a worker what its types say.
+// A module as an author writes it: the compiler must accept it, and it must do in a worker what its types say.
 import type { Context, HoldfastFunction, HoldfastPositionalFunction, HoldfastStream } from 'holdfast-types';
 
 export const whoAmI: HoldfastFunction<null, Record<string, unknown>> = (_payload, context) => ({
@@ -24,7 +24,7 @@ export const count: HoldfastStream<{ to: number }, number, string> = async funct
 
 export const letters: HoldfastStream<string, string> = (text) => ReadableStream.from(text);
 
-// A function needs no type of ours.
+// A function needs none of our types.
 export async function digest(payload: Uint8Array, context: Context): Promise<Uint8Array> {
   console.debug('%s: %d bytes', context.requestId, payload.byteLength);
   return new Uint8Array(await crypto.subtle.digest('SHA-256', payload));

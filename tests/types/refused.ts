@@ -1,4 +1,4 @@
-// What the compiler must refuse: a line that it takes is an error, "Unused '@ts-expect-error' directive".
+// Lines that the compiler must refuse: if it accepts one, that is an error, "Unused '@ts-expect-error' directive".
 import type { Context, HoldfastFunction, HoldfastPositionalFunction, HoldfastStream } from 'holdfast-types';
 
 export function globals(): void {

@@ -13,20 +13,20 @@ BusyPoll after_short_sleeps(int count) {
   return poll;
 }
 
-// That has looked a few times, and each time found something.
+// A BusyPoll that has polled a few times and found something each time.
 BusyPoll successful() {
   BusyPoll poll = after_short_sleeps(4);
   for (int i = 0; i < 4; ++i) poll.found(1us);
   return poll;
 }
 
-TEST_CASE("it pays to look once a few sleeps in a row were hardly longer than the way into sleep and out of it") {
+TEST_CASE("busy-polling pays after a few sleeps in a row that were hardly longer than going to sleep and waking up") {
   CHECK_FALSE(BusyPoll(50us).pays());
   CHECK_FALSE(after_short_sleeps(3).pays());
   CHECK(after_short_sleeps(4).pays());
 }
 
-TEST_CASE("one sleep in four that was longer, and it does not pay to look") {
+TEST_CASE("busy-polling does not pay if one sleep in four is longer") {
   BusyPoll poll(50us);
   for (int i = 0; i < 100; ++i) {
     for (int k = 0; k < 3; ++k) poll.slept(30us);
@@ -36,13 +36,13 @@ TEST_CASE("one sleep in four that was longer, and it does not pay to look") {
   }
 }
 
-TEST_CASE("where sleeping takes next to nothing it does not pay to look") {
+TEST_CASE("busy-polling does not pay where sleeping costs next to nothing") {
   BusyPoll poll(50us);
   for (int i = 0; i < 100; ++i) poll.slept(24us);
   CHECK_FALSE(poll.pays());
 }
 
-TEST_CASE("how long a sleep may be that takes next to nothing is the caller's to say") {
+TEST_CASE("the caller sets which sleeps cost next to nothing") {
   BusyPoll poll(50us, 10us);
   for (int i = 0; i < 100; ++i) poll.slept(9us);
   CHECK_FALSE(poll.pays());
@@ -50,10 +50,10 @@ TEST_CASE("how long a sleep may be that takes next to nothing is the caller's to
   CHECK(poll.pays());
 }
 
-TEST_CASE("it pays as long as four looks find something for each that is in vain, whatever came long before") {
+TEST_CASE("busy-polling pays as long as four polls succeed for each one in vain") {
   BusyPoll poll = successful();
   for (int i = 0; i < 1000; ++i) {
-    poll.slept(51us);  // it had looked before it slept
+    poll.slept(51us);  // after polling in vain
     REQUIRE(poll.pays());
     for (int k = 0; k < 4; ++k) poll.found(50us);
   }
@@ -62,7 +62,7 @@ TEST_CASE("it pays as long as four looks find something for each that is in vain
   CHECK_FALSE(poll.pays());
 }
 
-TEST_CASE("what a look finds after so long that others had the core is found in vain") {
+TEST_CASE("a poll that succeeds only after others had the core counts as in vain") {
   BusyPoll poll = successful();
   poll.found(51us);
   CHECK(poll.pays());
@@ -70,7 +70,7 @@ TEST_CASE("what a look finds after so long that others had the core is found in 
   CHECK_FALSE(poll.pays());
 }
 
-TEST_CASE("now and then a wait sleeps at once, and where that takes next to nothing no more is looked") {
+TEST_CASE("now and then a wait sleeps at once and busy-polling ends if that costs next to nothing") {
   BusyPoll poll = successful();
   const auto look_until_it_sleeps = [&] {
     int looks = 0;
@@ -86,7 +86,7 @@ TEST_CASE("now and then a wait sleeps at once, and where that takes next to noth
   CHECK_FALSE(poll.pays());
 }
 
-TEST_CASE("where nothing may be looked for, no sleep is so short that it would pay") {
+TEST_CASE("busy-polling never pays if its limit is zero") {
   BusyPoll poll(0us);
   for (int i = 0; i < 100; ++i) poll.slept(1ns);
   CHECK_FALSE(poll.pays());

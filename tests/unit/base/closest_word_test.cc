@@ -1,4 +1,4 @@
-// What somebody meant who mistyped a word.
+// Suggestions for mistyped words.
 #include <string>
 #include <vector>
 
@@ -19,7 +19,7 @@ TEST_CASE("the closest word is one or two steps away, and the closer the better"
   CHECK(closest_word("--tiemoutt", known) == "--timeout");
 }
 
-TEST_CASE("a word that is like none has no closest one") {
+TEST_CASE("a word that resembles no other has no closest word") {
   const std::vector<std::string> known = {"run", "ps", "--memory"};
   CHECK(closest_word("frobnicate", known) == "");
   CHECK(closest_word("xy", known) == "");
@@ -28,7 +28,7 @@ TEST_CASE("a word that is like none has no closest one") {
   CHECK(closest_word("run", {}) == "");
 }
 
-TEST_CASE("a word that is not known is told with those that are, and the one that may be meant") {
+TEST_CASE("the error about an unknown word lists the known ones and the likely one") {
   const std::vector<std::string> known = {"jit", "strict"};
   CHECK(word_problem("jit", known) == "");
   CHECK(word_problem("strct", known) == "\"strct\" is not known; expected one of jit, strict; did you mean strict?");

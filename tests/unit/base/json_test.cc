@@ -7,7 +7,7 @@
 
 using namespace holdfast::ipc;
 
-TEST_CASE("one JSON object is one") {
+TEST_CASE("one JSON object is accepted") {
   for (const char* text :
        {"{}", " { } ", R"({"a":1})", R"({"a":-0.5e+10,"b":[ ],"c":[1, "x",true ,false,null,{}]})", R"({"":{"":{}}})",
         R"({"a":"\"\\\/\b\f\n\r\t\u00e9"})", "{\"a\":\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"}", R"({"a":"\ud83d\ude00"})",
@@ -17,7 +17,7 @@ TEST_CASE("one JSON object is one") {
   }
 }
 
-TEST_CASE("what is not one JSON object is not") {
+TEST_CASE("anything but one JSON object is refused") {
   for (const char* text : {"",
                            " ",
                            "null",
@@ -66,7 +66,7 @@ TEST_CASE("what is not one JSON object is not") {
   CHECK_FALSE(is_json_object(std::string_view("{\"a\0\":1}", 8)));
 }
 
-TEST_CASE("an object that is nested deeply is none, and ends nobody") {
+TEST_CASE("a deeply nested object is refused without a crash") {
   const auto nested = [](std::size_t depth) {
     return R"({"a":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
   };

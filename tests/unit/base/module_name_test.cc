@@ -42,7 +42,7 @@ TEST_CASE("what is not a module's name is refused with what was wrong") {
   CHECK_FALSE(parse_module_name(std::string_view("m\0@v", 4)).has_value());
 }
 
-TEST_CASE("no name can hide in an error: what is shown of it is short and printable") {
+TEST_CASE("an invalid name is shown in an error in short and printable form") {
   const auto name = parse_module_name("\x1B[2J" + std::string(100'000, '\xFF') + "@v");
   REQUIRE_FALSE(name.has_value());
   CHECK(name.error().size() < 1000);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kEnough = 1000;
 
-// A second opinion on well-formedness: decodes by arithmetic, and refuses what the Unicode Standard forbids.
+// An independent check of well-formed UTF-8: decodes by arithmetic, and refuses what the Unicode Standard forbids.
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
@@ -49,7 +49,7 @@ TEST_CASE("each byte that is not part of a well-formed character becomes a repla
   CHECK(clean_utf8("\xE2\x82", kEnough) == replaced(2));
   CHECK(clean_utf8("\xF0\x9F\x98", kEnough) == replaced(3));
   CHECK(clean_utf8("\xC3(", kEnough) == replaced(1) + "(");
-  // Overlong forms, surrogates, and what lies beyond U+10FFFF.
+  // Overlong forms, surrogates, and code points above U+10FFFF.
   CHECK(clean_utf8("\xC0\x80", kEnough) == replaced(2));
   CHECK(clean_utf8("\xE0\x80\x80", kEnough) == replaced(3));
   CHECK(clean_utf8("\xF0\x80\x80\x80", kEnough) == replaced(4));

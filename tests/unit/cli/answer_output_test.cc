@@ -32,7 +32,7 @@ ipc::Error error_of(ipc::ErrorCode code) {
 
 }  // namespace
 
-TEST_CASE("a result is printed as the JSON that it is") {
+TEST_CASE("a result is printed as its JSON") {
   const Output output = render(result(R"({"a": 1.0})"), Format::text);
   CHECK(output.standard_output == "{\"a\": 1.0}\n");
   CHECK(output.standard_error.empty());
@@ -96,7 +96,7 @@ TEST_CASE("an error and its stack go to standard error") {
         "error: cpu_exceeded: what happened\n    at spin (loop.js:3:5)\n    at main (loop.js:9:1)\n");
 }
 
-TEST_CASE("no text of an error moves a cursor or passes for a line of ours") {
+TEST_CASE("no text of an error can move the cursor or imitate a line of the program") {
   ipc::Error error = error_of(ipc::ErrorCode::exception);
   error.message = "bad\x1b[2J\x9b\nerror: forged";
   error.stack = "x\r\nerror: forged too";
@@ -124,7 +124,7 @@ TEST_CASE("with --json an error has all its keys, in one line") {
   CHECK(nlohmann::json::parse(line) == expected);
 }
 
-TEST_CASE("with --json an error's own properties are JSON, and what is none is left out") {
+TEST_CASE("with --json own properties of an error are JSON and invalid ones are left out") {
   const auto properties = [](std::string text) {
     ipc::Error error = error_of(ipc::ErrorCode::exception);
     error.properties = std::move(text);
@@ -138,7 +138,7 @@ TEST_CASE("with --json an error's own properties are JSON, and what is none is l
   }
 }
 
-TEST_CASE("what a call took is one line for people") {
+TEST_CASE("the usage of a call is printed as one line") {
   CHECK(usage_line(kUsage) ==
         "usage: 1.5ms queue, 20ms load, 2s run, 1.5s cpu, 5MB peak memory, 13B in, 2kB out, 1 attempt, cold\n");
   CHECK(usage_line({}) == "usage: 0ns queue, 0ns load, 0ns run, 0ns cpu, 0B peak memory, 0B in, 0B out, 0 attempts\n");

@@ -91,7 +91,7 @@ TEST_CASE("points without a place are left out, and a plot without points has em
   CHECK_FALSE(contains(empty, "inf"));
 }
 
-TEST_CASE("rows of the same name are one line, and a row without what is varied is a level one") {
+TEST_CASE("rows of the same name make one line and a row without the varied key makes a level line") {
   const Plot plot = to_plot(example_section(), kByWorkers);
   REQUIRE(plot.lines.size() == 2);
   CHECK(plot.lines[0].name == "hot");
@@ -102,7 +102,7 @@ TEST_CASE("rows of the same name are one line, and a row without what is varied 
   CHECK(plot.y.format(30000) == "30us");
 }
 
-TEST_CASE("a distribution shows only the percentiles that there are enough samples for") {
+TEST_CASE("a distribution shows only percentiles with enough samples") {
   Samples samples;
   for (int i = 1; i <= 20; ++i) samples.emplace_back(i);
   const Plot plot = to_plot({.title = "HOT", .rows = {{.what = "hot", .latency = summarize(samples)}}},

@@ -19,7 +19,7 @@ Samples one_to(int count) {
   return samples;
 }
 
-// A section whose rows have keys of their own, one that is an array, and one for the JSON alone.
+// A report with a section whose rows have keys of their own, a section that is an array, and one for the JSON only.
 Report example() {
   return {
       .machine = {"A CPU", 2, "Linux 6", std::uint64_t{8} << 30},
@@ -120,7 +120,7 @@ TEST_CASE("the report's table has a line for each row and a dash for what a row 
 
 TEST_CASE("the floor moves bytes through its processes, or one, and ends with its owner") {
   for (const auto path : {Floor::Path::direct, Floor::Path::relayed}) {
-    // More than the relay passes on at once.
+    // More bytes than the relay passes on at once.
     auto floor = Floor::start(path, 1'000'000, 64);
     REQUIRE(floor);
     for (int i = 0; i < 10; ++i) REQUIRE(floor->round_trip());
@@ -137,7 +137,7 @@ TEST_CASE("a program for the floor of a fork with V8 must answer numbers") {
   const auto silent = ForkCallProgram::start("/bin/true");
   REQUIRE_FALSE(silent);
   CHECK(silent.error() == "/bin/true did not answer a line with a number of nanoseconds");
-  // Answers the empty line that it is sent.
+  // /bin/cat answers the empty line that it gets, which is no number.
   const auto echoing = ForkCallProgram::start("/bin/cat");
   REQUIRE_FALSE(echoing);
   CHECK(echoing.error() == "/bin/cat did not answer a line with a number of nanoseconds");

@@ -1,4 +1,4 @@
-// What `holdfast doctor` says of a worker's view: a worker in order, and one change at a time.
+// The findings of `holdfast doctor` about a worker: a worker in order, then with one change at a time.
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -46,7 +46,7 @@ Examination in_order() {
   return all;
 }
 
-// The layers of which something is in this state.
+// The layers that have a finding in this state.
 std::string layers(const Examination& examination, LayerState state) {
   std::string all;
   for (const Finding& finding : examine(examination)) {
@@ -55,7 +55,7 @@ std::string layers(const Examination& examination, LayerState state) {
   return all;
 }
 
-TEST_CASE("of a worker in order nothing is missing, off or unavailable") {
+TEST_CASE("nothing is missing or off or unavailable on a worker in order") {
   for (LayerState state : {LayerState::missing, LayerState::off, LayerState::unavailable}) {
     CHECK(layers(in_order(), state) == "");
   }
@@ -143,7 +143,7 @@ TEST_CASE("what the kernel does not show is unknown and not missing, and the ver
   CHECK(layers(hidden, LayerState::missing) == "");
 }
 
-TEST_CASE("advice on rows that cannot be read fits whoever looks") {
+TEST_CASE("advice on rows that cannot be read fits the user who runs doctor") {
   Examination examination = in_order();
   examination.worker.root_is_empty.reset();
   const auto advice = [&] { return verdict_on(examine(examination), examination, {}).advice; };
@@ -158,7 +158,7 @@ TEST_CASE("advice on rows that cannot be read fits whoever looks") {
   CHECK(advice().find("/proc") != std::string::npos);
 }
 
-TEST_CASE("a layer without which holdfastd refused to start is missing by its own words, whatever else can be read") {
+TEST_CASE("a layer without which holdfastd refused to start is missing as its message says") {
   Examination examination = in_order();
   CHECK(verdict_on(examine(examination), examination, {}).text ==
         "holdfastd starts here, with every layer of the sandbox in place");
@@ -177,7 +177,7 @@ TEST_CASE("a layer without which holdfastd refused to start is missing by its ow
   CHECK(allowed.text.starts_with("holdfastd starts here, without: namespaces, root (--allow-missing)"));
 }
 
-TEST_CASE("a worker that is not in order is told of in the verdict, though holdfastd starts") {
+TEST_CASE("the verdict reports a worker that is not in order even if holdfastd starts") {
   Examination examination = in_order();
   examination.worker.limits["Max processes"] = {"0", "100"};
   const Verdict verdict = verdict_on(examine(examination), examination, {});

@@ -20,7 +20,7 @@ TEST_CASE("names of the longest length are accepted and longer ones are not") {
   CHECK_FALSE(ipc::parse_module_name("a@" + longest + "a"));
 }
 
-TEST_CASE("what is wrong with a module's name is said") {
+TEST_CASE("the error about an invalid module name says what is wrong") {
   const auto problem = [](const char* text) { return ipc::parse_module_name(text).error(); };
   CHECK(problem("calculator").find("it has no version") != std::string::npos);
   CHECK(problem("calculator@").find("the version is empty") != std::string::npos);

@@ -36,7 +36,7 @@ TEST_CASE("a module that a folder does not have is not found") {
   CHECK(std::holds_alternative<ipc::NoSuchModule>(load_from_folder(folder.path(), {"sum", "v1"}, 1000)));
 }
 
-TEST_CASE("what cannot be a module's file is a failure that says why, and holds nothing up") {
+TEST_CASE("a file that cannot be a module is a failure that says why and does not block") {
   const TemporaryFolder folder;
   folder.write("large-v1.js", std::string(1001, 'x'));
   REQUIRE(::mkfifo((folder / "pipe-v1.js").c_str(), 0600) == 0);

@@ -56,7 +56,7 @@ TEST_CASE("a problem's text is fit to print") {
   CHECK(problem->find('\x1b') == std::string::npos);
 }
 
-TEST_CASE("an array is told from other values") {
+TEST_CASE("arrays are distinguished from other values") {
   CHECK(is_json_array(" \t\r\n[1]"));
   CHECK_FALSE(is_json_array("{\"a\":[1]}"));
   CHECK_FALSE(is_json_array("\"[\""));
@@ -73,7 +73,7 @@ TEST_CASE("a document is written in one line of valid UTF-8 whatever its strings
   CHECK(to_output({{"text", "a\nb\xFF\x1b"}}) == "{\"text\":\"a\\nb\xEF\xBF\xBD\\u001b\"}");
 }
 
-TEST_CASE("numbers that no double holds are JSON, as JSON.parse has it") {
+TEST_CASE("numbers beyond a double are JSON as for JSON.parse") {
   for (const std::string& number :
        {std::string("1e400"), std::string("-1E+400"), std::string("12e999999999999999999999"), std::string("1e-99999"),
         std::string(400, '9'), "-" + std::string(400, '1') + ".5", std::string("123.456e400"), std::string("10e309"),
@@ -84,7 +84,7 @@ TEST_CASE("numbers that no double holds are JSON, as JSON.parse has it") {
   }
 }
 
-TEST_CASE("what only looks like a number that no double holds is no JSON, and its place is told") {
+TEST_CASE("malformed numbers beyond a double are not JSON and the error names their place") {
   for (const char* wrong : {"1e", "1e+", "01e400", "1e400.5", "1.e400", "-", "-e400", "1e400e400", "[1e400 1]",
                             "1e400x", "+1e400", ".5e400", "1e4 00"}) {
     CAPTURE(wrong);

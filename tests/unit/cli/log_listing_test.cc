@@ -16,7 +16,7 @@ ipc::LogRecord record(std::string text) {
           .text = std::move(text)};
 }
 
-TEST_CASE("a log line tells when, how grave, whose and in which call") {
+TEST_CASE("a log line shows time and level and module and call") {
   CHECK(log_as_text(record("text")) == "1970-01-01T00:00:01.000Z warning m@v1 abc-1: text\n");
   CHECK(log_of_call(record("text")) == "[warning] text\n");
   ipc::LogRecord of_none = record("5 log lines dropped");

@@ -1,4 +1,4 @@
-// What `holdfast` makes of the last words of a holdfastd that did not start.
+// What `holdfast` reports of the last output of a holdfastd that did not start.
 #include <doctest/doctest.h>
 
 #include "tools/cli/start_failure.h"

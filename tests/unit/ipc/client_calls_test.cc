@@ -1,4 +1,4 @@
-// What a client asks for by the library, and what comes back.
+// Requests through the client library, and their answers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using namespace testing;
 
 // --- calls ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a call is sent as it was asked for, and its result comes back") {
+TEST_CASE("a call is sent as requested and its result comes back") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const auto id = client.start({.id = 999,
@@ -44,7 +44,7 @@ TEST_CASE("a call is sent as it was asked for, and its result comes back") {
   CHECK(client.open_calls() == 0);
 }
 
-TEST_CASE("an error arrives with all that was said of it") {
+TEST_CASE("an error arrives with all its fields") {
   auto [supervisor, client] = begin_session();
   const Error error = {.code = ErrorCode::overloaded,
                        .message = "the queue is full",
@@ -77,7 +77,7 @@ TEST_CASE("many calls in flight that are answered out of order each get their ow
   CHECK(client.open_calls() == 0);
 }
 
-TEST_CASE("a call that waits lets other calls be answered meanwhile") {
+TEST_CASE("other calls are answered while one call waits") {
   auto [supervisor, client] = begin_session();
   Script script([&supervisor = supervisor] {
     const auto first = supervisor.receive_call();
@@ -258,7 +258,7 @@ TEST_CASE("a cancelled call is told to the supervisor and answered as cancelled"
   CHECK(summary(answers.of(0)) == "cancelled, executed no: at the client's wish");
 }
 
-TEST_CASE("a result that crossed the cancellation is delivered") {
+TEST_CASE("a result that crosses its cancellation is delivered") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const auto id = client.start(request(), answers.handler(0));
@@ -287,7 +287,7 @@ std::uint64_t id_in(const std::string& description) {
   return std::stoull(description.substr(description.find("id=") + 3));
 }
 
-TEST_CASE("the list of workers arrives, and calls are answered meanwhile") {
+TEST_CASE("calls are answered while the list of workers is awaited") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const auto id = client.start(request(), answers.handler(0));
@@ -332,7 +332,7 @@ TEST_CASE("a list of workers that nobody asked for ends the connection") {
   CHECK(answers.of(0).error().message.ends_with("a list of workers that was not asked for"));
 }
 
-TEST_CASE("statistics arrive, and calls are answered meanwhile") {
+TEST_CASE("calls are answered while statistics are awaited") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const auto id = client.start(request(), answers.handler(0));

@@ -1,4 +1,4 @@
-// How a session of the client library begins: the socket, the hellos.
+// The start of a session of the client library: the socket and the hellos.
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <pthread.h>
@@ -86,7 +86,7 @@ TEST_CASE("a session that ends before the hello is an error") {
   CHECK(client.error().message == "the supervisor ended the session: it was closed");
 }
 
-TEST_CASE("something else than a supervisor at the other end is an error") {
+TEST_CASE("a peer that is not a supervisor is an error") {
   auto [near, far] = stream_sockets();
   Supervisor supervisor(std::move(far));
   supervisor.send_bytes("HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -119,7 +119,7 @@ TEST_CASE("a signal that arrives during the hello does not end the attempt") {
     supervisor.receive();
     for (int i = 0; i < 20; ++i) {
       ::pthread_kill(client_thread, SIGUSR1);
-      std::this_thread::sleep_for(1ms);  // there is no event that tells that the client has gone to wait again
+      std::this_thread::sleep_for(1ms);  // no event shows that the client waits again
     }
     supervisor.send(kHello);
   });

@@ -1,4 +1,4 @@
-// How a session of the client library ends, and how long it waits.
+// The end of a session of the client library, and how long the library waits.
 #include <doctest/doctest.h>
 #include <poll.h>
 
@@ -74,7 +74,7 @@ TEST_CASE("what the supervisor said before it ended the session is in the error 
         "already");
 }
 
-TEST_CASE("the supervisor's last words are read even when it no longer takes what is still to be sent") {
+TEST_CASE("the last messages of the supervisor are read even if it no longer reads") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const std::string payload(std::size_t{1} << 20, 'x');
@@ -206,7 +206,7 @@ TEST_CASE("waiting ends with the timeout, and one that is over already does not 
   CHECK(client.run_once(30ms) == 0);
   CHECK(Clock::now() - begin >= 30ms);
 
-  // So that a client that waits for ever fails the test instead of hanging it.
+  // Ends a client that waits for ever, so that the test fails instead of hanging.
   std::atomic<bool> done = false;
   Script rescue([&, &supervisor = supervisor] {
     const auto give_up = Clock::now() + 5s;
@@ -221,17 +221,17 @@ TEST_CASE("waiting ends with the timeout, and one that is over already does not 
   done = true;
 }
 
-TEST_CASE("a timeout of weeks is a timeout of weeks") {
+TEST_CASE("a timeout of weeks does not overflow") {
   auto [supervisor, client] = begin_session();
   Answers answers;
   const auto id = client.start(request(), answers.handler(0));
   client.run_once(0ms);
   Script script([&supervisor = supervisor, id] {
     supervisor.receive_call();
-    std::this_thread::sleep_for(20ms);  // the client is to be found waiting
+    std::this_thread::sleep_for(20ms);  // lets the client start to wait
     supervisor.answer(id, "late");
   });
-  // 2^32 ms, which is 0 in poll(2)'s int.
+  // 2^32 ms would be 0 as an int for poll(2).
   CHECK(client.run_once(std::chrono::milliseconds(std::int64_t{1} << 32)) == 1);
 }
 

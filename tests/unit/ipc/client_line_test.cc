@@ -1,4 +1,4 @@
-// Direct lines of the client library: whatever becomes of the line, each call on it is answered once. Supervisor and
+// Direct lines of the client library: whatever happens to the line, each call on it is answered once. Supervisor and
 // worker follow a script.
 #include <algorithm>
 #include <atomic>
@@ -26,7 +26,7 @@ const Error kOthers = {
 struct LineSession {
   Supervisor supervisor;
   Client client;
-  Supervisor worker;  // speaks as a supervisor does
+  Supervisor worker;  // the same script class serves for workers
   std::uint64_t line;
 };
 
@@ -43,7 +43,7 @@ LineSession begin_line(const LineTimeouts& timeouts = kTimeouts) {
   return {std::move(session.supervisor), std::move(session.client), Supervisor(std::move(far)), line};
 }
 
-// Starts calls with these payloads, and returns their ids, once they are with the worker.
+// Starts calls and returns their ids once the worker has them.
 std::vector<std::uint64_t> start(LineSession& session, Answers& answers, int count, int idempotent = -1) {
   std::vector<std::uint64_t> ids;
   for (int i = 0; i < count; ++i) {
@@ -63,7 +63,7 @@ void run_until(Client& client, const std::function<bool()>& condition) {
   REQUIRE(condition());
 }
 
-// The supervisor's next message is a relayed call with this id and payload.
+// Checks that the supervisor's next message is a relayed call with this id and payload.
 void check_relayed(Supervisor& supervisor, std::uint64_t id, std::string_view payload) {
   const auto call = supervisor.receive_call();
   CHECK(call.id == id);
@@ -94,7 +94,7 @@ TEST_CASE("calls of a module with a line go to its worker and name no module; ot
   run_until_answered(session.client, answers, 4);
   CHECK(summary(answers.of(1)) == "direct");
   CHECK(answers.of(1).usage.run.count() > 0);
-  CHECK(answers.of(1).usage.attempts == 0);  // a worker's word on what a call took is not believed
+  CHECK(answers.of(1).usage.attempts == 0);  // the client does not believe a worker's report of usage
   CHECK(answers.of(1).usage.cpu.count() == 0);
   for (int i : {2, 3, 4}) CHECK(summary(answers.of(i)) == "relayed");
   CHECK(session.client.line_fds().size() == 1);
@@ -115,7 +115,7 @@ TEST_CASE("a line that is refused leaves all as it was") {
   CHECK(summary(session.client.call(request())) == "relayed");
 }
 
-TEST_CASE("one answer that is waited for is looked for on the line") {
+TEST_CASE("a client that waits for one answer busy-polls the line") {
   auto session = begin_line();
   Script script([&] {
     for (int i = 0; i < 50; ++i) session.worker.answer(session.worker.receive_call().id, std::to_string(i));
@@ -125,7 +125,7 @@ TEST_CASE("one answer that is waited for is looked for on the line") {
 
 // --- its withdrawal ------------------------------------------------------------------------------------------------
 
-TEST_CASE("of a line that is withdrawn, the calls that were not taken on are relayed in their order, by the same ids") {
+TEST_CASE("when a line is withdrawn the calls that the worker did not take are relayed in order under the same ids") {
   auto session = begin_line();
   Answers answers;
   const auto ids = start(session, answers, 5);
@@ -138,7 +138,7 @@ TEST_CASE("of a line that is withdrawn, the calls that were not taken on are rel
     check_relayed(session.supervisor, ids[i], std::to_string(i));
     session.supervisor.answer(ids[i], "relayed");
   }
-  // And so is what is called from now on.
+  // Calls from now on are relayed, too.
   session.client.start(request("later"), answers.handler(5));
   session.client.run_once(0ms);
   session.supervisor.answer(session.supervisor.receive_call().id, "relayed");
@@ -165,7 +165,7 @@ TEST_CASE("after a line has ended another can be opened") {
 
 // --- its end -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("when the worker of a line has ended each call gets what its state asks for") {
+TEST_CASE("when the worker of a line has ended each call gets the answer for its state") {
   for (const bool is_closed_first : {false, true}) {
     auto session = begin_line();
     Answers answers;
@@ -191,7 +191,7 @@ TEST_CASE("when the worker of a line has ended each call gets what its state ask
   }
 }
 
-TEST_CASE("while only the worker has hung up its calls wait for the supervisor's word, and new ones are relayed") {
+TEST_CASE("after only the worker has hung up its calls wait for the supervisor and new calls are relayed") {
   auto session = begin_line();
   Answers answers;
   start(session, answers, 2);
@@ -224,7 +224,8 @@ TEST_CASE("calls that the worker's socket did not take any more are relayed") {
   CHECK(summary(answers.of(0)) == "relayed");
 }
 
-TEST_CASE("when the supervisor goes away each call on a line is answered once, those whose answer came by that") {
+TEST_CASE(
+    "when the supervisor goes away each call on a line is answered once and with its own answer if that has come") {
   auto session = begin_line();
   Answers answers;
   const auto ids = start(session, answers, 3);
@@ -254,7 +255,8 @@ TEST_CASE("a handler may start calls while its line ends") {
 
 // --- its calls' time -----------------------------------------------------------------------------------------------
 
-TEST_CASE("a call whose time is over is told to the supervisor, then answered here; what comes later is swallowed") {
+TEST_CASE(
+    "an overdue call is reported to the supervisor and then answered by the library and later answers are dropped") {
   auto session = begin_line();
   Answers answers;
   start(session, answers, 1);
@@ -285,14 +287,14 @@ TEST_CASE("a better answer that comes within the grace time counts") {
   call.timeout = 10ms;
   session.client.start(call, answers.handler(0));
   Script script([&] {
-    session.supervisor.receive();  // it is overdue
+    session.supervisor.receive();  // the report that the call is overdue
     session.supervisor.send(LineEnded{session.line, 1, 1, kGuilty, kOthers});
   });
   run_until_answered(session.client, answers, 1);
   CHECK(summary(answers.of(0)) == summary(kGuilty));
 }
 
-TEST_CASE("calls have the line's usual time where they ask for none, and no more than its longest") {
+TEST_CASE("calls have the default timeout of the line if they set none and at most its longest") {
   auto session = begin_line({20ms, 30ms});
   Answers answers;
   session.client.start(request(), answers.handler(0));
@@ -303,7 +305,7 @@ TEST_CASE("calls have the line's usual time where they ask for none, and no more
   for (int i : {0, 1}) CHECK(answers.of(i).error().code == ErrorCode::deadline_exceeded);
 }
 
-TEST_CASE("a call that is to be relayed when its time is over is answered instead") {
+TEST_CASE("a call whose time is over is answered instead of being relayed") {
   auto session = begin_line();
   Answers answers;
   CallRequest call = request();
@@ -316,7 +318,7 @@ TEST_CASE("a call that is to be relayed when its time is over is answered instea
   CHECK(answers.of(0).error().code == ErrorCode::deadline_exceeded);
 }
 
-TEST_CASE("a call that is cancelled is answered at once, and the worker told; its own answer is swallowed") {
+TEST_CASE("a cancelled call is answered at once and the worker is told and its later answer is dropped") {
   auto session = begin_line();
   Answers answers;
   const auto ids = start(session, answers, 2);
@@ -364,17 +366,17 @@ std::string failure(std::uint64_t id, ErrorCode code) {
   return std::string(as_text(out.data()));
 }
 
-TEST_CASE("a worker that breaks a rule on a line loses the line, and its calls are answered by the supervisor's word") {
+TEST_CASE("a worker that breaks a rule on a line loses the line and the supervisor decides the answers of its calls") {
   using Bytes = std::function<std::string(std::uint64_t id)>;
   const std::vector<Bytes> attacks = {
-      [](auto) { return std::string(64, '\xff'); },                     // no frame at all
+      [](auto) { return std::string(64, '\xff'); },                     // not a frame
       [](auto) { return std::string("\0\0\0\0\xff\xff\xff\x0f", 8); },  // a huge one
-      [](auto) { return framed({{}}); },                                // one without a message
+      [](auto) { return framed({{}}); },                                // a frame without a message
       [](auto) {
         return framed({{1, 2}, {3}});
-      },                                                // in two segments
-      [](auto) { return result(4711); },                // for whom?
-      [](auto id) { return result(id) + result(id); },  // twice
+      },                                                // a frame in two segments
+      [](auto) { return result(4711); },                // an answer to no call
+      [](auto id) { return result(id) + result(id); },  // two answers to one call
       [](auto) { return frames(kHello); },
       [](auto) { return frames(ProtocolViolation{"so there"}); },
       [](auto id) {
@@ -390,8 +392,8 @@ TEST_CASE("a worker that breaks a rule on a line loses the line, and its calls a
       [](auto) { return frames(LineClosing{100}, LineClosing{100}); },
       [](auto id) { return failure(id, ErrorCode::unavailable); },
       [](auto id) { return failure(id, ErrorCode::out_of_memory); },
-      [](auto id) { return failure(id, ErrorCode::cancelled); },          // nobody cancelled it
-      [](auto id) { return failure(id, ErrorCode::deadline_exceeded); },  // it has time
+      [](auto id) { return failure(id, ErrorCode::cancelled); },          // the call was not cancelled
+      [](auto id) { return failure(id, ErrorCode::deadline_exceeded); },  // the call is not overdue
   };
   for (std::size_t attack = 0; attack < attacks.size(); ++attack) {
     CAPTURE(attack);
@@ -427,7 +429,7 @@ TEST_CASE("texts of a worker's errors are made fit to show") {
   CHECK(answers.of(0).error().message.size() <= 33'000);
 }
 
-TEST_CASE("a worker that sends half a frame and no more does not keep others waiting, nor the call beyond its time") {
+TEST_CASE("a worker that sends half a frame delays no other call and its own call only to its deadline") {
   auto session = begin_line();
   Answers answers;
   CallRequest call = request();
@@ -461,7 +463,8 @@ TEST_CASE("a worker that reads nothing does not block the client") {
 // --- supervisors that break a rule ---------------------------------------------------------------------------------
 
 TEST_CASE(
-    "a line without its socket, descriptors that were not asked for, and lines that are not open end the session") {
+    "a line without its socket or an unrequested descriptor or a message for a line that is not open ends the "
+    "session") {
   using Steps = std::function<void(Supervisor&, std::uint64_t id, const UniqueFd& socket)>;
   const std::vector<Steps> attacks = {
       [](auto& supervisor, auto id, auto&) {
@@ -477,7 +480,7 @@ TEST_CASE(
       },
       [](auto& supervisor, auto id, auto& socket) {
         for (int i = 0; i < 2; ++i) {
-          supervisor.put(LogRecordMessage{.id = id});  // which may be on its way
+          supervisor.put(LogRecordMessage{.id = id});  // allowed, as it may have been on its way
           supervisor.flush_with(socket);
         }
       },
@@ -502,7 +505,7 @@ TEST_CASE(
 
 // --- the property --------------------------------------------------------------------------------------------------
 
-TEST_CASE("whatever a worker and the supervisor do in which order, each call is answered once and begun at most once") {
+TEST_CASE("each call is answered once and begun at most once whatever worker and supervisor do in any order") {
   for (unsigned seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     std::uint64_t state = seed * 6364136223846793005u + 1442695040888963407u;
@@ -517,7 +520,7 @@ TEST_CASE("whatever a worker and the supervisor do in which order, each call is 
     const std::uint64_t begun = random(kCalls + 1);
     std::vector<std::uint64_t> to_answer(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(begun));
     std::vector<bool> was_cancelled(kCalls, false);
-    // The worker begins some, answers some of those, perhaps announces its withdrawal, and dies.
+    // The worker begins some calls, answers some of those, perhaps announces the end of its line, and dies.
     if (random(2) == 0) session.worker.send(LineClosing{begun});
     while (!to_answer.empty() && random(4) != 0) {
       const auto place = static_cast<std::ptrdiff_t>(random(to_answer.size()));
@@ -534,7 +537,7 @@ TEST_CASE("whatever a worker and the supervisor do in which order, each call is 
     if (random(2) == 0) session.client.run_once(0ms);
     session.supervisor.send(LineEnded{session.line, begun, 0, {}, kOthers});
     Script script([&] {
-      // Those that are relayed were not begun.
+      // Only calls that had not begun may be relayed.
       for (std::string got = session.supervisor.receive(); got != "end"; got = session.supervisor.receive()) {
         if (!got.starts_with("call id=")) continue;
         const std::uint64_t id = std::stoull(got.substr(8));

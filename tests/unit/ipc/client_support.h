@@ -21,7 +21,7 @@ namespace holdfast::ipc::testing {
 
 using Clock = std::chrono::steady_clock;
 
-// Only a test that fails waits this long.
+// Only a failing test waits this long.
 constexpr std::chrono::seconds kTooLong{20};
 
 inline const ServerHello kHello = {.protocol_version = kProtocolVersion,
@@ -42,7 +42,7 @@ struct ReceivedCall {
   std::string payload;
 };
 
-// The supervisor's end. Blocks, but not for ever: a script that waits in vain ends the test with an exception.
+// The supervisor's end. Reads block for kTooLong at most; then an exception ends the test.
 class Supervisor {
  public:
   explicit Supervisor(UniqueFd socket) : socket_(std::move(socket)) {
@@ -87,7 +87,7 @@ class Supervisor {
     return {call.id, std::string(call.function), std::string(as_text(call.payload))};
   }
 
-  // Gives away a line in answer to the next message, which must ask for one; returns its id.
+  // Receives the next message, which must request a line, answers it with one, and returns the line's id.
   std::uint64_t open_line(const UniqueFd& socket, const LineTimeouts& timeouts) {
     const std::uint64_t id = receive_open_line();
     encode(out_, LineOpened{id, timeouts});
@@ -100,7 +100,7 @@ class Supervisor {
     const auto message = decode_client_message(*frame);
     return std::get<OpenLineRequest>(message.value()).id;
   }
-  // Sends what put() was given, the descriptor with its first byte.
+  // Sends what put() has queued, and the descriptor with its first byte.
   void flush_with(const UniqueFd& descriptor) {
     const auto sent = send_with_descriptor(socket_.get(), out_.data(), descriptor);
     if (!sent) throw std::runtime_error(sent.error().message());
@@ -139,7 +139,7 @@ class Supervisor {
   OutputBuffer out_;
 };
 
-// What the supervisor does meanwhile. A script that could not go on fails the test.
+// Runs the supervisor's script in a thread of its own. A script that could not go on fails the test.
 class Script {
  public:
   template <typename Steps>
@@ -166,7 +166,7 @@ struct Session {
   Client client;
 };
 
-// A session past its hellos.
+// A session whose hellos have been exchanged.
 inline Session begin_session(const ServerHello& hello = kHello) {
   auto [near, far] = stream_sockets();
   Supervisor supervisor(std::move(far));
@@ -181,7 +181,7 @@ inline CallRequest request(std::string_view payload = "null", std::string_view f
   return {.module = "m", .version = "v1", .function = function, .payload = as_bytes(payload)};
 }
 
-// The answers that arrived, by the number that the test gave to the call.
+// The answers that have arrived, by the numbers that the test gave to their calls.
 class Answers {
  public:
   AnswerHandler handler(int number) {
@@ -192,7 +192,7 @@ class Answers {
     for (const auto& [number, answers] : all_) sum += answers.size();
     return sum;
   }
-  // The one answer of a call.
+  // The answer of a call; fails the test unless there is exactly one.
   const Answer& of(int number) {
     REQUIRE(all_[number].size() == 1);
     return all_[number].front();

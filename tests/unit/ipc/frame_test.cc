@@ -19,7 +19,7 @@
 
 namespace {
 
-// Bytes in arrays of plain values that are alive now: the buffers under test, and little else.
+// Bytes in live arrays of plain values: the buffers under test, and little else.
 std::atomic<std::size_t> array_bytes = 0;
 
 }  // namespace
@@ -68,7 +68,7 @@ std::string stream_of(const std::vector<Segments>& frames) {
   return stream;
 }
 
-// Everything that `stream` yields when it arrives in pieces of the sizes that `next_size` names.
+// All frames of `stream` when it arrives in pieces whose sizes `next_size` returns.
 std::vector<Segments> read_in_pieces(std::string_view stream, const std::function<std::size_t()>& next_size) {
   FrameReader reader;
   std::vector<Segments> frames;
@@ -118,7 +118,7 @@ TEST_CASE("many frames that arrive at once come out one by one, in order") {
   CHECK(read_in_pieces(stream, [&] { return stream.size(); }) == frames);
 }
 
-TEST_CASE("frames that were looked at ahead still come out, and the words of the one before them stay in place") {
+TEST_CASE("frames that were peeked at still come out and the words of the frame before stay in place") {
   const auto frames = sample_frames();
   FrameReader reader;
   feed(reader, stream_of(frames) + framed({words(9, 1)}).substr(0, 24));
@@ -136,7 +136,7 @@ TEST_CASE("frames that were looked at ahead still come out, and the words of the
   CHECK(reader.buffered_bytes() == 24);
 }
 
-TEST_CASE("a look ahead ends before a frame that is refused, which is then refused") {
+TEST_CASE("peeking stops before a frame that is refused") {
   FrameReader reader({.max_bytes = 64, .max_segments = 1});
   feed(reader, framed({words(1, 1)}) + framed({words(1, 2), words(1, 3)}));
   std::size_t seen = 0;
@@ -228,7 +228,7 @@ TEST_CASE("a frame of the largest size comes out, and one that is a word longer 
   feed(refuses, std::string_view(framed({words(8, 1)})).substr(0, 8));
   CHECK(violation_of(refuses) == "the frame has 72 bytes by its header; at most 64 are accepted");
 
-  // The header counts: two segments make it longer by a word.
+  // The header counts too: a second segment makes the frame a word longer.
   FrameReader accepts_two(limits);
   feed(accepts_two, framed({words(3, 1), words(3, 1)}));
   CHECK(accepts_two.next()->has_value());
@@ -250,7 +250,7 @@ TEST_CASE("sizes that add up beyond 4 GB and beyond 64 bits are refused, not wra
   feed(many_segments, many);
   CHECK(violation_of(many_segments).find("bytes by its header") != std::string::npos);
 
-  // 2^29 words, thus 2^32 bytes: 0 if it were counted in 32 bits.
+  // 2^29 words are 2^32 bytes, which is 0 in 32 bits.
   std::string wraps = framed({{}});
   const std::uint32_t count = std::uint32_t{1} << 29;
   std::memcpy(wraps.data() + 4, &count, sizeof count);
@@ -322,7 +322,7 @@ TEST_CASE("small frames without end need no more memory than a few reads") {
   const std::string frame = framed({words(40, 1)});
   std::string stream;
   for (int i = 0; i < 10'000; ++i) stream += frame;
-  // Reads never end at a frame's border, so that the buffer is never empty.
+  // No read ends at the end of a frame, so the buffer is never empty.
   feed(reader, frame.substr(0, 13));
   std::size_t frames = 0;
   for (std::size_t at = 13; at + 4099 < stream.size(); at += 4099) {
@@ -341,7 +341,8 @@ void append_frame(OutputBuffer& out, const std::vector<Word>& content) {
   out.finish_frame(content.size());
 }
 
-// With a second segment, which stays where it is.
+// Appends a frame whose second segment is sent from where it is, without a copy. Returns a weak pointer to that
+// segment's owner.
 std::weak_ptr<const void> append_frame(OutputBuffer& out, const std::vector<Word>& content, std::vector<Word> second) {
   const auto owned = std::make_shared<const std::vector<Word>>(std::move(second));
   const auto space = out.begin_frame_in_place(content.size());
@@ -482,7 +483,7 @@ TEST_CASE("a payload that has an owner is sent from where it is, and reads as on
   }
 }
 
-TEST_CASE("a payload that does not begin at a word's border is copied, whoever owns it") {
+TEST_CASE("a payload that does not begin at the border of a word is copied whether or not it has an owner") {
   const auto owned = std::make_shared<const std::vector<Word>>(words(100, 1));
   OutputBuffer out;
   encode_result(out, 7, {std::as_bytes(std::span(*owned)).subspan(1, 700), Encoding::bytes, owned}, {});

@@ -1,5 +1,5 @@
-// What a client or a worker that wants to do harm may send: whatever it is, it either decodes to values that are safe
-// to use or is a protocol violation, and costs no more than its own size warrants.
+// Messages of a hostile client or worker: any message either decodes to values that are safe to use or is a protocol
+// violation, and it costs no more than its size justifies.
 #include <array>
 #include <random>
 #include <string>
@@ -38,7 +38,7 @@ constexpr Word far_pointer(Word segment, Word at_word, bool two_words = false) {
   return 2 | (two_words ? 4 : 0) | at_word << 3 | segment << 32;
 }
 
-// The text of a violation, or what was decoded, or "refused as a frame".
+// Decodes the bytes and returns the text of the violation, or a description of the message, or "refused as a frame".
 template <typename Protocol>
 std::string outcome(const std::string& bytes) {
   FrameReader reader;
@@ -63,12 +63,12 @@ std::string outcome(const Segments& segments) {
 
 bool is_violation(const std::string& outcome) { return outcome.starts_with("violation: "); }
 
-// Sets the number of the union member that is set.
+// Overwrites the number that says which union member is set.
 template <typename Root>
 void set_union_member(capnp::MallocMessageBuilder& builder, std::uint16_t number) {
   const auto offset = capnp::Schema::from<Root>().getProto().getStruct().getDiscriminantOffset();
   const auto segment = builder.getSegmentsForOutput()[0];
-  // The root struct's data begins behind the root pointer.
+  // The root struct's data begins after the root pointer.
   const kj::byte* at = segment.asBytes().begin() + sizeof(Word) + offset * sizeof number;
   std::memcpy(const_cast<kj::byte*>(at), &number, sizeof number);
 }
@@ -81,7 +81,7 @@ TEST_CASE("a frame without a word is a protocol violation of every protocol") {
   });
 }
 
-TEST_CASE("a frame that has no segments at all is decoded or refused, never trusted") {
+TEST_CASE("a frame without segments is decoded or refused") {
   const Frame frame = {{}};
   for_each_protocol([&]<typename Protocol>(Protocol) { CHECK_FALSE(Protocol::decode(frame).has_value()); });
 }
@@ -109,7 +109,7 @@ TEST_CASE("an unknown kind of message is a protocol violation") {
 }
 
 TEST_CASE("an answer that is neither result nor error is a protocol violation") {
-  // Answer stands behind the message; its union's number is found by looking for the only non-zero word.
+  // The answer stands after the message; its union's number is the only word that is not zero.
   capnp::MallocMessageBuilder builder;
   auto answer = builder.initRoot<wire::WorkerMessage>().initAnswer();
   answer.initError();
@@ -124,7 +124,7 @@ TEST_CASE("an answer that is neither result nor error is a protocol violation") 
 }
 
 TEST_CASE("a source or a registration that is neither of its kinds is a protocol violation") {
-  // Sets the union's number of the struct that stands right behind the message.
+  // Sets the union's number of the struct right after the message.
   const auto set_kind = [](capnp::MessageBuilder& builder, capnp::StructSchema root, capnp::StructSchema inner) {
     const std::size_t inner_at =
         1 + root.getProto().getStruct().getDataWordCount() + root.getProto().getStruct().getPointerCount();
@@ -156,14 +156,14 @@ TEST_CASE("a module that is wanted under a name that leads elsewhere is a protoc
   }
 }
 
-TEST_CASE("what a worker says of a call's usage is ignored, even if it cannot be read") {
+TEST_CASE("the usage in an answer of a worker is ignored even if it cannot be decoded") {
   capnp::MallocMessageBuilder builder;
   auto answer = builder.initRoot<wire::WorkerMessage>().initAnswer();
   answer.setId(1);
   answer.initUsage().setCpuNanos(12345);
   CHECK(outcome<testing::WorkerProtocol>(builder) == "decoded: " + describe(AnswerView{1, ResultView{}}));
 
-  // The usage is the answer's last pointer. It leads far out of the segment.
+  // The usage is the answer's last pointer. This one leads far out of the segment.
   const auto root = capnp::Schema::from<wire::WorkerMessage>().getProto().getStruct();
   const auto layout = capnp::Schema::from<wire::Answer>().getProto().getStruct();
   const std::size_t usage_at =
@@ -267,16 +267,16 @@ TEST_CASE("the first number beyond each enum is a protocol violation") {
 
 TEST_CASE("pointers out of bounds are protocol violations") {
   for_each_protocol([]<typename Protocol>(Protocol) {
-    // The root struct lies beyond the segment, before it, or is longer than what is left of it.
+    // The root struct begins after the segment, before it, or is longer than the rest of it.
     CHECK(is_violation(outcome<Protocol>(Segments{{struct_pointer(1, 1, 1), 0, 0}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{struct_pointer(-2, 1, 1), 0, 0}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{struct_pointer(0x1FFFFFFF, 1, 1), 0, 0}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{struct_pointer(-0x20000000, 1, 1), 0, 0}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{struct_pointer(0, 0xFFFF, 0xFFFF), 0, 0}})));
-    // The root is no struct.
+    // The root is not a struct.
     CHECK(is_violation(outcome<Protocol>(Segments{{list_pointer(0, Elements::byte, 8), 0}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{3}})));
-    // It is said to be in a segment that does not exist, or at a place outside of its segment.
+    // The root is said to be in a segment that does not exist, or outside of its segment.
     CHECK(is_violation(outcome<Protocol>(Segments{{far_pointer(1, 0)}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{far_pointer(0xFFFFFFFF, 0)}})));
     CHECK(is_violation(outcome<Protocol>(Segments{{far_pointer(1, 5)}, {0}})));
@@ -284,7 +284,7 @@ TEST_CASE("pointers out of bounds are protocol violations") {
   });
 }
 
-// A hello whose name is the given pointer. `rest` follows behind it.
+// A hello whose name is the given pointer. `rest` follows the message.
 Segments hello_with_name(Word name, const std::vector<Word>& rest = {}) {
   const auto root = capnp::Schema::from<wire::ClientMessage>().getProto().getStruct();
   const auto hello = capnp::Schema::from<wire::ClientHello>().getProto().getStruct();
@@ -304,12 +304,12 @@ TEST_CASE("a text field that is something else than text is a protocol violation
   CHECK(outcome<testing::ClientProtocol>(hello_with_name(list_pointer(0, Elements::byte, 4), {kAbc})) ==
         "decoded: client hello version=0 name=3:abc");
   const std::vector<Segments> all = {
-      // Beyond the segment: by place, by length, and by so much that a sum of bits would wrap around.
+      // Beyond the segment: by position, by length, and by so much that a sum in 32 bits would wrap around.
       hello_with_name(list_pointer(1, Elements::byte, 4), {kAbc}),
       hello_with_name(list_pointer(0, Elements::byte, 9), {kAbc}),
       hello_with_name(list_pointer(0, Elements::byte, 0x1FFFFFFF), {kAbc}),
       hello_with_name(list_pointer(-0x20000000, Elements::byte, 4), {kAbc}),
-      // Lists of something else, a struct, a capability.
+      // Lists of other elements, a struct, a capability.
       hello_with_name(list_pointer(0, Elements::nothing, 0x1FFFFFFF), {kAbc}),
       hello_with_name(list_pointer(0, Elements::bit, 4), {kAbc}),
       hello_with_name(list_pointer(0, Elements::two_bytes, 4), {kAbc}),
@@ -340,7 +340,7 @@ TEST_CASE("far pointers that lead in circles or onto far pointers are protocol v
     CHECK(is_violation(outcome<Protocol>(Segments{{far_pointer(1, 0)}, {far_pointer(2, 0)}, {far_pointer(1, 0)}})));
     CHECK(is_violation(
         outcome<Protocol>(Segments{{far_pointer(1, 0, true)}, {far_pointer(1, 0, true), far_pointer(1, 0)}})));
-    // Its own landing pad, whose tag is a struct without fields.
+    // The pointer is its own landing pad, whose tag is a struct without fields.
     CHECK_FALSE(outcome<Protocol>(Segments{{far_pointer(0, 0, true), 0}}).empty());
   });
 }
@@ -381,7 +381,7 @@ TEST_CASE("a direct line without a time for its calls is refused") {
 
 // --- amplification -------------------------------------------------------------------------------------------------
 
-// A list of workers whose list pointer is given; `rest` follows behind it.
+// A list of workers with the given list pointer. `rest` follows the message.
 Segments worker_list(Word list, const std::vector<Word>& rest) {
   capnp::MallocMessageBuilder builder(64);
   builder.initRoot<wire::ServerMessage>().initWorkers().initWorkers(1);
@@ -445,14 +445,14 @@ TEST_CASE("statistics of more modules than there may be, or of more errors, are 
 
 // --- random --------------------------------------------------------------------------------------------------------
 
-// The fuzz targets go on from here; this many find what is easy to find, in seconds even under sanitizers.
+// The fuzz targets search further; this many rounds find the easy cases, in seconds even under sanitizers.
 constexpr int kRounds = 5000;
 
 template <typename Protocol>
 void decode_and_read(const std::string& bytes) {
   FrameReader reader;
   testing::feed(reader, bytes);
-  // An exception that escaped, a crash or a sanitizer's finding is what fails here.
+  // The test fails by an escaped exception, a crash or a sanitizer's report.
   while (true) {
     const auto frame = reader.next();
     if (!frame || !frame->has_value()) return;
@@ -473,7 +473,7 @@ TEST_CASE("random words in any number of segments decode or are violations") {
     for (auto& segment : segments) {
       segment.resize(random() % 24);
       for (Word& word : segment) {
-        // Half of them look like pointers to something near.
+        // Half of the words look like pointers to nearby words.
         word = random();
         if (word % 2 == 0) word &= 0x0003'0003'0000'003F | (random() % 4 == 0 ? 0xFFFF'FFC0 : 0);
       }
@@ -483,7 +483,7 @@ TEST_CASE("random words in any number of segments decode or are violations") {
   }
 }
 
-TEST_CASE("random bytes never pass as something that they are not") {
+TEST_CASE("random bytes never pass as a message that they are not") {
   std::mt19937_64 random(2);
   for (int i = 0; i < kRounds; ++i) {
     CAPTURE(i);

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMegabyte = std::size_t{1} << 20;
 constexpr std::size_t kMegabyteWords = kMegabyte / sizeof(Word);
 
-// What is kept is a thread's: each test begins and ends with nothing, and leaves the bound as it was.
+// Memory is kept per thread: each test begins and ends with nothing kept, and restores the bound.
 struct KeepsUpTo {
   explicit KeepsUpTo(std::size_t bytes) {
     LargeMemory::keep(bytes);
@@ -31,7 +31,7 @@ TEST_CASE("large memory that was given back is what the next one of about its si
   CHECK(LargeMemory::take(kMegabyteWords).get() != first);
 }
 
-TEST_CASE("no more is kept than was said, and nothing small") {
+TEST_CASE("no more memory is kept than the bound and no small pieces") {
   const KeepsUpTo bound(4 * kMegabyte);
   {
     std::vector<LargeMemory::Words> all;
@@ -47,13 +47,13 @@ TEST_CASE("no more is kept than was said, and nothing small") {
   CHECK(LargeMemory::kept_bytes() == 0);
 }
 
-TEST_CASE("what was not in use between two looks is released, what was is not") {
+TEST_CASE("memory that was unused between two releases is released and memory that was used is kept") {
   const KeepsUpTo bound(8 * kMegabyte);
   {
     const auto one = LargeMemory::take(kMegabyteWords), other = LargeMemory::take(kMegabyteWords);
     const auto third = LargeMemory::take(kMegabyteWords);
   }
-  LargeMemory::release_unused();  // all three were in use
+  LargeMemory::release_unused();  // keeps all three, as they were in use
   CHECK(LargeMemory::kept_bytes() == 3 * kMegabyte);
   { const auto one = LargeMemory::take(kMegabyteWords), other = LargeMemory::take(kMegabyteWords); }
   LargeMemory::release_unused();
@@ -62,7 +62,7 @@ TEST_CASE("what was not in use between two looks is released, what was is not") 
   CHECK(LargeMemory::kept_bytes() == 0);
 }
 
-TEST_CASE("memory that its reader gave away holds its frame, and the reader goes on behind it") {
+TEST_CASE("memory that a reader gives away keeps its frame and the reader goes on after it") {
   const KeepsUpTo bound(0);
   FrameReader reader;
   OutputBuffer out;
@@ -71,7 +71,7 @@ TEST_CASE("memory that its reader gave away holds its frame, and the reader goes
     std::fill(space.begin(), space.end(), words);
     out.finish_frame(words);
   }
-  // The last frame arrives in part.
+  // The last frame arrives only in part.
   std::optional<Frame> large;
   while (out.size_bytes() > 8) {
     REQUIRE_FALSE(large);

@@ -35,7 +35,7 @@ TEST_CASE("any bytes become a JSON string of one printable line that says the sa
         "b");
 }
 
-TEST_CASE("a record as JSON has what is known of it, and no more") {
+TEST_CASE("a log record as JSON has only the fields that are known") {
   LogRecord record{.time = std::chrono::seconds(1),
                    .level = LogLevel::warning,
                    .module = "m",

@@ -39,8 +39,8 @@ constexpr Usage kUsage = {.queue = std::chrono::nanoseconds(1),
                           .attempts = 0xFFFFFFFF,
                           .cold = true};
 
-// Contents that a text or a payload may have: none, ASCII of lengths around a word's, other scripts, bytes that are no
-// text, and more than any payload limit.
+// Contents of texts and payloads: none, ASCII of about a word's length, other scripts, bytes that are not text, and
+// more than any payload limit.
 const std::vector<std::string>& contents() {
   static const std::vector<std::string> all = [] {
     std::mt19937_64 random(1);
@@ -71,7 +71,7 @@ void check_round_trip(const Message& message) {
   CHECK_MESSAGE(same, arrived->substr(0, 300), " is not ", describe(message).substr(0, 300));
 }
 
-// Each number another, so that none can pass for its neighbour.
+// All numbers differ, so that none can pass for its neighbour.
 Stats stats_with(const std::string& text) {
   using Nanoseconds = std::chrono::nanoseconds;
   const ModuleStats module = {.module = text,
@@ -303,7 +303,7 @@ TEST_CASE("statistics of as many modules as may be listed arrive as they were se
   check_round_trip<ServerProtocol>(ServerMessage(stats));
 }
 
-TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
+TEST_CASE("a timeout of centuries is shortened to one that can be added to a clock") {
   OutputBuffer out;
   encode(out, CallRequest{.timeout = std::chrono::nanoseconds::max()});
   FrameReader reader;
@@ -318,7 +318,7 @@ TEST_CASE("a timeout of centuries is cut to one that can be added to a clock") {
   CHECK(std::get<RegisterLoaderRequest>(*registration).timeout == std::chrono::hours(365 * 24));
 }
 
-TEST_CASE("how long a worker was at work on a call is told in microseconds, rounded up, and as the most that fits") {
+TEST_CASE("the work time of a call is sent in microseconds rounded up and capped at the largest value") {
   using namespace std::chrono_literals;
   OutputBuffer out;
   for (const std::chrono::nanoseconds run : {0ns, 1ns, 2000ns, 2001ns, -1ns, std::chrono::nanoseconds(10h)}) {

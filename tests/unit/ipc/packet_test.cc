@@ -33,7 +33,7 @@ std::size_t open_fds() {
   return count;
 }
 
-// Sends past send_packet(), as a peer that does not keep to its limits.
+// Sends without send_packet(), as a peer that ignores its limits.
 void send_raw(int socket, std::size_t bytes, std::size_t fd_count, int fd) {
   std::string data(bytes, 'x');
   iovec piece = {data.data(), data.size()};

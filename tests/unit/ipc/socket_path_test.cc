@@ -26,7 +26,7 @@ class Variable {
   std::optional<std::string> old_;
 };
 
-TEST_CASE("HOLDFAST_SOCKET names the socket, whoever asks") {
+TEST_CASE("HOLDFAST_SOCKET sets the default path of the socket") {
   Variable socket("HOLDFAST_SOCKET", "/some/where.sock");
   CHECK(default_socket_path() == "/some/where.sock");
 }

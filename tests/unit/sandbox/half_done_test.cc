@@ -1,5 +1,5 @@
-// A layer that cannot be set up in full, and without which the operator has said to go on: what of it can be had is
-// had.
+// Layers that cannot be set up in full, and that the operator allows to be missing: the part that is possible is set
+// up.
 #include <string>
 #include <unistd.h>
 
@@ -19,7 +19,7 @@ using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;
 
 TEST_SUITE("sandbox/half done") {
-  TEST_CASE("a limit that is lower already is no failure, and all others are set") {
+  TEST_CASE("a limit that is already lower is not a failure and all others are set") {
     const Ending ending = run_child(Caller::nobody, [] {
       const rlimit low{1 << 20, 1 << 20};
       if (setrlimit(RLIMIT_STACK, &low) != 0) return outcome(-1);
@@ -34,7 +34,7 @@ TEST_SUITE("sandbox/half done") {
     CHECK(ending.said == "applied, no processes, 7 s, no files");
   }
 
-  TEST_CASE("capabilities are given up though the securebits cannot be set") {
+  TEST_CASE("capabilities are dropped even if the securebits cannot be set") {
     if (geteuid() != 0) return;
     const Ending ending = run_child(Caller::itself, [] {
       if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT_LOCKED) != 0) return outcome(-1);
@@ -49,9 +49,10 @@ TEST_SUITE("sandbox/half done") {
     CHECK(ending.said == "failed, no capability, not dumpable");
   }
 
-  // Each worker of isolation by exec takes one of the 200 keys that all processes of a uid may have together
-  // (kernel.keys.maxkeys); root's workers have nobody's, which anybody's nobody can use up.
-  TEST_CASE("privileges are given up though no key can be had any more") {
+  // With --isolation exec, each worker takes one of the 200 keys that all processes of a uid may have together
+  // (kernel.keys.maxkeys). Workers of a root supervisor use the quota of the user nobody, which any other process of
+  // that user can use up.
+  TEST_CASE("privileges are dropped even if no further key can be created") {
     const Ending ending = run_child(Caller::nobody, [] {
       if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0) return outcome(-1);
       for (int i = 0; i < 1000; ++i) {

@@ -1,4 +1,4 @@
-// What makes an attacker's work harder where the host offers it.
+// Hardening that applies where the host offers it.
 #include <cerrno>
 #include <string>
 #include <unistd.h>
@@ -41,7 +41,7 @@ TEST_CASE("sealed code can be neither changed nor taken away, in this process an
   CHECK((ending.said == "EPERM EPERM EPERM" || ending.said == "not offered"));
 }
 
-TEST_CASE("speculation is restricted as far as the processor lets a process have it so") {
+TEST_CASE("speculation is restricted as far as the processor supports it") {
   const Ending ending = run_child(callers().back(), []() -> std::string {
     const auto restricted = restrict_speculation();
     if (!restricted) return restricted.error().message;

@@ -38,7 +38,8 @@ void* map(std::size_t size, int protection = PROT_READ | PROT_WRITE) {
 
 std::string map_outcome(std::size_t size) { return outcome(map(size) == MAP_FAILED ? -1 : 0); }
 
-// Fills `blocks` mappings of one MiB each and has each of them read-only, for RLIMIT_DATA to forget. How many worked.
+// Fills `blocks` mappings of one MiB each and makes each read-only, so that RLIMIT_DATA no longer counts it. Returns
+// how many were possible.
 int fill_and_hide(int blocks) {
   for (int i = 0; i < blocks; ++i) {
     void* const block = map(kMebibyte);
@@ -51,7 +52,7 @@ int fill_and_hide(int blocks) {
 
 constexpr int kBottomless = 1 << 30;
 
-// Uses the stack up in steps of at least a KiB, and tells how deep it came.
+// Uses up the stack in steps of at least a KiB and counts them.
 __attribute__((noinline, no_sanitize_address)) int use_stack(std::atomic<int>& kibibytes) {
   volatile char frame[1024];
   frame[0] = 1;
@@ -183,7 +184,7 @@ TEST_CASE("a limit of zero leaves the kernel's limit as it was") {
 
 TEST_CASE("a limit above what the process was started with is an error that says what to raise") {
   const Ending ending = run_child(callers().back(), [] {
-    // Far above what is in use, so that whatever reports the error finds memory for it.
+    // Far above current use, so that the error report still finds memory.
     const std::uint64_t low = data_bytes_in_use().value() + 64 * kMebibyte;
     const rlimit limits{low, low};
     if (setrlimit(RLIMIT_DATA, &limits) != 0) return outcome(-1);
@@ -193,7 +194,7 @@ TEST_CASE("a limit above what the process was started with is an error that says
   CHECK(ending.said.find("ulimit") != std::string::npos);
 }
 
-TEST_CASE("what is in use grows by what is mapped") {
+TEST_CASE("memory in use grows by the mapped size") {
   const Ending ending = run_child(callers().back(), []() -> std::string {
     const std::uint64_t data = data_bytes_in_use().value();
     const std::uint64_t address_space = address_space_bytes_in_use().value();
@@ -208,7 +209,7 @@ TEST_CASE("what is in use grows by what is mapped") {
   CHECK(ending.said == "as mapped");
 }
 
-TEST_CASE("without /proc there is no figure of what is in use, but an error") {
+TEST_CASE("without /proc the memory in use is an error") {
   const Ending ending = run_sealed(callers().back(), [] {
     const auto in_use = data_bytes_in_use();
     return in_use ? "a figure" : in_use.error().layer + ": " + in_use.error().message;

@@ -26,7 +26,7 @@ using namespace holdfast::sandbox::test;
 
 namespace {
 
-// Sealed, and without capabilities: as much as a worker's namespaces alone, without its seccomp filter.
+// Runs the body in a worker's namespaces without capabilities, but without its seccomp filter.
 Ending run_sealed_without_privileges(Caller caller, const Body& body) {
   return start_sealed(caller,
                       [&](SharedNotes& notes) {
@@ -49,7 +49,7 @@ long connect_to_internet(const char* host) {
   return connect_to(reinterpret_cast<sockaddr*>(&address), sizeof address);
 }
 
-// A listening abstract Unix socket of the host: it has no path, so that only the network namespace hides it.
+// A listening abstract Unix socket of the host. It has no path, so only the network namespace hides it.
 struct AbstractListener {
   AbstractListener() {
     address.sun_family = AF_UNIX;
@@ -213,7 +213,7 @@ TEST_CASE("no process of the host can be signalled or named") {
   for (const Caller caller : callers()) {
     const Ending ending = run_sealed(caller, [&] { return in_order({outcome(kill(host, 0)), outcome(kill(-1, 0))}); });
     INFO(name(caller));
-    // Where the host's number is small it may name somebody inside: only process 1 is there.
+    // A small pid of the host may also exist inside, but only process 1 is there.
     CHECK(ending.said == (host == 1 ? "ok ESRCH" : "ESRCH ESRCH"));
   }
 }
@@ -241,7 +241,7 @@ TEST_CASE("inside, no other id can be taken, even with every capability") {
   }
 }
 
-TEST_CASE("no further user namespace can be made, so capabilities cannot be had again that way") {
+TEST_CASE("no further user namespace can be made to regain capabilities") {
   for (const Caller caller : callers()) {
     const Ending ending = run_sealed_without_privileges(caller, [] { return outcome(unshare(CLONE_NEWUSER)); });
     INFO(name(caller));
@@ -251,7 +251,7 @@ TEST_CASE("no further user namespace can be made, so capabilities cannot be had 
 
 TEST_CASE("a host that allows no user namespaces is told which setting to change") {
   const Ending ending = run_child(callers().back(), [] {
-    // A user namespace of our own stands in for such a host.
+    // A user namespace of the test's own imitates such a host.
     if (unshare(CLONE_NEWUSER) != 0) return std::string("unshare");
     std::ofstream("/proc/sys/user/max_user_namespaces") << "0" << std::flush;
     const SetupResult done = enter_namespaces();
@@ -280,7 +280,7 @@ TEST_CASE("a caller with a second thread is refused and told why") {
 }
 
 TEST_CASE("the root of a caller that could enter no namespaces stays as it is") {
-  // Root of a container that maps no id but its own: it may mount, but not become nobody.
+  // Root of a container that maps only its own id: it may mount, but cannot become nobody.
   const Ending ending =
       start_child(Caller::itself, [](SharedNotes& notes) {
         const uid_t outside = geteuid();

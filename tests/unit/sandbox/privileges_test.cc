@@ -114,7 +114,7 @@ TEST_CASE("a process of the same user cannot trace or read a process that droppe
   CHECK(ending.said == "EPERM EPERM EACCES");
 }
 
-TEST_CASE("the keys of the session that started it are out of reach in a new session keyring") {
+TEST_CASE("a new session keyring hides the keys of the session that started the process") {
   const Ending ending = run_child(callers().back(), [] {
     const auto search = [] {
       return outcome(syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "holdfast-test", 0));
@@ -141,7 +141,7 @@ TEST_CASE("a process that asked to die with its parent does") {
     const Ending ending = run_child(caller, [&] {
       SocketPair sockets;
       if (fork() == 0) {
-        // It holds the pipe's writing end; nobody but the kernel makes it end.
+        // The child has the pipe's write end; only the kernel can end it.
         if (!die_with_parent(SIGKILL)) _exit(1);
         send(sockets.theirs, "x", 1, 0);
         for (;;) pause();

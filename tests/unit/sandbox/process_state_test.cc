@@ -55,13 +55,13 @@ TEST_CASE("a descriptor that is number 3 already is kept as it is") {
   CHECK(ending.said == "3 ");
 }
 
-TEST_CASE("several that are kept become the numbers from 3 on, in their order, wherever they were") {
+TEST_CASE("several kept descriptors become the numbers from 3 on in their order") {
   for (const bool is_swapped : {false, true}) {
     SocketPair first, second;
     const Ending ending = run_child(callers().back(), [&] {
       int fds[] = {first.theirs, second.theirs};
       if (is_swapped) {
-        // Each where the other is to be.
+        // Each descriptor has the number that the other is to get.
         const int one = fcntl(first.theirs, F_DUPFD, 100), other = fcntl(second.theirs, F_DUPFD, 100);
         fds[0] = dup2(one, 4);
         fds[1] = dup2(other, 3);
@@ -126,7 +126,7 @@ TEST_CASE("a new session has the caller as its leader and no controlling termina
   CHECK(ending.said != "not the leader");
 }
 
-TEST_CASE("a process group's leader cannot make a new session, and is told") {
+TEST_CASE("the leader of a process group cannot make a new session and gets an error") {
   const Ending ending = run_child(callers().back(), [] {
     setpgid(0, 0);
     const SetupResult done = new_session();

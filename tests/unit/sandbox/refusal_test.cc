@@ -1,4 +1,4 @@
-// What to change where namespaces are refused, by what the surroundings are.
+// Advice where namespaces are refused, depending on the surroundings.
 #include <cerrno>
 #include <string>
 
@@ -24,7 +24,7 @@ TEST_CASE("advice on a refusal names what refuses, and nothing else") {
   CHECK_FALSE(names(advice_on_refusal(ENOSPC, {.is_filtered = true}), "seccomp"));
 }
 
-TEST_CASE("where nothing is seen that refuses, the advice names what may") {
+TEST_CASE("if nothing visible refuses namespaces the advice names what may") {
   const std::string advice = advice_on_refusal(EPERM, {});
   CHECK(names(advice, "unprivileged_userns_clone"));
   CHECK(names(advice, "seccomp"));

@@ -33,8 +33,8 @@ constexpr Profile kProfiles[] = {Profile::strict, Profile::jit};
 constexpr std::size_t kPage = 4096;
 constexpr int kNumbers = 1024;  // well past the last system call
 
-// uretprobe and uprobe, the landing places of the kernel's own probes: seccomp passes them by (Linux 6.11), and they do
-// nothing but complain unless called from the code that the kernel put there.
+// uretprobe and uprobe, which the kernel's own probes call: they bypass seccomp (Linux 6.11), and fail unless they come
+// from code that the kernel put there.
 #if defined(__x86_64__)
 constexpr int kPassedBySeccomp[] = {335, 336};
 #else
@@ -105,7 +105,7 @@ constexpr Attack kArgumentAttacks[] = {
      }},
     {"another process's CPU clock",
      [] {
-       // As clock_getcpuclockid(3) puts it together, for process 1.
+       // The clock id that clock_getcpuclockid(3) makes for process 1.
        timespec time{};
        return syscall(SYS_clock_gettime, (~1 << 3) | 2, &time);
      }},
@@ -137,7 +137,7 @@ void handle(int signal, Handler handler) {
   sigaction(signal, &action, nullptr);
 }
 
-// A child that is about to lock itself to `profile`, but first installs `prepare`'s handlers.
+// A child that installs the handlers of `prepare`, then locks itself to `profile`.
 Ending run_filtered_after(Profile profile, void (*prepare)(), const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {

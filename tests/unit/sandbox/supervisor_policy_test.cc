@@ -21,7 +21,7 @@ using namespace holdfast::sandbox::test;
 
 namespace {
 
-// A plain child with no_new_privs and the supervisor's own system calls.
+// Runs the body in a plain child with no_new_privs and the supervisor's system calls.
 Ending run_as_supervisor(const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {
@@ -34,7 +34,8 @@ Ending run_as_supervisor(const Body& body) {
       .finish();
 }
 
-// A service's datagram socket, as a host has many: /dev/log, the service manager's, the wireless daemon's.
+// A service's datagram socket, of the kind that many hosts have: /dev/log, the service manager's, the wireless
+// daemon's.
 class Service {
  public:
   Service() {

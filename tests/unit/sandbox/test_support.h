@@ -1,8 +1,8 @@
-// Runs a piece of a test in a real child process, behind the sandbox layers that the test is about, and brings back how
-// the child ended and what it had to say.
+// Runs a part of a test in a child process, behind the sandbox layers that the test is about, and reports how the child
+// ended and what it said.
 //
-// What a child says travels through a shared page of memory, so that it needs no descriptor and no system call: a fully
-// locked child can still speak.
+// A child speaks through a shared page of memory, which takes no descriptor and no system call: even a fully locked
+// child can speak.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +35,8 @@
 
 namespace holdfast::sandbox::test {
 
-// Who starts the child. Root plays an ordinary user too; an ordinary user can only be itself.
+// The user that starts the child. A test that runs as root also plays an ordinary user (nobody); an ordinary user can
+// only be itself.
 enum class Caller { itself, nobody };
 
 inline std::vector<Caller> callers() {
@@ -45,7 +46,7 @@ inline std::vector<Caller> callers() {
 
 inline std::string_view name(Caller caller) { return caller == Caller::itself ? "as started" : "as nobody"; }
 
-// A child that could not be prepared exits with this, and says why.
+// The exit status of a child that could not be prepared; it says why.
 inline constexpr int kNotPrepared = 99;
 
 struct Ending {
@@ -56,7 +57,7 @@ struct Ending {
   bool killed_by(int signal) const { return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == signal; }
 };
 
-// What parent, child and everything in between share.
+// Memory that the parent, the child and all processes in between share.
 class SharedNotes {
  public:
   static SharedNotes& create() {
@@ -73,7 +74,7 @@ class SharedNotes {
   }
   std::string said() const { return std::string(text_, length_); }
 
-  // How the innermost process ended, told by its parent inside.
+  // The wait status of the innermost process, which its parent inside stores.
   std::atomic<int> inner_status{-1};
 
  private:
@@ -81,11 +82,11 @@ class SharedNotes {
   char text_[16384];
 };
 
-// Runs in the child; what it returns is what the child says. A child whose body returns exits with 0.
+// Runs in the child. The child says the text that it returns, and exits with 0.
 using Body = std::function<std::string()>;
 
-// _exit(2), in a shape that the compiler does not know for one that never returns: before a call of that kind the
-// address sanitizer asks for the alternate signal stack, which no policy grants.
+// _exit(2) in a form that the compiler does not know to be noreturn: before a noreturn call the address sanitizer looks
+// up the alternate signal stack, by a system call that no policy grants.
 inline void leave(int code) { syscall(SYS_exit_group, code); }
 
 inline void run_and_leave(SharedNotes& notes, const Body& body) {
@@ -106,12 +107,12 @@ inline int wait_for(pid_t pid) {
   return status;
 }
 
-// A child that runs; finish() waits for its end.
+// A running child; finish() waits for its end.
 class RunningChild {
  public:
   RunningChild(pid_t pid, SharedNotes& notes) : pid_(pid), notes_(&notes) {}
 
-  // Of the child itself; where there are namespaces, that is the launcher.
+  // The child's pid; with namespaces, the launcher's.
   pid_t pid() const { return pid_; }
 
   Ending finish() {
@@ -134,7 +135,7 @@ inline void become(Caller caller) {
   }
 }
 
-// A plain child of `caller`, with default signal dispositions and no layer at all.
+// Starts a plain child of `caller`, with default signal dispositions and without any layer.
 inline RunningChild start_child(Caller caller, const std::function<void(SharedNotes&)>& child) {
   SharedNotes& notes = SharedNotes::create();
   const pid_t pid = fork();
@@ -151,7 +152,7 @@ inline Ending run_child(Caller caller, const Body& body) {
   return start_child(caller, [&](SharedNotes& notes) { run_and_leave(notes, body); }).finish();
 }
 
-// Forks, has the child go on, and stays behind until it ended, to tell how.
+// Forks. The child returns; the parent waits for its end and records it.
 inline void continue_in_fork(SharedNotes& notes) {
   const pid_t pid = fork();
   if (pid == 0) return;
@@ -160,7 +161,7 @@ inline void continue_in_fork(SharedNotes& notes) {
   _exit(0);
 }
 
-// Process 1 behind enter_namespaces() and seal_root(), still holding every capability there.
+// Starts process 1 behind enter_namespaces() and seal_root(), with every capability inside.
 inline RunningChild start_sealed(Caller caller, const std::function<void(SharedNotes&)>& body) {
   return start_child(caller, [&](SharedNotes& notes) {
     require(notes, enter_namespaces());
@@ -174,7 +175,7 @@ inline Ending run_sealed(Caller caller, const Body& body) {
   return start_sealed(caller, [&](SharedNotes& notes) { run_and_leave(notes, body); }).finish();
 }
 
-// A plain child with no_new_privs and the system calls of `profile`; no other layer.
+// Starts a plain child with no_new_privs and the system calls of `profile`, without other layers.
 inline RunningChild start_filtered(Caller caller, Profile profile, const Body& body) {
   return start_child(caller, [&](SharedNotes& notes) {
     require(notes, drop_privileges());
@@ -189,11 +190,11 @@ inline Ending run_filtered(Caller caller, Profile profile, const Body& body) {
   return start_filtered(caller, profile, body).finish();
 }
 
-// A worker behind every layer, as the zygote makes them; `socket` is its kKeptDescriptor.
+// Starts a worker behind every layer, as the zygote does; `socket` becomes its kKeptDescriptor.
 inline RunningChild start_worker(Caller caller, Profile profile, const ResourceLimits& limits, int socket,
                                  const Body& body) {
   return start_child(caller, [&](SharedNotes& notes) {
-    // The launcher and process 1 must not hold the test's end of the socket.
+    // The launcher and process 1 must not keep the test's end of the socket open.
     require(notes, close_all_descriptors_except(socket));
     require(notes, enter_namespaces());
     continue_in_fork(notes);
@@ -241,7 +242,7 @@ struct SocketPair {
 // "ok" for a call that succeeded, else the name of its errno.
 inline std::string outcome(long result) { return result >= 0 ? "ok" : strerrorname_np(errno); }
 
-// Several outcomes in one line. The braces have them happen in their order.
+// Several outcomes in one line. Braces guarantee that the calls happen in order.
 inline std::string in_order(std::initializer_list<std::string> outcomes) {
   std::string line;
   for (const std::string& each : outcomes) line += (line.empty() ? "" : " ") + each;

@@ -19,7 +19,7 @@ using namespace holdfast::sandbox::test;
 
 namespace {
 
-// The only child of `parent`, by its number outside.
+// The only child of `parent`, by its pid outside.
 pid_t only_child(pid_t parent) {
   const std::string pid = std::to_string(parent);
   std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
@@ -39,7 +39,7 @@ std::map<std::string, std::string> status_of(pid_t pid) {
   return fields;
 }
 
-// Says that it is locked, then answers each byte with the next one until its socket is closed.
+// Sends a byte when it is locked, then answers each byte with the next one until its socket is closed.
 std::string echo() {
   char byte = 'r';
   do {
@@ -65,7 +65,7 @@ char ask(int socket, char byte) {
   return byte;
 }
 
-// Its end in a test process must not keep a worker's socket open.
+// The test's copy of the worker's end is closed, so that it does not keep the worker's socket open.
 struct Worker {
   Worker(Caller caller, Profile profile, const Body& body = echo)
       : child(start_worker(caller, profile, ordinary_limits(), sockets.theirs, body)) {

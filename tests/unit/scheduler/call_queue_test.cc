@@ -27,7 +27,7 @@ std::vector<int> drain(CallQueue& queue) {
   return order;
 }
 
-// The same where each call of this client costs so much, and these calls of it come one after the other.
+// Drains the queue at `cost` per call, and puts these calls of this client into it one after the other.
 std::vector<int> drain_at(CallQueue& queue, VirtualTime cost, UserId user, ClientId client, std::vector<int> more) {
   std::vector<int> order;
   while (queue.is_ready()) {
@@ -44,7 +44,7 @@ std::vector<int> drain_at(CallQueue& queue, VirtualTime cost, UserId user, Clien
   return order;
 }
 
-TEST_CASE("each client of a queue has its turn, one call each") {
+TEST_CASE("the clients of a queue are served round-robin with one call each") {
   CallQueue queue;
   for (std::uint64_t call : {11, 12, 13}) queue.push_back(kAnna, kFirst, CallId{call});
   for (std::uint64_t call : {21, 22}) queue.push_back(kAnna, kSecond, CallId{call});
@@ -54,7 +54,7 @@ TEST_CASE("each client of a queue has its turn, one call each") {
   CHECK(queue.size() == 0);
 }
 
-TEST_CASE("users have their turns first, and then their clients: many connections are no more than one user") {
+TEST_CASE("users are served round-robin and then their clients so many connections gain nothing") {
   CallQueue queue;
   for (std::uint64_t client = 1; client <= 3; ++client) {
     queue.push_back(kAnna, ClientId{client}, CallId{10 * client + 1});
@@ -64,7 +64,7 @@ TEST_CASE("users have their turns first, and then their clients: many connection
   CHECK(drain(queue) == std::vector{11, 91, 21, 92, 31, 93, 12, 22, 32});
 }
 
-TEST_CASE("a client that comes again has its turn after those that wait") {
+TEST_CASE("a client that comes again is served after those that wait") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -74,7 +74,7 @@ TEST_CASE("a client that comes again has its turn after those that wait") {
   CHECK(drain(queue) == std::vector{21, 12});
 }
 
-TEST_CASE("calls that come back are the next, before all others") {
+TEST_CASE("calls that come back are served before all others") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -84,7 +84,7 @@ TEST_CASE("calls that come back are the next, before all others") {
   CHECK(drain(queue) == std::vector{20, 30, 11, 21, 22});
 }
 
-TEST_CASE("a call that comes back to the front of its client's has no turn before others'") {
+TEST_CASE("a call that comes back to the front of its client does not go before other clients") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -92,7 +92,7 @@ TEST_CASE("a call that comes back to the front of its client's has no turn befor
   CHECK(drain(queue) == std::vector{11, 20, 21});
 }
 
-TEST_CASE("a call that goes before all others forgives its client nothing, and puts nobody else back") {
+TEST_CASE("a call that goes before all others still costs its client and delays no other client in the order") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kBert, kSecond, CallId{21});
@@ -104,7 +104,7 @@ TEST_CASE("a call that goes before all others forgives its client nothing, and p
   CHECK(drain_at(queue, kQuantum, kBert, kSecond, {22, 23, 24, 25, 26}) == std::vector{12, 21, 22, 23, 24, 25, 13, 26});
 }
 
-TEST_CASE("a call that is taken out leaves the others' turns as they are") {
+TEST_CASE("removing a call does not change the order of the others") {
   CallQueue queue;
   for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
   for (std::uint64_t call : {21, 22}) queue.push_back(kAnna, kSecond, CallId{call});
@@ -130,7 +130,7 @@ TEST_CASE("a queue that is emptied gives all that it held, and can be used again
   CHECK(drain(queue) == std::vector{13});
 }
 
-TEST_CASE("a paused client has no turns until it is resumed, and then comes last") {
+TEST_CASE("a paused client is not served until it is resumed and then comes last") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -146,7 +146,7 @@ TEST_CASE("a paused client has no turns until it is resumed, and then comes last
   CHECK(drain(queue) == std::vector{22, 11, 12});
 }
 
-TEST_CASE("a client's calls are taken out in their order, paused or not") {
+TEST_CASE("calls of a client are removed in their order whether it is paused or not") {
   CallQueue queue;
   for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -157,7 +157,7 @@ TEST_CASE("a client's calls are taken out in their order, paused or not") {
   CHECK(drain(queue) == std::vector{21});
 }
 
-TEST_CASE("whose calls cost more has fewer turns") {
+TEST_CASE("a client whose calls cost more is served less often") {
   CallQueue queue;
   for (std::uint64_t call : {11, 12, 13}) queue.push_back(kAnna, kFirst, CallId{call});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -167,7 +167,7 @@ TEST_CASE("whose calls cost more has fewer turns") {
   CHECK(drain_at(queue, kQuantum, kAnna, kSecond, {22, 23, 24, 25}) == std::vector{21, 22, 23, 12, 24, 13, 25});
 }
 
-TEST_CASE("what a client had, its user had, and a client without calls is remembered while others wait") {
+TEST_CASE("the use of a client counts for its user and is remembered while others wait") {
   CallQueue queue;
   queue.push_back(kAnna, kFirst, CallId{11});
   queue.push_back(kBert, kSecond, CallId{21});
@@ -178,7 +178,7 @@ TEST_CASE("what a client had, its user had, and a client without calls is rememb
   CHECK(drain_at(queue, kQuantum, kBert, kSecond, {22, 23, 24}) == std::vector{21, 22, 31, 23, 24});
 }
 
-TEST_CASE("nothing is owed where nobody else waits") {
+TEST_CASE("use is not remembered where no other client waits") {
   CallQueue queue;
   queue.charge(kAnna, kFirst, 1h);
   for (std::uint64_t call : {11, 12}) queue.push_back(kAnna, kFirst, CallId{call});
@@ -191,9 +191,9 @@ TEST_CASE("nothing is owed where nobody else waits") {
   CHECK(drain(queue) == std::vector{13, 21});
 }
 
-// Clients that always have calls, of all costs: in the long run users have the same CPU time, and so have the clients
-// of a user.
-TEST_CASE("whoever always waits has the same share of the CPU, by user and then by client, whatever its calls cost") {
+// Clients always have calls, of all costs. In the long run all users get the same CPU time, and so do the clients of a
+// user.
+TEST_CASE("users and then their clients that always wait get equal CPU shares whatever their calls cost") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
@@ -208,7 +208,7 @@ TEST_CASE("whoever always waits has the same share of the CPU, by user and then 
     std::map<UserId, std::size_t> clients_of;
     for (std::size_t i = 0; i < users + random() % 5; ++i) {
       const UserId user{static_cast<uid_t>(i % users)};
-      // From a fiftieth of a quantum to twenty of them: 4 s are many turns of each, and no more than 200,000 in all.
+      // From a fiftieth of a quantum to twenty quanta: 4 s are many calls of each client, and at most 200,000 in all.
       clients.push_back({user, std::chrono::microseconds(20 + random() % (random() % 2 == 0 ? 100 : 20'000))});
       ++clients_of[user];
     }
@@ -241,7 +241,7 @@ TEST_CASE("whoever always waits has the same share of the CPU, by user and then 
   }
 }
 
-TEST_CASE("some calls of a client are taken out, and the others keep their order and what goes before all") {
+TEST_CASE("removing some calls of a client keeps the order of the others and of those that go first") {
   CallQueue queue;
   for (std::uint64_t call : {13, 14, 15}) queue.push_back(kAnna, kFirst, CallId{call});
   queue.push_back(kAnna, kSecond, CallId{21});
@@ -255,8 +255,8 @@ TEST_CASE("some calls of a client are taken out, and the others keep their order
   CHECK(drain(queue) == std::vector{12, 21, 14});
 }
 
-// Every operation in any order, beside a plain model of what waits.
-TEST_CASE("whatever is done to a queue, each call that was put in comes out once") {
+// Runs all operations in random order beside a plain model of what waits.
+TEST_CASE("each call that is put into a queue comes out once whatever is done to the queue") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);

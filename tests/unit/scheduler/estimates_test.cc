@@ -7,7 +7,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("an estimate is nothing at first, then what was seen, and moves an eighth of the way to what is seen next") {
+TEST_CASE(
+    "an estimate is empty at first and then the first value and moves an eighth of the way to each further value") {
   Estimate estimate;
   CHECK_FALSE(estimate.value().has_value());
   estimate.add(80ms);
@@ -18,14 +19,14 @@ TEST_CASE("an estimate is nothing at first, then what was seen, and moves an eig
   CHECK(estimate.value() == Estimate::Duration(80ms));
 }
 
-TEST_CASE("an estimate comes close to what is seen again and again") {
+TEST_CASE("an estimate approaches a constant value") {
   Estimate estimate;
   estimate.add(1s);
   for (int i = 0; i < 100; ++i) estimate.add(1ms);
   CHECK(estimate.value() < Estimate::Duration(1100us));
 }
 
-TEST_CASE("a recent rate counts what happened just now in full, and what is long past not at all") {
+TEST_CASE("a recent rate counts new events in full and old events not at all") {
   const RecentRate::TimePoint now{1000s};
   RecentRate rate;
   CHECK(rate.per_second(now) == 0);
@@ -35,7 +36,7 @@ TEST_CASE("a recent rate counts what happened just now in full, and what is long
   CHECK(rate.per_second(now + 10min) == doctest::Approx(0));
 }
 
-TEST_CASE("a recent rate of what happens steadily is how often it happens") {
+TEST_CASE("the recent rate of steady events is their frequency") {
   RecentRate::TimePoint now{1000s};
   RecentRate rate;
   for (int i = 0; i < 10'000; ++i) rate.add(now += 10ms);

@@ -81,7 +81,7 @@ void FairnessSimulation::make_call(std::size_t index) {
   carry_out(std::move(out));
 }
 
-// Whoever floods makes the next call at once.
+// A flooding module makes the next call at once.
 void FairnessSimulation::end_call(CallId id, bool answered) {
   const Call call = calls_.at(id);
   calls_.erase(id);
@@ -194,7 +194,7 @@ void FairnessSimulation::carry_out(Decisions decisions) {
   }
 }
 
-// A module waits no more when it has a slot, or its own worker again, or nothing to do.
+// A module stops waiting when it has a slot, has its own worker again, or has nothing to do.
 void FairnessSimulation::see_who_waits() {
   for (auto& [id, worker] : workers_) {
     if (!worker.draining_since || !scheduler_.view(id).takes_calls) continue;
@@ -291,7 +291,7 @@ void FairnessSimulation::carry_out(const KillWorker& kill) {
   at(now_ + world_.stop_time, [this, id = kill.worker] { lose(id, CallId{}, Blamed::nobody); });
 }
 
-// A call that runs is ended with its worker, one that does not is taken back.
+// A running call is ended with its worker; any other call is taken back.
 void FairnessSimulation::carry_out(const CallOverdue& overdue) {
   if (!overdue.worker) return end_call(overdue.call, false);
   at(now_, [this, call = overdue.call, id = *overdue.worker] {
@@ -310,6 +310,6 @@ void FairnessSimulation::carry_out(const CallOverdue& overdue) {
   });
 }
 
-void FairnessSimulation::carry_out(const CancelOverdue&) {}  // the calls before it end, or are ended
+void FairnessSimulation::carry_out(const CancelOverdue&) {}  // the calls before it end or are stopped anyway
 
 }  // namespace holdfast::supervisor::testing

@@ -1,6 +1,6 @@
-// A simulation of the scheduler in time: modules whose calls take their time on workers that run one call at a time,
-// loads and forks that take theirs, a clock that jumps from event to event. It measures who waits how long, who has
-// slots for how long, and how much gets done. The same world gives the same history.
+// A simulation of the scheduler over time. Calls, loads and forks take time, workers run one call at a time, and a
+// clock jumps from event to event. It measures how long each module waits, how long it has slots, and how much work
+// gets done. The same world gives the same history.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +18,21 @@ namespace holdfast::supervisor::testing {
 
 struct FairnessModule {
   ModuleSettings settings;
-  // A module that floods has so many calls open at all times. 0: it makes one call after each `pause`.
+  // The number of open calls that a flooding module keeps. 0: it makes one call after each `pause`.
   std::size_t open_calls = 0;
   Duration pause{};
   Duration shortest_call = std::chrono::milliseconds(1);
   Duration longest_call = std::chrono::milliseconds(5);
-  unsigned one_call_is_endless_in = 0;  // one in so many runs until it is stopped; 0: none
-  // Such a call waits for ever, instead of using the CPU, and so do those behind it.
+  unsigned one_call_is_endless_in = 0;  // one call in this many never ends by itself; 0: none
+  // Endless calls wait for ever instead of using the CPU, and the calls behind them wait, too.
   bool endless_calls_wait = false;
-  // Such a call is stopped after this long on the CPU, and its owner is to blame; 0: at its deadline, and nobody is.
+  // An endless call is stopped after this long on the CPU, and its owner is to blame. 0: it is stopped at its deadline,
+  // and no owner is to blame.
   Duration stretch{};
-  // The module whose calls these are, where that is another of the list, from another client.
+  // If set, this entry is another client of that module in the list instead of a module of its own.
   std::optional<std::size_t> calls_module;
   UserId user{1};
-  FunctionId endless_function{1};  // what its endless calls call; others call 1
+  FunctionId endless_function{1};  // the function of its endless calls; other calls call 1
   Duration deadline = std::chrono::seconds(30);
   Duration load_time = std::chrono::milliseconds(3);
 };
@@ -48,20 +49,20 @@ struct FairnessWorld {
 
 struct FairnessResult {
   struct OfModule {
-    Duration work{};                 // of calls that were answered
-    Duration slot_time{};            // from when it was loaded until its slot was free
+    Duration work{};                 // CPU time of the answered calls
+    Duration slot_time{};            // from each load until the slot was free
     Duration longest_answer{};       // from a call's arrival to its end
-    Duration longest_good_answer{};  // the same of calls that are not endless
+    Duration longest_good_answer{};  // the same for calls that are not endless
     std::uint64_t answered = 0;
     std::uint64_t overdue = 0;
     std::uint64_t good_overdue = 0;
     std::uint64_t refused = 0;
-    std::uint64_t turns = 0;  // how often it was loaded
+    std::uint64_t turns = 0;  // how many times it was loaded
   };
   std::vector<OfModule> modules;
-  // The longest time that a module without a worker waited for a slot, by how many such were ahead of it.
+  // The longest wait of a module without a worker for a slot, by the number of such modules ahead of it.
   std::map<std::size_t, Duration> longest_wait;
-  Duration longest_drain{};  // from the decision until the slot was free or the worker went on
+  Duration longest_drain{};  // from the decision until the slot was free or the worker stopped draining
   std::uint64_t drained = 0;
 
   Duration work() const;
@@ -84,14 +85,14 @@ class FairnessSimulation {
 
   struct Worker {
     std::optional<std::size_t> module;
-    std::deque<CallId> calls;   // given and not ended
-    std::uint64_t started = 0;  // or taken back
-    Duration cpu_time{};        // of the calls that it has finished
+    std::deque<CallId> calls;   // dispatched and not ended
+    std::uint64_t started = 0;  // calls that were started or taken back
+    Duration cpu_time{};        // used by finished calls
     TimePoint running_since{};
     std::optional<TimePoint> loaded_at;
     std::optional<TimePoint> draining_since;
     bool has_slot = false;
-    bool is_running = false;  // the first of its calls
+    bool is_running = false;  // it runs the first of its calls
     bool is_stopping = false;
   };
 

@@ -1,5 +1,5 @@
-// How long a module can wait, what share of the slots it gets, and what switching costs: docs/architecture.md,
-// "Fairness". A world that breaks a bound is told by its seed; it can be run alone:
+// The bounds on a module's wait, its share of the slots, and the cost of switching: docs/architecture.md, "Fairness".
+// If a world breaks a bound, its seed is printed, and it can be run alone:
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*fair*'
 #include "tests/unit/scheduler/fairness_simulation.h"
 
@@ -23,13 +23,14 @@ constexpr unsigned long long kFairnessSeeds = 30;
 
 FairnessResult run(const FairnessWorld& world) { return FairnessSimulation(world).run(); }
 
-// A scheduler that does not switch: nobody's slice is ever over.
+// Runs the world without switching: the slices never end.
 FairnessResult run_without_switching(FairnessWorld world) {
   world.options.slice = 100h;
   return run(world);
 }
 
-// A slot changes hands once in a round: a slice, the draining, a load. `draining` is how long that takes at most.
+// How long a round takes, in which each slot goes to the next module once: a slice, the draining, a load. `draining`:
+// its longest time.
 Duration round(const FairnessWorld& world, Duration draining) {
   std::size_t most_weight = 1;
   Duration longest_load{};
@@ -40,8 +41,8 @@ Duration round(const FairnessWorld& world, Duration draining) {
   return world.options.slice * static_cast<Duration::rep>(most_weight) + draining + longest_load + world.fork_time;
 }
 
-// What draining takes by what is promised: a call ends at its deadline, or its worker right after; calls that only wait
-// are ended after a grace, or a second one if a call was on the CPU at the end of the first, others after several.
+// The promised bound on draining. A call ends at its deadline, or its worker right after it. Calls that only wait are
+// ended after a grace time, or a second one if a call was on the CPU at the end of the first; others after several.
 Duration longest_draining(const FairnessWorld& world) {
   Duration longest{};
   for (const FairnessModule& module : world.modules) {
@@ -57,7 +58,7 @@ Duration longest_wait(const FairnessWorld& world, std::size_t ahead, Duration dr
   return round(world, draining) * static_cast<Duration::rep>((ahead + 1 + slots - 1) / slots);
 }
 
-// The bound holds with what draining may take, and with what it did take.
+// Checks the wait against the bound for the promised draining time and for the measured one.
 void check_waits(const FairnessWorld& world, const FairnessResult& result) {
   CHECK(result.longest_drain <= longest_draining(world));
   for (const auto& [ahead, wait] : result.longest_wait) {
@@ -87,13 +88,13 @@ TEST_CASE("two slots, ten modules that flood, one that calls once a second: its 
   const FairnessResult result = run(world);
   check_waits(world, result);
 
-  // Two of the ten have slots; the others may be ahead.
+  // Two of the ten modules have slots; the other eight may be ahead.
   const FairnessResult::OfModule& called = result.modules.back();
   CHECK(called.answered >= 40);
   CHECK(called.overdue == 0);
   const Duration wait = called.longest_answer - caller.longest_call - caller.load_time;
   CHECK(wait <= longest_wait(world, 8, result.longest_drain));
-  CHECK(result.longest_drain <= 2 * 5ms);  // the call that runs, and the one behind it
+  CHECK(result.longest_drain <= 2 * 5ms);  // the running call, and the one behind it
   CHECK(wait <= 600ms);
 
   const FairnessResult unfair = run_without_switching(world);
@@ -115,8 +116,8 @@ TEST_CASE("modules that flood one slot have it in proportion to their weights") 
   for (std::size_t i = 0; i < world.modules.size(); ++i) {
     const double due = static_cast<double>(world.modules[i].settings.weight) / static_cast<double>(weights);
     const double got = static_cast<double>(result.modules[i].slot_time.count()) / static_cast<double>(all.count());
-    // A turn is longer than its slice by the draining, which weighs most in the shortest; and one may be cut off at
-    // the end.
+    // Draining makes each share longer than its slice, which matters most for the shortest slice; and one share may be
+    // cut off at the end.
     const double tolerance =
         static_cast<double>(result.longest_drain.count()) /
             static_cast<double>((world.options.slice * static_cast<Duration::rep>(least)).count()) +
@@ -137,7 +138,7 @@ TEST_CASE("modules of one weight that flood several slots have them for equal ti
     const FairnessResult result = run(world);
     const auto shorter = [](const auto& a, const auto& b) { return a.slot_time < b.slot_time; };
     const auto [least, most] = std::minmax_element(result.modules.begin(), result.modules.end(), shorter);
-    // They take turns: nobody has more than one turn more than another, of a slice and the draining.
+    // The modules take turns, so two of them differ by at most one turn: a slice and the draining.
     const Duration turn = world.options.slice + result.longest_drain;
     INFO(slots << " slots");
     CHECK(most->slot_time - least->slot_time <=
@@ -193,7 +194,7 @@ TEST_CASE(
     for (std::size_t i = 0; i < guilty; ++i) {
       FairnessModule poison = clean;
       poison.calls_module = 0;
-      // Three guilty connections would make their user guilty, with all connections that are not known yet.
+      // Three guilty connections would make their user guilty, including its connections that are not known yet.
       if (guilty > 2) poison.user = UserId{2};
       poison.one_call_is_endless_in = random() % 2 == 0 ? 1 : 50;
       poison.stretch = stretch;
@@ -205,7 +206,7 @@ TEST_CASE(
     CHECK(called.refused == 0);
     CHECK(called.overdue == 0);
     CHECK(called.answered > 100);
-    // One kill for each connection that becomes guilty; and the quarantine's turn where that takes the only slot.
+    // One kill for each connection that becomes guilty, plus the quarantine's slice if it takes the only slot.
     const Duration kill = stretch + world.stop_time + 2 * (clean.load_time + world.fork_time);
     CHECK(called.longest_answer <= kill * static_cast<Duration::rep>(guilty + 1) + world.options.slice);
   }
@@ -238,7 +239,7 @@ TEST_CASE("calls that kill by one function: others of the same connection wait f
   }
 }
 
-// Slots that are flooded by more modules than they hold, others that call now and then, of all weights and lengths.
+// A world with more flooding modules than slots and with modules that call now and then, of all weights and lengths.
 FairnessWorld random_world(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto from_to = [&](std::uint64_t least, std::uint64_t most) { return least + random() % (most - least + 1); };
@@ -263,7 +264,7 @@ FairnessWorld random_world(std::uint64_t seed) {
     module.shortest_call = std::chrono::microseconds(from_to(50, 500));
     module.longest_call = module.shortest_call + std::chrono::microseconds(from_to(0, 4000));
     module.load_time = std::chrono::microseconds(from_to(200, 1500));
-    // So short that calls end while they wait.
+    // So short that some calls reach it while they wait.
     module.deadline = one_in(5) ? std::chrono::milliseconds(from_to(50, 1000)) : Duration(30s);
     if (some_never_end) {
       module.one_call_is_endless_in = 500;
@@ -295,12 +296,12 @@ TEST_CASE("in every world the wait for a fair share is bounded, and switching co
     check_waits(world, result);
     drained += result.drained;
     waits += result.longest_wait.size();
-    // Calls that are stopped are work for nothing, which is more where more modules get to run.
+    // Stopped calls are lost work, and there are more of them if more modules get to run.
     const bool all_end = std::all_of(world.modules.begin(), world.modules.end(),
                                      [](const auto& module) { return module.one_call_is_endless_in == 0; });
     if (all_end) CHECK(result.work() >= run_without_switching(world).work() * 9 / 10);
   }
-  // Worlds in which nobody has to wait prove nothing.
+  // Worlds in which no module has to wait prove nothing.
   CHECK(drained > 20 * (last - first + 1));
   CHECK(waits > last - first);
 }

@@ -17,7 +17,7 @@ HoldOff after_failures(int failures) {
   return hold_off;
 }
 
-TEST_CASE("a module is held off from the first failure on that is not free, and no longer than is said") {
+TEST_CASE("a module is held off from the first failure that is not free and no longer than reported") {
   CHECK_FALSE(HoldOff().until(kNow).has_value());
   CHECK_FALSE(after_failures(2).until(kNow).has_value());
   const HoldOff held_off = after_failures(3);
@@ -33,7 +33,7 @@ TEST_CASE("each further failure doubles the delay, up to the longest") {
   CHECK(after_failures(100'000).until(kNow) == kNow + 1s);
 }
 
-TEST_CASE("enough answers in a row end the row of failures, and one fewer does not") {
+TEST_CASE("enough consecutive answers end a row of failures and one fewer does not") {
   HoldOff hold_off = after_failures(3);
   hold_off.answered(kOptions);
   hold_off.answered(kOptions);

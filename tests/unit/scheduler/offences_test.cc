@@ -41,7 +41,7 @@ Offences::Duration pause(const Offences& offences, std::uint64_t number) {
   return until ? *until - kNoon : 0s;
 }
 
-TEST_CASE("one kill makes a connection guilty, and neither its user's others nor other users'") {
+TEST_CASE("one kill makes only its own connection guilty") {
   Offences offences;
   CHECK_FALSE(is_guilty(offences, 1));
   kill(offences, 1);
@@ -52,7 +52,7 @@ TEST_CASE("one kill makes a connection guilty, and neither its user's others nor
   CHECK(pause(offences, 1) == 0s);
 }
 
-TEST_CASE("kills in a row beyond the free ones pause for their cost, then for twice as long, up to the longest") {
+TEST_CASE("kills beyond the free ones pause a client for their cost and then twice as long up to the longest pause") {
   Offences offences;
   kill(offences, 1);
   for (const auto expected : {1s, 2s, 4s, 8s, 10s, 10s}) {
@@ -77,14 +77,14 @@ TEST_CASE("a few answers between two kills end the row, and fewer do not") {
   CHECK(pause(offences, 1) == 1s);
 }
 
-TEST_CASE("answers make a connection clean again, the more of them, the more it killed") {
+TEST_CASE("the more a connection killed the more answers make it clean again") {
   Offences offences;
   kill(offences, 1);
   answer(offences, 1, 9);
   CHECK(is_guilty(offences, 1));
   answer(offences, 1, 1);
   CHECK_FALSE(is_guilty(offences, 1));
-  // What it killed before counts, too.
+  // Earlier kills count, too.
   kill(offences, 1);
   answer(offences, 1, 19);
   CHECK(is_guilty(offences, 1));
@@ -98,7 +98,7 @@ TEST_CASE("answers make a connection clean again, the more of them, the more it 
   CHECK_FALSE(is_guilty(offences, 1));
 }
 
-TEST_CASE("a user of several guilty connections is guilty: new connections of its are, one with good answers is not") {
+TEST_CASE("a user with several guilty connections makes new connections guilty but not one with good answers") {
   Offences offences;
   kill(offences, 1);
   answer(offences, 100, 10);
@@ -108,7 +108,7 @@ TEST_CASE("a user of several guilty connections is guilty: new connections of it
   CHECK(is_guilty(offences, 50));
   CHECK_FALSE(is_guilty(offences, 100));
   CHECK_FALSE(is_guilty(offences, 50, kOther));
-  // Trust that is earned is kept.
+  // Earned trust stays.
   answer(offences, 51, 39);
   CHECK(is_guilty(offences, 51));
   answer(offences, 51, 1);
@@ -117,7 +117,7 @@ TEST_CASE("a user of several guilty connections is guilty: new connections of it
   CHECK_FALSE(is_guilty(offences, 51));
 }
 
-TEST_CASE("trust takes more answers, the more the user killed: good calls buy no kills in the long run") {
+TEST_CASE("the more a user killed the more answers earn trust so good calls buy no kills") {
   Offences offences;
   for (std::uint64_t client = 1; client <= 3; ++client) kill(offences, client);
   int needed = 40;
@@ -130,7 +130,7 @@ TEST_CASE("trust takes more answers, the more the user killed: good calls buy no
   }
 }
 
-TEST_CASE("trust is kept by more answers, the more trusted connections killed: many of them buy no kill each") {
+TEST_CASE("the more trusted connections killed the more answers keep trust so many of them buy no kills") {
   Offences offences;
   for (std::uint64_t client = 1; client <= 3; ++client) kill(offences, client);
   for (std::uint64_t client = 10; client < 30; ++client) answer(offences, client, 40);
@@ -143,21 +143,21 @@ TEST_CASE("trust is kept by more answers, the more trusted connections killed: m
   }
   CHECK(kills == 3);
   CHECK_FALSE(is_guilty(offences, 50));
-  // It is earned again.
+  // Trust can be earned again.
   answer(offences, 29, 39);
   CHECK(is_guilty(offences, 29));
   answer(offences, 29, 1);
   CHECK_FALSE(is_guilty(offences, 29));
 }
 
-TEST_CASE("connections that only answer leave places for those that kill, and kills that find none count all the same") {
+TEST_CASE("connections without kills leave room in the record for those that kill and kills without room count too") {
   Offences offences;
   kill(offences, 1);
   for (std::uint64_t client = 2; client < 10'000; ++client) answer(offences, client, 1);
   kill(offences, 20'000);
   CHECK(is_guilty(offences, 20'000));
   kill(offences, 20'001);
-  CHECK(is_guilty(offences, 30'000));  // as its user is
+  CHECK(is_guilty(offences, 30'000));  // because its user is guilty
 
   Offences full;
   for (std::uint64_t client = 1; client < 10'000; ++client) kill(full, client);
@@ -172,7 +172,7 @@ TEST_CASE("connections that only answer leave places for those that kill, and ki
   CHECK_FALSE(is_guilty(of_rest, 1, kOther));
 }
 
-TEST_CASE("answers make nobody clean before many times what the kill cost have passed, and twice that after the next") {
+TEST_CASE("answers make a client clean only after many times the cost of the kill and twice that after the next kill") {
   OffenceOptions options = kOffenceOptions;
   options.clean_after = 9;
   const auto answer_at = [&](Offences& offences, std::uint64_t client, Offences::Duration after) {
@@ -192,7 +192,7 @@ TEST_CASE("answers make nobody clean before many times what the kill cost have p
   CHECK(is_guilty_now(offences, 1));
   answer_at(offences, 1, 28s);
   CHECK_FALSE(is_guilty_now(offences, 1));
-  // Nor is trust earned sooner, and after a kill by a trusted connection only after twice that time.
+  // Trust takes as long, too, and twice as long after a kill by a trusted connection.
   for (const std::uint64_t client : {2, 3, 4}) offences.killed(options, caller(client), 1s, kNoon + 30s);
   answer_at(offences, 50, 38s);
   CHECK(is_guilty_now(offences, 50));
@@ -227,7 +227,7 @@ TEST_CASE("a connection that killed by one function is guilty for that one, and 
   CHECK(offences.is_guilty(kOffenceOptions, caller(1, kAdd)));
 }
 
-TEST_CASE("what is answered of its other functions makes a connection neither clean again nor trusted") {
+TEST_CASE("answers of other functions make a connection neither clean nor trusted") {
   Offences offences;
   kill(offences, 1);
   answer(offences, 1, 100, kAdd);
@@ -247,7 +247,7 @@ TEST_CASE("a user is guilty for what its connections are guilty for") {
 
 TEST_CASE("new connections are no way around a pause") {
   Offences offences;
-  answer(offences, 100, 1000);  // not counted: there was no record
+  answer(offences, 100, 1000);  // these do not count, as there was no record yet
   for (std::uint64_t number = 1; number <= 3; ++number) kill(offences, number);
   CHECK(pause(offences, 50) == 1s);
   kill(offences, 4);
@@ -265,7 +265,7 @@ TEST_CASE("a connection that is paused for itself does not pause its user") {
   CHECK_FALSE(is_guilty(offences, 3));
 }
 
-TEST_CASE("what is older than the memory is forgotten") {
+TEST_CASE("kills older than the memory of the record are forgotten") {
   Offences offences;
   kill(offences, 1);
   CHECK(offences.forget_old(kOffenceOptions, kNoon + 1min).empty());
@@ -276,7 +276,7 @@ TEST_CASE("what is older than the memory is forgotten") {
   CHECK_FALSE(is_guilty(offences, 1));
 }
 
-TEST_CASE("without a longest pause nobody is paused") {
+TEST_CASE("with a longest pause of zero no client is paused") {
   OffenceOptions options = kOffenceOptions;
   options.longest_pause = 0s;
   Offences offences;
@@ -285,8 +285,7 @@ TEST_CASE("without a longest pause nobody is paused") {
   CHECK(offences.is_guilty(options, caller(1)));
 }
 
-TEST_CASE(
-    "a connection for each kill that gives just the answers which make it clean again is no way around the record") {
+TEST_CASE("a new connection for each kill with just enough answers is no way around the record") {
   Offences offences;
   for (std::uint64_t client = 1; client <= 5; ++client) {
     kill(offences, client);

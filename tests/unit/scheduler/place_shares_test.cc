@@ -11,7 +11,7 @@ namespace {
 
 constexpr UserId kOneUser{1}, kOtherUser{2};
 
-// Takes places until the client has its share; those that it has.
+// Takes places until the client has its share, and returns them.
 std::vector<PlaceShares::Place> take_share(PlaceShares& shares, UserId user, ClientId client, std::size_t total) {
   std::vector<PlaceShares::Place> places;
   while (!shares.has_its_share(user, client, total)) places.push_back(shares.take(user, client));
@@ -26,11 +26,11 @@ TEST_CASE("one client may have seven eighths of a user's places, and a user seve
   CHECK(first.size() + second.size() == 111);
   const auto third = take_share(shares, kOneUser, ClientId{3}, 128);
   CHECK(first.size() + second.size() + third.size() == 112);
-  // Another user finds places all the same, and again some are left.
+  // Another user still finds places, and some are left after that.
   CHECK(take_share(shares, kOtherUser, ClientId{4}, 128).size() == 13);
 }
 
-TEST_CASE("of fewer than eight places none is kept free") {
+TEST_CASE("with fewer than eight places none is kept free") {
   for (std::size_t total = 1; total < 8; ++total) {
     PlaceShares shares;
     CHECK(take_share(shares, kOneUser, ClientId{1}, total).size() == total);
@@ -47,8 +47,8 @@ TEST_CASE("places that are given back can be had again") {
   CHECK(take_share(shares, kOneUser, ClientId{1}, 16).size() == share);
 }
 
-// Beside a plain count of what each has.
-TEST_CASE("whether a client has its share is right at any time, though thousands of clients come and go") {
+// Compares with a plain count of each client's places.
+TEST_CASE("the check of a share is right at any time while thousands of clients come and go") {
   std::mt19937_64 random(1);
   PlaceShares shares;
   std::vector<std::pair<ClientId, PlaceShares::Place>> places;

@@ -1,7 +1,7 @@
-// Puts events to a scheduler and shows its decisions as text, so that a test reads like a log:
+// Passes events to a scheduler and shows its decisions as text, so that a test reads like a log:
 //   bench.arrives(1, 'a') == "load w1 a, call c1 on w1, fork w2"
-// A module's source is had at once where it is asked for, unless a test holds sources back; what is then said is put
-// behind what was said before, and the asking is left out.
+// By default a requested source arrives at once: the request is not shown, and the decisions that the source leads to
+// follow those of the event. A test can hold sources back instead.
 #pragma once
 
 #include <chrono>
@@ -93,7 +93,7 @@ class Bench {
  public:
   explicit Bench(const SchedulerOptions& options) : scheduler_(options), settings_(options.module) {}
 
-  // --- events; each gives the decisions that it led to
+  // --- events; each returns the decisions that it led to
 
   std::string start() {
     return after([&](Decisions& out) { scheduler_.start(now_, out); });
@@ -169,20 +169,20 @@ class Bench {
     return after([&](Decisions& out) { scheduler_.renew_standbys(now_, out); });
   }
 
-  // Gives "ended c1 started, c2 abandoned" first, if there are any.
+  // Returns "ended c1 started, c2 abandoned" first, if calls ended.
   std::string lost(std::uint64_t worker, const WorkerLoss& loss) {
     return after([&](Decisions& out) { return scheduler_.worker_lost(WorkerId{worker}, loss, now_, out); });
   }
-  // Its first calls had been started, as many as `started` says.
+  // The worker had started its first `started` calls.
   std::string lost(std::uint64_t worker, std::uint64_t started = 0) {
     return lost(worker, WorkerLoss{.started = started});
   }
-  // Gives "ended c1, c2" first, if there are any.
+  // Returns "ended c1, c2" first, if calls ended.
   std::string load_failed(std::uint64_t worker) {
     return after([&](Decisions& out) { return scheduler_.load_failed(WorkerId{worker}, now_, out); });
   }
 
-  // "queued" or the worker to tell, and what it led to.
+  // Returns "queued" or the worker that has to be told, and the decisions.
   std::string abandon(std::uint64_t call) {
     std::string where;
     const std::string rest = after([&](Decisions& out) {
@@ -212,13 +212,13 @@ class Bench {
 
   // --- shortcuts
 
-  // From now on a source that is asked for is shown, and had only when the test says so.
+  // From now on requests for sources are shown, and a source arrives only when the test says so.
   Bench& holding_sources() {
     sources_are_held_ = true;
     return *this;
   }
 
-  // Starts, and forks what is asked for: standby workers 1 to `standby`.
+  // Starts the scheduler and forks the requested standby workers, 1 to `standby`.
   Bench& started(std::uint64_t standby = 1) {
     start();
     for (std::uint64_t worker = 1; worker <= standby; ++worker) forked(worker);

@@ -1,4 +1,4 @@
-// The scheduler's rules for calls, one at a time: queues, what a worker is given, deadlines, cancellations.
+// The scheduler's rules for calls, one at a time: queues, dispatch to workers, deadlines, cancellations.
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -29,7 +29,7 @@ TEST_CASE("a worker is given at most `concurrency` calls, and further ones in th
   CHECK(bench.view(1).calls_done == 2);
 }
 
-TEST_CASE("an abandoned call keeps its place on the worker until that has answered") {
+TEST_CASE("an abandoned call keeps its place on the worker until it is answered") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   bench.arrives(2, 'a');
   CHECK(bench.abandon(1) == "on w1");
@@ -93,7 +93,7 @@ TEST_CASE("calls that wait are limited for all together") {
   CHECK(bench.arrives(3, 'c', Bench::Arrival{.client = 3}) == "refuse c3 all queues full");
 }
 
-// How long a refused call is told to wait.
+// The retry time that a refused call gets.
 Duration retry_after(Bench& bench, ModuleId module) {
   Decisions out;
   const auto refused = bench.scheduler().call_arrived(
@@ -104,7 +104,7 @@ Duration retry_after(Bench& bench, ModuleId module) {
   return refused->retry_after;
 }
 
-TEST_CASE("who is refused is told how long the queue takes by what calls took, from 10 ms to 10 s") {
+TEST_CASE("a refused caller gets a retry time of 10 ms to 10 s from the length of past calls") {
   for (const auto& [cpu_time, expected] :
        {std::pair<Duration, Duration>{5ms, 50ms}, {1us, 10ms}, {10s, 10s}, {0s, 10ms}}) {
     Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1, .queue_limit = 10}});
@@ -114,7 +114,7 @@ TEST_CASE("who is refused is told how long the queue takes by what calls took, f
   }
 }
 
-TEST_CASE("the clients of a module have their turns, one call each where these cost the same") {
+TEST_CASE("the clients of a module are served round-robin with one call each if calls cost the same") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   for (std::uint64_t call = 2; call <= 4; ++call) bench.arrives(call, 'a', Bench::Arrival{.client = 1});
   bench.arrives(5, 'a', Bench::Arrival{.client = 2});
@@ -141,7 +141,7 @@ TEST_CASE("users share a module by what their calls cost, however many connectio
   CHECK(bench.answered(4, 1ms) == "call c2 on w1");
 }
 
-TEST_CASE("what calls cost while they go on, and what they left to do when they were answered, costs turns, too") {
+TEST_CASE("the cost of running calls and of what answered calls left behind counts too") {
   SchedulerOptions options = kOneWorker;
   options.module.concurrency = 2;
   Bench bench(options);
@@ -161,7 +161,7 @@ TEST_CASE("what calls cost while they go on, and what they left to do when they 
   CHECK(bench.answered(1, 0s) == (is_dear ? "call c6 on w1" : "call c5 on w1"));
 }
 
-TEST_CASE("a call that has waited too long costs its client no turn") {
+TEST_CASE("a call that ends in the queue costs its client nothing") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   bench.arrives(2, 'a', Bench::Arrival{.time = 5s, .client = 1});
   bench.arrives(3, 'a', Bench::Arrival{.client = 1});
@@ -172,7 +172,7 @@ TEST_CASE("a call that has waited too long costs its client no turn") {
 
 // --- how far ahead a worker is given calls -------------------------------------------------------------------------
 
-TEST_CASE("of a module's first calls a worker is given four that it has not started") {
+TEST_CASE("a worker gets four of the first calls of a module ahead") {
   Bench bench(kOneWorker);
   bench.started();
   for (std::uint64_t call = 1; call <= 4; ++call) bench.arrives(call, 'a');
@@ -182,7 +182,7 @@ TEST_CASE("of a module's first calls a worker is given four that it has not star
   CHECK(bench.calls_started(1, 1) == "call c5 on w1");
 }
 
-TEST_CASE("a worker is given as many calls ahead as it will start within two milliseconds, and one at least") {
+TEST_CASE("a worker gets as many calls ahead as it will start within two milliseconds and at least one") {
   for (const auto& [cpu_time, ahead] : {std::pair<Duration, std::uint64_t>{200us, 10}, {1ms, 2}, {5s, 1}}) {
     Bench bench = with_module(kOneWorker);
     bench.answered(1, cpu_time);
@@ -192,12 +192,12 @@ TEST_CASE("a worker is given as many calls ahead as it will start within two mil
   }
 }
 
-TEST_CASE("while calls wait only for others to be started, the worker is looked at every two milliseconds") {
+TEST_CASE("while calls wait only for others to start the worker is inspected every two milliseconds") {
   Bench bench = with_module(kOneWorker);
   bench.answered(1, 1s);
   CHECK(bench.arrives(2, 'a') == "call c2 on w1");
   CHECK(bench.arrives(3, 'a') == "look at w1");
-  CHECK(bench.arrives(4, 'a') == "");  // it is looked at already
+  CHECK(bench.arrives(4, 'a') == "");  // the worker is inspected already
   REQUIRE(bench.wakeup_in() == Duration(2ms));
   CHECK(bench.tick_after(2ms) == "look at w1");
   CHECK(bench.calls_started(1, 2) == "call c3 on w1, look at w1");
@@ -206,13 +206,13 @@ TEST_CASE("while calls wait only for others to be started, the worker is looked 
   CHECK(bench.wakeup_in() > Duration(2ms));
 }
 
-TEST_CASE("a worker that has as many calls as it may have is not looked at") {
+TEST_CASE("a worker with its maximum of calls is not inspected") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   CHECK(bench.arrives(2, 'a') == "");
   CHECK(bench.tick_after(1s) == "");
 }
 
-TEST_CASE("calls that a worker has not come to within eight milliseconds on the CPU are taken back") {
+TEST_CASE("calls that a worker has not started within eight milliseconds of CPU time are taken back") {
   Bench bench = with_module(kOneWorker);
   bench.answered(1, 100us);
   for (std::uint64_t call = 2; call <= 6; ++call) bench.arrives(call, 'a');
@@ -223,14 +223,14 @@ TEST_CASE("calls that a worker has not come to within eight milliseconds on the 
   CHECK(bench.tick_after(2ms) == "look at w1");
   CHECK(bench.calls_started(1, 2, 58ms) == "take back from w1");
   CHECK(bench.arrives(7, 'a', Bench::Arrival{.client = 2, .user = 2}) == "look at w1");
-  // Of what was taken back, one goes ahead at a time, and others have their turns.
+  // The calls that were taken back go ahead one at a time, in the round-robin order with others.
   CHECK(bench.calls_taken_back(1, 2, 6) == "call c7 on w1");
   for (std::uint64_t call = 3; call <= 6; ++call) CHECK(bench.is_queued(call));
   CHECK(bench.answered(2, 50ms) == "");
   CHECK(bench.calls_started(1, 7, 60ms) == "call c3 on w1");
 }
 
-TEST_CASE("a worker that has started all that it had is given time anew, and one that has one call keeps it") {
+TEST_CASE("a worker that has started all its calls gets new time and one with a single call keeps it") {
   Bench bench = with_module(kOneWorker);
   bench.answered(1, 100us);
   bench.arrives(2, 'a');
@@ -244,7 +244,7 @@ TEST_CASE("a worker that has started all that it had is given time anew, and one
   CHECK(bench.tick_after(2ms) == "");
 }
 
-TEST_CASE("where calls were taken back, each quick call lets one more go ahead") {
+TEST_CASE("after calls were taken back each quick call lets one more go ahead") {
   Bench bench = with_module(kOneWorker);
   bench.answered(1, 0s);
   for (std::uint64_t call = 2; call <= 20; ++call) bench.arrives(call, 'a');
@@ -256,8 +256,7 @@ TEST_CASE("where calls were taken back, each quick call lets one more go ahead")
   CHECK(bench.answered(4, 0s) == "call c6 on w1, call c7 on w1");
 }
 
-TEST_CASE(
-    "calls that are taken back wait in front of their client's others, and those that nobody wants are forgotten") {
+TEST_CASE("calls that are taken back wait before the other calls of their client and abandoned ones are forgotten") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 4}});
   bench.answered(1, 0s);
   for (std::uint64_t call = 2; call <= 7; ++call) bench.arrives(call, 'a', call == 5 ? 5s : Duration(1h));
@@ -283,7 +282,7 @@ TEST_CASE("a worker that drains gives back what it has not started, and its slot
 
 // --- deadlines and calls that nobody waits for ---------------------------------------------------------------------
 
-TEST_CASE("a call whose time is over in the queue is told and forgotten") {
+TEST_CASE("a call whose time ends in the queue is reported and forgotten") {
   Bench bench({.max_workers = 1, .standby = 0});
   bench.start();
   bench.arrives(1, 'a', 5s);
@@ -295,7 +294,7 @@ TEST_CASE("a call whose time is over in the queue is told and forgotten") {
   CHECK(bench.scheduler().open_calls() == 1);
 }
 
-TEST_CASE("a call whose deadline has passed when it comes is told at once, and keeps nobody from a worker") {
+TEST_CASE("a call that arrives after its deadline is reported at once and takes no worker") {
   Bench bench = with_module(kOneWorker);
   CHECK(bench.arrives(2, 'a', 0s) == "overdue c2 queued");
   CHECK(bench.arrives(3, 'b', -1s) == "overdue c3 queued");
@@ -303,7 +302,7 @@ TEST_CASE("a call whose deadline has passed when it comes is told at once, and k
   CHECK(bench.arrives(4, 'a') == "call c4 on w1");
 }
 
-TEST_CASE("a call is not given to a worker once its deadline has passed, be the tick late") {
+TEST_CASE("a call is not given to a worker after its deadline even if the tick is late") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 1}});
   bench.arrives(2, 'a', 5s);
   bench.arrives(3, 'a');
@@ -311,7 +310,7 @@ TEST_CASE("a call is not given to a worker once its deadline has passed, be the 
   CHECK(bench.answered(1) == "overdue c2 queued, call c3 on w1");
 }
 
-TEST_CASE("a call whose time is over on a worker is told once, and stays there until it is abandoned or answered") {
+TEST_CASE("a call whose time ends on a worker is reported once and stays there until it is abandoned or answered") {
   Bench bench(kOneWorker);
   bench.started();
   bench.arrives(1, 'a', 5s);
@@ -341,7 +340,7 @@ TEST_CASE("a call that was overdue ends with the worker that was stopped for it,
   bench.forked(2);
   CHECK(bench.tick_after(5s) == "overdue c1 on w1");
   bench.stopping(1);
-  // What was started is the worker's own word.
+  // Only the worker itself says what it has started.
   CHECK(bench.lost(1, 0) == "ended c1 not started");
   CHECK(bench.scheduler().open_calls() == 0);
 }
@@ -376,7 +375,7 @@ TEST_CASE("a module that stopped waiting and is called again has the place that 
   CHECK(bench.answered(1) == "kill w1 evicted, load w2 b, call c4 on w2, fork w3");
 }
 
-TEST_CASE("a worker that does not give up an abandoned call within the grace is told, again after each further grace") {
+TEST_CASE("a worker that keeps an abandoned call beyond the grace time is reported after each grace time") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
   CHECK(bench.abandon(1) == "on w1");
   REQUIRE(bench.wakeup_in() == Duration(1s));
@@ -390,14 +389,14 @@ TEST_CASE("a worker that does not give up an abandoned call within the grace is 
   CHECK(bench.tick_after(1s) == "");
 }
 
-TEST_CASE("a late cancellation is told once, however late the tick") {
+TEST_CASE("a late cancellation is reported once however late the tick") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
   bench.abandon(1);
   CHECK(bench.tick_after(10s) == "late cancel c1 on w1");
   CHECK(bench.wakeup_in() == Duration(1s));
 }
 
-TEST_CASE("a worker that gives up its calls in time is not told of") {
+TEST_CASE("a worker that gives up its calls in time is not reported") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s, .module = {.idle_timeout = 1h}});
   bench.abandon(1);
   bench.pass(1s - 1ns);
@@ -405,7 +404,7 @@ TEST_CASE("a worker that gives up its calls in time is not told of") {
   CHECK(bench.tick_after(1h - 1s) == "");
 }
 
-TEST_CASE("a worker that is being stopped is not told of for a cancellation") {
+TEST_CASE("a worker that is being stopped is not reported for a late cancellation") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .cancel_grace = 1s});
   bench.abandon(1);
   bench.stopping(1);

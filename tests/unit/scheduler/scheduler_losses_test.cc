@@ -1,4 +1,4 @@
-// The scheduler's rules for what fails, one at a time: workers that end, loads, sources, modules that are held off.
+// The scheduler's rules for failures, one at a time: lost workers, loads, sources, modules that are held off.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 // --- workers that end ----------------------------------------------------------------------------------------------
 
-TEST_CASE("of the calls on a lost worker those that were started end, and the others run again in their order") {
+TEST_CASE("started calls on a lost worker end and the others run again in their order") {
   Bench bench = with_module({.max_workers = 1, .standby = 1, .module = {.concurrency = 4}});
   for (std::uint64_t call = 2; call <= 6; ++call) bench.arrives(call, 'a');
   CHECK(bench.lost(1, 2) ==
@@ -57,7 +57,7 @@ TEST_CASE("a module whose worker was lost waits behind those that waited before"
   CHECK(bench.answered(2) == "kill w2 evicted, load w3 a, call c1 on w3, fork w4");
 }
 
-TEST_CASE("a call that no worker has started runs again however often it takes") {
+TEST_CASE("a call that no worker has started runs again without limit") {
   Bench bench(kOneWorker);
   bench.started();
   CHECK(bench.arrives(1, 'a') == "load w1 a, call c1 on w1, fork w2");
@@ -108,7 +108,7 @@ TEST_CASE("a worker that claims to have started more calls than it was given has
   CHECK(bench.lost(1, 0) == "ended c1 started, c2 started, load w2 a, call c3 on w2, fork w3");
 }
 
-TEST_CASE("what a worker was seen to have started it has started, whatever its end says") {
+TEST_CASE("calls that a worker was seen to start count as started whatever its end reports") {
   Bench bench = with_module(kOneWorker);
   bench.arrives(2, 'a');
   bench.calls_started(1, 2);
@@ -157,7 +157,7 @@ TEST_CASE("a worker that is being stopped without calls has no slot any more") {
   CHECK(bench.lost(1) == "");
 }
 
-TEST_CASE("what a worker that is being stopped still says counts for its calls only") {
+TEST_CASE("messages of a worker that is being stopped count only for its calls") {
   Bench bench(kOneWorker);
   bench.started();
   bench.arrives(1, 'a');
@@ -183,7 +183,7 @@ TEST_CASE("stopping a standby worker does not touch any module") {
 
 // --- modules that cannot be loaded ---------------------------------------------------------------------------------
 
-TEST_CASE("a module that cannot be loaded ends all its calls, also those that wait and those that were abandoned") {
+TEST_CASE("a module that cannot be loaded ends all its calls including waiting and abandoned ones") {
   Bench bench({.max_workers = 1, .standby = 1, .module = {.concurrency = 2}});
   bench.started();
   for (std::uint64_t call = 1; call <= 4; ++call) bench.arrives(call, 'a');
@@ -222,7 +222,7 @@ TEST_CASE("a load that fails on a worker which is being stopped ends all the mod
   CHECK(bench.lost(1) == "");
 }
 
-TEST_CASE("a load that fails on a worker without calls which is being stopped ends nobody else's calls") {
+TEST_CASE("a failed load on a worker that is being stopped without calls ends no other calls") {
   Bench bench(kOneWorker);
   bench.started();
   bench.arrives(1, 'a');
@@ -249,7 +249,7 @@ TEST_CASE("a module's source is asked for before it claims a slot, once for all 
   CHECK_FALSE(bench.module('a').claims_slot);
 }
 
-TEST_CASE("a source that cannot be had ends the calls that wait for it, and the next call asks again") {
+TEST_CASE("a source that is unavailable ends the calls that wait for it and the next call requests it again") {
   Bench bench(kOneWorker);
   bench.holding_sources().started();
   bench.arrives(1, 'a');
@@ -259,7 +259,7 @@ TEST_CASE("a source that cannot be had ends the calls that wait for it, and the 
   CHECK(bench.arrives(3, 'a') == "fetch a");
 }
 
-TEST_CASE("a source that comes when nobody waits any more is not loaded") {
+TEST_CASE("a source that arrives when no call waits is not loaded") {
   Bench bench(kOneWorker);
   bench.holding_sources().started();
   bench.arrives(1, 'a');
@@ -289,7 +289,7 @@ TEST_CASE("a source that changes retires the module's workers, and is fetched fo
   CHECK(bench.source_ready('a') == "load w2 a, call c2 on w2, fork w3");
 }
 
-TEST_CASE("a source that changes while it is fetched is fetched again, whether the outdated one was had or not") {
+TEST_CASE("a source that changes while it is fetched is fetched again whether or not the old one arrived") {
   Bench bench(kOneWorker);
   bench.holding_sources().started();
   bench.arrives(1, 'a');
@@ -304,8 +304,7 @@ TEST_CASE("a source that changes while it is fetched is fetched again, whether t
 
 constexpr HoldOffOptions kAtTheSecondFailure = {.free_failures = 1, .first_delay = 1s, .healthy_answers = 2};
 
-TEST_CASE(
-    "a module whose workers die of no call is held off: its calls are refused, and those that wait go on waiting") {
+TEST_CASE("a module whose workers die of no call is held off and its new calls are refused while earlier ones wait") {
   Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure, .module = {.concurrency = 1}});
   bench.started();
   bench.arrives(1, 'a');
@@ -360,7 +359,7 @@ TEST_CASE("loads and sources that fail count for holding off; a changed source e
   CHECK(bench.arrives(4, 'a') == "fetch a");
 }
 
-TEST_CASE("a worker that has answered shows that its module is well, whatever ends the worker") {
+TEST_CASE("a worker that has answered shows that its module works whatever ends the worker") {
   Bench bench({.max_workers = 1, .standby = 1, .hold_off = kAtTheSecondFailure});
   bench.started();
   for (std::uint64_t worker = 1; worker < 6; ++worker) {
@@ -395,7 +394,7 @@ TEST_CASE("a module that is kept warm is held off though nobody calls it, if its
     CAPTURE(worker);
     REQUIRE(bench.view(worker).phase == WorkerPhase::loading);
     CHECK_FALSE(bench.module('a').held_off_until.has_value());
-    bench.stopping(worker);  // its top level does not come to an end
+    bench.stopping(worker);  // its top level never ends
     bench.forked(worker + 1);
     bench.load_failed(worker);
     bench.lost(worker);
@@ -403,7 +402,7 @@ TEST_CASE("a module that is kept warm is held off though nobody calls it, if its
   CHECK(bench.module('a').held_off_until.has_value());
 }
 
-TEST_CASE("a load that fails, and is said to have failed at the worker's end too, is one failure") {
+TEST_CASE("a failed load that is reported again at the end of the worker counts as one failure") {
   Bench bench(kOneWorker);
   bench.started();
   for (std::uint64_t worker = 1; worker <= 3; ++worker) {

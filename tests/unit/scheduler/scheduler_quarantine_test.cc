@@ -1,4 +1,4 @@
-// What follows when a call kills its worker: for its owner, and for nobody else.
+// The consequences of a call that kills its worker: for its owner, and for no other client.
 #include "tests/unit/scheduler/scheduler_bench.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ constexpr WorkerLoss killed_by(std::uint64_t call, Duration time = 100ms) {
 
 Bench::Arrival from(std::uint64_t client, Duration time = 1h) { return {.time = time, .client = client, .user = 7}; }
 
-// Worker 1 has died of call 1, of client 1; worker 2 is ready.
+// Call 1, of client 1, has killed worker 1; worker 2 is ready.
 Bench after_a_kill(SchedulerOptions options) {
   Bench bench(options);
   bench.started();
@@ -26,7 +26,7 @@ Bench after_a_kill(SchedulerOptions options) {
   return bench;
 }
 
-TEST_CASE("who killed a worker is served by another than those who did not") {
+TEST_CASE("a client that killed a worker is served by another worker than the others") {
   Bench bench = after_a_kill(kTwoWorkers);
   CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
   CHECK(bench.view(2).is_quarantine);
@@ -50,7 +50,7 @@ Bench after_an_answer() {
   return bench;
 }
 
-// The page's callers may be merged.
+// The callers on the shared page may be merged.
 TEST_CASE("an open call that killed its worker makes its own connection guilty, for its own function") {
   for (const Caller& seen :
        {Caller{UserId{7}, ClientId{kGuilty}, kAnyFunction}, Caller{UserId{7}, rest_of(UserId{7}), kAnyFunction},
@@ -75,25 +75,25 @@ TEST_CASE("an open call that killed its worker makes its own connection guilty, 
   }
 }
 
-TEST_CASE("who left something behind that killed a worker is guilty, and who had a call there is not") {
+TEST_CASE("the client whose leftover work killed a worker is guilty and one with a call there is not") {
   constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}}, kOther{UserId{8}, ClientId{3}, FunctionId{1}};
   Bench bench = after_an_answer();
   WorkerLoss loss{.started = 2, .own_fault = true, .time = 100ms};
   bool is_blamed = true;
   SUBCASE("by the page") { loss.seen = kLeft; }
-  SUBCASE("by its last words") { loss.told = kLeft; }
+  SUBCASE("by its fatal report") { loss.told = kLeft; }
   SUBCASE("by both") { loss.seen = loss.told = kLeft; }
-  SUBCASE("nobody, where the one has set off what the other had begun") {
+  SUBCASE("nobody if one has set off what the other had begun") {
     loss.seen = kOther;
     loss.told = kLeft;
     is_blamed = false;
   }
-  SUBCASE("nobody, where an open call has set it off") {
+  SUBCASE("nobody if an open call has set it off") {
     loss.guilty = CallId{2};
     loss.told = kOther;
     is_blamed = false;
   }
-  SUBCASE("nobody, where it is not known who it was") { is_blamed = false; }
+  SUBCASE("nobody if the caller is unknown") { is_blamed = false; }
   bench.lost(1, loss);
   CHECK(bench.arrives(4, 'a', from(kGuilty)) == "load w2 a, call c4 on w2, fork w3");
   CHECK(bench.view(2).is_quarantine == is_blamed);
@@ -102,7 +102,7 @@ TEST_CASE("who left something behind that killed a worker is guilty, and who had
   CHECK(bench.is_on(5, is_blamed ? 3 : 2));
 }
 
-TEST_CASE("of one user's connections both are guilty, where the one has set off what the other had begun") {
+TEST_CASE("two connections of one user are both guilty if one set off what the other had begun") {
   Bench bench = after_an_answer();
   bench.lost(1, {.started = 2,
                  .guilty = CallId{2},
@@ -116,12 +116,12 @@ TEST_CASE("of one user's connections both are guilty, where the one has set off 
   CHECK(bench.is_on(4, 2));
 }
 
-TEST_CASE("both are guilty, too, where the worker's number of the one that is open stands for several callers") {
+TEST_CASE("both are also guilty if the number of the open call stands for several callers") {
   constexpr Caller kLeft{UserId{7}, ClientId{kGuilty}, FunctionId{1}},
       kRest{UserId{7}, rest_of(UserId{7}), kAnyFunction};
   Bench bench = after_an_answer();
   WorkerLoss loss{.started = 2, .guilty = CallId{2}, .own_fault = true, .time = 100ms};
-  SUBCASE("by its last words") {
+  SUBCASE("by its fatal report") {
     loss.seen = kLeft;
     loss.told_call = CallId{2};
     loss.told = kRest;
@@ -204,7 +204,7 @@ TEST_CASE(
   SUBCASE("it was not to blame") { CHECK(bench.lost(1, 1).find("call c2 on w2") != std::string::npos); }
 }
 
-TEST_CASE("calls that the lost worker had not begun go where their owners belong") {
+TEST_CASE("calls that the lost worker had not begun go to the part of the module where their owners belong") {
   Bench bench(kTwoWorkers);
   bench.started();
   bench.arrives(1, 'a', from(kGuilty));
@@ -218,7 +218,7 @@ TEST_CASE("calls that the lost worker had not begun go where their owners belong
   CHECK(bench.is_on(2, 3));
 }
 
-TEST_CASE("kills in a row pause their owner, for twice as long each time; others are served") {
+TEST_CASE("kills in a row pause their owner twice as long each time and others are served") {
   Bench bench = after_a_kill(kTwoWorkers);
   Duration pause = 0s;
   std::uint64_t worker = 2;
@@ -231,7 +231,8 @@ TEST_CASE("kills in a row pause their owner, for twice as long each time; others
     bench.forked(worker + 1);
     bench.loaded(worker);
     bench.lost(worker, killed_by(call));
-    // The first two have none; then what the kill cost, which is the time on the CPU and the load time, 0 here.
+    // The first two kills cost no pause. Later pauses start at the kill's cost, which is the CPU time and the load
+    // time, 0 here, and at 100 ms at least.
     pause = call < 3 ? 0s : 100ms * (1 << (call - 3));
   }
   CHECK(bench.arrives(6, 'a', from(kGuilty)) == "");
@@ -243,7 +244,7 @@ TEST_CASE("kills in a row pause their owner, for twice as long each time; others
   CHECK(bench.tick_after(pause) == "load w7 a, call c6 on w7, fork w8");
 }
 
-TEST_CASE("a call that kills a worker costs its owner turns, as long as it took and as the next worker takes") {
+TEST_CASE("a call that kills a worker costs its owner the time of the call and of the start of the next worker") {
   SchedulerOptions options = kTwoWorkers;
   options.module.concurrency = 1;
   options.offences.longest_pause = 0s;
@@ -251,7 +252,7 @@ TEST_CASE("a call that kills a worker costs its owner turns, as long as it took 
   CHECK(bench.arrives(2, 'a', from(kGuilty)) == "load w2 a, call c2 on w2, fork w3");
   bench.loaded(2);
   bench.lost(2, killed_by(2));
-  // Both are guilty now, of two users, and share the quarantine.
+  // Both clients, of two users, are guilty now and share the quarantine.
   bench.forked(3);
   bench.arrives(3, 'a', {.client = 3, .user = 8});
   bench.loaded(3);
@@ -267,7 +268,7 @@ TEST_CASE("a call that kills a worker costs its owner turns, as long as it took 
   CHECK(bench.answered(13, 2ms) == "call c11 on w5");
 }
 
-TEST_CASE("a call that cannot be in time for the end of its owner's pause is refused, and told how many were killed") {
+TEST_CASE("a call whose deadline is before the end of its pause is refused with the number of kills") {
   SchedulerOptions options = kTwoWorkers;
   options.offences.free_kills = 0;
   Bench bench = after_a_kill(options);
@@ -276,13 +277,13 @@ TEST_CASE("a call that cannot be in time for the end of its owner's pause is ref
   CHECK(bench.tick_after(100ms) == "load w2 a, call c3 on w2, fork w3");
 }
 
-// What was allocated and not freed; under the sanitizers, which have a heap of their own, always the same.
+// Bytes that are allocated and not freed. Always the same under the sanitizers, which have a heap of their own.
 std::size_t allocated_bytes() {
   const auto heap = ::mallinfo2();
   return heap.uordblks + heap.hblkhd;
 }
 
-TEST_CASE("a paused owner that makes calls and cancels them leaves no more behind than by one call") {
+TEST_CASE("a paused owner that makes and cancels many calls leaves no more memory behind than one call does") {
   SchedulerOptions options = kTwoWorkers;
   options.offences.free_kills = 0;
   Bench bench = after_a_kill(options);
@@ -296,12 +297,12 @@ TEST_CASE("a paused owner that makes calls and cancels them leaves no more behin
   bool all_waited = true;
   for (std::size_t i = 0; i < kTimes; ++i) all_waited = make_and_cancel() && all_waited;
   CHECK(all_waited);
-  // Not a byte for each.
+  // Less than a byte for each call.
   CHECK(allocated_bytes() < before + kTimes);
   CHECK(bench.wakeup_in() == Duration(100ms));
 }
 
-TEST_CASE("after a kill that others had to wait for they have the slot for nine times what it cost") {
+TEST_CASE("after a kill that delayed others they have the slot for nine times its cost") {
   Bench bench = after_a_kill({.max_workers = 1, .standby = 1});
   bench.arrives(2, 'a', from(kGuilty));
   REQUIRE(bench.is_on(2, 2));
@@ -353,7 +354,7 @@ TEST_CASE("the clean part of a module takes over the claim of its quarantine") {
   CHECK(bench.is_queued(3));
 }
 
-// Module a has worker 2, with call 4, and wants a further one for its next call; the only other slot has worker 3 of
+// Module a has worker 2 with call 4, and wants another worker for its next call. The only other slot has worker 3 of
 // module b, with call 3. Worker 4 is ready.
 Bench before_a_further_claim() {
   SchedulerOptions options = kTwoWorkers;
@@ -411,7 +412,7 @@ TEST_CASE("a quarantine without a worker takes over the source that is asked for
     CHECK(bench.answered(3) == "kill w3 slice over, load w4 a, call c6 on w4, fetch a");
     CHECK(bench.view(4).is_quarantine);
   }
-  SUBCASE("it cannot be had, which ends no call of a clean owner") {
+  SUBCASE("it is unavailable and ends no call of a clean owner") {
     CHECK(bench.source_failed('a') == "ended c6, fetch a");
     CHECK(bench.is_queued(5));
   }

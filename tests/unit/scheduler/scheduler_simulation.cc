@@ -1,4 +1,4 @@
-// What happens in the world of the simulation.
+// The steps of the simulated world.
 #include "tests/unit/scheduler/scheduler_simulation.h"
 
 #include <algorithm>
@@ -17,10 +17,10 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t kHistoryLines = 80;
 
-// Far more than it takes to finish what a run leaves open; a world that needs more is stuck.
+// Far more steps than a run needs to finish its open work; a world that needs more is stuck.
 constexpr std::size_t kMostStepsToSettle = 200'000;
 
-// What a module's quarantine is allowed.
+// The settings of a module's quarantine.
 ModuleSettings settings_of_quarantine(ModuleSettings settings) {
   settings.max_instances = 1;
   settings.min_warm = 0;
@@ -107,7 +107,7 @@ void Simulation::add_to_history(const std::string& line) {
 // --- the world's steps ---------------------------------------------------------------------------------------------
 
 void Simulation::step() {
-  // How often each happens changes with the time, so that the pool is at times empty, full, or in trouble.
+  // The frequency of each step changes over time, so that the pool is empty, full or in trouble at times.
   enum Mood { even, crowded, cancelling, deadly };
   const auto mood = static_cast<Mood>((++steps_ / 256) % 4);
   struct Chance {
@@ -171,7 +171,7 @@ void Simulation::arrive() {
   call.caller = arrived.caller;
   call.deadline = arrived.deadline;
   call.idempotent = arrived.idempotent;
-  // It waits at first; whether it may is seen when it was not refused.
+  // The world queues the call first; whether it may wait is checked if it was not refused.
   using enum Scheduler::Part;
   const std::size_t shorter_queue =
       std::min(scheduler_.view(call.module, clean, now_).queued, scheduler_.view(call.module, quarantine, now_).queued);
@@ -246,7 +246,7 @@ void Simulation::finish_source() {
 }
 
 void Simulation::finish_load() {
-  // What a worker that is being stopped said before still comes in; the word of one that has loaded is its own.
+  // A message that a worker sent before it was stopped still arrives. A worker that has loaded may also claim anything.
   const bool of_any = mishap(10);
   const auto id = pick_worker(
       [&](const Worker& worker) { return worker.phase == WorkerPhase::loading || (of_any && worker.module); });
@@ -265,7 +265,7 @@ void Simulation::finish_load() {
   put([&](Decisions& out) { scheduler_.worker_loaded(*id, now_, out); });
 }
 
-// A worker starts calls, and may be seen to have.
+// A worker starts calls, and the supervisor may see that it has.
 void Simulation::work() {
   const auto id = pick_worker([](const Worker& worker) { return worker.module && worker.started < worker.given; });
   if (!id) return;
@@ -278,7 +278,7 @@ void Simulation::answer() {
   const auto id = pick_worker([](const Worker& worker) { return !worker.calls.empty(); });
   if (!id) return;
   Worker& worker = workers_.at(*id);
-  // Calls begin in order, and end in any.
+  // Calls begin in order and end in any order.
   const std::size_t among = 1 + below(worker.calls.size());
   worker.started = std::max(worker.started, calls_.at(worker.calls[among - 1]).number);
   const CallId call = worker.calls[below(worker.lies ? worker.calls.size() : among)];
@@ -291,7 +291,7 @@ void Simulation::die_at_random() {
   if (id) lose(*id);
 }
 
-// A worker that was killed or stopped is gone.
+// Removes a worker that was killed or stopped.
 void Simulation::bury() {
   const auto id = pick_worker([](const Worker& worker) { return worker.phase == WorkerPhase::leaving; });
   if (id) lose(*id);
@@ -346,7 +346,7 @@ void Simulation::change_module() {
       return put([&](Decisions& out) { scheduler_.source_changed(id, now_, out); });
     }
     case 1: {
-      // Some slot is left for whom nothing is kept warm.
+      // At least one slot must be left for modules that are not kept warm.
       const std::size_t free = options_.max_workers - 1 - (kept_warm() - module.settings.min_warm);
       module.settings = random_settings(free);
       modules_.at(quarantine_of(id)).settings = settings_of_quarantine(module.settings);
@@ -404,7 +404,7 @@ void Simulation::tick() {
   check_due(true);
 }
 
-// The world behaves from here on, and everything comes to its end.
+// From here on the world makes no mistakes, and everything finishes.
 void Simulation::settle() {
   note("the world begins to behave");
   behaves_ = true;

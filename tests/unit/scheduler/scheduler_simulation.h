@@ -1,14 +1,14 @@
-// A deterministic simulation of the scheduler: a world of clients, modules, workers and a clock, all played by one
-// random number generator, puts events to a Scheduler, carries out what it decides, and checks after each event that
-// what scheduler.h promises does hold. The same seed gives the same history.
+// A deterministic simulation of the scheduler. A world of clients, modules, workers and a clock, all driven by one
+// random number generator, passes events to a Scheduler, carries out its decisions, and checks after each event what
+// scheduler.h promises. The same seed gives the same history.
 //
-// The world keeps what it has put and been told, not the scheduler's rules a second time: each promise is checked by
-// itself, as far as it can be seen from outside. It is no doctest code, so that longer runs and fuzz targets can use it
-// too.
+// The world records the events and decisions. It does not implement the scheduler's rules a second time: it checks each
+// promise by itself, as far as it is visible from outside. It does not use doctest, so that longer runs and fuzz
+// targets can use it too.
 //
-//   supervisor_scheduler_simulation.cc         what happens in the world
-//   supervisor_scheduler_simulation_events.cc  what of that the scheduler is told
-//   supervisor_scheduler_simulation_decided.cc what the scheduler decides, and whether it may
+//   supervisor_scheduler_simulation.cc         the steps of the world
+//   supervisor_scheduler_simulation_events.cc  the events that the scheduler gets
+//   supervisor_scheduler_simulation_decided.cc the scheduler's decisions, and whether they are allowed
 //   supervisor_scheduler_simulation_rules.cc   what must hold after each event
 #pragma once
 
@@ -29,16 +29,16 @@
 
 namespace holdfast::supervisor::testing {
 
-// Of a call, a worker or a module, for the history.
+// The number of a call, a worker or a module in the history.
 std::uint64_t number(auto id) { return static_cast<std::uint64_t>(id); }
 
-// What was broken, and the end of the history that led there.
+// A broken rule, and the end of the history that led to it.
 struct BrokenRule {
   std::string rule;
   std::vector<std::string> history;
 };
 
-// What a run came across; for checking that runs come across everything.
+// Counts what a run came across, to check that runs come across everything.
 struct SimulationCounts {
   std::map<std::string, std::uint64_t> decisions;  // by kind: "kill evicted"
   std::map<std::string, std::uint64_t> ends;       // of calls, by kind: "answered"
@@ -51,8 +51,8 @@ class Simulation {
 
   explicit Simulation(std::uint64_t seed, History history = History::none);
 
-  // Makes `steps` random steps, then lets the world behave until everything is finished. Nothing: all rules held.
-  // Call once. A rule that the scheduler itself finds broken aborts the process.
+  // Makes `steps` random steps, then lets the world behave until everything is finished. Returns nullopt if all rules
+  // held. May be called once. If the scheduler itself finds a rule broken, it aborts the process.
   std::optional<BrokenRule> run(std::size_t steps);
 
   const SimulationCounts& counts() const { return counts_; }
@@ -65,13 +65,13 @@ class Simulation {
     Caller caller;
     TimePoint deadline{};
     bool idempotent = false;
-    std::optional<WorkerId> worker;  // nothing: it waits
+    std::optional<WorkerId> worker;  // nullopt: the call waits
     std::uint64_t number = 0;        // on the worker: 1, 2, 3, …
     std::size_t retries = 0;
-    bool came_back = false;    // it waits because its worker was lost
-    bool was_overdue = false;  // told to be, on a worker
+    bool came_back = false;    // the call waits because its worker was lost
+    bool was_overdue = false;  // the scheduler said so while the call was on a worker
     bool abandoned = false;
-    TimePoint give_up_at{};  // when its worker must have given it up, once it is abandoned
+    TimePoint give_up_at{};  // once abandoned: when its worker must have given it up
   };
 
   struct Worker {
@@ -79,22 +79,22 @@ class Simulation {
     std::optional<ModuleId> module;  // or its quarantine
     bool has_slot = false;
     bool load_failed = false;
-    bool kept_others_waiting = false;  // for its slot, when it began to be stopped
-    std::vector<CallId> calls;         // in the order given
+    bool kept_others_waiting = false;  // others waited for its slot when it began to be stopped
+    std::vector<CallId> calls;         // in the order of their dispatch
     std::uint64_t given = 0;
-    std::uint64_t started = 0;       // in truth
-    std::uint64_t told_started = 0;  // as far as the scheduler was told, bounded by what was given
+    std::uint64_t started = 0;       // in reality
+    std::uint64_t told_started = 0;  // what the scheduler was told, at most `given`
     Duration cpu_time{};
     std::uint64_t calls_done = 0;
-    std::vector<Caller> answered;  // whose calls
+    std::vector<Caller> answered;  // the owners of the answered calls
     bool draining = false;
-    TimePoint drain_due{};  // when it is told as overdue, while it drains and others wait
+    TimePoint drain_due{};  // when it becomes overdue while it drains and others wait
     bool retiring = false;
     TimePoint assigned_at{};
-    TimePoint slice_end{};         // by the time when it was loaded
-    TimePoint latest_slice_end{};  // with a slice for having stopped draining
+    TimePoint slice_end{};         // counted from its load
+    TimePoint latest_slice_end{};  // with the new slice of a worker that stopped draining
     TimePoint idle_since{};
-    bool lies = false;      // about what it started, and who is guilty
+    bool lies = false;      // about what it started and which call is guilty
     bool stubborn = false;  // ignores cancellations
 
     bool holds_module() const { return phase == WorkerPhase::loading || phase == WorkerPhase::ready; }
@@ -107,27 +107,27 @@ class Simulation {
     std::map<UserId, Duration> of_user;
   };
 
-  // A module or, under an id of its own, its quarantine, which has settings, a claim and a source only: a client's
-  // calls of a function wait in one order, wherever that is.
+  // A module, or a module's quarantine, which has an id of its own. The quarantine has only settings, a claim and a
+  // source: a client's calls of a function wait in one order, whichever part they wait for.
   struct Module {
     ModuleSettings settings;
-    std::map<std::pair<ClientId, FunctionId>, std::deque<CallId>> queues;  // none is empty
+    std::map<std::pair<ClientId, FunctionId>, std::deque<CallId>> queues;  // no queue in it is empty
     std::size_t queued = 0;
-    // What calls have cost since none waited, and for each client that waits what that was when it had its last turn or
-    // began to wait.
+    // The cost of calls since the last time that none waited; and for each waiting client, that cost at the time when
+    // it was last served or began to wait.
     Spent spent;
     std::map<ClientId, Spent> spent_before;
     bool fetching = false;
-    bool source_is_stale = false;  // with `fetching`
+    bool source_is_stale = false;  // only while `fetching`
     bool claims = false;           // its source is there, and it waits for a slot
-    bool claim_is_first = false;   // no worker of it takes calls
-    std::uint64_t place = 0;       // in the line of those that have no worker, until it has one; 0: none
-    // Where it may stand in that line: a quarantine can have a claim and lose it to the clean part in one event.
+    bool claim_is_first = false;   // no worker of the module takes calls
+    std::uint64_t place = 0;       // in the queue of modules without a worker; 0: none
+    // The earliest place that it may have: a quarantine can get a claim and lose it to the clean part within one event.
     std::uint64_t earliest_place = 0;
     HoldOff hold_off;
-    std::optional<TimePoint> held_off_until;  // the latest time that was said
+    std::optional<TimePoint> held_off_until;  // the latest time that the scheduler named
     Offences offences;
-    TimePoint no_worker_before{};    // of a quarantine
+    TimePoint no_worker_before{};    // only of a quarantine
     std::set<ClientId> were_guilty;  // at any time, for any function
     Estimate load_time;
   };
@@ -159,8 +159,8 @@ class Simulation {
   void tell_progress(WorkerId worker);
   void take_back(WorkerId worker);
 
-  // Puts the event to the scheduler, which appends its decisions, and carries these out. The event itself has happened
-  // in what the world knows.
+  // Passes the event to the scheduler, which appends its decisions, and carries them out. The world's records already
+  // include the event.
   template <typename Event>
   void put(Event event);
 
@@ -243,7 +243,7 @@ class Simulation {
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
   std::uint64_t from_to(std::uint64_t least, std::uint64_t most) { return least + below(most - least + 1); }
   bool one_in(std::uint64_t n) { return below(n) == 0; }
-  // An error of the world; none once it behaves.
+  // Whether the world makes a mistake now, with a probability of 1/n; never once it behaves.
   bool mishap(std::uint64_t n) { return !behaves_ && one_in(calm_ ? 10 * n : n); }
   ModuleId some_module() { return ModuleId{'a' + std::min(below(module_count_), below(module_count_))}; }
   template <typename Filter>
@@ -263,15 +263,15 @@ class Simulation {
   TimePoint now_{std::chrono::seconds(1000)};
   std::uint64_t module_count_ = 1;
   std::uint64_t client_count_ = 1;
-  bool calm_ = false;                   // seldom fails, so that the pool is mostly full and shared
-  bool behaves_ = false;                // the world: at the end
-  bool renewing_ = false;               // the standbys are to be replaced
-  std::optional<ModuleId> configured_;  // just now
+  bool calm_ = false;                   // failures are rare, so that the pool is mostly full and shared
+  bool behaves_ = false;                // the world makes no more mistakes: the end of a run
+  bool renewing_ = false;               // the standbys are being replaced
+  std::optional<ModuleId> configured_;  // in this event
 
   std::map<CallId, Call> calls_;  // neither answered nor forgotten
   std::map<WorkerId, Worker> workers_;
   std::map<ModuleId, Module> modules_;
-  std::deque<std::function<void()>> further_;  // what the world does upon decisions, once all are carried out
+  std::deque<std::function<void()>> further_;  // reactions of the world, after all decisions are carried out
   std::uint64_t last_call_ = 0;
   std::uint64_t last_place_ = 0;
   std::uint64_t steps_ = 0;

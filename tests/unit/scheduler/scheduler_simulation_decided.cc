@@ -1,4 +1,4 @@
-// What the scheduler decides in the simulation, and whether it may.
+// The scheduler's decisions in the simulation, and whether they are allowed.
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -9,12 +9,12 @@
 namespace holdfast::supervisor::testing {
 namespace {
 
-// What the scheduler takes a module's load time for at least.
+// The least load time that the scheduler assumes for a module.
 constexpr Duration kLeastLoadTime = std::chrono::milliseconds(1);
-// And the load time up to which modules are alike in what their eviction costs.
+// Up to this load time, modules count as equal in the cost of their eviction.
 constexpr Duration kQuickLoad = std::chrono::milliseconds(5);
 
-// By which decisions are counted; "kill w3 evicted" is of the kind "kill evicted".
+// The kind under which a decision is counted; "kill w3 evicted" is of the kind "kill evicted".
 std::string kind_of(const Decision& decision) {
   struct Kind {
     std::string operator()(const ForkWorker&) { return "fork"; }
@@ -57,13 +57,13 @@ void Simulation::carry_out(const Decisions& decisions) {
   }
 }
 
-// That a worker goes on is no decision: it can be seen only.
+// A worker that stops draining is not a decision; it shows only in the scheduler's view.
 void Simulation::see_who_stopped_draining() {
   for (auto& [id, worker] : workers_) {
     if (!worker.draining || !worker.holds_module() || !scheduler_.view(id).takes_calls) continue;
     Module& module = modules_.at(*worker.module);
     const auto waits = [&](const auto& entry) { return entry.second.claims && must_claim(entry.first); };
-    // The claim may have been the other part's before this event.
+    // Before this event, the other part of the module may have had the claim.
     const bool had_claim = module.claims || modules_.at(other_part(*worker.module)).claims;
     require(had_claim || std::none_of(modules_.begin(), modules_.end(), waits),
             "a worker stops draining when its own module's claim comes first, or when nobody waits");
@@ -76,7 +76,8 @@ void Simulation::see_who_stopped_draining() {
   }
 }
 
-// Nor that one part of a module takes over what the other has claimed. A part that asks for the source claims anew.
+// One part of a module takes over the other part's claim without a decision, too. A part that requests the source makes
+// a new claim.
 void Simulation::see_who_took_over(const Decisions& decisions) {
   for (const Decision& decision : decisions) {
     const auto* load = std::get_if<LoadModule>(&decision);
@@ -107,7 +108,7 @@ void Simulation::take_over(ModuleId part) {
   }
 }
 
-// Nor is it one that a worker is retired because its module may have fewer from now on.
+// Retiring a worker because its module may have fewer from now on is not a decision, either.
 void Simulation::see_who_is_too_many(const Decisions& decisions) {
   if (!configured_) return;
   const std::size_t most = modules_.at(*configured_).settings.max_instances;
@@ -154,14 +155,14 @@ void Simulation::carry_out(const LoadModule& load) {
           "a module is loaded into a standby worker");
   const ModuleId part = part_of(load);
   Module& module = modules_.at(part);
-  require(module.claims, "a module is loaded that claims a slot and whose source is at hand");
-  require(module.no_worker_before <= now_, "others have the slot first that they had to wait for");
+  require(module.claims, "only a module that claims a slot and whose source has arrived is loaded");
+  require(module.no_worker_before <= now_, "others first get the slot that they had to wait for");
   require(!modules_.at(load.module).hold_off.until(now_), "a module that is held off gets no worker");
   for (const auto& [id, other] : modules_) {
     if (id == part || !other.claims || !other.claim_is_first || !must_claim(id)) continue;
-    if (other.no_worker_before > now_) continue;  // from this event on
+    if (other.no_worker_before > now_) continue;  // since this event
     require(module.claim_is_first, "a module gets a further worker only when every module that claims one has one");
-    // Who has no place yet has only just claimed.
+    // A module without a place has only just made its claim.
     require(other.place == 0 || (module.earliest_place != 0 && other.place >= module.earliest_place),
             "claims are served first come, first served");
   }
@@ -176,11 +177,11 @@ void Simulation::carry_out(const LoadModule& load) {
   require(workers_with_slot(part) <= module.settings.max_instances + 1,
           "a module has at most one worker more than max_instances, while others leave");
   require(workers_that_take_calls(part) <= module.settings.max_instances,
-          "of a module at most max_instances workers take calls");
+          "at most max_instances workers of a module take calls");
 }
 
 void Simulation::carry_out(const DispatchCall& dispatch) {
-  require(calls_.contains(dispatch.call), "a call that is given to a worker has not ended");
+  require(calls_.contains(dispatch.call), "a call that goes to a worker has not ended");
   Call& call = calls_.at(dispatch.call);
   require(!call.worker, "a call is given to one worker at a time");
   require(!call.was_overdue && call.deadline > now_, "no call is given to a worker when its deadline has passed");
@@ -196,7 +197,7 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   require(!is_apart || !paused_until(call.module, call.caller), "a paused owner's calls wait");
   Module& module = modules_.at(call.module);
   require(worker.calls.size() < module.settings.concurrency, "a worker has at most `concurrency` calls");
-  require(!has_its_share(worker, call.caller), "whoever has its share of the places is given no more");
+  require(!has_its_share(worker, call.caller), "a caller that has its share of the places gets no more");
   require(module.queues.at(queue_of(call)).front() == dispatch.call,
           "a client's calls of a function are served in order, those that came back first");
   if (!is_apart) check_turn(module, call);
@@ -207,10 +208,12 @@ void Simulation::carry_out(const DispatchCall& dispatch) {
   worker.calls.push_back(dispatch.call);
 }
 
-// While a client waits, no other client of its user, and no other user, is given turns that cost more than what the
-// client, or its user, had had before; a call that came back is served besides. Whoever was guilty may wait elsewhere.
+// Checks fairness. While a client waits, no other client of its user and no other user is served calls that cost more
+// than what that client, or its user, had been served before. A call that came back is not counted. A client that was
+// ever guilty may wait elsewhere.
 void Simulation::check_turn(Module& module, const Call& call) {
-  // Turns that cost alike go by turns; and what is served now may be ahead of what waits by as much.
+  // The tolerance: calls of about the same cost are served round-robin, and the client that is served now may be ahead
+  // of a waiting one by as much.
   constexpr Duration kAlike = 2 * FairOrder<Call>::kQuantum;
   const auto had = [](const auto& spent, auto owner) {
     const auto found = spent.find(owner);
@@ -238,12 +241,12 @@ void Simulation::check_turn(Module& module, const Call& call) {
 }
 
 void Simulation::carry_out(const LookAtProgress& look) {
-  require(workers_.contains(look.worker), "a worker that is looked at exists");
+  require(workers_.contains(look.worker), "a worker that is inspected exists");
   const Worker& worker = workers_.at(look.worker);
   const bool could_have_more = worker.takes_calls() && modules_.at(main_of(*worker.module)).queued > 0 &&
                                worker.calls.size() < modules_.at(*worker.module).settings.concurrency;
   require(worker.holds_module() && (could_have_more || worker.given - worker.told_started > 1),
-          "a worker is looked at that could have more calls, or that has some which it has not started");
+          "only a worker that could take more calls or has unstarted ones is inspected");
   if (!behaves_ && one_in(2)) return;
   further_.push_back([this, id = look.worker] {
     if (workers_.contains(id)) tell_progress(id);
@@ -254,7 +257,7 @@ void Simulation::carry_out(const TakeCallsBack& take) {
   require(workers_.contains(take.worker), "a worker whose calls are taken back exists");
   const Worker& worker = workers_.at(take.worker);
   require(worker.phase == WorkerPhase::ready && worker.given - worker.told_started > 1,
-          "calls are taken back from a worker that is loaded and has some which it has not started");
+          "calls are taken back only from a loaded worker with unstarted calls");
   if (!behaves_ && one_in(8)) return;
   further_.push_back([this, id = take.worker] {
     if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) take_back(id);
@@ -265,24 +268,24 @@ void Simulation::carry_out(const DrainWorker& drain) {
   require(workers_.contains(drain.worker), "a worker that drains exists");
   Worker& worker = workers_.at(drain.worker);
   require(worker.phase == WorkerPhase::ready && worker.takes_calls() && !worker.calls.empty(),
-          "a worker drains that is loaded, takes calls and has some");
+          "only a loaded worker that takes calls and has some drains");
   require(worker.slice_end <= now_, "no worker drains before its slice is over");
   require(!is_kept_warm(worker), "a worker that is kept warm does not drain");
   const ModuleId part = claiming_part(drain.for_module);
   const Module& claimant = modules_.at(part);
   require(!is_quarantine(part) || main_of(part) != *worker.module, "clean owners keep a worker that they use");
   require(claimant.claims && part != *worker.module, "a worker drains for another module, which waits");
-  // The clean part may have taken the claim over since, because it was made to drain, too.
+  // The clean part may have taken over the claim since, because its worker was made to drain, too.
   const bool is_first = claimant.claim_is_first || must_claim(quarantine_of(drain.for_module));
   require(is_first || share(*worker.module, 0) > share(part, 1),
-          "a module gets a further worker only from one that has more for its weight");
+          "a module gets a further worker only from a module with more workers for its weight");
   for (const auto& [id, other] : workers_) {
     if (other.phase != WorkerPhase::ready || !other.takes_calls() || other.calls.empty() || is_kept_warm(other) ||
         other.latest_slice_end > now_ || other.module == part || other.module == main_of(part)) {
       continue;
     }
     require(share(*other.module, 0) <= share(*worker.module, 0),
-            "the worker drains whose module has the most workers for its weight");
+            "the worker of the module with the most workers for its weight drains");
   }
   worker.draining = true;
   worker.drain_due = now_ + options_.waiting_grace;
@@ -294,11 +297,11 @@ void Simulation::carry_out(const DrainOverdue& overdue) {
   Worker& worker = workers_.at(overdue.worker);
   require(worker.draining && worker.holds_module() && !worker.calls.empty(),
           "a worker whose draining is overdue drains, and has calls");
-  require(worker.drain_due <= now_, "draining is overdue after the grace, and after each further one");
+  require(worker.drain_due <= now_, "draining is overdue after the grace time, and after each further one");
   require(std::any_of(modules_.begin(), modules_.end(), [](const auto& entry) { return entry.second.claims; }),
-          "draining is overdue only while somebody waits");
+          "draining is overdue only while a module waits");
   worker.drain_due = now_ + options_.waiting_grace;
-  // Its calls only wait, or work.
+  // The worker's calls only wait, or they work.
   if (!overdue.has_had_its_time && one_in(2)) return;
   further_.push_back([this, id = overdue.worker] {
     if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) stop(id);
@@ -312,11 +315,11 @@ void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) co
   require(std::any_of(modules_.begin(), modules_.end(),
                       [&](const auto& entry) { return entry.second.claims && entry.first != *victim.module; }),
           "a worker is evicted only for another module, which waits");
-  require(count(WorkerPhase::standby) > 0, "no worker is evicted before another is there to take the module");
+  require(count(WorkerPhase::standby) > 0, "no worker is evicted before another one is ready to take the module");
   const auto load_time = [&](ModuleId id) {
     return std::max(modules_.at(main_of(id)).load_time.value().value_or(kLeastLoadTime), kLeastLoadTime);
   };
-  require(kill.idle_for == now_ - victim.idle_since && kill.candidates > 0, "it is said why a worker is evicted");
+  require(kill.idle_for == now_ - victim.idle_since && kill.candidates > 0, "an eviction has a reason");
   require(kill.idle_for >= load_time(*victim.module) || victim.slice_end <= now_,
           "a worker that is idle for less time than it took to load is not evicted before its slice is over");
   const auto loss = [&](const Worker& worker) {
@@ -327,7 +330,7 @@ void Simulation::check_eviction(const KillWorker& kill, const Worker& victim) co
   for (const auto& [id, other] : workers_) {
     if (!other.is_idle() || !other.takes_calls() || is_kept_warm(other) || modules_.at(*other.module).claims) continue;
     if (now_ - other.idle_since < load_time(*other.module) && other.latest_slice_end > now_) continue;
-    require(loss(victim) <= loss(other), "the idle worker is evicted whose loss costs least");
+    require(loss(victim) <= loss(other), "the idle worker whose loss costs least is evicted");
   }
 }
 
@@ -335,8 +338,8 @@ void Simulation::carry_out(const KillWorker& kill) {
   require(workers_.contains(kill.worker), "a worker that is killed exists");
   Worker& worker = workers_.at(kill.worker);
   require(worker.phase != WorkerPhase::starting && worker.phase != WorkerPhase::leaving,
-          "a worker is killed that was forked, once");
-  require(worker.calls.empty(), "a worker is killed that has no calls");
+          "only a forked worker is killed, and only once");
+  require(worker.calls.empty(), "only a worker without calls is killed");
   const bool is_standby = worker.phase == WorkerPhase::standby;
   switch (kill.reason) {
     case KillWorker::Reason::evicted:
@@ -360,7 +363,7 @@ void Simulation::carry_out(const KillWorker& kill) {
       }
       break;
     case KillWorker::Reason::retired:
-      require(is_standby ? renewing_ : worker.retiring, "a worker is replaced if that was asked for");
+      require(is_standby ? renewing_ : worker.retiring, "a worker is replaced only on request");
       break;
   }
   leave(worker);
@@ -370,8 +373,8 @@ void Simulation::carry_out(const CallOverdue& overdue) {
   require(calls_.contains(overdue.call), "a call that is overdue has not ended");
   Call& call = calls_.at(overdue.call);
   require(call.deadline <= now_, "a call is overdue once its deadline is over");
-  require(!call.was_overdue && !call.abandoned, "a call that somebody waits for is overdue once");
-  require(call.worker == overdue.worker, "where an overdue call is, is said");
+  require(!call.was_overdue && !call.abandoned, "a call becomes overdue only once and only while it is not abandoned");
+  require(call.worker == overdue.worker, "an overdue call is reported with its worker");
   if (!call.worker) {
     dequeue(overdue.call, call);
     return end(overdue.call, "overdue in a queue");
@@ -389,9 +392,9 @@ void Simulation::carry_out(const CancelOverdue& late) {
   Call& call = calls_.at(late.call);
   require(call.abandoned && call.worker == late.worker,
           "a call whose cancellation is late is abandoned and on a worker");
-  require(call.give_up_at <= now_, "a cancellation is late after the grace, and after each further one");
+  require(call.give_up_at <= now_, "a cancellation is late after the grace time, and after each further one");
   call.give_up_at = now_ + options_.cancel_grace;
-  // The worker is stopped, or left to go on.
+  // The worker is stopped, or it goes on.
   if (!behaves_ && one_in(2)) return;
   further_.push_back([this, id = late.worker] {
     if (workers_.contains(id) && workers_.at(id).phase != WorkerPhase::leaving) stop(id);
@@ -410,14 +413,16 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
       break;
     case RefuseCall::Reason::client_queue_full:
       require(queued_of(call.caller.client) >= options_.client_queue_limit,
-              "a call is refused because its client has too many that wait");
+              "a call is refused for its client's limit only if that many of the client's calls wait");
       break;
     case RefuseCall::Reason::all_queues_full:
-      require(queued() >= options_.total_queue_limit, "a call is refused because too many wait");
+      require(queued() >= options_.total_queue_limit,
+              "a call is refused for the total limit only if that many calls wait");
       break;
     case RefuseCall::Reason::held_off: {
       const auto until = module.hold_off.until(now_);
-      require(until && refuse.retry_after == *until - now_, "a call is refused until its module is tried again");
+      require(until && refuse.retry_after == *until - now_,
+              "a call is refused while its module is held off, until the module is tried again");
       break;
     }
     case RefuseCall::Reason::owner_paused: {
@@ -425,11 +430,11 @@ void Simulation::refuse(CallId id, const RefuseCall& refuse) {
       require(is_guilty(call.module, call.caller) && until && refuse.retry_after == *until - now_ && refuse.kills > 0,
               "an owner is refused for a pause of its own, until that is over");
       require(*until >= call.deadline || queued_of(call.caller.client) >= options_.client_queue_limit,
-              "a paused owner's call waits if it can be in time");
+              "a paused owner's call waits if its deadline is after the pause");
     }
   }
-  require(refuse.retry_after > Duration::zero(), "a refusal says when to come again");
-  // Where its client's calls wait from the time when it was guilty, it waits behind them.
+  require(refuse.retry_after > Duration::zero(), "a refusal says when to retry");
+  // If its client's calls still wait from the time when the client was guilty, this call waits behind them.
   const ModuleId part = is_guilty(call.module, call.caller) ? quarantine_of(call.module) : call.module;
   const bool is_alone =
       std::ranges::none_of(module.queues, [&](const auto& entry) { return entry.first.first == call.caller.client; });

@@ -1,4 +1,4 @@
-// What the world of the simulation puts to the scheduler.
+// The events that the simulated world passes to the scheduler.
 #include <algorithm>
 #include <utility>
 
@@ -68,7 +68,7 @@ void Simulation::tell_progress(WorkerId id) {
   put([&](Decisions& out) { scheduler_.calls_started(id, told, worker.cpu_time, now_, out); });
 }
 
-// Calls that the worker has not started wait again, as if they had not been given to it.
+// Calls that the worker has not started wait again, as if it had never had them.
 void Simulation::take_back(WorkerId id) {
   Worker& worker = workers_.at(id);
   const auto is_being_ended = [&](CallId call) { return calls_.at(call).was_overdue && !calls_.at(call).abandoned; };
@@ -97,7 +97,7 @@ void Simulation::take_back(WorkerId id) {
   put([&](Decisions& out) {
     const TakenBack taken = scheduler_.calls_taken_back(id, started, worker.given, now_, out);
     require(taken.queued == expected.queued && taken.abandoned == expected.abandoned,
-            "of calls that are taken back those end that nobody waits for, and the others wait again");
+            "abandoned calls that are taken back end, and the others wait again");
   });
 }
 
@@ -159,8 +159,9 @@ void Simulation::lose(WorkerId id) {
   });
 }
 
-// The owner of the guilty call answers for the loss, or of what was left, and whom the worker told; nobody if these are
-// of two users; the module if there is none, unless the worker had answered calls.
+// Records the blame for a lost worker: on the owner of the guilty call or of what an answered call left behind, and on
+// the caller that the worker named. If these belong to two users, no one is blamed. If there is neither, the module is
+// blamed, unless the worker had answered calls.
 void Simulation::blame(const Worker& worker, const WorkerLoss& loss) {
   if (!loss.own_fault || !worker.module) return;
   const ModuleId id = main_of(*worker.module);

@@ -1,4 +1,4 @@
-// What is known in the simulation, and what must hold after each event.
+// The simulation's records, and what must hold after each event.
 #include <algorithm>
 
 #include "tests/unit/scheduler/scheduler_bench.h"
@@ -7,7 +7,8 @@
 namespace holdfast::supervisor::testing {
 namespace {
 
-// To ask where each call is takes longer than all else; what is wrong there stays wrong.
+// Checking the place of each call takes longer than everything else, so it is done only once in this many checks: an
+// error in it stays visible.
 constexpr std::uint64_t kChecksPerLookAtCalls = 16;
 
 }  // namespace
@@ -49,13 +50,13 @@ void Simulation::dequeue(CallId id, const Call& call) {
   if (module.queued == 0) module.spent = {};
 }
 
-// These, in any order, are all that waited for this part of the module.
+// Ends all calls that waited for this part of the module; `ended` has them in any order.
 void Simulation::end_queued(ModuleId part, const std::vector<CallId>& ended) {
   Module& module = modules_.at(main_of(part));
   for (CallId id : ended) {
-    require(calls_.contains(id), "a call that waits for a module which cannot be had ends once");
+    require(calls_.contains(id), "a call that waits for an unavailable module ends once");
     const Call call = calls_.at(id);
-    require(call.module == main_of(part) && !call.worker, "of a module that cannot be had only calls that wait end");
+    require(call.module == main_of(part) && !call.worker, "only waiting calls of an unavailable module end");
     require(!is_quarantine(part) || module.were_guilty.contains(call.caller.client),
             "calls of owners that were never guilty do not end with the quarantine's");
     dequeue(id, call);
@@ -63,10 +64,10 @@ void Simulation::end_queued(ModuleId part, const std::vector<CallId>& ended) {
   }
   const auto is_left = [&](const auto& entry) { return !module.were_guilty.contains(entry.first.first); };
   require(is_quarantine(part) || std::none_of(module.queues.begin(), module.queues.end(), is_left),
-          "all calls that wait for a module which cannot be had end, but those in its quarantine");
+          "all calls that wait for an unavailable module end, except those in its quarantine");
 }
 
-// A worker that leaves without calls gives its slot up at once, one with calls when it is lost.
+// A worker that leaves without calls frees its slot at once; one with calls frees it when it is lost.
 void Simulation::leave(Worker& worker) {
   worker.phase = WorkerPhase::leaving;
   if (worker.calls.empty()) worker.has_slot = false;
@@ -84,7 +85,7 @@ void Simulation::file_claim(ModuleId id) {
   module.claim_is_first = workers_that_take_calls(id) == 0;
 }
 
-// A module that lost its last worker claims another behind those that wait already.
+// A module that lost its last worker claims another one behind the modules that wait already.
 void Simulation::renew_claim(ModuleId id) {
   const Module& module = modules_.at(id);
   if (module.claims && module.claim_is_first != (workers_that_take_calls(id) == 0)) file_claim(id);
@@ -103,15 +104,15 @@ std::optional<TimePoint> Simulation::paused_until(ModuleId module, const Caller&
   return modules_.at(module).offences.paused_until(options_.offences, caller, now_);
 }
 
-// Of a module one part claims at a time: the clean one, unless that has a worker; then the quarantine.
+// Only one part of a module can have a claim at a time: the clean part, unless that has a worker; then the quarantine.
 bool Simulation::is_blocked(ModuleId part) const {
   const Module& other = modules_.at(other_part(part));
   if (!other.claims && !other.fetching) return false;
   return is_quarantine(part) == (workers_that_take_calls(main_of(part)) == 0);
 }
 
-// Whether the caller has its share of the worker's places: seven eighths of those that other users leave, and of these
-// seven eighths of what its user's other clients leave.
+// Whether the caller has its share of the worker's places: seven eighths of the places that other users leave, and of
+// these seven eighths of what the user's other clients leave.
 bool Simulation::has_its_share(const Worker& worker, const Caller& caller) const {
   const auto share = [](std::size_t total, std::size_t of_others) {
     const std::size_t left = total - std::min(total, of_others);
@@ -127,7 +128,7 @@ bool Simulation::has_its_share(const Worker& worker, const Caller& caller) const
   return of_user >= most_of_user || of_client >= share(most_of_user, of_user - of_client);
 }
 
-// Whether it has on some worker of the module.
+// Whether the caller has its share on some worker of the module.
 bool Simulation::may_have_its_share(ModuleId part, const Caller& caller) const {
   return std::ranges::any_of(workers_, [&](const auto& entry) {
     return entry.second.module == part && entry.second.takes_calls() && has_its_share(entry.second, caller);
@@ -184,7 +185,7 @@ std::size_t Simulation::count(WorkerPhase phase) const {
       std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) { return entry.second.phase == phase; }));
 }
 
-// Whether the module cannot do without a (further) worker; it may want one where it could.
+// Whether the module needs another worker; it may want one without needing it.
 bool Simulation::must_claim(ModuleId id) const {
   const Module& module = modules_.at(id);
   if (workers_with_slot(id) > module.settings.max_instances) return false;
@@ -228,12 +229,13 @@ void Simulation::check() {
   ++last_place_;
   for (auto& [id, module] : modules_) {
     const bool claims_slot = view(id).claims_slot;
-    require(!claims_slot || module.claims || module.fetching, "a module claims a slot once its source was asked for");
-    require(!claims_slot || !view(other_part(id)).claims_slot, "of a module one part claims a slot at a time");
+    require(!claims_slot || module.claims || module.fetching,
+            "a module claims a slot only after its source was requested");
+    require(!claims_slot || !view(other_part(id)).claims_slot, "only one part of a module claims a slot at a time");
     if (!claims_slot) module.claims = false;
     if (!is_quarantine(id)) note_guilty(id);
     if (module.claims && module.claim_is_first && module.place == 0) module.place = last_place_;
-    // Whoever has its share of the places has no turns.
+    // A caller that has its share of the places is not served.
     for (const auto& [queue, calls] : module.queues) {
       const Caller& caller = calls_.at(calls.front()).caller;
       if (may_have_its_share(id, caller)) module.spent_before[caller.client] = module.spent;
@@ -254,14 +256,14 @@ void Simulation::check_pool() const {
   std::size_t first_claims = 0;
   for (const auto& [id, module] : modules_) {
     require(workers_that_take_calls(id) <= module.settings.max_instances,
-            "of a module at most max_instances workers take calls");
+            "at most max_instances workers of a module take calls");
     if (module.claims && module.claim_is_first) ++first_claims;
   }
   const PoolView view = scheduler_.pool(now_);
   require(view.slots_taken == slots_taken(), "no slot is lost, and none is taken twice");
   require(view.starting == count(WorkerPhase::starting) && view.standby == count(WorkerPhase::standby) &&
               view.queued == queued() && view.waiting_modules == first_claims,
-          "the pool's view tells what came of the decisions");
+          "the pool's view matches the result of the decisions");
 }
 
 void Simulation::check_no_work_is_left() const {
@@ -270,7 +272,7 @@ void Simulation::check_no_work_is_left() const {
     require(!has_free_worker || !module.claims, "no module waits while a slot and a worker are free");
     require(!must_claim(id) || module.claims || module.fetching || is_blocked(id) ||
                 modules_.at(main_of(id)).held_off_until || module.no_worker_before != TimePoint{},
-            "a module that cannot do without a worker claims one, unless it is held off");
+            "a module that needs a worker claims one, unless it is held off");
   }
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_calls() || worker.told_started < worker.given) continue;
@@ -287,10 +289,10 @@ void Simulation::check_no_work_is_left() const {
   }
 }
 
-// The scheduler wants to be woken not later than the first thing is due; after a tick nothing is.
+// The scheduler must request a wakeup no later than the first due time; after a tick nothing may be due.
 void Simulation::check_due(bool after_tick) const {
   const auto next = scheduler_.next_wakeup();
-  if (after_tick) require(!next || *next > now_, "after a tick the scheduler does not want to be woken at once");
+  if (after_tick) require(!next || *next > now_, "after a tick the scheduler requests no immediate wakeup");
   const auto due = first_due();
   if (due) require(next && *next <= *due, "the next wakeup is not later than the first thing that is due");
   const auto room_due = first_room_due();
@@ -307,7 +309,7 @@ std::optional<TimePoint> Simulation::first_due() const {
   const bool somebody_waits =
       std::any_of(modules_.begin(), modules_.end(), [](const auto& entry) { return entry.second.claims; });
   for (const auto& [id, worker] : workers_) {
-    // It may have been looked at while nobody waited.
+    // The scheduler may have checked this worker last while no module waited.
     if (somebody_waits && worker.draining && worker.holds_module()) {
       consider(std::max(worker.drain_due, now_) + options_.waiting_grace);
     }
@@ -327,8 +329,8 @@ std::optional<TimePoint> Simulation::first_due() const {
   return due;
 }
 
-// When somebody has to make room: at the end of the slice at the latest. While a worker is forked, its coming is the
-// event that decides.
+// When a worker has to make room: at the end of its slice at the latest. While a worker is being forked, its arrival
+// decides.
 std::optional<TimePoint> Simulation::first_room_due() const {
   if (no_fork_before_ || count(WorkerPhase::starting) > 0) return std::nullopt;
   std::size_t claims = 0;
@@ -355,7 +357,7 @@ std::optional<TimePoint> Simulation::first_room_due() const {
   return std::min(*busy_due, idle_due.value_or(*busy_due));
 }
 
-// What the scheduler says of itself is what came of its decisions.
+// The scheduler's own views must match the result of its decisions.
 void Simulation::check_views() const {
   const auto views = scheduler_.workers();
   require(views.size() == workers_.size(), "workers() has all workers and no others");
@@ -368,13 +370,13 @@ void Simulation::check_views() const {
     require(id == own->first && view.phase == worker.phase && has_its_module &&
                 view.calls_in_flight == worker.calls.size() && view.calls_done == worker.calls_done &&
                 view.takes_calls == worker.takes_calls(),
-            "a worker's view tells what it is up to");
+            "a worker's view matches the worker's state");
     ++own;
   }
   for (const auto& [id, module] : modules_) {
     if (is_quarantine(id)) continue;
     const ModuleView view = scheduler_.view(id, now_);
-    require(view.queued == module.queued, "a module's view tells how many calls wait");
+    require(view.queued == module.queued, "a module's view has the number of waiting calls");
     require(view.held_off_until == module.hold_off.until(now_),
             "a module is held off after failures in a row, and not otherwise");
   }
@@ -387,10 +389,10 @@ void Simulation::check_calls() const {
     require(scheduler_.is_queued(id) == !call.worker, "is_queued() tells whether a call waits for a worker");
     require(!call.worker || scheduler_.is_on(id, *call.worker), "is_on() tells where a call is");
   }
-  require(scheduler_.open_calls() == open, "open_calls() counts the calls that somebody waits for");
+  require(scheduler_.open_calls() == open, "open_calls() counts the calls that are not abandoned");
 }
 
-// The world has behaved, and nothing is due any more.
+// At the end of a run: the world has behaved, and nothing is due any more.
 void Simulation::check_all_is_finished() const {
   std::uint64_t ends = 0;
   for (const auto& [how, times] : counts_.ends) ends += times;
@@ -401,7 +403,7 @@ void Simulation::check_all_is_finished() const {
             "when all is idle, a module has the workers that it is to keep warm, and no others");
   }
   require(count(WorkerPhase::standby) == options_.standby && workers_.size() == options_.standby + slots_taken(),
-          "when all is idle, the standby workers are left and those that are kept warm, and nobody else");
+          "when all is idle, only standby workers and workers that are kept warm are left");
 }
 
 }  // namespace holdfast::supervisor::testing

@@ -1,7 +1,7 @@
-// Runs the simulation with many seeds: a million steps. A seed that fails is printed with the end of its history; it
-// can be run alone:
+// Runs the simulation with many seeds, a million steps in all. If a seed fails, it is printed with the end of its
+// history, and it can be run alone:
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*every schedule*'
-// and so can a hundred times as many:
+// To run a hundred times as many seeds:
 //   HOLDFAST_SEEDS=20000 build/tests/unit/simulation_tests --test-case='*every schedule*'
 #include "tests/unit/scheduler/scheduler_simulation.h"
 
@@ -20,14 +20,14 @@ namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr unsigned long long kSeeds = 40;
-constexpr unsigned long long kLeastOfEachKind = kSeeds / 2;  // what is rare varies more among few
+constexpr unsigned long long kLeastOfEachKind = kSeeds / 2;  // rare kinds vary more among few seeds
 #else
 constexpr unsigned long long kSeeds = 200;
 constexpr unsigned long long kLeastOfEachKind = kSeeds;
 #endif
 constexpr std::size_t kSteps = 5000;
 
-// The scheduler aborts when it finds a rule broken: the seed is then told on the way out.
+// Prints the seed if the scheduler aborts because it found a rule broken.
 class SeedOnAbort {
  public:
   SeedOnAbort() {
@@ -53,7 +53,7 @@ class SeedOnAbort {
   inline static struct sigaction before_;
 };
 
-// The end of the history that breaks a rule, one event in a line.
+// The seed, the broken rule, and the end of its history with one event per line.
 std::string tell(std::uint64_t seed, const BrokenRule& broken) {
   std::string text = "HOLDFAST_SEED=" + std::to_string(seed) + " breaks the rule: " + broken.rule + "\n";
   for (const std::string& line : broken.history) text += line + "\n";
@@ -90,7 +90,7 @@ TEST_CASE("the scheduler's rules hold in every schedule") {
     MESSAGE(seen);
     return;
   }
-  // A simulation that does not come across something proves nothing about it.
+  // A simulation that never comes across something proves nothing about it.
   INFO(seen);
   CHECK(sum.decisions.size() == 25);
   CHECK(sum.ends.size() == 12);

@@ -1,5 +1,5 @@
-// The scheduler's rules for sharing slots, one at a time: who makes room for whom and when, how many workers a module
-// gets, how many stand by.
+// The scheduler's rules for sharing slots, one at a time: which worker makes room for which module and when, how many
+// workers a module gets, how many stand by.
 #include <string>
 
 #include <doctest/doctest.h>
@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 constexpr SchedulerOptions kOneSlot = {.max_workers = 1, .standby = 1, .slice = 100ms};
 constexpr SchedulerOptions kTwoSlots = {.max_workers = 2, .standby = 1, .slice = 100ms};
 
-// Modules a, b, … have a worker each, which has call 1, 2, … They loaded one after the other, each in `load_time`.
+// A full pool: modules a, b, … have one worker each, with the calls 1, 2, … They loaded one after the other, each in
+// `load_time`.
 Bench full(const SchedulerOptions& options, Duration load_time = 0ms) {
   Bench bench(options);
   bench.started();
@@ -32,7 +33,7 @@ Bench full(const SchedulerOptions& options, Duration load_time = 0ms) {
 
 // --- slices and draining -------------------------------------------------------------------------------------------
 
-TEST_CASE("a busy worker drains when its slice is over and a module waits, not before, and then its slot goes on") {
+TEST_CASE("a busy worker drains once its slice is over and a module waits and then its slot is passed on") {
   Bench bench = full(kOneSlot);
   bench.pass(30ms);
   CHECK(bench.arrives(2, 'b') == "");
@@ -66,7 +67,7 @@ TEST_CASE("a slice begins when the module has loaded, and is as many times as lo
   CHECK(bench.tick_after(300ms) == "drain w1 for b, fork w3");
 }
 
-TEST_CASE("of busy workers of modules with as many, the one drains whose slice was over first") {
+TEST_CASE("among modules with equally many busy workers the worker whose slice ended first drains") {
   Bench bench = full({.max_workers = 3, .standby = 1, .slice = 100ms}, 10ms);
   bench.pass(1s);
   CHECK(bench.arrives(4, 'd') == "drain w1 for d, fork w5");
@@ -77,12 +78,12 @@ TEST_CASE("no worker drains for a module for which another makes room already") 
   Bench bench = full(kTwoSlots);
   bench.pass(1s);
   CHECK(bench.arrives(3, 'c') == "drain w1 for c, fork w4");
-  CHECK(bench.tick_after(900ms) == "");  // short of the grace
+  CHECK(bench.tick_after(900ms) == "");  // less than the grace time
   CHECK(bench.arrives(4, 'c') == "");
   CHECK(bench.view(2).takes_calls);
 }
 
-TEST_CASE("for a module that waits because it had to drain, the next worker drains that may") {
+TEST_CASE("for a module that waits because it had to drain the next eligible worker drains") {
   Bench bench({.max_workers = 2, .standby = 1, .cores = 2, .slice = 100ms});
   bench.started();
   bench.configure('a', {.max_instances = 2, .concurrency = 1});
@@ -96,7 +97,7 @@ TEST_CASE("for a module that waits because it had to drain, the next worker drai
   bench.answered(1, 1s);
   bench.arrives(3, 'a');
   bench.arrives(4, 'a');
-  CHECK(bench.module('a').claims_slot);  // one more, for which nobody drains
+  CHECK(bench.module('a').claims_slot);  // another claim, for which no worker drains
   bench.pass(100ms);
   CHECK(bench.arrives(5, 'c').starts_with("drain w1 for c, drain w2 for a"));
 }
@@ -107,12 +108,12 @@ TEST_CASE("a worker that drains goes on when its own module's claim comes first"
   CHECK(bench.arrives(3, 'c') == "drain w1 for c, fork w4");
   CHECK(bench.arrives(4, 'a') == "drain w2 for a, fork w5");
   CHECK(bench.arrives(5, 'b') == "");
-  // The slot of worker 2 goes to c, which came first; a is next, and has its worker still.
+  // The slot of worker 2 goes to c, which came first. Module a is next, and still has its worker.
   CHECK(bench.answered(2) == "kill w2 slice over, load w3 c, call c3 on w3, call c4 on w1");
   CHECK(bench.view(1).takes_calls);
   bench.calls_started(1, 2);
   CHECK(bench.tick_after(2ms) == "");
-  // With a slice of its own: b waits for it.
+  // Worker 1 has a new slice, for which b waits.
   REQUIRE(bench.wakeup_in() == Duration(98ms));
   CHECK(bench.tick_after(98ms).starts_with("drain w1 for b"));
 }
@@ -145,7 +146,7 @@ TEST_CASE("modules that wait for a slot are served first come, first served") {
 
 // --- eviction ------------------------------------------------------------------------------------------------------
 
-TEST_CASE("the idle worker is evicted whose loss costs least: load time divided by time idle") {
+TEST_CASE("the idle worker with the least load time per idle time is evicted") {
   Bench bench(kTwoSlots);
   bench.started();
   const auto load = [&](std::uint64_t worker, char module, Duration time) {
@@ -172,7 +173,7 @@ TEST_CASE("the idle worker is evicted whose loss costs least: load time divided 
   }
 }
 
-TEST_CASE("while there may be fewer workers, those that wait get the places of idle ones, and further ones later") {
+TEST_CASE("while fewer workers are allowed waiting modules get the places of idle workers first") {
   Bench bench({.max_workers = 4, .standby = 1});
   bench.started();
   for (std::uint64_t i = 1; i <= 3; ++i) {
@@ -194,7 +195,7 @@ TEST_CASE("while there may be fewer workers, those that wait get the places of i
   CHECK(bench.is_queued(5));
   bench.bound_workers(std::nullopt);
   CHECK(bench.is_on(5, 5));
-  // Some module always can be served.
+  // At least one module can always be served.
   bench.bound_workers(0);
   bench.loaded(4);
   bench.loaded(5);
@@ -205,7 +206,7 @@ TEST_CASE("while there may be fewer workers, those that wait get the places of i
   CHECK(bench.is_on(6, 6));
 }
 
-TEST_CASE("why a worker was evicted is said") {
+TEST_CASE("an eviction states its reason") {
   Bench bench = full(kTwoSlots, 20ms);
   bench.answered(1);
   bench.answered(2);
@@ -228,12 +229,12 @@ TEST_CASE("a worker that is idle for less time than it took to load is not evict
   bench.pass(10ms);
   bench.answered(1);
   CHECK(bench.arrives(2, 'b') == "");
-  SUBCASE("but then") {
+  SUBCASE("after its slice") {
     REQUIRE(bench.wakeup_in() == Duration(40ms));
     CHECK(bench.tick_after(40ms - 1ns) == "");
     CHECK(bench.tick_after(1ns) == "kill w1 evicted, load w2 b, call c2 on w2, fork w3");
   }
-  SUBCASE("and no longer than its slice, however often it is called") {
+  SUBCASE("it keeps its slot for one slice however often it is called") {
     for (std::uint64_t call = 3; call <= 5; ++call) {
       CHECK(bench.tick_after(25ms) == "");
       CHECK(bench.arrives(call, 'a') == "call c" + std::to_string(call) + " on w1");
@@ -255,7 +256,8 @@ TEST_CASE("a worker that loads is neither evicted nor drained") {
 
 // --- several workers of one module ---------------------------------------------------------------------------------
 
-// Module a, whose calls take `cpu_time`, has loaded worker 1 in 10 ms; it has one call, 2, that it has started.
+// Module a, whose calls take `cpu_time`, has loaded worker 1 in 10 ms. The worker has one call, call 2, and has started
+// it.
 Bench growing(Duration cpu_time, SchedulerOptions options = {.max_workers = 4, .standby = 1, .cores = 4}) {
   options.module = {.max_instances = 3, .concurrency = 1};
   Bench bench(options);
@@ -275,7 +277,7 @@ TEST_CASE("a module gets a further worker when its queue is longer than a start 
   CHECK(bench.arrives(4, 'a') == "");
   CHECK(bench.arrives(5, 'a') == "load w2 a, call c3 on w2, fork w3");
   CHECK(bench.module('a').instances == 2);
-  // For a third it takes twice as many, which wait now for two.
+  // A third worker takes twice as many waiting calls, as they wait for two workers now.
   bench.forked(3);
   for (std::uint64_t call = 6; call <= 8; ++call) CHECK(bench.arrives(call, 'a') == "");
   CHECK(bench.arrives(9, 'a') == "load w3 a, call c4 on w3, fork w4");
@@ -310,8 +312,8 @@ TEST_CASE("a module gets a further worker only after those that have none") {
   CHECK(bench.answered(10).starts_with("kill w2 evicted, load w3 c, call c11 on w3"));
 }
 
-TEST_CASE("a module gets a further worker only from one that has more for its weight") {
-  // a has two workers, of three slots.
+TEST_CASE("a module gets a further worker only from a module that has more workers for its weight") {
+  // Module a has two workers; there are three slots.
   Bench bench = growing(1s, {.max_workers = 3, .standby = 1, .cores = 4});
   CHECK(bench.arrives(3, 'a') == "load w2 a, call c3 on w2, fork w3");
   bench.forked(3);
@@ -321,19 +323,19 @@ TEST_CASE("a module gets a further worker only from one that has more for its we
   bench.loaded(3);
   bench.answered(10, 1s);
   bench.arrives(11, 'b');
-  SUBCASE("which two are not, against two") {
+  SUBCASE("two workers against two are not more") {
     bench.arrives(12, 'b');
     CHECK(bench.module('b').claims_slot);
     CHECK(bench.tick_after(1s) == "");
   }
-  SUBCASE("which two are, where the other weighs more") {
+  SUBCASE("two workers are more if the other module weighs more") {
     bench.configure('b', {.max_instances = 3, .concurrency = 1, .weight = 3});
     bench.arrives(12, 'b');
     CHECK(bench.tick_after(1s) == "drain w1 for b, fork w5");
   }
 }
 
-TEST_CASE("the worker drains whose module has the most for its weight") {
+TEST_CASE("the worker of the module with the most workers for its weight drains") {
   Bench bench = growing(1s, {.max_workers = 3, .standby = 1, .cores = 4});
   bench.arrives(3, 'a');
   bench.forked(3);
@@ -344,13 +346,13 @@ TEST_CASE("the worker drains whose module has the most for its weight") {
   bench.loaded(3);
   bench.pass(1s);
   SUBCASE("a has two, b one") { CHECK(bench.arrives(11, 'c').starts_with("drain w1 for c")); }
-  SUBCASE("but a weighs four times as much") {
+  SUBCASE("a has two and weighs four times as much") {
     bench.configure('a', {.max_instances = 3, .concurrency = 1, .weight = 4});
     CHECK(bench.arrives(11, 'c').starts_with("drain w3 for c"));
   }
 }
 
-TEST_CASE("calls go to the worker that comes to them first, and of those that are alike to the oldest") {
+TEST_CASE("calls go to the worker that will start them first and to the oldest of equal workers") {
   Bench bench = growing(1s);
   CHECK(bench.arrives(3, 'a') == "load w2 a, call c3 on w2, fork w3");
   bench.loaded(2);
@@ -360,7 +362,7 @@ TEST_CASE("calls go to the worker that comes to them first, and of those that ar
   CHECK(bench.arrives(5, 'a') == "call c5 on w2");
 }
 
-TEST_CASE("a module that may have fewer workers from now on loses those with the fewest calls") {
+TEST_CASE("a module whose limit of workers falls loses those with the fewest calls") {
   Bench bench = growing(1s);
   bench.arrives(3, 'a');
   bench.forked(3);
@@ -421,7 +423,7 @@ TEST_CASE("a worker that is no longer to be kept warm is removed after its idle 
 
 // --- standby workers -----------------------------------------------------------------------------------------------
 
-// Makes so many modules start cold at once; each is gone before the next.
+// Starts this many modules cold at once; each one is gone before the next.
 void start_cold(Bench& bench, std::uint64_t times) {
   static std::uint64_t call = 1'000'000;
   for (std::uint64_t i = 0; i < times; ++i) {
@@ -435,11 +437,11 @@ void start_cold(Bench& bench, std::uint64_t times) {
   }
 }
 
-TEST_CASE("the more cold starts there were of late, the more workers stand by, up to the most") {
+TEST_CASE("the number of standby workers grows with recent cold starts up to its maximum") {
   Bench bench({.max_workers = 2, .standby = 2, .max_standby = 5});
   bench.started(2);
   CHECK(bench.pool().standby_target == 2);
-  start_cold(bench, 100);  // 20 a second, over five seconds; one within 50 ms
+  start_cold(bench, 100);  // 20 a second, averaged over five seconds: one within 50 ms
   CHECK(bench.pool().standby_target == 3);
   CHECK(bench.pool().standby == 3);
   start_cold(bench, 1000);
@@ -448,7 +450,7 @@ TEST_CASE("the more cold starts there were of late, the more workers stand by, u
   CHECK(bench.pool().standby_target == 4);
 }
 
-TEST_CASE("standby workers that were for busier times are removed") {
+TEST_CASE("surplus standby workers are removed when cold starts become rare") {
   Bench bench({.max_workers = 2, .standby = 1, .module = {.idle_timeout = 10s}});
   bench.started();
   start_cold(bench, 300);
@@ -476,7 +478,7 @@ TEST_CASE("standby workers are replaced all at once") {
 
 constexpr SchedulerOptions kGrace = {.max_workers = 1, .standby = 1, .slice = 100ms, .waiting_grace = 50ms};
 
-TEST_CASE("a worker that drains while others wait is told as overdue after each grace, and at last for good") {
+TEST_CASE("a worker that drains while others wait is reported as overdue after each grace time and at last for good") {
   Bench bench = testing::with_module(kGrace);
   bench.arrives(2, 'b');
   CHECK(bench.tick_after(100ms) == "drain w1 for b, fork w3");
@@ -491,7 +493,7 @@ TEST_CASE("a worker that drains while others wait is told as overdue after each 
   CHECK(bench.lost(1, 1) == "ended c1 started, load w2 b, call c2 on w2");
 }
 
-TEST_CASE("of calls on a worker that gave its slot away those run again that are idempotent or were not begun") {
+TEST_CASE("calls on a worker that gave its slot away run again if they are idempotent or had not begun") {
   Bench bench(kGrace);
   bench.started();
   bench.arrives(1, 'a', Bench::Arrival{.idempotent = true});
@@ -509,7 +511,7 @@ TEST_CASE("of calls on a worker that gave its slot away those run again that are
   CHECK(bench.is_queued(3));
 }
 
-TEST_CASE("a worker that drains is not overdue when nobody waits any more") {
+TEST_CASE("a worker that drains is not overdue when no module waits") {
   Bench bench = testing::with_module(kGrace);
   bench.arrives(2, 'b');
   CHECK(bench.tick_after(100ms) == "drain w1 for b, fork w3");
@@ -517,7 +519,7 @@ TEST_CASE("a worker that drains is not overdue when nobody waits any more") {
   CHECK(bench.tick_after(50ms) == "");
 }
 
-TEST_CASE("of workers that could drain the one whose user holds the most slots alone drains first") {
+TEST_CASE("among workers that could drain the one whose user has the most slots alone drains first") {
   Bench bench({.max_workers = 3, .standby = 1, .slice = 100ms});
   bench.started();
   bench.arrives(1, 'a', Bench::Arrival{.client = 1, .user = 1});
@@ -531,7 +533,7 @@ TEST_CASE("of workers that could drain the one whose user holds the most slots a
   bench.forked(4);
   bench.loaded(3);
   bench.pass(200ms);
-  // The first one's slice was over first, but its user has one slot.
+  // The slice of worker 1 ended first, but its user has only one slot.
   CHECK(bench.arrives(4, 'd', Bench::Arrival{.client = 1, .user = 1}) == "drain w2 for d, fork w5");
 }
 

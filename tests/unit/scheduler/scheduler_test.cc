@@ -1,5 +1,4 @@
-// The scheduler's rules, one at a time. What they come to together is the business of the simulation
-// (supervisor_scheduler_simulation_test.cc).
+// The scheduler's rules, one at a time. The simulation tests them together (supervisor_scheduler_simulation_test.cc).
 #include <cstdio>
 #include <functional>
 #include <unistd.h>
@@ -141,10 +140,10 @@ TEST_CASE("a worker beyond the standby workers is used if it is needed in time")
   CHECK(bench.tick_after(1s) == "");
 }
 
-TEST_CASE("with an idle timeout of 0 nobody is woken at once again for standby workers that are wanted") {
+TEST_CASE("with an idle timeout of 0 wanted standby workers cause no immediate wakeups") {
   Bench bench({.max_workers = 100, .standby = 1, .module = {.idle_timeout = 0ns}});
   bench.started();
-  // Cold starts enough for more standby workers than one.
+  // Enough cold starts for more than one standby worker.
   for (std::uint64_t call = 1; call <= 60; ++call) {
     bench.configure(static_cast<char>(call), bench.settings());
     bench.arrives(call, static_cast<char>(call));
@@ -181,7 +180,7 @@ TEST_CASE("a full pool lets a module wait until a worker is idle and its slice i
   CHECK(bench.lost(1) == "");
 }
 
-TEST_CASE("a module without a standby worker to come is not forgotten when the worker in its way can be evicted") {
+TEST_CASE("a waiting module gets its worker once the worker in its way can be evicted even without a standby worker") {
   Bench bench({.max_workers = 1, .standby = 0, .slice = 20ms});
   bench.start();
   bench.arrives(1, 'a');
@@ -190,7 +189,7 @@ TEST_CASE("a module without a standby worker to come is not forgotten when the w
   bench.loaded(1);
   bench.answered(1);
   CHECK(bench.arrives(2, 'b') == "");
-  REQUIRE(bench.wakeup_in() == Duration(5ms));  // as long as it took to load
+  REQUIRE(bench.wakeup_in() == Duration(5ms));  // its load time
   CHECK(bench.tick_after(5ms) == "fork w2");
   CHECK(bench.forked(2) == "kill w1 evicted, load w2 b, call c2 on w2");
 }
@@ -202,7 +201,7 @@ TEST_CASE("no worker is evicted as long as there is a free slot") {
   CHECK(bench.view(1).phase == WorkerPhase::ready);
 }
 
-TEST_CASE("no worker is evicted before another is there to take the module") {
+TEST_CASE("no worker is evicted before another one is ready to take the module") {
   Bench bench({.max_workers = 1, .standby = 0});
   bench.start();
   bench.arrives(1, 'a');
@@ -280,7 +279,7 @@ TEST_CASE("a call for a module whose idle worker was just killed gets another wo
 
 // --- forks that fail -----------------------------------------------------------------------------------------------
 
-TEST_CASE("a fork that fails is tried again after a while, and calls wait meanwhile") {
+TEST_CASE("a failed fork is tried again after a while and calls wait for it") {
   Bench bench({.max_workers = 1, .standby = 1, .fork_retry = 100ms});
   bench.start();
   CHECK(bench.arrives(1, 'a') == "fork w2");
@@ -337,7 +336,7 @@ TEST_CASE("the next wakeup is the earliest of what is due") {
   CHECK(bench.wakeup_in() == Duration(5s));
 }
 
-TEST_CASE("what was due is no reason to be woken again") {
+TEST_CASE("what was due is not due again") {
   Bench bench(
       {.max_workers = 2, .standby = 1, .cancel_grace = 10s, .fork_retry = 10s, .module = {.idle_timeout = 10s}});
   bench.started();
@@ -369,7 +368,7 @@ TEST_CASE("a call that is unknown is neither queued nor on a worker") {
 
 // --- broken invariants ---------------------------------------------------------------------------------------------
 
-// Whether `mistake` ends the process by abort(), in a process of its own.
+// Runs `mistake` in a child process and returns whether it ends by abort().
 bool aborts(const std::function<void()>& mistake) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
@@ -384,7 +383,7 @@ bool aborts(const std::function<void()>& mistake) {
   return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
-TEST_CASE("an event that cannot be is a broken invariant and aborts") {
+TEST_CASE("an impossible event is a broken invariant and aborts") {
   Bench bench = with_module(kOneWorker);
   REQUIRE_FALSE(aborts([] {}));
   CHECK(aborts([&] { bench.arrives(1, 'a'); }));  // an id that is in use
@@ -413,7 +412,7 @@ TEST_CASE("an event that cannot be is a broken invariant and aborts") {
   CHECK(aborts([&] { bench.configure('a', {.concurrency = 0}); }));
   CHECK(aborts([&] { bench.configure('a', {.weight = 0}); }));
   CHECK(aborts([&] { bench.configure('a', {.max_instances = 1, .min_warm = 2}); }));
-  CHECK(aborts([&] { bench.source_ready('a'); }));  // which nobody asked for
+  CHECK(aborts([&] { bench.source_ready('a'); }));  // a source that was not requested
   CHECK(aborts([&] { bench.source_failed('a'); }));
   CHECK(aborts([&] { bench.retire(2); }));  // without a module
   CHECK(aborts([] { Scheduler({.cancel_grace = 0s}); }));

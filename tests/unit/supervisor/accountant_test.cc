@@ -1,4 +1,4 @@
-// The accountant by itself, and against a plain model of its rules in a million random steps:
+// The accountant alone, and against a plain model of its rules in a million random steps:
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*accountant*'
 #include "supervisor/shares/accountant.h"
 
@@ -40,7 +40,7 @@ TEST_CASE("a user may use its bound, and what is left is for others") {
   CHECK(accountant.used() == 100);
 }
 
-TEST_CASE("a user below its share makes the heaviest give way, which itself is refused or gives way to itself") {
+TEST_CASE("the heaviest user gives way to a user below its share and only to itself otherwise") {
   Accountant<Spender> accountant({.total = 100, .per_user = 75});
   Spender first(accountant, UserId{1}), second(accountant, UserId{2}), third(accountant, UserId{3});
   first.account.use(60, at(1));
@@ -51,7 +51,7 @@ TEST_CASE("a user below its share makes the heaviest give way, which itself is r
   CHECK(accountant.request(first.member, 10).gives_way == &first);
 }
 
-TEST_CASE("of a user's accounts the one without progress for the longest gives way, whatever its size") {
+TEST_CASE("the account of a user that is longest without progress gives way whatever its size") {
   Accountant<Spender> accountant({.total = 100, .per_user = 100});
   Spender small(accountant, UserId{1}), large(accountant, UserId{1});
   small.account.use(10, at(1));
@@ -84,7 +84,7 @@ TEST_CASE("an account that uses a negligible amount is counted and does not give
   CHECK(accountant.without_progress_since(at(9)) == std::vector<Spender*>{&large});
 }
 
-TEST_CASE("what a holder that is gone used is free again") {
+TEST_CASE("what a destroyed holder used is free again") {
   Accountant<Spender> accountant({.total = 10, .per_user = 10});
   {
     Spender gone(accountant, UserId{1});
@@ -97,7 +97,7 @@ TEST_CASE("what a holder that is gone used is free again") {
 
 // --- simulation ----------------------------------------------------------------------------------------------------
 
-// Keeps what each account uses in the plainest way, and checks each decision of the accountant by the rules.
+// Records each account's use in the plainest way, and checks each decision of the accountant against the rules.
 class World {
  public:
   explicit World(std::uint64_t seed) : random_(seed) {
@@ -121,7 +121,7 @@ class World {
     take(spender, 1 + below(total_ / 8));
   }
 
-  // Every sum is what it would be if it were made anew.
+  // Every sum equals one that is computed anew.
   void check_sums() {
     std::uint64_t all = 0;
     for (const auto& [user, used] : sums()) all += used;
@@ -171,8 +171,8 @@ class World {
     spender.account.use(amount, now_);
   }
 
-  // The one that is to give way may not be chosen otherwise: of the heaviest user, and there without progress for the
-  // longest.
+  // Checks the account that has to give way: it belongs to the heaviest user, and it is the one of that user without
+  // progress for the longest.
   void check_gives_way(const Spender& requester, const Spender& chosen, std::uint64_t amount) {
     const auto sums_now = sums();
     const UserId user = chosen.member.user();
@@ -186,11 +186,11 @@ class World {
     }
     if (user == requester.member.user()) return;
     REQUIRE(sums_now.at(user) >= sums_now.at(requester.member.user()) + amount);
-    // It is over its share: the whole divided by those who use it.
+    // The user is over its share, which is the total divided by the number of users.
     REQUIRE(sums_now.at(user) * sums_now.size() >= accountant_->used());
   }
 
-  // As for what can be refused.
+  // Requests an amount that the accountant may refuse.
   void ask(Spender& spender, std::uint64_t amount) {
     for (;;) {
       const auto ruling = accountant_->request(spender.member, amount);
@@ -202,12 +202,12 @@ class World {
         ++granted;
         return use(spender, spender.account.used() + amount);
       }
-      // A user within its share is never refused, nor made to give way, for what others use.
+      // A user within its share is never refused, and never has to give way, because of what others use.
       if (ruling.gives_way == nullptr || ruling.gives_way->member.user() == spender.member.user()) {
         const bool within_bound = wanted <= per_user_;
         const bool within_share = wanted * sums_now.size() < total_;
         if (within_bound && within_share) {
-          // Unless what the others use is in pieces that are negligible, each.
+          // Exception: the others use only pieces that are negligible.
           for (const auto& other : spenders_) {
             if (sums_now.at(other->member.user()) > wanted) REQUIRE(other->account.used() <= negligible_);
           }
@@ -223,7 +223,7 @@ class World {
     }
   }
 
-  // As for what is there already when it is seen.
+  // Uses an amount first, as for resources that are noticed only when they are there.
   void take(Spender& spender, std::uint64_t amount) {
     use(spender, spender.account.used() + amount);
     while (Spender* chosen = accountant_->over_bounds(spender.account)) {
@@ -270,7 +270,7 @@ TEST_CASE("whatever users do, the accountant keeps its rules: a million steps") 
     refused += world.refused;
     granted += world.granted;
   }
-  // A world in which nothing runs short would prove nothing.
+  // A world in which nothing runs short proves nothing.
   CHECK(gave_way > (last - first + 1) * 100);
   CHECK(refused > 0);
   CHECK(granted > gave_way / 10);

@@ -15,7 +15,7 @@ using TimePoint = BackgroundTime::TimePoint;
 const TimePoint kStart{std::chrono::hours(1)};
 constexpr WorkerId kOne{1}, kTwo{2};
 
-TEST_CASE("what a module needs to finish is its own to use, and what goes on is stopped") {
+TEST_CASE("a module may finish short work and is stopped if it goes on") {
   BackgroundTime background;
   TimePoint now = kStart;
   bool stopped = false;
@@ -33,7 +33,7 @@ TEST_CASE("what a module needs to finish is its own to use, and what goes on is 
   CHECK_FALSE(background.any_stopped());
 }
 
-TEST_CASE("one that uses little is never stopped, whatever others do") {
+TEST_CASE("a module that uses little is never stopped whatever others do") {
   BackgroundTime background;
   TimePoint now = kStart;
   for (int i = 0; i < 100'000; ++i) {
@@ -44,7 +44,7 @@ TEST_CASE("one that uses little is never stopped, whatever others do") {
   }
 }
 
-TEST_CASE("one that is called goes on at once, and what it had used still counts") {
+TEST_CASE("a module that is called goes on at once and its earlier use still counts") {
   BackgroundTime background;
   CHECK(background.worked(kOne, 600ms, kStart));
   background.called(kOne);
@@ -55,7 +55,7 @@ TEST_CASE("one that is called goes on at once, and what it had used still counts
   CHECK_FALSE(background.worked(kOne, 1ms, kStart + 20ms));
 }
 
-TEST_CASE("those that are stopped have their turns one after the other") {
+TEST_CASE("stopped modules run one after the other") {
   BackgroundTime background;
   CHECK(background.worked(kOne, 600ms, kStart));
   CHECK(background.worked(kTwo, 600ms, kStart));
@@ -65,8 +65,8 @@ TEST_CASE("those that are stopped have their turns one after the other") {
   CHECK(background.next_turn(kStart + 30s) == kOne);
 }
 
-// Hogs that are at work whenever they may be; looked at every 50 ms.
-TEST_CASE("however many hogs there are, together they are at work for a fifth of the time, and each has its turn") {
+// Hogs that work whenever they may. The test inspects them every 50 ms.
+TEST_CASE("any number of hogs together run for a fifth of the time and each gets its share") {
   std::mt19937 random(7);
   for (const std::size_t hogs : {1, 2, 10, 50, 300}) {
     CAPTURE(hogs);

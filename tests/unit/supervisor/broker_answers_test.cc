@@ -1,4 +1,4 @@
-// What the supervisor makes of the broker's answers, and what it can have of the broker.
+// How the supervisor handles the broker's answers, and what it can get from the broker.
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -16,8 +16,8 @@
 namespace holdfast::supervisor {
 namespace {
 
-// What it opens for a module is a memory file with the module's name in it; "slow" takes longer than the supervisor
-// waits, as a file system that hangs does.
+// Opens a memory file that contains the module's name. For "slow" it takes longer than the supervisor waits, as on a
+// file system that hangs.
 tl::expected<UniqueFd, int> open_named_file(const ipc::ModuleName& name) {
   if (name.module == "slow") ::sleep(2);
   if (name.module == "tardy") ::usleep(50'000);
@@ -32,7 +32,7 @@ std::unique_ptr<Broker> start() {
   return std::move(*broker);
 }
 
-// The text of a file that was opened, or what errno says of the failure.
+// The text of the opened file, or the name of the errno.
 std::string outcome(const tl::expected<ModuleFile, int>& opened) {
   if (!opened) return strerrorname_np(opened.error());
   char text[64];
@@ -40,11 +40,11 @@ std::string outcome(const tl::expected<ModuleFile, int>& opened) {
   return std::string(text, count < 0 ? 0 : static_cast<std::size_t>(count));
 }
 
-TEST_CASE("an answer of the broker that comes too late is not taken for that to the next request") {
+TEST_CASE("a late answer of the broker is not taken for the answer to the next request") {
   const auto broker = start();
   CHECK(outcome(broker->open_module({"one", "v1"})) == "one");
   CHECK(outcome(broker->open_module({"slow", "v1"})) == "EAGAIN");
-  // Until the late answer has come, the broker is not asked again.
+  // The supervisor does not ask the broker again until the late answer has come.
   CHECK(outcome(broker->open_module({"two", "v1"})) != "slow");
   CHECK(outcome(broker->open_module({"three", "v1"})) != "two");
 }

@@ -1,4 +1,4 @@
-// The broker, asked for more than a supervisor in its right mind would ask for.
+// Requests to the broker that only a compromised supervisor would make.
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -36,7 +36,7 @@ std::string content_of(const UniqueFd& file) {
   return content;
 }
 
-// Modules are files of this folder.
+// A broker that serves the modules in a folder.
 struct BrokerOfFolder {
   explicit BrokerOfFolder(Broker::Duties duties = {}) {
     duties.open_module = [this](const ipc::ModuleName& name) -> tl::expected<UniqueFd, int> {
@@ -94,7 +94,7 @@ TEST_SUITE("supervisor/broker") {
     CHECK(children_of(world.pid).size() == 100);
   }
 
-  // The supervisor's end of a control socket can be in the hands of a client that works with the attacker.
+  // A client that cooperates with the attacker may own the supervisor's end of a control socket.
   TEST_CASE("the broker ends with its supervisor though a control socket is full") {
     BrokerOfFolder world({.program = "/nowhere"});
     int ends[2];

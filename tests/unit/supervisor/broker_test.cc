@@ -1,4 +1,4 @@
-// The broker: what it does for a supervisor, and what it does not do for one that was taken over.
+// The broker: what it does for a supervisor, and what it refuses to a compromised one.
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -91,12 +91,12 @@ TEST_CASE("the broker opens the settings file that is in its place now, and no o
   CHECK(broker->open_settings().error() == ENOENT);
 }
 
-TEST_CASE("a broker that was told of no settings file opens none") {
+TEST_CASE("a broker without a settings file opens none") {
   const auto broker = start({});
   CHECK(broker->open_settings().error() == EINVAL);
 }
 
-TEST_CASE("the broker asks for nothing whose name is no module's") {
+TEST_CASE("the broker opens nothing whose name is not valid for a module") {
   const TemporaryFolder folder;
   const auto asked = folder.path() / "asked";
   const auto broker = start({.open_module = [&](const ModuleName&) -> tl::expected<UniqueFd, int> {
@@ -114,7 +114,7 @@ TEST_CASE("the broker asks for nothing whose name is no module's") {
   CHECK(std::filesystem::exists(asked));
 }
 
-TEST_CASE("a program that cannot be started is told of on its control socket, and its liveness_pipe ends") {
+TEST_CASE("a program that cannot be started is reported on its control socket and its liveness pipe ends") {
   const auto broker = start({.program = "/no/such/program"});
   ControlPair control;
   const UniqueFd liveness_pipe = broker->start_zygote(control.theirs, std::nullopt);
@@ -130,8 +130,8 @@ TEST_CASE("a program that cannot be started is told of on its control socket, an
   CHECK(becomes_readable(liveness_pipe));
 }
 
-TEST_CASE("what was started ends when its liveness_pipe is let go") {
-  // A program that takes its arguments and waits to be killed.
+TEST_CASE("a started program ends when its liveness pipe is closed") {
+  // A program that accepts any arguments and waits to be killed.
   const TemporaryFolder folder;
   const auto program = folder.write("waits", "#!/bin/sh\nexec sleep 60\n");
   std::filesystem::permissions(program, std::filesystem::perms(0700));
@@ -139,14 +139,14 @@ TEST_CASE("what was started ends when its liveness_pipe is let go") {
   ControlPair control;
   UniqueFd liveness_pipe = broker->start_zygote(control.theirs, std::nullopt);
   control.theirs.reset();
-  // It holds the control socket, and gives it back with its end.
+  // The program has the control socket, which closes when the program ends.
   pollfd wanted = {control.ours.get(), POLLIN, 0};
   CHECK(::poll(&wanted, 1, 100) == 0);
   liveness_pipe.reset();
   CHECK(becomes_readable(control.ours));
 }
 
-TEST_CASE("the broker looks at what it has started, and at what that has started, and at nothing else") {
+TEST_CASE("the broker gives process info only about its descendants") {
   const TemporaryFolder folder;
   const auto program = folder.write("family", "#!/bin/sh\nsleep 60 & echo $! > " + (folder.path() / "new").string() +
                                                   " && mv " + (folder.path() / "new").string() + " " +
@@ -176,7 +176,7 @@ TEST_CASE("the broker looks at what it has started, and at what that has started
   }
 }
 
-TEST_CASE("a request that makes no sense ends the broker, and that is noticed") {
+TEST_CASE("an invalid request ends the broker and its supervisor notices") {
   for (const std::size_t size : {std::size_t{1}, sizeof(BrokerRequest) - 1}) {
     const auto broker = start({});
     CHECK(broker->drop_late_answers());

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
-// Calls 100, 250, 251 and 900, sent in this order.
+// The numbers of calls 100, 250, 251 and 900, sent in this order.
 CallNumbers four_calls() {
   CallNumbers numbers;
   for (const std::uint64_t id : {100, 250, 251, 900}) numbers.add(CallId{id});
@@ -35,7 +35,7 @@ TEST_CASE("a number leads to its call and back for as long as the call is on the
   CHECK(numbers.find(3) == CallId{251});
 }
 
-TEST_CASE("a number that no call on the worker has leads to none, and can be answered by nobody") {
+TEST_CASE("a number that no call on the worker has leads to no call") {
   CallNumbers numbers = four_calls();
   for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{100}, kMost}) {
     CAPTURE(number);

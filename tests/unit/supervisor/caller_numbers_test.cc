@@ -41,7 +41,7 @@ TEST_CASE("a client that calls many functions is one caller for the rest of them
   CHECK(numbers.number_of(caller(2, 999)) == rest + 1);
 }
 
-TEST_CASE("a user has a part of the numbers, and its further callers are one; others are told apart as ever") {
+TEST_CASE("a user has its part of the numbers and its further callers share one and other users are unaffected") {
   CallerNumbers numbers;
   constexpr std::uint32_t kPart = CallerNumbers::kMostOfUser;
   for (std::uint64_t client = 1; client <= 10 * kPart; ++client) {
@@ -56,13 +56,13 @@ TEST_CASE("a user has a part of the numbers, and its further callers are one; ot
   CHECK(numbers.find(numbers.number_of(other)) == other);
 }
 
-TEST_CASE("when there are few numbers left each further user is one caller, and callers beyond that are not known") {
+TEST_CASE("when few numbers are left each further user is one caller and callers beyond that are unknown") {
   CallerNumbers numbers;
   std::uint64_t client = 0;
   for (const uid_t user : {1, 2, 3}) {
     for (std::size_t i = 0; i < CallerNumbers::kMostOfUser; ++i) numbers.number_of(caller(++client, 1, UserId{user}));
   }
-  // Of the fourth some are told apart yet.
+  // Some callers of the fourth user still get numbers of their own.
   for (std::size_t i = 0; i < 10; ++i) numbers.number_of(caller(++client, 1, UserId{4}));
   for (const uid_t user : {4, 5, 6}) {
     CHECK(numbers.find(numbers.number_of(caller(++client, 1, UserId{user}))) == rest(UserId{user}, kAnyFunction));

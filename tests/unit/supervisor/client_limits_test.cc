@@ -1,4 +1,4 @@
-// What a client's session does about clients that break the protocol, or take more than they give.
+// How a client's session handles clients that break the protocol or do not read what they request.
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -32,7 +32,7 @@ TEST_CASE_FIXTURE(SessionFixture, "after a violation nothing of the client is ha
   CHECK(owner.called == Ids{1});
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "answers of the turn in which a client is cut off come before the reason") {
+TEST_CASE_FIXTURE(SessionFixture, "answers of the turn in which a client is disconnected come before the reason") {
   owner.at_call = [](ClientSession& session, const ipc::CallRequest& request) {
     session.answer(request.id, ipc::ResultView{}, {}, 0);
   };
@@ -58,7 +58,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a frame that announces too much is a violatio
   check_cut_off(*this, "the frame has 41943048 bytes by its header; at most 34603008 are accepted");
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "what is no framing at all is a violation") {
+TEST_CASE_FIXTURE(SessionFixture, "bytes that are not frames are a violation") {
   greet();
   SUBCASE("a request of HTTP, which is told to be one") {
     send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -99,7 +99,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a client that is turned away is told why, and
 
 // --- back-pressure -------------------------------------------------------------------------------------------------
 
-TEST_CASE_FIXTURE(SessionFixture, "no more calls are taken than may be open, and the others once some are answered") {
+TEST_CASE_FIXTURE(SessionFixture, "no more calls are read than may be open and the others once some are answered") {
   constexpr std::uint64_t kMost = ClientSession::kMaxCallsInFlight;
   greet();
   std::string all;
@@ -125,7 +125,7 @@ TEST_CASE_FIXTURE(SessionFixture, "no more calls are taken than may be open, and
   CHECK(client.news().size() == kMost + 500);
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "a client that left while it was not read from is noticed at once") {
+TEST_CASE_FIXTURE(SessionFixture, "a client that leaves while reading from it is paused is noticed at once") {
   greet();
   std::string all;
   for (std::uint64_t id = 1; id <= ClientSession::kMaxCallsInFlight; ++id) all += call(id);
@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a client that left while it was not read from
   CHECK(owner.open_when_left == ClientSession::kMaxCallsInFlight);
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "calls with large payloads are taken only as long as not too much is held for them") {
+TEST_CASE_FIXTURE(SessionFixture, "calls with large payloads are read only within the bound on held payloads") {
   const std::string large(ClientSession::kMaxPayloadBytes, 'x');
   greet();
   for (std::uint64_t id = 1; id <= 6; ++id) client.send(call(id, large));
@@ -144,7 +144,7 @@ TEST_CASE_FIXTURE(SessionFixture, "calls with large payloads are taken only as l
   const std::size_t taken = owner.called.size();
   CHECK(taken >= 2);
   CHECK(taken <= 3);
-  CHECK(client.unsent_bytes() > 0);  // the client feels it
+  CHECK(client.unsent_bytes() > 0);  // the session has paused reading from the client
   while (!owner.held.empty()) {
     owner.finish_first();
     settle();
@@ -153,7 +153,7 @@ TEST_CASE_FIXTURE(SessionFixture, "calls with large payloads are taken only as l
   CHECK(owner.called == ids_from_1_to(6));
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "a client that does not read its answers is not read from until it does") {
+TEST_CASE_FIXTURE(SessionFixture, "reading from a client is paused while it does not read its answers") {
   const std::string answer(std::size_t{256} << 10, 'x');
   owner.at_call = [&](ClientSession& session, const ipc::CallRequest& request) {
     session.answer(request.id, ipc::ResultView{ipc::as_bytes(answer)}, {}, 0);
@@ -172,7 +172,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a client that does not read its answers is no
 }
 
 TEST_CASE_FIXTURE(SessionFixture,
-                  "a client that asks for lists and does not read them is not read from until it does") {
+                  "reading from a client is paused while it does not read the lists that it requested") {
   owner.list.workers.resize(200);
   greet();
   std::string all;

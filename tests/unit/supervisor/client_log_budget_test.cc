@@ -25,7 +25,7 @@ TEST_CASE("a user whose clients flood the log is bounded, and another is logged 
   CHECK(budget.take(kGood, kBytes, kMorning) == 0);
 }
 
-TEST_CASE("how many lines of a user were refused is told with its next one") {
+TEST_CASE("the number of refused lines of a user is logged with its next line") {
   ClientLogBudget budget;
   const auto lines = lines_at(budget, kEvil, kMorning, 10'000);
   CHECK(budget.take(kEvil, kBytes, kMorning + 1min) == 10'000 - lines);
@@ -40,7 +40,7 @@ TEST_CASE("many users together have a bound, too, and what it refuses is counted
   CHECK(budget.take(UserId{100}, kBytes, kMorning + 1min) == 1000);
 }
 
-TEST_CASE("more users than are remembered are bounded all the same") {
+TEST_CASE("users beyond the number that is remembered are bounded too") {
   ClientLogBudget budget;
   std::uint64_t lines = 0;
   for (uid_t user = 1; user <= 100'000; ++user) lines += lines_at(budget, UserId{user}, kMorning, 1);

@@ -1,4 +1,4 @@
-// A client's session, from its hello to its end, over a real socket.
+// A client's session from its hello to its end, over a real socket.
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a client without a name is known by its numbe
   CHECK(owner.session->name() == "client 7");
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "a client's name can do nothing to the log") {
+TEST_CASE_FIXTURE(SessionFixture, "the name of a client cannot forge the log") {
   send(hello("evil\n\x1B[2J\xFF"));
   for (const char c : owner.session->name()) CHECK(static_cast<unsigned char>(c) >= 0x20);
 }
@@ -304,14 +304,14 @@ TEST_CASE_FIXTURE(SessionFixture, "when a client leaves, the owner is told once,
     settle();
     client.close();
   }
-  SUBCASE("it will send nothing more") { ::shutdown(client.fd(), SHUT_WR); }
+  SUBCASE("it shut down its sending side") { ::shutdown(client.fd(), SHUT_WR); }
   settle();
   CHECK(owner.left == 1);
   CHECK(owner.open_when_left == 2);
   CHECK(watched.expired());
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "calls that arrived before a client left are handed over first") {
+TEST_CASE_FIXTURE(SessionFixture, "calls that arrived before a client left are passed on first") {
   client.send(hello() + call(1));
   client.flush();
   client.close();

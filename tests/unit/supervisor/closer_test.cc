@@ -1,4 +1,4 @@
-// The process that closes what clients send, on kernels that let them send descriptors.
+// The process that closes what clients send, on kernels that let clients send descriptors.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -39,14 +39,14 @@ std::pair<UniqueFd, UniqueFd> socket_pair() {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// Many times: whichever of the two processes is faster, the last descriptor must be the closer's.
+// Repeated many times: whichever of the two processes is faster, the closer must close the last reference.
 TEST_CASE("a socket that holds a descriptor whose close lasts is closed without waiting for that") {
   boost::asio::io_context io;
   auto closer = Closer::start(io, [] { FAIL("the closer has ended"); });
   REQUIRE(closer.has_value());
   constexpr int kRounds = 200;
   constexpr unsigned kHangSeconds = 60;
-  ::alarm(kHangSeconds);  // a close that waits does so for an hour
+  ::alarm(kHangSeconds);  // a close that blocks does so for an hour
   for (int i = 0; i < kRounds; ++i) {
     auto [ours, theirs] = socket_pair();
     test::Lingering slow;
@@ -74,7 +74,7 @@ TEST_CASE("the peer of a socket that is closed by the closer sees its end") {
   }
 }
 
-// Of this process.
+// The children of this process.
 std::set<pid_t> children() {
   const std::string parent = "PPid:\t" + std::to_string(::getpid());
   std::set<pid_t> found;
@@ -91,7 +91,7 @@ std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
 }
 
-// Connects, sends a byte, and leaves.
+// Connects, sends a byte, and disconnects.
 void come_and_go(const fs::path& path) {
   const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};
@@ -124,7 +124,7 @@ TEST_CASE("while the closer is stuck, clients that come and go cost a bounded nu
   ::alarm(kHangSeconds);
 
   REQUIRE(::kill(started.front(), SIGSTOP) == 0);
-  constexpr std::size_t kMost = 5000;  // far more than are under way to the closer
+  constexpr std::size_t kMost = 5000;  // far more than can be on their way to the closer
   std::size_t came = 0;
   while (came == accepted && came < kMost) {
     come_and_go(folder / "socket");

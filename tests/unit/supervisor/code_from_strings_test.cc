@@ -7,7 +7,7 @@
 namespace holdfast::supervisor {
 namespace {
 
-TEST_CASE("nothing is covered by a permission that was given to nobody") {
+TEST_CASE("a permission that was not given covers nothing") {
   CHECK_FALSE(CodeFromStringsPermission().covers({"m", "v1"}));
 }
 
@@ -29,7 +29,7 @@ TEST_CASE("a permission without a version covers each version of that module alo
   CHECK_FALSE(permission.covers({"M", "v1"}));
 }
 
-TEST_CASE("what names no module is refused, and covers nothing") {
+TEST_CASE("a text that names no module is refused and covers nothing") {
   for (const char* text : {"", "@", "m@", "@v1", "*", "m@*", "m@v1@v2", ".m", "m/n", "m ", "m\n"}) {
     CAPTURE(std::string_view(text));
     CodeFromStringsPermission permission;

@@ -1,4 +1,4 @@
-// The stream socket under sessions and workers, with a base class that only writes down what happens.
+// The stream socket under sessions and workers, with a base class that only records events.
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -65,7 +65,7 @@ class Recorder final : public Connection {
 struct Fixture {
   Fixture() { std::tie(peer, connection) = connect(); }
 
-  // A connection and its peer, on the same loop.
+  // A connection on the fixture's loop, and its peer.
   std::pair<UniqueFd, std::shared_ptr<Recorder>> connect() {
     auto ends = connected_sockets();
     Connection::Socket socket(io);
@@ -84,7 +84,7 @@ struct Fixture {
     REQUIRE(::send(from.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
     settle();
   }
-  // What the peer can read now.
+  // Reads what has arrived at the peer, and returns its size.
   std::size_t take() {
     std::string bytes(std::size_t{4} << 20, '\0');
     std::size_t sum = 0;
@@ -147,7 +147,7 @@ TEST_CASE_FIXTURE(Fixture, "pausing and resuming within a frame's handling chang
   CHECK(connection->frames == 3);
 }
 
-TEST_CASE_FIXTURE(Fixture, "the end of the stream is told after all that came before it, also when that was paused") {
+TEST_CASE_FIXTURE(Fixture, "the end of the stream is reported after everything before it even if reading was paused") {
   connection->at_frame = [&] { connection->pause(); };
   REQUIRE(::send(peer.get(), call(1).data(), call(1).size(), MSG_NOSIGNAL) > 0);
   send(call(2));
@@ -171,8 +171,7 @@ TEST_CASE_FIXTURE(Fixture, "after a violation of the framing nothing more is rea
   CHECK(connection->events == "fv");
 }
 
-TEST_CASE_FIXTURE(Fixture,
-                  "of parts of frames that are too much together the one without progress for longest is given up") {
+TEST_CASE_FIXTURE(Fixture, "if partial frames exceed their bound the one longest without progress is dropped") {
   const auto [other_peer, other] = connect();
   const std::string frame = call(1, std::string(50'000, 'x'));
   send(frame.substr(0, 30'000));
@@ -187,7 +186,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(frames->used() == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a part of a frame that makes no progress is given up, one that is paused is not") {
+TEST_CASE_FIXTURE(Fixture, "a partial frame without progress is dropped unless its connection is paused") {
   const auto [other_peer, other] = connect();
   const auto later = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   other->at_frame = [paused = other.get()] { paused->pause(); };
@@ -201,7 +200,7 @@ TEST_CASE_FIXTURE(Fixture, "a part of a frame that makes no progress is given up
   CHECK(other->events == "f");
 }
 
-TEST_CASE_FIXTURE(Fixture, "an owner that lets go of a connection within any event is in no danger") {
+TEST_CASE_FIXTURE(Fixture, "an owner may release a connection within any event") {
   const std::weak_ptr<Recorder> watched = connection;
   SUBCASE("a frame") {
     connection->at_frame = [&] {
@@ -235,7 +234,7 @@ TEST_CASE_FIXTURE(Fixture, "an owner that lets go of a connection within any eve
   CHECK(watched.expired());
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is said leaves when the turn ends, and the sending is told once a turn") {
+TEST_CASE_FIXTURE(Fixture, "messages are sent when the turn ends and the sending is reported once a turn") {
   connection->say("one");
   connection->say("two");
   CHECK(take() == 0);
@@ -260,7 +259,7 @@ TEST_CASE_FIXTURE(Fixture, "what the socket does not take at once follows when t
   CHECK(connection->unsent_bytes() == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "while the peer does not read, each turn in which something is said is told") {
+TEST_CASE_FIXTURE(Fixture, "each turn with a new message is reported while the peer does not read") {
   connection->say(std::string(std::size_t{1} << 20, 'x'));
   settle();
   REQUIRE(connection->unsent_bytes() > 0);
@@ -278,10 +277,10 @@ TEST_CASE_FIXTURE(Fixture, "what was said before the connection is closed is sen
   CHECK(take() > 0);
   CHECK_FALSE(connection->is_open());
   settle();
-  CHECK(connection->events.empty());  // whoever closes it knows
+  CHECK(connection->events.empty());  // the caller that closes it gets no event
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is said on a closed connection goes nowhere") {
+TEST_CASE_FIXTURE(Fixture, "messages on a closed connection are dropped") {
   connection->close();
   connection->say("into the void");
   settle();
@@ -289,7 +288,7 @@ TEST_CASE_FIXTURE(Fixture, "what is said on a closed connection goes nowhere") {
   connection->close();
 }
 
-TEST_CASE_FIXTURE(Fixture, "a peer that is gone is noticed when something is said to it") {
+TEST_CASE_FIXTURE(Fixture, "a peer that is gone is noticed when a message is sent to it") {
   connection->pause();
   settle();
   peer.reset();

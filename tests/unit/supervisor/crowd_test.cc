@@ -1,4 +1,4 @@
-// Whose call gives way in a queue that is full.
+// Which call gives way in a full queue.
 #include "supervisor/shares/crowd.h"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr UserId kAnna{1}, kBert{2}, kCora{3};
 
-// Calls are numbered as they are added.
+// Numbers the calls in the order in which they are added.
 struct Queue {
   void add(UserId user, ClientId client, int calls) {
     for (int i = 0; i < calls; ++i) crowd.add(user, client, CallId{++last});
@@ -26,7 +26,7 @@ TEST_CASE("the last call of the heaviest user's heaviest connection gives way to
   CHECK(queue.crowd.give_way_to(kCora, ClientId{4}) == CallId{7});
 }
 
-TEST_CASE("a user that would have as much as the heaviest is refused, whoever came first") {
+TEST_CASE("a user that would have as much as the heaviest is refused whether or not it came first") {
   Queue queue;
   queue.add(kAnna, ClientId{1}, 4);
   queue.add(kBert, ClientId{2}, 3);
@@ -43,14 +43,14 @@ TEST_CASE("among a user's own connections the heaviest gives way, and the heavie
   CHECK(queue.crowd.give_way_to(kAnna, ClientId{3}) == CallId{3});
 }
 
-TEST_CASE("nobody gives way where nobody waits") {
+TEST_CASE("no call gives way where no call waits") {
   Queue queue;
   CHECK_FALSE(queue.crowd.give_way_to(kAnna, ClientId{1}).has_value());
   queue.add(kBert, ClientId{2}, 1);
   CHECK_FALSE(queue.crowd.give_way_to(kBert, ClientId{2}).has_value());
 }
 
-TEST_CASE("each that gives way makes room for one, until all have the same") {
+TEST_CASE("each call that gives way makes room for one until all users have the same number") {
   Queue queue;
   queue.add(kAnna, ClientId{1}, 100);
   int came = 0;

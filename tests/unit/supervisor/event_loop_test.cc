@@ -33,7 +33,7 @@ TEST_CASE("the loop runs all handlers and comes back, with looking and without")
   }
 }
 
-// Notes, when its frames are handled, whether the turn says that all that came before has been handled.
+// Records, when its frames are handled, whether the turn says that everything before has been handled.
 class Client final : public Turn::Participant {
  public:
   explicit Client(Turn& turn) : turn_(turn) {}
@@ -45,7 +45,7 @@ class Client final : public Turn::Participant {
   Turn& turn_;
 };
 
-TEST_CASE("what happened before a client sent a frame is handled before the frame, also if it was ready later") {
+TEST_CASE("events from before a frame was sent are handled before the frame even if they became ready later") {
   boost::asio::io_context io(1);
   Turn turn;
   const auto client = std::make_shared<Client>(turn);

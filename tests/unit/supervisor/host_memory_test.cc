@@ -1,4 +1,4 @@
-// What the kernel's files come to, in folders that look like them.
+// The host's memory as computed from the kernel's files, with folders that imitate them.
 #include "supervisor/workers/host_memory.h"
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@ using testing::TemporaryFolder;
 
 constexpr std::uint64_t kMega = 1 << 20;
 
-// A host with 8 GB to give.
+// A host with 8 GB available.
 struct Host {
   explicit Host(const std::string& cgroup) {
     write("proc/meminfo", "MemTotal:       16777216 kB\nMemAvailable:    8388608 kB\n");
@@ -37,7 +37,7 @@ struct Host {
 
 std::string megabytes(std::uint64_t count) { return std::to_string(count * kMega) + "\n"; }
 
-TEST_CASE("without cgroups what the host can give is available") {
+TEST_CASE("without cgroups all available memory of the host counts") {
   const Host host("");
   CHECK(host.megabytes() == 8192);
 }
@@ -57,7 +57,7 @@ TEST_CASE(
   host.write("cgroup/system.slice/memory.max", megabytes(2000));
   host.write("cgroup/system.slice/memory.current", megabytes(1700));
   CHECK(host.megabytes() == 300);
-  // Files that are kept in memory as long as nobody needs it.
+  // Cached files, which the kernel drops when memory is needed.
   host.write("cgroup/system.slice/memory.stat", "anon 1\nfile 2\ninactive_file " + megabytes(100));
   CHECK(host.megabytes() == 400);
   host.write("cgroup/system.slice/memory.current", megabytes(5000));
@@ -85,7 +85,7 @@ TEST_CASE("the limit of a cgroup of version 1 counts, and that of one above it")
   CHECK(host.megabytes() == 2008);
 }
 
-TEST_CASE("what a process makes the host hold includes its page tables and what is swapped out") {
+TEST_CASE("the memory of a process includes its page tables and swapped pages") {
   const TemporaryFolder folder;
   const fs::path file = folder.write("status",
                                      "Name:\tworker\nVmRSS:\t   90000 kB\nRssAnon:\t   1000 kB\nRssFile:\t  80000 kB\n"

@@ -1,4 +1,4 @@
-// Direct lines, as the session of their client has them.
+// Direct lines in the session of their client.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -35,7 +35,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a line comes with its socket, also behind mor
   owner.session->open_line(4, kTimeouts, std::move(second));
   owner.finish(CallId{3}, large);
 
-  // As a client that expects descriptors reads.
+  // Reads like a client that expects descriptors.
   ipc::FrameReader in(ClientSession::kFrameLimits);
   std::vector<UniqueFd> descriptors;
   Lines order;
@@ -50,7 +50,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a line comes with its socket, also behind mor
       const auto message = ipc::decode_server_message(**frame);
       REQUIRE(message.has_value());
       const auto* opened = std::get_if<ipc::LineOpened>(&*message);
-      // Its socket is there when it is read.
+      // A line's socket has arrived when its message is read.
       if (opened != nullptr) CHECK(descriptors.size() >= (opened->id == 2 ? 1U : 2U));
       order.push_back(opened != nullptr ? "line " + std::to_string(opened->id) : "answer");
     }
@@ -88,7 +88,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a line may not have the id of a call that is 
 }
 
 TEST_CASE_FIXTURE(SessionFixture,
-                  "of lines that are open the owner hears which calls are overdue, and that they are given up") {
+                  "the owner hears which calls on an open line are overdue and when the line is given up") {
   greet();
   send(open_line(9) + overdue(9, 3) + overdue(8, 1) + cancel(9) + overdue(9, 4));
   CHECK(owner.overdue == std::vector<std::pair<std::uint64_t, std::uint64_t>>{{9, 3}});

@@ -7,19 +7,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST_CASE("without a line the whole CPU time is the other calls'") {
+TEST_CASE("without a line the other calls get the whole CPU time") {
   LineShare share;
   CHECK(share.cpu_time_of_others(milliseconds(5), milliseconds(0), milliseconds(10)) == milliseconds(5));
   CHECK(share.cpu_time_of_others(milliseconds(9), milliseconds(0), milliseconds(20)) == milliseconds(9));
 }
 
-TEST_CASE("a line that is at work all the time has all of the CPU time, and leaves others what they had") {
+TEST_CASE("a line that works all the time is charged all of the CPU time since then") {
   LineShare share;
   CHECK(share.cpu_time_of_others(milliseconds(5), milliseconds(0), milliseconds(10)) == milliseconds(5));
   CHECK(share.cpu_time_of_others(milliseconds(15), milliseconds(10), milliseconds(20)) == milliseconds(5));
 }
 
-// By the clock it was at work for as long as the process had the CPU.
+// By the wall clock, the line was at work for as long as the process had the CPU.
 TEST_CASE("a line that is at work for half of the time, on a CPU that others use, too, leaves half of the CPU time") {
   LineShare share;
   for (int look = 1; look <= 10; ++look) {
@@ -28,7 +28,7 @@ TEST_CASE("a line that is at work for half of the time, on a CPU that others use
   }
 }
 
-TEST_CASE("what a worker says of its line that cannot be takes no more than there is") {
+TEST_CASE("an impossible report about a line is capped at the available CPU time") {
   LineShare share;
   CHECK(share.cpu_time_of_others(milliseconds(5), milliseconds(1000), milliseconds(10)) == milliseconds(0));
   CHECK(share.cpu_time_of_others(milliseconds(9), milliseconds(0), milliseconds(20)) == milliseconds(4));

@@ -36,7 +36,7 @@ UniqueFd new_socket() {
   return socket;
 }
 
-// A socket file that somebody serves as long as the descriptor is open, and that stays afterwards.
+// A socket file that is served while the descriptor is open, and that stays afterwards.
 UniqueFd serve(const fs::path& path) {
   UniqueFd socket = new_socket();
   const sockaddr_un address = address_of(path);
@@ -65,14 +65,14 @@ bool is_there(const fs::path& path) {
 
 fs::path lock_of(const fs::path& path) { return path.string() + ".lock"; }
 
-// A listener, which must come to be.
+// Opens a listener; fails the test if that is refused.
 std::unique_ptr<Listener> open(boost::asio::io_context& io, const fs::path& path, mode_t mode = 0600) {
   auto opened = Listener::open(io, path.string(), mode);
   REQUIRE_MESSAGE(opened.has_value(), opened.error());
   return std::move(*opened);
 }
 
-// Why there is none.
+// The reason why no listener could be opened.
 std::string refusal(boost::asio::io_context& io, const fs::path& path) {
   auto opened = Listener::open(io, path.string(), 0600);
   REQUIRE_FALSE(opened.has_value());
@@ -140,15 +140,15 @@ TEST_CASE_FIXTURE(Fixture, "the socket file has the mode that was asked for, wha
     CHECK(S_ISSOCK(status_of(path).st_mode));
   }
   const mode_t after = ::umask(before);
-  CHECK(after == 0077);  // the listener left it as it was
+  CHECK(after == 0077);  // the listener restored it
 }
 
-TEST_CASE_FIXTURE(Fixture, "who may not write to the socket file may not connect") {
+TEST_CASE_FIXTURE(Fixture, "a user who may not write to the socket file may not connect") {
   ::chmod(folder.path().c_str(), 0755);
   const auto nobody_connects = [&] {
     return testing::exit_status_of(testing::As::nobody, [&] { return bool(connect_to(path)); }) == 0;
   };
-  if (::geteuid() != 0) return;  // there is nobody else to play
+  if (::geteuid() != 0) return;  // this takes another user
   {
     auto listener = open(io, path, 0600);
     CHECK_FALSE(nobody_connects());
@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(Fixture, "when it stops, the socket file and the lock are gone
   CHECK_FALSE(is_there(path));
   CHECK_FALSE(is_there(lock_of(path)));
   CHECK(fs::is_empty(folder.path()));
-  listener->stop();  // once more does nothing
+  listener->stop();  // a second stop does nothing
 }
 
 TEST_CASE_FIXTURE(Fixture, "a listener that is destroyed has stopped") {
@@ -213,7 +213,7 @@ TEST_CASE_FIXTURE(Fixture, "stopping after the socket file was removed does no h
 TEST_CASE_FIXTURE(Fixture, "a socket file that a dead supervisor left is taken over") {
   serve(path).reset();
   REQUIRE(is_there(path));
-  folder.write("h.sock.lock", "");  // it left its lock file too, which nobody holds any more
+  folder.write("h.sock.lock", "");  // the dead supervisor left its lock file, too
   auto listener = open(io, path);
   CHECK(connect_to(path));
 }
@@ -237,7 +237,7 @@ TEST_CASE_FIXTURE(Fixture, "a path that another program serves is refused and le
   CHECK_FALSE(is_there(lock_of(path)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a path that is no socket is refused and left as it is") {
+TEST_CASE_FIXTURE(Fixture, "a path that is not a socket is refused and left as it is") {
   SUBCASE("a file") { folder.write("h.sock", "precious"); }
   SUBCASE("a folder") { fs::create_directory(path); }
   SUBCASE("a link to a socket") {
@@ -260,7 +260,7 @@ TEST_CASE_FIXTURE(Fixture, "a lock that is a link is not followed") {
 TEST_CASE_FIXTURE(Fixture, "a path that no address can hold is an error that says how long it may be") {
   const std::string longest = folder.path().string() + "/" + std::string(107 - folder.path().string().size() - 1, 'x');
   {
-    // The lock's name is longer than any address, which does not matter.
+    // The lock's path is longer than a socket address can be, which does not matter.
     auto listener = open(io, longest);
     CHECK(connect_to(longest));
   }
@@ -270,7 +270,7 @@ TEST_CASE_FIXTURE(Fixture, "a path that no address can hold is an error that say
 }
 
 TEST_CASE_FIXTURE(Fixture, "a lock file that was removed while it was being locked is no lock") {
-  // Another supervisor holds a lock file that has been removed since: its lock says nothing about the path.
+  // Another supervisor has locked a file that was removed since, so its lock says nothing about the path.
   const UniqueFd removed(::open(lock_of(path).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   REQUIRE(::flock(removed.get(), LOCK_EX | LOCK_NB) == 0);
   CHECK(refusal(io, path).starts_with("another supervisor serves"));
@@ -325,7 +325,7 @@ TEST_CASE_FIXTURE(Fixture, "root serves in no directory where others could excha
 }
 
 TEST_CASE_FIXTURE(Fixture,
-                  "whatever its directory's name leads to later, a listener's files are made and removed in it") {
+                  "the files of a listener are made and removed in its directory wherever the name leads later") {
   fs::create_directory(folder / "one");
   fs::create_directory(folder / "other");
   path = folder / "name";
@@ -346,8 +346,8 @@ TEST_CASE_FIXTURE(Fixture, "the current directory is the same before and after")
   CHECK(fs::current_path() == before);
 }
 
-// A directory's owner who exchanges each new socket for a link to another file, as fast as it can.
-TEST_CASE("the mode of the socket is given to no other file, whoever exchanges files meanwhile") {
+// The directory's owner exchanges each new socket for a link to another file, as fast as it can.
+TEST_CASE("no other file gets the mode of the socket even if files are exchanged in the meantime") {
   if (::geteuid() != 0) return;
   QuietLog quiet;
   boost::asio::io_context io;
@@ -380,8 +380,8 @@ TEST_CASE("the mode of the socket is given to no other file, whoever exchanges f
   CHECK((status_of(target).st_mode & 07777) == 0600);
 }
 
-// Whoever listens puts a mark where nobody else may have one; a second listener would find it taken.
-TEST_CASE_FIXTURE(Fixture, "of supervisors that come and go on one path, no two serve it at a time") {
+// Each listening supervisor makes a mark; a second one at the same time would find the mark there.
+TEST_CASE_FIXTURE(Fixture, "no two supervisors that come and go on one path serve it at a time") {
   constexpr int kSupervisors = 4;
   constexpr int kRounds = 50;
   const fs::path mark = folder / "mark";
@@ -400,7 +400,7 @@ TEST_CASE_FIXTURE(Fixture, "of supervisors that come and go on one path, no two 
       const int taken = ::open(mark.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
       if (taken < 0) ::_exit(1);
       ::close(taken);
-      // Only a listener's own path answers.
+      // A listener must answer on its own path.
       if (!connect_to(path)) ::_exit(2);
       ::unlink(mark.c_str());
       (*listener)->stop();

@@ -1,4 +1,4 @@
-// The client library as a loader of modules, against the supervisor's own session at the other end of a socketpair.
+// The client library as a loader of modules, with the supervisor's own session at the other end of a socketpair.
 #include <chrono>
 #include <functional>
 #include <future>
@@ -22,7 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
-// A real session that runs its event loop in a thread, for the client waits. What the owner does is posted to it.
+// A real session, whose event loop runs in a thread of its own because the client waits in the test's thread. The
+// owner's actions are posted to that loop.
 class Supervisor {
  public:
   Supervisor() {
@@ -38,7 +39,7 @@ class Supervisor {
   ~Supervisor() {
     io_.stop();
     thread_.join();
-    owner.session.reset();  // before its event loop
+    owner.session.reset();  // the session must go before its event loop
   }
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
@@ -49,7 +50,7 @@ class Supervisor {
     return std::move(*client);
   }
 
-  // Runs `what` in the session's thread and returns what it returns.
+  // Runs `what` in the session's thread and returns its result.
   template <typename What>
   auto in_session(What what) {
     std::promise<decltype(what())> done;
@@ -77,7 +78,7 @@ class Supervisor {
   std::thread thread_;
 };
 
-// Only a test that fails waits this long.
+// Serves the client until `done`; only a failing test waits for the timeout.
 void serve_until(ipc::Client& client, const std::function<bool()>& done) {
   const auto give_up = std::chrono::steady_clock::now() + 20s;
   while (!done() && std::chrono::steady_clock::now() < give_up) client.run_once(10ms);
@@ -112,7 +113,7 @@ TEST_CASE("a loader gives what its handler returns for each module that is wante
   CHECK(supervisor.in_session([&] { return supervisor.owner.loader_timeout; }) == 3s);
 }
 
-TEST_CASE("a client that may not load modules is told so, and goes on as a client") {
+TEST_CASE("a client that may not load modules gets an error and goes on as a client") {
   Supervisor supervisor;
   ipc::Client client = supervisor.connect();
   supervisor.in_session([&] {
@@ -143,7 +144,7 @@ TEST_CASE("a deferred loader gives modules later, in any order") {
   CHECK(supervisor.given() == Lines{code(20, "2", "second.js"), code(10, "1", "one-v1.js")});
 }
 
-TEST_CASE("code that is larger than a module may be is told as a failure, and the session goes on") {
+TEST_CASE("code beyond the size limit of a module is reported as a failure and the session goes on") {
   Supervisor supervisor;
   ipc::Client client = supervisor.connect();
   const std::string large(std::size_t{40} << 20, 'x');
@@ -193,7 +194,7 @@ TEST_CASE("a client that offered nothing and is asked for a module ends the conn
   CHECK(workers.error().message.ends_with("a module's code was asked for, and no loader is registered"));
 }
 
-TEST_CASE("without a connection nobody can be registered as a loader") {
+TEST_CASE("without a connection no loader can be registered") {
   std::optional<ipc::Client> client;
   {
     Supervisor supervisor;

@@ -1,4 +1,4 @@
-// A client that loads modules: its session, over a real socket.
+// The session of a client that is a loader, over a real socket.
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -98,7 +98,7 @@ TEST_CASE_FIXTURE(SessionFixture,
   CHECK(owner.called.size() == kMost);
   CHECK(client.news() == Lines{"wanted 7 m@v1", "answer 1025 overloaded", "answer 1026 overloaded"});
 
-  // It is held back again as any other from here on.
+  // From here on the client is paused like any other.
   send(call(kMost + 3));
   CHECK(owner.called.size() == kMost);
   owner.finish_first();
@@ -106,8 +106,7 @@ TEST_CASE_FIXTURE(SessionFixture,
   CHECK(owner.called.back() == kMost + 3);
 }
 
-TEST_CASE_FIXTURE(SessionFixture,
-                  "a client that is to load a module and reads no answers is not read from without end") {
+TEST_CASE_FIXTURE(SessionFixture, "reading from a loader that reads no answers is paused in the end") {
   owner.list.workers.resize(200);
   greet();
   owner.session->want_source(1, {"m", "v1"});
@@ -117,7 +116,7 @@ TEST_CASE_FIXTURE(SessionFixture,
   CHECK(owner.lists < 200);
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "what is wanted of a client that has left goes nowhere") {
+TEST_CASE_FIXTURE(SessionFixture, "source requests to a client that has left are dropped") {
   greet();
   const auto kept = owner.session;
   client.close();

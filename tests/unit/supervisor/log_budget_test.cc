@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 constexpr LogBudget::TimePoint kStart{1000s};
 
-// How many lines of `bytes` are let through at one moment.
+// How many lines of `bytes` bytes pass at one moment.
 std::size_t lines_at(LogBudget& budget, std::size_t bytes, LogBudget::TimePoint now) {
   std::size_t lines = 0;
   while (lines < 1'000'000 && budget.take(bytes, now)) ++lines;
@@ -23,7 +23,7 @@ TEST_CASE("a worker may log a burst at once, and no more") {
   CHECK(lines * 1100 > LogLimits().burst_bytes);
 }
 
-TEST_CASE("limits hold from the line on with which they are given") {
+TEST_CASE("limits hold from the line with which they are given") {
   LogBudget budget;
   CHECK(budget.take(900, kStart, {1000, 1000}));
   CHECK_FALSE(budget.take(900, kStart, {1000, 1000}));
@@ -69,7 +69,7 @@ TEST_CASE("empty lines are lines: a flood of them is refused too") {
   CHECK(lines_at(budget, 0, kStart) < 10'000);
 }
 
-TEST_CASE("whatever a worker says of how many lines it lost, it floods as often as it says so") {
+TEST_CASE("each report of lost lines counts against the budget whatever number it names") {
   LogBudget budget;
   int floods = 0;
   for (int i = 0; i < 100'000; ++i) {
@@ -88,7 +88,7 @@ TEST_CASE("whatever a worker says of how many lines it lost, it floods as often 
 
 TEST_CASE("refused lines are counted until they are asked for") {
   LogBudget budget;
-  const std::size_t lines = lines_at(budget, 1000, kStart);  // and one that was refused
+  const std::size_t lines = lines_at(budget, 1000, kStart);  // this also refuses one line
   REQUIRE(lines > 0);
   budget.take(1000, kStart);
   budget.take(1000, kStart);

@@ -1,4 +1,4 @@
-// Clients that read what modules log, seen from the session.
+// Clients that read module logs, seen from their sessions.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -21,7 +21,7 @@ ipc::LogRecord line(std::string text, std::string module = "m", std::string vers
   return {.module = std::move(module), .version = std::move(version), .request_id = {}, .text = std::move(text)};
 }
 
-TEST_CASE_FIXTURE(SessionFixture, "lines that there are come before the word that the subscription holds") {
+TEST_CASE_FIXTURE(SessionFixture, "existing lines come before the confirmation of the subscription") {
   greet();
   owner.past_lines = {line("one"), line("two")};
   send(subscribe(5, false));

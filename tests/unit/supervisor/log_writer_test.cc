@@ -30,7 +30,7 @@ Ends socket_ends() {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// What is there now.
+// Reads what is available now.
 std::string read_some(const UniqueFd& reader) {
   std::string text(std::size_t{1} << 16, '\0');
   ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
@@ -61,7 +61,7 @@ TEST_CASE("a log is written as it comes while it is read") {
   }
 }
 
-TEST_CASE("a log that nobody reads holds nobody up, and is read whole later") {
+TEST_CASE("a log that nobody reads does not block and is read whole later") {
   for (const bool is_socket : {false, true}) {
     const Ends ends = is_socket ? socket_ends() : pipe_ends();
     LogWriter log(ends.writer.get());
@@ -78,7 +78,7 @@ TEST_CASE("a log that nobody reads holds nobody up, and is read whole later") {
   }
 }
 
-TEST_CASE("lines that a log has no room for are dropped, and their number stands where they are missing") {
+TEST_CASE("lines without room in the log are dropped and their number is logged in their place") {
   const Ends ends = pipe_ends();
   LogWriter log(ends.writer.get());
   log.set_format_of_dropped([](std::uint64_t lines) { return "dropped " + std::to_string(lines) + "\n"; });
@@ -117,25 +117,25 @@ TEST_CASE("the end of a process does not wait for a log that nobody reads") {
   CHECK_FALSE(log.flush());
 }
 
-TEST_CASE("a log's open file, which others use, stays as it was") {
+TEST_CASE("the open file of the log keeps its flags for others that share it") {
   const Ends ends = pipe_ends();
   LogWriter log(ends.writer.get());
   log.write("one\n");
   CHECK((::fcntl(ends.writer.get(), F_GETFL) & O_NONBLOCK) == 0);
 }
 
-TEST_CASE("a log without a reader is lost, and nothing else") {
+TEST_CASE("without a reader only the log is lost") {
   Ends ends = pipe_ends();
   LogWriter log(ends.writer.get());
   ends.reader.reset();
-  const auto before = ::signal(SIGPIPE, SIG_IGN);  // as holdfastd does
+  const auto before = ::signal(SIGPIPE, SIG_IGN);  // holdfastd ignores it, too
   log.write("one\n");
   CHECK(log.flush());
   ::signal(SIGPIPE, before);
 }
 
 TEST_CASE("a log that cannot be opened anew is written without waiting all the same") {
-  // A pipe of root's, and a writer who is nobody.
+  // Root owns the pipe, and the writer runs as nobody.
   if (::geteuid() != 0) return;
   const Ends ends = pipe_ends();
   const int status = testing::exit_status_of(testing::As::nobody, [&] {

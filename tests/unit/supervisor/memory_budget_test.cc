@@ -7,7 +7,7 @@ namespace {
 
 constexpr WorkerId kOne{1}, kTwo{2}, kThree{3};
 
-TEST_CASE("a budget is exceeded by what all hold together, and not when one has given back") {
+TEST_CASE("a budget is exceeded by the sum of all and no longer once one has freed memory") {
   MemoryBudget budget(100);
   budget.saw(kOne, 60, 80);
   budget.saw(kTwo, 40, 80);
@@ -22,7 +22,7 @@ TEST_CASE("a budget is exceeded by what all hold together, and not when one has 
   CHECK(budget.sum() == 10);
 }
 
-TEST_CASE("the one that is furthest over its limit is named, and not the one that holds most") {
+TEST_CASE("the process furthest over its limit is named and not the largest one") {
   MemoryBudget budget(100);
   budget.saw(kOne, 500, 500);
   budget.saw(kTwo, 70, 50);

@@ -20,7 +20,7 @@ std::vector<std::string> last(const ModuleLog& log, std::size_t count, const Log
 
 using Texts = std::vector<std::string>;
 
-TEST_CASE("the last lines are told in the order in which they came, those of one module or version if so wanted") {
+TEST_CASE("the last lines come in order and can be filtered by module and version") {
   ModuleLog log;
   log.add(line("a", "v1", "1"));
   log.add(line("b", "v1", "2"));
@@ -35,7 +35,7 @@ TEST_CASE("the last lines are told in the order in which they came, those of one
   CHECK(last(log, 10, {"c", ""}) == Texts{});
 }
 
-TEST_CASE("the log holds so many lines and so many bytes, the newest of them") {
+TEST_CASE("the log keeps the newest lines up to a number of lines and bytes") {
   ModuleLog log;
   for (std::size_t i = 0; i < 2 * ModuleLog::kMostRecords; ++i) log.add(line("m", "v1", std::to_string(i)));
   CHECK(log.size() == ModuleLog::kMostRecords);

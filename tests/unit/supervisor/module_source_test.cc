@@ -1,5 +1,5 @@
-// Where a module's text comes from, and what is said when it cannot be had. How modules are named is tested in
-// ipc_module_name_test.cc.
+// Where a module's source comes from, and the errors if it cannot be read. ipc_module_name_test.cc tests the names of
+// modules.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ using testing::TemporaryFolder;
 
 const ModuleName kSum = {"sum", "v1"};
 
-// What is wrong, or "".
+// The error of reading the module, or "".
 std::string problem(const ModuleSources& sources, const ModuleName& name) {
   const auto source = sources.read(name);
   if (source) return "";
@@ -46,7 +46,7 @@ TEST_CASE("a module's file may also end in .mjs or .cjs, which its name keeps") 
   CHECK(sources.read({"old", "v1"})->file_name == "old-v1.cjs");
 }
 
-TEST_CASE("a file stands for the names that it would be read for, and for no others") {
+TEST_CASE("a file stands only for the names for which it would be read") {
   TemporaryFolder folder;
   ModuleSources sources(folder.path());
   sources.add_file({"other", "v1"}, folder / "sum-v1.js");
@@ -56,14 +56,14 @@ TEST_CASE("a file stands for the names that it would be read for, and for no oth
   CHECK(in_folder("a-v1.cjs") == std::set<ModuleName>{{"a", "v1"}});
   CHECK(in_folder("sum-v1.js") == std::set<ModuleName>{{"other", "v1"}, {"sum", "v1"}});
   CHECK(names_for("/elsewhere/named.js") == std::set<ModuleName>{{"named", "v1"}});
-  CHECK(in_folder("named-v1.js").empty());  // the operator named another file for it
+  CHECK(in_folder("named-v1.js").empty());  // the operator named another file for this module
   CHECK(names_for("/elsewhere/a-v1.js").empty());
   for (const char* file : {"a.js", "a-v1", "a-v1.ts", "-v1.js", "a-.js", ".a-v1.js", "a-.v1.js", "-", ".js", ""}) {
     CAPTURE(file);
     CHECK(in_folder(file).empty());
   }
   CHECK(ModuleSources("").names_for({"a-v1.js", "/a-v1.js"}).empty());
-  // Relative ones, as the operator wrote them: paths are told in the shortest form.
+  // Relative folders, as the operator wrote them; paths are given in their shortest form.
   CHECK(ModuleSources(".").names_for({"a-v1.js", "m/b-v1.js"}) == std::set<ModuleName>{{"a", "v1"}});
   CHECK(ModuleSources("m/").names_for({"a-v1.js", "m/b-v1.js"}) == std::set<ModuleName>{{"b", "v1"}});
   CHECK(ModuleSources("/").names_for({"a-v1.js", "/c-v1.mjs"}) == std::set<ModuleName>{{"c", "v1"}});
@@ -125,7 +125,7 @@ TEST_CASE("a caller is not told where the modules are kept") {
   CHECK(problem(sources, {"sum", "v2"}).find(folder.path().string()) == std::string::npos);
 }
 
-TEST_CASE("what is no regular file cannot be read, and a named pipe does not hold the reader up") {
+TEST_CASE("only regular files can be read and a named pipe does not block the reader") {
   TemporaryFolder folder;
   const ModuleSources sources(folder.path());
   SUBCASE("a folder") { std::filesystem::create_directory(folder / "sum-v1.js"); }
@@ -147,7 +147,7 @@ TEST_CASE("a link to a file is followed, as deployments switch versions with lin
 }
 
 TEST_CASE("a folder that is reached through a link has the files that the link's owner may read") {
-  if (::geteuid() != 0) return;  // it takes another user
+  if (::geteuid() != 0) return;  // this takes another user
   TemporaryFolder folder, elsewhere;
   const auto file = folder.write("sum-v1.js", "secret");
   ::chmod(folder.path().c_str(), 0755);
@@ -189,7 +189,7 @@ TEST_CASE("a file of the largest size is a module, and a larger one is refused w
   CHECK(problem(sources, kSum).starts_with("load_failed: "));
 }
 
-TEST_CASE("a file that may not be read is there, and the error says why it cannot be used") {
+TEST_CASE("a file that may not be read exists and the error says why it cannot be used") {
   TemporaryFolder folder;
   ::chmod(folder.path().c_str(), 0755);
   ::chmod(folder.write("sum-v1.js", "secret").c_str(), 0);
@@ -215,7 +215,7 @@ TEST_CASE("while no descriptor is free a module is unavailable for now, which is
   CHECK(status == 0);
 }
 
-TEST_CASE("while the process that opens files is gone or busy a module is unavailable for now, and else at fault") {
+TEST_CASE("a module is unavailable for now while the process that opens files is gone or busy") {
   ModuleSources sources("/modules");
   int error = 0;
   sources.set_open([&](const ModuleName&) -> tl::expected<ModuleFile, int> { return tl::unexpected(error); });

@@ -1,4 +1,4 @@
-// What is noticed of changes in real directories.
+// Changes in real directories that the watch notices.
 #include <cerrno>
 #include <chrono>
 #include <fstream>
@@ -21,7 +21,7 @@ using testing::QuietLog;
 using testing::TemporaryFolder;
 using Files = std::set<std::string>;
 
-// A watch and all that it has told.
+// A watch and everything that it has reported.
 class Watching {
  public:
   explicit Watching(const std::vector<fs::path>& directories)
@@ -43,7 +43,7 @@ class Watching {
 
   ModuleWatch& operator*() { return watch_; }
 
-  // False: it does not become true, long after it should.
+  // Waits for the condition; false if it does not hold long after it should.
   bool until(const std::function<bool()>& condition) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!condition()) {
@@ -72,7 +72,7 @@ class Watching {
   ModuleWatch watch_;
 };
 
-TEST_CASE("a file that was written is told of once it is closed, and not before") {
+TEST_CASE("a written file is reported once it is closed and not before") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   std::ofstream half(folder / "half-v1.js");
@@ -86,7 +86,7 @@ TEST_CASE("a file that was written is told of once it is closed, and not before"
   CHECK_FALSE(watching.everything);
 }
 
-TEST_CASE("files that are moved in, moved out, replaced and removed are told of") {
+TEST_CASE("files that are moved in or out or replaced or removed are reported") {
   const TemporaryFolder folder, elsewhere;
   folder.write("out-v1.js", "");
   folder.write("removed-v1.js", "");
@@ -103,7 +103,7 @@ TEST_CASE("files that are moved in, moved out, replaced and removed are told of"
   CHECK(watching.told.size() == 4);
 }
 
-TEST_CASE("what is done in one go is told of once") {
+TEST_CASE("changes in one go are reported once") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   for (int i = 0; i < 10; ++i) {
@@ -115,7 +115,7 @@ TEST_CASE("what is done in one go is told of once") {
   CHECK(watching.times_told == 1);
 }
 
-TEST_CASE("reading a file, and folders, are told of to nobody") {
+TEST_CASE("reading a file and changes to folders are not reported") {
   const TemporaryFolder folder;
   const auto file = folder.write("read-v1.js", "text");
   Watching watching({folder.path()});
@@ -128,7 +128,7 @@ TEST_CASE("reading a file, and folders, are told of to nobody") {
   CHECK(watching.told == Files{folder / "last-v1.js"});
 }
 
-TEST_CASE("files are told of by the paths that the sources of modules have for them") {
+TEST_CASE("files are reported by the paths that the module sources use") {
   const TemporaryFolder folder;
   const fs::path other_name = folder.path() / ".." / folder.path().filename() / ".";
   ModuleSources sources(other_name);
@@ -142,7 +142,7 @@ TEST_CASE("files are told of by the paths that the sources of modules have for t
         std::set<ipc::ModuleName>{{"draft", "v1"}, {"my", "sum-v1-rc"}, {"my-sum", "v1-rc"}, {"my-sum-v1", "rc"}});
 }
 
-TEST_CASE("a directory that is watched under two names has its files told of under both") {
+TEST_CASE("files of a directory that is watched under two names are reported under both") {
   const TemporaryFolder folder, elsewhere;
   fs::create_directory_symlink(folder.path(), elsewhere / "link");
   Watching watching({folder.path(), elsewhere / "link", folder.path()});
@@ -151,7 +151,7 @@ TEST_CASE("a directory that is watched under two names has its files told of und
   CHECK(watching.told == Files{folder / "sum-v1.js", elsewhere / "link" / "sum-v1.js"});
 }
 
-TEST_CASE("a file's name is told of as it is, whatever bytes it has") {
+TEST_CASE("the name of a file is reported unchanged whatever its bytes") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   for (const std::string& name : {std::string("a\nb"), std::string("\x1b[2J"), std::string("\xff\xfe"),
@@ -170,7 +170,7 @@ TEST_CASE("a directory that cannot be watched leaves the others watched") {
   CHECK(watching.is_told(folder / "sum-v1.js"));
 }
 
-TEST_CASE("a directory that is removed or moved away may have changed in everything, and the others stay watched") {
+TEST_CASE("if a directory is removed or moved away everything in it may have changed and others stay watched") {
   const QuietLog quiet;
   const TemporaryFolder folder, other;
   fs::create_directory(folder / "modules");
@@ -182,7 +182,7 @@ TEST_CASE("a directory that is removed or moved away may have changed in everyth
   CHECK(watching.is_told(other / "sum-v1.js"));
 }
 
-TEST_CASE("very many files at a time are told of as everything, and later ones by name again") {
+TEST_CASE("very many files at once are reported as everything and later ones by name again") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   for (int i = 0; i < 1000; ++i) folder.write("flood" + std::to_string(i), "");
@@ -194,7 +194,7 @@ TEST_CASE("very many files at a time are told of as everything, and later ones b
   CHECK(watching.most_at_a_time <= 128);
 }
 
-TEST_CASE("what has happened to a file is known at once to who asks, and told once") {
+TEST_CASE("a change to a file is known at once to a caller that asks and is reported once") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   CHECK_FALSE((*watching).look());
@@ -213,7 +213,7 @@ TEST_CASE("what has happened to a file is known at once to who asks, and told on
   CHECK(watching.told.size() == 1);
 }
 
-TEST_CASE("after very many files, each is news once to who asks") {
+TEST_CASE("after very many files each one is new once to a caller that asks") {
   const TemporaryFolder folder;
   Watching watching({folder.path()});
   for (int i = 0; i < 1000; ++i) folder.write("flood" + std::to_string(i), "");
@@ -272,12 +272,12 @@ TEST_CASE("a directory that takes the watched one's place is watched from then o
   CHECK(watching.is_told(watched / "sum-v1.js"));
 }
 
-TEST_CASE("a directory that is away for a while is found again by who asks") {
+TEST_CASE("a directory that was away for a while is found again when a caller asks") {
   const QuietLog quiet;
   const TemporaryFolder folder;
   const fs::path watched = folder.path() / "modules";
   fs::create_directory(watched);
-  // Every user may write to it: it is not watched.
+  // A directory that every user may write to is not watched.
   fs::permissions(folder.path(), fs::perms::all);
   Watching watching({watched});
   fs::rename(watched, folder / "old");
@@ -292,7 +292,7 @@ TEST_CASE("a directory that is away for a while is found again by who asks") {
   CHECK(watching.until([&] { return watching.everything; }));
 }
 
-TEST_CASE("links that lead to modules through an entry that is replaced are everything's to look at") {
+TEST_CASE("if an entry on the path of a link to modules is replaced everything is read again") {
   const TemporaryFolder folder;
   fs::create_directory(folder / "..1");
   fs::create_directory(folder / "..2");
@@ -304,7 +304,7 @@ TEST_CASE("links that lead to modules through an entry that is replaced are ever
   CHECK((*watching).take({folder / "sum-v1.js"}));
 }
 
-TEST_CASE("what is watched stays the same as text") {
+TEST_CASE("watched paths keep their text") {
   const TemporaryFolder folder;
   fs::create_directory(folder / "modules");
   auto watched = watch_places({folder / "modules", folder / "missing"});
@@ -319,13 +319,13 @@ TEST_CASE("what is watched stays the same as text") {
   }
 }
 
-TEST_CASE("where the kernel has lost events, everything may have changed") {
+TEST_CASE("if the kernel lost events everything may have changed") {
   const TemporaryFolder folder;
   std::size_t most_events = 0;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> most_events;
   REQUIRE(most_events > 0);
   Watching watching({folder.path()});
-  // Two in turn: the kernel makes one event of equal ones in a row.
+  // Alternates between two files, as the kernel merges equal events in a row.
   for (std::size_t i = 0; i <= most_events / 2; ++i) {
     std::ofstream(folder / "a");
     std::ofstream(folder / "b");

@@ -1,4 +1,4 @@
-// holdfastd's command line: what each flag sets, what it is without, and what is said of a mistake.
+// holdfastd's command line: the effect of each flag, the defaults, and the messages about mistakes.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::TemporaryFolder;
 
-// What a stream is given while this lives.
+// Captures a stream's output during this object's lifetime.
 class Captured {
  public:
   explicit Captured(std::ostream& stream) : stream_(stream), before_(stream.rdbuf(text_.rdbuf())) {}
@@ -49,7 +49,7 @@ Parsed parse(std::vector<std::string> arguments) {
   return {std::move(outcome), out.text(), err.text()};
 }
 
-// The options of a command line that must be in order. Modules are somewhere.
+// The options of a valid command line, to which a --module is added.
 Options options(std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), {"--module", "m@1=m.js"});
   Parsed parsed = parse(std::move(arguments));
@@ -59,7 +59,7 @@ Options options(std::vector<std::string> arguments) {
   return std::get<Options>(std::move(parsed.outcome));
 }
 
-// What is printed for a command line that is not in order.
+// What is printed for an invalid command line.
 std::string mistake_of(std::vector<std::string> arguments) {
   const bool has_modules = std::find(arguments.begin(), arguments.end(), "no modules") != arguments.end();
   std::erase(arguments, "no modules");
@@ -74,7 +74,7 @@ std::string mistake_of(std::vector<std::string> arguments) {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-// HOLDFAST_SOCKET is what it says while it lives.
+// Sets HOLDFAST_SOCKET during this object's lifetime.
 class SocketVariable {
  public:
   explicit SocketVariable(const char* value) {
@@ -97,7 +97,7 @@ class SocketVariable {
 
 // --- what is set ---------------------------------------------------------------------------------------------------
 
-TEST_CASE("without options the defaults hold that the help text names") {
+TEST_CASE("without options the defaults are those in the help text") {
   const SocketVariable socket("/somewhere/h.sock");
   const Options defaults = options({});
   CHECK(defaults.socket == "/somewhere/h.sock");
@@ -258,7 +258,7 @@ TEST_CASE("the most standbys are at least those that are always kept") {
 
 // --- mistakes ------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a supervisor that is told of no modules is a mistake that says how to name them") {
+TEST_CASE("a command line without modules is a mistake that says how to name them") {
   const std::string text = mistake_of({"no modules"});
   CHECK(has(text, "--modules DIR"));
   CHECK(has(text, "--module NAME@VERSION=FILE"));
@@ -288,7 +288,7 @@ TEST_CASE("a module that is named in a wrong way is a mistake that quotes it") {
   CHECK(has(mistake_of({"--module", "sum@v1"}), "MODULE@VERSION=FILE"));
 }
 
-TEST_CASE("numbers must be numbers within what makes sense") {
+TEST_CASE("numbers must be within their bounds") {
   const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
       {"--max-workers", {"0", "-1", "100001", "many", "1.5", ""}},
       {"--max-clients", {"0", "-1", "1000001", "many", ""}},
@@ -318,7 +318,7 @@ TEST_CASE("numbers must be numbers within what makes sense") {
   }
 }
 
-TEST_CASE("limits that nothing could run under are mistakes that name the least") {
+TEST_CASE("limits too small to run anything are mistakes that name the least value") {
   CHECK(has(mistake_of({"--memory", "15MB"}), "at least 16MB"));
   CHECK(options({"--memory", "16MB"}).module_defaults.memory_bytes == std::uint64_t{16} << 20);
   CHECK(has(mistake_of({"--stretch", "999us"}), "at least 1ms"));

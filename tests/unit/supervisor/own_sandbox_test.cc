@@ -1,4 +1,4 @@
-// What code that has taken the supervisor over could do once the supervisor has given up its rights: tried in a child.
+// What an attacker in the supervisor could still do after the supervisor has given up its rights, tried in a child.
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -89,7 +89,7 @@ TEST_CASE("a supervisor that has given up its rights can open nothing, start not
   }
 }
 
-TEST_CASE("a supervisor that has given up its rights can ask which process a pidfd is of") {
+TEST_CASE("a supervisor that has given up its rights can read the pid of a pidfd") {
   const holdfast::UniqueFd pidfd = holdfast::open_pidfd(getpid());
   for (const Caller caller : callers()) {
     CHECK(run_in_own_sandbox(caller, [&] { return std::to_string(holdfast::pid_of(pidfd)); }).exited(0));
@@ -101,7 +101,7 @@ TEST_CASE("a supervisor that has given up its rights is not root, holds no capab
     const Ending ending = run_in_own_sandbox(caller, [] { return std::string("alive"); });
     INFO(name(caller), ": ", ending.said);
     CHECK(ending.exited(0));
-    // As it is seen from outside while it lives.
+    // Looks at the process from outside while it runs.
     SocketPair sockets;
     RunningChild child = start_child(caller, [&](SharedNotes& notes) {
       require(notes, holdfast::supervisor::give_up_rights(ClientDescriptors::refused));
@@ -114,7 +114,7 @@ TEST_CASE("a supervisor that has given up its rights is not root, holds no capab
     char byte;
     REQUIRE(recv(sockets.mine, &byte, 1, 0) == 1);
     CHECK_FALSE(("\t" + status_field(child.pid(), "Uid") + "\t").find("\t0\t") != std::string::npos);
-    // The bounds are for root to empty; for others no_new_privs makes them idle.
+    // Only root can empty the bounding set; for other users no_new_privs makes it ineffective.
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
       INFO(set);
       CHECK(status_field(child.pid(), set) == "0000000000000000");

@@ -1,5 +1,5 @@
-// A client and an owner that follow a script, around a real ClientSession on a real socket. Everything happens in one
-// thread and at once: after settle() nothing is under way any more.
+// A scripted client and a scripted owner around a real ClientSession on a real socket. Everything happens at once in
+// one thread: after settle() nothing is pending.
 #pragma once
 
 #include <cerrno>
@@ -57,14 +57,14 @@ inline std::pair<UniqueFd, UniqueFd> connected_sockets() {
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-// The client's end. Sends what it was given as far as the socket takes it; reads when it is told to.
+// The client's end. Sends its queued messages as far as the socket takes them; reads only when told to.
 class ScriptedClient {
  public:
   explicit ScriptedClient(UniqueFd socket) : socket_(std::move(socket)) {}
 
   void send(std::string_view bytes) { out_ += bytes; }
 
-  // Whether anything left.
+  // Sends what the socket takes; returns whether anything was sent.
   bool flush() {
     std::size_t sent = 0;
     while (sent < out_.size()) {
@@ -80,13 +80,13 @@ class ScriptedClient {
   }
   std::size_t unsent_bytes() const { return out_.size(); }
 
-  // Whether anything has arrived that was not read.
+  // Whether unread bytes have arrived.
   bool has_mail() const {
     char byte;
     return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
   }
 
-  // Takes in what has arrived. Whether that was anything.
+  // Reads what has arrived; returns whether that was anything.
   bool receive() {
     bool any = false;
     while (!ended_) {
@@ -111,9 +111,9 @@ class ScriptedClient {
     return any;
   }
 
-  // What was received since this was last asked, a word or two for each: "hello", "answer 7 ok", "answer 7 cancelled",
-  // "workers 3", "stats 4 of 2", "loader 5 registered", "wanted 6 m@v1", "line 8 TEXT", "logs 8 subscribed", "protocol
-  // error: …", "end".
+  // The messages since the last call of this function, a word or two for each: "hello", "answer 7 ok", "answer 7
+  // cancelled", "workers 3", "stats 4 of 2", "loader 5 registered", "wanted 6 m@v1", "line 8 TEXT", "logs 8
+  // subscribed", "protocol error: …", "end".
   std::vector<std::string> news() {
     receive();
     std::vector<std::string> all;
@@ -124,7 +124,7 @@ class ScriptedClient {
     return all;
   }
 
-  // What was received of this kind since this was last asked, and nothing else.
+  // The statistics that were received since the last call of this function.
   std::vector<ipc::Stats> statistics() {
     receive();
     std::vector<ipc::Stats> all;
@@ -134,7 +134,7 @@ class ScriptedClient {
     return all;
   }
 
-  // What the answers say of their calls that arrived since this was last asked.
+  // The usage in answers that were received since the last call of this function.
   std::vector<ipc::Usage> usages() {
     receive();
     std::vector<ipc::Usage> all;
@@ -191,7 +191,7 @@ class ScriptedClient {
   bool told_end_ = false;
 };
 
-// Holds every call until it is told what to do with it, unless `at_call` does something else at once.
+// Holds every call until the test finishes it, unless `at_call` does something else at once.
 class ScriptedOwner final : public ClientSession::Owner {
  public:
   struct Held {
@@ -246,7 +246,7 @@ class ScriptedOwner final : public ClientSession::Owner {
     }
     client.answer_subscription(request.id, logs_error);
   }
-  // As the supervisor does: nothing holds the session any longer.
+  // Releases the session, as the supervisor does.
   void client_left(ClientSession& client) override {
     CHECK(session.get() == &client);
     ++left;
@@ -269,18 +269,18 @@ class ScriptedOwner final : public ClientSession::Owner {
     error.code = code;
     if (session) session->answer(done.client_id, error, {}, done.bytes);
   }
-  // The call that has been held longest.
+  // Answers the call with the lowest id among the held ones.
   void finish_first(std::string_view payload = "1") { finish(held.begin()->first, payload); }
 
   std::shared_ptr<ClientSession> session;
   std::function<void(ClientSession&, const ipc::CallRequest&)> at_call;
   ipc::WorkerList list;
   ipc::Stats statistics;
-  std::vector<std::uint64_t> lines;                              // that were asked for
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> overdue;  // of which line, and which call
-  std::optional<ipc::Error> loader_error;                        // with which registrations are answered
+  std::vector<std::uint64_t> lines;                              // requested lines
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> overdue;  // line and call
+  std::optional<ipc::Error> loader_error;                        // the answer to registrations
   std::optional<std::chrono::nanoseconds> loader_timeout;
-  std::optional<ipc::Error> logs_error;  // with which subscriptions are answered
+  std::optional<ipc::Error> logs_error;  // the answer to subscriptions
   std::vector<ipc::LogRecord> past_lines;
   std::vector<std::string> given;  // sources
 
@@ -301,11 +301,11 @@ class ScriptedOwner final : public ClientSession::Owner {
   std::uint64_t last_call_ = 0;
 };
 
-// One session between the two, begun.
+// A session between the two, started.
 struct SessionFixture {
   SessionFixture() : SessionFixture(connected_sockets()) {}
 
-  // Until nothing moves any more. The client reads nothing by itself.
+  // Runs until nothing moves any more. The client does not read by itself.
   void settle() {
     for (bool moved = true; moved;) {
       moved = client.flush();
@@ -313,7 +313,7 @@ struct SessionFixture {
       moved |= run_ready(io, turn);
     }
   }
-  // The same with a client that reads meanwhile.
+  // Runs until nothing moves any more, with a client that reads all the time.
   void settle_reading() {
     for (bool moved = true; moved;) {
       settle();
@@ -356,7 +356,8 @@ inline Ids ids_from_1_to(std::uint64_t last) {
   return ids;
 }
 
-// The session's end after a violation: what came before it, the text, the end of the stream, and the owner told once.
+// Checks the end of a session after a violation: the messages before it, the reason, the end of the stream, and that
+// the owner was told once.
 inline void check_cut_off(SessionFixture& session, const std::string& text, const Lines& before = {}) {
   Lines expected = before;
   expected.push_back("protocol error: " + text);

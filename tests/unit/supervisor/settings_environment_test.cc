@@ -1,4 +1,4 @@
-// The settings file's env tables.
+// The env tables of the settings file.
 #include <string>
 #include <string_view>
 
@@ -29,7 +29,7 @@ TEST_CASE("a module has the variables of all its tables, and the more exact one'
   CHECK_FALSE(set == Settings());
 }
 
-TEST_CASE("a variable that cannot be is told with its line and its key") {
+TEST_CASE("an invalid variable is reported with its line and key") {
   CHECK(mistake("[module.m]\nenv = 5\n") ==
         "s.toml:2: module.m.env: is an integer; expected a table such as { NAME = \"value\" }");
   CHECK(mistake("[module.m]\n\nenv = { A = 1 }\n") == "s.toml:3: module.m.env.A: is an integer; expected a string");
@@ -42,11 +42,11 @@ TEST_CASE("a variable that cannot be is told with its line and its key") {
   CHECK(has(mistake("env = { A = \"x\" }\n"), "s.toml:1: env: unknown table"));
 }
 
-TEST_CASE("an environment is at most 64 kB, all tables that add to it together") {
+TEST_CASE("an environment of all tables together is at most 64 kB") {
   const std::string most(kMostEnvironmentBytes - 1, 'x');
   settings("[module.m]\nenv = { A = \"" + most + "\" }\n");
   CHECK(has(mistake("[module.m]\nenv = { A = \"" + most + "x\" }\n"), "s.toml:2: module.m.env: names and values have"));
-  // The same variable twice counts once.
+  // A variable that is set twice counts once.
   settings("[module.m]\nenv = { A = \"" + most + "\" }\n[module.\"m@v1\"]\nenv = { A = \"" + most + "\" }\n");
   CHECK(has(mistake("[module.\"m@v1\"]\nenv = { B = \"\" }\n[module.m]\nenv = { A = \"" + most + "\" }\n"),
             "s.toml:2: module.\"m@v1\".env: names and values have"));

@@ -1,5 +1,5 @@
-// Settings files that are no settings files: whatever bytes there are, what comes out is a value or mistakes that are
-// safe to print, and the process lives on.
+// Hostile settings files: whatever their bytes, the result is a value or mistakes that are safe to print, and the
+// process survives.
 #include <random>
 #include <string>
 #include <vector>
@@ -41,17 +41,17 @@ TEST_CASE("values that are deep inside one another are a mistake") {
   CHECK(mistake("a = " + repeated("{a=[", 100'000)).starts_with("s.toml:1: "));
 }
 
-TEST_CASE("keys of very many parts are a mistake, also where lines and brackets share them out") {
+TEST_CASE("keys of very many parts are a mistake even if spread over lines and brackets") {
   CHECK(mistake(repeated("a.", 400'000) + "a = 1\n") == "s.toml:1: the line has more than 32 dots");
   CHECK(mistake("\n[" + repeated("a.", 400'000) + "a]\n") == "s.toml:2: the line has more than 32 dots");
   const std::string many_parts = repeated("a.", 32) + "a = ";
   CHECK_FALSE(mistakes(many_parts + "1\n").empty());
-  // As deep as the bounds allow.
+  // Nesting as deep as the bounds allow.
   CHECK_FALSE(mistakes(many_parts + repeated("[\n{" + many_parts, 127) + "1" + repeated("}]", 127) + "\n").empty());
   CHECK_FALSE(mistakes(many_parts + repeated("[\n{" + many_parts, 5000)).empty());
 }
 
-TEST_CASE("numbers that fit nowhere are a mistake") {
+TEST_CASE("numbers out of range are a mistake") {
   for (const std::string number :
        {"9223372036854775808", "-9223372036854775809", "99999999999999999999999999", "0xffffffffffffffffff", "1e400"}) {
     CAPTURE(number);
@@ -61,7 +61,7 @@ TEST_CASE("numbers that fit nowhere are a mistake") {
   CHECK(mistake("[defaults]\nmemory = \"" + std::string(500'000, '9') + "MB\"\n").starts_with("s.toml:2: "));
 }
 
-TEST_CASE("what is said twice is a mistake") {
+TEST_CASE("a repeated key or table is a mistake") {
   CHECK(mistake("[defaults]\nweight = 1\nweight = 2\n").starts_with("s.toml:3: "));
   CHECK(mistake("[module.a]\n[module.a]\n").starts_with("s.toml:2: "));
   CHECK(mistake("[module.a]\n[module.\"a\"]\n").starts_with("s.toml:2: "));
@@ -109,7 +109,7 @@ TEST_CASE("long names and values are shown in part") {
   }
 }
 
-TEST_CASE("a good file with any byte of it changed is read or refused, never worse") {
+TEST_CASE("a good file with any one byte changed is read or refused") {
   const std::string good =
       "[defaults]\ntimeout = \"5s\"\n[module.calculator]\nmax_instances = 4\n[module.\"calculator@v1\"]\n"
       "min_warm = 2 # two\nmemory = \"64MB\"\n";

@@ -1,4 +1,4 @@
-// What the tests of settings files share.
+// Helpers of the tests of settings files.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@
 
 namespace holdfast::supervisor {
 
-// Of a file without mistakes.
+// Parses a file that must have no mistakes.
 inline Settings settings(std::string_view text, const ModuleSettings& flags = {}) {
   auto parsed = Settings::parse(text, "s.toml", flags);
   REQUIRE_MESSAGE(parsed.has_value(), parsed.error().front());
   return std::move(*parsed);
 }
 
-// Of a file that has some.
+// Parses a file that must have mistakes, and returns them.
 inline Settings::Errors mistakes(std::string_view text, const std::string& file = "s.toml") {
   const auto parsed = Settings::parse(text, file, {});
   const std::string_view beginning = text.substr(0, 500);
@@ -28,7 +28,7 @@ inline Settings::Errors mistakes(std::string_view text, const std::string& file 
   return parsed.error();
 }
 
-// Of a file that has exactly one.
+// Parses a file that must have exactly one mistake, and returns it.
 inline std::string mistake(std::string_view text) {
   const Settings::Errors all = mistakes(text);
   CHECK(all.size() == 1);

@@ -1,4 +1,4 @@
-// The settings file: what it sets, and what is said of what is wrong in it.
+// The settings file: what it sets, and the messages about mistakes in it.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -57,7 +57,7 @@ TEST_CASE("every key sets what it says") {
   CHECK(set.of({"other", "v1"}) == ModuleSettings{});
 }
 
-TEST_CASE("the more exact table wins, key by key, in whatever order they stand") {
+TEST_CASE("the more specific table wins key by key in any order") {
   const ModuleSettings flags{.max_instances = 2, .concurrency = 2, .queue_limit = 2, .weight = 2};
   const Settings set = settings(R"toml(
       [module."calculator@v1"]
@@ -93,7 +93,7 @@ TEST_CASE("names with dots, dashes and pluses are quoted, and every way of TOML 
   CHECK(settings("\xef\xbb\xbf[defaults]\r\nweight = 2\r\n").of(kCalculator).weight == 2);
 }
 
-TEST_CASE("the modules of which workers are kept are told with all their settings") {
+TEST_CASE("the modules with warm workers are listed with all their settings") {
   const Settings set = settings(R"toml(
       [module.calculator]
       max_instances = 3
@@ -130,7 +130,7 @@ TEST_CASE("workers that are kept must leave one to other modules") {
 
 // --- mistakes ------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a mistake is told with file, line, key, what was found and what was expected") {
+TEST_CASE("a mistake is reported with file and line and key and the found and expected value") {
   CHECK(mistake("# one\n# two\n[module.calculator]\nmemory = \"12 parsecs\"\n") ==
         "s.toml:4: module.calculator.memory: \"12 parsecs\" has the unknown unit \" parsecs\"; expected a number and a "
         "unit (B, kB, MB, GB, TB), such as 128MB");
@@ -142,13 +142,13 @@ TEST_CASE("a mistake is told with file, line, key, what was found and what was e
         "s.toml:2: defaults.weight: is a string, \"5\"; expected a whole number without quotes");
 }
 
-TEST_CASE("an unknown key is told with the known ones") {
+TEST_CASE("the error about an unknown key lists the known keys") {
   const std::string text = mistake("[module.calculator]\nmemory_limit = \"1GB\"\n");
   CHECK(text.starts_with("s.toml:2: module.calculator.memory_limit: unknown key; expected one of "));
   for (const SettingKey& key : setting_keys()) CHECK(has(text, std::string(key.name)));
 }
 
-TEST_CASE("an unknown table is told with the known ones") {
+TEST_CASE("the error about an unknown table lists the known tables") {
   CHECK(mistake("\n[modules.calculator]\n").starts_with("s.toml:2: modules: unknown table; expected [defaults], "));
   CHECK(mistake("verbose = true\n").starts_with("s.toml:1: verbose: unknown key; expected [defaults], "));
   CHECK(mistake("memory = \"1GB\"\n").starts_with("s.toml:1: memory: is outside of a table; expected [defaults]"));
@@ -232,18 +232,18 @@ TEST_CASE("only a version can be kept loaded") {
   }
 }
 
-TEST_CASE("more workers cannot be kept than a module may have, wherever that is said") {
+TEST_CASE("a module cannot keep more workers warm than it may have wherever that is set") {
   CHECK(mistake("[module.\"a@1\"]\nmin_warm = 2\n") ==
         "s.toml:2: module.\"a@1\".min_warm: 2 is more than its max_instances, 1");
   CHECK(mistake("[module.\"a@1\"]\nmin_warm = 5\n[module.a]\nmax_instances = 4\n") ==
         "s.toml:2: module.\"a@1\".min_warm: 5 is more than its max_instances, 4");
   CHECK(Settings::parse("[module.\"a@1\"]\nmin_warm = 4\n[module.a]\nmax_instances = 4\n", "s.toml", {}).has_value());
   CHECK(Settings::parse("[module.\"a@1\"]\nmin_warm = 4\n", "s.toml", {.max_instances = 4}).has_value());
-  // It is not known what was meant.
+  // Without a valid max_instances the two cannot be compared.
   CHECK(has(mistake("[module.\"a@1\"]\nmin_warm = 4\nmax_instances = \"4\"\n"), "max_instances: is a string"));
 }
 
-TEST_CASE("all mistakes of a file are told, in the order of its lines") {
+TEST_CASE("all mistakes of a file are reported in the order of its lines") {
   const Settings::Errors all = mistakes(R"toml([zoo]
 [module.zebra]
 memory = 5
@@ -260,7 +260,7 @@ timeout = "soon"
   }
 }
 
-TEST_CASE("of very many mistakes the first are told, and how many more there are") {
+TEST_CASE("the first of very many mistakes are reported with the number of further ones") {
   std::string text = "[defaults]\n";
   for (int i = 100; i < 200; ++i) text += "unknown" + std::to_string(i) + " = 1\n";
   const Settings::Errors all = mistakes(text);

@@ -1,4 +1,4 @@
-// The watch over one worker's stretches of JavaScript, with a page and a CPU clock that say what the test wants.
+// The watch over one worker's stretches of JavaScript, with a page and a CPU clock that the test controls.
 #include <cstdint>
 #include <optional>
 
@@ -15,19 +15,19 @@ using Duration = StretchWatch::Duration;
 
 constexpr Duration kBudget = 1s;
 
-// A worker whose page says what it likes.
+// A worker whose page the test sets.
 struct Worker {
   StretchWatch watch{kBudget};
   TimePoint now{1000s};
   StretchView page;
-  std::optional<Duration> cpu = Duration(5s);  // what it used before any of this
-  std::optional<CpuReading> before;            // the last reading of its CPU clock, for another reason
+  std::optional<Duration> cpu = Duration(5s);  // CPU time from before the test
+  std::optional<CpuReading> before;            // the last reading of its CPU clock, made for another reason
   int clock_reads = 0;
 
   // A new stretch of call `call` begins.
   void begin(std::uint64_t call = 1) { page = {.running = call, .count = page.count + 1, .start = now}; }
   void rest() { page.running = 0; }
-  // Time passes, of which the worker has a CPU for `on_cpu`.
+  // Time passes; the worker has a CPU for `on_cpu` of it.
   void pass(Duration time, Duration on_cpu) {
     now += time;
     if (cpu) *cpu += on_cpu;
@@ -42,8 +42,8 @@ struct Worker {
     return watch.look(page, now, read, before);
   }
 
-  // Looks when the watch wants to, while the worker has a CPU for `share` of the time, until the stretch is found to
-  // have exceeded its budget; how long that took. Nothing: it was not within `longest`.
+  // Looks whenever the watch wants to, while the worker has a CPU for `share` of the time, until the stretch has
+  // exceeded its budget. Returns how long that took, or nullopt if it took longer than `longest`.
   std::optional<Duration> caught_after(double share, Duration longest = 100 * kBudget) {
     const TimePoint begin = now;
     while (now - begin <= longest) {
@@ -130,12 +130,12 @@ TEST_CASE("time that a worker waits for a CPU does not count against it") {
   worker.begin();
   const auto caught = worker.caught_after(0.1);
   REQUIRE(caught.has_value());
-  // The first half counts as if it had been spent running; the other half takes ten times as long.
+  // The first half of the budget is counted in wall-clock time; the other half takes ten times as long.
   CHECK(*caught >= kBudget / 2 + 10 * (kBudget / 2) - 1us);
   CHECK(*caught <= kBudget / 2 + 10 * (kBudget / 2) + kBudget / 16 + 5ms);
 }
 
-TEST_CASE("no time that it waits counts where the CPU clock was read when the stretch began") {
+TEST_CASE("no time of waiting for a CPU counts if the CPU clock was read when the stretch began") {
   Worker worker;
   worker.before = {worker.now, *worker.cpu};
   worker.pass(1ms, 0s);
@@ -146,7 +146,7 @@ TEST_CASE("no time that it waits counts where the CPU clock was read when the st
   CHECK(*caught <= 10 * kBudget + kBudget / 16 + 5ms);
 }
 
-TEST_CASE("of the time before a reading within the stretch all counts, after it what it had a CPU for") {
+TEST_CASE("before the first reading within a stretch all time counts and after it only CPU time") {
   Worker worker;
   worker.begin();
   worker.pass(200ms, 0s);
@@ -157,7 +157,7 @@ TEST_CASE("of the time before a reading within the stretch all counts, after it 
   CHECK(*caught == kBudget - 200ms);
 }
 
-TEST_CASE("a page that says that the stretch began long before the last reading gains nothing by it") {
+TEST_CASE("a false start long before the last reading gains nothing") {
   Worker worker;
   worker.before = {worker.now, *worker.cpu};
   worker.begin();
@@ -183,7 +183,7 @@ TEST_CASE("CPU time that was used before the stretch does not count") {
   CHECK_FALSE(worker.look().exceeded);
 }
 
-TEST_CASE("what a worker waited for a CPU in one stretch is no credit for the next") {
+TEST_CASE("waiting for a CPU in one stretch is no credit for the next") {
   Worker worker;
   worker.begin();
   worker.run(600ms);
@@ -213,14 +213,14 @@ TEST_CASE("a CPU clock that fails during a stretch makes all its time count") {
 
 // --- lies ----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a start in the future does not buy time") {
+TEST_CASE("a start in the future gains no time") {
   Worker worker;
   worker.begin();
   worker.page.start = worker.now + 24h;
   CHECK(worker.caught_after(1.0) == kBudget);
 }
 
-TEST_CASE("a start that moves along with the time does not buy time while the count stays") {
+TEST_CASE("a start that moves along with the time gains no time while the count stays") {
   Worker worker;
   worker.begin();
   const TimePoint begin = worker.now;
@@ -235,7 +235,7 @@ TEST_CASE("a start that moves along with the time does not buy time while the co
   CHECK(worker.now - begin <= 2 * kBudget);
 }
 
-TEST_CASE("a count that stays at 0, and one that rises without a new start, do not buy time") {
+TEST_CASE("a count that stays at 0 or rises without a new start gains no time") {
   Worker worker;
   worker.begin();
   SUBCASE("0") { worker.page.count = 0; }
@@ -252,7 +252,7 @@ TEST_CASE("a count that stays at 0, and one that rises without a new start, do n
   CHECK(worker.now - begin == kBudget);
 }
 
-TEST_CASE("a count that does not rise from one stretch to the next does not let a new stretch have more time") {
+TEST_CASE("a count that does not rise between stretches gives a new stretch no more time") {
   Worker worker;
   worker.begin();
   worker.run(600ms);
@@ -263,7 +263,7 @@ TEST_CASE("a count that does not rise from one stretch to the next does not let 
   CHECK(*caught <= kBudget);
 }
 
-TEST_CASE("a stretch that was said to have ended and goes on with its old start is caught") {
+TEST_CASE("a stretch that claims to have ended and goes on with its old start is caught") {
   Worker worker;
   worker.begin();
   worker.run(600ms);
@@ -279,19 +279,19 @@ TEST_CASE("a start before the machine was booted is caught at once, and does not
   Worker worker;
   worker.begin();
   SUBCASE("at 0") { worker.page.start = TimePoint(); }
-  SUBCASE("before it") { worker.page.start = TimePoint(-1ns); }
-  SUBCASE("as long ago as can be said") { worker.page.start = TimePoint::min(); }
+  SUBCASE("before 0") { worker.page.start = TimePoint(-1ns); }
+  SUBCASE("the earliest possible time") { worker.page.start = TimePoint::min(); }
   CHECK(worker.look().exceeded);
 }
 
-TEST_CASE("a start as late as can be said does not buy time") {
+TEST_CASE("the latest possible start gains no time") {
   Worker worker;
   worker.begin();
   worker.page.start = TimePoint::max();
   CHECK(worker.caught_after(1.0) == kBudget);
 }
 
-TEST_CASE("a worker that sleeps in a stretch which is nearly over is not looked at all the time") {
+TEST_CASE("a worker that sleeps near the end of its budget is not inspected all the time") {
   Worker worker;
   worker.begin();
   worker.page.start = worker.now - kBudget + 2ms;

@@ -1,4 +1,4 @@
-// A supervisor that has been taken over: what its own filter lets it do to the host.
+// A compromised supervisor: what its own filter still lets it do to the host.
 #include <csignal>
 #include <fcntl.h>
 #include <string>
@@ -21,7 +21,7 @@ using holdfast::supervisor::testing::TemporaryFolder;
 
 namespace {
 
-// What a process says that has the supervisor's rights and no more.
+// Runs the body in a process with the supervisor's rights only.
 Ending run_in_own_sandbox(const Body& body) {
   return start_child(Caller::itself,
                      [&](SharedNotes& notes) {
@@ -34,7 +34,7 @@ Ending run_in_own_sandbox(const Body& body) {
 }  // namespace
 
 TEST_SUITE("supervisor/own_sandbox") {
-  TEST_CASE("a supervisor that was taken over learns of no file by its path") {
+  TEST_CASE("a compromised supervisor cannot learn about a file by its path") {
     const TemporaryFolder folder;
     const auto secret = folder.write("secret", "four");
     const Ending ending = run_in_own_sandbox([&] {
@@ -45,8 +45,8 @@ TEST_SUITE("supervisor/own_sandbox") {
     CHECK_FALSE(ending.said == "4");
   }
 
-  // A client can send it one by SCM_RIGHTS; whoever holds CAP_KILL then kills anything on the host.
-  TEST_CASE("a supervisor that was taken over kills no process of another user") {
+  // A client can send a pidfd by SCM_RIGHTS, and a process with CAP_KILL could then kill any process on the host.
+  TEST_CASE("a compromised supervisor cannot kill a process of another user") {
     if (::geteuid() != 0) return;
     const RunningChild victim = start_child(Caller::itself, [](SharedNotes&) { ::pause(); });
     const UniqueFd pidfd = open_pidfd(victim.pid());

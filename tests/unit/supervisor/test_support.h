@@ -1,4 +1,4 @@
-// What several tests of the supervisor's outer parts need.
+// Helpers of several tests of the supervisor.
 #pragma once
 
 #include <cstdio>
@@ -21,7 +21,7 @@
 
 namespace holdfast::supervisor::testing {
 
-// While it lives nothing is logged: the tests provoke what would be worth a warning.
+// Turns logging off during its lifetime, as the tests provoke warnings on purpose.
 class QuietLog {
  public:
   QuietLog() : level_(spdlog::get_level()) { spdlog::set_level(spdlog::level::off); }
@@ -33,7 +33,7 @@ class QuietLog {
   spdlog::level::level_enum level_;
 };
 
-// A folder of its own, removed at the end with all that is in it.
+// A new folder, which the destructor removes with everything in it.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -64,8 +64,8 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// Runs `body` in a child process and returns its exit status: 0 for true, 1 for false. `as_nobody`: without root's
-// rights, if the test has them.
+// Runs `body` in a child process and returns its exit status: 0 for true, 1 for false. `nobody`: without root's rights,
+// if the test has them.
 enum class As { itself, nobody };
 
 inline int exit_status_of(As caller, const std::function<bool()>& body) {

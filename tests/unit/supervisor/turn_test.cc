@@ -70,7 +70,7 @@ TEST_CASE("sockets that are readable at one look are handled in one turn") {
   CHECK(log.ends_with("WWW"));
 }
 
-TEST_CASE("what is done last is done once a turn, after the participants") {
+TEST_CASE("the last action of a turn runs once and after the participants") {
   asio::io_context io;
   Turn turn;
   std::string log;
@@ -85,7 +85,7 @@ TEST_CASE("what is done last is done once a turn, after the participants") {
   CHECK(log == "AB.");
 }
 
-TEST_CASE("a turn in which nobody joined ends too, if that was asked for") {
+TEST_CASE("a turn without participants ends too if that was requested") {
   asio::io_context io;
   Turn turn;
   std::string log;
@@ -95,7 +95,7 @@ TEST_CASE("a turn in which nobody joined ends too, if that was asked for") {
   CHECK(log == ".");
 }
 
-TEST_CASE("a turn that nobody asked to end does nothing at its end") {
+TEST_CASE("a turn whose end was not requested does nothing at its end") {
   asio::io_context io;
   Turn turn;
   std::string log;
@@ -105,7 +105,7 @@ TEST_CASE("a turn that nobody asked to end does nothing at its end") {
   CHECK(log == "1");
 }
 
-TEST_CASE("who joins while a turn ends is called at the end of the next") {
+TEST_CASE("a participant that joins while a turn ends is called at the end of the next turn") {
   asio::io_context io;
   Turn turn;
   std::string log;
@@ -117,7 +117,7 @@ TEST_CASE("who joins while a turn ends is called at the end of the next") {
   CHECK(log == "A.A.");
 }
 
-TEST_CASE("a turn that is asked for by what is done last comes after it") {
+TEST_CASE("a turn that the last action requests comes after it") {
   asio::io_context io;
   Turn turn;
   std::string log;
@@ -130,7 +130,7 @@ TEST_CASE("a turn that is asked for by what is done last comes after it") {
   CHECK(log == "...");
 }
 
-TEST_CASE("what is done at the end of a turn is of that turn, and what comes after it is of the next") {
+TEST_CASE("work at the end of a turn belongs to that turn and later work to the next") {
   asio::io_context io;
   Turn turn;
   std::string log;

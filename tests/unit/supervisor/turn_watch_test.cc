@@ -9,8 +9,8 @@ using namespace std::chrono_literals;
 
 constexpr TurnWatch::TimePoint kStart{1000s};
 
-// How long it takes until a process is found stuck that looks so all the time, and uses a share of a processor; 0: it
-// is not within a minute.
+// How long it takes until a process counts as stuck that is always found in this state and uses this share of a
+// processor; 0 if it does not within a minute.
 std::chrono::milliseconds stuck_after(char state, double share, std::chrono::milliseconds interval = 500ms) {
   TurnWatch watch;
   const auto look = [&](std::chrono::milliseconds at) {
@@ -41,19 +41,19 @@ TEST_CASE("a process that was stopped is not stuck") {
   watch.asked(kStart, {'S', 0s});
   CHECK_FALSE(watch.is_stuck(kStart + 500ms, {'S', 0s}));
   CHECK_FALSE(watch.is_stuck(kStart + 1s, {'T', 0s}));
-  // From the first look on that finds it going on.
+  // The time counts from the first look that finds the process running again.
   for (int i = 1; i <= 10; ++i) CHECK_FALSE(watch.is_stuck(kStart + 1s + i * 500ms, {'S', 0s}));
   CHECK(watch.is_stuck(kStart + 6500ms, {'S', 0s}));
 }
 
-TEST_CASE("time in which nobody looked counts little") {
+TEST_CASE("time without a look at the process counts little") {
   TurnWatch watch;
   watch.asked(kStart, {'S', 0s});
   CHECK_FALSE(watch.is_stuck(kStart + 1h, {'S', 0s}));
   CHECK(stuck_after('S', 0, 10s) == 50s);
 }
 
-TEST_CASE("a loop that answers is watched no more until it is asked again") {
+TEST_CASE("a loop that answers is not watched until it is asked again") {
   TurnWatch watch;
   CHECK_FALSE(watch.owes_answer());
   watch.asked(kStart, {});

@@ -23,8 +23,7 @@ TEST_CASE("what a process uses is shared evenly by the calls that it has") {
   CHECK(meter.calls_begun() == 2);
 }
 
-TEST_CASE(
-    "what a worker did for no call is shared in the same way, and a worker that takes back its word changes nothing") {
+TEST_CASE("work for no call is shared in the same way and a worker that retracts a report changes nothing") {
   UsageMeter meter;
   meter.read_unclaimed(1s);
   CHECK(meter.unclaimed_share() == 0s);
@@ -39,7 +38,7 @@ TEST_CASE(
   CHECK(meter.share() == 0s);
 }
 
-TEST_CASE("the most memory is what was seen since the worker last was without calls") {
+TEST_CASE("the peak of memory is measured since the worker was last without calls") {
   UsageMeter meter;
   meter.saw_memory(30);
   meter.saw_memory(10);

@@ -1,4 +1,5 @@
-// Users that take turns: what they wait for, lists and statistics, and the frames of one turn of the event loop.
+// Round-robin between users: for waiting requests, lists and statistics, and for the frames of one turn of the event
+// loop.
 #include "supervisor/shares/user_turns.h"
 
 #include <chrono>
@@ -20,7 +21,7 @@ std::string order_of(UserTurns<char>& turns) {
   return order;
 }
 
-TEST_CASE("users take turns, and what a user has waiting goes in its order") {
+TEST_CASE("users are served round-robin and the requests of a user in order") {
   UserTurns<char> turns;
   for (const char waiting : {'a', 'b', 'c', 'd'}) turns.add(kDora, waiting);
   turns.add(kEmil, 'x');
@@ -38,7 +39,7 @@ TEST_CASE("a user that comes later waits for one turn of each other, however muc
   CHECK(turns.take([](UserId) { return true; })->first == kEmil);
 }
 
-TEST_CASE("a user that may not go is passed over and keeps its place") {
+TEST_CASE("a user that is not ready is skipped and keeps its place") {
   UserTurns<char> turns;
   turns.add(kDora, 'a');
   turns.add(kEmil, 'x');
@@ -63,7 +64,7 @@ TEST_CASE("requests of a user that is paused are due later, those of others at o
   CHECK(requests.empty());
 }
 
-// Has as many frames left as it says, and handles them as a connection does.
+// A sender with a given number of frames left, which it handles as a connection does.
 class Sender final : public Turn::Participant, public std::enable_shared_from_this<Sender> {
  public:
   Sender(Turn& turn, UserId user, std::size_t frames, std::string& log, char name)

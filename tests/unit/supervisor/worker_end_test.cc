@@ -1,4 +1,4 @@
-// What each call gets when its worker ends, for each cause of an end.
+// The error of each call when its worker ends, for each cause.
 #include <algorithm>
 #include <signal.h>
 #include <string>
@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 const Limits kLimits = {.stretch = 250ms, .memory_bytes = std::uint64_t{64} << 20};
 
-// As wait(2) would give it.
+// Statuses as wait(2) returns them.
 constexpr int killed_by(int signal) { return signal; }
 constexpr int exited_with(int status) { return status << 8; }
 
@@ -73,7 +73,7 @@ struct Expected {
   std::string in_message;
 };
 
-TEST_CASE("the call that its worker ended for is told why") {
+TEST_CASE("the error of the call for which its worker ended says why") {
   const std::vector<Expected> all = {
       {EndCause::cpu_exceeded, ErrorCode::cpu_exceeded, false, "", "for more than 250ms without a break"},
       {EndCause::deadline_exceeded, ErrorCode::deadline_exceeded, false, "", "on the CPU"},
@@ -99,7 +99,7 @@ TEST_CASE("the call that its worker ended for is told why") {
     CHECK(error.retryable == expected.retryable);
     CHECK(error.detail == expected.detail);
     CHECK_MESSAGE(has(error.message, expected.in_message), error.message);
-    // It was started, and nobody knows how far it came.
+    // The call was started, and it is unknown how far it came.
     CHECK(error.executed == Executed::maybe);
   }
 }
@@ -117,7 +117,7 @@ TEST_CASE("the stack of the call that was at fault is passed on") {
   }
 }
 
-TEST_CASE("where a call that was stopped has no stack, its error says why") {
+TEST_CASE("the error of a stopped call without a stack says why") {
   for (EndCause cause : {EndCause::cpu_exceeded, EndCause::deadline_exceeded}) {
     WorkerEnd end = end_by(cause);
     CHECK(has(guilty_error(end, kLimits).message, "cannot be interrupted, and the process was killed"));
@@ -126,7 +126,7 @@ TEST_CASE("where a call that was stopped has no stack, its error says why") {
       end.detail = where;
       CHECK(has(guilty_error(end, kLimits).message, "(there is no stack: it was stopped " + std::string(where) + ")"));
     }
-    // A worker may say what it likes.
+    // A worker may send any text.
     end.detail = "by magic";
     const std::string message = guilty_error(end, kLimits).message;
     CHECK(has(message, "none of the module's functions was running"));
@@ -137,7 +137,7 @@ TEST_CASE("where a call that was stopped has no stack, its error says why") {
   }
 }
 
-TEST_CASE("a worker that died says of which signal or exit status") {
+TEST_CASE("the error about a worker that died names the signal or exit status") {
   const auto detail = [](int wait_status) {
     WorkerEnd end = end_by(EndCause::crashed);
     end.wait_status = wait_status;
@@ -161,7 +161,7 @@ TEST_CASE("an out of memory without a detail leaves no empty brackets") {
 
 // --- the calls beside it -------------------------------------------------------------------------------------------
 
-TEST_CASE("a call that was started beside another is told that it is not to blame, and may be repeated") {
+TEST_CASE("the error of a call beside the guilty one says that it is not to blame and may be repeated") {
   for (EndCause cause : kAllCauses) {
     CAPTURE(name(cause));
     const Error error = bystander_error(end_by(cause), kLimits, "spin");
@@ -189,9 +189,9 @@ TEST_CASE("where no call is known to be at fault, none is named") {
   CHECK(error.detail == "SIGSEGV");
 }
 
-TEST_CASE("where a worker was killed for what it held and no call was on the CPU, all get out_of_memory") {
+TEST_CASE("if a worker is killed for its memory while no call is on the CPU all its calls get out_of_memory") {
   WorkerEnd end = end_by(EndCause::out_of_memory);
-  // What runs for no call fills V8's heap: no call is to blame.
+  // Code that runs for no call fills V8's heap, so no call is to blame.
   CHECK(bystander_error(end, kLimits, "").code == ErrorCode::worker_crashed);
   end.held_too_much = true;
   CHECK(bystander_error(end, kLimits, "").code == ErrorCode::out_of_memory);
@@ -239,7 +239,7 @@ TEST_CASE("the calls of a module that cannot be loaded were not executed, and th
 
 // --- the log -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("for the log each cause has words of its own") {
+TEST_CASE("each cause of an end has its own text in the log") {
   std::vector<std::string> seen;
   for (EndCause cause : kAllCauses) {
     const std::string text = describe(end_by(cause), kLimits);

@@ -1,4 +1,4 @@
-// Worker processes as the supervisor holds them, without a program: the test is the zygote, and the worker.
+// The supervisor's view of worker processes, without a real program: the test plays the zygote and the worker.
 #include "supervisor/workers/workers.h"
 
 #include <chrono>
@@ -28,7 +28,7 @@ namespace {
 
 constexpr WorkerId kWorker{1};
 
-// Has ended, and keeps its pid: signals to it do nothing.
+// A process that has ended but keeps its pid, so signals to it do nothing.
 class Zombie {
  public:
   Zombie() : pid_(::fork()) {
@@ -52,7 +52,7 @@ UniqueFd sealed_page() {
   return page;
 }
 
-// Counts how often it hears of a worker that is prepared, and keeps what it hears of one that has ended.
+// Counts the workers that are reported as prepared, and keeps the report of one that has ended.
 struct OwnerOfWorkers final : Workers::Owner {
   void zygote_ready() override {}
   void zygote_replaced() override {}
@@ -77,11 +77,11 @@ struct OwnerOfWorkers final : Workers::Owner {
   std::optional<WorkerEnd> ended;
 };
 
-// One worker with a direct line, from its fork on.
+// One worker with a direct line, beginning with its fork.
 struct Scene {
   Scene() {
     REQUIRE(broker.has_value());
-    // As the supervisor does, which arms its timer when a turn ends.
+    // Like the supervisor, asks for the next wakeup at the end of each turn.
     turn.set_last([&] { wakeup = workers.next_wakeup(); });
     int ends[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
@@ -94,7 +94,7 @@ struct Scene {
     fds.push_back(process.pidfd());
     fds.emplace_back(ends[1]);
     fds.push_back(std::move(page_file));
-    fds.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));  // its line
+    fds.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));  // the line
     workers.fork(kWorker);
     zygote.worker_forked(kWorker, std::move(fds));
     run_ready(io, turn);
@@ -103,7 +103,7 @@ struct Scene {
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
 
-  // What the worker sends.
+  // Sends a message as the worker.
   template <typename Message>
   void say(const Message& message) {
     ipc::OutputBuffer out;
@@ -111,7 +111,7 @@ struct Scene {
     REQUIRE(::write(socket.get(), out.data().data(), out.data().size()) > 0);
     run_ready(io, turn);
   }
-  // What its page says.
+  // Sets what the worker's page says it runs.
   void run(std::uint64_t number) {
     page->running = number;
     ++page->stretch_count;
@@ -144,7 +144,7 @@ struct Scene {
   ipc::SharedPage* page = nullptr;
 };
 
-TEST_CASE("a worker that is held is read again at the time that was said, though nothing else happens before") {
+TEST_CASE("a paused worker is read again at the named time even if nothing else happens") {
   Scene scene;
   REQUIRE_FALSE(scene.wakeup.has_value());
   const auto until = Workers::Clock::now() + std::chrono::hours(1);
@@ -162,11 +162,11 @@ TEST_CASE("a worker that is held is read again at the time that was said, though
 constexpr Caller kFirst{UserId{1}, ClientId{1}, FunctionId{5}};
 constexpr Caller kSecond{UserId{2}, ClientId{2}, FunctionId{5}};
 
-// Each call's number on the worker, which gets them in this order.
+// The calls' numbers on the worker, which gets them in this order.
 constexpr std::uint64_t kFirstNumber = ipc::SharedPage::number_of(1, 0);
 constexpr std::uint64_t kSecondNumber = ipc::SharedPage::number_of(2, 1);
 
-TEST_CASE("the last words of a worker that is stopped count if they are about the stretch that it is stopped for") {
+TEST_CASE("the fatal report of a stopped worker counts if it is about the stretch for which it was stopped") {
   Scene scene;
   scene.load();
   scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
@@ -182,7 +182,7 @@ TEST_CASE("the last words of a worker that is stopped count if they are about th
     CHECK(end.said_caller == kSecond);
     CHECK(end.stack == "at second");
   }
-  SUBCASE("the second was begun meanwhile, and met what the worker is stopped by") {
+  SUBCASE("the second call has begun and met what the worker is stopped by") {
     scene.run(kSecondNumber);
     SUBCASE("") {}
     SUBCASE("and the first was answered") {
@@ -201,7 +201,7 @@ TEST_CASE("the last words of a worker that is stopped count if they are about th
   }
 }
 
-// Between the look at the page and the stop the worker goes on.
+// The worker goes on between the look at its page and the stop.
 TEST_CASE("a worker is stopped for what was found on its page, whatever it does by then") {
   Scene scene;
   scene.load();
@@ -224,7 +224,7 @@ TEST_CASE("a worker is stopped for what was found on its page, whatever it does 
   CHECK_FALSE(end.said_caller.has_value());
 }
 
-TEST_CASE("nobody is blamed for what runs when a worker is killed for no call") {
+TEST_CASE("no caller is blamed for what runs when a worker is killed for no call") {
   Scene scene;
   scene.load();
   scene.workers.call(kWorker, {.id = 100, .function = "f"}, kFirst);
@@ -237,7 +237,7 @@ TEST_CASE("nobody is blamed for what runs when a worker is killed for no call") 
   CHECK_FALSE(scene.end().seen_caller.has_value());
 }
 
-TEST_CASE("whose line it is does not change with further wishes for it") {
+TEST_CASE("further requests for a line do not change its owner") {
   constexpr std::uint64_t kOnLine = ipc::SharedPage::kLineBit | 1;
   Scene scene;
   scene.load();
@@ -250,7 +250,7 @@ TEST_CASE("whose line it is does not change with further wishes for it") {
   scene.end();
 }
 
-TEST_CASE("a worker that is killed for a line's call is killed for the line's client, whatever it does just then") {
+TEST_CASE("a kill for a call on a line is blamed on the client of the line whatever the worker does then") {
   Scene scene;
   scene.load();
   scene.workers.call(kWorker, {.id = 100, .function = "f"}, kSecond);
@@ -260,7 +260,7 @@ TEST_CASE("a worker that is killed for a line's call is killed for the line's cl
   ipc::encode_worker_result(answer, kFirstNumber, {ipc::as_bytes("1"), ipc::Encoding::json});
   REQUIRE(::write(scene.socket.get(), answer.data().data(), answer.data().size()) > 0);
   run_ready(scene.io, scene.turn);
-  scene.run(kFirstNumber);  // what the second's call left behind
+  scene.run(kFirstNumber);  // what the second client's call left behind
   scene.workers.kill(kWorker, EndCause::ignored_cancel, "", CallId{200});
   CHECK(scene.end().seen_caller == kFirst);
 }

@@ -30,7 +30,7 @@ TEST_CASE("the clock's readings are whole steps since 1970, and none is ahead of
 TEST_CASE("a timer's time is the clock's first step that is not before it") {
   CoarseClock clock;
   clock.set_resolution(1h);
-  // How exactly the two clocks can be told from one another; a process may be off the CPU between their readings.
+  // The tolerance between the two clocks: the process may be off the CPU between their readings.
   constexpr nanoseconds kInexact = 1min;
   for (const nanoseconds delay : {0ns, 1ns, 1'000'000'000ns, nanoseconds(1h), nanoseconds(25h)}) {
     CAPTURE(delay.count());
@@ -53,7 +53,7 @@ TEST_CASE("timers that are set one after the other for the same step keep their 
     if (step < last) ++out_of_order;
     last = step;
   }
-  // The process may have left the CPU between each of several readings.
+  // The process may have been off the CPU between several of the readings.
   CHECK(out_of_order < 10);
 }
 

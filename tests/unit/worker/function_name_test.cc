@@ -1,4 +1,4 @@
-// Where a function's name stands in code as minifiers and bundlers write it.
+// Finds a function's name in code as minifiers and bundlers write it.
 #include <string>
 
 #include <doctest/doctest.h>
@@ -8,8 +8,8 @@
 namespace holdfast::worker {
 namespace {
 
-// In `code`, ^ marks where V8 says that the function begins, and | where its name ought to be found; both are taken
-// out. Without a |, it ought not to be found.
+// In `code`, ^ marks the position that V8 reports for the function, and | marks where its name should be found. Both
+// are removed. Without a |, no name should be found.
 bool is_found(std::u16string code, std::u16string_view name) {
   std::size_t begin = code.find(u'^'), wanted = code.find(u'|');
   const bool has_name = wanted != std::u16string::npos;

@@ -32,7 +32,7 @@ TEST_CASE(
   CHECK(account.used() == 0);
 }
 
-TEST_CASE("pages are accounted for as a map of single pages would, whatever comes") {
+TEST_CASE("pages are accounted for as by a map of single pages") {
   constexpr std::uintptr_t kPages = 64;
   std::mt19937 random(7);
   MemoryAccount account;
@@ -58,7 +58,7 @@ TEST_CASE("pages are accounted for as a map of single pages would, whatever come
   }
 }
 
-TEST_CASE("nobody gets more than the limit, and the reserve is for those who cannot be refused") {
+TEST_CASE("no request gets more than the limit and the reserve is for requests that cannot be refused") {
   MemoryAccount account;
   account.set_limit(1000, 100);
   CHECK(account.take(900));
@@ -68,14 +68,14 @@ TEST_CASE("nobody gets more than the limit, and the reserve is for those who can
   CHECK_FALSE(account.has_room_for_pages(0, 101, Refusal::fatal));
   account.take_pages(0, 100);
   CHECK(account.used() == 1000);
-  CHECK(account.has_room_for_pages(0, 100, Refusal::fatal));  // has them already
+  CHECK(account.has_room_for_pages(0, 100, Refusal::fatal));  // the pages are accounted for already
   CHECK_FALSE(account.has_room_for_pages(50, 101, Refusal::fatal));
   account.give_back(900);
   CHECK(account.has_room_for(800, Refusal::expected));
   CHECK_FALSE(account.has_room_for(801, Refusal::expected));
 }
 
-TEST_CASE("a size beyond all measure is refused") {
+TEST_CASE("an absurdly large size is refused") {
   MemoryAccount account;
   CHECK(account.take(1));
   CHECK_FALSE(account.take(UINT64_MAX));

@@ -1,4 +1,4 @@
-// Private keys in the second version of PKCS #8: what is read of those that are right, and that nothing else is.
+// Private keys in the second version of PKCS #8: valid ones are read, and nothing else is.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +17,7 @@ Bytes operator+(Bytes one, const Bytes& other) {
   return one;
 }
 
-// With the shortest length that there is.
+// Encodes an element with the shortest form of its length.
 Bytes element(std::uint8_t tag, const Bytes& contents) {
   const std::size_t size = contents.size();
   const auto low = static_cast<std::uint8_t>(size), high = static_cast<std::uint8_t>(size >> 8);
@@ -64,7 +64,7 @@ TEST_CASE("keys of any size that is taken are written with the shortest lengths"
   }
 }
 
-TEST_CASE("what is of another version, in another order, or has something more, is not read") {
+TEST_CASE("a key of another version or in another order or with extra data is not read") {
   const Bytes rest = kEd25519 + kKey;
   CHECK(is_read(key_of(kVersion2 + rest + kBits)));
   CHECK_FALSE(is_read(key_of(element(0x02, {0}) + rest)));
@@ -110,13 +110,13 @@ TEST_CASE("a public key is whole bytes, and attributes are a set in order") {
   CHECK_FALSE(with({0x30}));
 }
 
-TEST_CASE("whatever the lengths say, only what DER has is read, and nothing beyond the input") {
+TEST_CASE("only valid DER is read and nothing beyond the input") {
   const Bytes whole = key_of(kVersion2 + kEd25519 + kKey + element(0xa0, kFriendlyName) + kBits);
   REQUIRE(is_read(whole));
   for (std::size_t size = 0; size < whole.size(); ++size) {
     CHECK_FALSE(is_read(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
   }
-  // Each byte that is a tag or a length, as something else. (Which element a key is, libcrypto knows.)
+  // Changes each byte that is a tag or a length. (libcrypto checks which kind of key it is.)
   for (const std::size_t at : {0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 15, 48, 49, 50, 51}) {
     for (int value = 0; value < 0x100; ++value) {
       Bytes changed = whole;

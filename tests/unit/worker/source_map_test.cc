@@ -1,4 +1,4 @@
-// Source maps, as the maker of a module's text wrote them, and as an attacker would.
+// Source maps, valid and hostile.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -34,7 +34,7 @@ constexpr std::string_view kSmall =
     R"({"version":3,"sources":["./a.ts","../lib/b.ts"],"sourcesContent":["one\r\ntwo \"\\n\" \u00e9","x"],)"
     R"("names":["first"],"mappings":"AAAAA,QCEI;;ADDJ"})";
 
-TEST_CASE("a place is what the last mapping at or before it on its line says") {
+TEST_CASE("a place is taken from the last mapping at or before it on its line") {
   SourceMap map = map_of(kSmall);
   CHECK(found(map, 1, 1) == "a.ts:1:1");
   CHECK(found(map, 1, 8) == "a.ts:1:1");

@@ -15,7 +15,7 @@ constexpr Clock::time_point kStart{};
 const auto kCopy = [](const std::string& action) { return action; };
 const auto kAsItIs = [](Clock::time_point due) { return due; };
 
-// The next that is due, whose turn comes at once.
+// Takes the next due timer.
 template <typename Align>
 std::optional<std::string> take_due(Timers<std::string>& timers, Clock::time_point now, Align align) {
   const auto due = timers.next_due_at(now);
@@ -62,7 +62,7 @@ TEST_CASE("a timer that was cleared is never taken, one that repeats neither") {
   CHECK_FALSE(take_due(timers, kStart + 1h, kAsItIs));
 }
 
-TEST_CASE("a timer that is due can be cleared until its turn comes, and is not told of twice") {
+TEST_CASE("a due timer can be cleared until it runs and is not returned twice") {
   Timers<std::string> timers;
   const auto once = timers.set(kStart, std::nullopt, "once");
   const auto ever = timers.set(kStart, 1ms, "ever");
@@ -75,7 +75,7 @@ TEST_CASE("a timer that is due can be cleared until its turn comes, and is not t
   timers.clear(once);
   CHECK_FALSE(timers.take(once, kStart, kCopy, kAsItIs));
   CHECK(timers.take(ever, kStart, kCopy, kAsItIs) == "ever");
-  CHECK_FALSE(timers.take(ever, kStart, kCopy, kAsItIs));  // it waits again
+  CHECK_FALSE(timers.take(ever, kStart, kCopy, kAsItIs));  // the timer waits again
   CHECK(timers.next_due() == kStart + 1ms);
 }
 

@@ -19,7 +19,7 @@ std::string take(Turns<char>& turns, int count, std::chrono::steady_clock::durat
   return taken;
 }
 
-TEST_CASE("what one owner waits for has its turns in order, and that of several by turns") {
+TEST_CASE("items of one owner come in order and items of several owners round-robin") {
   Turns<char> turns;
   for (const char item : {'a', 'b', 'c'}) turns.push(1, item);
   for (const char item : {'x', 'y'}) turns.push(2, item);
@@ -34,13 +34,13 @@ TEST_CASE("the owner that has run for the least time comes first, however many i
   for (int i = 0; i < 1000; ++i) turns.push(1, 'a');
   CHECK(take(turns, 1, 900ms) == "a");
   for (int i = 0; i < 9; ++i) turns.push(2, 'b');
-  // From where the first stands now: it has saved nothing up.
+  // It starts from the first owner's position: it has saved up nothing.
   CHECK(take(turns, 1, 100ms) == "b");
   CHECK(take(turns, 8, 100ms) == "bbbbbbbb");
   CHECK(take(turns, 2, 1ms) == "aa");
 }
 
-TEST_CASE("whoever queues anew in each turn of theirs keeps what they have used") {
+TEST_CASE("an owner that queues a new item each time keeps its used time") {
   Turns<char> turns;
   for (int i = 0; i < 100; ++i) turns.push(2, 'b');
   turns.push(1, 'a');
@@ -54,7 +54,7 @@ TEST_CASE("whoever queues anew in each turn of theirs keeps what they have used"
   CHECK(taken == "babbbbbbbbba");
 }
 
-TEST_CASE("once nothing waits nobody's time is remembered") {
+TEST_CASE("used time is forgotten once nothing waits") {
   Turns<char> turns;
   turns.push(1, 'a');
   CHECK(take(turns, 1, 1h) == "a");
@@ -65,7 +65,7 @@ TEST_CASE("once nothing waits nobody's time is remembered") {
   turns.push(3, 'd');
   turns.push(4, 'e');
   CHECK(take(turns, 1, 1ms) == "c");
-  turns.took(1h);  // no item was taken since: ignored
+  turns.took(1h);  // ignored, as no item was taken since
   turns.push(3, 'f');
   CHECK(take(turns, 3, 1ms) == "edf");
 }
