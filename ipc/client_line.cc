@@ -22,7 +22,7 @@ Error overdue() {
 
 }  // namespace
 
-ClientLine::ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, const LineTimeouts& timeouts,
+ClientLine::ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, const CallTimeouts& timeouts,
                        std::uint64_t max_payload_bytes)
     : id_(id),
       module_(std::move(module)),

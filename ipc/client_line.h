@@ -52,7 +52,7 @@ class ClientLine {
     AnswerHandler handler;
   };
 
-  ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, const LineTimeouts& timeouts,
+  ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, const CallTimeouts& timeouts,
              std::uint64_t max_payload_bytes);
 
   std::uint64_t id() const { return id_; }
@@ -115,7 +115,7 @@ class ClientLine {
   const std::uint64_t id_;
   const ModuleName module_;
   UniqueFd socket_;
-  const LineTimeouts timeouts_;
+  const CallTimeouts timeouts_;
   const std::uint64_t max_payload_bytes_;
   FrameReader in_;
   OutputBuffer out_;

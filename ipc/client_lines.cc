@@ -22,7 +22,7 @@ bool Client::has_line(const ModuleName& module) const {
 void Client::line_opened(const LineOpened& opened) {
   auto wanted = lines_wanted_.extract(opened.id);
   if (wanted.empty()) return lose_connection("a direct line that was not asked for");
-  const auto* timeouts = std::get_if<LineTimeouts>(&opened.outcome);
+  const auto* timeouts = std::get_if<CallTimeouts>(&opened.outcome);
   if (timeouts == nullptr) return;
   if (descriptors_.empty()) return lose_connection("a direct line came without its socket");
   lines_.push_back(std::make_unique<ClientLine>(opened.id, std::move(wanted.mapped()), std::move(descriptors_.front()),

@@ -253,14 +253,14 @@ struct LogsSubscribed {
 };
 
 // Timeouts of calls on a direct line; both more than 0.
-struct LineTimeouts {
+struct CallTimeouts {
   std::chrono::nanoseconds usual{0};  // of a call that sets no timeout
   std::chrono::nanoseconds longest{0};
 };
 
 struct LineOpened {
   std::uint64_t id = 0;
-  std::variant<LineTimeouts, Error> outcome = {};
+  std::variant<CallTimeouts, Error> outcome = {};
 };
 
 struct LineEnded {

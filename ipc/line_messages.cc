@@ -6,7 +6,7 @@ namespace holdfast::ipc {
 tl::expected<LineOpened, ProtocolViolation> read_line_opened(wire::LineOpened::Reader from) {
   switch (from.which()) {
     case wire::LineOpened::OK: {
-      const LineTimeouts timeouts = {read_timeout(from.getOk().getDefaultTimeoutNanos()),
+      const CallTimeouts timeouts = {read_timeout(from.getOk().getDefaultTimeoutNanos()),
                                      read_timeout(from.getOk().getLongestTimeoutNanos())};
       if (timeouts.usual.count() == 0 || timeouts.longest.count() == 0) {
         return tl::unexpected(ProtocolViolation{"a direct line without timeouts for its calls"});
@@ -55,7 +55,7 @@ void encode(OutputBuffer& out, const LineOpened& opened) {
     auto to = root.initLineOpened();
     to.setId(opened.id);
     if (error != nullptr) return write_error(to.initError(), *error);
-    const auto& timeouts = std::get<LineTimeouts>(opened.outcome);
+    const auto& timeouts = std::get<CallTimeouts>(opened.outcome);
     to.initOk().setDefaultTimeoutNanos(as_nanos(timeouts.usual));
     to.getOk().setLongestTimeoutNanos(as_nanos(timeouts.longest));
   });

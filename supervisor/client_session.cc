@@ -234,7 +234,7 @@ void ClientSession::refuse_line(std::uint64_t client_id, const ipc::Error& error
   closed(client_id, 0);
 }
 
-void ClientSession::open_line(std::uint64_t client_id, const ipc::LineTimeouts& timeouts, UniqueFd socket) {
+void ClientSession::open_line(std::uint64_t client_id, const ipc::CallTimeouts& timeouts, UniqueFd socket) {
   if (!is_open()) return;
   attach(std::move(socket));
   encode(output(), ipc::LineOpened{client_id, timeouts});

@@ -116,7 +116,7 @@ class ClientSession final : public Connection {
   // For direct lines, instead of answer(): refuse_line() ends one that is not open. One that was opened stays open
   // until end_line(), which sets `ended.line` itself.
   void refuse_line(std::uint64_t client_id, const ipc::Error& error);
-  void open_line(std::uint64_t client_id, const ipc::LineTimeouts& timeouts, UniqueFd socket);
+  void open_line(std::uint64_t client_id, const ipc::CallTimeouts& timeouts, UniqueFd socket);
   void end_line(std::uint64_t client_id, ipc::LineEnded ended);
 
   // Sends a value of an open call's stream.

@@ -356,7 +356,7 @@ inline std::string describe(const SourceWanted& wanted) {
       .add("module", wanted.name.module)
       .add("version", wanted.name.version);
 }
-inline std::string describe(const LineTimeouts& timeouts) {
+inline std::string describe(const CallTimeouts& timeouts) {
   return Description("timeouts").add("usual", timeouts.usual.count()).add("longest", timeouts.longest.count());
 }
 inline std::string describe(const LineOpened& opened) {

@@ -116,7 +116,7 @@ std::vector<std::string> messages() {
       server(LogRecordMessage{LogRecordMessage::For::call, 9, {.module = "calculator", .text = "a line"}}),
       server(LogsSubscribed{8}),
       server(LogsSubscribed{8, error}),
-      server(LineOpened{9, LineTimeouts{std::chrono::seconds(1), std::chrono::seconds(2)}}),
+      server(LineOpened{9, CallTimeouts{std::chrono::seconds(1), std::chrono::seconds(2)}}),
       server(LineOpened{9, error}),
       server(LineEnded{9, 2, 1, error, error}),
       server(LineClosing{3}),

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 using namespace testing;
 
 const ModuleName kModule = {"m", "v1"};
-const LineTimeouts kTimeouts = {30s, 60s};
+const CallTimeouts kTimeouts = {30s, 60s};
 const Error kGuilty = {.code = ErrorCode::cpu_exceeded, .message = "it looped", .executed = Executed::maybe};
 const Error kOthers = {
     .code = ErrorCode::worker_crashed, .message = "the worker died", .retryable = true, .executed = Executed::maybe};
@@ -30,7 +30,7 @@ struct LineSession {
   std::uint64_t line;
 };
 
-LineSession begin_line(const LineTimeouts& timeouts = kTimeouts) {
+LineSession begin_line(const CallTimeouts& timeouts = kTimeouts) {
   Session session = begin_session();
   auto [near, far] = stream_sockets();
   std::uint64_t line = 0;

@@ -88,7 +88,7 @@ class Supervisor {
   }
 
   // Receives the next message, which must request a line, answers it with one, and returns the line's id.
-  std::uint64_t open_line(const UniqueFd& socket, const LineTimeouts& timeouts) {
+  std::uint64_t open_line(const UniqueFd& socket, const CallTimeouts& timeouts) {
     const std::uint64_t id = receive_open_line();
     encode(out_, LineOpened{id, timeouts});
     flush_with(socket);

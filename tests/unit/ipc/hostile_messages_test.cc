@@ -519,7 +519,7 @@ std::vector<std::string> valid_messages() {
   add(testing::ClientProtocol{}, ClientMessage(OpenLineRequest{1, "m", "v1"}));
   add(testing::ClientProtocol{}, ClientMessage(LineCallOverdue{1, 2}));
   add(testing::ServerProtocol{},
-      ServerMessage(LineOpened{1, LineTimeouts{std::chrono::seconds(1), std::chrono::seconds(1)}}));
+      ServerMessage(LineOpened{1, CallTimeouts{std::chrono::seconds(1), std::chrono::seconds(1)}}));
   add(testing::ServerProtocol{}, ServerMessage(LineOpened{1, error}));
   add(testing::ServerProtocol{}, ServerMessage(LineEnded{1, 2, 1, error, error}));
   add(testing::ServerProtocol{}, ServerMessage(LineClosing{1}));

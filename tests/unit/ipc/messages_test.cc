@@ -191,7 +191,7 @@ TEST_CASE("every message between client and supervisor arrives as it was sent, w
   check_round_trip<ServerProtocol>(ServerMessage(LogsSubscribed{kMax64}));
   check_round_trip<ClientProtocol>(ClientMessage(LineCallOverdue{kMax64, kMax64 - 1, true}));
   check_round_trip<ServerProtocol>(
-      ServerMessage(LineOpened{kMax64, LineTimeouts{std::chrono::nanoseconds(1), std::chrono::hours(1)}}));
+      ServerMessage(LineOpened{kMax64, CallTimeouts{std::chrono::nanoseconds(1), std::chrono::hours(1)}}));
   check_round_trip<ServerProtocol>(ServerMessage(LineEnded{}));
   check_round_trip<ServerProtocol>(ServerMessage(LineClosing{kMax64}));
   check_round_trip<ServerProtocol>(ServerMessage(WorkerList{1, {WorkerInfo{.line = true}}}));

@@ -17,7 +17,7 @@ using testing::encoded;
 using testing::SessionFixture;
 using Lines = std::vector<std::string>;
 
-const ipc::LineTimeouts kTimeouts = {std::chrono::seconds(1), std::chrono::seconds(2)};
+const ipc::CallTimeouts kTimeouts = {std::chrono::seconds(1), std::chrono::seconds(2)};
 
 std::string open_line(std::uint64_t id) { return encoded(ipc::OpenLineRequest{id, "m", "v1"}); }
 std::string overdue(std::uint64_t line, std::uint64_t call) { return encoded(ipc::LineCallOverdue{line, call}); }
