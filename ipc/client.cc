@@ -13,6 +13,7 @@
 #include <limits>
 #include <thread>
 
+#include "ipc/call_rules.h"
 #include "ipc/client_line.h"
 #include "ipc/send_some.h"
 #include "ipc/server_messages.h"
@@ -59,14 +60,6 @@ std::string connect_advice(const std::string& path, int error) {
     return "it is not a socket; name the socket of holdfastd (--socket, HOLDFAST_SOCKET)";
   if (error == ECONNREFUSED) return "no holdfastd listens there any more; start it again";
   return "is holdfastd running, and on this socket? (--socket and HOLDFAST_SOCKET name another)";
-}
-
-Error payload_too_large(std::size_t bytes, std::uint64_t limit) {
-  return Error{.code = ErrorCode::payload_too_large,
-               .message = fmt::format("the payload has {} bytes; the supervisor accepts at most {}", bytes, limit),
-               .stack = {},
-               .executed = Executed::no,
-               .detail = {}};
 }
 
 Result to_result(const ResultView& view) { return {std::string(as_text(view.payload)), view.encoding}; }
@@ -170,9 +163,9 @@ std::uint64_t Client::start(const CallRequest& request, AnswerHandler handler, C
     answered(std::move(handler), tl::unexpected(connection_lost(lost_because_, Executed::no)));
     return id;
   }
-  if (request.payload.size() > server_.max_payload_bytes) {
+  if (auto problem = payload_problem(request.payload.size(), server_.max_payload_bytes)) {
     // If it were sent, it could exceed the frame limit and end the session with all its calls.
-    answered(std::move(handler), tl::unexpected(payload_too_large(request.payload.size(), server_.max_payload_bytes)));
+    answered(std::move(handler), tl::unexpected(std::move(*problem)));
     return id;
   }
   if (ClientLine* line = line_for(request, readers)) {

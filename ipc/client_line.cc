@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "ipc/call_rules.h"
 #include "ipc/send_some.h"
 #include "ipc/server_messages.h"
 
@@ -15,10 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Error overdue() {
-  return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over, and neither its worker nor the supervisor answered", Executed::maybe);
-}
+Error unanswered() { return overdue(", and neither its worker nor the supervisor answered", Executed::maybe); }
 
 }  // namespace
 
@@ -35,7 +33,7 @@ ClientLine::ClientLine(std::uint64_t id, ModuleName module, UniqueFd socket, con
 // --- calls ---------------------------------------------------------------------------------------------------------
 
 void ClientLine::start(std::uint64_t id, const CallRequest& request, AnswerHandler handler) {
-  const auto timeout = request.timeout.count() == 0 ? timeouts_.usual : std::min(request.timeout, timeouts_.longest);
+  const auto timeout = call_time(request.timeout, timeouts_);
   Call& call = calls_[id];
   call.place = ++sent_;
   call.sent_at = Clock::now();
@@ -59,8 +57,7 @@ void ClientLine::start(std::uint64_t id, const CallRequest& request, AnswerHandl
 bool ClientLine::cancel(std::uint64_t id) {
   const auto found = calls_.find(id);
   if (found == calls_.end() || found->second.is_settled) return false;
-  settle(found->second,
-         tl::unexpected(make_error(ErrorCode::cancelled, "the call was cancelled by its client", Executed::maybe)));
+  settle(found->second, tl::unexpected(cancelled_by_client(Executed::maybe)));
   return true;
 }
 
@@ -87,7 +84,7 @@ std::vector<LineCallOverdue> ClientLine::look_at_times(TimePoint now) {
       told.push_back({id_, call.place});
     }
     if (!call.is_settled && call.is_overdue && call.kept.deadline + kLineGrace <= now) {
-      settle(call, tl::unexpected(overdue()));
+      settle(call, tl::unexpected(unanswered()));
     }
     if (call.is_settled && call.late_at <= now) {
       call.late_at = now + kLineLate;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "ipc/call_rules.h"
 #include "ipc/client.h"
 #include "ipc/client_line.h"
 #include "ipc/packet.h"
@@ -91,9 +92,7 @@ void Client::relay(std::uint64_t id, CallRequest request, Clock::time_point dead
   }
   request.timeout = deadline - Clock::now();
   if (request.timeout.count() <= 0) {
-    return answered(std::move(handler),
-                    tl::unexpected(make_error(ErrorCode::deadline_exceeded,
-                                              "the call's time was over before its direct line's worker began it")));
+    return answered(std::move(handler), tl::unexpected(overdue(" before its direct line's worker began it")));
   }
   open_[id].on_answer = std::move(handler);
   encode(out_, request);

@@ -252,7 +252,7 @@ struct LogsSubscribed {
   std::optional<Error> error = {};  // nullopt: the client is subscribed
 };
 
-// Timeouts of calls on a direct line; both more than 0.
+// How long calls may take. On a direct line both are more than 0.
 struct CallTimeouts {
   std::chrono::nanoseconds usual{0};  // of a call that sets no timeout
   std::chrono::nanoseconds longest{0};

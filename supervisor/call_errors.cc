@@ -85,30 +85,14 @@ Error shutting_down(Executed executed) {
 
 Error overdue_in_queue(std::uint32_t attempts, const std::optional<Error>& last_failure) {
   if (attempts > 0 && last_failure) {
-    return make_error(
-        ErrorCode::deadline_exceeded,
-        fmt::format("the call's time was over before a worker began it; it was given to {} {}, which ended "
-                    "before that; the last one: {}",
+    return ipc::overdue(
+        fmt::format(" before a worker began it; it was given to {} {}, which ended before that; the last one: {}",
                     attempts, attempts == 1 ? "worker" : "workers", last_failure->message));
   }
-  return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over before a worker was free for it; give it more time, or the supervisor "
-                    "more workers (--max-workers)");
+  return ipc::overdue(
+      " before a worker was free for it; give it more time, or the supervisor more workers (--max-workers)");
 }
 
-Error overdue_in_load() {
-  return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over before its module was loaded; give it more time");
-}
-
-Error overdue_while_waiting() {
-  return make_error(ErrorCode::deadline_exceeded,
-                    "the call's time was over; its function was not on the CPU but waited for something",
-                    Executed::maybe);
-}
-
-Error cancelled_by_client(Executed executed) {
-  return make_error(ErrorCode::cancelled, "the call was cancelled by its client", executed);
-}
+Error overdue_in_load() { return ipc::overdue(" before its module was loaded; give it more time"); }
 
 }  // namespace holdfast::supervisor

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "ipc/call_rules.h"
 #include "ipc/error.h"
 #include "supervisor/modules/modules.h"
 #include "supervisor/scheduler/scheduler.h"
@@ -35,7 +36,8 @@ ipc::Error shutting_down(ipc::Executed executed);
 ipc::Error overdue_in_queue(std::uint32_t attempts, const std::optional<ipc::Error>& last_failure);
 // For a call that was given to a worker and whose deadline passed before the worker had loaded the module.
 ipc::Error overdue_in_load();
-ipc::Error overdue_while_waiting();
-ipc::Error cancelled_by_client(ipc::Executed executed);
+// As for calls on a direct line.
+using ipc::cancelled_by_client;
+using ipc::overdue_while_waiting;
 
 }  // namespace holdfast::supervisor

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "ipc/call_rules.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
 #include "supervisor/call_errors.h"
@@ -96,8 +97,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
   if (const auto* hello = std::get_if<ipc::ClientHello>(&*message)) return greet(*hello);
   if (!greeted_) return cut_off("the first message must be hello");
   if (const auto* call = std::get_if<ipc::CallRequest>(&*message)) {
-    if (open_.contains(call->id))
-      return cut_off(fmt::format("call id {} is used by a call that is still open", call->id));
+    if (open_.contains(call->id)) return cut_off(ipc::id_in_use("call", call->id));
     if (over_call_limits())
       return answer(
           call->id,
@@ -110,8 +110,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     if (const auto open = open_.find(grant->call); open != open_.end())
       owner_.client_granted(open->second, grant->bytes);
   } else if (const auto* line = std::get_if<ipc::OpenLineRequest>(&*message)) {
-    if (open_.contains(line->id))
-      return cut_off(fmt::format("line id {} is used by a call that is still open", line->id));
+    if (open_.contains(line->id)) return cut_off(ipc::id_in_use("line", line->id));
     if (over_call_limits())
       return refuse_line(line->id, overloaded("the client has reached its limit of open calls; try again later"));
     owner_.line_wanted(*this, *line);

@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "ipc/call_rules.h"
 #include "ipc/client_messages.h"
 #include "ipc/base/module_name.h"
 #include "supervisor/net/client_accounts.h"
@@ -29,7 +30,7 @@ class ClientSession final : public Connection {
   // Turn::kFramesInTurn.
   static constexpr std::size_t kFramesOfLongWork = 32;
   // A call with a larger payload is answered payload_too_large.
-  static constexpr std::uint64_t kMaxPayloadBytes = std::uint64_t{16} << 20;
+  static constexpr std::uint64_t kMaxPayloadBytes = ipc::kMaxPayloadBytes;
   // For the hello, before anything is known about the client.
   static constexpr ipc::FrameLimits kGreetingLimits{.max_bytes = std::size_t{4} << 10, .max_segments = 64};
   // A frame may be larger than the largest payload, so that a call with too large a payload can be answered instead of

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ipc/call_rules.h"
 #include "ipc/large_memory.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
@@ -17,7 +18,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t kMaxFunctionBytes = 256;
 // A client that has connected and does not say hello holds a descriptor and a place that other clients could have.
 constexpr std::chrono::seconds kHelloPatience{10};
 // How often clients that send part of a frame, or read nothing, are looked for, as long as there are any.
@@ -139,17 +139,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
     carry_out();  // what was decided when its module became known
   };
   if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
-  if (request.payload.size() > ClientSession::kMaxPayloadBytes) {
-    return refuse(
-        make_error(ipc::ErrorCode::payload_too_large,
-                   fmt::format("the payload has {}; at most {} are allowed", ipc::format_size(request.payload.size()),
-                               ipc::format_size(ClientSession::kMaxPayloadBytes))));
-  }
-  if (request.function.size() > kMaxFunctionBytes) {
-    return refuse(
-        make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has at most {} bytes, this one has {}",
-                                                          kMaxFunctionBytes, request.function.size())));
-  }
+  if (const auto problem = ipc::size_problem(request, ClientSession::kMaxPayloadBytes)) return refuse(*problem);
   if (request.logs) {
     if (const auto refusal = refusal_to_read_logs(client)) return refuse(*refusal);
   }
@@ -170,8 +160,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
 
   const CallId id{++last_call_};
   const TimePoint now = steady_clock::now();
-  const auto timeout =
-      request.timeout.count() == 0 ? module.settings.timeout : std::min(request.timeout, options_.longest_timeout);
+  const auto timeout = ipc::call_time(request.timeout, {module.settings.timeout, options_.longest_timeout});
   const ArrivedCall arrived{.id = id,
                             .module = module.id,
                             .caller = {client.user(), client.id(), function_id(request.function)},

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "ipc/call_rules.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "ipc/base/unique_fd.h"
@@ -31,7 +32,6 @@ using namespace holdfast;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kMemoryBytes = std::uint64_t{128} << 20;
-constexpr std::uint64_t kMaxPayloadBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kCall = 1;
 constexpr std::string_view kModule = "exports.add = async ({ a, b }) => a + b;";
 
@@ -49,7 +49,7 @@ constexpr std::string_view kModule = "exports.add = async ({ a, b }) => a + b;";
              .file_name = "floor.js",
              .source = ipc::as_bytes(kModule),
              .memory_bytes = kMemoryBytes,
-             .max_payload_bytes = kMaxPayloadBytes});
+             .max_payload_bytes = ipc::kMaxPayloadBytes});
   host.start({.id = kCall, .function = "add", .payload = ipc::as_bytes(R"({"a":1,"b":2})")});
   outbox.send_all();
   ::_exit(0);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "ipc/base/module_name.h"
+#include "ipc/call_rules.h"
 #include "ipc/client.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
@@ -31,8 +32,6 @@ using std::chrono::milliseconds;
 
 // How long to wait for the answer of a cancelled call, while a person who pressed Ctrl-C waits.
 constexpr milliseconds kCancelTimeout{2000};
-
-constexpr std::size_t kMaxFunctionBytes = 256;  // protocol.capnp, Call.function
 
 // False for raw bytes on a terminal, which could act upon them.
 bool may_be_shown(const ipc::Result& result, const CallOptions& options) {
@@ -96,10 +95,10 @@ std::optional<std::string> function_problem(const std::string& function) {
   if (function.empty()) return "FUNC is empty; name a function, such as default";
   if (function.front() == '{' || function.front() == '[') {
     return fmt::format("FUNC is {}, which looks like a payload: name the function before it, such as default",
-                       ipc::printable(ipc::clean_utf8(function, kMaxFunctionBytes), ipc::Newlines::escape));
+                       ipc::printable(ipc::clean_utf8(function, ipc::kMaxFunctionBytes), ipc::Newlines::escape));
   }
-  if (function.size() <= kMaxFunctionBytes) return std::nullopt;
-  return fmt::format("FUNC has {} bytes; at most {} are allowed", function.size(), kMaxFunctionBytes);
+  if (function.size() <= ipc::kMaxFunctionBytes) return std::nullopt;
+  return fmt::format("FUNC has {} bytes; at most {} are allowed", function.size(), ipc::kMaxFunctionBytes);
 }
 
 std::optional<std::string> file_problem(const std::string& file) {

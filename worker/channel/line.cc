@@ -1,12 +1,12 @@
 #include "worker/channel/line.h"
 
-#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "ipc/call_rules.h"
 #include "ipc/send_some.h"
 
 namespace holdfast::worker {
@@ -20,8 +20,6 @@ constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
 // How long a client may take to read its last answers once the line is withdrawn.
 constexpr std::chrono::seconds kLastWait{1};
-
-constexpr std::size_t kMaxFunctionBytes = 256;
 
 void count(std::atomic<std::uint64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -134,29 +132,20 @@ std::optional<Line::Work> Line::take(const ipc::CallRequest& call, TimePoint rec
     return std::nullopt;
   }
   if (std::ranges::any_of(calls_, has_its_id)) {
-    end(fmt::format("call id {} is used by a call of the line that is still open", call.id));
+    end(ipc::id_in_use("call", call.id));
     return std::nullopt;
   }
   ++taken_;
   if (const auto found = std::ranges::find(cancelled_, call.id); found != cancelled_.end()) {
     cancelled_.erase(found);
-    tell(call.id, make_error(ipc::ErrorCode::cancelled, "the call was cancelled before it was begun"));
+    tell(call.id, ipc::cancelled_by_client(ipc::Executed::no));
     return std::nullopt;
   }
-  if (call.payload.size() > max_payload_bytes_) {
-    tell(call.id,
-         make_error(ipc::ErrorCode::payload_too_large, fmt::format("the payload has {} bytes; at most {} are allowed",
-                                                                   call.payload.size(), max_payload_bytes_)));
+  if (const auto problem = ipc::size_problem(call, max_payload_bytes_)) {
+    tell(call.id, *problem);
     return std::nullopt;
   }
-  if (call.function.size() > kMaxFunctionBytes) {
-    tell(call.id,
-         make_error(ipc::ErrorCode::not_found, fmt::format("a function's name has at most {} bytes, this one has {}",
-                                                           kMaxFunctionBytes, call.function.size())));
-    return std::nullopt;
-  }
-  const auto timeout =
-      call.timeout.count() == 0 ? request_.default_timeout : std::min(call.timeout, request_.longest_timeout);
+  const auto timeout = ipc::call_time(call.timeout, {request_.default_timeout, request_.longest_timeout});
   const std::uint64_t number = ipc::SharedPage::kLineBit | taken_;
   calls_.push_back({number, call.id, received_at + timeout});
   return ipc::WorkerCall{.id = number,
@@ -173,8 +162,7 @@ std::optional<Line::Work> Line::take(const ipc::CancelRequest& cancel) {
   for (OpenCall& open : calls_) {
     if (open.client_id != cancel.id || open.answered) continue;
     open.answered = true;
-    tell(open.client_id,
-         make_error(ipc::ErrorCode::cancelled, "the call was cancelled by its client", ipc::Executed::maybe));
+    tell(open.client_id, ipc::cancelled_by_client(ipc::Executed::maybe));
     return ipc::WorkerCancel{open.number, ipc::CancelReason::cancelled};
   }
   return std::nullopt;  // its answer may have crossed this message
@@ -189,10 +177,7 @@ std::optional<ipc::WorkerCancel> Line::next_to_give_up(TimePoint now) {
     }
     if (open.deadline > now) continue;
     open.answered = true;
-    tell(open.client_id,
-         make_error(ipc::ErrorCode::deadline_exceeded,
-                    "the call's time was over; its function was not on the CPU but waited for something",
-                    ipc::Executed::maybe));
+    tell(open.client_id, ipc::overdue_while_waiting());
     return ipc::WorkerCancel{open.number, ipc::CancelReason::deadline_exceeded};
   }
   return std::nullopt;

@@ -139,7 +139,7 @@ TEST_CASE("a payload beyond the supervisor's limit is answered at once, and the 
   CHECK(client.unsent_bytes() == 0);
   CHECK(client.run_once(0ms) == 1);
   CHECK(summary(answers.of(0)) ==
-        "payload_too_large, executed no: the payload has 1001 bytes; the supervisor accepts at most 1000");
+        "payload_too_large, executed no: the payload has 1001 bytes; at most 1000 are allowed");
   CHECK(client.connected());
   const auto id = client.start(request(std::string(1000, 'x')), answers.handler(1));
   supervisor.answer(id, "fits");
