@@ -17,6 +17,7 @@
 #include "ipc/client_line.h"
 #include "ipc/send_some.h"
 #include "ipc/server_messages.h"
+#include "ipc/socket_path.h"
 
 namespace holdfast::ipc {
 namespace {
@@ -99,10 +100,7 @@ tl::expected<Client, ConnectError> Client::connect(const std::string& socket_pat
   const auto deadline = after(options.hello_timeout);
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path) {
-    return cannot_connect(fmt::format("the socket's path \"{}\" has {} bytes; at most {} are possible", socket_path,
-                                      socket_path.size(), sizeof address.sun_path - 1));
-  }
+  if (auto problem = socket_path_problem(socket_path)) return cannot_connect(std::move(*problem));
   std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return cannot_connect(fmt::format("cannot make a socket: {}", std::strerror(errno)));

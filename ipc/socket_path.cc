@@ -1,5 +1,7 @@
 #include "ipc/socket_path.h"
 
+#include <fmt/format.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -17,6 +19,12 @@ std::string default_socket_path() {
   if (std::string directory = variable("XDG_RUNTIME_DIR"); !directory.empty()) return directory + kName;
   // The directory that logins create. Never a place in which other users could create it first, such as /tmp.
   return "/run/user/" + std::to_string(::geteuid()) + kName;
+}
+
+std::optional<std::string> socket_path_problem(const std::string& path) {
+  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;  // without the NUL at the end
+  if (path.size() <= kMost) return std::nullopt;
+  return fmt::format("the socket's path {} has {} bytes; at most {} are allowed", path, path.size(), kMost);
 }
 
 }  // namespace holdfast::ipc

@@ -18,7 +18,7 @@ bool is_name_character(char c) {
 std::optional<std::string> name_problem(std::string_view part, std::string_view what) {
   if (part.empty()) return fmt::format("the {} is empty", what);
   if (part.size() > kMaxNameBytes) {
-    return fmt::format("the {} has {} characters; at most {} are possible", what, part.size(), kMaxNameBytes);
+    return fmt::format("the {} has {} characters; at most {} are allowed", what, part.size(), kMaxNameBytes);
   }
   if (part.front() == '.') return fmt::format("the {} begins with a dot", what);
   if (!std::ranges::all_of(part, is_name_character)) {

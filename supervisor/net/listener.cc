@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "ipc/base/descriptor_refusal.h"
+#include "ipc/socket_path.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -149,10 +150,7 @@ Listener::Listener(asio::io_context& io, UniqueFd directory, std::string name, U
 
 tl::expected<std::unique_ptr<Listener>, std::string> Listener::open(asio::io_context& io, const std::string& path,
                                                                     mode_t mode) {
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return tl::unexpected(fmt::format("the socket's path {} has {} bytes; at most {} are possible", path, path.size(),
-                                      sizeof(sockaddr_un::sun_path) - 1));
-  }
+  if (auto problem = ipc::socket_path_problem(path)) return tl::unexpected(std::move(*problem));
   auto directory = open_directory(path);
   if (!directory) return tl::unexpected(directory.error());
   std::string name = std::filesystem::path(path).filename();

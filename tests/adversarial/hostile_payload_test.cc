@@ -302,7 +302,7 @@ TEST_CASE("an array that claims to be longer than memory is refused as a list of
   request.encoding = ipc::Encoding::structured;
   request.arguments = ipc::ArgumentStyle::positional;
   CHECK(outcome(ring.client().call(request)) ==
-        "protocol_error: the payload has 4294967295 positional arguments; at most 65534 are possible");
+        "protocol_error: the payload has 4294967295 positional arguments; at most 65534 are allowed");
   CHECK(worker_of(ring.client(), "hostile").pid == worker);
   ring.finish();
 }

@@ -138,8 +138,7 @@ TEST_CASE("more positional arguments than a function can be given are refused, a
         {.module = "count", .function = "count", .payload = many + "]", .arguments = ipc::ArgumentStyle::positional}));
   };
   CHECK(counted(65534) == "65535");
-  const std::string refused =
-      "protocol_error: the payload has {} positional arguments; at most 65534 are possible";
+  const std::string refused = "protocol_error: the payload has {} positional arguments; at most 65534 are allowed";
   CHECK(counted(65535) == fmt::format(fmt::runtime(refused), 65535));
   CHECK(counted(2'000'000) == fmt::format(fmt::runtime(refused), 2'000'000));
   CHECK(worker_of(client, "count").pid == before);
@@ -164,7 +163,7 @@ TEST_CASE("positional arguments that are an array of four thousand million holes
                                    .encoding = ipc::Encoding::structured,
                                    .arguments = ipc::ArgumentStyle::positional});
   CHECK(outcome(answer) ==
-        "protocol_error: the payload has 4294967295 positional arguments; at most 65534 are possible");
+        "protocol_error: the payload has 4294967295 positional arguments; at most 65534 are allowed");
   CHECK(worker_of(client, "count").pid == before);
 }
 

@@ -74,8 +74,8 @@ tl::expected<void, std::string> Payloads::read(const ipc::WorkerCall& call,
   if (!(*payload)->IsArray()) return no_array();
   const auto array = payload->As<v8::Array>();
   if (array->Length() > kMaxArguments) {
-    return tl::unexpected(fmt::format("the payload has {} positional arguments; at most {} are possible",
-                                      array->Length(), kMaxArguments));
+    return tl::unexpected(
+        fmt::format("the payload has {} positional arguments; at most {} are allowed", array->Length(), kMaxArguments));
   }
   for (std::uint32_t i = 0; i < array->Length(); ++i) {
     v8::Local<v8::Value> argument;

@@ -31,7 +31,7 @@ TEST_CASE("what is not a module's name is refused with what was wrong") {
   CHECK(parse_module_name("calculator").error() ==
         "\"calculator\" does not name a module: it has no version; expected MODULE@VERSION, such as calculator@v1.0.0");
   CHECK(name_problem("", "version") == "the version is empty");
-  CHECK(name_problem(std::string(65, 'x'), "version") == "the version has 65 characters; at most 64 are possible");
+  CHECK(name_problem(std::string(65, 'x'), "version") == "the version has 65 characters; at most 64 are allowed");
   CHECK(name_problem(".hidden", "version") == "the version begins with a dot");
   CHECK(name_problem("a/b", "version") == "the version has characters other than A-Z a-z 0-9 . _ - +");
   for (const char* text :

@@ -186,7 +186,7 @@ TEST_CASE("a socket path that no address can hold is an error that says so") {
   const auto client = Client::connect(std::string(108, 'x'));
   REQUIRE_FALSE(client.has_value());
   CHECK(client.error().reason == ConnectError::Reason::cannot_connect);
-  CHECK(client.error().message.find("has 108 bytes; at most 107 are possible") != std::string::npos);
+  CHECK(client.error().message.find("has 108 bytes; at most 107 are allowed") != std::string::npos);
 }
 
 TEST_CASE("a supervisor that no longer accepts connections is given up after the hello's timeout") {

@@ -49,5 +49,12 @@ TEST_CASE("without HOLDFAST_SOCKET, or with an empty one, the socket is where th
   }
 }
 
+TEST_CASE("a socket's path may have 107 bytes, and no more") {
+  const std::string longest(107, 'x');
+  CHECK_FALSE(socket_path_problem(longest));
+  CHECK(socket_path_problem(longest + "x") ==
+        "the socket's path " + longest + "x has 108 bytes; at most 107 are allowed");
+}
+
 }  // namespace
 }  // namespace holdfast::ipc

@@ -265,7 +265,7 @@ TEST_CASE_FIXTURE(Fixture, "a path that no address can hold is an error that say
     CHECK(connect_to(longest));
   }
   const std::string text = refusal(io, longest + "x");
-  CHECK(text == "the socket's path " + longest + "x has 108 bytes; at most 107 are possible");
+  CHECK(text == "the socket's path " + longest + "x has 108 bytes; at most 107 are allowed");
   CHECK(fs::is_empty(folder.path()));
 }
 
