@@ -21,8 +21,9 @@ constexpr std::size_t kMaxClientNameBytes = 64;
 
 // Back-pressure: beyond any of these bounds the session stops reading from the client until it is below them again. A
 // client that has been asked for a module's code is read whatever its calls hold, since these may wait for that very
-// code; further calls are then refused. kMaxHeldBytes is the memory kept for open calls: two of the largest payloads.
-constexpr std::size_t kMaxHeldBytes = std::size_t{32} << 20;
+// code; further calls are then refused. kMaxOpenCallBytes is the memory kept for open calls: two of the largest
+// payloads.
+constexpr std::size_t kMaxOpenCallBytes = std::size_t{32} << 20;
 // Answers that the client has not read.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{1} << 20;
 
@@ -403,7 +404,7 @@ bool ClientSession::has_given_up_reading(std::chrono::steady_clock::time_point n
 }
 
 bool ClientSession::over_call_limits() const {
-  return open_.size() >= kMaxCallsInFlight || held_bytes_ > kMaxHeldBytes;
+  return open_.size() >= kMaxCallsInFlight || held_bytes_ > kMaxOpenCallBytes;
 }
 
 bool ClientSession::must_wait() const {
