@@ -148,9 +148,9 @@ void encode(OutputBuffer& out, const EndLogsRequest& request);
 void encode(OutputBuffer& out, const OpenLineRequest& request);
 void encode(OutputBuffer& out, const LineCallOverdue& overdue);
 
-// Whether the frame may be a CancelRequest, by its size alone, which is far cheaper than decoding. True for every
-// CancelRequest that encode() makes; decode_client_message() decides.
-bool may_be_cancel(const Frame& frame);
+// The call that the frame cancels if the frame is a CancelRequest as encode() makes it; else nullopt. Decodes only
+// frames of that size, so that it is cheap to look through many.
+std::optional<std::uint64_t> cancelled_call(const Frame& frame);
 
 // --- supervisor to client ------------------------------------------------------------------------------------------
 

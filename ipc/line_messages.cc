@@ -78,9 +78,12 @@ void encode(OutputBuffer& out, const LineClosing& closing) {
 }
 
 // The words of a CancelRequest: the root's pointer, and a message with its tag, the id and no pointer.
-bool may_be_cancel(const Frame& frame) {
+std::optional<std::uint64_t> cancelled_call(const Frame& frame) {
   constexpr std::size_t kWords = 1 + 2 + 1;
-  return frame.total_words() <= kWords;
+  if (frame.total_words() > kWords) return std::nullopt;
+  const auto message = decode_client_message(frame);
+  const auto* cancel = message ? std::get_if<CancelRequest>(&*message) : nullptr;
+  return cancel == nullptr ? std::nullopt : std::optional(cancel->id);
 }
 
 }  // namespace holdfast::ipc

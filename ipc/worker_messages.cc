@@ -261,9 +261,12 @@ void encode(OutputBuffer& out, const CloseWorkerLine&) {
 
 // The words of a WorkerCancel: the root's pointer, the request with its pointer, the cancellation. A call's frame has
 // more: its text alone takes a word, its fields and pointers take five.
-bool may_be_worker_cancel(const Frame& frame) {
+std::optional<std::uint64_t> cancelled_worker_call(const Frame& frame) {
   constexpr std::size_t kWords = 1 + 2 + 2;
-  return frame.total_words() == kWords;
+  if (frame.total_words() != kWords) return std::nullopt;
+  const auto request = decode_worker_request(frame);
+  const auto* cancel = request ? std::get_if<WorkerCancel>(&*request) : nullptr;
+  return cancel == nullptr ? std::nullopt : std::optional(cancel->call);
 }
 
 tl::expected<WorkerMessage, ProtocolViolation> decode_worker_message(const Frame& frame) {

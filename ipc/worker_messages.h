@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -118,10 +119,9 @@ void encode_worker_grant(OutputBuffer& out, const StreamGrant& grant);
 void encode(OutputBuffer& out, const OpenWorkerLine& open);
 void encode(OutputBuffer& out, const CloseWorkerLine& close);
 
-// Whether the frame may be a WorkerCancel, by its size alone, which is far cheaper than decoding. True for every
-// WorkerCancel that encode() makes; of the other messages of the same build only grants have this size.
-// decode_worker_request() decides.
-bool may_be_worker_cancel(const Frame& frame);
+// The call that the frame cancels if the frame is a WorkerCancel as encode() makes it; else nullopt. Decodes only
+// frames of that size, which of the other messages only grants have, so that it is cheap to look through many.
+std::optional<std::uint64_t> cancelled_worker_call(const Frame& frame);
 
 struct WorkerReady {};
 

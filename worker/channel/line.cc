@@ -93,10 +93,7 @@ void Line::send_some() {
 void Line::find_cancelled() {
   cancelled_.clear();
   in_.look_ahead([this](const ipc::Frame& frame) {
-    if (!ipc::may_be_cancel(frame)) return;
-    const auto message = ipc::decode_client_message(frame);
-    if (!message) return;
-    if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) cancelled_.push_back(cancel->id);
+    if (const auto id = ipc::cancelled_call(frame)) cancelled_.push_back(*id);
   });
 }
 

@@ -305,10 +305,7 @@ bool Worker::handle_frame() {
 void Worker::find_cancelled() {
   cancelled_.clear();
   in_.look_ahead([this](const ipc::Frame& frame) {
-    if (!ipc::may_be_worker_cancel(frame)) return;
-    const auto request = ipc::decode_worker_request(frame);
-    if (!request) return;
-    if (const auto* cancel = std::get_if<ipc::WorkerCancel>(&*request)) cancelled_.push_back(cancel->call);
+    if (const auto call = ipc::cancelled_worker_call(frame)) cancelled_.push_back(*call);
   });
 }
 

@@ -271,19 +271,35 @@ TEST_CASE("every value of every enum arrives as it was sent") {
   }
 }
 
-TEST_CASE("a cancellation for a worker is told from every call by the size of its frame") {
-  const auto looks_like_one = [](const WorkerRequest& request) {
+TEST_CASE("a cancellation for a worker is told from every other message") {
+  const auto cancelled = [](const WorkerRequest& request) {
     OutputBuffer out;
     WorkerRequestProtocol::encode(out, request);
     FrameReader reader;
     testing::feed(reader, as_text(out.data()));
-    return may_be_worker_cancel(**reader.next());
+    return cancelled_worker_call(**reader.next());
   };
-  CHECK(looks_like_one(WorkerCancel{}));
-  CHECK(looks_like_one(WorkerCancel{kMax64, CancelReason::deadline_exceeded}));
-  CHECK_FALSE(looks_like_one(WorkerCall{}));
-  CHECK_FALSE(looks_like_one(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("1")}));
-  CHECK_FALSE(looks_like_one(LoadRequest{}));
+  CHECK(cancelled(WorkerCancel{}) == 0u);
+  CHECK(cancelled(WorkerCancel{kMax64, CancelReason::deadline_exceeded}) == kMax64);
+  CHECK_FALSE(cancelled(WorkerCall{}));
+  CHECK_FALSE(cancelled(WorkerCall{.id = 1, .function = "f", .payload = as_bytes("1")}));
+  CHECK_FALSE(cancelled(LoadRequest{}));
+  CHECK_FALSE(cancelled(StreamGrant{1, 2}));
+}
+
+TEST_CASE("a client's cancellation is told from every other message") {
+  const auto cancelled = [](const ClientMessage& message) {
+    OutputBuffer out;
+    ClientProtocol::encode(out, message);
+    FrameReader reader;
+    testing::feed(reader, as_text(out.data()));
+    return cancelled_call(**reader.next());
+  };
+  CHECK(cancelled(CancelRequest{}) == 0u);
+  CHECK(cancelled(CancelRequest{kMax64}) == kMax64);
+  CHECK_FALSE(cancelled(CallRequest{}));
+  CHECK_FALSE(cancelled(CallRequest{.id = 1, .function = "f", .payload = as_bytes("1")}));
+  CHECK_FALSE(cancelled(StreamGrant{1, 2}));
 }
 
 TEST_CASE("a list of a thousand workers arrives as it was sent") {
