@@ -15,25 +15,15 @@ constexpr std::uint16_t kExecutedCount = 3;
 constexpr unsigned kMaxWorkersListed = 65536;
 
 Usage read_usage(wire::Usage::Reader from) {
-  return {.queue = read_duration(from.getQueueNanos()),
-          .load = read_duration(from.getLoadNanos()),
-          .run = read_duration(from.getRunNanos()),
-          .cpu = read_duration(from.getCpuNanos()),
-          .peak_memory_bytes = from.getPeakMemoryBytes(),
-          .bytes_in = from.getBytesIn(),
-          .bytes_out = from.getBytesOut(),
-          .attempts = from.getAttempts(),
-          .cold = from.getCold()};
+  Usage usage;
+  read_amounts(from, usage);
+  usage.attempts = from.getAttempts();
+  usage.cold = from.getCold();
+  return usage;
 }
 
 void write_usage(wire::Usage::Builder to, const Usage& usage) {
-  to.setQueueNanos(as_nanos(usage.queue));
-  to.setLoadNanos(as_nanos(usage.load));
-  to.setRunNanos(as_nanos(usage.run));
-  to.setCpuNanos(as_nanos(usage.cpu));
-  to.setPeakMemoryBytes(usage.peak_memory_bytes);
-  to.setBytesIn(usage.bytes_in);
-  to.setBytesOut(usage.bytes_out);
+  write_amounts(to, usage);
   to.setAttempts(usage.attempts);
   to.setCold(usage.cold);
 }

@@ -30,13 +30,7 @@ tl::expected<ModuleStats, ProtocolViolation> read_module(wire::ModuleStats::Read
   stats.queued = from.getQueued();
   stats.calls_in_flight = from.getCallsInFlight();
   stats.instances = from.getInstances();
-  stats.queue = read_duration(from.getQueueNanos());
-  stats.load = read_duration(from.getLoadNanos());
-  stats.run = read_duration(from.getRunNanos());
-  stats.cpu = read_duration(from.getCpuNanos());
-  stats.bytes_in = from.getBytesIn();
-  stats.bytes_out = from.getBytesOut();
-  stats.peak_memory_bytes = from.getPeakMemoryBytes();
+  read_amounts(from, stats);
   stats.held_off = read_duration(from.getHeldOffNanos());
   stats.held_off_reason = view(from.getHeldOffReason());
   return stats;
@@ -60,13 +54,7 @@ void write_module(wire::ModuleStats::Builder to, const ModuleStats& stats) {
   to.setQueued(stats.queued);
   to.setCallsInFlight(stats.calls_in_flight);
   to.setInstances(stats.instances);
-  to.setQueueNanos(as_nanos(stats.queue));
-  to.setLoadNanos(as_nanos(stats.load));
-  to.setRunNanos(as_nanos(stats.run));
-  to.setCpuNanos(as_nanos(stats.cpu));
-  to.setBytesIn(stats.bytes_in);
-  to.setBytesOut(stats.bytes_out);
-  to.setPeakMemoryBytes(stats.peak_memory_bytes);
+  write_amounts(to, stats);
   to.setHeldOffNanos(as_nanos(stats.held_off));
   set_text(stats.held_off_reason, [&](unsigned size) { return to.initHeldOffReason(size); });
 }

@@ -130,6 +130,29 @@ inline std::size_t words_for(const Error& error) {
          words_for(error.properties.size());
 }
 
+// The amounts that the usage of a call and the sums of a module have in common, by the same names.
+template <typename Reader, typename Values>
+void read_amounts(Reader from, Values& to) {
+  to.queue = read_duration(from.getQueueNanos());
+  to.load = read_duration(from.getLoadNanos());
+  to.run = read_duration(from.getRunNanos());
+  to.cpu = read_duration(from.getCpuNanos());
+  to.peak_memory_bytes = from.getPeakMemoryBytes();
+  to.bytes_in = from.getBytesIn();
+  to.bytes_out = from.getBytesOut();
+}
+
+template <typename Builder, typename Values>
+void write_amounts(Builder to, const Values& from) {
+  to.setQueueNanos(as_nanos(from.queue));
+  to.setLoadNanos(as_nanos(from.load));
+  to.setRunNanos(as_nanos(from.run));
+  to.setCpuNanos(as_nanos(from.cpu));
+  to.setPeakMemoryBytes(from.peak_memory_bytes);
+  to.setBytesIn(from.bytes_in);
+  to.setBytesOut(from.bytes_out);
+}
+
 tl::expected<SourceReply, ProtocolViolation> read_source(wire::Source::Reader from);
 tl::expected<LoaderRegistered, ProtocolViolation> read_loader_registered(wire::LoaderRegistered::Reader from);
 tl::expected<SourceWanted, ProtocolViolation> read_source_wanted(wire::SourceWanted::Reader from);
