@@ -8,13 +8,6 @@
 #include "worker/v8/text.h"
 
 namespace holdfast::worker {
-namespace {
-
-// A module may make an error or a stack as long as it likes; no more than this is shown.
-constexpr std::size_t kMaxMessageBytes = 8 << 10;
-constexpr std::size_t kMaxStackBytes = 16 << 10;
-
-}  // namespace
 
 void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
   tell_of_dropped_lines();
@@ -150,7 +143,7 @@ ModuleHost::Thrown ModuleHost::describe(v8::Local<v8::Value> thrown) {
       !described.As<v8::Array>()->Get(context, 2).ToLocal(&properties)) {
     return {"an error that cannot be shown was thrown", "", ""};
   }
-  return {to_utf8(message, kMaxMessageBytes), to_utf8(stack, kMaxStackBytes),
+  return {to_utf8(message, kMaxShownMessageBytes), to_utf8(stack, kMaxShownStackBytes),
           to_utf8(properties, ipc::kMaxPropertiesBytes)};
 }
 
@@ -184,7 +177,7 @@ void ModuleHost::answer_not_exported(const ipc::WorkerCall& call) {
   }
   answer_error(call.id, make_error(ipc::ErrorCode::not_found,
                                    fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,
-                                               version_, call.function, to_utf8(exported, kMaxMessageBytes))));
+                                               version_, call.function, to_utf8(exported, kMaxShownMessageBytes))));
 }
 
 }  // namespace holdfast::worker

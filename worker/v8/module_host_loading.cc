@@ -8,6 +8,7 @@
 #include "worker/plain/function_name.h"
 #include "worker/v8/module_host.h"
 #include "worker/v8/module_loader.h"
+#include "worker/v8/text.h"
 #include "worker/channel/stretch.h"
 
 namespace holdfast::worker {
@@ -212,8 +213,6 @@ ModuleHost::LoadState ModuleHost::load_threw(v8::Local<v8::Value> thrown, v8::Lo
 
 ModuleHost::LoadState ModuleHost::load_threw_at(v8::Local<v8::Value> thrown, v8::Local<v8::Value> file, int line,
                                                 int column, v8::Local<v8::Value> code, const char* prefix) {
-  constexpr std::size_t kMaxMessageBytes = 8 << 10;
-  constexpr std::size_t kMaxStackBytes = 16 << 10;
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Context> context = engine_.context();
   v8::Local<v8::Value> arguments[] = {thrown, file, v8::Integer::New(isolate_, line),
@@ -229,8 +228,8 @@ ModuleHost::LoadState ModuleHost::load_threw_at(v8::Local<v8::Value> thrown, v8:
       !described.As<v8::Array>()->Get(context, 3).ToLocal(&properties)) {
     return load_failed("an error that cannot be shown was thrown");
   }
-  ipc::Error error = make_error(ipc::ErrorCode::load_failed, prefix + to_utf8(message, kMaxMessageBytes));
-  error.stack = to_utf8(stack, kMaxStackBytes);
+  ipc::Error error = make_error(ipc::ErrorCode::load_failed, prefix + to_utf8(message, kMaxShownMessageBytes));
+  error.stack = to_utf8(stack, kMaxShownStackBytes);
   error.detail = to_utf8(shown_line, 256);
   error.properties = to_utf8(properties, ipc::kMaxPropertiesBytes);
   return load_failed(std::move(error));
