@@ -5,7 +5,7 @@
 
 #include <ctime>
 
-#include "ipc/base/text.h"
+#include "ipc/base/json.h"
 
 namespace holdfast::ipc {
 
@@ -14,31 +14,6 @@ std::string utc_time(std::chrono::nanoseconds since_1970) {
   const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970 - seconds);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(seconds.count())),
                      millis.count());
-}
-
-std::string json_string(std::string_view text) {
-  const std::string clean = clean_utf8(text, std::string::npos);
-  std::string json = "\"";
-  for (std::size_t i = 0; i < clean.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(clean[i]);
-    const auto next = i + 1 < clean.size() ? static_cast<unsigned char>(clean[i + 1]) : 0U;
-    if (byte == '"' || byte == '\\') {
-      json += '\\';
-      json += clean[i];
-    } else if (byte == '\n') {
-      json += "\\n";
-    } else if (byte == '\t') {
-      json += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      json += fmt::format("\\u{:04x}", byte);
-    } else if (byte == 0xc2 && next < 0xa0) {
-      json += fmt::format("\\u{:04x}", next);
-      ++i;
-    } else {
-      json += clean[i];
-    }
-  }
-  return json + '"';
 }
 
 std::string as_json(const LogRecord& record) {

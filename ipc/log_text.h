@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <string>
-#include <string_view>
 
 #include "ipc/client_messages.h"
 
@@ -11,10 +10,6 @@ namespace holdfast::ipc {
 
 // "2026-01-31T12:00:00.000Z" (RFC 3339).
 std::string utc_time(std::chrono::nanoseconds since_1970);
-
-// `text` as a JSON string with its quotes (RFC 8259). Bytes that are not UTF-8 become U+FFFD. Control characters, C1
-// and DEL included, are escaped, so that the string is harmless on a terminal.
-std::string json_string(std::string_view text);
 
 // {"time":…,"level":…,"module":…,"version":…,"requestId":…,"message":…}, on one line without a line break. Without
 // "requestId" if the record has none. A note also has "dropped", the number of lines that are missing.

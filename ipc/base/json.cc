@@ -1,5 +1,7 @@
 #include "ipc/base/json.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <optional>
 
@@ -162,6 +164,44 @@ bool is_json_object(std::string_view text) {
   if (!scanner.object()) return false;
   scanner.skip_space();
   return scanner.is_at_end();
+}
+
+std::string json_string(std::string_view text) {
+  std::string json = "\"";
+  for (const char character : clean_utf8(text, std::string::npos)) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (character == '"' || character == '\\') {
+      json += '\\';
+      json += character;
+    } else if (character == '\n') {
+      json += "\\n";
+    } else if (character == '\t') {
+      json += "\\t";
+    } else if (byte < 0x20) {
+      json += fmt::format("\\u{:04x}", byte);
+    } else {
+      json += character;
+    }
+  }
+  return json_for_output(json += '"');
+}
+
+std::string json_for_output(std::string_view json) {
+  std::string output;
+  output.reserve(json.size());
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(json[i]);
+    const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0;
+    if (byte == 0x7F) {
+      output += "\\u007f";
+    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F are C2 80 to C2 9F in UTF-8
+      output += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else {
+      output += json[i];
+    }
+  }
+  return output;
 }
 
 }  // namespace holdfast::ipc

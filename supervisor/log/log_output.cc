@@ -10,6 +10,7 @@
 
 #include <memory>
 
+#include "ipc/base/json.h"
 #include "ipc/log_text.h"
 #include "ipc/base/text.h"
 #include "supervisor/shares/client_log_budget.h"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ipc/base/json.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
 #include "ipc/base/base64.h"
@@ -95,7 +96,7 @@ tl::expected<std::string, std::string> as_json(const ipc::Result& result) {
   // An empty payload stands for null (protocol.capnp, Encoding).
   const std::string_view payload = result.payload.empty() ? "null" : std::string_view(result.payload);
   if (auto problem = json_problem(payload)) return tl::unexpected(std::move(*problem));
-  return json_for_output(payload);
+  return ipc::json_for_output(payload);
 }
 
 // Whether the output is the result's raw bytes: in text format, for every encoding but JSON.

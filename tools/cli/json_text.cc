@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ipc/base/json.h"
 #include "ipc/base/text.h"
 
 namespace holdfast::cli {
@@ -127,26 +128,8 @@ bool is_json_array(std::string_view json) {
   return first != std::string_view::npos && json[first] == '[';
 }
 
-std::string json_for_output(std::string_view json) {
-  std::string output;
-  output.reserve(json.size());
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(json[i]);
-    const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0;
-    if (byte == 0x7F) {
-      output += "\\u007f";
-    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F are C2 80 to C2 9F in UTF-8
-      output += fmt::format("\\u{:04x}", next);
-      ++i;
-    } else {
-      output += json[i];
-    }
-  }
-  return output;
-}
-
 std::string to_output(const nlohmann::ordered_json& document) {
-  return json_for_output(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  return ipc::json_for_output(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 }  // namespace holdfast::cli

@@ -17,10 +17,6 @@ std::optional<std::string> json_problem(std::string_view text);
 // Whether a valid JSON text is an array.
 bool is_json_array(std::string_view json);
 
-// The same JSON value, safe to print on a terminal: DEL and C1 control characters, which JSON allows unescaped in
-// strings, become \u escapes. Everything else stays byte for byte. `json` must be valid.
-std::string json_for_output(std::string_view json);
-
 // A document on one line, safe to print on a terminal. Bytes in strings that are not UTF-8 become U+FFFD.
 std::string to_output(const nlohmann::ordered_json& document);
 

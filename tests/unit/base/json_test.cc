@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include <string>
 
 #include "ipc/error.h"
@@ -90,4 +92,36 @@ TEST_CASE("properties that a worker sent are passed on as they are, or not at al
   const auto of_size = [](std::size_t bytes) { return R"({"a":")" + std::string(bytes - 8, 'x') + R"("})"; };
   CHECK(passed_on(of_size(kMaxPropertiesBytes)).size() == kMaxPropertiesBytes);
   CHECK(passed_on(of_size(kMaxPropertiesBytes + 1)) == "");
+}
+
+TEST_CASE("any bytes become a JSON string of one printable line that says the same") {
+  for (const std::string& text :
+       {std::string("plain"), std::string("\"quoted\" \\ back"), std::string("a\nb\tc\r"), std::string("\0\x1b[2J", 5),
+        std::string("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+        std::string("\x7f\xc2\x9b"
+                    "31m\xc2\xa0"),
+        std::string()}) {
+    CAPTURE(text);
+    const std::string shown = json_string(text);
+    CHECK(nlohmann::json::parse(shown).get<std::string>() == text);
+    for (const char c : shown) CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
+    CHECK(shown.find("\xc2\x9b") == std::string::npos);
+  }
+  CHECK(nlohmann::json::parse(json_string("a\xff"
+                                          "b"))
+            .get<std::string>() ==
+        "a\xef\xbf\xbd"
+        "b");
+}
+
+TEST_CASE("a JSON string is one line in which only what must be is escaped") {
+  CHECK(json_string("a\"b\\c\n\t\r\x1b\x7f\xc2\x9b\xc2\xa0/\xff") ==
+        "\"a\\\"b\\\\c\\n\\t\\u000d\\u001b\\u007f\\u009b\xc2\xa0/\xef\xbf\xbd\"");
+}
+
+TEST_CASE("output holds no control characters and means the same") {
+  const std::string json = "[\"\x7f\xC2\x80\xC2\x9F\xC2\xA0\xC3\xA9\xE2\x82\xAC\"]";
+  const std::string output = json_for_output(json);
+  CHECK(output == "[\"\\u007f\\u0080\\u009f\xC2\xA0\xC3\xA9\xE2\x82\xAC\"]");
+  CHECK(nlohmann::json::parse(output) == nlohmann::json::parse(json));
 }

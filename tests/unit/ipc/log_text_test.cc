@@ -15,26 +15,6 @@ TEST_CASE("a time is in UTC, with milliseconds") {
   CHECK(utc_time(std::chrono::seconds(1769860800) + std::chrono::milliseconds(42)) == "2026-01-31T12:00:00.042Z");
 }
 
-TEST_CASE("any bytes become a JSON string of one printable line that says the same") {
-  for (const std::string& text :
-       {std::string("plain"), std::string("\"quoted\" \\ back"), std::string("a\nb\tc\r"), std::string("\0\x1b[2J", 5),
-        std::string("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
-        std::string("\x7f\xc2\x9b"
-                    "31m\xc2\xa0"),
-        std::string()}) {
-    CAPTURE(text);
-    const std::string shown = json_string(text);
-    CHECK(json::parse(shown).get<std::string>() == text);
-    for (const char c : shown) CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
-    CHECK(shown.find("\xc2\x9b") == std::string::npos);
-  }
-  CHECK(json::parse(json_string("a\xff"
-                                "b"))
-            .get<std::string>() ==
-        "a\xef\xbf\xbd"
-        "b");
-}
-
 TEST_CASE("a log record as JSON has only the fields that are known") {
   LogRecord record{.time = std::chrono::seconds(1),
                    .level = LogLevel::warning,
