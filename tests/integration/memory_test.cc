@@ -1,6 +1,7 @@
 // Memory limits apart from the ways to use memory up: at every limit, after a call, for payloads and while loading.
 #include <doctest/doctest.h>
 
+#include <string>
 #include <string_view>
 
 #include "tests/integration/memory_routes.h"
@@ -55,6 +56,35 @@ TEST_CASE("a call that came near the limit and freed everything does not get the
     CHECK(outcome(call(client, {"near", "ping"})) == "\"pong\"");
   }
   CHECK(worker_of(client, "near").pid == before);
+}
+
+TEST_CASE("what a module keeps on the heap still counts after a call that came near the limit") {
+  Daemon daemon({.modules = {{"keeper", R"js(
+      const kept = [], buffers = [];
+      let length;
+      exports.keep = () => { for (let i = 0; i < 16; i++) kept.push(new Array(1 << 17).fill(i)); };
+      // The buffer that is refused has V8 collect all garbage while `large` is in use. Nothing after that checks for
+      // V8's interrupts, so that the worker looks at the memory again when the call has ended.
+      exports.near = () => {
+        const large = new Array(16 << 17).fill(1);
+        try { new Uint8Array(64 << 20); } catch { /* as meant */ }
+        length = large.length;
+      };
+      exports.buffers = () => {
+        try { while (true) buffers.push(new Uint8Array(1 << 20)); } catch { return buffers.length; }
+      };
+  )js"}},
+                 .flags = {"--memory", "32MB", "--stretch", "1m"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"keeper", "keep"})) == "null");
+  const auto before = worker_of(client, "keeper").pid;
+  CHECK(outcome(call(client, {"keeper", "near"})) == "null");
+  // Half of the limit is left for array buffers.
+  const std::string buffers = outcome(call(client, {"keeper", "buffers"}));
+  CAPTURE(buffers);
+  CHECK(std::stoi(buffers) >= 12);
+  CHECK(std::stoi(buffers) <= 16);
+  CHECK(worker_of(client, "keeper").pid == before);
 }
 
 TEST_CASE("no single object gets past the limit, however large it is at once") {

@@ -192,15 +192,13 @@ void Engine::reseed() {
   v8::V8::SetFlagsFromString(flag);
 }
 
-void Engine::collect_garbage() {
-  isolate_->LowMemoryNotification();
-  v8::HeapStatistics heap;
-  isolate_->GetHeapStatistics(&heap);
-  runtime_heap_bytes_ = heap.used_heap_size();
-}
+void Engine::collect_garbage() { isolate_->LowMemoryNotification(); }
 
 void Engine::settle_heap() {
   collect_garbage();
+  v8::HeapStatistics heap;
+  isolate_->GetHeapStatistics(&heap);
+  runtime_heap_bytes_ = heap.used_heap_size();
   // V8 sweeps only when it next needs room, which each worker would then do for itself. Counting the code makes V8
   // finish the sweep now.
   v8::HeapCodeStatistics code;

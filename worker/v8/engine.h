@@ -90,11 +90,11 @@ class Engine {
   // sequence from Math.random().
   void reseed();
 
-  // Runs a full collection, so that children share clean pages without the garbage of the warm-up. What is left on
-  // the heap counts as the runtime's own from now on.
+  // Runs a full collection.
   void collect_garbage();
-  // Like collect_garbage(), and also finishes V8's sweeping, which each child would otherwise do for itself. For a
-  // process that is about to fork.
+  // Runs a full collection and finishes V8's sweeping, so that children share clean pages without the garbage of the
+  // warm-up. What is left on the heap counts as the runtime's own from now on, so it must be called before a module is
+  // loaded. For a process that is about to fork or to become a worker.
   void settle_heap();
 
   // The size to which V8 lets the heap grow before it asks for more.
