@@ -1,4 +1,7 @@
 // AbortController and AbortSignal (DOM Standard, 3; https://dom.spec.whatwg.org/#aborting-ongoing-activities).
+//
+// Evaluated after web_idl.js (slots, publishing globals); dom_exception.js (the reasons of signals); events.js
+// (EventTarget, the superclass of AbortSignal).
 'use strict';
 
 const { setTimer, clearTimer } = host;

@@ -1,9 +1,13 @@
-// The JavaScript that the worker needs to run calls. Evaluated once, in the zygote, before any module exists, as the
-// body of a function with the parameters `host` (native functions) and `runtime` (where functions for the worker are
-// put).
+// The JavaScript that the worker needs to run calls.
 //
-// A module shares this realm and may change any global. So nothing here may look up a global, or a method on a value
-// of the module's, at the time of a call: all that is needed is taken now.
+// Like all files of the runtime, it is evaluated once, in the zygote, before any module exists, as the body of a
+// function with the parameters `host` (native functions) and `runtime` (where the files put functions for the worker
+// and for each other). The order is that of the list in meson.build.
+//
+// A module shares this realm and may change any global. So no file of the runtime may look up a global, or a method on
+// a value of the module's, at the time of a call: all that is needed is taken now.
+//
+// Evaluated first: it needs no other file.
 'use strict';
 
 const { settle } = host;

@@ -1,4 +1,6 @@
 // CompressionStream and DecompressionStream (Compression Standard, https://compression.spec.whatwg.org).
+//
+// Evaluated after web_idl.js (slots, publishing globals); transforms.js (makeTransform).
 'use strict';
 
 const { makeCompressor, makeDecompressor, pushBytes, pullBytes } = host;

@@ -1,4 +1,6 @@
 // The second argument of every function: what it can know about its call.
+//
+// Evaluated after dom_exception.js (the reasons of signals); abort.js (context.signal).
 'use strict';
 
 const { takeSignal, clockAt } = host;

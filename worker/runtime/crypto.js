@@ -1,6 +1,10 @@
 // Crypto and SubtleCrypto (Web Cryptography API, 10 and 14). Each operation runs when it is requested, on the only
 // thread, and its promise settles afterwards. The module's buffers are read in place: after the last of its getters,
 // none of its code runs.
+//
+// Evaluated after web_idl.js (slots, publishing globals); crypto_algorithms.js (the table of algorithms);
+// crypto_keys.js (CryptoKey). It looks algorithms up at each operation, so crypto_secret.js, crypto_rsa.js and
+// crypto_curves.js need only come before the first module.
 'use strict';
 
 const { fillRandom, randomUuid, toUtf8, fromUtf8 } = host.crypto;

@@ -1,5 +1,7 @@
 // Algorithms of the Web Cryptography API: what parameters each operation takes, and how they are read
 // (https://w3c.github.io/webcrypto/, 18; its dictionaries are converted as Web IDL says).
+//
+// Evaluated after web_idl.js (isObject); dom_exception.js (what failures throw).
 'use strict';
 
 const { isArrayBuffer, copyBytes } = host.crypto;

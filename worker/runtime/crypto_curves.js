@@ -1,5 +1,8 @@
 // The algorithms over elliptic curves: ECDSA and ECDH (Web Cryptography API, 23 and 24), Ed25519 and X25519 (25, 26),
 // Ed448 and X448 (Secure Curves in the Web Cryptography API, https://wicg.github.io/webcrypto-secure-curves/).
+//
+// Evaluated after crypto_algorithms.js (where algorithms are defined); crypto_keys.js (their keys); crypto_rsa.js (what
+// all algorithms with pairs of keys share).
 'use strict';
 
 const { importSpki, importPkcs8, exportSpki, exportPkcs8, copyBytes, agree, ecGenerate, ecImport, ecPoint, ecScalar, ecdsaSign, ecdsaVerify, curveGenerate, curveImport, curvePublic, curvePrivate, eddsaSign, eddsaVerify } = host.crypto;

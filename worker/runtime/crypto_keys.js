@@ -1,4 +1,7 @@
 // CryptoKey (Web Cryptography API, 13) and JsonWebKey (15).
+//
+// Evaluated after web_idl.js (slots, publishing globals); structured_clone.js (where CryptoKey is registered as
+// cloneable); crypto_algorithms.js (conversions and failures).
 'use strict';
 
 const { copyBytes, toBase64Url, fromBase64Url } = host.crypto;

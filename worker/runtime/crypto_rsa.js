@@ -1,4 +1,6 @@
 // The algorithms over RSA (Web Cryptography API, 20 to 22).
+//
+// Evaluated after crypto_algorithms.js (where algorithms are defined); crypto_keys.js (their keys).
 'use strict';
 
 const { importSpki, importPkcs8, exportSpki, exportPkcs8, rsaGenerate, rsaImport, rsaNumbers, rsaSign, rsaVerify, rsaOaep } = host.crypto;

@@ -1,4 +1,6 @@
 // The algorithms whose keys are bytes: AES, HMAC, HKDF and PBKDF2 (Web Cryptography API, 27 to 33).
+//
+// Evaluated after crypto_algorithms.js (where algorithms are defined); crypto_keys.js (their keys).
 'use strict';
 
 const { randomBytes, copyBytes, hmac, hmacVerify, aesCbc, aesCtr, aesGcm, aesKeyWrap, hkdf, pbkdf2 } = host.crypto;

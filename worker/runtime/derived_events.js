@@ -1,5 +1,8 @@
 // The events that carry data: CustomEvent (DOM Standard, 2.4), ErrorEvent and PromiseRejectionEvent (HTML Standard,
 // 8.1.4.7 and 8.1.4.8).
+//
+// Evaluated after web_idl.js (slots, conversions, publishing globals); events.js (Event, the superclass); ecmascript.js
+// (String.prototype.toWellFormed).
 'use strict';
 
 const { makeSlot, publish, isObject, needArguments, toDictionary } = runtime.webIdl;

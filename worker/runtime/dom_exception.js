@@ -1,4 +1,6 @@
 // DOMException (Web IDL, 2.8.1 and 3.14.3).
+//
+// Evaluated after web_idl.js (slots, publishing globals).
 'use strict';
 
 const { makeSlot, publish } = runtime.webIdl;

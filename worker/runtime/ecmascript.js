@@ -1,6 +1,8 @@
 // Parts of newer editions of ECMAScript than V8 10.2 has, which the packages of web/ need and modules may use:
-// well-formed strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33). Evaluated before the packages, in the same way as
-// calls.js.
+// well-formed strings (ECMAScript 2024, 22.1.3.10 and 22.1.3.33).
+//
+// It needs no other file. It must be evaluated before derived_events.js, message_event.js and the bundle of web/, which
+// take these methods.
 'use strict';
 
 const { isWellFormed } = host;

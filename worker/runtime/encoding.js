@@ -1,5 +1,7 @@
 // TextDecoder and TextEncoder (Encoding Standard, https://encoding.spec.whatwg.org), and atob and btoa (HTML Standard,
 // 8.3).
+//
+// Evaluated after web_idl.js (slots, conversions, publishing globals); dom_exception.js (what atob and btoa throw).
 'use strict';
 
 const { decodeText, decoderState, encodeText, encodeTextInto, decodeBase64, encodeBase64 } = host;

@@ -1,4 +1,6 @@
 // TextEncoderStream and TextDecoderStream (Encoding Standard, 7.5 and 7.6).
+//
+// Evaluated after encoding.js (decoders); web_idl.js (slots, publishing globals); transforms.js (makeTransform).
 'use strict';
 
 const { encodeText } = host;

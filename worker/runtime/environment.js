@@ -1,4 +1,7 @@
 // navigator, performance and reportError (HTML Standard, 8.10 and 8.1.4.6; High Resolution Time).
+//
+// Evaluated after web_idl.js (slots, publishing globals); events.js (EventTarget, the superclass of Performance;
+// reporting errors).
 'use strict';
 
 const { placeOf, timeOrigin, version } = host;

@@ -1,5 +1,7 @@
-// The properties of a thrown value, as data for its caller (protocol.capnp, Error.properties). Evaluated after
-// errors.js, in the same way and under the same rule: nothing that a module may change is looked up later.
+// The properties of a thrown value, as data for its caller (protocol.capnp, Error.properties).
+//
+// Evaluated after calls.js (how values are told apart and cut); errors.js (which properties are shown elsewhere). It
+// calls the bundle of web/, which is evaluated later, when an error is shown.
 'use strict';
 
 const { isWellFormed, kindOf, proxyDetails, utf8Length } = host;

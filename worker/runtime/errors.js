@@ -1,6 +1,8 @@
-// How errors are shown to callers and in the log, and to the module itself if it has a source map. Evaluated after
-// calls.js, in the same way and under the same rule: nothing that a module may change is looked up later. What is
-// shown is the module's and may be anything: it throws, lies and never ends.
+// How errors are shown to callers and in the log, and to the module itself if it has a source map. What is shown is the
+// module's and may be anything: it throws, lies and never ends.
+//
+// Evaluated after calls.js (how values are shown and cut). Errors that are shown use modules.js, error_properties.js
+// and the bundle of web/, which are evaluated later.
 'use strict';
 
 const { kindOf, originalPlace, originalFunctionName, originalLine, proxyDetails, sourceText } = host;

@@ -1,5 +1,9 @@
 // Event and EventTarget (DOM Standard, 2; https://dom.spec.whatwg.org/#events). Targets have no parents here, so each
 // event's path is its target alone.
+//
+// Evaluated after calls.js (how values are told apart and cut); errors.js (how errors are described); failures.js
+// (runtime.globalEvents); web_idl.js (slots, conversions, publishing globals); dom_exception.js (the class). Listeners
+// that have a signal use abort.js, which is evaluated later because AbortSignal is an EventTarget.
 'use strict';
 
 const { log, placeOf, timeOrigin } = host;

@@ -1,6 +1,7 @@
-// The message about a module's exports when a call asks for a function that is not among them. Evaluated after
-// modules.js, in the same way and under the same rule as calls.js. The exports are the module's, which may throw and
-// lie.
+// The message about a module's exports when a call asks for a function that is not among them. The exports are the
+// module's, which may throw and lie.
+//
+// Evaluated after calls.js (how objects are described).
 'use strict';
 
 const { promiseDetails } = host;

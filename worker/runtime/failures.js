@@ -1,5 +1,6 @@
-// Reports uncaught failures to listeners on the global object (HTML Standard, 8.1.4.6 and 8.1.4.7). Evaluated after
-// modules.js, in the same way and under the same rule.
+// Reports uncaught failures to listeners on the global object (HTML Standard, 8.1.4.6 and 8.1.4.7).
+//
+// It needs no other file. It must be evaluated before events.js and global_events.js, which take runtime.globalEvents.
 'use strict';
 
 // global_events.js sets these functions. The first two take (promise, reason), the third (error, place). The first

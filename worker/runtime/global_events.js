@@ -1,5 +1,8 @@
 // The global object as an EventTarget, and what is fired at it: `error`, `unhandledrejection` and `rejectionhandled`
 // (HTML Standard, 8.1.4.6 and 8.1.4.7). preventDefault() means that the module has handled a failure.
+//
+// Evaluated after failures.js (runtime.globalEvents, which it fills); web_idl.js (publishing globals); events.js
+// (targets and listeners); derived_events.js (the events that it fires).
 'use strict';
 
 const { originalPlace } = host;

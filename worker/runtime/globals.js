@@ -1,5 +1,6 @@
-// The globals that modules see beyond ECMAScript: timers, queueMicrotask, self. Evaluated after web_idl.js, in the
-// same way and under the same rule: nothing that a module may change is looked up later.
+// The globals that modules see beyond ECMAScript: timers, queueMicrotask, self.
+//
+// Evaluated after calls.js (how values are shown); web_idl.js (publishing globals).
 'use strict';
 
 const { setTimer, clearTimer, enqueueMicrotask } = host;

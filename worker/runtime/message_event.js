@@ -1,4 +1,8 @@
 // MessageEvent (HTML Standard, 9.1).
+//
+// Evaluated after web_idl.js (slots, conversions, publishing globals); events.js (Event, the superclass);
+// structured_clone.js (conversions of sequences); ecmascript.js (String.prototype.toWellFormed); message_port.js
+// (runtime.messages, which it completes).
 'use strict';
 
 const { messages } = runtime;

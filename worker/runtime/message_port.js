@@ -1,6 +1,9 @@
-// MessageChannel and MessagePort (HTML Standard, 9.4; https://html.spec.whatwg.org/#channel-messaging). Both ports of
-// a channel are in one process. A message is copied when it is posted, and the copy waits. Evaluated after
-// structured_clone.js.
+// MessageChannel and MessagePort (HTML Standard, 9.4; https://html.spec.whatwg.org/#channel-messaging). Both ports of a
+// channel are in one process. A message is copied when it is posted, and the copy waits.
+//
+// Evaluated after web_idl.js (slots, conversions, publishing globals); dom_exception.js (what failures throw);
+// events.js (EventTarget, the superclass of MessagePort); structured_clone.js (copying; ports are registered as
+// transferable). message_event.js sets runtime.messages.fire, which it calls.
 'use strict';
 
 const { queueTask, currentCall, currentTurnOwner } = host;

@@ -1,5 +1,6 @@
-// The errors for a module that asks for another module. Evaluated after errors.js, in the same way and under the same
-// rule.
+// The errors for a module that asks for another module.
+//
+// Evaluated after calls.js (how values are shown).
 'use strict';
 
 const { show } = runtime;

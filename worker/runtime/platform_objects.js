@@ -1,5 +1,8 @@
-// The last file: all classes exist now. structuredClone refuses objects of classes that have internal slots and are
-// not registered as cloneable; it would turn them into empty objects.
+// structuredClone refuses objects of classes that have internal slots and are not registered as cloneable; it would
+// turn them into empty objects.
+//
+// Evaluated after structured_clone.js (runtime.cloneable); all files that publish classes (it goes through the classes
+// of the global object, so it is the last file).
 'use strict';
 
 const { forbid } = runtime.cloneable;

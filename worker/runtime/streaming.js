@@ -1,5 +1,6 @@
-// Results that are streams: a function that returns an async iterable. Evaluated after context.js, in the same way
-// and under the same rule as calls.js.
+// Results that are streams: a function that returns an async iterable.
+//
+// Evaluated after web_idl.js (isObject).
 'use strict';
 
 const { settle, openStream, sendChunk, whenGranted } = host;

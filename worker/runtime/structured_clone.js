@@ -1,8 +1,19 @@
 // structuredClone (HTML Standard, 2.7 and 8.10). The standard first makes a record and then values of it; here values
 // are copied in one go. No module can see the difference, because making the values runs none of its code.
 //
+// V8's serializer would write a record and read it again. It is not used here, for these reasons:
+// - It knows no classes that are made of JavaScript. It would turn a Blob, a DOMException or a CryptoKey into an empty
+//   object, where the standard wants a copy or an error. Here they take part, or are refused.
+// - Its reader accepts no cause that leads back to its error. Here errors keep any cause.
+// - It would hold the values a second time, as bytes; here buffers are copied once.
+// - It would work for long in one native function. This is JavaScript: the limits of a module's time and memory hold in
+//   it as in the module's own code.
+//
 // Other files register their classes: serializable ones with runtime.cloneable, transferable ones with
 // runtime.transferable.
+//
+// Evaluated after web_idl.js (conversions, publishing globals); dom_exception.js (the error that is thrown; objects of
+// the class can be cloned).
 'use strict';
 
 const {

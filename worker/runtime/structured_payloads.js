@@ -1,7 +1,10 @@
 // Outgoing and incoming values in the encoding `structured`. V8's format has no place for the errors of an
-// AggregateError, and its reader accepts no cause that leads back to its error. If there is one of these, the errors
-// of all AggregateErrors and all causes follow the value as a second value: an array in which references to errors in
-// the first value alternate with objects of what belongs to each. Evaluated after structured_clone.js.
+// AggregateError, and its reader accepts no cause that leads back to its error. If there is one of these, the errors of
+// all AggregateErrors and all causes follow the value as a second value: an array in which references to errors in the
+// first value alternate with objects of what belongs to each.
+//
+// Evaluated after calls.js (how parts of a value are described); web_idl.js (isObject); structured_clone.js (Copier,
+// the superclass of PayloadCopier).
 'use strict';
 
 const { kindOf, namedKeys, isDetached } = host;

@@ -1,5 +1,7 @@
 // Streams that transform data, made of the bundle's TransformStream: for classes that have `readable` and `writable`
-// (Streams Standard, 9.3, GenericTransformStream). Evaluated after the bundle, as are the files after it.
+// (Streams Standard, 9.3, GenericTransformStream).
+//
+// Evaluated after the bundle of web/ (TransformStream).
 'use strict';
 
 const { getOwnPropertyDescriptor } = Object;

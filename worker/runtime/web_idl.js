@@ -1,6 +1,7 @@
-// What the classes of the web platform share (Web IDL, https://webidl.spec.whatwg.org): internal slots with their
-// brand checks, conversions, and the properties of interfaces and of the global object. Evaluated after failures.js,
-// in the same way and under the same rule as calls.js; so are the files after it.
+// What the classes of the web platform share (Web IDL, https://webidl.spec.whatwg.org): internal slots with their brand
+// checks, conversions, and the properties of interfaces and of the global object.
+//
+// It needs no other file. It must be evaluated before all files that publish globals.
 'use strict';
 
 const { defineProperty, freeze, getOwnPropertyDescriptor } = Object;
