@@ -343,7 +343,7 @@ void Client::flush() {
     line->flush();
     take_outcomes(*line);
   }
-  const int error = send_some(socket_.get(), out_);
+  const int error = send_some(socket_, out_);
   if (error == 0) return;
   // Reads what the supervisor sent before it closed, which says more than this error.
   while (connected() && receive()) {

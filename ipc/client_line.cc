@@ -104,7 +104,7 @@ ClientLine::TimePoint ClientLine::next_look_at(const Call& call) {
 // --- the socket ----------------------------------------------------------------------------------------------------
 
 void ClientLine::flush() {
-  if (!socket_ || send_some(socket_.get(), out_) == 0) return;
+  if (!socket_ || send_some(socket_, out_) == 0) return;
   // Reads what the worker sent before it ended.
   while (receive()) {
   }

@@ -131,7 +131,7 @@ void Client::wait_for_lines(std::optional<std::chrono::milliseconds> timeout) {
 // the same.
 ssize_t Client::receive_into(std::span<std::byte> space) {
   if (lines_wanted_.empty()) return ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
-  auto received = receive_with_descriptors(socket_.get(), space);
+  auto received = receive_with_descriptors(socket_, space);
   if (!received) {
     errno = received.error().value();
     return -1;

@@ -16,8 +16,8 @@ union ControlSpace {
 std::error_code last_error() { return {errno, std::system_category()}; }
 
 // Retries when a signal interrupts sendmsg(2).
-tl::expected<std::size_t, std::error_code> send(int socket, std::span<const std::byte> data, std::span<const int> fds,
-                                                int flags) {
+tl::expected<std::size_t, std::error_code> send(BorrowedFd socket, std::span<const std::byte> data,
+                                                std::span<const BorrowedFd> fds, int flags) {
   iovec piece = {const_cast<std::byte*>(data.data()), data.size()};
   msghdr message = {};
   message.msg_iov = &piece;
@@ -26,15 +26,18 @@ tl::expected<std::size_t, std::error_code> send(int socket, std::span<const std:
   if (!fds.empty()) {
     if (fds.size() > kMaxPacketFds) return tl::unexpected(std::make_error_code(std::errc::argument_list_too_long));
     message.msg_control = control.bytes;
-    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(fds.size_bytes());
-    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+    header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+    for (std::size_t i = 0; i < fds.size(); ++i) {
+      const int fd = fds[i].get();
+      std::memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof fd);
+    }
   }
   ssize_t count;
-  while ((count = ::sendmsg(socket, &message, MSG_NOSIGNAL | flags)) < 0) {
+  while ((count = ::sendmsg(socket.get(), &message, MSG_NOSIGNAL | flags)) < 0) {
     if (errno != EINTR) return tl::unexpected(last_error());
   }
   return static_cast<std::size_t>(count);
@@ -45,7 +48,7 @@ struct Received {
   int flags = 0;  // recvmsg(2)'s msg_flags
 };
 
-tl::expected<Received, std::error_code> receive(int socket, std::span<std::byte> buffer, int flags) {
+tl::expected<Received, std::error_code> receive(BorrowedFd socket, std::span<std::byte> buffer, int flags) {
   iovec piece = {buffer.data(), buffer.size()};
   ControlSpace control = {};
   msghdr message = {};
@@ -54,7 +57,7 @@ tl::expected<Received, std::error_code> receive(int socket, std::span<std::byte>
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
   ssize_t count;
-  while ((count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags)) < 0) {
+  while ((count = ::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC | flags)) < 0) {
     if (errno != EINTR) return tl::unexpected(last_error());
   }
   Received received;
@@ -74,13 +77,14 @@ tl::expected<Received, std::error_code> receive(int socket, std::span<std::byte>
 
 }  // namespace
 
-tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds) {
+tl::expected<void, std::error_code> send_packet(BorrowedFd socket, std::span<const std::byte> data,
+                                                std::span<const BorrowedFd> fds) {
   const auto sent = send(socket, data, fds, 0);
   if (!sent) return tl::unexpected(sent.error());
   return {};
 }
 
-tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer) {
+tl::expected<Packet, std::error_code> receive_packet(BorrowedFd socket, std::span<std::byte> buffer) {
   auto received = receive(socket, buffer, 0);
   if (!received) return tl::unexpected(received.error());
   auto& [packet, flags] = *received;
@@ -91,13 +95,12 @@ tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::
   return std::move(packet);
 }
 
-tl::expected<std::size_t, std::error_code> send_with_descriptor(int socket, std::span<const std::byte> data,
-                                                                const UniqueFd& descriptor) {
-  const int fd = descriptor.get();
-  return send(socket, data, {&fd, 1}, MSG_DONTWAIT);
+tl::expected<std::size_t, std::error_code> send_with_descriptor(BorrowedFd socket, std::span<const std::byte> data,
+                                                                BorrowedFd descriptor) {
+  return send(socket, data, {&descriptor, 1}, MSG_DONTWAIT);
 }
 
-tl::expected<Packet, std::error_code> receive_with_descriptors(int socket, std::span<std::byte> buffer) {
+tl::expected<Packet, std::error_code> receive_with_descriptors(BorrowedFd socket, std::span<std::byte> buffer) {
   auto received = receive(socket, buffer, MSG_DONTWAIT);
   if (!received) return tl::unexpected(received.error());
   if ((received->flags & MSG_CTRUNC) != 0) return tl::unexpected(std::make_error_code(std::errc::too_many_files_open));

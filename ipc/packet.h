@@ -25,21 +25,22 @@ struct Packet {
 };
 
 // Sends one packet. The descriptors stay the caller's. Blocks if the socket does.
-tl::expected<void, std::error_code> send_packet(int socket, std::span<const std::byte> data, std::span<const int> fds);
+tl::expected<void, std::error_code> send_packet(BorrowedFd socket, std::span<const std::byte> data,
+                                                std::span<const BorrowedFd> fds);
 
 // Receives one packet into `buffer`. Received descriptors are close-on-exec. A packet that does not fit is an error
 // (message_size). If not all descriptors could be received, because there were more than kMaxPacketFds or the process
 // is at its limit, the packet comes without any. Blocks if the socket does.
-tl::expected<Packet, std::error_code> receive_packet(int socket, std::span<std::byte> buffer);
+tl::expected<Packet, std::error_code> receive_packet(BorrowedFd socket, std::span<std::byte> buffer);
 
 // Sends some of `data`, which must not be empty, on a stream socket, with the descriptor attached to its first byte.
 // Returns the number of bytes sent. Never blocks. The descriptor stays the caller's.
-tl::expected<std::size_t, std::error_code> send_with_descriptor(int socket, std::span<const std::byte> data,
-                                                                const UniqueFd& descriptor);
+tl::expected<std::size_t, std::error_code> send_with_descriptor(BorrowedFd socket, std::span<const std::byte> data,
+                                                                BorrowedFd descriptor);
 
 // Receives what has arrived on a stream socket, and the descriptors that came with it, close-on-exec. `bytes` is 0 at
 // the stream's end. It is an error (EMFILE) if not all descriptors could be received. Never blocks.
-tl::expected<Packet, std::error_code> receive_with_descriptors(int socket, std::span<std::byte> buffer);
+tl::expected<Packet, std::error_code> receive_with_descriptors(BorrowedFd socket, std::span<std::byte> buffer);
 
 // Decodes a received packet, which must be exactly one frame, with a decode function of the message headers. The
 // result must not point into the packet.

@@ -1,4 +1,4 @@
-// An owned file descriptor: closed when its owner goes away. Move-only; -1 means "none".
+// File descriptors: one that its holder owns, and one that its holder only uses. -1 means "none" in both.
 #pragma once
 
 #include <unistd.h>
@@ -7,6 +7,7 @@
 
 namespace holdfast {
 
+// An owned file descriptor: closed when its owner goes away. Move-only.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -31,6 +32,23 @@ class UniqueFd {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;
   }
+
+ private:
+  int fd_ = -1;
+};
+
+// A file descriptor that something else owns, and keeps open for as long as this one is in use. A function takes one
+// where a caller has a UniqueFd, or a descriptor of a library's or of the process's own.
+class BorrowedFd {
+ public:
+  BorrowedFd() = default;
+  BorrowedFd(const UniqueFd& owner)
+      : fd_(owner.get()) {}  // NOLINT(google-explicit-constructor): as a reference would be
+  BorrowedFd(UniqueFd&&) = delete;
+  explicit BorrowedFd(int fd) : fd_(fd) {}
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
 
  private:
   int fd_ = -1;

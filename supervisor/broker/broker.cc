@@ -50,7 +50,7 @@ Broker::~Broker() {
 // An answer that has arrived; nothing: there is none, or the broker is gone.
 std::optional<ipc::Packet> Broker::receive(BrokerAnswer& answer) {
   if (!happens(POLLIN, 0)) return std::nullopt;
-  auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
+  auto packet = ipc::receive_packet(socket_, std::as_writable_bytes(std::span(&answer, 1)));
   if (!packet || packet->bytes != sizeof answer) return std::nullopt;
   return std::move(*packet);
 }
@@ -66,10 +66,10 @@ bool Broker::happens(short events, int millis) const {
 }
 
 // Sends the request and waits for the answer. Nothing: the broker is gone, or does not answer in time.
-std::optional<ipc::Packet> Broker::ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer) {
+std::optional<ipc::Packet> Broker::ask(BrokerRequest& request, std::span<const BorrowedFd> fds, BrokerAnswer& answer) {
   if (!drop_late_answers() || late_answers_ > 0) return std::nullopt;
   request.serial = ++last_serial_;
-  if (!ipc::send_packet(socket_.get(), std::as_bytes(std::span(&request, 1)), fds)) return std::nullopt;
+  if (!ipc::send_packet(socket_, std::as_bytes(std::span(&request, 1)), fds)) return std::nullopt;
   if (!happens(POLLIN, kAnswerPatienceMillis)) {
     ++late_answers_;
     return std::nullopt;
@@ -111,7 +111,7 @@ UniqueFd Broker::start_zygote(const UniqueFd& control, std::optional<std::uint64
   request.single = single_worker.has_value();
   request.single_worker = single_worker.value_or(0);
   const auto bytes = std::as_bytes(std::span(&request, 1));
-  if (!ipc::send_packet(socket_.get(), bytes, std::array{control.get(), theirs.get()})) return UniqueFd();
+  if (!ipc::send_packet(socket_, bytes, std::array{BorrowedFd(control), BorrowedFd(theirs)})) return UniqueFd();
   return ours;
 }
 
@@ -142,7 +142,7 @@ tl::expected<WatchedPlaces, int> Broker::watch_modules() {
 Broker::ProcessInfo Broker::look_at(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::look_at};
   BrokerAnswer answer;
-  auto packet = ask(request, std::array{pidfd.get()}, answer);
+  auto packet = ask(request, std::array{BorrowedFd(pidfd)}, answer);
   if (!packet || packet->fds.size() != 2) return {};
   return {answer.pid, std::move(packet->fds[0]), std::move(packet->fds[1])};
 }
@@ -150,14 +150,14 @@ Broker::ProcessInfo Broker::look_at(const UniqueFd& pidfd) {
 UniqueFd Broker::open_memory(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::open_memory};
   BrokerAnswer answer;
-  auto packet = ask(request, std::array{pidfd.get()}, answer);
+  auto packet = ask(request, std::array{BorrowedFd(pidfd)}, answer);
   return packet && !packet->fds.empty() ? std::move(packet->fds.front()) : UniqueFd();
 }
 
 std::optional<std::uint32_t> Broker::count_mappings(const UniqueFd& pidfd) {
   BrokerRequest request{BrokerRequest::Kind::count_mappings};
   BrokerAnswer answer;
-  if (!ask(request, std::array{pidfd.get()}, answer) || answer.error != 0) return std::nullopt;
+  if (!ask(request, std::array{BorrowedFd(pidfd)}, answer) || answer.error != 0) return std::nullopt;
   return answer.mappings;
 }
 

@@ -94,7 +94,7 @@ class Broker {
 
  private:
   Broker(UniqueFd socket, pid_t pid) : socket_(std::move(socket)), pid_(pid) {}
-  std::optional<ipc::Packet> ask(BrokerRequest& request, std::span<const int> fds, BrokerAnswer& answer);
+  std::optional<ipc::Packet> ask(BrokerRequest& request, std::span<const BorrowedFd> fds, BrokerAnswer& answer);
   tl::expected<UniqueFd, int> ask_for_file(BrokerRequest& request);
   tl::expected<ModuleFile, int> ask_for_module_file(BrokerRequest& request);
   bool happens(short events, int millis) const;

@@ -222,7 +222,7 @@ int BrokerProcess::next_timeout() const {
 // False: the supervisor is gone, or breaks the protocol, which only a compromised supervisor does.
 bool BrokerProcess::serve_request() {
   BrokerRequest request;
-  auto packet = ipc::receive_packet(socket_.get(), std::as_writable_bytes(std::span(&request, 1)));
+  auto packet = ipc::receive_packet(socket_, std::as_writable_bytes(std::span(&request, 1)));
   if (!packet || packet->bytes != sizeof request) return false;
   if (request.kind == BrokerRequest::Kind::start_zygote) {
     start_zygote(request, std::move(packet->fds));
@@ -230,9 +230,8 @@ bool BrokerProcess::serve_request() {
   }
   BrokerAnswer answer{.serial = request.serial};
   const std::vector<UniqueFd> files = answer_to(request, packet->fds, answer);
-  std::vector<int> fds;
-  for (const UniqueFd& file : files) fds.push_back(file.get());
-  return ipc::send_packet(socket_.get(), std::as_bytes(std::span(&answer, 1)), fds).has_value();
+  const std::vector<BorrowedFd> fds(files.begin(), files.end());
+  return ipc::send_packet(socket_, std::as_bytes(std::span(&answer, 1)), fds).has_value();
 }
 
 std::vector<UniqueFd> BrokerProcess::watch_modules(BrokerAnswer& answer) const {
@@ -345,7 +344,7 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
            ipc::ZygoteReply(ipc::ZygoteFailed{fmt::format("cannot start {}: {}", duties_.program.string(), reason)}));
     // The process at the other end may never read.
     ::fcntl(control.get(), F_SETFL, O_NONBLOCK);
-    (void)ipc::send_packet(control.get(), out.data(), {});
+    (void)ipc::send_packet(control, out.data(), {});
   };
   if (launchers_.size() >= duties_.max_programs) {
     return fail(fmt::format("{} programs run already, and no more may", launchers_.size()));

@@ -167,7 +167,7 @@ void Closer::close(UniqueFd socket) {
 bool Closer::pass_on(UniqueFd& socket) {
   if (!socket_) return true;
   const std::uint64_t number = passed_on_ + 1;
-  const auto sent = ipc::send_packet(socket_.get(), std::as_bytes(std::span(&number, 1)), std::array{socket.get()});
+  const auto sent = ipc::send_packet(socket_, std::as_bytes(std::span(&number, 1)), std::array{BorrowedFd(socket)});
   if (sent) {
     socket.reset();
     passed_on_ = number;

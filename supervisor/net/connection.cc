@@ -136,7 +136,7 @@ std::size_t Connection::write_with_descriptors(error_code& error) {
     data = data.first(std::min<std::uint64_t>(data.size(), attached_[next].before - sent_bytes_));
   }
   if (!is_due) return socket_.write_some(boost::asio::buffer(data.data(), data.size()), error);
-  const auto sent = ipc::send_with_descriptor(socket_.native_handle(), data, attached_.front().descriptor);
+  const auto sent = ipc::send_with_descriptor(BorrowedFd(socket_.native_handle()), data, attached_.front().descriptor);
   if (!sent) {
     error.assign(sent.error().value(), boost::system::system_category());
     return 0;

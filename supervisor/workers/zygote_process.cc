@@ -51,7 +51,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
   void receive() {
     while (owner != nullptr) {
       std::array<std::byte, ipc::kMaxPacketBytes> buffer;
-      auto packet = ipc::receive_packet(control.native_handle(), buffer);
+      auto packet = ipc::receive_packet(BorrowedFd(control.native_handle()), buffer);
       if (!packet && packet.error() == std::errc::resource_unavailable_try_again) return listen();
       if (!packet) return die(fmt::format("its control socket failed: {}", packet.error().message()));
       if (packet->bytes == 0) return end();
@@ -126,7 +126,7 @@ void ZygoteProcess::request_fork(std::uint64_t worker) {
   ipc::OutputBuffer out;
   encode(out, ipc::ForkRequest{worker});
   // receive() notices a zygote that is gone. One that has 200 unread requests is stuck, which its owner notices.
-  (void)ipc::send_packet(state_->control.native_handle(), out.data(), {});
+  (void)ipc::send_packet(BorrowedFd(state_->control.native_handle()), out.data(), {});
 }
 
 }  // namespace holdfast::supervisor

@@ -57,7 +57,7 @@ AcceptGate::~AcceptGate() {
 std::function<bool()> AcceptGate::installer() const {
   return [this] {
     const UniqueFd notifications = install();
-    return notifications && ipc::send_with_descriptor(theirs_.get(), {&kAny, 1}, notifications).has_value();
+    return notifications && ipc::send_with_descriptor(theirs_, {&kAny, 1}, notifications).has_value();
   };
 }
 
@@ -71,7 +71,7 @@ bool AcceptGate::wait_for(const UniqueFd& descriptor) const {
 void AcceptGate::serve() {
   std::array<std::byte, 1> byte;
   if (!wait_for(ours_)) return;
-  auto packet = ipc::receive_with_descriptors(ours_.get(), byte);
+  auto packet = ipc::receive_with_descriptors(ours_, byte);
   if (!packet || packet->fds.empty()) return;
   const UniqueFd notifications = std::move(packet->fds.front());
   while (wait_for(notifications)) {

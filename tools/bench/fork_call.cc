@@ -40,7 +40,7 @@ constexpr std::string_view kModule = "exports.add = async ({ a, b }) => a + b;";
   std::exit(1);
 }
 
-[[noreturn]] void answer_and_end(worker::Engine& engine, int socket) {
+[[noreturn]] void answer_and_end(worker::Engine& engine, BorrowedFd socket) {
   static ipc::SharedPage page{};
   worker::Outbox outbox(socket);
   worker::ModuleHost host(engine, outbox, nullptr, page);
@@ -84,7 +84,7 @@ Clock::duration time_fork_call(worker::Engine& engine) {
   const auto begin = Clock::now();
   const pid_t child = ::fork();
   if (child < 0) fail("fork");
-  if (child == 0) answer_and_end(engine, theirs.get());
+  if (child == 0) answer_and_end(engine, theirs);
   theirs.reset();
   if (!read_answer(ours.get())) fail("a call in a forked process");
   const auto elapsed = Clock::now() - begin;

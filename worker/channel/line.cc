@@ -72,7 +72,7 @@ bool Line::wants_input() const { return is_connected() && !may_have_frames_ && o
 bool Line::receive() {
   if (!wants_input()) return false;
   const auto space = in_.prepare();
-  const ssize_t count = ::recv(socket_, space.data(), space.size(), MSG_DONTWAIT);
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return false;
   if (count <= 0) {
     end();

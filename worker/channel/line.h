@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "ipc/base/unique_fd.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
@@ -27,7 +28,7 @@ class Line {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   // `socket`, a connected stream socket, and `page` stay the caller's and outlive the line.
-  Line(int socket, ipc::SharedPage& page) : socket_(socket), page_(page) {}
+  Line(BorrowedFd socket, ipc::SharedPage& page) : socket_(socket), page_(page) {}
 
   // Starts serving the line. Returns false, and changes nothing, if it was opened before.
   bool open(const ipc::OpenWorkerLine& request, std::uint64_t max_payload_bytes);
@@ -48,7 +49,7 @@ class Line {
   std::uint64_t own_call() const { return request_.call; }
 
   // --- the socket
-  int socket() const { return socket_; }
+  BorrowedFd socket() const { return socket_; }
   bool is_connected() const { return state_ == State::open || state_ == State::closing; }
   // Whether to wait for input. Not while received frames are still to be handled, nor while the client leaves too
   // many answers unread.
@@ -93,7 +94,7 @@ class Line {
   void find_cancelled();
   void tell(std::uint64_t client_id, const ipc::Error& error);
 
-  const int socket_;
+  const BorrowedFd socket_;
   ipc::SharedPage& page_;
   State state_ = State::unopened;
   ipc::OpenWorkerLine request_;

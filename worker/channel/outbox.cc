@@ -16,7 +16,7 @@ void Outbox::send_some() {
 void Outbox::send_all() {
   while (!buffer_.empty()) {
     const auto data = buffer_.data();
-    const ssize_t count = ::send(socket_, data.data(), data.size(), MSG_NOSIGNAL);
+    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
     if (count >= 0) {
       buffer_.consume(static_cast<std::size_t>(count));
     } else if (errno != EINTR) {

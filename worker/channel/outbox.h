@@ -5,14 +5,15 @@
 
 #include <cstddef>
 
+#include "ipc/base/unique_fd.h"
 #include "ipc/frame.h"
 
 namespace holdfast::worker {
 
 class Outbox {
  public:
-  // `socket` stays the caller's.
-  explicit Outbox(int socket) : socket_(socket) {}
+  // `socket` is the worker's end of the supervisor's stream socket. With none, nothing may be sent.
+  explicit Outbox(BorrowedFd socket) : socket_(socket) {}
 
   ipc::OutputBuffer& buffer() { return buffer_; }
   bool empty() const { return buffer_.empty(); }
@@ -26,7 +27,7 @@ class Outbox {
   void send_all();
 
  private:
-  int socket_;
+  const BorrowedFd socket_;
   ipc::OutputBuffer buffer_;
 };
 

@@ -73,7 +73,7 @@ int run_launcher(const ZygoteOptions& options, char** arguments) {
   if (options.single_worker) {
     ipc::OutputBuffer out;
     encode(out, ipc::ZygoteReply(ipc::WorkerExited{*options.single_worker, status, cpu_time(usage)}));
-    (void)ipc::send_packet(sandbox::kKeptDescriptor, out.data(), {});
+    (void)ipc::send_packet(BorrowedFd(sandbox::kKeptDescriptor), out.data(), {});
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -76,9 +76,9 @@ WorkerChannel::~WorkerChannel() {
   if (page_ != nullptr) ::munmap(page_, ipc::kSharedPageBytes);
 }
 
-std::vector<int> WorkerChannel::descriptors_of(const UniqueFd& process) const {
-  std::vector<int> all = {process.get(), theirs.get(), page_memory.get()};
-  if (their_line) all.push_back(their_line.get());
+std::vector<BorrowedFd> WorkerChannel::descriptors_of(const UniqueFd& process) const {
+  std::vector<BorrowedFd> all = {process, theirs, page_memory};
+  if (their_line) all.emplace_back(their_line);
   return all;
 }
 
@@ -89,7 +89,7 @@ void WorkerChannel::drop_ours() {
 
 // Everything that needs a privilege or a system call that the filter refuses comes before the filter, the last step.
 void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel& channel, pid_t parent) {
-  int socket = channel.ours.get();
+  BorrowedFd socket = channel.ours;
   const auto lock = [&](const sandbox::SetupResult& result) {
     if (result || lockdown.allow_missing.contains(result.error().layer)) return;
     Outbox outbox(socket);
@@ -98,10 +98,10 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
     outbox.send_all();
     ::_exit(ipc::kLockFailedStatus);
   };
-  std::vector<int> kept = {socket};
+  std::vector<int> kept = {socket.get()};
   if (channel.our_line) kept.push_back(channel.our_line.get());
   const auto closed = sandbox::close_all_descriptors_except(kept);
-  if (closed) socket = sandbox::kKeptDescriptor;
+  if (closed) socket = BorrowedFd(sandbox::kKeptDescriptor);
   lock(closed);
   lock(sandbox::reset_signals());
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
@@ -114,7 +114,10 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
 
   engine.reseed();
   static std::optional<Line> line;
-  if (channel.our_line) line.emplace(closed ? sandbox::kKeptDescriptor + 1 : channel.our_line.get(), *channel.page());
+  if (channel.our_line) {
+    const BorrowedFd moved(sandbox::kKeptDescriptor + 1);
+    line.emplace(closed ? moved : BorrowedFd(channel.our_line), *channel.page());
+  }
   Line* const its_line = line ? &*line : nullptr;
   static Worker worker(engine, socket, its_line, *channel.page());
   install_fatal_report(worker.outbox(), its_line, *channel.page());

@@ -44,7 +44,7 @@ class WorkerChannel {
 
   // The descriptors to send to the supervisor, `process` (a pidfd) first, in the order of ZygoteReply.forked. This
   // object keeps them.
-  std::vector<int> descriptors_of(const UniqueFd& process) const;
+  std::vector<BorrowedFd> descriptors_of(const UniqueFd& process) const;
   // Closes the worker's ends. To be called in the process that forked the worker: the sockets must close when the
   // worker ends.
   void drop_ours();

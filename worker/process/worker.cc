@@ -54,12 +54,12 @@ timespec as_timespec(steady_clock::duration duration) {
 
 }  // namespace
 
-Worker::Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page)
+Worker::Worker(Engine& engine, BorrowedFd socket, Line* line, ipc::SharedPage& page)
     : engine_(engine), socket_(socket), outbox_(socket), line_(line), page_(page) {}
 
 // Warms up if no caller waits. A worker that was forked for a call has its work in the socket already.
 void Worker::prepare() {
-  pollfd wanted = {socket_, POLLIN, 0};
+  pollfd wanted = {socket_.get(), POLLIN, 0};
   constexpr timespec kNow{};
   if (::ppoll(&wanted, 1, &kNow, nullptr) == 0) {
     make_first_call(engine_);
@@ -176,7 +176,8 @@ void Worker::wait_for_work() {
   if (serves_line()) return wait_for_both(until);
   timespec timeout = {};
   if (until) timeout = as_timespec(std::max(*until - steady_clock::now(), steady_clock::duration(0)));
-  pollfd wanted = {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0};
+  pollfd wanted = {socket_.get(), static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)),
+                   0};
   const int count = ::ppoll(&wanted, 1, until ? &timeout : nullptr, nullptr);
   if (count == 0 && !left_frames_ && give_back_at_ && *give_back_at_ <= steady_clock::now()) give_memory_back();
   if (count <= 0) return;
@@ -223,9 +224,9 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
   const auto time = left();
   const timespec timeout = as_timespec(until ? time : steady_clock::duration(0));
   pollfd wanted[] = {
-      {socket_, static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
+      {socket_.get(), static_cast<short>((is_congested() ? 0 : POLLIN) | (outbox_.empty() ? 0 : POLLOUT)), 0},
       // A negative descriptor is ignored: a line whose client is gone would be ready for ever.
-      {line_->is_connected() ? line_->socket() : -1,
+      {line_->is_connected() ? line_->socket().get() : -1,
        static_cast<short>((line_->wants_input() && !line_waits ? POLLIN : 0) | (line_->has_output() ? POLLOUT : 0)),
        0}};
   const int count = ::ppoll(wanted, std::size(wanted), until ? &timeout : nullptr, nullptr);
@@ -250,7 +251,7 @@ void Worker::wait_for_both(std::optional<steady_clock::time_point> until) {
 
 void Worker::receive(int flags) {
   const auto space = in_.prepare();
-  const ssize_t count = ::recv(socket_, space.data(), space.size(), flags);
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), flags);
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) ::_exit(0);  // the supervisor closed the socket, or is gone
   in_.commit(static_cast<std::size_t>(count));

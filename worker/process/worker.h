@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/base/busy_poll.h"
+#include "ipc/base/unique_fd.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
 #include "worker/v8/engine.h"
@@ -20,7 +21,7 @@ namespace holdfast::worker {
 class Worker {
  public:
   // None of these is owned; all must outlive the worker. `socket` is a connected stream socket; `line` may be null.
-  Worker(Engine& engine, int socket, Line* line, ipc::SharedPage& page);
+  Worker(Engine& engine, BorrowedFd socket, Line* line, ipc::SharedPage& page);
 
   // Serves until the supervisor is gone. Never returns.
   [[noreturn]] void run();
@@ -56,7 +57,7 @@ class Worker {
   void find_cancelled();
 
   Engine& engine_;
-  const int socket_;
+  const BorrowedFd socket_;
   Outbox outbox_;
   ipc::FrameReader in_;
   Line* const line_;  // null: it has none

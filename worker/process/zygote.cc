@@ -47,13 +47,13 @@ constexpr std::uint64_t kAddressSpaceHeadroom = kMemoryHeadroom + (std::uint64_t
 // V8 limits its stack to 900 kB. Below that come its own code and signal handlers.
 constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20;
 
-void send(int control, const ipc::ZygoteReply& message, std::span<const int> fds = {}) {
+void send(BorrowedFd control, const ipc::ZygoteReply& message, std::span<const BorrowedFd> fds = {}) {
   ipc::OutputBuffer out;
   encode(out, message);
   if (!ipc::send_packet(control, out.data(), fds)) ::_exit(0);  // the supervisor is gone
 }
 
-[[noreturn]] void say_and_exit(int control, std::string reason) {
+[[noreturn]] void say_and_exit(BorrowedFd control, std::string reason) {
   // If even this fails, the supervisor sees the socket close.
   send(control, ipc::ZygoteFailed{std::move(reason)});
   ::_exit(1);
@@ -63,7 +63,7 @@ std::string failed(const char* call) { return std::string(call) + ": " + std::st
 
 class Zygote {
  public:
-  Zygote(int control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score);
+  Zygote(UniqueFd control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score);
 
   // Serves until the supervisor closes its end.
   void serve();
@@ -88,24 +88,24 @@ class Zygote {
   std::unordered_map<pid_t, std::uint64_t> workers_;
 };
 
-Zygote::Zygote(int control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score)
-    : control_(control), engine_(engine), lockdown_(lockdown), oom_score_(oom_score) {
+Zygote::Zygote(UniqueFd control, Engine& engine, const Lockdown& lockdown, const OomScore& oom_score)
+    : control_(std::move(control)), engine_(engine), lockdown_(lockdown), oom_score_(oom_score) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!child_signals_) say_and_exit(control, failed("signalfd"));
+  if (!child_signals_) say_and_exit(control_, failed("signalfd"));
 }
 
 void Zygote::serve() {
   try_lock();
-  send(control_.get(), ipc::ZygoteReady{});
+  send(control_, ipc::ZygoteReady{});
   std::array<pollfd, 2> wanted = {{{control_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}}};
   for (;;) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0) {
       if (errno == EINTR) continue;
-      say_and_exit(control_.get(), failed("poll"));
+      say_and_exit(control_, failed("poll"));
     }
     if (wanted[1].revents != 0) {
       signalfd_siginfo drained;
@@ -119,12 +119,12 @@ void Zygote::serve() {
 
 bool Zygote::serve_request() {
   alignas(ipc::Word) std::array<std::byte, ipc::kMaxPacketBytes> buffer;
-  const auto packet = ipc::receive_packet(control_.get(), buffer);
+  const auto packet = ipc::receive_packet(control_, buffer);
   if (!packet || packet->bytes == 0) return false;
   const auto request = ipc::decode_packet(std::span(buffer).first(packet->bytes), ipc::decode_zygote_request);
   if (!request) return false;  // the supervisor does not break the protocol
   if (auto forked = fork_worker(request->worker); !forked) {
-    send(control_.get(), ipc::WorkerForkFailed{request->worker, forked.error()});
+    send(control_, ipc::WorkerForkFailed{request->worker, forked.error()});
   }
   return true;
 }
@@ -152,14 +152,14 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
     ::kill(child->pid, SIGKILL);
     return tl::unexpected(reason);
   }
-  send(control_.get(), ipc::WorkerForked{worker}, child->channel.descriptors_of(process));
+  send(control_, ipc::WorkerForked{worker}, child->channel.descriptors_of(process));
   return {};
 }
 
 // Forks a worker and makes it end at once: a layer that cannot be set up shows now, and not at the first call.
 void Zygote::try_lock() {
   auto child = spawn();
-  if (!child) say_and_exit(control_.get(), child.error());
+  if (!child) say_and_exit(control_, child.error());
   ::shutdown(child->channel.theirs.get(), SHUT_WR);
   int status = 0;
   while (::waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
@@ -175,7 +175,7 @@ void Zygote::try_lock() {
     const auto* stopped = message ? std::get_if<ipc::Stopped>(&*message) : nullptr;
     if (stopped != nullptr) reason += ": " + std::string(stopped->detail);
   }
-  say_and_exit(control_.get(), reason);
+  say_and_exit(control_, reason);
 }
 
 void Zygote::reap() {
@@ -185,7 +185,7 @@ void Zygote::reap() {
   while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
     const auto found = workers_.find(pid);
     if (found == workers_.end()) continue;
-    send(control_.get(), ipc::WorkerExited{found->second, status, cpu_time(usage)});
+    send(control_, ipc::WorkerExited{found->second, status, cpu_time(usage)});
     workers_.erase(found);
   }
 }
@@ -202,7 +202,8 @@ void swallow_output() {
   }
 }
 
-[[noreturn]] void become_single_worker(int control, std::uint64_t worker, Engine& engine, const Lockdown& lockdown) {
+[[noreturn]] void become_single_worker(BorrowedFd control, std::uint64_t worker, Engine& engine,
+                                       const Lockdown& lockdown) {
   auto channel = WorkerChannel::open(lockdown.with_line);
   const UniqueFd self = open_pidfd(::getpid());
   if (!channel) say_and_exit(control, channel.error());
@@ -220,11 +221,13 @@ std::chrono::nanoseconds cpu_time(const rusage& usage) {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
-void give_up(const ZygoteOptions& options, const std::string& reason) { say_and_exit(options.control_fd, reason); }
+void give_up(const ZygoteOptions& options, const std::string& reason) {
+  say_and_exit(BorrowedFd(options.control_fd), reason);
+}
 
 void require(const ZygoteOptions& options, const sandbox::SetupResult& result) {
   if (result || options.allow_missing.contains(result.error().layer)) return;
-  say_and_exit(options.control_fd, result.error().layer + ": " + result.error().message);
+  say_and_exit(BorrowedFd(options.control_fd), result.error().layer + ": " + result.error().message);
 }
 
 void run_zygote(const ZygoteOptions& start_options) {
@@ -232,7 +235,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   const auto closed = sandbox::close_all_descriptors_except(options.control_fd);
   if (closed) options.control_fd = sandbox::kKeptDescriptor;
   require(options, closed);
-  const int control = options.control_fd;
+  const BorrowedFd control(options.control_fd);
   const auto value_of = [&](const auto& result) {
     if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
     return *result;
@@ -283,7 +286,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   give_back_free_pages();  // so that of the blocks used up next only the edges are resident
   use_up_free_blocks();
   if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
-  Zygote(control, engine, lockdown, oom_score).serve();
+  Zygote(UniqueFd(control.get()), engine, lockdown, oom_score).serve();
   ::_exit(0);
 }
 

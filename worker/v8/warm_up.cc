@@ -105,7 +105,7 @@ exports.g = ({ a, b }) => (a + b > limits.most ? null : read(a));
 
 void make_first_call(Engine& engine) {
   static ipc::SharedPage page{};
-  Outbox nowhere(-1);
+  Outbox nowhere{BorrowedFd()};
   ModuleHost host(engine, nowhere, nullptr, page);
   const ipc::Bytes payload = ipc::as_bytes(R"({"a":1,"b":[2,"x"]})");
   host.load({.module = "first-call",
@@ -121,7 +121,7 @@ void make_first_call(Engine& engine) {
 
 void warm_up(Engine& engine) {
   static ipc::SharedPage page{};
-  Outbox nowhere(-1);
+  Outbox nowhere{BorrowedFd()};
   {
     ModuleHost host(engine, nowhere, nullptr, page);
     host.load({.module = "warm-up",

@@ -102,7 +102,7 @@ class Supervisor {
   }
   // Sends what put() has queued, and the descriptor with its first byte.
   void flush_with(const UniqueFd& descriptor) {
-    const auto sent = send_with_descriptor(socket_.get(), out_.data(), descriptor);
+    const auto sent = send_with_descriptor(socket_, out_.data(), descriptor);
     if (!sent) throw std::runtime_error(sent.error().message());
     out_.consume(*sent);
     flush();

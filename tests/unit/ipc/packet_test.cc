@@ -58,15 +58,15 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 
 TEST_CASE("a packet arrives with its bytes and without descriptors when none were sent") {
   auto [near, far] = packet_sockets();
-  REQUIRE(send_packet(near.get(), bytes_of("first"), {}));
-  REQUIRE(send_packet(near.get(), bytes_of("second packet"), {}));
+  REQUIRE(send_packet(near, bytes_of("first"), {}));
+  REQUIRE(send_packet(near, bytes_of("second packet"), {}));
   std::array<std::byte, 64> buffer;
-  const auto first = receive_packet(far.get(), buffer);
+  const auto first = receive_packet(far, buffer);
   REQUIRE(first);
   CHECK(first->bytes == 5);
   CHECK(std::memcmp(buffer.data(), "first", 5) == 0);
   CHECK(first->fds.empty());
-  CHECK(receive_packet(far.get(), buffer)->bytes == 13);
+  CHECK(receive_packet(far, buffer)->bytes == 13);
 }
 
 TEST_CASE("descriptors arrive in order, name the same files, and are closed on exec") {
@@ -74,20 +74,20 @@ TEST_CASE("descriptors arrive in order, name the same files, and are closed on e
   const UniqueFd files[] = {UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
                             UniqueFd(::open("/dev/zero", O_RDONLY | O_CLOEXEC)),
                             UniqueFd(::open("/proc/self", O_PATH | O_CLOEXEC))};
-  const int sent[] = {files[0].get(), files[1].get(), files[2].get()};
-  REQUIRE(send_packet(near.get(), bytes_of("x"), sent));
+  const BorrowedFd sent[] = {files[0], files[1], files[2]};
+  REQUIRE(send_packet(near, bytes_of("x"), sent));
   std::array<std::byte, 64> buffer;
-  const auto packet = receive_packet(far.get(), buffer);
+  const auto packet = receive_packet(far, buffer);
   REQUIRE(packet);
   REQUIRE(packet->fds.size() == 3);
   for (std::size_t i = 0; i < 3; ++i) {
     struct stat ours = {};
     struct stat theirs = {};
-    REQUIRE(::fstat(sent[i], &ours) == 0);
+    REQUIRE(::fstat(sent[i].get(), &ours) == 0);
     REQUIRE(::fstat(packet->fds[i].get(), &theirs) == 0);
     CHECK(ours.st_ino == theirs.st_ino);
     CHECK(ours.st_dev == theirs.st_dev);
-    CHECK(packet->fds[i].get() != sent[i]);
+    CHECK(packet->fds[i].get() != sent[i].get());
     CHECK((::fcntl(packet->fds[i].get(), F_GETFD) & FD_CLOEXEC) != 0);
   }
 }
@@ -96,11 +96,11 @@ TEST_CASE("descriptors that were sent stay the sender's, and received ones are c
   auto [near, far] = packet_sockets();
   const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const std::size_t before = open_fds();
-  const int sent[] = {file.get(), file.get(), file.get()};
+  const BorrowedFd sent[] = {file, file, file};
   for (int i = 0; i < 100; ++i) {
-    REQUIRE(send_packet(near.get(), bytes_of("x"), sent));
+    REQUIRE(send_packet(near, bytes_of("x"), sent));
     std::array<std::byte, 64> buffer;
-    REQUIRE(receive_packet(far.get(), buffer)->fds.size() == 3);
+    REQUIRE(receive_packet(far, buffer)->fds.size() == 3);
   }
   CHECK(open_fds() == before);
 }
@@ -113,7 +113,7 @@ TEST_CASE("a packet with too many descriptors comes without any, and none of the
     const std::size_t before = open_fds();
     send_raw(near.get(), 1, fd_count, file.get());
     std::array<std::byte, 64> buffer;
-    const auto packet = receive_packet(far.get(), buffer);
+    const auto packet = receive_packet(far, buffer);
     REQUIRE(packet);
     CHECK(packet->bytes == 1);
     CHECK(packet->fds.empty());
@@ -123,12 +123,12 @@ TEST_CASE("a packet with too many descriptors comes without any, and none of the
 
 TEST_CASE("more descriptors than a packet may have are not sent") {
   auto [near, far] = packet_sockets();
-  const int sent[] = {0, 0, 0, 0, 0};
-  const auto result = send_packet(near.get(), bytes_of("x"), sent);
+  const BorrowedFd sent[] = {BorrowedFd(0), BorrowedFd(0), BorrowedFd(0), BorrowedFd(0), BorrowedFd(0)};
+  const auto result = send_packet(near, bytes_of("x"), sent);
   REQUIRE_FALSE(result);
   CHECK(result.error() == std::errc::argument_list_too_long);
   std::array<std::byte, 64> buffer;
-  const auto packet = receive_packet(far.get(), buffer);
+  const auto packet = receive_packet(far, buffer);
   REQUIRE_FALSE(packet);
   CHECK(packet.error() == std::errc::resource_unavailable_try_again);
 }
@@ -141,12 +141,12 @@ TEST_CASE("a packet that does not fit is refused, its descriptors are closed, an
   send_raw(near.get(), 64, 1, file.get());
   std::array<std::byte, 64> buffer;
   {
-    const auto too_long = receive_packet(far.get(), buffer);
+    const auto too_long = receive_packet(far, buffer);
     REQUIRE_FALSE(too_long);
     CHECK(too_long.error() == std::errc::message_size);
   }
   CHECK(open_fds() == before);
-  const auto fits = receive_packet(far.get(), buffer);
+  const auto fits = receive_packet(far, buffer);
   REQUIRE(fits);
   CHECK(fits->bytes == 64);
   CHECK(fits->fds.size() == 1);
@@ -171,7 +171,7 @@ TEST_CASE("a peer that closed its end is told by a packet of no bytes") {
   auto [near, far] = packet_sockets();
   near.reset();
   std::array<std::byte, 64> buffer;
-  const auto packet = receive_packet(far.get(), buffer);
+  const auto packet = receive_packet(far, buffer);
   REQUIRE(packet);
   CHECK(packet->bytes == 0);
   CHECK(packet->fds.empty());
@@ -180,7 +180,7 @@ TEST_CASE("a peer that closed its end is told by a packet of no bytes") {
 TEST_CASE("a packet to a peer that closed its end is an error, not a signal") {
   auto [near, far] = packet_sockets();
   far.reset();
-  const auto result = send_packet(near.get(), bytes_of("x"), {});
+  const auto result = send_packet(near, bytes_of("x"), {});
   REQUIRE_FALSE(result);
   CHECK(result.error() == std::errc::broken_pipe);
 }

@@ -121,7 +121,7 @@ TEST_CASE("a program that cannot be started is reported on its control socket an
   REQUIRE(liveness_pipe);
   control.theirs.reset();
   alignas(ipc::Word) std::array<std::byte, ipc::kMaxPacketBytes> buffer;
-  const auto packet = ipc::receive_packet(control.ours.get(), buffer);
+  const auto packet = ipc::receive_packet(control.ours, buffer);
   REQUIRE(packet.has_value());
   const auto reply = ipc::decode_packet(std::span(buffer).first(packet->bytes), ipc::decode_zygote_reply);
   REQUIRE(reply.has_value());
@@ -193,9 +193,9 @@ TEST_CASE("a request of a kind that does not exist is refused") {
   const auto broker = start({});
   BrokerRequest request{};
   request.kind = static_cast<BrokerRequest::Kind>(99);
-  REQUIRE(ipc::send_packet(broker->socket().get(), std::as_bytes(std::span(&request, 1)), {}).has_value());
+  REQUIRE(ipc::send_packet(broker->socket(), std::as_bytes(std::span(&request, 1)), {}).has_value());
   BrokerAnswer answer;
-  const auto packet = ipc::receive_packet(broker->socket().get(), std::as_writable_bytes(std::span(&answer, 1)));
+  const auto packet = ipc::receive_packet(broker->socket(), std::as_writable_bytes(std::span(&answer, 1)));
   REQUIRE(packet.has_value());
   CHECK(answer.error == EINVAL);
 }

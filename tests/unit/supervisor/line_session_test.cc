@@ -41,7 +41,7 @@ TEST_CASE_FIXTURE(SessionFixture, "a line comes with its socket, also behind mor
   Lines order;
   while (order.size() < 4) {
     settle();
-    const auto packet = ipc::receive_with_descriptors(client.fd(), in.prepare());
+    const auto packet = ipc::receive_with_descriptors(BorrowedFd(client.fd()), in.prepare());
     REQUIRE(packet.has_value());
     REQUIRE(packet->bytes > 0);
     for (const UniqueFd& fd : packet->fds) descriptors.emplace_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));

@@ -122,7 +122,7 @@ TEST_CASE_FIXTURE(Fixture,
   if (!listener->refuses_descriptors()) return;  // before Linux 6.16
   const UniqueFd client = connect_to(path);
   REQUIRE(client);
-  const auto send_one = [&] { return ipc::send_with_descriptor(client.get(), ipc::as_bytes("x"), client); };
+  const auto send_one = [&] { return ipc::send_with_descriptor(client, ipc::as_bytes("x"), client); };
   CHECK(send_one().error().value() == EPERM);
   std::vector<Listener::Socket> accepted;
   listener->start([&](Listener::Socket socket) { accepted.push_back(std::move(socket)); });
