@@ -1,9 +1,6 @@
 #include "worker/channel/outbox.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "ipc/send_some.h"
 
@@ -14,15 +11,7 @@ void Outbox::send_some() {
 }
 
 void Outbox::send_all() {
-  while (!buffer_.empty()) {
-    const auto data = buffer_.data();
-    const ssize_t count = ::send(socket_.get(), data.data(), data.size(), MSG_NOSIGNAL);
-    if (count >= 0) {
-      buffer_.consume(static_cast<std::size_t>(count));
-    } else if (errno != EINTR) {
-      ::_exit(0);
-    }
-  }
+  if (ipc::send_all(socket_, buffer_) != 0) ::_exit(0);
 }
 
 }  // namespace holdfast::worker
