@@ -26,4 +26,8 @@ constexpr int kLockFailedStatus = 71;
 // a death by SIGSYS. The call's number is on the shared page (SharedPage::refused_system_call).
 constexpr int kRefusedSystemCallStatus = 128 + SIGSYS;
 
+// Exit status of a worker or zygote that was sent something which the protocol does not allow (EX_PROTOCOL of
+// sysexits(3)). Its last message says what. A process whose supervisor is gone ends silently instead, with status 0.
+constexpr int kProtocolBrokenStatus = 76;
+
 }  // namespace holdfast::ipc

@@ -36,6 +36,10 @@ std::string death(std::optional<int> wait_status) {
   return fmt::format("exit status {}", WEXITSTATUS(*wait_status));
 }
 
+bool exited_with(const WorkerEnd& end, int status) {
+  return end.wait_status && WIFEXITED(*end.wait_status) && WEXITSTATUS(*end.wait_status) == status;
+}
+
 // What happened to the process, as the end of a sentence that begins with "its worker".
 std::string what_happened(const WorkerEnd& end, const Limits& limits) {
   switch (end.cause) {
@@ -52,6 +56,9 @@ std::string what_happened(const WorkerEnd& end, const Limits& limits) {
       return fmt::format("used up its memory limit of {}{}", ipc::format_size(limits.memory_bytes),
                          end.detail.empty() ? "" : fmt::format(" ({})", end.detail));
     case EndCause::fatal:
+      if (exited_with(end, ipc::kProtocolBrokenStatus)) {
+        return fmt::format("ended because it was sent what the protocol does not allow: {}", end.detail);
+      }
       return fmt::format("ended because V8 gave up: {}", end.detail);
     case EndCause::sandbox_violation:
       return fmt::format("attempted the system call {}, which the sandbox forbids", end.detail);

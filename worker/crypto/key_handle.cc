@@ -3,12 +3,12 @@
 #include "worker/crypto/key_handle.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
 
 #include "worker/crypto/key_checks.h"
+#include "worker/plain/broken.h"
 #include "worker/plain/one_asymmetric_key.h"
 
 namespace holdfast::worker::crypto {
@@ -147,7 +147,7 @@ const char* type_of(KeyKind kind) {
     case KeyKind::p521:
       return "EC";
   }
-  std::abort();
+  broken("each kind of key has a type of libcrypto's");
 }
 
 const char* group_of(KeyKind kind) {
@@ -159,7 +159,7 @@ const char* group_of(KeyKind kind) {
     case KeyKind::p521:
       return "secp521r1";
     default:
-      std::abort();
+      broken("only kinds of elliptic curves are asked for their group");
   }
 }
 
@@ -167,7 +167,7 @@ bool is_elliptic(KeyKind kind) { return kind == KeyKind::p256 || kind == KeyKind
 
 KeyKind kind_at(const Arguments& arguments, int index) {
   const std::uint32_t number = uint32_at(arguments, index);
-  if (number > static_cast<std::uint32_t>(KeyKind::x448)) std::abort();
+  expect(number <= static_cast<std::uint32_t>(KeyKind::x448), "the runtime passes the number of a kind of key");
   return static_cast<KeyKind>(number);
 }
 

@@ -1,12 +1,13 @@
 #include "worker/crypto/library.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include <string>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+
+#include "worker/plain/broken.h"
 
 namespace holdfast::worker::crypto {
 namespace {
@@ -34,10 +35,7 @@ Library library;
 
 template <typename T>
 T* needed(T* pointer, const char* name) {
-  if (pointer == nullptr) {
-    std::fprintf(stderr, "holdfast-worker: libcrypto has no %s\n", name);
-    std::abort();
-  }
+  if (pointer == nullptr) broken("libcrypto has " + std::string(name));
   return pointer;
 }
 
@@ -83,7 +81,7 @@ void set_up_library() {
 
 Digest digest_at(const Arguments& arguments, int index) {
   const std::uint32_t number = uint32_at(arguments, index);
-  if (number >= kDigests) std::abort();
+  expect(number < kDigests, "the runtime passes the number of a digest");
   return static_cast<Digest>(number);
 }
 

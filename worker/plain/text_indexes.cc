@@ -4,12 +4,12 @@
 #include <unicode/ucnv.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "worker/plain/broken.h"
 #include "worker/plain/text_encodings.h"
 #include "ipc/base/utf.h"
 
@@ -20,8 +20,7 @@ using Converter = std::unique_ptr<UConverter, decltype(&ucnv_close)>;
 
 // ICU's data is a library of the process. If one of its converters is missing, the installation is broken.
 [[noreturn]] void converter_failed(const char* name, UErrorCode status) {
-  std::fprintf(stderr, "holdfast-worker: ICU's converter %s failed: %s\n", name, u_errorName(status));
-  std::abort();
+  broken(std::string("ICU has the converter ") + name + ": " + u_errorName(status));
 }
 
 // The code points of `count` pieces of `Size` bytes. 0 for a piece that is no code point, or more than one.
@@ -158,7 +157,7 @@ std::vector<char32_t> make_index(TextIndex index) {
       return code_points;
     }
   }
-  std::abort();
+  broken("each index of the Encoding Standard has a converter");
 }
 
 constexpr std::string_view kSingleByteNames[] = {

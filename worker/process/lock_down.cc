@@ -16,6 +16,7 @@
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
+#include "worker/plain/broken.h"
 #include "worker/v8/fatal_report.h"
 #include "worker/channel/line.h"
 #include "worker/channel/outbox.h"
@@ -89,6 +90,7 @@ void WorkerChannel::drop_ours() {
 
 // Everything that needs a privilege or a system call that the filter refuses comes before the filter, the last step.
 void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel& channel, pid_t parent) {
+  tell_broken_by(nullptr);  // the zygote's way is not this process's
   BorrowedFd socket = channel.ours;
   const auto lock = [&](const sandbox::SetupResult& result) {
     if (result || lockdown.allow_missing.contains(result.error().layer)) return;
@@ -112,7 +114,6 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   limits.descriptors = kept.size();
   lock(sandbox::apply_limits(limits));
 
-  engine.reseed();
   static std::optional<Line> line;
   if (channel.our_line) {
     const BorrowedFd moved(sandbox::kKeptDescriptor + 1);
@@ -121,6 +122,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   Line* const its_line = line ? &*line : nullptr;
   static Worker worker(engine, socket, its_line, *channel.page());
   install_fatal_report(worker.outbox(), its_line, *channel.page());
+  engine.reseed();
   if (lockdown.filter) lock(sandbox::load(*lockdown.filter));
   worker.run();
 }

@@ -287,10 +287,10 @@ void Worker::handle_frames() {
 bool Worker::handle_frame() {
   const auto frame = in_.next();
   // The supervisor does not break the protocol. If it seems to, the worker is broken and must not go on.
-  if (!frame) ::_exit(1);
+  if (!frame) end_by_broken_protocol("frames are whole: " + frame.error().message);
   if (!frame->has_value()) return false;
   const auto request = ipc::decode_worker_request(**frame);
-  if (!request) ::_exit(1);
+  if (!request) end_by_broken_protocol("a frame is a request: " + request.error().message);
   if (std::exchange(received_, false) && in_.buffered_bytes() > 0) find_cancelled();
   handle(*request);
   end_step();
@@ -312,7 +312,7 @@ void Worker::find_cancelled() {
 
 void Worker::handle(const ipc::WorkerRequest& request) {
   if (const auto* call = std::get_if<ipc::WorkerCall>(&request)) {
-    if (!loaded_) ::_exit(1);
+    if (!loaded_) end_by_broken_protocol("a module is loaded before it is called");
     if (!take(call->id)) return;
     if (std::find(cancelled_.begin(), cancelled_.end(), call->id) != cancelled_.end()) return host_->spare(call->id);
     host_->start(*call);
@@ -322,7 +322,7 @@ void Worker::handle(const ipc::WorkerRequest& request) {
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&request)) {
     host_->grant(grant->call, grant->bytes);
   } else if (const auto* open = std::get_if<ipc::OpenWorkerLine>(&request)) {
-    if (!loaded_) ::_exit(1);
+    if (!loaded_) end_by_broken_protocol("a module is loaded before a line to it is opened");
     if (take(open->call)) open_line(*open);
   } else if (std::holds_alternative<ipc::CloseWorkerLine>(request)) {
     if (line_ != nullptr) line_->close();

@@ -19,11 +19,13 @@
 #include "ipc/base/pidfd.h"
 #include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
+#include "ipc/worker_status.h"
 #include "ipc/base/process_signals.h"
 #include "sandbox/hardening.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
+#include "worker/plain/broken.h"
 #include "worker/process/code_pages.h"
 #include "worker/process/lock_down.h"
 #include "worker/v8/fatal_report.h"
@@ -53,10 +55,17 @@ void send(BorrowedFd control, const ipc::ZygoteReply& message, std::span<const B
   if (!ipc::send_packet(control, out.data(), fds)) ::_exit(0);  // the supervisor is gone
 }
 
-[[noreturn]] void say_and_exit(BorrowedFd control, std::string reason) {
+[[noreturn]] void say_and_exit(BorrowedFd control, std::string reason, int status = 1) {
   // If even this fails, the supervisor sees the socket close.
   send(control, ipc::ZygoteFailed{std::move(reason)});
-  ::_exit(1);
+  ::_exit(status);
+}
+
+// For what fails where no control socket is at hand.
+BorrowedFd control_of_process;
+
+void say_broken(std::string_view expected) {
+  say_and_exit(control_of_process, "broken invariant: expected that " + std::string(expected));
 }
 
 std::string failed(const char* call) { return std::string(call) + ": " + std::strerror(errno); }
@@ -120,9 +129,13 @@ void Zygote::serve() {
 bool Zygote::serve_request() {
   alignas(ipc::Word) std::array<std::byte, ipc::kMaxPacketBytes> buffer;
   const auto packet = ipc::receive_packet(control_, buffer);
-  if (!packet || packet->bytes == 0) return false;
+  if (packet && packet->bytes == 0) return false;  // the supervisor closed its end, or is gone
+  const auto expect_request = [&](const std::string& received) {
+    say_and_exit(control_, "expected that a packet is a request: " + received, ipc::kProtocolBrokenStatus);
+  };
+  if (!packet) expect_request(packet.error().message());
   const auto request = ipc::decode_packet(std::span(buffer).first(packet->bytes), ipc::decode_zygote_request);
-  if (!request) return false;  // the supervisor does not break the protocol
+  if (!request) expect_request(request.error().message);
   if (auto forked = fork_worker(request->worker); !forked) {
     send(control_, ipc::WorkerForkFailed{request->worker, forked.error()});
   }
@@ -236,6 +249,8 @@ void run_zygote(const ZygoteOptions& start_options) {
   if (closed) options.control_fd = sandbox::kKeptDescriptor;
   require(options, closed);
   const BorrowedFd control(options.control_fd);
+  control_of_process = control;
+  tell_broken_by(say_broken);
   const auto value_of = [&](const auto& result) {
     if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
     return *result;

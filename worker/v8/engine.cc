@@ -1,6 +1,7 @@
 #include "worker/v8/engine.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <v8-statistics.h>
 
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "worker/plain/broken.h"
 #include "worker/v8/module_host.h"
 #include "worker/v8/module_loader.h"
 #include "worker/v8/native_functions.h"
@@ -45,10 +47,9 @@ class StaticText final : public v8::String::ExternalOneByteStringResource {
   const std::string_view text_;
 };
 
-[[noreturn]] void runtime_failed(const char* what, v8::Isolate* isolate, v8::TryCatch& failure) {
+[[noreturn]] void runtime_failed(std::string_view what, v8::Isolate* isolate, v8::TryCatch& failure) {
   v8::String::Utf8Value text(isolate, failure.Exception());
-  std::fprintf(stderr, "holdfast-worker: the runtime's %s failed: %s\n", what, *text ? *text : "?");
-  std::abort();
+  broken(fmt::format("the runtime's {} does not fail: {}", what, *text ? *text : "?"));
 }
 
 }  // namespace
@@ -180,7 +181,7 @@ void Engine::evaluate_runtime() {
 
 void Engine::reseed() {
   std::uint32_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) std::abort();
+  expect(::getrandom(&seed, sizeof seed, 0) == sizeof seed, "getrandom(2) gives a seed");
   // An int flag of V8, in which 0 means "not set".
   const int value = static_cast<int>(std::max(seed, 1U));
   if (seed_flag_ != nullptr) {

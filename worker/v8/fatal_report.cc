@@ -17,6 +17,7 @@
 
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
+#include "worker/plain/broken.h"
 #include "worker/v8/module_host.h"
 
 namespace holdfast::worker {
@@ -42,6 +43,9 @@ struct State {
 };
 State state;
 
+// What is expected of the zygote, and of a worker that is not set up yet.
+constexpr const char* kNotAWorker = "V8 and memory do not fail before a worker is set up: ";
+
 // Allocated in advance: there may be no memory left when it is needed.
 ipc::OutputBuffer& emergency_buffer() {
   static ipc::OutputBuffer buffer = [] {
@@ -52,14 +56,15 @@ ipc::OutputBuffer& emergency_buffer() {
   return buffer;
 }
 
-[[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail) {
-  if (state.outbox == nullptr) ::_exit(1);  // the zygote, or not a worker yet: its parent sees it end
-  state.outbox->send_all();                 // answers that are ready are still sent
+[[noreturn]] void stop(ipc::StopReason reason, std::uint64_t call, std::string_view stack, std::string_view detail,
+                       int status = 0) {
+  if (state.outbox == nullptr) broken(kNotAWorker + std::string(detail));
+  state.outbox->send_all();  // answers that are ready are still sent
   if (state.line != nullptr) state.line->send_some();
   state.outbox->buffer().swap(emergency_buffer());
   encode(state.outbox->buffer(), ipc::Stopped{reason, call, stack, detail});
   state.outbox->send_all();
-  ::_exit(0);
+  ::_exit(status);
 }
 
 // For cases in which no JavaScript can be asked: the call that the shared page names; 0 if none.
@@ -311,6 +316,10 @@ void on_new_failed() {
   stop(ipc::StopReason::out_of_memory, running_call(), "", "native memory");
 }
 
+void on_broken(std::string_view expected) {
+  stop(ipc::StopReason::fatal, running_call(), "", "expected that " + std::string(expected));
+}
+
 void on_terminate() { stop(ipc::StopReason::fatal, running_call(), "", "an uncaught C++ exception"); }
 
 // What V8 prints before it aborts, which is the only reason that it gives. Standard error is closed, so stderr is
@@ -319,7 +328,7 @@ char abort_message[1024];
 
 void catch_abort_message() {
   FILE* message = ::fmemopen(abort_message, sizeof abort_message - 1, "w");
-  if (message == nullptr) std::abort();
+  expect(message != nullptr, "fmemopen(3) makes a stream");
   std::setvbuf(message, nullptr, _IONBF, 0);  // there may be no memory for a buffer when it is needed
   stderr = message;
 }
@@ -345,7 +354,7 @@ void catch_abort_message() {
 
 void handle(int signal, struct sigaction action) {
   sigemptyset(&action.sa_mask);
-  if (::sigaction(signal, &action, nullptr) != 0) std::abort();
+  expect(::sigaction(signal, &action, nullptr) == 0, "sigaction(2) takes the handlers of a worker");
 }
 
 }  // namespace
@@ -365,6 +374,7 @@ void install_fatal_report(Outbox& outbox, Line* line, ipc::SharedPage& page) {
   state.outbox = &outbox;
   state.line = line;
   state.page = &page;
+  tell_broken_by(on_broken);
 
   struct sigaction action = {};
   action.sa_handler = on_soft_stop_signal;
@@ -393,6 +403,10 @@ void settle_memory() {
     state.engine->isolate()->RemoveNearHeapLimitCallback(on_near_heap_limit, state.engine->heap_limit());
     state.engine->isolate()->AddNearHeapLimitCallback(on_near_heap_limit, nullptr);
   }
+}
+
+void end_by_broken_protocol(std::string_view expected) {
+  stop(ipc::StopReason::fatal, 0, "", "expected that " + std::string(expected), ipc::kProtocolBrokenStatus);
 }
 
 bool soft_stop_requested() { return state.soft_stop; }

@@ -3,6 +3,8 @@
 // where the JavaScript was if that can be known, and ends the process.
 #pragma once
 
+#include <string_view>
+
 #include "ipc/shared_page.h"
 #include "worker/v8/engine.h"
 #include "worker/channel/line.h"
@@ -24,6 +26,10 @@ void install_fatal_report(Outbox& outbox, Line* line, ipc::SharedPage& page);
 // next check since, collects garbage and looks again: the call may have freed the memory by ending. If memory is
 // still used up, ends the process, so that the next call is not blamed for it.
 void settle_memory();
+
+// Reports that the supervisor sent something which the protocol does not allow, and ends the process with
+// ipc::kProtocolBrokenStatus. `expected` completes the sentence "expected that …".
+[[noreturn]] void end_by_broken_protocol(std::string_view expected);
 
 // Whether the supervisor has asked this process to end. Running JavaScript is ended at V8's next interrupt check that
 // has a function of the module on the stack. Between stretches, the worker's loop must ask here and then call

@@ -152,6 +152,16 @@ TEST_CASE("the error about a worker that died names the signal or exit status") 
   CHECK(detail(exited_with(0)) == "exit status 0");
 }
 
+TEST_CASE("a worker that was sent what the protocol does not allow says what it expected, and V8 is not blamed") {
+  WorkerEnd end = end_by(EndCause::fatal);
+  end.detail = "expected that a module is loaded before it is called";
+  end.wait_status = exited_with(ipc::kProtocolBrokenStatus);
+  const Error error = guilty_error(end, kLimits);
+  CHECK(error.code == ErrorCode::worker_crashed);
+  CHECK_MESSAGE(has(error.message, "was sent what the protocol does not allow: expected that a module"), error.message);
+  CHECK_FALSE(has(error.message, "V8"));
+}
+
 TEST_CASE("an out of memory without a detail leaves no empty brackets") {
   WorkerEnd end = end_by(EndCause::out_of_memory);
   end.detail.clear();
