@@ -1,10 +1,11 @@
 #include "ipc/frame.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
 #include <string_view>
 #include <utility>
+
+#include "ipc/base/invariant.h"
 
 namespace holdfast::ipc {
 namespace {
@@ -101,7 +102,7 @@ LargeMemory::Words FrameReader::take_memory(std::size_t bytes) {
 }
 
 void FrameReader::commit(std::size_t count) {
-  assert(count <= capacity_ * kWordBytes - end_);
+  expect(count <= capacity_ * kWordBytes - end_, "no more was received than there is room for");
   end_ += count;
 }
 
@@ -189,7 +190,7 @@ void OutputBuffer::finish_frame(std::size_t words) {
   Word* header = words_.get() + end_ / kWordBytes;
   *header = static_cast<Word>(words) << 32;  // segment count minus one in the low half, the one size in the high half
   end_ += (words + 1) * kWordBytes;
-  assert(end_ <= capacity_ * kWordBytes);
+  expect(end_ <= capacity_ * kWordBytes, "a frame fits into the room that was made for it");
 }
 
 void OutputBuffer::finish_frame_in_place(std::size_t words, std::span<const Word> second, BytesOwner owner) {
@@ -197,7 +198,7 @@ void OutputBuffer::finish_frame_in_place(std::size_t words, std::span<const Word
   header[0] = static_cast<Word>(words) << 32 | 1;
   header[1] = second.size();
   end_ += (words + 2) * kWordBytes;
-  assert(end_ <= capacity_ * kWordBytes);
+  expect(end_ <= capacity_ * kWordBytes, "a frame fits into the room that was made for it");
   in_place_.push_back({end_, std::as_bytes(second), std::move(owner)});
   in_place_bytes_ += second.size_bytes();
 }
@@ -218,7 +219,7 @@ std::array<std::span<const std::byte>, 2> OutputBuffer::first_pieces() const {
 }
 
 void OutputBuffer::consume(std::size_t count) {
-  assert(count <= size_bytes());
+  expect(count <= size_bytes(), "no more is consumed than is in the buffer");
   while (count > 0) {
     const std::size_t taken = std::min(count, data().size());
     count -= taken;

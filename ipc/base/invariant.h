@@ -9,10 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace holdfast::supervisor {
+namespace holdfast {
 
-inline void expect(bool condition, const char* what) {
-  if (condition) return;
+// Out of line, so that a check costs its caller a compare and a jump.
+[[noreturn, gnu::cold, gnu::noinline]] inline void abort_because_expected(const char* what) {
   char text[256];
   std::snprintf(text, sizeof text, "broken invariant: expected that %s\n", what);
   // If nothing reads the log, do not wait for it longer than this.
@@ -22,4 +22,8 @@ inline void expect(bool condition, const char* what) {
   std::abort();
 }
 
-}  // namespace holdfast::supervisor
+inline void expect(bool condition, const char* what) {
+  if (!condition) abort_because_expected(what);
+}
+
+}  // namespace holdfast

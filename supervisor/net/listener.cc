@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 
 #include "ipc/base/descriptor_refusal.h"
-#include "ipc/socket_path.h"
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -43,7 +42,8 @@ class Inside {
   }
   ~Inside() {
     // If the way back is gone, "/" will do.
-    if (before_ && ::fchdir(before_.get()) != 0 && ::chdir("/") != 0) std::abort();
+    const bool is_back = !before_ || ::fchdir(before_.get()) == 0 || ::chdir("/") == 0;
+    expect(is_back, "the current directory can be changed back, or to /");
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;

@@ -1,8 +1,9 @@
 #include "supervisor/scheduler/call_queue.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
+
+#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 
@@ -159,12 +160,12 @@ void CallQueue::forget_debts() {
 
 void CallQueue::erase(ClientId id, CallId call) {
   Client* client = find(id);
-  if (client == nullptr) std::abort();  // only a call that was queued is erased
+  expect(client != nullptr, "a client whose call is erased has calls in the queue");
   const bool was_ready = client->is_ready();
   // A call that leaves a queue is mostly near its front, so it is searched for from there. std::erase() would look
   // through the whole queue for each of ten thousand calls that end at one deadline.
   const auto place = std::find(client->calls.begin(), client->calls.end(), call);
-  if (place == client->calls.end()) std::abort();
+  expect(place != client->calls.end(), "a call that is erased is in the queue");
   const auto number = static_cast<std::uint64_t>(place - client->calls.begin());
   client->calls.erase(place);
   --size_;

@@ -9,9 +9,9 @@
 #include <time.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "ipc/base/file_status.h"
+#include "ipc/base/invariant.h"
 #include "ipc/base/pidfd.h"
 #include "ipc/worker_status.h"
 #include "supervisor/workers/host_memory.h"
@@ -33,7 +33,8 @@ nanoseconds at_most(const std::atomic<std::uint64_t>& said, nanoseconds lived) {
 
 std::uint64_t random_tag() {
   std::uint64_t tag;
-  if (::getrandom(&tag, sizeof tag, 0) != sizeof tag) std::abort();  // getrandom(2): requests this small do not fail
+  const bool is_filled = ::getrandom(&tag, sizeof tag, 0) == sizeof tag;
+  expect(is_filled, "getrandom(2) fills a request of 8 bytes at once");
   return tag;
 }
 

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
+#include "ipc/base/invariant.h"
 #include "ipc/base/units.h"
 
 namespace holdfast::supervisor {
@@ -27,8 +27,8 @@ constexpr milliseconds kLongestSoftStop{2000};
 // What native code may hold beyond its module's limit before the worker is killed at once. Well-behaved modules end
 // at their limit, by V8's count or by RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
 constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
-// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/process/zygote.cc), and the page tables of
-// that.
+// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/process/zygote.cc), and the page tables
+// of that.
 constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
 // How often memory is looked at, at least; and how often while the memory of all together may soon be used up.
 constexpr milliseconds kMemoryLook{500};
@@ -104,7 +104,7 @@ void Workers::remove_entry(WorkerId worker) {
 
 Workers::Entry& Workers::entry_of(WorkerId worker) {
   const auto found = entries_.find(worker);
-  if (found == entries_.end()) std::abort();  // the owner is told of each worker's end
+  expect(found != entries_.end(), "a worker that the owner names has not ended");
   return found->second;
 }
 
