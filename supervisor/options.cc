@@ -147,8 +147,7 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
     }
   }
   constexpr std::size_t kMaxBytes = 4096;
-  return fmt::format("error: {}\n`holdfastd --help` tells more.\n",
-                     ipc::printable(ipc::clean_utf8(what, kMaxBytes), ipc::Newlines::escape));
+  return fmt::format("error: {}\n`holdfastd --help` tells more.\n", ipc::shown(what, kMaxBytes));
 }
 
 }  // namespace

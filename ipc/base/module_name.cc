@@ -29,10 +29,8 @@ std::optional<std::string> name_problem(std::string_view part, std::string_view 
 
 tl::expected<ModuleName, std::string> parse_module_name(std::string_view text) {
   const auto fail = [&](std::string_view why) {
-    constexpr std::size_t kMaxShownBytes = 200;
-    return tl::unexpected(
-        fmt::format("\"{}\" does not name a module: {}; expected MODULE@VERSION, such as calculator@v1.0.0",
-                    printable(clean_utf8(text, kMaxShownBytes), Newlines::escape), why));
+    return tl::unexpected(fmt::format(
+        "\"{}\" does not name a module: {}; expected MODULE@VERSION, such as calculator@v1.0.0", shown(text), why));
   };
   const std::size_t at = text.find('@');
   if (at == std::string_view::npos) return fail("it has no version");

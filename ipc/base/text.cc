@@ -67,4 +67,8 @@ std::string printable(std::string_view text, Newlines newlines) {
   return shown;
 }
 
+std::string shown(std::string_view text, std::size_t max_bytes) {
+  return printable(clean_utf8(text, max_bytes), Newlines::escape);
+}
+
 }  // namespace holdfast::ipc

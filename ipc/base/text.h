@@ -20,4 +20,11 @@ bool is_well_formed_utf8(std::string_view text);
 enum class Newlines { keep, escape };
 std::string printable(std::string_view text, Newlines newlines);
 
+// How much of a text that was refused a message shows.
+inline constexpr std::size_t kMaxShownBytes = 200;
+
+// `text` for a message about it: at most `max_bytes` of it, on one line and printable. For a text in quotes, the caller
+// adds the quotes.
+std::string shown(std::string_view text, std::size_t max_bytes = kMaxShownBytes);
+
 }  // namespace holdfast::ipc

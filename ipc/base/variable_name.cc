@@ -17,7 +17,7 @@ std::optional<std::string> variable_name_problem(std::string_view name) {
     return std::nullopt;
   }
   return fmt::format("\"{}\" is not a variable name; expected 1 to {} of A-Z a-z 0-9 _, not beginning with a digit",
-                     printable(clean_utf8(name, 200), Newlines::escape), kMostNameBytes);
+                     shown(name), kMostNameBytes);
 }
 
 }  // namespace holdfast::ipc

@@ -87,7 +87,7 @@ tl::expected<pid_t, int> spawn(const std::filesystem::path& program, const std::
 
 std::string one_line(std::string_view said) {
   while (!said.empty() && said.back() == '\n') said.remove_suffix(1);
-  return ipc::printable(ipc::clean_utf8(said, kMaxSaidBytes), ipc::Newlines::escape);
+  return ipc::shown(said, kMaxSaidBytes);
 }
 
 // The pid of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.

@@ -14,10 +14,7 @@ namespace holdfast::supervisor {
 
 tl::expected<void, std::string> AllowedUsers::add(std::string_view text) {
   const auto fail = [&](std::string_view why) {
-    constexpr std::size_t kMaxShownBytes = 200;
-    return tl::unexpected(fmt::format("\"{}\" {}; expected a user's name, a uid, or any",
-                                      ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape),
-                                      why));
+    return tl::unexpected(fmt::format("\"{}\" {}; expected a user's name, a uid, or any", ipc::shown(text), why));
   };
   if (text.empty()) return fail("is empty");
   if (text == "any") {

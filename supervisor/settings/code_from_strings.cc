@@ -9,10 +9,8 @@ namespace holdfast::supervisor {
 tl::expected<void, std::string> CodeFromStringsPermission::add(std::string_view text) {
   if (text.find('@') == std::string_view::npos) {
     if (const auto problem = ipc::name_problem(text, "module's name")) {
-      constexpr std::size_t kMaxShownBytes = 200;
       return tl::unexpected(fmt::format("\"{}\" does not name a module: {}; expected MODULE or MODULE@VERSION",
-                                        ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape),
-                                        *problem));
+                                        ipc::shown(text), *problem));
     }
     modules_.emplace(text);
     return {};

@@ -109,8 +109,7 @@ std::string setting_key_names() {
 }
 
 tl::expected<void, std::string> set_from_text(const SettingKey& key, std::string_view text, ModuleSettings& settings) {
-  constexpr std::size_t kMaxShownBytes = 200;
-  const std::string clean = ipc::clean_utf8(text, kMaxShownBytes);
+  const std::string clean = ipc::clean_utf8(text, ipc::kMaxShownBytes);
   return std::visit(TextSetter{clean, settings}, key.kind);
 }
 

@@ -13,6 +13,8 @@
 namespace holdfast::supervisor {
 namespace {
 
+using ipc::shown;
+
 // toml++ recurses once for each part of a dotted key, without a limit of its own, and the stack ends at some 30,000
 // parts. Of values inside one another it takes 256.
 constexpr std::ptrdiff_t kMaxDotsOfLine = 32;
@@ -20,11 +22,6 @@ constexpr std::ptrdiff_t kMaxDotsOfLine = 32;
 constexpr std::string_view kTables = "[defaults], [module.NAME] or [module.\"NAME@VERSION\"]";
 
 constexpr std::string_view kEnvironmentKey = "env";
-
-std::string shown(std::string_view text) {
-  constexpr std::size_t kMaxShownBytes = 200;
-  return ipc::printable(ipc::clean_utf8(text, kMaxShownBytes), ipc::Newlines::escape);
-}
 
 // With the article, for a text behind "is".
 std::string_view type_name(const toml::node& node) {

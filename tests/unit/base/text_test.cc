@@ -139,5 +139,12 @@ TEST_CASE("bytes that are not UTF-8 cannot smuggle a control character past a te
   }
 }
 
+TEST_CASE("a text that a message shows is one line of printable text, and no more than its beginning") {
+  CHECK(shown("a\n\x1B[2J") == "a\\n\\x1b[2J");
+  CHECK(shown(std::string(kMaxShownBytes, 'a')) == std::string(kMaxShownBytes, 'a'));
+  CHECK(shown(std::string(kMaxShownBytes + 1, 'a')) == std::string(kMaxShownBytes - 3, 'a') + "…");
+  CHECK(shown("abcde", 4) == "a…");
+}
+
 }  // namespace
 }  // namespace holdfast::ipc

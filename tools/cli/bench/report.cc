@@ -15,12 +15,8 @@
 namespace holdfast::cli::bench {
 namespace {
 
+using ipc::shown;
 using Json = nlohmann::ordered_json;
-
-std::string shown(const std::string& text) {
-  constexpr std::size_t kMaxBytes = 200;
-  return ipc::printable(ipc::clean_utf8(text, kMaxBytes), ipc::Newlines::escape);
-}
 
 Json as_json(const Value& value) {
   if (const auto* text = std::get_if<std::string>(&value.value)) return *text;
