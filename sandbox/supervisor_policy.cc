@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <sys/socket.h>
 
+#include "ipc/base/pidfd.h"
 #include "sandbox/policy_rules.h"
 
 namespace holdfast::sandbox {
@@ -26,9 +27,6 @@ constexpr ArgumentRule kPeerCredentials{.conditions = {{{1, kIntMask, SOL_SOCKET
 
 constexpr ArgumentRule kUrgentInLine{.conditions = {{{1, kIntMask, SOL_SOCKET}, {2, kIntMask, SO_OOBINLINE}}},
                                      .condition_count = 2};
-
-// The request of ioctl(2) that ipc/base/pidfd.h uses.
-constexpr unsigned kPidfdGetInfo = 0xC040FF0B;
 
 constexpr PolicyRow kPolicy[] = {
     {"epoll_wait", kAnyArguments, "the event loop"},

@@ -31,12 +31,18 @@ struct PidfdInfo {
   std::uint32_t users_and_groups[8];
   std::int32_t exit_code;
 };
-constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+// The request of ioctl(2) that fills a PidfdInfo.
+constexpr unsigned kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
-// The process's pid in the caller's pid namespace; 0: the process is gone, or the kernel is older than Linux 6.13.
-inline pid_t pid_of(const UniqueFd& pidfd) {
-  PidfdInfo info{};
-  return ::ioctl(pidfd.get(), kPidfdGetInfo, &info) == 0 ? static_cast<pid_t>(info.process) : 0;
-}
+// How the kernel is asked for the pid behind a pidfd.
+enum class PidSource {
+  ioctl,   // kPidfdGetInfo: works where no file can be opened, and from Linux 6.13 on
+  fdinfo,  // /proc/self/fdinfo (proc(5)): opens a file
+  either,  // ioctl, and fdinfo if the kernel does not know that request
+};
+
+// The process's pid in the caller's pid namespace; 0: the process is gone or not visible from there, or `source` does
+// not work here.
+pid_t pid_of(const UniqueFd& pidfd, PidSource source);
 
 }  // namespace holdfast

@@ -90,9 +90,6 @@ std::string one_line(std::string_view said) {
   return ipc::shown(said, kMaxSaidBytes);
 }
 
-// The pid of the process behind a pidfd (pidfd_open(2), "fdinfo"); 0 if it is gone or not visible from here.
-pid_t pid_behind(const UniqueFd& pidfd) { return number_in(fmt::format("/proc/self/fdinfo/{}", pidfd.get()), "Pid:"); }
-
 tl::expected<UniqueFd, int> open_of_process(pid_t pid, const char* name) {
   UniqueFd opened(::open(fmt::format("/proc/{}/{}", pid, name).c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened) return tl::unexpected(errno);
@@ -271,7 +268,7 @@ std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, con
     case Kind::look_at:
     case Kind::open_memory:
     case Kind::count_mappings: {
-      const pid_t pid = fds.size() == 1 ? pid_behind(fds.front()) : 0;
+      const pid_t pid = fds.size() == 1 ? pid_of(fds.front(), PidSource::either) : 0;
       if (!is_ours(pid)) break;
       answer.pid = pid;
       if (request.kind == Kind::look_at) {

@@ -201,7 +201,7 @@ std::optional<int> WorkerProcess::refused_system_call() const {
 }
 
 bool WorkerProcess::has_pid() const {
-  if (pid_ == 0) pid_ = pid_of(pidfd_);
+  if (pid_ == 0) pid_ = pid_of(pidfd_, PidSource::ioctl);
   return pid_ != 0;
 }
 

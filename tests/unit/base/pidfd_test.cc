@@ -39,18 +39,32 @@ bool kernel_tells_pids() {
   return major > 6 || (major == 6 && minor >= 13);
 }
 
-TEST_CASE("a pidfd tells its process until that is gone, where the kernel is new enough") {
+TEST_CASE("a pidfd tells its process until that is gone; by ioctl where the kernel is new enough") {
   const pid_t child = ::fork();
   if (child == 0) {
     while (true) ::pause();
   }
   REQUIRE(child > 0);
   const UniqueFd pidfd = open_pidfd(child);
-  CHECK(pid_of(open_pidfd(::getpid())) == (kernel_tells_pids() ? ::getpid() : 0));
-  CHECK(pid_of(pidfd) == (kernel_tells_pids() ? child : 0));
+  CHECK(pid_of(open_pidfd(::getpid()), PidSource::ioctl) == (kernel_tells_pids() ? ::getpid() : 0));
+  CHECK(pid_of(pidfd, PidSource::ioctl) == (kernel_tells_pids() ? child : 0));
+  for (const PidSource source : {PidSource::fdinfo, PidSource::either}) {
+    CHECK(pid_of(open_pidfd(::getpid()), source) == ::getpid());
+    CHECK(pid_of(pidfd, source) == child);
+  }
   CHECK(send_signal(pidfd, SIGKILL));
   REQUIRE(::waitpid(child, nullptr, 0) == child);
-  CHECK(pid_of(pidfd) == 0);
+  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo, PidSource::either}) {
+    CHECK(pid_of(pidfd, source) == 0);
+  }
+}
+
+TEST_CASE("a descriptor that is no pidfd tells no process") {
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo, PidSource::either}) {
+    CHECK(pid_of(file, source) == 0);
+    CHECK(pid_of(UniqueFd(), source) == 0);
+  }
 }
 
 TEST_CASE("a pidfd of a process that does not exist is none") {

@@ -92,7 +92,9 @@ TEST_CASE("a supervisor that has given up its rights can open nothing, start not
 TEST_CASE("a supervisor that has given up its rights can read the pid of a pidfd") {
   const holdfast::UniqueFd pidfd = holdfast::open_pidfd(getpid());
   for (const Caller caller : callers()) {
-    CHECK(run_in_own_sandbox(caller, [&] { return std::to_string(holdfast::pid_of(pidfd)); }).exited(0));
+    CHECK(run_in_own_sandbox(caller, [&] {
+            return std::to_string(holdfast::pid_of(pidfd, holdfast::PidSource::ioctl));
+          }).exited(0));
   }
 }
 
