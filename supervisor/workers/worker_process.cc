@@ -57,7 +57,7 @@ PageMapping::~PageMapping() {
 }
 
 WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page,
-                             Broker& broker, std::shared_ptr<FrameAccounts> frames, Owner& owner)
+                             Broker& broker, std::shared_ptr<FrameAccounts> frames, WorkerProcessEvents& events)
     : Connection(turn, std::move(socket), kWorkerLimits, std::move(frames), UserId{}),
       id_(id),
       pidfd_(std::move(pidfd)),
@@ -66,7 +66,7 @@ WorkerProcess::WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pi
       line_(std::move(line)),
       broker_(broker),
       forked_at_(steady_clock::now()),
-      owner_(owner) {}
+      events_(events) {}
 
 // If a signal cannot be sent, the process is gone already, which its socket will tell.
 void WorkerProcess::ask_to_stop() { send_signal(pidfd_, ipc::kSoftStopSignal); }
@@ -254,12 +254,12 @@ std::uint64_t WorkerProcess::memory_bytes(const MemoryLook& empty) const {
 
 void WorkerProcess::on_frame(const ipc::Frame& frame) {
   auto message = ipc::decode_worker_message(frame);
-  if (!message) return owner_.worker_broke_protocol(*this, message.error());
+  if (!message) return events_.worker_broke_protocol(*this, message.error());
   if (auto* answer = std::get_if<ipc::AnswerView>(&*message)) {
     const CallId call = calls_.take(answer->id);
     if (call == CallId{}) {
-      return owner_.worker_broke_protocol(*this,
-                                          {fmt::format("an answer to call {}, which it does not have", answer->id)});
+      return events_.worker_broke_protocol(*this,
+                                           {fmt::format("an answer to call {}, which it does not have", answer->id)});
     }
     if (call == line_call_) line_call_ = CallId{};
     answer->id = static_cast<std::uint64_t>(call);
@@ -273,15 +273,15 @@ void WorkerProcess::on_frame(const ipc::Frame& frame) {
     said_caller_ = caller_of(stopped->call);
     stopped->call = static_cast<std::uint64_t>(call);
   }
-  owner_.worker_said(*this, std::move(*message));
+  events_.worker_said(*this, std::move(*message));
 }
 
 void WorkerProcess::on_violation(const ipc::ProtocolViolation& violation) {
-  owner_.worker_broke_protocol(*this, violation);
+  events_.worker_broke_protocol(*this, violation);
 }
 
-void WorkerProcess::on_frame_given_up(const std::string&) { owner_.worker_gave_way(*this); }
+void WorkerProcess::on_frame_given_up(const std::string&) { events_.worker_gave_way(*this); }
 
-void WorkerProcess::on_end(std::string_view) { owner_.worker_hung_up(*this); }
+void WorkerProcess::on_end(std::string_view) { events_.worker_hung_up(*this); }
 
 }  // namespace holdfast::supervisor

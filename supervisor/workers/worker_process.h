@@ -1,5 +1,5 @@
 // One worker process as the supervisor sees it: its pidfd, its socket, its shared page. Moves messages and signals;
-// decides nothing. Checks the form of what the worker sends; the owner checks its meaning.
+// decides nothing. Checks the form of what the worker sends; Workers checks its meaning.
 #pragma once
 
 #include <array>
@@ -51,28 +51,30 @@ struct LineCounts {
   std::uint64_t answered() const { return std::accumulate(errors.begin(), errors.end(), results); }
 };
 
+class WorkerProcess;
+
+// Is told what happens to a worker.
+class WorkerProcessEvents {
+ public:
+  virtual ~WorkerProcessEvents() = default;
+  // Calls have the supervisor's ids in answers, chunks and fatal reports (Stopped). A log line and WorkerRan have
+  // the number that the worker gave.
+  virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
+  // The worker broke the protocol; the connection is still open.
+  virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
+  // The worker must go, because memory is short for the part of a message that it has sent, or because the rest did
+  // not come in time. The connection is still open.
+  virtual void worker_gave_way(WorkerProcess& worker) = 0;
+  // The worker's socket is closed: the worker has ended, or is about to.
+  virtual void worker_hung_up(WorkerProcess& worker) = 0;
+};
+
 class WorkerProcess final : public Connection {
  public:
-  // Is told what happens to a worker.
-  class Owner {
-   public:
-    virtual ~Owner() = default;
-    // Calls have the supervisor's ids in answers, chunks and fatal reports (Stopped). A log line and WorkerRan have
-    // the number that the worker gave.
-    virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
-    // The worker broke the protocol; the connection is still open.
-    virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
-    // The worker must go, because memory is short for the part of a message that it has sent, or because the rest did
-    // not come in time. The connection is still open.
-    virtual void worker_gave_way(WorkerProcess& worker) = 0;
-    // The worker's socket is closed: the worker has ended, or is about to.
-    virtual void worker_hung_up(WorkerProcess& worker) = 0;
-  };
-
-  // `turn`, `broker` and `owner` must outlive the object. `line` is the end of its direct line for take_line(); none:
+  // `turn`, `broker` and `events` must outlive the object. `line` is the end of its direct line for take_line(); none:
   // the worker has no direct line.
   WorkerProcess(WorkerId id, Turn& turn, Socket socket, UniqueFd pidfd, UniqueFd line, PageMapping page, Broker& broker,
-                std::shared_ptr<FrameAccounts> frames, Owner& owner);
+                std::shared_ptr<FrameAccounts> frames, WorkerProcessEvents& events);
 
   WorkerId id() const { return id_; }
   // In the supervisor's own pid namespace; 0 if the process is gone.
@@ -210,7 +212,7 @@ class WorkerProcess final : public Connection {
   mutable std::optional<clockid_t> cpu_clock_;
   LineShare line_share_;
   const std::chrono::steady_clock::time_point forked_at_;
-  Owner& owner_;
+  WorkerProcessEvents& events_;
   bool ready_ = false;
   std::optional<std::chrono::steady_clock::time_point> memory_seen_at_;
   MemoryLook last_memory_look_;

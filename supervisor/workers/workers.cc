@@ -1,5 +1,5 @@
-// The workers from the supervisor's side: what the owner wants of them, and the watch on their time and memory. What
-// workers and zygotes say is handled in workers_events.cc.
+// The workers from the supervisor's side: what the supervisor wants of them, and the watch on their time and memory.
+// What workers and zygotes say is handled in workers_events.cc.
 #include "supervisor/workers/workers.h"
 
 #include <fmt/format.h>
@@ -77,12 +77,13 @@ Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock
 
 }  // namespace
 
-Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, Owner& owner)
+Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options,
+                 WorkerEvents& events)
     : io_(io),
       turn_(turn),
       broker_(broker),
       options_(options),
-      owner_(owner),
+      events_(events),
       zygotes_(io, broker, options.zygotes, *this),
       budget_(options.memory_budget_bytes) {}
 
@@ -104,7 +105,7 @@ void Workers::remove_entry(WorkerId worker) {
 
 Workers::Entry& Workers::entry_of(WorkerId worker) {
   const auto found = entries_.find(worker);
-  expect(found != entries_.end(), "a worker that the owner names has not ended");
+  expect(found != entries_.end(), "a worker that is named has not ended");
   return found->second;
 }
 
@@ -120,7 +121,7 @@ const WorkerProcess* Workers::process(WorkerId worker) const {
   return found == entries_.end() ? nullptr : found->second.process.get();
 }
 
-// --- what the owner wants ------------------------------------------------------------------------------------------
+// --- what the supervisor wants --------------------------------------------------------------------------------------
 
 void Workers::fork(WorkerId worker) {
   entries_.try_emplace(worker);
@@ -197,7 +198,7 @@ bool Workers::read_meter(Entry& entry) {
 bool Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
   const auto used = entry.meter.read(cpu_time);
   if (used == Clock::duration::zero()) return false;
-  if (entry.load != Entry::Load::none) owner_.worker_used(entry.process->id(), used);
+  if (entry.load != Entry::Load::none) events_.worker_used(entry.process->id(), used);
   return true;
 }
 
@@ -266,7 +267,7 @@ bool Workers::stop(WorkerId worker, EndCause cause, CallId guilty, const Stretch
   if (entry.halted_at) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
-  owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
+  events_.worker_stopping(worker, entry.guilty, entry.seen_caller);
   return true;
 }
 
@@ -339,7 +340,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
     begin_end(entry, EndCause::protocol_violation, CallId{}, entry.process->stretch());
     entry.detail = "it neither loaded its module nor said why it could not";
-    owner_.worker_stopping(entry.process->id(), CallId{}, std::nullopt);
+    events_.worker_stopping(entry.process->id(), CallId{}, std::nullopt);
     return entry.process->kill();
   }
   StretchView view = entry.process->stretch();
@@ -369,7 +370,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.worn_out) return;
   entry.worn_out = options_.cpu_time.count() > 0 &&
                    entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
-  if (entry.worn_out) owner_.worker_is_worn_out(entry.process->id());
+  if (entry.worn_out) events_.worker_is_worn_out(entry.process->id());
 }
 
 // --- memory --------------------------------------------------------------------------------------------------------
@@ -420,7 +421,8 @@ bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_
   return entry.cause.has_value();
 }
 
-// Ends the workers first that are furthest over their limits. If all are within their limits, the owner makes room.
+// Ends the workers first that are furthest over their limits. If all are within their limits, the supervisor makes
+// room.
 void Workers::keep_to_budget() {
   while (budget_.excess() > 0) {
     const auto furthest = budget_.furthest_over_limit();
@@ -436,9 +438,9 @@ void Workers::keep_to_budget() {
   const bool is_short = budget_.excess() > 0 || (memory_is_short_ && budget_.is_nearly_used_up());
   const bool was_short = std::exchange(memory_is_short_, is_short);
   if (budget_.excess() > 0) {
-    owner_.memory_is_short(budget_.excess());
+    events_.memory_is_short(budget_.excess());
   } else if (was_short && !memory_is_short_) {
-    owner_.memory_is_enough();
+    events_.memory_is_enough();
   }
 }
 
@@ -449,7 +451,7 @@ void Workers::kill_for_memory(Entry& entry, const StretchView& found, std::strin
   begin_end(entry, EndCause::out_of_memory, CallId{found.running}, found);
   entry.detail = std::move(detail);
   const auto process = entry.process;
-  owner_.worker_stopping(worker, entry.guilty, entry.seen_caller);
+  events_.worker_stopping(worker, entry.guilty, entry.seen_caller);
   process->kill();
 }
 

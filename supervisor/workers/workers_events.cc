@@ -29,7 +29,7 @@ constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
   if (!entries_.contains(worker)) return;
   remove_entry(worker);
-  owner_.worker_fork_failed(worker, reason);
+  events_.worker_fork_failed(worker, reason);
 }
 
 void Workers::worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) {
@@ -45,7 +45,7 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   if (found == entries_.end() || found->second.process) return;
   const auto fail = [&](const std::string& reason) {
     remove_entry(worker);
-    owner_.worker_fork_failed(worker, reason);
+    events_.worker_fork_failed(worker, reason);
   };
   if (fds.size() != (options_.direct_line ? 4 : 3))
     return fail("the zygote's descriptors did not arrive; the limit of open files may be reached");
@@ -63,17 +63,17 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
     empty_bytes_ = found->second.process->anonymous_bytes();
     empty_held_bytes_ = found->second.process->held_bytes();
   }
-  owner_.worker_forked(worker);
+  events_.worker_forked(worker);
 }
 
 void Workers::zygote_replaced() {
   empty_bytes_ = 0;
-  owner_.zygote_replaced();
+  events_.zygote_replaced();
 }
 
 void Workers::zygote_failed(const std::string& reason, bool fatal) {
   turn_.ensure_end();  // when to try again is known now
-  owner_.zygote_failed(reason, fatal);
+  events_.zygote_failed(reason, fatal);
 }
 
 // What the worker said before is still in its socket, and is read until the socket closes.
@@ -98,12 +98,12 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (entry.load != Entry::Load::done)
       return worker_broke_protocol(worker, {"an answer before the module was loaded"});
     const std::uint64_t call = answer->id;
-    if (!owner_.worker_answered(id, std::move(*answer))) {
+    if (!events_.worker_answered(id, std::move(*answer))) {
       worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
     }
   } else if (const auto* chunk = std::get_if<ipc::ChunkView>(&message)) {
     if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
-    if (!owner_.worker_streamed(id, *chunk)) {
+    if (!events_.worker_streamed(id, *chunk)) {
       worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
     }
   } else if (const auto* ran = std::get_if<ipc::WorkerRan>(&message)) {
@@ -115,7 +115,7 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
                                    {"a report of work for less than a millisecond, or for longer than it has lived"});
     }
     if (const auto caller = worker.caller_of(ran->call)) {
-      owner_.worker_ran(id, worker.call_with_number(ran->call), *caller, ran->time);
+      events_.worker_ran(id, worker.call_with_number(ran->call), *caller, ran->time);
     } else {
       entry.meter.share_unclaimed(ran->time);
     }
@@ -126,23 +126,23 @@ void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
     if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
       empty_look_ = worker.look_at_memory(Clock::now());
     }
-    owner_.worker_prepared(id);
+    events_.worker_prepared(id);
   } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
     if (entry.load == Entry::Load::none)
       return worker_broke_protocol(worker, {"a log line before it was given a module"});
     if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
-    owner_.worker_logged(id, *line);
+    events_.worker_logged(id, *line);
   } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
     if (entry.load != Entry::Load::sent)
       return worker_broke_protocol(worker, {"the result of a load that is not under way"});
     entry.load = Entry::Load::done;
     if (is_loaded) {
       entry.loaded_at = Clock::now();
-      return owner_.worker_loaded(id);
+      return events_.worker_loaded(id);
     }
     if (!entry.cause) begin_end(entry, EndCause::removed, CallId{}, worker.stretch());
     give_time_to_end(entry, Clock::now());
-    owner_.worker_load_failed(id, std::move(failed->error));
+    events_.worker_load_failed(id, std::move(failed->error));
   } else {
     const auto& stopped = std::get<ipc::Stopped>(message);
     entry.said_reason = stopped.reason;
@@ -191,7 +191,7 @@ void Workers::worker_hung_up(WorkerProcess& worker) {
   if (!entry.wait_status) {
     const StretchView found = entry.cause ? entry.found : worker.stretch();
     const CallId suspect = entry.cause ? entry.guilty : CallId{found.running};
-    owner_.worker_stopping(worker.id(), suspect, entry.cause ? entry.seen_caller : worker.caller_of(found.number));
+    events_.worker_stopping(worker.id(), suspect, entry.cause ? entry.seen_caller : worker.caller_of(found.number));
   }
   finish_if_ended(worker.id(), entry);
 }
@@ -201,7 +201,7 @@ void Workers::worker_hung_up(WorkerProcess& worker) {
 void Workers::finish_if_ended(WorkerId worker, Entry& entry) {
   const bool settled = entry.wait_status || (entry.settle_at && *entry.settle_at <= Clock::now());
   if (!entry.hung_up || !settled || std::exchange(entry.ended, true)) return;
-  owner_.worker_ended(worker, explain(entry));
+  events_.worker_ended(worker, explain(entry));
   remove_entry(worker);
 }
 

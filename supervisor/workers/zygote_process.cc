@@ -24,21 +24,21 @@ constexpr std::chrono::milliseconds kWordPatience{1000};
 }  // namespace
 
 struct ZygoteProcess::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& io, ZygoteProcess& its_process, Owner& its_owner)
-      : control(io), liveness_pipe(io), word_timeout(io), process(&its_process), owner(&its_owner) {}
+  State(asio::io_context& io, ZygoteProcess& its_process, ZygoteProcessEvents& its_events)
+      : control(io), liveness_pipe(io), word_timeout(io), process(&its_process), events(&its_events) {}
 
   asio::posix::stream_descriptor control;
   asio::posix::stream_descriptor liveness_pipe;
   asio::steady_timer word_timeout;
   ZygoteProcess* const process;
-  Owner* owner;             // null once it must hear nothing more
-  bool has_spoken = false;  // on its control socket
+  ZygoteProcessEvents* events;  // null once it must hear nothing more
+  bool has_spoken = false;      // on its control socket
   std::string fatal_report;
 
   void die(std::string reason) {
-    if (owner == nullptr) return;
+    if (events == nullptr) return;
     if (!fatal_report.empty()) reason = fatal_report;
-    std::exchange(owner, nullptr)->zygote_died(*process, std::move(reason));
+    std::exchange(events, nullptr)->zygote_died(*process, std::move(reason));
   }
 
   void listen() {
@@ -49,7 +49,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
   }
 
   void receive() {
-    while (owner != nullptr) {
+    while (events != nullptr) {
       std::array<std::byte, ipc::kMaxPacketBytes> buffer;
       auto packet = ipc::receive_packet(BorrowedFd(control.native_handle()), buffer);
       if (!packet && packet.error() == std::errc::resource_unavailable_try_again) return listen();
@@ -61,7 +61,7 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
         fatal_report = std::move(failed->reason);
       } else {
         has_spoken = true;
-        owner->zygote_said(*process, std::move(*reply), std::move(packet->fds));
+        events->zygote_said(*process, std::move(*reply), std::move(packet->fds));
       }
     }
   }
@@ -90,8 +90,8 @@ struct ZygoteProcess::State : std::enable_shared_from_this<State> {
 };
 
 ZygoteProcess::ZygoteProcess(asio::io_context& io, Broker& broker, std::optional<std::uint64_t> single_worker,
-                             Owner& owner)
-    : state_(std::make_shared<State>(io, *this, owner)) {
+                             ZygoteProcessEvents& events)
+    : state_(std::make_shared<State>(io, *this, events)) {
   const auto fail_later = [&](std::string reason) {
     asio::post(io, [state = state_, reason = std::move(reason)]() mutable { state->die(std::move(reason)); });
   };
@@ -114,7 +114,7 @@ ZygoteProcess::ZygoteProcess(asio::io_context& io, Broker& broker, std::optional
 }
 
 ZygoteProcess::~ZygoteProcess() {
-  state_->owner = nullptr;
+  state_->events = nullptr;
   boost::system::error_code ignored;
   state_->control.close(ignored);
   state_->liveness_pipe.close(ignored);
@@ -125,7 +125,7 @@ void ZygoteProcess::request_fork(std::uint64_t worker) {
   if (!state_->control.is_open()) return;
   ipc::OutputBuffer out;
   encode(out, ipc::ForkRequest{worker});
-  // receive() notices a zygote that is gone. One that has 200 unread requests is stuck, which its owner notices.
+  // receive() notices a zygote that is gone. One that has 200 unread requests is stuck, which Zygotes notices.
   (void)ipc::send_packet(BorrowedFd(state_->control.native_handle()), out.data(), {});
 }
 

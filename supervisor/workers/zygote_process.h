@@ -15,20 +15,24 @@
 
 namespace holdfast::supervisor {
 
+class ZygoteProcess;
+
+// What a zygote says, and that it is gone.
+class ZygoteProcessEvents {
+ public:
+  virtual ~ZygoteProcessEvents() = default;
+  // A message, with the descriptors that came with it.
+  virtual void zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::vector<UniqueFd> fds) = 0;
+  // The zygote is gone, and all its workers with it. Called once, after everything that it said.
+  virtual void zygote_died(ZygoteProcess& zygote, std::string reason) = 0;
+};
+
 class ZygoteProcess {
  public:
-  class Owner {
-   public:
-    virtual ~Owner() = default;
-    // A message, with the descriptors that came with it.
-    virtual void zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::vector<UniqueFd> fds) = 0;
-    // The zygote is gone, and all its workers with it. Called once, after everything that it said.
-    virtual void zygote_died(ZygoteProcess& zygote, std::string reason) = 0;
-  };
-
   // Has a zygote started; with `single_worker`, a program that becomes the worker with that id. If the start fails,
-  // zygote_died() is called. `broker` and `owner` must outlive the object.
-  ZygoteProcess(boost::asio::io_context& io, Broker& broker, std::optional<std::uint64_t> single_worker, Owner& owner);
+  // zygote_died() is called. `broker` and `events` must outlive the object.
+  ZygoteProcess(boost::asio::io_context& io, Broker& broker, std::optional<std::uint64_t> single_worker,
+                ZygoteProcessEvents& events);
 
   // Has the zygote killed, if it lives, and thereby its workers. Does not wait for their end.
   ~ZygoteProcess();

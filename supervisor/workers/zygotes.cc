@@ -24,11 +24,11 @@ constexpr seconds kGoodLife{5};
 
 }  // namespace
 
-Zygotes::Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, Owner& owner)
+Zygotes::Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, ZygoteEvents& events)
     : io_(io),
       broker_(broker),
       options_(options),
-      owner_(owner),
+      events_(events),
       // Starting a program with V8 keeps a CPU busy.
       max_starts_under_way_(std::max(2U, std::thread::hardware_concurrency())) {}
 
@@ -104,18 +104,18 @@ void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::ve
     }
     generation->workers.insert(worker);
     serve_requests();
-    owner_.worker_forked(worker, std::move(fds));
+    events_.worker_forked(worker, std::move(fds));
   } else if (const auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
     const WorkerId worker{failed->worker};
     if (generation->asked_for.erase(worker) == 0) return;
     end_if_done(generation);
     serve_requests();
-    owner_.worker_fork_failed(worker, failed->reason);
+    events_.worker_fork_failed(worker, failed->reason);
   } else if (const auto* exited = std::get_if<ipc::WorkerExited>(&reply)) {
     const WorkerId worker{exited->worker};
     if (generation->workers.erase(worker) == 0) return;
     end_if_done(generation);
-    owner_.worker_exited(worker, exited->wait_status, exited->cpu_time);
+    events_.worker_exited(worker, exited->wait_status, exited->cpu_time);
   }
 }
 
@@ -129,13 +129,13 @@ void Zygotes::became_ready(Generations::iterator generation) {
   if (options_.isolation == Isolation::exec) {
     generations_.erase(generation);
     serve_requests();
-    return owner_.zygote_ready();
+    return events_.zygote_ready();
   }
   Generation* const before = std::exchange(current_, &*generation);
   serve_requests();
-  if (before == nullptr) return owner_.zygote_ready();
+  if (before == nullptr) return events_.zygote_ready();
   end_if_done(std::find_if(generations_.begin(), generations_.end(), [&](auto& one) { return &one == before; }));
-  owner_.zygote_replaced();
+  events_.zygote_replaced();
 }
 
 // A replaced zygote stays for as long as it has workers.
@@ -163,15 +163,15 @@ void Zygotes::died(Generations::iterator generation, const std::string& reason) 
 
   if (dead.single) {
     // A worker that ends takes its program along, which is no failure once the worker was up.
-    for (WorkerId worker : dead.asked_for) owner_.worker_fork_failed(worker, reason);
+    for (WorkerId worker : dead.asked_for) events_.worker_fork_failed(worker, reason);
   } else {
     // The next zygote gets the requests that this one leaves open.
     waiting_.insert(waiting_.begin(), dead.asked_for.begin(), dead.asked_for.end());
     if (was_current && Clock::now() - dead.ready_at >= kGoodLife) start_delay_ = milliseconds(0);
     if ((was_current || was_successor) && successor_ == nullptr) retry_later();
-    owner_.zygote_failed(reason, !was_ready_);
+    events_.zygote_failed(reason, !was_ready_);
   }
-  for (WorkerId worker : dead.workers) owner_.worker_orphaned(worker);
+  for (WorkerId worker : dead.workers) events_.worker_orphaned(worker);
   serve_requests();
 }
 

@@ -31,31 +31,31 @@ struct ZygotesOptions {
   std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
 };
 
-class Zygotes final : public ZygoteProcess::Owner {
+// Is told what comes of requests. For each requested worker: worker_forked() and later worker_exited() or
+// worker_orphaned(), or worker_fork_failed().
+class ZygoteEvents {
+ public:
+  virtual ~ZygoteEvents() = default;
+  // Workers can be had, for the first time or again.
+  virtual void zygote_ready() = 0;
+  // Another zygote has taken over; new workers have another address layout and hash seed.
+  virtual void zygote_replaced() = 0;
+  // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
+  // further tries are of no use.
+  virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
+  virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
+  virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
+  // `cpu_time` is that of the worker's whole life.
+  virtual void worker_exited(WorkerId worker, int wait_status, std::chrono::steady_clock::duration cpu_time) = 0;
+  // The worker's zygote is gone, and the worker is dead or about to be. How it ended will not be told.
+  virtual void worker_orphaned(WorkerId worker) = 0;
+};
+
+class Zygotes final : public ZygoteProcessEvents {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Is told what comes of requests. For each requested worker: worker_forked() and later worker_exited() or
-  // worker_orphaned(), or worker_fork_failed().
-  class Owner {
-   public:
-    virtual ~Owner() = default;
-    // Workers can be had, for the first time or again.
-    virtual void zygote_ready() = 0;
-    // Another zygote has taken over; new workers have another address layout and hash seed.
-    virtual void zygote_replaced() = 0;
-    // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
-    // further tries are of no use.
-    virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
-    virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
-    virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
-    // `cpu_time` is that of the worker's whole life.
-    virtual void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) = 0;
-    // The worker's zygote is gone, and the worker is dead or about to be. How it ended will not be told.
-    virtual void worker_orphaned(WorkerId worker) = 0;
-  };
-
-  Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, Owner& owner);
+  Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, ZygoteEvents& events);
   ~Zygotes() override;
 
   // Starts the first zygote. With isolation by exec, this zygote only shows whether workers can be locked down on
@@ -99,7 +99,7 @@ class Zygotes final : public ZygoteProcess::Owner {
   boost::asio::io_context& io_;
   Broker& broker_;
   const ZygotesOptions options_;
-  Owner& owner_;
+  ZygoteEvents& events_;
   const std::size_t max_starts_under_way_;
   Generations generations_;
   Generation* current_ = nullptr;              // gets the requests; null while none is up, and with isolation by exec

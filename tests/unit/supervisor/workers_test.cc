@@ -53,7 +53,7 @@ UniqueFd sealed_page() {
 }
 
 // Counts the workers that are reported as prepared, and keeps the report of one that has ended.
-struct OwnerOfWorkers final : Workers::Owner {
+struct HeardOfWorkers final : WorkerEvents {
   void zygote_ready() override {}
   void zygote_replaced() override {}
   void zygote_failed(const std::string&, bool) override {}
@@ -128,17 +128,17 @@ struct Scene {
     zygote.worker_exited(kWorker, 0, {});
     socket = UniqueFd();
     run_ready(io, turn);
-    REQUIRE(owner.ended.has_value());
-    return *owner.ended;
+    REQUIRE(heard.ended.has_value());
+    return *heard.ended;
   }
 
   boost::asio::io_context io;
   Turn turn;
   const tl::expected<std::unique_ptr<Broker>, std::string> broker = Broker::start({});
   const Zombie process;
-  OwnerOfWorkers owner;
-  Workers workers{io, turn, **broker, {.direct_line = true}, owner};
-  Zygotes::Owner& zygote = workers;
+  HeardOfWorkers heard;
+  Workers workers{io, turn, **broker, {.direct_line = true}, heard};
+  ZygoteEvents& zygote = workers;
   std::optional<Workers::Clock::time_point> wakeup;
   UniqueFd socket;
   ipc::SharedPage* page = nullptr;
@@ -153,10 +153,10 @@ TEST_CASE("a paused worker is read again at the named time even if nothing else 
   CHECK(scene.wakeup == until);
   scene.workers.tick(until - std::chrono::nanoseconds(1));
   run_ready(scene.io, scene.turn);
-  CHECK(scene.owner.prepared == 0);
+  CHECK(scene.heard.prepared == 0);
   scene.workers.tick(until);
   run_ready(scene.io, scene.turn);
-  CHECK(scene.owner.prepared == 1);
+  CHECK(scene.heard.prepared == 1);
 }
 
 constexpr Caller kFirst{UserId{1}, ClientId{1}, FunctionId{5}};
