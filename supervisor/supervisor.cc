@@ -51,7 +51,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       sources_(sources),
       finished_(std::move(finished)),
       scheduler_(options.scheduler),
-      workers_(io, turn_, broker, options.workers, *this),
+      workers_(io, turn_, broker, options.workers, *this, *this),
       accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
       own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       timer_(io) {

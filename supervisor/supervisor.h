@@ -58,7 +58,7 @@ struct SupervisorOptions {
   std::chrono::nanoseconds busy_poll{0};
 };
 
-class Supervisor final : public ClientSession::Owner, public WorkerEvents {
+class Supervisor final : public ClientSession::Owner, public WorkerEvents, public ZygoteEvents {
  public:
   // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with an
   // empty text after begin_shutdown(), else with the reason why the supervisor cannot go on.
@@ -274,7 +274,7 @@ class Supervisor final : public ClientSession::Owner, public WorkerEvents {
   // --- workers (supervisor_workers.cc)
   void zygote_ready() override;
   void zygote_replaced() override;
-  void zygote_failed(const std::string& reason, bool fatal) override;
+  void zygote_failed(const std::string& reason, ZygoteFailure failure) override;
   void worker_forked(WorkerId worker) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
   void worker_prepared(WorkerId worker) override;

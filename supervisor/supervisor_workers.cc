@@ -38,9 +38,9 @@ void Supervisor::zygote_ready() {
   spdlog::debug("zygote: ready");
 }
 
-void Supervisor::zygote_failed(const std::string& reason, bool fatal) {
+void Supervisor::zygote_failed(const std::string& reason, ZygoteFailure failure) {
   if (stopped_) return;
-  if (fatal) return stop(fmt::format("cannot start workers: {}", reason));
+  if (failure == ZygoteFailure::final) return stop(fmt::format("cannot start workers: {}", reason));
   spdlog::error("zygote: {}; any workers of this zygote end with it", reason);
 }
 

@@ -17,13 +17,6 @@ namespace holdfast::supervisor {
 class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
-  // Workers can be had, for the first time or again.
-  virtual void zygote_ready() = 0;
-  // Another zygote has taken over; new workers have another address layout and hash seed.
-  virtual void zygote_replaced() = 0;
-  // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
-  // further tries are of no use.
-  virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
   virtual void worker_forked(WorkerId worker) = 0;
   // The worker has done in advance what it can, and waits for a module.
   virtual void worker_prepared(WorkerId worker) = 0;

@@ -78,13 +78,13 @@ Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock
 }  // namespace
 
 Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options,
-                 WorkerEvents& events)
+                 WorkerEvents& events, ZygoteEvents& zygote_events)
     : io_(io),
       turn_(turn),
       broker_(broker),
       options_(options),
       events_(events),
-      zygotes_(io, broker, options.zygotes, *this),
+      zygotes_(io, turn, broker, options.zygotes, zygote_events, *this),
       budget_(options.memory_budget_bytes) {}
 
 void Workers::wake_at(WorkerId worker, Entry& entry, Clock::time_point when) {
@@ -144,11 +144,11 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   zygotes_.in_use(worker);
   entry.load = Entry::Load::sent;
   entry.load_sent_at = Clock::now();
-  if (!entry.process->is_known_to_broker() && empty_bytes_ != 0) {
+  if (!entry.process->is_known_to_broker() && empty_bytes() != 0) {
     // The worker has what all have that hold no module yet. The broker is asked about it when the next call begins or
     // ends, at the soonest kMemoryFresh from now, so that its first call does not wait for that.
     entry.memory_seen_at = entry.load_sent_at;
-    entry.meter.saw_memory(empty_bytes_);
+    entry.meter.saw_memory(empty_bytes());
   }
   entry.limits = limits;
   entry.watch = StretchWatch(limits.stretch);

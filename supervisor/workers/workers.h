@@ -33,12 +33,13 @@ struct WorkersOptions {
   std::uint64_t memory_budget_bytes = 0;   // for all workers together; 0: any amount
 };
 
-class Workers final : public WorkerProcessEvents, public ZygoteEvents {
+class Workers final : public WorkerProcessEvents, public ForkEvents {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `broker`, `turn` and `events` must outlive the object.
-  Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, WorkerEvents& events);
+  // `broker`, `turn`, `events` and `zygote_events` must outlive the object.
+  Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const WorkersOptions& options, WorkerEvents& events,
+          ZygoteEvents& zygote_events);
 
   // Starts the zygote.
   void start() { zygotes_.start(); }
@@ -166,14 +167,13 @@ class Workers final : public WorkerProcessEvents, public ZygoteEvents {
   void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
   void worker_gave_way(WorkerProcess& worker) override;
   void worker_hung_up(WorkerProcess& worker) override;
-  void zygote_ready() override { events_.zygote_ready(); }
-  void zygote_replaced() override;
-  void zygote_failed(const std::string& reason, bool fatal) override;
   void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) override;
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
   void worker_exited(WorkerId worker, int wait_status, Clock::duration cpu_time) override;
   void worker_orphaned(WorkerId worker) override;
 
+  // What a worker of the current zygote has before it gets a module; 0: not known.
+  std::uint64_t empty_bytes() const { return empty_seen_after_ == zygotes_.replacements() ? empty_bytes_ : 0; }
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
   static bool looks_idle(const Entry& entry, const StretchView& view);
@@ -216,6 +216,7 @@ class Workers final : public WorkerProcessEvents, public ZygoteEvents {
   Zygotes zygotes_;
   // What a worker without a module has; the same for all workers of a zygote. 0: not known.
   std::uint64_t empty_bytes_ = 0;
+  std::uint64_t empty_seen_after_ = 0;    // that many Zygotes::replacements()
   std::uint64_t empty_held_bytes_ = 0;    // by WorkerProcess::held_bytes()
   WorkerProcess::MemoryLook empty_look_;  // at the first worker that was prepared
   const std::shared_ptr<Connection::FrameAccounts> frames_ =

@@ -1,4 +1,4 @@
-// What the zygotes and the workers say, and what follows from a worker's end.
+// What becomes of forks, what the workers say, and what follows from a worker's end.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,7 +24,7 @@ constexpr std::size_t kMaxLogLineBytes = 16 << 10;
 
 }  // namespace
 
-// --- what the zygote says ------------------------------------------------------------------------------------------
+// --- what becomes of forks -----------------------------------------------------------------------------------------
 
 void Workers::worker_fork_failed(WorkerId worker, const std::string& reason) {
   if (!entries_.contains(worker)) return;
@@ -59,21 +59,12 @@ void Workers::worker_forked(WorkerId worker, std::vector<UniqueFd> fds) {
   found->second.process = std::make_shared<WorkerProcess>(worker, turn_, std::move(socket), std::move(fds[0]),
                                                           std::move(line), std::move(*page), broker_, frames_, *this);
   found->second.process->start();
-  if (empty_bytes_ == 0) {
+  if (empty_bytes() == 0) {
+    empty_seen_after_ = zygotes_.replacements();
     empty_bytes_ = found->second.process->anonymous_bytes();
     empty_held_bytes_ = found->second.process->held_bytes();
   }
   events_.worker_forked(worker);
-}
-
-void Workers::zygote_replaced() {
-  empty_bytes_ = 0;
-  events_.zygote_replaced();
-}
-
-void Workers::zygote_failed(const std::string& reason, bool fatal) {
-  turn_.ensure_end();  // when to try again is known now
-  events_.zygote_failed(reason, fatal);
 }
 
 // What the worker said before is still in its socket, and is read until the socket closes.

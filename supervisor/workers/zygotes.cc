@@ -24,11 +24,14 @@ constexpr seconds kGoodLife{5};
 
 }  // namespace
 
-Zygotes::Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, ZygoteEvents& events)
+Zygotes::Zygotes(boost::asio::io_context& io, Turn& turn, Broker& broker, const ZygotesOptions& options,
+                 ZygoteEvents& events, ForkEvents& forks)
     : io_(io),
+      turn_(turn),
       broker_(broker),
       options_(options),
       events_(events),
+      forks_(forks),
       // Starting a program with V8 keeps a CPU busy.
       max_starts_under_way_(std::max(2U, std::thread::hardware_concurrency())) {}
 
@@ -104,18 +107,18 @@ void Zygotes::zygote_said(ZygoteProcess& zygote, ipc::ZygoteReply reply, std::ve
     }
     generation->workers.insert(worker);
     serve_requests();
-    events_.worker_forked(worker, std::move(fds));
+    forks_.worker_forked(worker, std::move(fds));
   } else if (const auto* failed = std::get_if<ipc::WorkerForkFailed>(&reply)) {
     const WorkerId worker{failed->worker};
     if (generation->asked_for.erase(worker) == 0) return;
     end_if_done(generation);
     serve_requests();
-    events_.worker_fork_failed(worker, failed->reason);
+    forks_.worker_fork_failed(worker, failed->reason);
   } else if (const auto* exited = std::get_if<ipc::WorkerExited>(&reply)) {
     const WorkerId worker{exited->worker};
     if (generation->workers.erase(worker) == 0) return;
     end_if_done(generation);
-    events_.worker_exited(worker, exited->wait_status, exited->cpu_time);
+    forks_.worker_exited(worker, exited->wait_status, exited->cpu_time);
   }
 }
 
@@ -135,6 +138,7 @@ void Zygotes::became_ready(Generations::iterator generation) {
   serve_requests();
   if (before == nullptr) return events_.zygote_ready();
   end_if_done(std::find_if(generations_.begin(), generations_.end(), [&](auto& one) { return &one == before; }));
+  ++replacements_;
   events_.zygote_replaced();
 }
 
@@ -163,15 +167,16 @@ void Zygotes::died(Generations::iterator generation, const std::string& reason) 
 
   if (dead.single) {
     // A worker that ends takes its program along, which is no failure once the worker was up.
-    for (WorkerId worker : dead.asked_for) events_.worker_fork_failed(worker, reason);
+    for (WorkerId worker : dead.asked_for) forks_.worker_fork_failed(worker, reason);
   } else {
     // The next zygote gets the requests that this one leaves open.
     waiting_.insert(waiting_.begin(), dead.asked_for.begin(), dead.asked_for.end());
     if (was_current && Clock::now() - dead.ready_at >= kGoodLife) start_delay_ = milliseconds(0);
     if ((was_current || was_successor) && successor_ == nullptr) retry_later();
-    events_.zygote_failed(reason, !was_ready_);
+    turn_.ensure_end();
+    events_.zygote_failed(reason, was_ready_ ? ZygoteFailure::passing : ZygoteFailure::final);
   }
-  for (WorkerId worker : dead.workers) events_.worker_orphaned(worker);
+  for (WorkerId worker : dead.workers) forks_.worker_orphaned(worker);
   serve_requests();
 }
 

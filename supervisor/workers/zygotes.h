@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <list>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "supervisor/net/turn.h"
 #include "supervisor/scheduler/ids.h"
 #include "supervisor/workers/zygote_process.h"
 
@@ -31,8 +33,12 @@ struct ZygotesOptions {
   std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
 };
 
-// Is told what comes of requests. For each requested worker: worker_forked() and later worker_exited() or
-// worker_orphaned(), or worker_fork_failed().
+enum class ZygoteFailure {
+  passing,  // another try follows by itself
+  final,    // no zygote ever came up: another try follows, but is of no use
+};
+
+// Whether workers can be had.
 class ZygoteEvents {
  public:
   virtual ~ZygoteEvents() = default;
@@ -40,9 +46,15 @@ class ZygoteEvents {
   virtual void zygote_ready() = 0;
   // Another zygote has taken over; new workers have another address layout and hash seed.
   virtual void zygote_replaced() = 0;
-  // A zygote died or could not be started; another try follows by itself. `fatal`: none ever came up, so that
-  // further tries are of no use.
-  virtual void zygote_failed(const std::string& reason, bool fatal) = 0;
+  // A zygote died or could not be started.
+  virtual void zygote_failed(const std::string& reason, ZygoteFailure failure) = 0;
+};
+
+// What comes of requests. For each requested worker: worker_forked() and later worker_exited() or worker_orphaned(), or
+// worker_fork_failed().
+class ForkEvents {
+ public:
+  virtual ~ForkEvents() = default;
   virtual void worker_forked(WorkerId worker, std::vector<UniqueFd> fds) = 0;
   virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
   // `cpu_time` is that of the worker's whole life.
@@ -55,7 +67,9 @@ class Zygotes final : public ZygoteProcessEvents {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Zygotes(boost::asio::io_context& io, Broker& broker, const ZygotesOptions& options, ZygoteEvents& events);
+  // `turn`, `broker`, `events` and `forks` must outlive the object. A turn in which next_wakeup() becomes earlier ends.
+  Zygotes(boost::asio::io_context& io, Turn& turn, Broker& broker, const ZygotesOptions& options, ZygoteEvents& events,
+          ForkEvents& forks);
   ~Zygotes() override;
 
   // Starts the first zygote. With isolation by exec, this zygote only shows whether workers can be locked down on
@@ -65,6 +79,10 @@ class Zygotes final : public ZygoteProcessEvents {
   void request(WorkerId worker);
   // The worker is given a module. From now on, others can hear what it learns of its zygote.
   void in_use(WorkerId worker);
+
+  // How often another zygote has taken over from one that still ran. What was measured at a worker before holds for
+  // later workers as long as this stays the same.
+  std::uint64_t replacements() const { return replacements_; }
 
   // Call at or after next_wakeup().
   void tick(Clock::time_point now);
@@ -97,13 +115,16 @@ class Zygotes final : public ZygoteProcessEvents {
   static std::optional<Clock::time_point> stuck_at(const Generation& generation);
 
   boost::asio::io_context& io_;
+  Turn& turn_;
   Broker& broker_;
   const ZygotesOptions options_;
   ZygoteEvents& events_;
+  ForkEvents& forks_;
   const std::size_t max_starts_under_way_;
   Generations generations_;
-  Generation* current_ = nullptr;              // gets the requests; null while none is up, and with isolation by exec
-  Generation* successor_ = nullptr;            // starting; becomes the current one
+  Generation* current_ = nullptr;    // gets the requests; null while none is up, and with isolation by exec
+  Generation* successor_ = nullptr;  // starting; becomes the current one
+  std::uint64_t replacements_ = 0;
   std::deque<WorkerId> waiting_;               // not requested from a zygote yet
   bool was_ready_ = false;                     // a zygote has come up at some time
   std::optional<Clock::time_point> start_at_;  // when to start the next zygote

@@ -53,10 +53,10 @@ UniqueFd sealed_page() {
 }
 
 // Counts the workers that are reported as prepared, and keeps the report of one that has ended.
-struct HeardOfWorkers final : WorkerEvents {
+struct HeardOfWorkers final : WorkerEvents, ZygoteEvents {
   void zygote_ready() override {}
   void zygote_replaced() override {}
-  void zygote_failed(const std::string&, bool) override {}
+  void zygote_failed(const std::string&, ZygoteFailure) override {}
   void worker_forked(WorkerId) override {}
   void worker_prepared(WorkerId) override { ++prepared; }
   void worker_fork_failed(WorkerId, const std::string&) override {}
@@ -137,8 +137,8 @@ struct Scene {
   const tl::expected<std::unique_ptr<Broker>, std::string> broker = Broker::start({});
   const Zombie process;
   HeardOfWorkers heard;
-  Workers workers{io, turn, **broker, {.direct_line = true}, heard};
-  ZygoteEvents& zygote = workers;
+  Workers workers{io, turn, **broker, {.direct_line = true}, heard, heard};
+  ForkEvents& zygote = workers;
   std::optional<Workers::Clock::time_point> wakeup;
   UniqueFd socket;
   ipc::SharedPage* page = nullptr;
