@@ -64,16 +64,16 @@ void cut_to_frame(ipc::Stats& stats) {
 
 }  // namespace
 
-ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, Owner& owner,
+ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, ClientRequests& requests,
                              const std::shared_ptr<ClientAccounts>& accounts)
-    : ClientSession(id, turn, std::move(socket), read_peer_uid(socket), owner, accounts) {}
+    : ClientSession(id, turn, std::move(socket), read_peer_uid(socket), requests, accounts) {}
 
-ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid, Owner& owner,
-                             const std::shared_ptr<ClientAccounts>& accounts)
+ClientSession::ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid,
+                             ClientRequests& requests, const std::shared_ptr<ClientAccounts>& accounts)
     : Connection(turn, std::move(socket), kGreetingLimits,
                  std::shared_ptr<Connection::FrameAccounts>(accounts, &accounts->frames), user_of(peer_uid)),
       id_(id),
-      owner_(owner),
+      requests_(requests),
       name_(fmt::format("client {}", static_cast<std::uint64_t>(id))),
       peer_uid_(peer_uid),
       accounts_(accounts),
@@ -104,25 +104,25 @@ void ClientSession::handle(const ipc::Frame& frame) {
           call->id,
           overloaded("the client has reached its limit of open calls, and cannot be paused while it loads a module; "
                      "try again later"));
-    owner_.client_called(*this, *call);
+    requests_.client_called(*this, *call);
   } else if (const auto* cancel = std::get_if<ipc::CancelRequest>(&*message)) {
-    if (const auto open = open_.find(cancel->id); open != open_.end()) owner_.client_cancelled(*this, open->second);
+    if (const auto open = open_.find(cancel->id); open != open_.end()) requests_.client_cancelled(*this, open->second);
   } else if (const auto* grant = std::get_if<ipc::StreamGrant>(&*message)) {
     if (const auto open = open_.find(grant->call); open != open_.end())
-      owner_.client_granted(open->second, grant->bytes);
+      requests_.client_granted(open->second, grant->bytes);
   } else if (const auto* line = std::get_if<ipc::OpenLineRequest>(&*message)) {
     if (open_.contains(line->id)) return cut_off(ipc::id_in_use("line", line->id));
     if (over_call_limits())
       return refuse_line(line->id, overloaded("the client has reached its limit of open calls; try again later"));
-    owner_.line_wanted(*this, *line);
+    requests_.line_wanted(*this, *line);
   } else if (const auto* overdue = std::get_if<ipc::LineCallOverdue>(&*message)) {
     if (const auto open = open_.find(overdue->line); open != open_.end())
-      owner_.line_call_overdue(open->second, overdue->call, overdue->is_late);
+      requests_.line_call_overdue(open->second, overdue->call, overdue->is_late);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     awaits_view_ = true;
-    owner_.stats_wanted(*this, request->id);
+    requests_.stats_wanted(*this, request->id);
   } else if (const auto* loader = std::get_if<ipc::RegisterLoaderRequest>(&*message)) {
-    owner_.loader_registered(*this, loader->id, loader->timeout);
+    requests_.loader_registered(*this, loader->id, loader->timeout);
   } else if (const auto* source = std::get_if<ipc::SourceReply>(&*message)) {
     handle_source(*source);
   } else if (const auto* logs = std::get_if<ipc::SubscribeLogsRequest>(&*message)) {
@@ -132,7 +132,7 @@ void ClientSession::handle(const ipc::Frame& frame) {
     account_for_place();
   } else {
     awaits_view_ = true;
-    owner_.workers_wanted(*this, std::get<ipc::ListWorkersRequest>(*message).id);
+    requests_.workers_wanted(*this, std::get<ipc::ListWorkersRequest>(*message).id);
   }
 }
 
@@ -182,7 +182,7 @@ void ClientSession::turn_away(const std::string& reason) {
 void ClientSession::leave() {
   place_.use(0, {});
   unread_.use(0, {});
-  owner_.client_left(*this);
+  requests_.client_left(*this);
 }
 
 void ClientSession::let_go(const std::string& reason) {
@@ -287,19 +287,19 @@ void ClientSession::handle_source(const ipc::SourceReply& source) {
       const std::string reason =
           fmt::format("the module's code has {}; at most {} are allowed", ipc::format_size(code->text.size()),
                       ipc::format_size(ModuleSources::kMaxSourceBytes));
-      return owner_.source_given(*this, source.id, ipc::SourceFailed{reason});
+      return requests_.source_given(*this, source.id, ipc::SourceFailed{reason});
     }
     const std::string file_name =
         code->file_name.empty()
             ? fmt::format("{}-{}.js", wanted.mapped().module, wanted.mapped().version)
             : ipc::printable(ipc::clean_utf8(code->file_name, kMaxFileNameBytes), ipc::Newlines::escape);
-    return owner_.source_given(*this, source.id, ipc::SourceCode{code->text, file_name});
+    return requests_.source_given(*this, source.id, ipc::SourceCode{code->text, file_name});
   }
   if (const auto* failed = std::get_if<ipc::SourceFailed>(&source.outcome)) {
     const std::string reason = ipc::clean_utf8(failed->reason, kMaxLoadFailureBytes);
-    return owner_.source_given(*this, source.id, ipc::SourceFailed{reason});
+    return requests_.source_given(*this, source.id, ipc::SourceFailed{reason});
   }
-  owner_.source_given(*this, source.id, source.outcome);
+  requests_.source_given(*this, source.id, source.outcome);
 }
 
 // --- logs ----------------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ void ClientSession::handle_subscription(const ipc::SubscribeLogsRequest& request
     return cut_off(fmt::format("subscription id {} is used by a subscription that has not ended", request.id));
   if (followed_.size() >= kMaxSubscriptions)
     return cut_off(fmt::format("more than {} subscriptions to logs at a time", kMaxSubscriptions));
-  owner_.logs_wanted(*this, request);
+  requests_.logs_wanted(*this, request);
   let_others_go_first();
 }
 

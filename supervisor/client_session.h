@@ -1,5 +1,5 @@
-// One client's connection: its hello, its open calls and the limits that it must keep. Checks the protocol; the owner
-// decides what calls mean.
+// One client's connection: its hello, its open calls and the limits that it must keep. Checks the protocol;
+// ClientRequests decides what calls mean.
 #pragma once
 
 #include <sys/types.h>
@@ -14,6 +14,7 @@
 #include "ipc/call_rules.h"
 #include "ipc/client_messages.h"
 #include "ipc/base/module_name.h"
+#include "supervisor/client_requests.h"
 #include "supervisor/net/client_accounts.h"
 #include "supervisor/net/connection.h"
 #include "supervisor/scheduler/ids.h"
@@ -37,41 +38,7 @@ class ClientSession final : public Connection {
   // ending the connection.
   static constexpr ipc::FrameLimits kFrameLimits{.max_bytes = std::size_t{33} << 20, .max_segments = 64};
 
-  class Owner {
-   public:
-    virtual ~Owner() = default;
-    // A new call. The session has not noted it: the owner either answers it at once or calls opened().
-    virtual void client_called(ClientSession& client, const ipc::CallRequest& call) = 0;
-    virtual void client_cancelled(ClientSession& client, CallId call) = 0;
-    // The client has taken this many bytes of an open call's stream.
-    virtual void client_granted(CallId call, std::uint64_t bytes) = 0;
-    // The client wants a direct line. The session has not noted it: the owner either calls refuse_line() at once, or
-    // opened() and later refuse_line() or open_line().
-    virtual void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) = 0;
-    // The client reports that this call on its open line got no answer in time (`is_late` is false), or that the worker
-    // does not give the call up (`is_late` is true). `call` may be any number.
-    virtual void line_call_overdue(CallId line, std::uint64_t call, bool is_late) = 0;
-    // The client wants the list of workers. The owner answers by show_workers(), now or later; until then the session
-    // does not read.
-    virtual void workers_wanted(ClientSession& client, std::uint64_t id) = 0;
-    // The client wants statistics. The owner answers by show_stats(), now or later; until then the session does not
-    // read.
-    virtual void stats_wanted(ClientSession& client, std::uint64_t id) = 0;
-    // The client offers to load modules. `timeout` is the longest that it wants to take for each; 0: as long as the
-    // owner allows. The owner answers by answer_registration().
-    virtual void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) = 0;
-    // The client's reply to a want_source() that was not given up; called once for each. Code has at most
-    // ModuleSources::kMaxSourceBytes; its file name is not empty. File name and reason are clean UTF-8. Views are valid
-    // only during this call.
-    virtual void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) = 0;
-    // The client wants to read what modules log. The owner shows it the lines that there are, calls follow_logs() if
-    // the client wants further ones, and answers by answer_subscription().
-    virtual void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) = 0;
-    // The client left or was disconnected. Its open calls are still in open_calls().
-    virtual void client_left(ClientSession& client) = 0;
-  };
-
-  ClientSession(ClientId id, Turn& turn, Socket&& socket, Owner& owner,
+  ClientSession(ClientId id, Turn& turn, Socket&& socket, ClientRequests& requests,
                 const std::shared_ptr<ClientAccounts>& accounts);
 
   ClientId id() const { return id_; }
@@ -82,14 +49,14 @@ class ClientSession final : public Connection {
   bool greeted() const { return greeted_; }
   bool all_sent() const { return unsent_bytes() == 0; }
 
-  // Tells the client which rule it broke, logs that, and closes; Owner::client_left() is called.
+  // Tells the client which rule it broke, logs that, and closes; ClientRequests::client_left() is called.
   void cut_off(const std::string& violation);
 
-  // Tells a client why it is not served, and closes. Owner::client_left() is not called.
+  // Tells a client why it is not served, and closes. ClientRequests::client_left() is not called.
   void turn_away(const std::string& reason);
 
-  // Tells the client why it is no longer served, logs that, and closes; Owner::client_left() is called. For reasons
-  // that are not a breach of the protocol.
+  // Tells the client why it is no longer served, logs that, and closes; ClientRequests::client_left() is called. For
+  // reasons that are not a breach of the protocol.
   void let_go(const std::string& reason);
 
   // The client's user among the places for connections. The client has a place from take_place() on.
@@ -103,7 +70,7 @@ class ClientSession final : public Connection {
   bool has_given_up_reading(std::chrono::steady_clock::time_point now) const;
   std::size_t unread_bytes() const { return unread_.used(); }
 
-  // To be called in Owner::client_called(): the call's payload, in a form that outlives its frame.
+  // To be called in ClientRequests::client_called(): the call's payload, in a form that outlives its frame.
   ipc::KeptBytes keep_payload(const ipc::CallRequest& call) { return keep(call.payload); }
 
   // Notes a call that will be answered later. `bytes` is the memory that the supervisor keeps for the call until then.
@@ -123,15 +90,15 @@ class ClientSession final : public Connection {
   // Sends a value of an open call's stream.
   void stream(std::uint64_t client_id, const ipc::ResultView& value);
 
-  // Answer Owner::workers_wanted() and Owner::stats_wanted(). The session sets the id. show_stats() also cuts what
-  // would not fit into a frame.
+  // Answer ClientRequests::workers_wanted() and ClientRequests::stats_wanted(). The session sets the id. show_stats()
+  // also cuts what would not fit into a frame.
   void show_workers(std::uint64_t id, ipc::WorkerList list);
   void show_stats(std::uint64_t id, ipc::Stats stats);
 
   // Says whether the client may load modules.
   void answer_registration(std::uint64_t id, const std::optional<ipc::Error>& error);
 
-  // Asks a client that may load modules for one. `id` must be unique in this session. The owner bounds how long it
+  // Asks a client that may load modules for one. `id` must be unique in this session. The caller bounds how long it
   // waits and how many modules it asks for at a time.
   void want_source(std::uint64_t id, const ipc::ModuleName& name);
   // Stops waiting for a module: the answer, if it comes, is ignored.
@@ -167,7 +134,7 @@ class ClientSession final : public Connection {
   const std::unordered_map<std::uint64_t, CallId>& open_calls() const { return open_; }
 
  private:
-  ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid, Owner& owner,
+  ClientSession(ClientId id, Turn& turn, Socket&& socket, std::optional<uid_t> peer_uid, ClientRequests& requests,
                 const std::shared_ptr<ClientAccounts>& accounts);
 
   void on_frame(const ipc::Frame& frame) override;
@@ -197,7 +164,7 @@ class ClientSession final : public Connection {
   void tell_of_dropped_lines();
 
   const ClientId id_;
-  Owner& owner_;
+  ClientRequests& requests_;
   std::string name_;
   bool greeted_ = false;
   bool others_go_first_ = false;

@@ -70,7 +70,7 @@ constexpr int kLeastRoom = 64 << 10;
 // How the owner handles the next calls.
 enum class Manner : std::uint8_t { hold, answer, answer_large, refuse, cut_off, end };
 
-class Owner final : public ClientSession::Owner {
+class Owner final : public ClientRequests {
  public:
   void client_called(ClientSession& client, const ipc::CallRequest& call) override {
     check(client);

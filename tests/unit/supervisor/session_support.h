@@ -192,7 +192,7 @@ class ScriptedClient {
 };
 
 // Holds every call until the test finishes it, unless `at_call` does something else at once.
-class ScriptedOwner final : public ClientSession::Owner {
+class ScriptedOwner final : public ClientRequests {
  public:
   struct Held {
     std::uint64_t client_id = 0;
