@@ -11,6 +11,12 @@ namespace holdfast::supervisor {
 
 class ClientSession;
 
+// How a call on a direct line is late, by its client.
+enum class LineCallLateness {
+  unanswered,    // it has no answer, and its deadline has passed
+  not_given_up,  // it was cancelled, and its worker does not give it up
+};
+
 // Is told what the clients of sessions ask for, and decides what that means. A session has checked the protocol before
 // it calls. All references and views are valid only during the call.
 class ClientRequests {
@@ -24,9 +30,8 @@ class ClientRequests {
   // The client wants a direct line. The session has not noted it: the callee either calls refuse_line() at once, or
   // opened() and later refuse_line() or open_line().
   virtual void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) = 0;
-  // The client reports that this call on its open line got no answer in time (`is_late` is false), or that the worker
-  // does not give the call up (`is_late` is true). `call` may be any number.
-  virtual void line_call_overdue(CallId line, std::uint64_t call, bool is_late) = 0;
+  // The client reports that this call on its open line is late. `call` may be any number.
+  virtual void line_call_overdue(CallId line, std::uint64_t call, LineCallLateness lateness) = 0;
   // The client wants the list of workers. The callee answers by show_workers(), now or later; until then the session
   // does not read.
   virtual void workers_wanted(ClientSession& client, std::uint64_t id) = 0;

@@ -117,7 +117,8 @@ void ClientSession::handle(const ipc::Frame& frame) {
     requests_.line_wanted(*this, *line);
   } else if (const auto* overdue = std::get_if<ipc::LineCallOverdue>(&*message)) {
     if (const auto open = open_.find(overdue->line); open != open_.end())
-      requests_.line_call_overdue(open->second, overdue->call, overdue->is_late);
+      requests_.line_call_overdue(open->second, overdue->call,
+                                  overdue->is_late ? LineCallLateness::not_given_up : LineCallLateness::unanswered);
   } else if (const auto* request = std::get_if<ipc::StatsRequest>(&*message)) {
     awaits_view_ = true;
     requests_.stats_wanted(*this, request->id);

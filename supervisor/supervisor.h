@@ -217,7 +217,7 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
 
   // --- direct lines (supervisor_lines.cc)
   void line_wanted(ClientSession& client, const ipc::OpenLineRequest& request) override;
-  void line_call_overdue(CallId line, std::uint64_t call, bool is_late) override;
+  void line_call_overdue(CallId line, std::uint64_t call, LineCallLateness lateness) override;
   void dispatch_line(WorkerId worker, CallId id, Call& call);
   void open_lines(WorkerId worker);
   void open_line(WorkerId worker, CallId id, Call& call);

@@ -199,7 +199,7 @@ void Supervisor::close_lines_of_withdrawn_workers() {
 
 // The client may claim this at any time, just as it may set any deadline. If the worker is ended for it, the line's
 // owner is to blame.
-void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late) {
+void Supervisor::line_call_overdue(CallId id, std::uint64_t number, LineCallLateness lateness) {
   Call& call = calls_.at(id);
   if (!call.line || !call.line->is_open || number == 0) return;
   const WorkerId worker = call.worker;
@@ -207,11 +207,11 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, bool is_late
   const TimePoint now = steady_clock::now();
   const StretchView found = process.stretch();
   const bool is_running = process.running_on_line(found) == number;
-  if (is_running && !is_late) {
+  if (is_running && lateness == LineCallLateness::unanswered) {
     workers_.stop(worker, EndCause::deadline_exceeded, id, found);
     return;
   }
-  if (!is_late || number > process.line_started()) return;
+  if (lateness == LineCallLateness::unanswered || number > process.line_started()) return;
   if (is_running && found.start <= now - options_.scheduler.cancel_grace) {
     workers_.stop(worker, EndCause::ignored_cancel, id, found);
     return;

@@ -124,7 +124,7 @@ class Owner final : public ClientRequests {
     client.refuse_line(request.id, {});
   }
 
-  void line_call_overdue(CallId call, std::uint64_t, bool) override {
+  void line_call_overdue(CallId call, std::uint64_t, LineCallLateness) override {
     for (const auto& [client_id, held] : held_) {
       if (held.call == call) return;
     }

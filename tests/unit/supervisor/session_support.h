@@ -220,7 +220,7 @@ class ScriptedOwner final : public ClientRequests {
     client.opened(request.id, line, 0);
     lines.push_back(request.id);
   }
-  void line_call_overdue(CallId line, std::uint64_t call, bool) override {
+  void line_call_overdue(CallId line, std::uint64_t call, LineCallLateness) override {
     overdue.emplace_back(held.at(line).client_id, call);
   }
   void workers_wanted(ClientSession& client, std::uint64_t id) override {
