@@ -54,6 +54,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       workers_(io, turn_, broker, options.workers, *this, *this),
       accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
       own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
+      logs_(options.log_readers, turn_, modules_),
       timer_(io) {
   turn_.set_last([this] { end_of_turn(); });
 }
@@ -141,7 +142,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   if (shutdown_at_) return refuse(shutting_down(ipc::Executed::no));
   if (const auto problem = ipc::size_problem(request, ClientSession::kMaxPayloadBytes)) return refuse(*problem);
   if (request.logs) {
-    if (const auto refusal = refusal_to_read_logs(client)) return refuse(*refusal);
+    if (const auto refusal = logs_.refusal_for(client)) return refuse(*refusal);
   }
   const auto found = find_module(request.module, request.version);
   if (!found) {
@@ -386,7 +387,7 @@ void Supervisor::client_left(ClientSession& client) {
   clients_.erase(found);
   clients_by_id_.erase(client.id());
   if (survey_ && survey_->client == &client) survey_.reset();
-  log_readers_.erase(&client);
+  logs_.client_left(client);
   for (const auto& [client_id, call] : client.open_calls()) {
     Call& left = calls_.at(call);
     left.client = nullptr;
@@ -474,7 +475,7 @@ void Supervisor::answer(Call& call, const ipc::ResultView& result) {
   const ipc::Usage usage = take_usage(call, result.payload.size());
   ++call.module->counts.results;
   if (call.client == nullptr) return;
-  tell_caller_of_dropped(call);
+  if (const auto reader = call.log_reader()) logs_.tell_of_dropped(*call.module, *reader);
   call.client->answer(call.client_id, result, usage, call.held_bytes());
   call.client = nullptr;
 }
@@ -484,7 +485,7 @@ void Supervisor::answer(Call& call, const ipc::Error& error) {
   const ipc::Usage usage = take_usage(call, bytes_of(error));
   ++call.module->counts.errors[static_cast<std::size_t>(error.code)];
   if (call.client == nullptr) return;
-  tell_caller_of_dropped(call);
+  if (const auto reader = call.log_reader()) logs_.tell_of_dropped(*call.module, *reader);
   call.client->answer(call.client_id, error, usage, call.held_bytes());
   call.client = nullptr;
 }
@@ -541,7 +542,7 @@ void Supervisor::arm_timer() {
   consider(loaders_.next_wakeup());
   consider(opened_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
-  if (!dropped_to_tell_.empty()) consider(dropped_to_tell_.front().first);
+  consider(logs_.next_wakeup());
   if (!release_memory_at_ && ipc::LargeMemory::kept_bytes() > 0) {
     release_memory_at_ = steady_clock::now() + kMemoryKept;
   }
@@ -570,7 +571,7 @@ void Supervisor::on_timer() {
   scheduler_.tick(now, decisions_);
   carry_out();
   cut_off_the_silent(now);
-  tell_of_dropped(now);
+  logs_.tick(now);
   look_at_lines(now);
   if (!view_requests_.empty()) turn_.ensure_end();
   if (look_for_stalled_at_ && *look_for_stalled_at_ <= now) {
@@ -603,7 +604,7 @@ void Supervisor::end(std::string reason) {
     if (call.client == nullptr) continue;
     answer(call, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   }
-  log_readers_.clear();
+  logs_.forget_readers();
   const auto clients = std::exchange(clients_, {});
   for (const auto& [session, client] : clients) session->close();
   stop(std::move(reason));

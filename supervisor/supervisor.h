@@ -22,7 +22,7 @@
 #include "supervisor/shares/crowd.h"
 #include "supervisor/scheduler/ids.h"
 #include "supervisor/loaders.h"
-#include "supervisor/log/module_log.h"
+#include "supervisor/module_logs.h"
 #include "supervisor/modules/module_source.h"
 #include "supervisor/modules/module_watch.h"
 #include "supervisor/modules/modules.h"
@@ -163,13 +163,17 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
     // The memory kept for it, counted by its client's session and in its user's share.
     std::size_t payload_bytes = 0;
     std::size_t held_bytes() const { return function.size() + payload_bytes; }
+    // nullopt: its client does not read what the call logs, or waits for nothing of it any more.
+    std::optional<CallReader> log_reader() {
+      if (client == nullptr || !wants_logs) return std::nullopt;
+      return CallReader{*client, client_id, lines_dropped};
+    }
     std::optional<Accountant<const CallId>::Account> share;  // nullopt: nothing is kept for it
   };
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
     bool refusal_was_logged = false;  // its refusal as a loader
-    bool logs_refusal_was_logged = false;
   };
 
   // Statistics in the making: they are made in steps.
@@ -192,6 +196,9 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   Call& open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived, KnownModule& module,
                   std::size_t bytes, TimePoint now);
   void pass_grants_on(CallId id, Call& call);
+  void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
+    logs_.subscribe(client, request);
+  }
   void client_left(ClientSession& client) override;
   tl::expected<KnownModule*, ipc::Error> find_module(std::string_view module, std::string_view version);
   // Makes room for a call of this size if memory for open calls is short: other calls of the client's user, or calls of
@@ -242,18 +249,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   ipc::StatsTotals totals() const;
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
-  // --- what modules log (supervisor_logs.cc)
-  void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override;
-  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
-  std::optional<ipc::Error> refusal_to_read_logs(ClientSession& client);
-  ipc::LogRecord record_of(const KnownModule& module, ipc::LogLevel level) const;
-  void publish(ipc::LogRecord record);
-  void show_to_caller(Call& call, const ipc::LogRecord& record);
-  void tell_caller_of_dropped(Call& call);
-  void lines_were_dropped(KnownModule& module);
-  void tell_of_dropped(KnownModule& module);
-  void tell_of_dropped(TimePoint now);
-
   // --- module sources (supervisor_sources.cc)
   void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
   void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
@@ -282,6 +277,7 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   void worker_load_failed(WorkerId worker, ipc::Error error) override;
   bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
   bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
+  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
   void worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;
@@ -371,10 +367,7 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // /proc/self/statm, opened before the sandbox
   bool standbys_measured_ = false;
-  ModuleLog log_;
-  std::set<ClientSession*> log_readers_;  // clients that follow the modules' logs
-  // Modules with dropped log lines, and when to report these.
-  std::deque<std::pair<TimePoint, ModuleId>> dropped_to_tell_;
+  ModuleLogs logs_;
   LogBudget source_log_budget_;  // for log lines about modules that could not be loaded
 
   boost::asio::steady_timer timer_;

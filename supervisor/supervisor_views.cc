@@ -109,8 +109,7 @@ bool Supervisor::has_views_to_make() const {
 
 // Root, the operator and users who may read logs see everything; any other user sees the modules that it has called.
 bool Supervisor::sees_everything(const ClientSession& client) const {
-  const auto user = client.peer_uid();
-  return user && options_.log_readers.covers(*user);
+  return logs_.may_be_read_by(client);
 }
 
 // --- workers -------------------------------------------------------------------------------------------------------

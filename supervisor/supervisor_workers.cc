@@ -137,6 +137,22 @@ bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
   return true;
 }
 
+void Supervisor::worker_logged(WorkerId worker, const ipc::LogLine& line) {
+  KnownModule& module = *module_of(worker);
+  const WorkerProcess& process = *workers_.process(worker);
+  const auto call = calls_.find(process.call_with_number(line.call));
+  const auto reader = call == calls_.end() ? std::nullopt : call->second.log_reader();
+  const TimePoint now = steady_clock::now();
+  switch (logs_.rule_on(module, line, reader, now)) {
+    case ModuleLogs::Ruling::accepted:
+      return logs_.publish(module, line, line.call == 0 ? std::string() : process.request_id(line.call), reader);
+    case ModuleLogs::Ruling::dropped:
+      return;
+    case ModuleLogs::Ruling::flood:
+      return workers_.hold(worker, now + ModuleLogs::kFloodPause);
+  }
+}
+
 void Supervisor::worker_used(WorkerId worker, Duration cpu_time) {
   if (KnownModule* module = module_of(worker)) module->counts.usage.cpu += cpu_time;
 }
@@ -203,7 +219,7 @@ void Supervisor::worker_ended(WorkerId worker, const WorkerEnd& end) {
   if (!scheduler_.is_on(shown.guilty, worker)) shown.guilty = end.running;
   shown.was_left = end.seen_caller && !scheduler_.is_on(shown.guilty, worker) && is_fault_of_module(end);
   KnownModule* module = module_of(worker);
-  if (module != nullptr) tell_of_dropped(*module);
+  if (module != nullptr) logs_.tell_of_dropped(*module);
   bool is_fault = is_fault_of_module(end);
   if (module != nullptr && failed_to_load(end)) {
     const ipc::Error error = load_error(shown, limits);

@@ -61,7 +61,7 @@ struct KnownModule {
   bool is_called_by(UserId user) const;
   UserId last_caller() const { return callers.empty() ? kUnknownUser : callers.front(); }
   LogBudget log_budget;                // kept across workers, so a crash gives no new budget
-  bool dropped_is_to_be_told = false;  // is in Supervisor::dropped_to_tell_
+  bool dropped_is_to_be_told = false;  // some log lines were dropped, and ModuleLogs will report that
 };
 
 class Modules {
