@@ -29,8 +29,6 @@ constexpr int kCrowdRest = 20;
 // How many calls give way at most for one new call.
 constexpr int kMostGivingWay = 64;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
-// Looking through all modules takes some milliseconds; it is not done for each call while none can be forgotten.
-constexpr std::chrono::seconds kForgetPause{1};
 // The memory of large frames is kept for the next ones, and released after this long without any.
 constexpr std::chrono::seconds kMemoryKept{1};
 
@@ -48,11 +46,19 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
     : io_(io),
       options_(options),
       settings_(options.settings),
-      sources_(sources),
       finished_(std::move(finished)),
       scheduler_(options.scheduler),
       workers_(io, turn_, broker, options.workers, *this, *this),
       accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
+      code_({.sources = sources,
+             .settings = settings_,
+             .accounts = *accounts_,
+             .turn = turn_,
+             .modules = modules_,
+             .scheduler = scheduler_,
+             .decisions = decisions_,
+             .answers = *this},
+            options.loaders, options.loader_timeout),
       own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       logs_(options.log_readers, turn_, modules_),
       timer_(io) {
@@ -63,7 +69,8 @@ Supervisor::~Supervisor() = default;
 
 void Supervisor::start(std::function<void()> ready) {
   ready_ = std::move(ready);
-  keep_warm();
+  code_.add_warm();
+  carry_out();
   workers_.start();
 }
 
@@ -89,22 +96,20 @@ std::optional<std::string> Supervisor::apply(Settings settings) {
       scheduler_.retire_all(module->id, now, decisions_);
     }
   }
-  keep_warm();
+  code_.add_warm();
   carry_out();
   return std::nullopt;
 }
 
-// Adds the modules that must have workers before they are called (min_warm).
-void Supervisor::keep_warm() {
-  for (const auto& [name, settings] : settings_.warm()) {
-    if (modules_.find(name) != nullptr) continue;
-    if (!sources_.contains(name)) {
-      spdlog::warn("{}: cannot be kept warm (min_warm): {}", to_string(name), sources_.not_found(name).message);
-      continue;
-    }
-    const KnownModule& module = modules_.add(name, KnownModule::Origin::directory, settings);
-    scheduler_.configure(module.id, settings, steady_clock::now(), decisions_);
-  }
+// --- module files --------------------------------------------------------------------------------------------------
+
+void Supervisor::module_files_changed(const std::set<std::string>& files) {
+  code_.files_changed(files);
+  carry_out();
+}
+
+void Supervisor::all_module_files_may_have_changed() {
+  code_.all_files_may_have_changed();
   carry_out();
 }
 
@@ -156,7 +161,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
     refuse(overloaded(fmt::format("memory for open calls is short: all clients hold {}, this user {}; try again later",
                                   ipc::format_size(accounts_->calls.used()),
                                   ipc::format_size(client.calls_member().used()))));
-    return forget_if_unused(module);
+    return code_.forget_if_unused(module);
   }
 
   const CallId id{++last_call_};
@@ -175,7 +180,7 @@ void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& re
   if (refused) {
     ++module.counts.refused;
     refuse(refusal(*refused, module, options_.scheduler));
-    return forget_if_unused(module);
+    return code_.forget_if_unused(module);
   }
   ++module.counts.calls;
   Call& call = open_call(client, request.id, arrived, module, bytes, now);
@@ -289,12 +294,6 @@ void Supervisor::let_go_of_stalled_clients(TimePoint now) {
   }
 }
 
-// A module without any accepted call is not remembered: callers could make up any number of names.
-void Supervisor::forget_if_unused(KnownModule& module) {
-  if (module.last_failure || module.counts.calls > 0) return;
-  if (scheduler_.forget(module.id)) modules_.forget(module.id);
-}
-
 tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {
   for (const auto& [part, what] : {std::pair{module_name, "module"}, std::pair{version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
@@ -303,50 +302,13 @@ tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view 
   }
   const ModuleName name{std::string(module_name), std::string(version)};
   if (KnownModule* known = modules_.find(name)) {
-    const bool was_looked_at = look_at_file(*known);
-    if (!was_looked_at && known->is_to_be_checked) {
-      check_content(*known);
-      carry_out();
-    }
+    if (!code_.check_before_call(*known)) return known;
+    carry_out();
     if (modules_.find(name) == known) return known;
   }
-  auto opened = sources_.open_file(name);
-  if (!opened && ModuleSources::is_shortage(opened.error())) {
-    ipc::Error error = make_error(ipc::ErrorCode::unavailable,
-                                  fmt::format("cannot look for the file of {} just now; try again", to_string(name)));
-    error.retryable = true;
-    return tl::unexpected(std::move(error));
-  }
-  const bool has_file = ModuleSources::is_there(opened);
-  if (!has_file && loaders_.empty()) return tl::unexpected(sources_.not_found(name));
-  if (modules_.size() >= Modules::kMost) forget_idle_modules();
-  if (modules_.size() >= Modules::kMost) {
-    return tl::unexpected(overloaded("the supervisor has reached its limit of modules; try again later"));
-  }
-  const auto origin = has_file ? KnownModule::Origin::directory : KnownModule::Origin::loader;
-  KnownModule& module = modules_.add(name, origin, settings_.of(name));
-  if (opened) module.opened = opened_.keep(std::move(*opened), steady_clock::now());
-  scheduler_.configure(module.id, module.settings, steady_clock::now(), decisions_);
+  const auto added = code_.add(name);
   carry_out();
-  return &module;
-}
-
-// Forgets idle modules that came from loaders, whose number no files bound. Their counts are lost.
-void Supervisor::forget_idle_modules() {
-  const TimePoint now = steady_clock::now();
-  if (now < forget_again_at_) return;
-  forget_again_at_ = now + kForgetPause;
-  std::vector<ModuleId> idle;
-  for (const auto& [name, module] : modules_.all()) {
-    if (module->origin != KnownModule::Origin::loader || scheduler_.view(module->id, now).held_off_until) continue;
-    if (scheduler_.forget(module->id)) idle.push_back(module->id);
-  }
-  for (ModuleId id : idle) {
-    release_source(modules_.of(id));
-    modules_.forget(id);
-  }
-  spdlog::warn("module limit reached ({}): dropped {} idle {} supplied by loaders", modules_.size() + idle.size(),
-               idle.size(), idle.size() == 1 ? "module" : "modules");
+  return added;
 }
 
 void Supervisor::client_cancelled(ClientSession&, CallId id) {
@@ -398,13 +360,20 @@ void Supervisor::client_left(ClientSession& client) {
     ++left.module->counts.errors[static_cast<std::size_t>(ipc::ErrorCode::cancelled)];
     abandon(call, ipc::CancelReason::cancelled);
   }
-  // Another loader may know the modules that this client was asked for. Their shares are reset first, so that none of
-  // them gives way to another of them.
-  const std::vector<ModuleId> unanswered = loaders_.remove(client);
-  for (ModuleId module : unanswered) modules_.of(module).ask_share.reset();
-  for (ModuleId module : unanswered) ask_loader(modules_.of(module));
+  code_.client_left(client);
   carry_out();
   if (gone.left) gone.left();
+}
+
+void Supervisor::loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) {
+  code_.register_loader(client, id, timeout);
+  carry_out();
+}
+
+void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) {
+  const auto ready = code_.take_in(client, id, outcome);
+  carry_out();
+  if (KnownModule* module = ready ? modules_.find(*ready) : nullptr) code_.release_unless_needed(*module);
 }
 
 // Gives up a call that no client waits for any more. A worker that has it is told, and the call is kept until the
@@ -504,7 +473,7 @@ void Supervisor::forget(CallId id) {
   lines_.erase(id);
   calls_.erase(call);
   // The last call that waited for the code may be gone before there was a worker for it.
-  if (module.source && !scheduler_.view(module.id, steady_clock::now()).needs_source) release_source(module);
+  code_.release_unless_needed(module);
 }
 
 // --- time ----------------------------------------------------------------------------------------------------------
@@ -539,8 +508,7 @@ void Supervisor::arm_timer() {
   };
   consider(workers_.next_wakeup());
   consider(shutdown_at_);
-  consider(loaders_.next_wakeup());
-  consider(opened_.next_wakeup());
+  consider(code_.next_wakeup());
   if (!newcomers_.empty()) consider(newcomers_.front().first);
   consider(logs_.next_wakeup());
   if (!release_memory_at_ && ipc::LargeMemory::kept_bytes() > 0) {
@@ -566,8 +534,7 @@ void Supervisor::on_timer() {
   timer_at_.reset();
   const TimePoint now = steady_clock::now();
   workers_.tick(now);
-  give_up_on_loaders(now);
-  opened_.close_old(now);
+  code_.tick(now);
   scheduler_.tick(now, decisions_);
   carry_out();
   cut_off_the_silent(now);

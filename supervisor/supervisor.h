@@ -17,16 +17,15 @@
 
 #include "supervisor/settings/allowed_users.h"
 #include "supervisor/net/client_accounts.h"
+#include "supervisor/call_answers.h"
 #include "supervisor/client_session.h"
 #include "supervisor/settings/code_from_strings.h"
 #include "supervisor/shares/crowd.h"
 #include "supervisor/scheduler/ids.h"
-#include "supervisor/loaders.h"
+#include "supervisor/module_code.h"
 #include "supervisor/module_logs.h"
 #include "supervisor/modules/module_source.h"
-#include "supervisor/modules/module_watch.h"
 #include "supervisor/modules/modules.h"
-#include "supervisor/modules/open_files.h"
 #include "supervisor/scheduler/scheduler.h"
 #include "supervisor/settings/settings.h"
 #include "supervisor/net/turn.h"
@@ -58,7 +57,7 @@ struct SupervisorOptions {
   std::chrono::nanoseconds busy_poll{0};
 };
 
-class Supervisor final : public ClientRequests, public Workers::Owner {
+class Supervisor final : public ClientRequests, public Workers::Owner, public CallAnswers {
  public:
   // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with an
   // empty text after begin_shutdown(), else with the reason why the supervisor cannot go on.
@@ -87,7 +86,7 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   void all_module_files_may_have_changed();
   // Before a call is handled, `watch` is asked whether the file of the call's module has just changed. Must outlive the
   // supervisor's last call.
-  void watch_files_by(ModuleWatch& watch) { watch_ = &watch; }
+  void watch_files_by(ModuleWatch& watch) { code_.watch_files_by(watch); }
 
   // From now on answers new calls `unavailable`. Open calls have the grace time to finish; those left then are answered
   // `unavailable` too. A second call of begin_shutdown() answers them at once.
@@ -173,7 +172,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   struct Client {
     std::shared_ptr<ClientSession> session;
     std::function<void()> left;
-    bool refusal_was_logged = false;  // its refusal as a loader
   };
 
   // Statistics in the making: they are made in steps.
@@ -187,8 +185,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
     ipc::Stats stats;
   };
 
-  void keep_warm();
-
   // --- clients (supervisor.cc)
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
@@ -196,6 +192,8 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   Call& open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived, KnownModule& module,
                   std::size_t bytes, TimePoint now);
   void pass_grants_on(CallId id, Call& call);
+  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
+  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
   void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
     logs_.subscribe(client, request);
   }
@@ -211,14 +209,12 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
                           const KnownModule& module);
   void look_at_crowds(TimePoint now);
   void let_go_of_stalled_clients(TimePoint now);
-  void forget_if_unused(KnownModule& module);
-  void forget_idle_modules();
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
   ipc::Usage usage_so_far(const Call& call);
   ipc::Usage take_usage(const Call& call, std::size_t bytes_out);
-  void finish(CallId call, const ipc::Error& error);
+  void finish(CallId call, const ipc::Error& error) override;
   void forget(CallId call);
   void abandon(CallId call, ipc::CancelReason reason);
 
@@ -248,23 +244,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   bool sees_everything(const ClientSession& client) const;
   ipc::StatsTotals totals() const;
   ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
-
-  // --- module sources (supervisor_sources.cc)
-  void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
-  void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
-  void fetch(KnownModule& module);
-  void ask_loader(KnownModule& module);
-  void release_source(KnownModule& module);
-  void source_failed(KnownModule& module, const ipc::Error& error);
-  tl::expected<ModuleSource, ipc::Error> take_source(KnownModule& module);
-  // False: memory for code that waits is short, and no user holds more of it than this one.
-  bool keep_source(KnownModule& module, const ipc::SourceCode& code);
-  // Whether the content differs from what was loaded last.
-  bool note_content(KnownModule& module, const ModuleSource& source);
-  void check_content(KnownModule& module);
-  // Whether the module's file may have changed and was therefore read.
-  bool look_at_file(KnownModule& module);
-  void give_up_on_loaders(TimePoint now);
 
   // --- workers (supervisor_workers.cc)
   void zygote_ready() override;
@@ -319,11 +298,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   boost::asio::io_context& io_;
   const SupervisorOptions options_;
   Settings settings_;
-  const ModuleSources& sources_;
-  OpenFiles opened_;
-  ModuleWatch* watch_ = nullptr;
-  // The turn in which the watch was last looked at before a call.
-  std::optional<std::uint64_t> looked_in_turn_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
   const TimePoint started_at_ = std::chrono::steady_clock::now();
@@ -362,13 +336,11 @@ class Supervisor final : public ClientRequests, public Workers::Owner {
   std::optional<TimePoint> look_at_lines_at_;  // to close idle lines
 
   Modules modules_;
-  TimePoint forget_again_at_{};
-  Loaders loaders_;
+  ModuleCode code_;
   std::uint64_t forks_ = 0;
   const UniqueFd own_memory_;  // /proc/self/statm, opened before the sandbox
   bool standbys_measured_ = false;
   ModuleLogs logs_;
-  LogBudget source_log_budget_;  // for log lines about modules that could not be loaded
 
   boost::asio::steady_timer timer_;
   // When to release the memory of large frames that have left.

@@ -48,12 +48,12 @@ void Supervisor::carry_out() {
 
 void Supervisor::carry_out(const ForkWorker& decision) { workers_.fork(decision.worker); }
 
-void Supervisor::carry_out(const FetchSource& decision) { fetch(modules_.of(decision.module)); }
+void Supervisor::carry_out(const FetchSource& decision) { code_.fetch(modules_.of(decision.module)); }
 
 void Supervisor::carry_out(const LoadModule& decision) {
   KnownModule& module = modules_.of(decision.module);
   ++module.counts.cold_starts;
-  const auto source = take_source(module);
+  const auto source = code_.take(module);
   if (!source) {
     const bool is_own_fault = !is_shortage(source.error());
     if (is_own_fault) remember_failure(module, source.error());
@@ -64,7 +64,7 @@ void Supervisor::carry_out(const LoadModule& decision) {
     workers_.kill(decision.worker, EndCause::removed);
     return;
   }
-  if (note_content(module, *source)) {
+  if (code_.note_content(module, *source)) {
     for (const auto& [worker, view] : scheduler_.workers()) {
       if (worker == decision.worker || view.module != module.id) continue;
       scheduler_.retire(worker, steady_clock::now(), decisions_);

@@ -72,7 +72,7 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
                             .deadline = now + module.settings.timeout};
   if (const auto refused = scheduler_.call_arrived(arrived, now, decisions_)) {
     refuse(refusal(*refused, module, options_.scheduler));
-    return forget_if_unused(module);
+    return code_.forget_if_unused(module);
   }
   open_call(client, request.id, arrived, module, 0, now).line = std::make_unique<Line>();
   carry_out();

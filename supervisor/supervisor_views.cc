@@ -108,9 +108,7 @@ bool Supervisor::has_views_to_make() const {
 }
 
 // Root, the operator and users who may read logs see everything; any other user sees the modules that it has called.
-bool Supervisor::sees_everything(const ClientSession& client) const {
-  return logs_.may_be_read_by(client);
-}
+bool Supervisor::sees_everything(const ClientSession& client) const { return logs_.may_be_read_by(client); }
 
 // --- workers -------------------------------------------------------------------------------------------------------
 
