@@ -18,9 +18,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A client that has connected and does not say hello holds a descriptor and a place that other clients could have.
-constexpr std::chrono::seconds kHelloPatience{10};
-// How often clients that send part of a frame, or read nothing, are looked for, as long as there are any.
+// How often clients and workers that send part of a frame, or clients that read nothing, are looked for, as long as
+// there may be any.
 constexpr std::chrono::seconds kStalledPause{1};
 // The calls that wait in full queues are looked through at most once in kCrowdKnown, and for at most 1 part in
 // kCrowdRest + 1 of the time.
@@ -50,6 +49,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
       scheduler_(options.scheduler),
       workers_(io, turn_, broker, options.workers, *this, *this),
       accounts_(std::make_shared<ClientAccounts>(options.max_clients, options.client_memory_bytes)),
+      clients_(turn_, *this, accounts_, options.closer),
       code_({.sources = sources,
              .settings = settings_,
              .accounts = *accounts_,
@@ -116,27 +116,7 @@ void Supervisor::all_module_files_may_have_changed() {
 // --- clients -------------------------------------------------------------------------------------------------------
 
 void Supervisor::add_client(Connection::Socket socket, std::function<void()> left) {
-  auto session = std::make_shared<ClientSession>(ClientId{++last_client_}, turn_, std::move(socket), *this, accounts_);
-  if (options_.closer != nullptr) session->refuse_descriptors_by(*options_.closer);
-  for (;;) {
-    const auto ruling = accounts_->places.request(session->places(), 1);
-    if (ruling.granted) break;
-    if (ruling.gives_way == nullptr) {
-      return session->turn_away(
-          fmt::format("too many connections: {} in all, {} of this user, none of which is idle; try again later",
-                      accounts_->places.used(), session->places().used()));
-    }
-    const auto kept = ruling.gives_way->shared_from_this();
-    ruling.gives_way->let_go(
-        fmt::format("its user has {} connections and this one was idle for the longest; a new client needs its place",
-                    ruling.gives_way->places().used()));
-  }
-  session->take_place();
-  newcomers_.emplace_back(steady_clock::now() + kHelloPatience, session);
-  turn_.ensure_end();
-  clients_.emplace(session.get(), Client{session, std::move(left)});
-  clients_by_id_.emplace(session->id(), session.get());
-  session->start();
+  clients_.add(std::move(socket), std::move(left));
 }
 
 void Supervisor::client_called(ClientSession& client, const ipc::CallRequest& request) {
@@ -277,23 +257,6 @@ void Supervisor::look_at_crowds(TimePoint now) {
   look_at_crowds_again_at_ = looked_at + std::max<Duration>((looked_at - now) * kCrowdRest, kCrowdKnown);
 }
 
-void Supervisor::let_go_of_stalled_clients(TimePoint now) {
-  workers_.give_up_stalled_frames(now);
-  Connection::give_up_stalled_frames(accounts_->frames, now, ClientAccounts::kFramePatience);
-  std::vector<std::shared_ptr<Connection>> silent;
-  for (ClientSession* client : accounts_->unread.without_progress_since(now - ClientAccounts::kMuchUnreadPatience)) {
-    if (client->has_given_up_reading(now)) silent.push_back(client->shared_from_this());
-  }
-  for (const auto& connection : silent) {
-    auto& client = static_cast<ClientSession&>(*connection);
-    if (!client.is_open()) continue;
-    client.let_go(fmt::format(
-        "it left {} of answers unread and read none of them for {}", ipc::format_size(client.unread_bytes()),
-        ipc::format_duration(client.unread_bytes() > ClientAccounts::kMuchUnread ? ClientAccounts::kMuchUnreadPatience
-                                                                                 : ClientAccounts::kUnreadPatience)));
-  }
-}
-
 tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {
   for (const auto& [part, what] : {std::pair{module_name, "module"}, std::pair{version, "version"}}) {
     if (auto problem = ipc::name_problem(part, what)) {
@@ -343,11 +306,8 @@ void Supervisor::pass_grants_on(CallId id, Call& call) {
 }
 
 void Supervisor::client_left(ClientSession& client) {
-  const auto found = clients_.find(&client);
-  if (found == clients_.end()) return;
-  const Client gone = std::move(found->second);
-  clients_.erase(found);
-  clients_by_id_.erase(client.id());
+  const Clients::Client gone = clients_.remove(client);
+  if (gone.session == nullptr) return;
   if (survey_ && survey_->client == &client) survey_.reset();
   logs_.client_left(client);
   for (const auto& [client_id, call] : client.open_calls()) {
@@ -478,25 +438,11 @@ void Supervisor::forget(CallId id) {
 
 // --- time ----------------------------------------------------------------------------------------------------------
 
-bool Supervisor::everything_is_sent() const {
-  return std::all_of(clients_.begin(), clients_.end(),
-                     [](const auto& entry) { return entry.second.session->all_sent(); });
-}
-
-void Supervisor::cut_off_the_silent(TimePoint now) {
-  for (; !newcomers_.empty(); newcomers_.pop_front()) {
-    const auto session = newcomers_.front().second.lock();
-    if (!session || session->greeted()) continue;
-    if (newcomers_.front().first > now) return;
-    session->cut_off("no hello came within 10 seconds");
-  }
-}
-
 void Supervisor::end_of_turn() {
   if (stopped_) return;
   close_lines_of_withdrawn_workers();
   if (has_views_to_make()) make_views();
-  if (shutdown_at_ && scheduler_.open_calls() == 0 && everything_is_sent()) return finish_shutdown();
+  if (shutdown_at_ && scheduler_.open_calls() == 0 && clients_.all_sent()) return finish_shutdown();
   arm_timer();
 }
 
@@ -509,14 +455,13 @@ void Supervisor::arm_timer() {
   consider(workers_.next_wakeup());
   consider(shutdown_at_);
   consider(code_.next_wakeup());
-  if (!newcomers_.empty()) consider(newcomers_.front().first);
+  consider(clients_.next_wakeup());
   consider(logs_.next_wakeup());
   if (!release_memory_at_ && ipc::LargeMemory::kept_bytes() > 0) {
     release_memory_at_ = steady_clock::now() + kMemoryKept;
   }
   consider(release_memory_at_);
-  if (!look_for_stalled_at_ &&
-      (accounts_->frames.used() > 0 || accounts_->unread.used() > 0 || workers_.has_part_of_a_frame())) {
+  if (!look_for_stalled_at_ && (clients_.may_stall() || workers_.has_part_of_a_frame())) {
     look_for_stalled_at_ = steady_clock::now() + kStalledPause;
   }
   consider(look_for_stalled_at_);
@@ -537,13 +482,14 @@ void Supervisor::on_timer() {
   code_.tick(now);
   scheduler_.tick(now, decisions_);
   carry_out();
-  cut_off_the_silent(now);
+  clients_.tick(now);
   logs_.tick(now);
   look_at_lines(now);
   if (!view_requests_.empty()) turn_.ensure_end();
   if (look_for_stalled_at_ && *look_for_stalled_at_ <= now) {
     look_for_stalled_at_.reset();
-    let_go_of_stalled_clients(now);
+    workers_.give_up_stalled_frames(now);
+    clients_.let_go_of_stalled(now);
   }
   if (release_memory_at_ && *release_memory_at_ <= now) {
     release_memory_at_.reset();
@@ -572,8 +518,7 @@ void Supervisor::end(std::string reason) {
     answer(call, shutting_down(scheduler_.is_queued(id) ? ipc::Executed::no : ipc::Executed::maybe));
   }
   logs_.forget_readers();
-  const auto clients = std::exchange(clients_, {});
-  for (const auto& [session, client] : clients) session->close();
+  clients_.close_all();
   stop(std::move(reason));
 }
 

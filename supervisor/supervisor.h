@@ -19,6 +19,7 @@
 #include "supervisor/net/client_accounts.h"
 #include "supervisor/call_answers.h"
 #include "supervisor/client_session.h"
+#include "supervisor/clients.h"
 #include "supervisor/settings/code_from_strings.h"
 #include "supervisor/shares/crowd.h"
 #include "supervisor/scheduler/ids.h"
@@ -169,10 +170,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner, public Ca
     }
     std::optional<Accountant<const CallId>::Account> share;  // nullopt: nothing is kept for it
   };
-  struct Client {
-    std::shared_ptr<ClientSession> session;
-    std::function<void()> left;
-  };
 
   // Statistics in the making: they are made in steps.
   struct Survey {
@@ -208,7 +205,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner, public Ca
   bool make_room_in_queue(const RefuseCall& refused, const ClientSession& client, CallId call,
                           const KnownModule& module);
   void look_at_crowds(TimePoint now);
-  void let_go_of_stalled_clients(TimePoint now);
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
@@ -287,8 +283,6 @@ class Supervisor final : public ClientRequests, public Workers::Owner, public Ca
   bool is_stuck(Call& call, WorkerId worker);
 
   // --- time (supervisor.cc)
-  bool everything_is_sent() const;
-  void cut_off_the_silent(TimePoint now);
   void end_of_turn();
   void on_timer();
   void arm_timer();
@@ -311,16 +305,13 @@ class Supervisor final : public ClientRequests, public Workers::Owner, public Ca
   bool carrying_out_ = false;
 
   const std::shared_ptr<ClientAccounts> accounts_;
-  std::optional<TimePoint> look_for_stalled_at_;  // for clients that send part of a frame, or read nothing
-  std::unordered_map<ClientSession*, Client> clients_;
-  std::unordered_map<ClientId, ClientSession*> clients_by_id_;
+  // When to look for clients and workers that send part of a frame, and for clients that read nothing.
+  std::optional<TimePoint> look_for_stalled_at_;
+  Clients clients_;
   ViewRequests view_requests_;
   std::optional<Survey> survey_;
   std::uint64_t views_turn_ = 0;  // the turn that view_rows_left_ is for, plus 1
   std::size_t view_rows_left_ = 0;
-  std::uint64_t last_client_ = 0;
-  // Clients that have not said hello, and by when each must.
-  std::deque<std::pair<TimePoint, std::weak_ptr<ClientSession>>> newcomers_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
   // The calls that wait in each queue, as of the last look. A queue is a module and whether it is the module's

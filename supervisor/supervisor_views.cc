@@ -88,13 +88,13 @@ void Supervisor::make_views() {
       const auto next = view_requests_.take(steady_clock::now());
       if (!next) break;
       const auto& [user, request] = *next;
-      const auto client = clients_by_id_.find(request.client);
-      if (client == clients_by_id_.end()) continue;
+      ClientSession* const client = clients_.find(request.client);
+      if (client == nullptr) continue;
       if (request.kind == ViewRequest::Kind::workers) {
-        view_rows_left_ -= std::min(view_rows_left_, show_workers(*client->second, request.id));
+        view_rows_left_ -= std::min(view_rows_left_, show_workers(*client, request.id));
         continue;
       }
-      survey_.emplace(Survey{.request = request, .client = client->second});
+      survey_.emplace(Survey{.request = request, .client = client});
     }
     view_rows_left_ -= std::min(view_rows_left_, make_stats(view_rows_left_));
   }
