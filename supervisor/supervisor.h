@@ -58,7 +58,7 @@ struct SupervisorOptions {
   std::chrono::nanoseconds busy_poll{0};
 };
 
-class Supervisor final : public ClientRequests, public Workers::Owner, public CallAnswers {
+class Supervisor final : public ClientRequests, public WorkerEvents, public ZygoteEvents, public CallAnswers {
  public:
   // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with an
   // empty text after begin_shutdown(), else with the reason why the supervisor cannot go on.
