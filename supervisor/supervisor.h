@@ -222,7 +222,8 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   void open_line(WorkerId worker, CallId id, Call& call);
   void refuse_or_end_line(Call& call, const ipc::Error& error);
   void give_up_line(CallId id, Call& call);
-  void line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered);
+  // `error`: with which the worker ended the line; null: it ended it with a result.
+  void line_answered(WorkerId worker, CallId id, Call& call, const ipc::Error* error);
   void end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits, const std::string& guilty_function);
   void count_line(Call& call);
   void close_line(Call& call);
@@ -249,10 +250,12 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   void worker_fork_failed(WorkerId worker, const std::string& reason) override;
   void worker_prepared(WorkerId worker) override;
   void worker_loaded(WorkerId worker) override;
-  void worker_load_failed(WorkerId worker, ipc::Error error) override;
-  bool worker_answered(WorkerId worker, ipc::AnswerView answer) override;
-  bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) override;
-  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
+  void worker_load_failed(WorkerId worker, const ipc::Error& error) override;
+  bool worker_answered(WorkerId worker, CallId call, const ipc::ResultView& result, Duration run) override;
+  bool worker_answered(WorkerId worker, CallId call, const ipc::Error& error, Duration run) override;
+  // Ends what a call that is answered holds. The worker claims to have worked on it for `run`.
+  void end_answered(WorkerId worker, CallId id, const Call& call, Duration run, TimePoint now);
+  bool worker_streamed(WorkerId worker, CallId call, const ipc::ResultView& value) override;
   void worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;

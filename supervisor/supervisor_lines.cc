@@ -145,9 +145,8 @@ void Supervisor::give_up_line(CallId id, Call& call) {
 }
 
 // The worker no longer serves the line, or never did.
-void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::AnswerView& answered) {
+void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::Error* error) {
   if (call.line->is_open) count_line(call);
-  const auto* error = std::get_if<ipc::Error>(&answered.outcome);
   if (error != nullptr && call.line->is_open) {
     log_client_line(call.client == nullptr ? kUnknownUser : call.client->user(), ipc::LogLevel::warning,
                     fmt::format("{}: its direct line to {} ended: {}",

@@ -75,8 +75,8 @@ void Supervisor::worker_loaded(WorkerId worker) {
   carry_out();
 }
 
-void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
-  error = cleaned(std::move(error));
+void Supervisor::worker_load_failed(WorkerId worker, const ipc::Error& told) {
+  ipc::Error error = cleaned(told);
   error.code = ipc::ErrorCode::load_failed;
   error.executed = ipc::Executed::no;
   KnownModule& module = *module_of(worker);
@@ -88,51 +88,61 @@ void Supervisor::worker_load_failed(WorkerId worker, ipc::Error error) {
   carry_out();
 }
 
-bool Supervisor::worker_answered(WorkerId worker, ipc::AnswerView answered) {
-  const CallId id{answered.id};
+bool Supervisor::worker_answered(WorkerId worker, CallId id, const ipc::ResultView& result, Duration run) {
   if (!scheduler_.is_on(id, worker)) return false;
   Call& call = calls_.at(id);
   if (call.line) {
-    line_answered(worker, id, call, answered);
+    line_answered(worker, id, call, nullptr);
+    return true;
+  }
+  if (result.payload.size() > ClientSession::kMaxPayloadBytes) return false;
+  const TimePoint now = steady_clock::now();
+  if (call.client != nullptr) answer(call, result);
+  end_answered(worker, id, call, run, now);
+  return true;
+}
+
+bool Supervisor::worker_answered(WorkerId worker, CallId id, const ipc::Error& error, Duration run) {
+  if (!scheduler_.is_on(id, worker)) return false;
+  Call& call = calls_.at(id);
+  if (call.line) {
+    line_answered(worker, id, call, &error);
     return true;
   }
   const TimePoint now = steady_clock::now();
+  // Only the supervisor cancels calls.
+  if (error.code == ipc::ErrorCode::cancelled && call.client != nullptr) return false;
+  if (!is_workers_to_say(error.code, call.deadline, now)) return false;
+  if (call.client != nullptr) answer(call, cleaned(error));
+  end_answered(worker, id, call, run, now);
+  return true;
+}
+
+void Supervisor::end_answered(WorkerId worker, CallId id, const Call& call, Duration run, TimePoint now) {
   // The cost is reported by the worker itself. It affects only the shares of its own module's callers, and how many
   // workers these claim.
-  const Duration run = std::min<Duration>(answered.usage.run, now - call.given_at);
-  const Duration cost = run + (workers_.meter(worker).unclaimed_share() - call.unclaimed_before);
-  if (const auto* result = std::get_if<ipc::ResultView>(&answered.outcome)) {
-    if (result->payload.size() > ClientSession::kMaxPayloadBytes) return false;
-    if (call.client != nullptr) answer(call, *result);
-  } else {
-    const auto& error = std::get<ipc::Error>(answered.outcome);
-    // Only the supervisor cancels calls.
-    if (error.code == ipc::ErrorCode::cancelled && call.client != nullptr) return false;
-    if (!is_workers_to_say(error.code, call.deadline, now)) return false;
-    if (call.client != nullptr) answer(call, cleaned(error));
-  }
+  const Duration cost =
+      std::min<Duration>(run, now - call.given_at) + (workers_.meter(worker).unclaimed_share() - call.unclaimed_before);
   workers_.call_ended(worker);
   forget(id);
   scheduler_.call_answered(id, cost, now, decisions_);
   carry_out();
-  return true;
 }
 
 void Supervisor::worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) {
   scheduler_.call_ran(worker, call, caller, time);
 }
 
-bool Supervisor::worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) {
-  const CallId id{chunk.call};
+bool Supervisor::worker_streamed(WorkerId worker, CallId id, const ipc::ResultView& value) {
   if (!scheduler_.is_on(id, worker)) return false;
   Call& call = calls_.at(id);
-  const std::size_t bytes = chunk.value.payload.size();
+  const std::size_t bytes = value.payload.size();
   const bool has_room = call.ungranted_bytes + call.withheld_bytes < call.stream_window_bytes;
   if (bytes > ClientSession::kMaxPayloadBytes || !has_room) return false;
   call.ungranted_bytes += ipc::chunk_cost(bytes);
   call.streamed_bytes += bytes;
   scheduler_.call_streamed(id);
-  if (call.client != nullptr) call.client->stream(call.client_id, chunk.value);
+  if (call.client != nullptr) call.client->stream(call.client_id, value);
   pass_grants_on(id, call);
   return true;
 }

@@ -22,12 +22,16 @@ class WorkerEvents {
   virtual void worker_prepared(WorkerId worker) = 0;
   virtual void worker_fork_failed(WorkerId worker, const std::string& reason) = 0;
   virtual void worker_loaded(WorkerId worker) = 0;
-  virtual void worker_load_failed(WorkerId worker, ipc::Error error) = 0;
-  // False: no such call is on this worker, which violates the protocol.
-  virtual bool worker_answered(WorkerId worker, ipc::AnswerView answer) = 0;
+  virtual void worker_load_failed(WorkerId worker, const ipc::Error& error) = 0;
+  // The worker answered the call. It claims that it worked on it for `run` since its last worker_ran(). False: no such
+  // call is on this worker, or it cannot have this answer, which violates the protocol.
+  virtual bool worker_answered(WorkerId worker, CallId call, const ipc::ResultView& result,
+                               std::chrono::steady_clock::duration run) = 0;
+  virtual bool worker_answered(WorkerId worker, CallId call, const ipc::Error& error,
+                               std::chrono::steady_clock::duration run) = 0;
   // A value of the stream that a call's function returned. False: the call does not take it, which violates the
   // protocol.
-  virtual bool worker_streamed(WorkerId worker, const ipc::ChunkView& chunk) = 0;
+  virtual bool worker_streamed(WorkerId worker, CallId call, const ipc::ResultView& value) = 0;
   // The worker was at work for `time` on a call of this caller, by its own word. `call` is CallId{} if that call is
   // answered. The caller may be a merged one (CallerNumbers).
   virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller,

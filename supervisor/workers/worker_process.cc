@@ -255,25 +255,29 @@ std::uint64_t WorkerProcess::memory_bytes(const MemoryLook& empty) const {
 void WorkerProcess::on_frame(const ipc::Frame& frame) {
   auto message = ipc::decode_worker_message(frame);
   if (!message) return events_.worker_broke_protocol(*this, message.error());
-  if (auto* answer = std::get_if<ipc::AnswerView>(&*message)) {
-    const CallId call = calls_.take(answer->id);
-    if (call == CallId{}) {
-      return events_.worker_broke_protocol(*this,
-                                           {fmt::format("an answer to call {}, which it does not have", answer->id)});
-    }
-    if (call == line_call_) line_call_ = CallId{};
-    answer->id = static_cast<std::uint64_t>(call);
-    if (auto* result = std::get_if<ipc::ResultView>(&answer->outcome)) result->owner = keep_in_place(result->payload);
-  } else if (auto* chunk = std::get_if<ipc::ChunkView>(&*message)) {
-    chunk->call = static_cast<std::uint64_t>(calls_.find(chunk->call));
-  } else if (auto* stopped = std::get_if<ipc::Stopped>(&*message)) {
-    const bool is_lines = ipc::SharedPage::is_line_call(stopped->call);
-    if (is_lines) said_on_line_ = ipc::SharedPage::place_on_line(stopped->call);
-    const CallId call = is_lines ? line_call_ : calls_.find(stopped->call);
-    said_caller_ = caller_of(stopped->call);
-    stopped->call = static_cast<std::uint64_t>(call);
+  std::visit([this](auto& what) { said(what); }, *message);
+}
+
+void WorkerProcess::said(ipc::AnswerView& answer) {
+  const CallId call = calls_.take(answer.id);
+  if (call == CallId{}) {
+    return events_.worker_broke_protocol(*this,
+                                         {fmt::format("an answer to call {}, which it does not have", answer.id)});
   }
-  events_.worker_said(*this, std::move(*message));
+  if (call == line_call_) line_call_ = CallId{};
+  if (auto* result = std::get_if<ipc::ResultView>(&answer.outcome)) {
+    result->owner = keep_in_place(result->payload);
+    events_.worker_answered(*this, call, *result, answer.usage.run);
+  } else {
+    events_.worker_answered(*this, call, std::get<ipc::Error>(answer.outcome), answer.usage.run);
+  }
+}
+
+void WorkerProcess::said(const ipc::Stopped& stopped) {
+  const bool is_lines = ipc::SharedPage::is_line_call(stopped.call);
+  if (is_lines) said_on_line_ = ipc::SharedPage::place_on_line(stopped.call);
+  said_caller_ = caller_of(stopped.call);
+  events_.worker_stopped(*this, is_lines ? line_call_ : calls_.find(stopped.call), stopped);
 }
 
 void WorkerProcess::on_violation(const ipc::ProtocolViolation& violation) {

@@ -53,13 +53,27 @@ struct LineCounts {
 
 class WorkerProcess;
 
-// Is told what happens to a worker.
+// What a worker says, one function for each message of ipc/worker_messages.h, and what happens to it. A `call` is by
+// the supervisor's id. A log line and WorkerRan have the number that the worker gave instead, which may be any value.
+// Views die when the function returns, except the payload of a result while ResultView::owner is kept.
 class WorkerProcessEvents {
  public:
   virtual ~WorkerProcessEvents() = default;
-  // Calls have the supervisor's ids in answers, chunks and fatal reports (Stopped). A log line and WorkerRan have
-  // the number that the worker gave.
-  virtual void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) = 0;
+  virtual void worker_ready(WorkerProcess& worker) = 0;
+  virtual void worker_loaded(WorkerProcess& worker) = 0;
+  virtual void worker_load_failed(WorkerProcess& worker, const ipc::Error& error) = 0;
+  // The call is answered, and no longer on the worker. The worker claims that it worked on the call for `run` since its
+  // last report (WorkerRan).
+  virtual void worker_answered(WorkerProcess& worker, CallId call, const ipc::ResultView& result,
+                               std::chrono::nanoseconds run) = 0;
+  virtual void worker_answered(WorkerProcess& worker, CallId call, const ipc::Error& error,
+                               std::chrono::nanoseconds run) = 0;
+  // A value of the call's stream; CallId{}: no such call is on the worker.
+  virtual void worker_streamed(WorkerProcess& worker, CallId call, const ipc::ResultView& value) = 0;
+  virtual void worker_ran(WorkerProcess& worker, const ipc::WorkerRan& ran) = 0;
+  virtual void worker_logged(WorkerProcess& worker, const ipc::LogLine& line) = 0;
+  // The worker's fatal report. `call` was on the CPU; CallId{}: none, or none that is on the worker.
+  virtual void worker_stopped(WorkerProcess& worker, CallId call, const ipc::Stopped& stopped) = 0;
   // The worker broke the protocol; the connection is still open.
   virtual void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) = 0;
   // The worker must go, because memory is short for the part of a message that it has sent, or because the rest did
@@ -188,6 +202,14 @@ class WorkerProcess final : public Connection {
   std::uint64_t running(std::uint64_t number) const;
   std::chrono::nanoseconds line_time() const;
   void on_frame(const ipc::Frame& frame) override;
+  void said(const ipc::WorkerReady&) { events_.worker_ready(*this); }
+  void said(const ipc::Loaded&) { events_.worker_loaded(*this); }
+  void said(const ipc::LoadFailed& failed) { events_.worker_load_failed(*this, failed.error); }
+  void said(ipc::AnswerView& answer);
+  void said(const ipc::LogLine& line) { events_.worker_logged(*this, line); }
+  void said(const ipc::Stopped& stopped);
+  void said(const ipc::ChunkView& chunk) { events_.worker_streamed(*this, calls_.find(chunk.call), chunk.value); }
+  void said(const ipc::WorkerRan& ran) { events_.worker_ran(*this, ran); }
   void on_violation(const ipc::ProtocolViolation& violation) override;
   void on_frame_given_up(const std::string& reason) override;
   void on_end(std::string_view reason) override;

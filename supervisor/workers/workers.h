@@ -163,7 +163,15 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
     std::optional<Clock::time_point> settle_at;  // when to stop waiting for the zygote's word on the exit
   };
 
-  void worker_said(WorkerProcess& worker, ipc::WorkerMessage message) override;
+  void worker_ready(WorkerProcess& worker) override;
+  void worker_loaded(WorkerProcess& worker) override;
+  void worker_load_failed(WorkerProcess& worker, const ipc::Error& error) override;
+  void worker_answered(WorkerProcess& worker, CallId call, const ipc::ResultView& result, Clock::duration run) override;
+  void worker_answered(WorkerProcess& worker, CallId call, const ipc::Error& error, Clock::duration run) override;
+  void worker_streamed(WorkerProcess& worker, CallId call, const ipc::ResultView& value) override;
+  void worker_ran(WorkerProcess& worker, const ipc::WorkerRan& ran) override;
+  void worker_logged(WorkerProcess& worker, const ipc::LogLine& line) override;
+  void worker_stopped(WorkerProcess& worker, CallId call, const ipc::Stopped& stopped) override;
   void worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) override;
   void worker_gave_way(WorkerProcess& worker) override;
   void worker_hung_up(WorkerProcess& worker) override;
@@ -174,6 +182,10 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
 
   // What a worker of the current zygote has before it gets a module; 0: not known.
   std::uint64_t empty_bytes() const { return empty_seen_after_ == zygotes_.replacements() ? empty_bytes_ : 0; }
+  template <typename Outcome>
+  void pass_answer_on(WorkerProcess& worker, CallId call, const Outcome& outcome, Clock::duration run);
+  // The module of the worker that is loading one, by the worker's word, is loaded or not. False: it is loading none.
+  bool end_load(WorkerProcess& worker, Entry& entry);
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
   static bool looks_idle(const Entry& entry, const StretchView& view);

@@ -81,67 +81,97 @@ void Workers::worker_orphaned(WorkerId worker) {
 
 // --- what workers say ----------------------------------------------------------------------------------------------
 
-void Workers::worker_said(WorkerProcess& worker, ipc::WorkerMessage message) {
-  const WorkerId id = worker.id();
-  Entry& entry = entry_of(id);
-  const bool is_loaded = std::holds_alternative<ipc::Loaded>(message);
-  if (auto* answer = std::get_if<ipc::AnswerView>(&message)) {
-    if (entry.load != Entry::Load::done)
-      return worker_broke_protocol(worker, {"an answer before the module was loaded"});
-    const std::uint64_t call = answer->id;
-    if (!events_.worker_answered(id, std::move(*answer))) {
-      worker_broke_protocol(worker, {fmt::format("an answer to call {}, which it does not have", call)});
-    }
-  } else if (const auto* chunk = std::get_if<ipc::ChunkView>(&message)) {
-    if (entry.load != Entry::Load::done) return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
-    if (!events_.worker_streamed(id, *chunk)) {
-      worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
-    }
-  } else if (const auto* ran = std::get_if<ipc::WorkerRan>(&message)) {
-    // In all no longer than the worker has lived, and at least a millisecond at a time: that bounds how often it can
-    // say so.
-    entry.ran += ran->time;
-    if (ran->time < ipc::kLongRun || entry.ran > Clock::now() - worker.forked_at() + kClockSlack) {
-      return worker_broke_protocol(worker,
-                                   {"a report of work for less than a millisecond, or for longer than it has lived"});
-    }
-    if (const auto caller = worker.caller_of(ran->call)) {
-      events_.worker_ran(id, worker.call_with_number(ran->call), *caller, ran->time);
-    } else {
-      entry.meter.share_unclaimed(ran->time);
-    }
-  } else if (std::holds_alternative<ipc::WorkerReady>(message)) {
-    if (worker.is_ready() || entry.load == Entry::Load::done)
-      return worker_broke_protocol(worker, {"a ready message out of place"});
-    worker.set_ready();
-    if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
-      empty_look_ = worker.look_at_memory(Clock::now());
-    }
-    events_.worker_prepared(id);
-  } else if (auto* line = std::get_if<ipc::LogLine>(&message)) {
-    if (entry.load == Entry::Load::none)
-      return worker_broke_protocol(worker, {"a log line before it was given a module"});
-    if (line->text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
-    events_.worker_logged(id, *line);
-  } else if (auto* failed = std::get_if<ipc::LoadFailed>(&message); failed != nullptr || is_loaded) {
-    if (entry.load != Entry::Load::sent)
-      return worker_broke_protocol(worker, {"the result of a load that is not under way"});
-    entry.load = Entry::Load::done;
-    if (is_loaded) {
-      entry.loaded_at = Clock::now();
-      return events_.worker_loaded(id);
-    }
-    if (!entry.cause) begin_end(entry, EndCause::removed, CallId{}, worker.stretch());
-    give_time_to_end(entry, Clock::now());
-    events_.worker_load_failed(id, std::move(failed->error));
-  } else {
-    const auto& stopped = std::get<ipc::Stopped>(message);
-    entry.said_reason = stopped.reason;
-    entry.said_call = CallId{stopped.call};
-    entry.stack = stopped.stack;
-    entry.detail = stopped.detail;
-    worker.kill();  // it is ending anyway
+void Workers::worker_ready(WorkerProcess& worker) {
+  const Entry& entry = entry_of(worker.id());
+  if (worker.is_ready() || entry.load == Entry::Load::done)
+    return worker_broke_protocol(worker, {"a ready message out of place"});
+  worker.set_ready();
+  if (entry.load == Entry::Load::none && empty_look_.private_bytes == 0) {
+    empty_look_ = worker.look_at_memory(Clock::now());
   }
+  events_.worker_prepared(worker.id());
+}
+
+bool Workers::end_load(WorkerProcess& worker, Entry& entry) {
+  if (entry.load != Entry::Load::sent) {
+    worker_broke_protocol(worker, {"the result of a load that is not under way"});
+    return false;
+  }
+  entry.load = Entry::Load::done;
+  return true;
+}
+
+void Workers::worker_loaded(WorkerProcess& worker) {
+  Entry& entry = entry_of(worker.id());
+  if (!end_load(worker, entry)) return;
+  entry.loaded_at = Clock::now();
+  events_.worker_loaded(worker.id());
+}
+
+void Workers::worker_load_failed(WorkerProcess& worker, const ipc::Error& error) {
+  Entry& entry = entry_of(worker.id());
+  if (!end_load(worker, entry)) return;
+  if (!entry.cause) begin_end(entry, EndCause::removed, CallId{}, worker.stretch());
+  give_time_to_end(entry, Clock::now());
+  events_.worker_load_failed(worker.id(), error);
+}
+
+template <typename Outcome>
+void Workers::pass_answer_on(WorkerProcess& worker, CallId call, const Outcome& outcome, Clock::duration run) {
+  if (entry_of(worker.id()).load != Entry::Load::done)
+    return worker_broke_protocol(worker, {"an answer before the module was loaded"});
+  if (!events_.worker_answered(worker.id(), call, outcome, run)) {
+    worker_broke_protocol(
+        worker, {fmt::format("an answer to call {}, which it does not have", static_cast<std::uint64_t>(call))});
+  }
+}
+
+void Workers::worker_answered(WorkerProcess& worker, CallId call, const ipc::ResultView& result, Clock::duration run) {
+  pass_answer_on(worker, call, result, run);
+}
+
+void Workers::worker_answered(WorkerProcess& worker, CallId call, const ipc::Error& error, Clock::duration run) {
+  pass_answer_on(worker, call, error, run);
+}
+
+void Workers::worker_streamed(WorkerProcess& worker, CallId call, const ipc::ResultView& value) {
+  if (entry_of(worker.id()).load != Entry::Load::done)
+    return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
+  if (!events_.worker_streamed(worker.id(), call, value)) {
+    worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
+  }
+}
+
+void Workers::worker_ran(WorkerProcess& worker, const ipc::WorkerRan& ran) {
+  Entry& entry = entry_of(worker.id());
+  // In all no longer than the worker has lived, and at least a millisecond at a time: that bounds how often it can
+  // say so.
+  entry.ran += ran.time;
+  if (ran.time < ipc::kLongRun || entry.ran > Clock::now() - worker.forked_at() + kClockSlack) {
+    return worker_broke_protocol(worker,
+                                 {"a report of work for less than a millisecond, or for longer than it has lived"});
+  }
+  if (const auto caller = worker.caller_of(ran.call)) {
+    events_.worker_ran(worker.id(), worker.call_with_number(ran.call), *caller, ran.time);
+  } else {
+    entry.meter.share_unclaimed(ran.time);
+  }
+}
+
+void Workers::worker_logged(WorkerProcess& worker, const ipc::LogLine& line) {
+  if (entry_of(worker.id()).load == Entry::Load::none)
+    return worker_broke_protocol(worker, {"a log line before it was given a module"});
+  if (line.text.size() > kMaxLogLineBytes) return worker_broke_protocol(worker, {"a log line that is too long"});
+  events_.worker_logged(worker.id(), line);
+}
+
+void Workers::worker_stopped(WorkerProcess& worker, CallId call, const ipc::Stopped& stopped) {
+  Entry& entry = entry_of(worker.id());
+  entry.said_reason = stopped.reason;
+  entry.said_call = call;
+  entry.stack = stopped.stack;
+  entry.detail = stopped.detail;
+  worker.kill();  // it is ending anyway
 }
 
 void Workers::worker_broke_protocol(WorkerProcess& worker, const ipc::ProtocolViolation& violation) {

@@ -61,9 +61,10 @@ struct HeardOfWorkers final : WorkerEvents, ZygoteEvents {
   void worker_prepared(WorkerId) override { ++prepared; }
   void worker_fork_failed(WorkerId, const std::string&) override {}
   void worker_loaded(WorkerId) override {}
-  void worker_load_failed(WorkerId, ipc::Error) override {}
-  bool worker_answered(WorkerId, ipc::AnswerView) override { return true; }
-  bool worker_streamed(WorkerId, const ipc::ChunkView&) override { return false; }
+  void worker_load_failed(WorkerId, const ipc::Error&) override {}
+  bool worker_answered(WorkerId, CallId, const ipc::ResultView&, Workers::Clock::duration) override { return true; }
+  bool worker_answered(WorkerId, CallId, const ipc::Error&, Workers::Clock::duration) override { return true; }
+  bool worker_streamed(WorkerId, CallId, const ipc::ResultView&) override { return false; }
   void worker_ran(WorkerId, CallId, const Caller&, Workers::Clock::duration) override {}
   void worker_logged(WorkerId, const ipc::LogLine&) override {}
   void worker_used(WorkerId, Workers::Clock::duration) override {}
