@@ -1,6 +1,5 @@
 #include "supervisor/supervisor.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -59,8 +58,15 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
              .decisions = decisions_,
              .answers = *this},
             options.loaders, options.loader_timeout),
-      own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)),
       logs_(options.log_readers, turn_, modules_),
+      views_({.turn = turn_,
+              .scheduler = scheduler_,
+              .workers = workers_,
+              .modules = modules_,
+              .clients = clients_,
+              .logs = logs_,
+              .bring_counts_up_to_date = [this] { count_lines(); }},
+             options.scheduler.max_workers),
       timer_(io) {
   turn_.set_last([this] { end_of_turn(); });
 }
@@ -308,7 +314,7 @@ void Supervisor::pass_grants_on(CallId id, Call& call) {
 void Supervisor::client_left(ClientSession& client) {
   const Clients::Client gone = clients_.remove(client);
   if (gone.session == nullptr) return;
-  if (survey_ && survey_->client == &client) survey_.reset();
+  views_.client_left(client);
   logs_.client_left(client);
   for (const auto& [client_id, call] : client.open_calls()) {
     Call& left = calls_.at(call);
@@ -441,7 +447,7 @@ void Supervisor::forget(CallId id) {
 void Supervisor::end_of_turn() {
   if (stopped_) return;
   close_lines_of_withdrawn_workers();
-  if (has_views_to_make()) make_views();
+  views_.end_of_turn();
   if (shutdown_at_ && scheduler_.open_calls() == 0 && clients_.all_sent()) return finish_shutdown();
   arm_timer();
 }
@@ -465,7 +471,7 @@ void Supervisor::arm_timer() {
     look_for_stalled_at_ = steady_clock::now() + kStalledPause;
   }
   consider(look_for_stalled_at_);
-  if (!survey_) consider(view_requests_.next_wakeup());
+  consider(views_.next_wakeup());
   consider(look_at_lines_at_);
   if (!next || (timer_at_ && *timer_at_ <= *next)) return;
   timer_at_ = next;
@@ -485,7 +491,7 @@ void Supervisor::on_timer() {
   clients_.tick(now);
   logs_.tick(now);
   look_at_lines(now);
-  if (!view_requests_.empty()) turn_.ensure_end();
+  views_.tick();
   if (look_for_stalled_at_ && *look_for_stalled_at_ <= now) {
     look_for_stalled_at_.reset();
     workers_.give_up_stalled_frames(now);

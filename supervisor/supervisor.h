@@ -30,7 +30,7 @@
 #include "supervisor/scheduler/scheduler.h"
 #include "supervisor/settings/settings.h"
 #include "supervisor/net/turn.h"
-#include "supervisor/shares/view_requests.h"
+#include "supervisor/views.h"
 #include "supervisor/workers/workers.h"
 
 namespace holdfast::supervisor {
@@ -171,17 +171,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
     std::optional<Accountant<const CallId>::Account> share;  // nullopt: nothing is kept for it
   };
 
-  // Statistics in the making: they are made in steps.
-  struct Survey {
-    ViewRequest request;
-    ClientSession* client = nullptr;
-    std::optional<ModuleName> looked_up_to;              // by name
-    std::vector<std::pair<Duration, ModuleId>> to_show;  // by CPU time
-    std::size_t shown = 0;
-    bool is_complete = false;  // every module was looked at
-    ipc::Stats stats;
-  };
-
   // --- clients (supervisor.cc)
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
   void client_cancelled(ClientSession& client, CallId call) override;
@@ -189,6 +178,8 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   Call& open_call(ClientSession& client, std::uint64_t client_id, const ArrivedCall& arrived, KnownModule& module,
                   std::size_t bytes, TimePoint now);
   void pass_grants_on(CallId id, Call& call);
+  void workers_wanted(ClientSession& client, std::uint64_t id) override { views_.show_workers(client, id); }
+  void stats_wanted(ClientSession& client, std::uint64_t id) override { views_.show_stats(client, id); }
   void loader_registered(ClientSession& client, std::uint64_t id, std::chrono::nanoseconds timeout) override;
   void source_given(ClientSession& client, std::uint64_t id, const ipc::SourceOutcome& outcome) override;
   void logs_wanted(ClientSession& client, const ipc::SubscribeLogsRequest& request) override {
@@ -226,21 +217,10 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   void line_answered(WorkerId worker, CallId id, Call& call, const ipc::Error* error);
   void end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits, const std::string& guilty_function);
   void count_line(Call& call);
+  void count_lines();
   void close_line(Call& call);
   void close_lines_of_withdrawn_workers();
   void look_at_lines(TimePoint now);
-
-  // --- what can be seen (supervisor_views.cc)
-  void workers_wanted(ClientSession& client, std::uint64_t id) override;
-  void stats_wanted(ClientSession& client, std::uint64_t id) override;
-  // Makes some of what clients want to see: as much as a turn may take.
-  void make_views();
-  bool has_views_to_make() const;
-  std::size_t show_workers(ClientSession& client, std::uint64_t id);
-  std::size_t make_stats(std::size_t rows);
-  bool sees_everything(const ClientSession& client) const;
-  ipc::StatsTotals totals() const;
-  ipc::WorkerInfo info_of(WorkerId id, const WorkerView& view, TimePoint now) const;
 
   // --- workers (supervisor_workers.cc)
   void zygote_ready() override;
@@ -297,7 +277,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   Settings settings_;
   std::function<void(std::string)> finished_;
   std::function<void()> ready_;
-  const TimePoint started_at_ = std::chrono::steady_clock::now();
 
   Turn turn_;
   Scheduler scheduler_;
@@ -311,10 +290,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   // When to look for clients and workers that send part of a frame, and for clients that read nothing.
   std::optional<TimePoint> look_for_stalled_at_;
   Clients clients_;
-  ViewRequests view_requests_;
-  std::optional<Survey> survey_;
-  std::uint64_t views_turn_ = 0;  // the turn that view_rows_left_ is for, plus 1
-  std::size_t view_rows_left_ = 0;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
   // The calls that wait in each queue, as of the last look. A queue is a module and whether it is the module's
@@ -331,10 +306,9 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
 
   Modules modules_;
   ModuleCode code_;
-  std::uint64_t forks_ = 0;
-  const UniqueFd own_memory_;  // /proc/self/statm, opened before the sandbox
   bool standbys_measured_ = false;
   ModuleLogs logs_;
+  Views views_;
 
   boost::asio::steady_timer timer_;
   // When to release the memory of large frames that have left.

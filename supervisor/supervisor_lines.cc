@@ -244,6 +244,10 @@ void Supervisor::count_line(Call& call) {
   }
 }
 
+void Supervisor::count_lines() {
+  for (CallId line : lines_) count_line(calls_.at(line));
+}
+
 // Closes a line on which no call was begun for as long as a worker may be idle; then the worker counts as idle. Gives
 // up a line that is still not closed when the time of every call on it is over.
 void Supervisor::look_at_lines(TimePoint now) {

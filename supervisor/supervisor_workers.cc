@@ -51,7 +51,7 @@ void Supervisor::zygote_replaced() {
 }
 
 void Supervisor::worker_forked(WorkerId worker) {
-  ++forks_;
+  views_.worker_was_forked();
   scheduler_.worker_forked(worker, steady_clock::now(), decisions_);
   carry_out();
 }

@@ -1,10 +1,12 @@
-// What the supervisor shows about itself: its workers and its statistics.
+#include "supervisor/views.h"
+
+#include <fcntl.h>
+
 #include <algorithm>
 #include <functional>
 #include <iterator>
 
 #include "supervisor/workers/host_memory.h"
-#include "supervisor/supervisor.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -68,79 +70,90 @@ ipc::ModuleStats stats_of(const KnownModule& module, const ModuleView& view, Tim
 
 }  // namespace
 
+Views::Views(const Sources& sources, std::size_t max_workers)
+    : in_(sources), max_workers_(max_workers), own_memory_(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)) {}
+
 // --- requests ------------------------------------------------------------------------------------------------------
 
-void Supervisor::workers_wanted(ClientSession& client, std::uint64_t id) {
-  view_requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::workers});
-  make_views();
+void Views::show_workers(ClientSession& client, std::uint64_t id) {
+  requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::workers});
+  make();
 }
 
-void Supervisor::stats_wanted(ClientSession& client, std::uint64_t id) {
-  view_requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::stats});
-  make_views();
+void Views::show_stats(ClientSession& client, std::uint64_t id) {
+  requests_.add(client.user(), {client.id(), id, ViewRequest::Kind::stats});
+  make();
 }
 
 // Makes views until the turn's rows are used up; calls are served between two turns.
-void Supervisor::make_views() {
-  if (std::exchange(views_turn_, turn_.number() + 1) != turn_.number() + 1) view_rows_left_ = kRowsInTurn;
-  while (view_rows_left_ > 0) {
+void Views::make() {
+  if (std::exchange(rows_turn_, in_.turn.number() + 1) != in_.turn.number() + 1) rows_left_ = kRowsInTurn;
+  while (rows_left_ > 0) {
     if (!survey_) {
-      const auto next = view_requests_.take(steady_clock::now());
+      const auto next = requests_.take(steady_clock::now());
       if (!next) break;
       const auto& [user, request] = *next;
-      ClientSession* const client = clients_.find(request.client);
+      ClientSession* const client = in_.clients.find(request.client);
       if (client == nullptr) continue;
       if (request.kind == ViewRequest::Kind::workers) {
-        view_rows_left_ -= std::min(view_rows_left_, show_workers(*client, request.id));
+        rows_left_ -= std::min(rows_left_, make_workers(*client, request.id));
         continue;
       }
       survey_.emplace(Survey{.request = request, .client = client});
     }
-    view_rows_left_ -= std::min(view_rows_left_, make_stats(view_rows_left_));
+    rows_left_ -= std::min(rows_left_, make_stats(rows_left_));
   }
-  turn_.ensure_end();
+  in_.turn.ensure_end();
 }
 
-bool Supervisor::has_views_to_make() const {
-  if (survey_) return true;
-  const auto due = view_requests_.next_wakeup();
-  return due && *due <= steady_clock::now();
+void Views::client_left(const ClientSession& client) {
+  if (survey_ && survey_->client == &client) survey_.reset();
 }
 
-// Root, the operator and users who may read logs see everything; any other user sees the modules that it has called.
-bool Supervisor::sees_everything(const ClientSession& client) const { return logs_.may_be_read_by(client); }
+// --- time ----------------------------------------------------------------------------------------------------------
+
+void Views::end_of_turn() {
+  const auto due = requests_.next_wakeup();
+  if (survey_ || (due && *due <= steady_clock::now())) make();
+}
+
+void Views::tick() {
+  if (!requests_.empty()) in_.turn.ensure_end();
+}
+
+std::optional<TimePoint> Views::next_wakeup() const { return survey_ ? std::nullopt : requests_.next_wakeup(); }
 
 // --- workers -------------------------------------------------------------------------------------------------------
 
 // Returns the cost in rows.
-std::size_t Supervisor::show_workers(ClientSession& client, std::uint64_t id) {
+std::size_t Views::make_workers(ClientSession& client, std::uint64_t id) {
   ipc::WorkerList list;
   const auto now = steady_clock::now();
-  const bool sees_all = sees_everything(client);
-  workers_.refresh_memory(now);
-  const auto workers = scheduler_.workers();
+  const bool sees_all = in_.logs.may_be_read_by(client);
+  in_.workers.refresh_memory(now);
+  const auto workers = in_.scheduler.workers();
   for (const auto& [worker, view] : workers) {
     if (view.phase == WorkerPhase::leaving) continue;
-    if (view.module && !sees_all && !modules_.of(*view.module).is_called_by(client.user())) continue;
+    if (view.module && !sees_all && !in_.modules.of(*view.module).is_called_by(client.user())) continue;
     list.workers.push_back(info_of(worker, view, now));
   }
   client.show_workers(id, std::move(list));
   return kRowsForMemory + workers.size();
 }
 
-ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoint now) const {
+ipc::WorkerInfo Views::info_of(WorkerId id, const WorkerView& view, TimePoint now) const {
   ipc::WorkerInfo info;
   if (view.module) {
-    const ModuleName& name = modules_.of(*view.module).name;
+    const ModuleName& name = in_.modules.of(*view.module).name;
     info.module = name.module;
     info.version = name.version;
   }
   info.state = state_of(view);
   info.calls_in_flight = static_cast<std::uint32_t>(view.calls_in_flight);
   info.calls_done = view.calls_done;
-  if (const WorkerProcess* process = workers_.process(id)) {
+  if (const WorkerProcess* process = in_.workers.process(id)) {
     info.pid = process->pid();
-    info.memory_bytes = workers_.memory_bytes(id);
+    info.memory_bytes = in_.workers.memory_bytes(id);
     info.calls_done += process->line_counts().answered();
     info.line = process->line_call() != CallId{};
     info.age = now - process->forked_at();
@@ -153,18 +166,18 @@ ipc::WorkerInfo Supervisor::info_of(WorkerId id, const WorkerView& view, TimePoi
 // --- statistics ----------------------------------------------------------------------------------------------------
 
 // Looks at modules, or makes rows for them: at most `rows`. Returns the cost in rows.
-std::size_t Supervisor::make_stats(std::size_t rows) {
+std::size_t Views::make_stats(std::size_t rows) {
   Survey& survey = *survey_;
   const auto now = steady_clock::now();
-  const bool sees_all = sees_everything(*survey.client);
+  const bool sees_all = in_.logs.may_be_read_by(*survey.client);
   std::size_t looked_at = 0;
   if (!survey.is_complete) {
-    const auto& all = modules_.all();
+    const auto& all = in_.modules.all();
     auto next = survey.looked_up_to ? all.upper_bound(*survey.looked_up_to) : all.begin();
     for (; next != all.end() && looked_at < rows; ++next, ++looked_at) {
       const KnownModule& module = *next->second;
       survey.stats.totals.calls_in_flight +=
-          static_cast<std::uint32_t>(scheduler_.view(module.id, now).calls_in_flight);
+          static_cast<std::uint32_t>(in_.scheduler.view(module.id, now).calls_in_flight);
       if (sees_all || module.is_called_by(survey.client->user())) {
         survey.to_show.emplace_back(module.counts.usage.cpu, module.id);
       }
@@ -174,7 +187,7 @@ std::size_t Supervisor::make_stats(std::size_t rows) {
       return looked_at;
     }
     survey.is_complete = true;
-    for (CallId line : lines_) count_line(calls_.at(line));
+    in_.bring_counts_up_to_date();
     survey.stats.totals.modules = survey.to_show.size();
     if (survey.to_show.size() > ipc::kMaxModulesListed) {
       std::nth_element(survey.to_show.begin(), survey.to_show.begin() + ipc::kMaxModulesListed, survey.to_show.end(),
@@ -183,9 +196,9 @@ std::size_t Supervisor::make_stats(std::size_t rows) {
     }
   }
   for (; survey.shown < survey.to_show.size() && looked_at < rows; ++survey.shown, ++looked_at) {
-    const KnownModule* module = modules_.find(survey.to_show[survey.shown].second);
+    const KnownModule* module = in_.modules.find(survey.to_show[survey.shown].second);
     if (module == nullptr) continue;  // it has been forgotten since
-    survey.stats.modules.push_back(stats_of(*module, scheduler_.view(module->id, now), now));
+    survey.stats.modules.push_back(stats_of(*module, in_.scheduler.view(module->id, now), now));
     // The reason may quote the module itself.
     if (!sees_all) survey.stats.modules.back().held_off_reason.clear();
   }
@@ -195,7 +208,7 @@ std::size_t Supervisor::make_stats(std::size_t rows) {
   ClientSession& client = *survey.client;
   const std::uint64_t id = survey.request.id;
   survey_.reset();
-  if (stats.modules.size() > kRowsInTurn) view_requests_.pause(client.user(), now + kLargeStatsPause);
+  if (stats.modules.size() > kRowsInTurn) requests_.pause(client.user(), now + kLargeStatsPause);
   const std::uint32_t in_flight = stats.totals.calls_in_flight;
   const std::uint64_t module_count = stats.totals.modules;
   stats.totals = totals();
@@ -205,14 +218,14 @@ std::size_t Supervisor::make_stats(std::size_t rows) {
   return looked_at + kRowsForMemory / 8;
 }
 
-ipc::StatsTotals Supervisor::totals() const {
-  const PoolView pool = scheduler_.pool(steady_clock::now());
+ipc::StatsTotals Views::totals() const {
+  const PoolView pool = in_.scheduler.pool(steady_clock::now());
   ipc::StatsTotals totals;
   totals.version = HOLDFAST_VERSION;
   totals.uptime = steady_clock::now() - started_at_;
-  totals.clients = static_cast<std::uint32_t>(clients_.size());
+  totals.clients = static_cast<std::uint32_t>(in_.clients.size());
   totals.workers = static_cast<std::uint32_t>(pool.slots_taken);
-  totals.max_workers = static_cast<std::uint32_t>(options_.scheduler.max_workers);
+  totals.max_workers = static_cast<std::uint32_t>(max_workers_);
   totals.standbys = static_cast<std::uint32_t>(pool.standby);
   totals.standby_target = static_cast<std::uint32_t>(pool.standby_target);
   totals.queued = static_cast<std::uint32_t>(pool.queued);
