@@ -20,10 +20,6 @@ using std::chrono::steady_clock;
 // How often clients and workers that send part of a frame, or clients that read nothing, are looked for, as long as
 // there may be any.
 constexpr std::chrono::seconds kStalledPause{1};
-// The calls that wait in full queues are looked through at most once in kCrowdKnown, and for at most 1 part in
-// kCrowdRest + 1 of the time.
-constexpr std::chrono::milliseconds kCrowdKnown{10};
-constexpr int kCrowdRest = 20;
 // How many calls give way at most for one new call.
 constexpr int kMostGivingWay = 64;
 static_assert(SchedulerOptions{}.cancel_grace > ipc::kCancelGrace);
@@ -234,33 +230,27 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
   const bool is_modules = refused.reason == RefuseCall::Reason::module_queue_full;
   if (!is_modules && refused.reason != RefuseCall::Reason::all_queues_full) return false;
   look_at_crowds(steady_clock::now());
-  const auto found = crowds_.find(is_modules ? Queue{module.id, refused.of_quarantine} : kAllQueues);
-  if (found == crowds_.end()) return false;
-  Crowd& crowd = found->second;
-  while (const auto call = crowd.give_way_to(client.user(), client.id())) {
+  Crowd* const crowd = is_modules ? crowds_.in({module.id, refused.of_quarantine}) : crowds_.in_all();
+  if (crowd == nullptr) return false;
+  while (const auto call = crowd->give_way_to(client.user(), client.id())) {
     if (!calls_.contains(*call) || !scheduler_.is_queued(*call)) continue;  // it no longer waits
     scheduler_.abandon(*call, steady_clock::now(), decisions_);
     finish(*call,
            overloaded("the queue is full, and users or connections with fewer calls in it go first; try again later"));
-    crowd.add(client.user(), client.id(), id);
+    crowd->add(client.user(), client.id(), id);
     return true;
   }
   return false;
 }
 
-// Looking through all calls takes long if very many wait. So it is done for a small part of the time, and for all
-// queues at once.
 void Supervisor::look_at_crowds(TimePoint now) {
-  if (now < look_at_crowds_again_at_) return;
-  crowds_.clear();
+  if (!crowds_.is_look_due(now)) return;
+  crowds_.begin_look();
   for (const auto& [id, call] : calls_) {
     if (call.client == nullptr || call.worker != WorkerId{} || call.line || !scheduler_.is_queued(id)) continue;
-    for (const Queue& queue : {Queue{call.module->id, scheduler_.is_in_quarantine(id)}, kAllQueues}) {
-      crowds_[queue].add(call.client->user(), call.client->id(), id);
-    }
+    crowds_.add({call.module->id, scheduler_.is_in_quarantine(id)}, call.client->user(), call.client->id(), id);
   }
-  const TimePoint looked_at = steady_clock::now();
-  look_at_crowds_again_at_ = looked_at + std::max<Duration>((looked_at - now) * kCrowdRest, kCrowdKnown);
+  crowds_.end_look(now, steady_clock::now());
 }
 
 tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {

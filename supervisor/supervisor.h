@@ -21,7 +21,7 @@
 #include "supervisor/client_session.h"
 #include "supervisor/clients.h"
 #include "supervisor/settings/code_from_strings.h"
-#include "supervisor/shares/crowd.h"
+#include "supervisor/shares/crowds.h"
 #include "supervisor/scheduler/ids.h"
 #include "supervisor/module_code.h"
 #include "supervisor/module_logs.h"
@@ -292,12 +292,7 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   Clients clients_;
   std::unordered_map<CallId, Call> calls_;
   std::uint64_t last_call_ = 0;
-  // The calls that wait in each queue, as of the last look. A queue is a module and whether it is the module's
-  // quarantine; kAllQueues stands for all of them.
-  using Queue = std::pair<ModuleId, bool>;
-  static constexpr Queue kAllQueues{ModuleId{}, false};
-  std::map<Queue, Crowd> crowds_;
-  TimePoint look_at_crowds_again_at_{};
+  Crowds crowds_;
   std::set<WorkerId> left_unsent_;  // workers that may still be sent parts of calls that were taken back
   std::unordered_map<WorkerId, UseLook> drain_looks_;  // workers that drain, and some that drained
   std::set<CallId> lines_;                             // open lines

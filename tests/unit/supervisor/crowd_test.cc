@@ -1,5 +1,6 @@
 // Which call gives way in a full queue.
 #include "supervisor/shares/crowd.h"
+#include "supervisor/shares/crowds.h"
 
 #include <doctest/doctest.h>
 
@@ -60,6 +61,37 @@ TEST_CASE("each call that gives way makes room for one until all users have the 
     ++came;
   }
   CHECK(came == 50);
+}
+
+TEST_CASE("a call that waits counts in its own queue and in all queues together") {
+  const Crowds::Queue clean{ModuleId{1}}, quarantine{ModuleId{1}, true}, other{ModuleId{2}};
+  Crowds crowds;
+  CHECK(crowds.in_all() == nullptr);
+  crowds.begin_look();
+  for (std::uint64_t call = 1; call <= 3; ++call) crowds.add(clean, kAnna, ClientId{1}, CallId{call});
+  crowds.add(quarantine, kBert, ClientId{2}, CallId{4});
+  CHECK(crowds.in(other) == nullptr);
+  REQUIRE(crowds.in(quarantine) != nullptr);
+  CHECK(crowds.in(quarantine)->give_way_to(kCora, ClientId{3}) == CallId{4});
+  REQUIRE(crowds.in(clean) != nullptr);
+  CHECK(crowds.in(clean)->give_way_to(kCora, ClientId{3}) == CallId{3});
+  REQUIRE(crowds.in_all() != nullptr);
+  CHECK(crowds.in_all()->give_way_to(kCora, ClientId{3}) == CallId{3});
+  crowds.begin_look();
+  CHECK(crowds.in_all() == nullptr);
+}
+
+TEST_CASE("the longer a look took, the longer it is until the next one") {
+  using namespace std::chrono_literals;
+  Crowds crowds;
+  const Crowds::TimePoint began{1s};
+  CHECK(crowds.is_look_due(began));
+  crowds.end_look(began, began + 100us);
+  CHECK_FALSE(crowds.is_look_due(began + 10ms));
+  CHECK(crowds.is_look_due(began + 10ms + 100us));
+  crowds.end_look(began, began + 3ms);
+  CHECK_FALSE(crowds.is_look_due(began + 62ms));
+  CHECK(crowds.is_look_due(began + 63ms));
 }
 
 }  // namespace
