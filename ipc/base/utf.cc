@@ -97,7 +97,7 @@ bool is_valid_utf8(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
-DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_errors, char16_t* into) {
+DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, OnTextError on_error, char16_t* into) {
   const std::uint8_t *at = bytes.data(), *const end = at + bytes.size();
   char16_t* out = into;
   bool is_valid = true;
@@ -128,7 +128,7 @@ DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_error
     at += sequence.length;
     if (sequence.kind != Utf8Sequence::Kind::complete) {
       is_valid = false;
-      if (stops_at_errors) break;
+      if (on_error == OnTextError::stop) break;
       *out++ = kReplacementCharacter;
     } else if (sequence.code_point >= 0x10000) {
       *out++ = static_cast<char16_t>(0xD7C0 + (sequence.code_point >> 10));
@@ -185,7 +185,7 @@ void append_utf8(std::string& text, char32_t code_point) {
   put(0x80 | (code_point & 0x3F));
 }
 
-EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last) {
+EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, TextPart part) {
   std::size_t at = 0;
   std::uint8_t* out = into.data();
   std::uint8_t* const end = out + into.size();
@@ -207,7 +207,7 @@ EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t>
     }
     char32_t code_point = unit;
     if (is_lead_surrogate(unit)) {
-      if (at + 1 == units.size() && !is_last) break;
+      if (at + 1 == units.size() && part != TextPart::last) break;
       if (at + 1 < units.size() && is_trail_surrogate(units[at + 1])) {
         if (end - out < 4) break;
         code_point = 0x10000 + ((unit & 0x3FFU) << 10) + (units[at + 1] & 0x3FFU);

@@ -10,6 +10,12 @@ namespace holdfast {
 
 constexpr char16_t kReplacementCharacter = 0xFFFD;
 
+// What a decoder does at an error: writes a replacement character, or stops.
+enum class OnTextError { replace, stop };
+
+// Whether more of a text follows after the part that is given.
+enum class TextPart { more_follows, last };
+
 bool is_ascii(std::span<const std::uint8_t> bytes);
 
 // Whether none of the bytes is from 0x80 to 0x9F: they then mean the same in Latin-1 and in windows-1252.
@@ -33,9 +39,8 @@ struct DecodedUtf8 {
   bool is_valid;
 };
 
-// Writes at most as many code units as there are bytes. With `stops_at_errors`, stops at the first error; otherwise
-// writes replacement characters for errors.
-DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, bool stops_at_errors, char16_t* into);
+// Writes at most as many code units as there are bytes.
+DecodedUtf8 decode_utf8(std::span<const std::uint8_t> bytes, OnTextError on_error, char16_t* into);
 
 bool is_valid_utf8(std::span<const std::uint8_t> bytes);
 
@@ -53,9 +58,9 @@ struct EncodedUtf8 {
 // Appends one code point, which is not a surrogate, as UTF-8.
 void append_utf8(std::string& text, char32_t code_point);
 
-// Encodes as many whole characters as there is room for. Leaves a lead surrogate at the very end unread, unless
-// `is_last`: then it is a lone one.
-EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, bool is_last);
+// Encodes as many whole characters as there is room for. Leaves a lead surrogate at the very end unread if more
+// follows; in the last part it is a lone one.
+EncodedUtf8 encode_utf8(std::span<const char16_t> units, std::span<std::uint8_t> into, TextPart part);
 // Encodes as many Latin-1 characters as there is room for.
 EncodedUtf8 encode_latin1_as_utf8(std::span<const std::uint8_t> units, std::span<std::uint8_t> into);
 

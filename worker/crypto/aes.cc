@@ -32,9 +32,11 @@ bool update(EVP_CIPHER_CTX* context, std::uint8_t* into, ConstBytes data, std::s
   return true;
 }
 
-bool begin(EVP_CIPHER_CTX* context, CipherMode mode, const Input& key, const std::uint8_t* iv, bool encrypt) {
-  return context != nullptr &&
-         EVP_CipherInit_ex2(context, aes(mode, key.size()), key.data(), iv, encrypt ? 1 : 0, nullptr) == 1;
+enum class Direction { encrypt, decrypt };
+
+bool begin(EVP_CIPHER_CTX* context, CipherMode mode, const Input& key, const std::uint8_t* iv, Direction direction) {
+  return context != nullptr && EVP_CipherInit_ex2(context, aes(mode, key.size()), key.data(), iv,
+                                                  direction == Direction::encrypt ? 1 : 0, nullptr) == 1;
 }
 
 // How many bytes the last block of a decryption has besides its padding; nothing if the padding is wrong.
@@ -45,7 +47,7 @@ std::optional<std::size_t> last_block_size(const Input& key, ConstBytes iv, Cons
   std::array<std::uint8_t, 2 * kBlock> plain;
   std::size_t written = 0;
   int rest = 0;
-  if (!begin(context.get(), CipherMode::cbc, key, before.data(), false) ||
+  if (!begin(context.get(), CipherMode::cbc, key, before.data(), Direction::decrypt) ||
       !update(context.get(), plain.data(), block, written) ||
       EVP_CipherFinal_ex(context.get(), plain.data() + written, &rest) != 1) {
     return std::nullopt;
@@ -71,7 +73,7 @@ void aes_cbc(const Arguments& arguments) {
   std::size_t written = 0;
   int rest = 0;
   // Of the last block, libcrypto writes only what is not padding: `output` has room for that.
-  if (!begin(context.get(), CipherMode::cbc, key, iv.data(), encrypt) ||
+  if (!begin(context.get(), CipherMode::cbc, key, iv.data(), encrypt ? Direction::encrypt : Direction::decrypt) ||
       !update(context.get(), output.data(), data.bytes(), written) ||
       EVP_CipherFinal_ex(context.get(), output.data() + written, &rest) != 1) {
     return return_failure(arguments, encrypt ? kEncryptFailed : kDecryptFailed);
@@ -115,7 +117,7 @@ void aes_ctr(const Arguments& arguments) {
   const auto run = [&](ConstBytes part, std::size_t at) {
     const CipherContext context(EVP_CIPHER_CTX_new());
     std::size_t written = 0;
-    return begin(context.get(), CipherMode::ctr, key, counter.data(), true) &&
+    return begin(context.get(), CipherMode::ctr, key, counter.data(), Direction::encrypt) &&
            update(context.get(), output.data() + at, part, written);
   };
   bool done = run(data.bytes().first(first), 0);
@@ -182,7 +184,7 @@ void aes_key_wrap(const Arguments& arguments) {
   if (context == nullptr) return return_failure(arguments, kEncryptFailed);
   EVP_CIPHER_CTX_set_flags(context.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
   int written = 0;
-  if (!begin(context.get(), CipherMode::wrap, key, nullptr, wrap) ||
+  if (!begin(context.get(), CipherMode::wrap, key, nullptr, wrap ? Direction::encrypt : Direction::decrypt) ||
       EVP_CipherUpdate(context.get(), output.data(), &written, data.data(), static_cast<int>(data.size())) != 1 ||
       static_cast<std::size_t>(written) != output.size()) {
     return return_failure(arguments, wrap ? kEncryptFailed : kDecryptFailed);

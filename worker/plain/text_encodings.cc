@@ -10,7 +10,7 @@ constexpr bool is_within(std::uint8_t byte, std::uint8_t low, std::uint8_t high)
 // Writes what is decoded. Stops at the first error if errors are fatal.
 class Output {
  public:
-  Output(char16_t* into, bool is_fatal) : begin_(into), at_(into), is_fatal_(is_fatal) {}
+  Output(char16_t* into, OnTextError on_error) : begin_(into), at_(into), on_error_(on_error) {}
 
   void unit(char16_t unit) { *at_++ = unit; }
   void code_point(char32_t code_point) {
@@ -19,7 +19,7 @@ class Output {
     unit(static_cast<char16_t>(0xDC00 | (code_point & 0x3FF)));
   }
   void error() {
-    failed_ = failed_ || is_fatal_;
+    failed_ = failed_ || on_error_ == OnTextError::stop;
     unit(kReplacementCharacter);
   }
   bool failed() const { return failed_; }
@@ -28,7 +28,7 @@ class Output {
  private:
   char16_t* const begin_;
   char16_t* at_;
-  const bool is_fatal_;
+  const OnTextError on_error_;
   bool failed_ = false;
 };
 
@@ -259,13 +259,20 @@ void decode_euc_kr(DecoderState& state, std::uint8_t byte, Output& out) {
 
 // --- miscellaneous (14) --------------------------------------------------------------------------------------------
 
+enum class ByteOrder { little, big };
+
+// Of one of the two encodings of UTF-16.
+ByteOrder byte_order(TextEncoding encoding) {
+  return encoding == TextEncoding::utf_16be ? ByteOrder::big : ByteOrder::little;
+}
+
 // Keeps up to four bytes pending: a lead surrogate, and the first byte of what follows it.
-void decode_utf_16(DecoderState& state, std::uint8_t byte, bool is_big_endian, Output& out) {
+void decode_utf_16(DecoderState& state, std::uint8_t byte, ByteOrder order, Output& out) {
   remember(state, byte);
   if (state.pending_count % 2 != 0) return;
   const auto unit_at = [&](std::size_t at) {
     const std::uint8_t first = state.pending[at], second = state.pending[at + 1];
-    return static_cast<char16_t>(is_big_endian ? first << 8 | second : second << 8 | first);
+    return static_cast<char16_t>(order == ByteOrder::big ? first << 8 | second : second << 8 | first);
   };
   char16_t unit = unit_at(0);
   if (state.pending_count == 4) {
@@ -292,7 +299,7 @@ void decode_byte(TextEncoding encoding, DecoderState& state, std::uint8_t byte, 
   switch (encoding) {
     case TextEncoding::utf_16le:
     case TextEncoding::utf_16be:
-      return decode_utf_16(state, byte, encoding == TextEncoding::utf_16be, out);
+      return decode_utf_16(state, byte, byte_order(encoding), out);
     case TextEncoding::gbk:
     case TextEncoding::gb18030:
       return decode_gb18030(state, byte, out);
@@ -312,8 +319,8 @@ void decode_byte(TextEncoding encoding, DecoderState& state, std::uint8_t byte, 
 }
 
 // Writes out the characters of two bytes at the beginning. Returns their size in bytes.
-std::size_t decode_utf_16_run(std::span<const std::uint8_t> bytes, bool is_big_endian, Output& out) {
-  const std::size_t low = is_big_endian ? 1 : 0;
+std::size_t decode_utf_16_run(std::span<const std::uint8_t> bytes, ByteOrder order, Output& out) {
+  const std::size_t low = order == ByteOrder::big ? 1 : 0;
   std::size_t at = 0;
   for (; bytes.size() - at >= 2; at += 2) {
     const auto unit = static_cast<char16_t>(bytes[at + low] | bytes[at + 1 - low] << 8);
@@ -334,9 +341,9 @@ Decoded decode_single_byte(TextEncoding encoding, std::span<const std::uint8_t> 
 
 }  // namespace
 
-Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, bool more, bool is_fatal,
+Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, TextPart part, OnTextError on_error,
                     DecoderState& state, char16_t* into) {
-  Output out(into, is_fatal);
+  Output out(into, on_error);
   if (is_single_byte(encoding)) return decode_single_byte(encoding, bytes, out);
   if (encoding == TextEncoding::x_user_defined) {
     for (const std::uint8_t byte : bytes) out.unit(byte < 0x80 ? byte : static_cast<char16_t>(0xF700 + byte));
@@ -346,7 +353,7 @@ Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, 
   const bool is_utf_16 = encoding == TextEncoding::utf_16le || encoding == TextEncoding::utf_16be;
   for (std::size_t at = 0; at < bytes.size() && !out.failed(); ++at) {
     if (is_utf_16 && state.pending_count == 0) {
-      at += decode_utf_16_run(bytes.subspan(at), encoding == TextEncoding::utf_16be, out);
+      at += decode_utf_16_run(bytes.subspan(at), byte_order(encoding), out);
       if (at == bytes.size()) break;
     }
     if (skips_ascii && state.pending_count == 0 && bytes[at] < 0x80) {
@@ -355,7 +362,7 @@ Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, 
       decode_byte(encoding, state, bytes[at], out);
     }
   }
-  if (more) return out.result();
+  if (part == TextPart::more_follows) return out.result();
   if (encoding == TextEncoding::iso_2022_jp) {
     end_iso_2022_jp(state, out);
   } else if (state.pending_count != 0) {

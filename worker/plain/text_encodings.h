@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <span>
 
+#include "ipc/base/utf.h"
+
 namespace holdfast::worker {
 
 // In the order of the labels in runtime/encoding.js.
@@ -77,12 +79,12 @@ constexpr std::size_t most_units(std::size_t bytes) { return bytes + 8; }
 
 struct Decoded {
   std::size_t units;
-  bool failed;  // is_fatal was set, and there was an error; the state is then of no use
+  bool failed;  // stopped at an error; the state is then of no use
 };
 
-// Decodes a part of a stream. `into` must have room for most_units(bytes.size()). Unless `more` is to follow, the end
-// of the bytes is the end of the text. Not for UTF-8.
-Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, bool more, bool is_fatal,
+// Decodes a part of a stream. `into` must have room for most_units(bytes.size()). The end of the last part is the end
+// of the text. Not for UTF-8.
+Decoded decode_text(TextEncoding encoding, std::span<const std::uint8_t> bytes, TextPart part, OnTextError on_error,
                     DecoderState& state, char16_t* into);
 
 // --- tables, made by ICU when they are first asked for -------------------------------------------------------------

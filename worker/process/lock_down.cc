@@ -38,14 +38,14 @@ void take_no_descriptors(const int (&ends)[2]) {
 
 }  // namespace
 
-tl::expected<WorkerChannel, std::string> WorkerChannel::open(bool with_line) {
+tl::expected<WorkerChannel, std::string> WorkerChannel::open(WorkerSockets sockets) {
   WorkerChannel channel;
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
   channel.theirs.reset(ends[0]);
   channel.ours.reset(ends[1]);
   take_no_descriptors(ends);
-  if (with_line) {
+  if (sockets == WorkerSockets::with_direct_line) {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return failed("socketpair");
     channel.their_line.reset(ends[0]);
     channel.our_line.reset(ends[1]);

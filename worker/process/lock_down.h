@@ -18,11 +18,14 @@
 
 namespace holdfast::worker {
 
+// The sockets that a worker has.
+enum class WorkerSockets { supervisor_only, with_direct_line };
+
 struct Lockdown {
   sandbox::ResourceLimits limits;
   std::optional<sandbox::SeccompProgram> filter;  // none: ZygoteOptions::leave_unfiltered
   std::set<std::string> allow_missing;            // layers that may be missing
-  bool with_line = false;                         // workers have a direct line
+  WorkerSockets sockets = WorkerSockets::supervisor_only;
 };
 
 // A worker's sockets and shared page: its connection to the supervisor and, with a line, to a client. Owns the
@@ -30,7 +33,7 @@ struct Lockdown {
 class WorkerChannel {
  public:
   // Makes the sockets and the page. The error says which system call failed, and why.
-  static tl::expected<WorkerChannel, std::string> open(bool with_line);
+  static tl::expected<WorkerChannel, std::string> open(WorkerSockets sockets);
   WorkerChannel(WorkerChannel&& other) noexcept;
   WorkerChannel& operator=(WorkerChannel&&) = delete;
   ~WorkerChannel();

@@ -143,7 +143,7 @@ bool Zygote::serve_request() {
 }
 
 tl::expected<Zygote::Child, std::string> Zygote::spawn() {
-  auto channel = WorkerChannel::open(lockdown_.with_line);
+  auto channel = WorkerChannel::open(lockdown_.sockets);
   if (!channel) return tl::unexpected(channel.error());
   // A worker has no /proc, so it inherits its score.
   oom_score_.set(OomScore::kOfWorker);
@@ -217,7 +217,7 @@ void swallow_output() {
 
 [[noreturn]] void become_single_worker(BorrowedFd control, std::uint64_t worker, Engine& engine,
                                        const Lockdown& lockdown) {
-  auto channel = WorkerChannel::open(lockdown.with_line);
+  auto channel = WorkerChannel::open(lockdown.sockets);
   const UniqueFd self = open_pidfd(::getpid());
   if (!channel) say_and_exit(control, channel.error());
   if (!self) say_and_exit(control, failed("pidfd_open"));
@@ -280,7 +280,7 @@ void run_zygote(const ZygoteOptions& start_options) {
   engine.settle_heap();
   Lockdown lockdown;
   lockdown.allow_missing = options.allow_missing;
-  lockdown.with_line = options.direct_line;
+  if (options.direct_line) lockdown.sockets = WorkerSockets::with_direct_line;
   lockdown.limits.stack_bytes = kStackBytes;
   lockdown.limits.cpu_time = options.cpu_time;
   lockdown.limits.data_bytes = value_of(sandbox::data_bytes_in_use()) + options.memory_bytes + kMemoryHeadroom;

@@ -98,7 +98,7 @@ Engine::Engine(const EngineOptions& options)
       array_buffers_(platform_->memory()),
       heap_limit_(options.memory_bytes),
       seed_flag_(static_cast<int*>(::dlsym(RTLD_DEFAULT, "_ZN2v88internal16FLAG_random_seedE"))) {
-  pin_flags(options.jitless);
+  pin_flags(options.jitless ? PinnedFlag::Where::jitless : PinnedFlag::Where::everywhere);
   v8::V8::InitializePlatform(platform_.get());
   v8::V8::Initialize();
 

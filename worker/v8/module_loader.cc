@@ -40,13 +40,16 @@ Syntax syntax_by(v8::Isolate* isolate, const v8::TryCatch& failure) {
   return std::ranges::any_of(kOftenInModules, is_said) ? Syntax::either : Syntax::common_js;
 }
 
-v8::ScriptOrigin origin_of(v8::Isolate* isolate, v8::Local<v8::String> file_name, bool is_module) {
+enum class Format { common_js, es_module };
+
+v8::ScriptOrigin origin_of(v8::Isolate* isolate, v8::Local<v8::String> file_name, Format format) {
+  const bool is_module = format == Format::es_module;
   return {isolate, file_name, 0, 0, false, -1, v8::Local<v8::Value>(), false, false, is_module};
 }
 
 v8::MaybeLocal<v8::Module> compile_es_module(v8::Isolate* isolate, v8::Local<v8::String> text,
                                              v8::Local<v8::String> file_name) {
-  v8::ScriptCompiler::Source source(text, origin_of(isolate, file_name, true));
+  v8::ScriptCompiler::Source source(text, origin_of(isolate, file_name, Format::es_module));
   return v8::ScriptCompiler::CompileModule(isolate, &source);
 }
 
@@ -55,7 +58,7 @@ v8::MaybeLocal<v8::Function> compile_common_js(Engine& engine, v8::Local<v8::Str
                                                v8::Local<v8::String> file_name) {
   v8::Local<v8::String> parameters[] = {engine.string("exports"), engine.string("require"), engine.string("module"),
                                         engine.string("__filename"), engine.string("__dirname")};
-  v8::ScriptCompiler::Source source(text, origin_of(engine.isolate(), file_name, false));
+  v8::ScriptCompiler::Source source(text, origin_of(engine.isolate(), file_name, Format::common_js));
   return v8::ScriptCompiler::CompileFunctionInContext(engine.context(), &source, std::size(parameters), parameters, 0,
                                                       nullptr);
 }

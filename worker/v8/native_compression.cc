@@ -17,6 +17,9 @@ using Arguments = v8::FunctionCallbackInfo<v8::Value>;
 
 enum class Direction { compress, decompress };
 
+// Whether more input comes after what was pushed.
+enum class Input { goes_on, ended };
+
 // The most output of one pullBytes().
 constexpr std::size_t kPartBytes = 64 << 10;
 
@@ -99,7 +102,7 @@ class ByteStream {
   }
 
   // pullBytes() of native_compression.h; empty if an exception was thrown.
-  v8::MaybeLocal<v8::Value> pull(bool is_last);
+  v8::MaybeLocal<v8::Value> pull(Input input);
 
  private:
   std::int64_t told_bytes() const { return direction_ == Direction::compress ? kCompressorBytes : kDecompressorBytes; }
@@ -123,7 +126,7 @@ class ByteStream {
   bool has_unread() const { return !input_.IsEmpty() && InputBytes(input_.Get(isolate_)).bytes().size() > read_; }
 
   // Runs zlib once, bounded by the room for output and by kMostReadAtATime.
-  int turn(bool is_last);
+  int turn(Input input);
 
   v8::Isolate* const isolate_;
   const Direction direction_;
@@ -135,7 +138,7 @@ class ByteStream {
   std::size_t read_ = 0;  // of the input
 };
 
-int ByteStream::turn(bool is_last) {
+int ByteStream::turn(Input input) {
   std::optional<InputBytes> bytes;
   std::size_t given = 0;
   zlib_.next_in = nullptr;
@@ -148,13 +151,14 @@ int ByteStream::turn(bool is_last) {
     zlib_.next_in = const_cast<Bytef*>(rest.data());
   }
   zlib_.avail_in = static_cast<uInt>(given);
-  const int status = direction_ == Direction::compress ? deflate(&zlib_, is_last ? Z_FINISH : Z_NO_FLUSH)
+  const int status = direction_ == Direction::compress ? deflate(&zlib_, input == Input::ended ? Z_FINISH : Z_NO_FLUSH)
                                                        : inflate(&zlib_, Z_NO_FLUSH);
   read_ += given - zlib_.avail_in;
   return status;
 }
 
-v8::MaybeLocal<v8::Value> ByteStream::pull(bool is_last) {
+v8::MaybeLocal<v8::Value> ByteStream::pull(Input input) {
+  const bool is_last = input == Input::ended;
   static std::array<std::uint8_t, kPartBytes> part;
   const bool is_compressor = direction_ == Direction::compress;
   if (!is_open_) return nothing();
@@ -165,7 +169,7 @@ v8::MaybeLocal<v8::Value> ByteStream::pull(bool is_last) {
   }
   zlib_.next_out = part.data();
   zlib_.avail_out = static_cast<uInt>(part.size());
-  const int status = turn(is_last);
+  const int status = turn(input);
   const std::size_t produced = part.size() - zlib_.avail_out;
   // Z_BUF_ERROR only says that there was nothing to do.
   if (status == Z_MEM_ERROR) {
@@ -220,7 +224,8 @@ void push_bytes(const Arguments& arguments) {
 
 void pull_bytes(const Arguments& arguments) {
   v8::Local<v8::Value> part;
-  if (ByteStream::of(arguments[0]).pull(arguments[1]->IsTrue()).ToLocal(&part)) arguments.GetReturnValue().Set(part);
+  if (ByteStream::of(arguments[0]).pull(arguments[1]->IsTrue() ? Input::ended : Input::goes_on).ToLocal(&part))
+    arguments.GetReturnValue().Set(part);
 }
 
 }  // namespace

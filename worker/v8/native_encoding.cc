@@ -66,9 +66,9 @@ v8::MaybeLocal<v8::String> utf16_string(v8::Isolate* isolate, std::span<char16_t
 
 struct DecoderOptions {
   TextEncoding encoding;
-  bool is_fatal;
+  OnTextError on_error;
   bool ignores_mark;
-  bool more;  // more parts of the same stream follow
+  TextPart part;
 };
 
 void throw_invalid_data(v8::Isolate* isolate) {
@@ -84,7 +84,7 @@ bool finish_pending_utf8(const DecoderOptions& options, Bytes& bytes, DecoderSta
     std::copy_n(state.pending.begin(), pending, joined.begin());
     std::copy_n(bytes.begin(), added, joined.begin() + static_cast<std::ptrdiff_t>(pending));
     const Utf8Sequence sequence = first_utf8_sequence(Bytes(joined).first(pending + added));
-    if (sequence.kind == Utf8Sequence::Kind::incomplete && options.more) {
+    if (sequence.kind == Utf8Sequence::Kind::incomplete && options.part == TextPart::more_follows) {
       std::copy_n(joined.begin(), sequence.length, state.pending.begin());
       state.pending_count = static_cast<std::uint8_t>(sequence.length);
       bytes = {};
@@ -93,7 +93,7 @@ bool finish_pending_utf8(const DecoderOptions& options, Bytes& bytes, DecoderSta
     bytes = bytes.subspan(sequence.length - pending);
     state.pending_count = 0;
     if (sequence.kind != Utf8Sequence::Kind::complete) {
-      if (options.is_fatal) return false;
+      if (options.on_error == OnTextError::stop) return false;
       out += kReplacementCharacter;
     } else if (sequence.code_point >= 0x10000) {
       out += static_cast<char16_t>(0xD7C0 + (sequence.code_point >> 10));
@@ -109,16 +109,16 @@ bool finish_pending_utf8(const DecoderOptions& options, Bytes& bytes, DecoderSta
 // Texts up to this size are decoded here, into memory of twice the size. V8 decodes larger ones, at half the speed.
 constexpr std::size_t kMostDecodedHere = std::size_t{4} << 20;
 
-v8::MaybeLocal<v8::String> utf8_string(v8::Isolate* isolate, Bytes bytes, bool is_fatal) {
+v8::MaybeLocal<v8::String> utf8_string(v8::Isolate* isolate, Bytes bytes, OnTextError on_error) {
   if (!can_be_a_string(isolate, bytes.size())) return {};
   if (is_ascii(bytes)) return latin1_string(isolate, bytes);
   if (bytes.size() <= kMostDecodedHere) {
     const BufferMemory memory(isolate, bytes.size() * sizeof(char16_t));
     if (!memory) return {};
     const auto units = reinterpret_cast<char16_t*>(memory.data());
-    const auto [count, is_valid] = decode_utf8(bytes, is_fatal, units);
-    if (is_valid || !is_fatal) return utf16_string(isolate, {units, count});
-  } else if (!is_fatal || is_valid_utf8(bytes)) {
+    const auto [count, is_valid] = decode_utf8(bytes, on_error, units);
+    if (is_valid || on_error == OnTextError::replace) return utf16_string(isolate, {units, count});
+  } else if (on_error == OnTextError::replace || is_valid_utf8(bytes)) {
     return v8::String::NewFromUtf8(isolate, reinterpret_cast<const char*>(bytes.data()), v8::NewStringType::kNormal,
                                    static_cast<int>(bytes.size()));
   }
@@ -134,7 +134,7 @@ v8::MaybeLocal<v8::String> decode_utf8_part(v8::Isolate* isolate, const DecoderO
     throw_invalid_data(isolate);
     return {};
   }
-  if (options.more) {
+  if (options.part == TextPart::more_follows) {
     const Bytes tail = bytes.last(incomplete_utf8_tail(bytes));
     if (!tail.empty()) {
       std::copy(tail.begin(), tail.end(), state.pending.begin());
@@ -148,7 +148,7 @@ v8::MaybeLocal<v8::String> decode_utf8_part(v8::Isolate* isolate, const DecoderO
       bytes = bytes.subspan(3);
     }
   }
-  const v8::MaybeLocal<v8::String> rest = utf8_string(isolate, bytes, options.is_fatal);
+  const v8::MaybeLocal<v8::String> rest = utf8_string(isolate, bytes, options.on_error);
   v8::Local<v8::String> begun, ended;
   if (first.empty() || !rest.ToLocal(&ended)) return rest;
   if (!utf16_string(isolate, first).ToLocal(&begun)) return {};
@@ -166,7 +166,7 @@ v8::MaybeLocal<v8::String> decode_other(v8::Isolate* isolate, const DecoderOptio
   const BufferMemory memory(isolate, most_units(bytes.size()) * sizeof(char16_t));
   if (!memory) return {};
   const auto units = reinterpret_cast<char16_t*>(memory.data());
-  const auto [count, failed] = decode_text(options.encoding, bytes, options.more, options.is_fatal, state, units);
+  const auto [count, failed] = decode_text(options.encoding, bytes, options.part, options.on_error, state, units);
   if (failed) {
     throw_invalid_data(isolate);
     return {};
@@ -183,8 +183,10 @@ v8::MaybeLocal<v8::String> decode_other(v8::Isolate* isolate, const DecoderOptio
 
 void decode_part(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
-  const DecoderOptions options{static_cast<TextEncoding>(arguments[0].As<v8::Int32>()->Value()), arguments[1]->IsTrue(),
-                               arguments[2]->IsTrue(), arguments[3]->IsTrue()};
+  const DecoderOptions options{.encoding = static_cast<TextEncoding>(arguments[0].As<v8::Int32>()->Value()),
+                               .on_error = arguments[1]->IsTrue() ? OnTextError::stop : OnTextError::replace,
+                               .ignores_mark = arguments[2]->IsTrue(),
+                               .part = arguments[3]->IsTrue() ? TextPart::more_follows : TextPart::last};
   if (!InputBytes::accepts(arguments[4])) {
     return throw_type_error(isolate, "TextDecoder.decode: the input must be an ArrayBuffer or a view of one");
   }
@@ -202,7 +204,7 @@ void decode_part(const Arguments& arguments) {
 // How many characters are taken out of a string at a time.
 constexpr int kPart = 4096;
 
-// Calls use(units, is_last) with one part of the string after another. `use` returns how many units it read. Ends
+// Calls use(units, part) with one part of the string after another. `use` returns how many units it read. Ends
 // when it read fewer than it was given, except for a lead surrogate at the end of the part.
 template <typename Use>
 void for_each_part(v8::Isolate* isolate, v8::Local<v8::String> text, Use use) {
@@ -212,7 +214,8 @@ void for_each_part(v8::Isolate* isolate, v8::Local<v8::String> text, Use use) {
     const int count = std::min(kPart, length - at);
     text->Write(isolate, reinterpret_cast<std::uint16_t*>(units.data()), at, count, v8::String::NO_NULL_TERMINATION);
     const auto size = static_cast<std::size_t>(count);
-    const std::size_t read = use(std::span<const char16_t>(units.data(), size), at + count == length);
+    const std::size_t read = use(std::span<const char16_t>(units.data(), size),
+                                 at + count == length ? TextPart::last : TextPart::more_follows);
     at += static_cast<int>(read);
     if (read + 1 < size || read == 0) return;
     if (read < size && (units[size - 1] & 0xFC00) != 0xD800) return;
@@ -236,19 +239,19 @@ v8::MaybeLocal<v8::Uint8Array> encode_one_byte(v8::Isolate* isolate, v8::Local<v
 
 v8::MaybeLocal<v8::Uint8Array> encode_two_byte(v8::Isolate* isolate, v8::Local<v8::String> text) {
   std::size_t size = 0;
-  for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
+  for_each_part(isolate, text, [&](std::span<const char16_t> units, TextPart part) {
     // A pair that is split between two parts is counted with the second.
-    if (!is_last && (units.back() & 0xFC00) == 0xD800) units = units.first(units.size() - 1);
+    if (part == TextPart::more_follows && (units.back() & 0xFC00) == 0xD800) units = units.first(units.size() - 1);
     size += utf8_length(units);
     return units.size();
   });
   BufferMemory encoded(isolate, size);
   if (!encoded) return {};
   std::size_t at = 0;
-  for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
-    const EncodedUtf8 part = encode_utf8(units, {encoded.data() + at, size - at}, is_last);
-    at += part.bytes_written;
-    return part.units_read;
+  for_each_part(isolate, text, [&](std::span<const char16_t> units, TextPart part) {
+    const EncodedUtf8 done = encode_utf8(units, {encoded.data() + at, size - at}, part);
+    at += done.bytes_written;
+    return done.units_read;
   });
   return v8::Uint8Array::New(encoded.release(), 0, size);
 }
@@ -266,10 +269,10 @@ void tell_well_formed(const Arguments& arguments) {
   const auto text = arguments[0].As<v8::String>();
   bool is_well_formed = true;
   if (!text->IsOneByte()) {
-    for_each_part(arguments.GetIsolate(), text, [&](std::span<const char16_t> units, bool is_last) {
+    for_each_part(arguments.GetIsolate(), text, [&](std::span<const char16_t> units, TextPart part) {
       const std::size_t whole = well_formed_prefix(units);
       const bool ends_in_lead = whole + 1 == units.size() && (units.back() & 0xFC00) == 0xD800;
-      is_well_formed = whole == units.size() || (ends_in_lead && !is_last);
+      is_well_formed = whole == units.size() || (ends_in_lead && part == TextPart::more_follows);
       return is_well_formed ? whole : 0;
     });
   }
@@ -308,11 +311,11 @@ EncodedUtf8 encode_one_byte_into(v8::Isolate* isolate, v8::Local<v8::String> tex
 
 EncodedUtf8 encode_two_byte_into(v8::Isolate* isolate, v8::Local<v8::String> text, std::span<std::uint8_t> into) {
   EncodedUtf8 all{};
-  for_each_part(isolate, text, [&](std::span<const char16_t> units, bool is_last) {
-    const EncodedUtf8 part = encode_utf8(units, into.subspan(all.bytes_written), is_last);
-    all.units_read += part.units_read;
-    all.bytes_written += part.bytes_written;
-    return part.units_read;
+  for_each_part(isolate, text, [&](std::span<const char16_t> units, TextPart part) {
+    const EncodedUtf8 done = encode_utf8(units, into.subspan(all.bytes_written), part);
+    all.units_read += done.units_read;
+    all.bytes_written += done.bytes_written;
+    return done.units_read;
   });
   return all;
 }

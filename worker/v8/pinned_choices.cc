@@ -42,7 +42,8 @@ constexpr PinnedFlag kPinned[] = {
 };
 
 // What needs no row:
-// - The environment. The broker starts the worker's program with none (supervisor/broker/broker_process.cc), and the zygote
+// - The environment. The broker starts the worker's program with none (supervisor/broker/broker_process.cc), and the
+// zygote
 //   wipes it before V8 starts. So GLIBC_TUNABLES and MALLOC_* (malloc(3) in huge pages makes system calls that the
 //   table refuses), OPENSSL_ia32cap, OPENSSL_MODULES, ICU_DATA, LANG and NODE_* reach no worker. TZ is set to UTC;
 //   libcrypto is started without its configuration file (worker/crypto/library.cc). V8 reads no variable.
@@ -54,9 +55,9 @@ constexpr PinnedFlag kPinned[] = {
 
 std::span<const PinnedFlag> pinned_flags() { return kPinned; }
 
-void pin_flags(bool jitless) {
+void pin_flags(Where where) {
   for (const PinnedFlag& row : kPinned) {
-    if (row.where == Where::everywhere || jitless) v8::V8::SetFlagsFromString(row.flag);
+    if (row.where == Where::everywhere || row.where == where) v8::V8::SetFlagsFromString(row.flag);
   }
 }
 

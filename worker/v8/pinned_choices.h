@@ -15,8 +15,8 @@ struct PinnedFlag {
 };
 std::span<const PinnedFlag> pinned_flags();
 
-// Sets V8's flags. Must be called before v8::V8::Initialize(). V8 reports a flag that it does not know on stderr and
-// takes the others; rows are for several versions of V8.
-void pin_flags(bool jitless);
+// Sets V8's flags: the rows for everywhere, and those for `where`. Must be called before v8::V8::Initialize(). V8
+// reports a flag that it does not know on stderr and takes the others; rows are for several versions of V8.
+void pin_flags(PinnedFlag::Where where);
 
 }  // namespace holdfast::worker
