@@ -14,17 +14,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// As many as there can be workers (--max-workers).
-constexpr std::size_t kMostInstances = 100'000;
 // With less, V8 does not get as far as running a module.
 constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 
 constexpr SettingKey kKeys[] = {
-    {"max_instances", CountKind{&ModuleSettings::max_instances, 1, kMostInstances}, "--max-instances",
+    {"max_instances", CountKind{&ModuleSettings::max_instances, 1, kMostWorkers}, "--max-instances",
      "the most processes that may serve one module at a time; with 1, all its calls share one process"},
     {"concurrency", CountKind{&ModuleSettings::concurrency, 1, 10'000}, "--concurrency",
      "calls that may be in flight on one process"},
-    {"queue_limit", CountKind{&ModuleSettings::queue_limit, 1, 10'000'000}, "--queue-limit",
+    {"queue_limit", CountKind{&ModuleSettings::queue_limit, 1, kMostWaitingCalls}, "--queue-limit",
      "calls that may wait for one module; more are refused"},
     {"timeout", DurationKind{&ModuleSettings::timeout, 1ns}, "--timeout",
      "time limit of a call that sets none, waiting included"},
@@ -42,7 +40,7 @@ constexpr SettingKey kKeys[] = {
     {"log_rate", SizeKind{&ModuleSettings::log_rate_bytes, 0}, "--log-rate",
      "how much a module may log in a second; the rest is dropped, and the log says so"},
     {"log_burst", SizeKind{&ModuleSettings::log_burst_bytes, 0}, "--log-burst", "how much a module may log at once"},
-    {"min_warm", CountKind{&ModuleSettings::min_warm, 0, kMostInstances}, "", ""},
+    {"min_warm", CountKind{&ModuleSettings::min_warm, 0, kMostWorkers}, "", ""},
     {"weight", CountKind{&ModuleSettings::weight, 1, 1000}, "", ""},
 };
 
@@ -66,9 +64,7 @@ struct TextSetter {
     const auto duration = ipc::parse_duration(text);
     if (!duration) return tl::unexpected(duration.error());
     if (*duration < kind.least) {
-      return tl::unexpected(
-          fmt::format("\"{}\" is too short; {} is needed", text,
-                      kind.least == 1ns ? "more than 0" : "at least " + ipc::format_duration(kind.least)));
+      return tl::unexpected(fmt::format("\"{}\" is too short; {} is needed", text, least_text(kind.least)));
     }
     settings.*kind.member = *duration;
     return {};
@@ -128,6 +124,22 @@ std::string setting_text(const SettingKey& key, const ModuleSettings& settings) 
     return std::string(settings.*word->member ? word->when_true : word->when_false);
   }
   return ipc::format_duration(settings.*std::get<DurationKind>(key.kind).member);
+}
+
+std::string setting_bounds(const SettingKey& key) {
+  if (const auto* count = std::get_if<CountKind>(&key.kind)) return fmt::format("{} to {}", count->least, count->most);
+  if (const auto* size = std::get_if<SizeKind>(&key.kind)) {
+    return size->least == 0 ? "" : "at least " + ipc::format_size(size->least);
+  }
+  if (const auto* word = std::get_if<WordKind>(&key.kind)) {
+    return fmt::format("{}, {}", word->when_false, word->when_true);
+  }
+  const auto least = std::get<DurationKind>(key.kind).least;
+  return least == 0ns ? "" : least_text(least);
+}
+
+std::string least_text(std::chrono::nanoseconds least) {
+  return least == 1ns ? "more than 0" : "at least " + ipc::format_duration(least);
 }
 
 void copy_setting(const SettingKey& key, const ModuleSettings& from, ModuleSettings& to) {

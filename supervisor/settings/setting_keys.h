@@ -2,6 +2,8 @@
 // (options.h) and the settings file (settings.h) set the same things in the same words.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,6 +14,10 @@
 #include "supervisor/scheduler/module_settings.h"
 
 namespace holdfast::supervisor {
+
+// The bounds of counts that other options have in common with settings.
+constexpr std::size_t kMostWorkers = 100'000;
+constexpr std::size_t kMostWaitingCalls = 10'000'000;
 
 struct CountKind {
   std::size_t ModuleSettings::*member;
@@ -60,6 +66,12 @@ tl::expected<void, std::string> set_count(const CountKind& kind, std::int64_t nu
 
 // The value as people write it: "7", "200ms", "128MB", "strict".
 std::string setting_text(const SettingKey& key, const ModuleSettings& settings);
+
+// The values that the setting takes: "1 to 1000", "at least 16MB", "strict, lenient". Empty: every value of its form.
+std::string setting_bounds(const SettingKey& key);
+
+// The least duration as messages say it: "at least 200ms", or "more than 0" for a nanosecond.
+std::string least_text(std::chrono::nanoseconds least);
 
 void copy_setting(const SettingKey& key, const ModuleSettings& from, ModuleSettings& to);
 
