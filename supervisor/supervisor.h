@@ -35,19 +35,20 @@
 
 namespace holdfast::supervisor {
 
+// Members that a flag sets have no default here: the command line has it (options.h).
 struct SupervisorOptions {
   SchedulerOptions scheduler;
   WorkersOptions workers;
   Settings settings;  // the modules' settings
-  std::chrono::nanoseconds longest_timeout = std::chrono::hours(24);
+  std::chrono::nanoseconds longest_timeout{};
   std::chrono::nanoseconds shutdown_grace{};
-  std::size_t max_clients = 10'000;
-  std::uint64_t client_memory_bytes = std::uint64_t{512} << 20;
-  std::chrono::nanoseconds clock_resolution = std::chrono::microseconds(100);
+  std::size_t max_clients = 0;
+  std::uint64_t client_memory_bytes = 0;
+  std::chrono::nanoseconds clock_resolution{};
   CodeFromStringsPermission code_from_strings;
   AllowedUsers loaders;
   AllowedUsers log_readers;
-  std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);
+  std::chrono::nanoseconds loader_timeout{};
   // How much memory all standbys together may take; 0: no limit.
   std::uint64_t standby_memory_bytes = 0;
   // Clients may have direct lines to workers. WorkersOptions::direct_line must have the same value.

@@ -25,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "supervisor/scheduler/hold_off.h"
 #include "supervisor/scheduler/ids.h"
 
 namespace holdfast::supervisor {
@@ -46,7 +47,8 @@ struct OffenceOptions {
   int clean_after = 9;
   // This much time without a kill makes an owner clean in any case.
   Duration memory = std::chrono::minutes(10);
-  Duration longest_pause = std::chrono::seconds(30);  // 0: there are no pauses
+  // 0: there are no pauses. --hold-off sets this and the longest delay of a module.
+  Duration longest_pause = HoldOffOptions{}.longest_delay;
   // If a worker of the quarantine was killed while others waited for a slot, the quarantine gets no worker for this
   // many times the cost of the kill.
   int pause_for_others = 9;
