@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "supervisor/settings/setting_keys.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
@@ -35,9 +36,8 @@ TEST_CASE("docs/operating.md shows the example of a settings file, with which ho
   const std::filesystem::path file = examples_folder() / "settings.toml";
   const std::string example = read_file(file);
   CHECK(contains(read_file(examples_folder().parent_path() / "operating.md"), "```toml\n" + example + "```\n"));
-  for (const char* key : {"max_instances", "concurrency", "queue_limit", "timeout", "stretch", "memory", "idle_timeout",
-                          "max_retries", "min_warm", "weight"}) {
-    CHECK_MESSAGE(contains(example, std::string("\n") + key + " = "), key);
+  for (const supervisor::SettingKey& key : supervisor::setting_keys()) {
+    CHECK_MESSAGE(contains(example, "\n" + std::string(key.name) + " = "), key.name);
   }
   Daemon daemon({.flags = {"--config", file, "--max-workers", "10"}});
   daemon.signal(SIGHUP);
