@@ -1,5 +1,7 @@
 // The programs print what the documents show.
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <signal.h>
 #include <sstream>
@@ -10,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include "supervisor/option_table.h"
 #include "supervisor/settings/setting_keys.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
@@ -44,6 +47,58 @@ TEST_CASE("docs/operating.md shows the example of a settings file, with which ho
   CHECK(
       daemon.logged("settings reloaded from " + file.string() + "; modules or versions with settings of their own: 3"));
   daemon.stop();
+}
+
+// The cells of a row of a Markdown table, as a reader sees them. Empty for a line that is no such row.
+std::vector<std::string> cells_of(const std::string& line) {
+  if (!line.starts_with("| ")) return {};
+  std::vector<std::string> cells;
+  std::string cell;
+  for (std::size_t i = 1; i < line.size(); ++i) {
+    if (line[i] == '|' && line[i - 1] != '\\') {
+      const std::size_t begin = std::min(cell.find_first_not_of(' '), cell.size());
+      cells.push_back(cell.substr(begin, cell.find_last_not_of(' ') + 1 - begin));
+      cell.clear();
+    } else if (line[i] != '`' && line[i] != '\\') {
+      cell += line[i];
+    }
+  }
+  return cells;
+}
+
+struct DocumentedOption {
+  std::string default_value;
+  std::string bounds;
+};
+
+// The rows of all tables of options, by the option's name and value: "--socket PATH".
+std::map<std::string, DocumentedOption> documented_options(const std::filesystem::path& file) {
+  std::istringstream lines(read_file(file));
+  std::map<std::string, DocumentedOption> options;
+  bool is_inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    const auto cells = cells_of(line);
+    const bool is_heading = cells.size() == 4 && cells[0] == "option" && cells[1] == "default" && cells[2] == "bounds";
+    is_inside = is_heading || (is_inside && cells.size() == 4);
+    if (!is_inside || is_heading || cells[0] == "---") continue;
+    CHECK_MESSAGE(options.emplace(cells[0], DocumentedOption{cells[1], cells[2]}).second, cells[0] << " has two rows");
+  }
+  return options;
+}
+
+TEST_CASE("docs/operating.md has each option of holdfastd with its default and bounds, and no other") {
+  auto documented = documented_options(examples_folder().parent_path() / "operating.md");
+  for (const supervisor::OptionRow& row : supervisor::option_table()) {
+    const std::string name = std::string(row.name) + (row.value.empty() ? "" : " ") + std::string(row.value);
+    CAPTURE(name);
+    const auto found = documented.find(name);
+    CHECK_MESSAGE(found != documented.end(), "the document lacks it");
+    if (found == documented.end()) continue;
+    CHECK(found->second.default_value == (row.unset.empty() ? shown_value(row, {}) : std::string(row.unset)));
+    CHECK(found->second.bounds == shown_bounds(row));
+    documented.erase(found);
+  }
+  for (const auto& [name, ignored] : documented) FAIL_CHECK("holdfastd has no option " << name);
 }
 
 // A fenced block of a Markdown file.
