@@ -17,61 +17,23 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How much CPU time a worker may use to report where it is and to end. Taking the stack takes about a millisecond
-// once V8 comes to an interrupt check in a function of the module. Before that V8 may be compiling, which takes 10 ms
-// and more. If V8 never comes to a check, the caller waits this long in vain. On a busy machine a worker, whose
-// priority is low, may have to wait for a CPU first, but not for longer than the second limit, which is by the clock.
-constexpr milliseconds kSoftStopPatience{30};
-constexpr milliseconds kLongestSoftStop{2000};
-
-// What native code may hold beyond its module's limit before the worker is killed at once. Well-behaved modules end
-// at their limit, by V8's count or by RLIMIT_DATA; this is for code that hides memory from both (sandbox/limits.h).
-constexpr std::uint64_t kMemoryHeadroom = std::uint64_t{128} << 20;
-// What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/process/zygote.cc), and the page tables
-// of that.
-constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
-// How often memory is looked at, at least; and how often while the memory of all together may soon be used up.
-constexpr milliseconds kMemoryLook{500};
+// How often memory is looked at while the memory of all together may soon be used up.
 constexpr milliseconds kMemoryLookWhenShort{100};
-// A worker that holds more than its limit and kNativeAllowance for this long hides memory, too.
-constexpr milliseconds kMemoryGrace{900};
-// Of idle workers, only the pages are looked at so often, and all at the same time: one wake-up for all of them, and
-// no system call for each. As the page may lie, each idle worker also gets a full look now and then. Full looks
-// become rarer while the kernel finds that the worker uses no CPU, up to this long apart (and as much again, so that
-// each worker has another time).
-constexpr milliseconds kLongestIdlePause{8000};
-constexpr std::uint64_t kIdlePhases = 16;
 // How often a worker that is at work without a call is looked at, and how often one that is halted for that may go
 // on.
 constexpr milliseconds kBackgroundLook{50};
-// How old the memory reading may be by which a call's use of memory is told. It is not read more often.
-constexpr milliseconds kMemoryFresh{10};
-
-// An honest worker's load ends at its stretch budget, which counts CPU time. This limit is by the clock, for a worker
-// that hides that it does nothing.
-constexpr std::chrono::minutes kLongestLoad{2};
 
 // For a fresh look at memories: a look takes some tenths of a millisecond, and nothing else is done in that time.
 constexpr milliseconds kMemoryRefresh{3};
 // A process that was looked at so recently is not looked at again.
 constexpr seconds kMemoryKnown{1};
-// The number of a worker's mappings counts as known for this long, and for as long as the worker has used less CPU
-// time than it takes to make thousands of mappings.
-constexpr seconds kMappingsKnown{5};
-constexpr milliseconds kSoonestManyMappings{5};
 // Counting many mappings takes milliseconds, during which the loop serves no client. Afterwards no mappings are
 // counted for this many times as long.
 constexpr int kPauseAfterCounting = 9;
-// What the kernel keeps for a mapping: a vm_area_struct, and its part of a maple tree's node.
-constexpr std::uint64_t kBytesOfMapping = 256;
-// Each mapping that a module can make by JavaScript, as an instance of a WebAssembly module, takes more than this of
-// its memory.
-constexpr std::uint64_t kLeastMemoryOfMapping = 16 << 10;
-constexpr std::uint64_t kMostMappings = 16384;  // for modules with little memory
 
 // When to look next at workers with this stretch budget that need no look of their own: all at the same time.
 Workers::Clock::time_point next_common_look(const Limits& limits, Workers::Clock::time_point now) {
-  const auto pause = std::min<Workers::Clock::duration>(limits.stretch / 2, kMemoryLook);
+  const auto pause = std::min<Workers::Clock::duration>(limits.stretch / 2, MemoryWatch::kLook);
   return now + pause - now.time_since_epoch() % pause;
 }
 
@@ -88,16 +50,17 @@ Workers::Workers(boost::asio::io_context& io, Turn& turn, Broker& broker, const 
       budget_(options.memory_budget_bytes) {}
 
 void Workers::wake_at(WorkerId worker, Entry& entry, Clock::time_point when) {
-  if (entry.wakeup) {
-    if ((*entry.wakeup)->first <= when) return;
-    wakeups_.erase(*entry.wakeup);
+  auto& wakeup = entry.agenda.wakeup;
+  if (wakeup) {
+    if ((*wakeup)->first <= when) return;
+    wakeups_.erase(*wakeup);
   }
-  entry.wakeup = wakeups_.emplace(when, worker);
+  wakeup = wakeups_.emplace(when, worker);
 }
 
 void Workers::remove_entry(WorkerId worker) {
   const auto found = entries_.find(worker);
-  if (found->second.wakeup) wakeups_.erase(*found->second.wakeup);
+  if (const auto& wakeup = found->second.agenda.wakeup) wakeups_.erase(*wakeup);
   budget_.forget(worker);
   background_.forget(worker);
   entries_.erase(found);
@@ -131,7 +94,7 @@ void Workers::fork(WorkerId worker) {
 void Workers::hold(WorkerId worker, Clock::time_point until) {
   Entry& entry = entry_of(worker);
   entry.process->pause();
-  entry.resume_at = until;
+  entry.agenda.resume_at = until;
   wake_at(worker, entry, until);
   turn_.ensure_end();  // which arms the timer
 }
@@ -142,69 +105,70 @@ void Workers::load(WorkerId worker, const ipc::LoadRequest& request, const Limit
   // Asking the broker takes time, in which the worker can begin.
   if (!entry.process->has_pid()) (void)entry.process->flush();
   zygotes_.in_use(worker);
-  entry.load = Entry::Load::sent;
-  entry.load_sent_at = Clock::now();
+  const auto now = Clock::now();
+  entry.load.send(now);
   if (!entry.process->is_known_to_broker() && empty_bytes() != 0) {
     // The worker has what all have that hold no module yet. The broker is asked about it when the next call begins or
-    // ends, at the soonest kMemoryFresh from now, so that its first call does not wait for that.
-    entry.memory_seen_at = entry.load_sent_at;
-    entry.meter.saw_memory(empty_bytes());
+    // ends, at the soonest MemoryWatch::kFresh from now, so that its first call does not wait for that.
+    entry.memory.seen(now);
+    entry.metering.meter.saw_memory(empty_bytes());
   }
   entry.limits = limits;
-  entry.watch = StretchWatch(limits.stretch);
-  entry.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
-  entry.metered_at = Clock::now();
-  entry.look_at = next_common_look(limits, Clock::now());
-  wake_at(worker, entry, *entry.look_at);
+  entry.stretches = StretchWatch(limits.stretch);
+  entry.metering.meter.begin(entry.process->cpu_time().value_or(Clock::duration::zero()));
+  entry.metering.read_at = Clock::now();
+  entry.agenda.look_at = next_common_look(limits, Clock::now());
+  wake_at(worker, entry, *entry.agenda.look_at);
 }
 
 void Workers::call(WorkerId worker, const ipc::WorkerCall& call, const Caller& caller) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
-  entry.meter.call_begins();
-  if (entry.halted_at) go_on(entry, Clock::now());
+  entry.metering.meter.call_begins();
+  if (entry.halts.is_halted()) go_on(entry, Clock::now());
   entry.process->send(call, caller);
 }
 
 void Workers::open_line(WorkerId worker, const ipc::OpenWorkerLine& open) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
-  entry.meter.call_begins();
-  if (entry.halted_at) go_on(entry, Clock::now());
+  entry.metering.meter.call_begins();
+  if (entry.halts.is_halted()) go_on(entry, Clock::now());
   entry.process->send(open);
 }
 
-void Workers::call_ended(WorkerId worker) { entry_of(worker).meter.call_ends(); }
+void Workers::call_ended(WorkerId worker) { entry_of(worker).metering.meter.call_ends(); }
 
 const UsageMeter& Workers::meter(WorkerId worker) {
   Entry& entry = entry_of(worker);
   read_meter(entry);
-  return entry.meter;
+  return entry.metering.meter;
 }
 
 // Read once in a turn: the clock costs a system call, and a turn is short.
-bool Workers::read_meter(Entry& entry) {
-  if (entry.metered_in_turn == turn_.number() || entry.hung_up) return true;
-  entry.metered_in_turn = turn_.number();
+CpuUse Workers::read_meter(Entry& entry) {
+  Metering& metering = entry.metering;
+  if (metering.read_in_turn == turn_.number() || entry.ending.has_hung_up()) return CpuUse::some_or_unknown;
+  metering.read_in_turn = turn_.number();
   const auto cpu_time = entry.process->cpu_time();
-  if (!cpu_time) return true;
-  const bool used_cpu = note_cpu_time(entry, *cpu_time);
-  entry.metered_at = Clock::now();
-  entry.meter.read_unclaimed(entry.process->unclaimed_time());
-  if (entry.metered_at - entry.memory_seen_at >= kMemoryFresh) see_memory(entry, entry.metered_at);
-  return used_cpu;
+  if (!cpu_time) return CpuUse::some_or_unknown;
+  const CpuUse use = note_cpu_time(entry, *cpu_time);
+  metering.read_at = Clock::now();
+  metering.meter.read_unclaimed(entry.process->unclaimed_time());
+  if (entry.memory.is_stale(metering.read_at)) see_memory(entry, metering.read_at);
+  return use;
 }
 
-bool Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
-  const auto used = entry.meter.read(cpu_time);
-  if (used == Clock::duration::zero()) return false;
-  if (entry.load != Entry::Load::none) events_.worker_used(entry.process->id(), used);
-  return true;
+CpuUse Workers::note_cpu_time(Entry& entry, Clock::duration cpu_time) {
+  const auto used = entry.metering.meter.read(cpu_time);
+  if (used == Clock::duration::zero()) return CpuUse::none;
+  if (entry.load.phase() != ModuleLoad::Phase::none) events_.worker_used(entry.process->id(), used);
+  return CpuUse::some_or_unknown;
 }
 
 void Workers::see_memory(Entry& entry, Clock::time_point now) {
-  entry.memory_seen_at = now;
-  entry.meter.saw_memory(entry.process->anonymous_bytes());
+  entry.memory.seen(now);
+  entry.metering.meter.saw_memory(entry.process->anonymous_bytes());
 }
 
 void Workers::refresh_memory(Clock::time_point now) {
@@ -224,10 +188,10 @@ void Workers::refresh_memory(Clock::time_point now) {
 }
 
 std::optional<Workers::Clock::time_point> Workers::loaded_at(WorkerId worker) const {
-  return entry_of(worker).loaded_at;
+  return entry_of(worker).load.loaded_at();
 }
 
-Workers::Clock::duration Workers::told_run_time(WorkerId worker) const { return entry_of(worker).ran; }
+Workers::Clock::duration Workers::told_run_time(WorkerId worker) const { return entry_of(worker).told_run_time.sum(); }
 
 const Limits& Workers::limits(WorkerId worker) const { return entry_of(worker).limits; }
 
@@ -246,36 +210,42 @@ std::optional<StretchView> Workers::stretch_of(WorkerId worker, CallId call) con
   return view.running == static_cast<std::uint64_t>(call) ? std::optional(view) : std::nullopt;
 }
 
-// Records why the worker ends. What ran in `found` may be over by now, and its answer on its way.
-void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found) {
-  entry.cause = cause;
-  entry.guilty = guilty;
-  entry.found = found;
-  entry.found_loading = entry.load == Entry::Load::sent && found.running == ipc::SharedPage::kLoading;
-  entry.seen_caller = entry.process->caller_of(guilty);
+void Workers::begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found,
+                        std::optional<std::string> detail) {
+  if (entry.ending.decision() != nullptr) return;
+  const WorkerProcess& process = *entry.process;
+  auto seen_caller = process.caller_of(guilty);
   const bool is_for_what_ran = guilty != CallId{} && guilty == CallId{found.running};
-  if (!entry.seen_caller && is_for_what_ran) entry.seen_caller = entry.process->caller_of(found.number);
-  entry.look_at.reset();
+  if (!seen_caller && is_for_what_ran) seen_caller = process.caller_of(found.number);
+  const bool is_loading = entry.load.phase() == ModuleLoad::Phase::sent && found.running == ipc::SharedPage::kLoading;
+  entry.ending.decide(
+      {.cause = cause, .while_loading = is_loading, .guilty = guilty, .found = found, .seen_caller = seen_caller},
+      std::move(detail));
+  entry.agenda.look_at.reset();
 }
 
 bool Workers::stop(WorkerId worker, EndCause cause, CallId guilty, const StretchView& found) {
   Entry& entry = entry_of(worker);
-  if (entry.cause) return true;
-  if (entry.hung_up) return false;
+  if (entry.ending.decision() != nullptr) return true;
+  if (entry.ending.has_hung_up()) return false;
   begin_end(entry, cause, guilty, found);
   read_meter(entry);
-  if (entry.halted_at) go_on(entry, Clock::now());
+  if (entry.halts.is_halted()) go_on(entry, Clock::now());
   entry.process->ask_to_stop();
   give_time_to_end(entry, Clock::now());
-  events_.worker_stopping(worker, entry.guilty, entry.seen_caller);
+  tell_of_stop(entry);
   return true;
+}
+
+void Workers::tell_of_stop(const Entry& entry) {
+  const WorkerEnding::Decision& decision = *entry.ending.decision();
+  events_.worker_stopping(entry.process->id(), decision.guilty, decision.seen_caller);
 }
 
 void Workers::kill(WorkerId worker, EndCause cause, std::string detail, CallId guilty) {
   Entry& entry = entry_of(worker);
-  if (!entry.cause && !entry.hung_up) {
-    begin_end(entry, cause, guilty, entry.process->stretch());
-    entry.detail = std::move(detail);
+  if (entry.ending.phase() == WorkerEnding::Phase::none) {
+    begin_end(entry, cause, guilty, entry.process->stretch(), std::move(detail));
   }
   budget_.forget(worker);  // what it holds is free soon; no other worker must end for that
   entry.process->kill();
@@ -297,7 +267,7 @@ void Workers::tick(Clock::time_point now) {
     const WorkerId worker = wakeups_.begin()->second;
     Entry& entry = entry_of(worker);
     wakeups_.erase(wakeups_.begin());
-    entry.wakeup.reset();
+    entry.agenda.wakeup.reset();
     wake(worker, entry, now);
   }
 }
@@ -305,12 +275,15 @@ void Workers::tick(Clock::time_point now) {
 // The last step may end the worker and remove its entry: nothing is looked at afterwards.
 void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
   if (!entry.process) return;
-  if (entry.look_at && *entry.look_at <= now) look(entry, now);
-  if (entry.kill_at && *entry.kill_at <= now) kill_if_out_of_patience(entry, now);
-  const bool resumes = entry.resume_at && *entry.resume_at <= now;
-  if (resumes) entry.resume_at.reset();
-  const bool settles = !resumes && entry.settle_at && *entry.settle_at <= now;
-  for (const auto& when : {entry.look_at, entry.kill_at, entry.resume_at, settles ? std::nullopt : entry.settle_at}) {
+  Agenda& agenda = entry.agenda;
+  if (agenda.look_at && *agenda.look_at <= now) look(entry, now);
+  if (const auto at = entry.patience.look_at(); at && *at <= now) kill_if_out_of_patience(entry, now);
+  const bool resumes = agenda.resume_at && *agenda.resume_at <= now;
+  if (resumes) agenda.resume_at.reset();
+  const auto settle_at = entry.ending.settle_at();
+  const bool settles = !resumes && settle_at && *settle_at <= now;
+  for (const auto& when :
+       {agenda.look_at, entry.patience.look_at(), agenda.resume_at, settles ? std::nullopt : settle_at}) {
     if (when) wake_at(worker, entry, *when);
   }
   if (resumes) {
@@ -324,53 +297,44 @@ void Workers::wake(WorkerId worker, Entry& entry, Clock::time_point now) {
 // Whether the worker has nothing to do, as far as its page is believed. If it did something since the last full look,
 // the page's count of stretches shows it.
 bool Workers::looks_idle(const Entry& entry, const StretchView& view) {
-  return entry.meter.calls() == 0 && entry.load == Entry::Load::done && view.running == ipc::SharedPage::kNothing;
-}
-
-void Workers::note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now) {
-  const auto phase = static_cast<std::uint64_t>(entry.process->id()) % kIdlePhases;
-  entry.idle_stretches = view.count;
-  entry.idle_pause = used_cpu
-                         ? Clock::duration(kMemoryLook)
-                         : std::min<Clock::duration>(2 * entry.idle_pause, kLongestIdlePause + phase * kMemoryLook);
-  entry.idle_until = now + entry.idle_pause;
+  return entry.metering.meter.calls() == 0 && entry.load.is_done() && view.running == ipc::SharedPage::kNothing;
 }
 
 void Workers::look(Entry& entry, Clock::time_point now) {
-  if (entry.load == Entry::Load::sent && now > entry.load_sent_at + kLongestLoad) {
-    begin_end(entry, EndCause::protocol_violation, CallId{}, entry.process->stretch());
-    entry.detail = "it neither loaded its module nor said why it could not";
-    events_.worker_stopping(entry.process->id(), CallId{}, std::nullopt);
+  const WorkerId worker = entry.process->id();
+  if (entry.load.is_overdue(now)) {
+    begin_end(entry, EndCause::protocol_violation, CallId{}, entry.process->stretch(),
+              "it neither loaded its module nor said why it could not");
+    events_.worker_stopping(worker, CallId{}, std::nullopt);
     return entry.process->kill();
   }
   StretchView view = entry.process->stretch();
   view.start = std::clamp(view.start, Clock::time_point(), now);  // the worker may say anything
-  // While it was halted, nothing ran.
-  if (view.count == entry.halted_in_stretch) view.start += entry.halted_for;
+  view = entry.halts.without(view);
   const bool is_idle = looks_idle(entry, view);
-  const bool needs_no_look = is_idle && view.count == entry.idle_stretches && !entry.over_limit_since;
-  if (needs_no_look && now < entry.idle_until) {
-    entry.look_at = next_common_look(entry.limits, now);
+  if (is_idle && !entry.memory.is_over_limit() && entry.idle.may_wait(view, now)) {
+    entry.agenda.look_at = next_common_look(entry.limits, now);
     return;
   }
-  const auto verdict = entry.watch.look(
-      view, now, [&] { return entry.process->cpu_time(); }, CpuReading{entry.metered_at, entry.meter.cpu_time()});
+  const auto verdict = entry.stretches.look(
+      view, now, [&] { return entry.process->cpu_time(); },
+      CpuReading{entry.metering.read_at, entry.metering.meter.cpu_time()});
   if (verdict.exceeded) {
-    stop(entry.process->id(), EndCause::cpu_exceeded, CallId{view.running}, view);
+    stop(worker, EndCause::cpu_exceeded, CallId{view.running}, view);
     return;
   }
-  const milliseconds pause = budget_.is_half_used() ? kMemoryLookWhenShort : kMemoryLook;
-  entry.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
+  const Clock::duration pause = budget_.is_half_used() ? kMemoryLookWhenShort : MemoryWatch::kLook;
+  entry.agenda.look_at = is_idle ? next_common_look(entry.limits, now) : std::min(verdict.look_again, now + pause);
   see_memory(entry, now);
-  const bool used_cpu = read_meter(entry);
+  const CpuUse use = read_meter(entry);
   count_mappings(entry, now);
-  note_idleness(entry, view, used_cpu, now);
+  entry.idle.looked(worker, view, use, now);
   if (end_for_memory(entry, view, now)) return;
   note_background(entry, view, now);
-  if (entry.worn_out) return;
-  entry.worn_out = options_.cpu_time.count() > 0 &&
-                   entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
-  if (entry.worn_out) events_.worker_is_worn_out(entry.process->id());
+  if (entry.is_worn_out) return;
+  entry.is_worn_out = options_.cpu_time.count() > 0 &&
+                      entry.process->cpu_time().value_or(Clock::duration::zero()) >= options_.cpu_time / 2;
+  if (entry.is_worn_out) events_.worker_is_worn_out(worker);
 }
 
 // --- memory --------------------------------------------------------------------------------------------------------
@@ -378,47 +342,41 @@ void Workers::look(Entry& entry, Clock::time_point now) {
 // The kernel does not count what it keeps for a process's mappings as the process's memory. Making many mappings
 // takes CPU time.
 void Workers::count_mappings(Entry& entry, Clock::time_point now) {
-  const Clock::duration cpu_time = entry.meter.cpu_time();
-  if (now - entry.mappings_counted_at < kMappingsKnown || cpu_time - entry.cpu_at_mappings < kSoonestManyMappings)
-    return;
+  const Clock::duration cpu_time = entry.metering.meter.cpu_time();
+  if (!entry.memory.must_count_mappings(now, cpu_time)) return;
   const auto began = Clock::now();
   if (began < count_mappings_from_) return;  // at a later look
-  entry.mappings_counted_at = now;
-  entry.cpu_at_mappings = cpu_time;
-  entry.mappings = entry.process->count_mappings().value_or(entry.mappings);
+  entry.memory.counted(entry.process->count_mappings(), now, cpu_time);
   const auto ended = Clock::now();
   count_mappings_from_ = ended + kPauseAfterCounting * (ended - began);
 }
 
 std::uint64_t Workers::own_memory(const Entry& entry) const {
-  const std::uint64_t held = entry.process->held_bytes() + entry.mappings * kBytesOfMapping;
+  const std::uint64_t held = entry.process->held_bytes() + entry.memory.bytes_of_mappings();
   return held - std::min(held, empty_held_bytes_);
 }
 
 bool Workers::end_for_memory(Entry& entry, const StretchView& view, Clock::time_point now) {
   const std::uint64_t bytes = own_memory(entry);
   const std::uint64_t limit = entry.limits.memory_bytes;
-  const std::uint64_t most_mappings =
-      std::min<std::uint64_t>(std::max(limit / kLeastMemoryOfMapping, kMostMappings), Broker::kMostMappingsCounted);
-  if (entry.mappings >= most_mappings) {
-    kill_for_memory(entry, view,
-                    fmt::format("it had {} memory mappings; at most {} are allowed", entry.mappings, most_mappings));
-    return true;
+  switch (entry.memory.judge(bytes, limit, now)) {
+    case MemoryWatch::Verdict::too_many_mappings:
+      kill_for_memory(entry, view,
+                      fmt::format("it had {} memory mappings; at most {} are allowed", entry.memory.mappings(),
+                                  MemoryWatch::most_mappings(limit)));
+      return true;
+    case MemoryWatch::Verdict::too_much:
+      kill_for_memory(entry, view, fmt::format("it held {} in native memory", ipc::format_size(bytes)));
+      return true;
+    case MemoryWatch::Verdict::over_limit:
+      entry.agenda.look_at = std::min(*entry.agenda.look_at, now + MemoryWatch::kLook);
+      break;
+    case MemoryWatch::Verdict::fine:
+      break;
   }
-  if (bytes <= limit + kNativeAllowance) {
-    entry.over_limit_since.reset();
-  } else if (!entry.over_limit_since) {
-    entry.over_limit_since = now;
-  }
-  const bool is_for_long = entry.over_limit_since && now - *entry.over_limit_since >= kMemoryGrace;
-  if (is_for_long || bytes > limit + kMemoryHeadroom) {
-    kill_for_memory(entry, view, fmt::format("it held {} in native memory", ipc::format_size(bytes)));
-    return true;
-  }
-  if (entry.over_limit_since) entry.look_at = std::min(*entry.look_at, now + kMemoryLook);
   budget_.saw(entry.process->id(), bytes, limit);
   keep_to_budget();
-  return entry.cause.has_value();
+  return entry.ending.decision() != nullptr;
 }
 
 // Ends the workers first that are furthest over their limits. If all are within their limits, the supervisor makes
@@ -447,54 +405,37 @@ void Workers::keep_to_budget() {
 void Workers::kill_for_memory(Entry& entry, const StretchView& found, std::string detail) {
   const WorkerId worker = entry.process->id();
   budget_.forget(worker);
-  if (entry.cause || entry.hung_up) return;
-  begin_end(entry, EndCause::out_of_memory, CallId{found.running}, found);
-  entry.detail = std::move(detail);
+  if (entry.ending.phase() != WorkerEnding::Phase::none) return;
+  begin_end(entry, EndCause::out_of_memory, CallId{found.running}, found, std::move(detail));
   const auto process = entry.process;
-  events_.worker_stopping(worker, entry.guilty, entry.seen_caller);
+  tell_of_stop(entry);
   process->kill();
 }
 
 // --- what is done without a call -----------------------------------------------------------------------------------
 
-// Counts only work between two looks, with no call at either look or in between, because after an answer there is
-// always a rest of work. By its page, the worker was at work all the time since its stretch began, whether it had a
-// CPU or not. If the page lies, the kernel's count of CPU time is left.
 void Workers::note_background(Entry& entry, const StretchView& view, Clock::time_point now) {
-  const bool is_without_calls =
-      entry.meter.calls() == 0 && entry.load == Entry::Load::done && entry.meter.calls_begun() == entry.calls_at_look;
-  entry.calls_at_look = entry.meter.calls_begun();
-  const auto used = entry.meter.cpu_time() - std::exchange(entry.cpu_at_look, entry.meter.cpu_time());
-  const auto elapsed = now - std::exchange(entry.looked_at, now);
-  if (entry.meter.calls() > 0 || entry.load != Entry::Load::done) return;
-  if (used > Clock::duration::zero() || view.running != ipc::SharedPage::kNothing) {
-    entry.look_at = std::min(entry.look_at.value_or(now + kBackgroundLook), now + kBackgroundLook);
-  }
-  const bool runs = view.running != ipc::SharedPage::kNothing;
-  const auto worked = std::max(used, runs ? std::min(elapsed, now - view.start) : Clock::duration::zero());
-  if (!is_without_calls || worked <= Clock::duration::zero()) return;
-  if (!background_.worked(entry.process->id(), worked, now)) return;
+  const WorkerId worker = entry.process->id();
+  auto& look_at = entry.agenda.look_at;
+  const auto found = entry.background.look(entry.metering.meter, entry.load, view, now);
+  if (found.is_at_work) look_at = std::min(look_at.value_or(now + kBackgroundLook), now + kBackgroundLook);
+  if (found.worked <= Clock::duration::zero() || !background_.worked(worker, found.worked, now)) return;
   entry.process->halt();
-  if (std::exchange(entry.halted_in_stretch, view.count) != view.count) entry.halted_for = {};
-  entry.halted_at = now;
-  entry.look_at.reset();
+  entry.halts.halt(view.count, now);
+  look_at.reset();
   next_turn_at_ = std::max(next_turn_at_, now + kBackgroundLook);
 }
 
 void Workers::go_on(Entry& entry, Clock::time_point now) {
-  if (!entry.halted_at) return;
-  const auto halted_for = now - *entry.halted_at;
-  if (entry.process->stretch().count == entry.halted_in_stretch) {
-    entry.halted_for += halted_for;
-    entry.watch.was_halted(halted_for);
-  }
-  entry.halted_at.reset();
-  background_.called(entry.process->id());
+  if (!entry.halts.is_halted()) return;
+  const WorkerId worker = entry.process->id();
+  entry.stretches.was_halted(entry.halts.go_on(entry.process->stretch().count, now));
+  background_.called(worker);
   entry.process->go_on();
-  if (entry.cause || entry.hung_up) return;
-  entry.looked_at = now;
-  entry.look_at = now + kBackgroundLook;
-  wake_at(entry.process->id(), entry, *entry.look_at);
+  if (entry.ending.phase() != WorkerEnding::Phase::none) return;
+  entry.background.went_on(now);
+  entry.agenda.look_at = now + kBackgroundLook;
+  wake_at(worker, entry, *entry.agenda.look_at);
 }
 
 void Workers::give_turns(Clock::time_point now) {
@@ -504,20 +445,12 @@ void Workers::give_turns(Clock::time_point now) {
 }
 
 void Workers::give_time_to_end(Entry& entry, Clock::time_point now) {
-  entry.asked_to_stop_at = now;
-  entry.cpu_when_asked = entry.process->cpu_time().value_or(Clock::duration::zero());
-  entry.kill_at = now + kSoftStopPatience;
-  wake_at(entry.process->id(), entry, *entry.kill_at);
+  entry.patience.begin(now, entry.process->cpu_time().value_or(Clock::duration::zero()));
+  wake_at(entry.process->id(), entry, *entry.patience.look_at());
 }
 
 void Workers::kill_if_out_of_patience(Entry& entry, Clock::time_point now) {
-  const auto used = entry.process->cpu_time().value_or(Clock::duration::max()) - entry.cpu_when_asked;
-  if (used < kSoftStopPatience && now < entry.asked_to_stop_at + kLongestSoftStop) {
-    entry.kill_at = std::min(now + kSoftStopPatience - used, entry.asked_to_stop_at + kLongestSoftStop);
-    return;
-  }
-  entry.kill_at.reset();
-  entry.process->kill();
+  if (entry.patience.is_over(now, entry.process->cpu_time())) entry.process->kill();
 }
 
 }  // namespace holdfast::supervisor

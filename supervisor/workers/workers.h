@@ -11,19 +11,24 @@
 #include <string>
 #include <unordered_map>
 
-#include "supervisor/workers/background_time.h"
 #include "supervisor/scheduler/ids.h"
+#include "supervisor/workers/background_time.h"
+#include "supervisor/workers/background_work.h"
+#include "supervisor/workers/halted_time.h"
+#include "supervisor/workers/idle_watch.h"
 #include "supervisor/workers/memory_budget.h"
+#include "supervisor/workers/memory_watch.h"
+#include "supervisor/workers/module_load.h"
+#include "supervisor/workers/stop_patience.h"
+#include "supervisor/workers/told_run_time.h"
 #include "supervisor/workers/usage_meter.h"
 #include "supervisor/workers/worker_end.h"
+#include "supervisor/workers/worker_ending.h"
 #include "supervisor/workers/worker_events.h"
 #include "supervisor/workers/worker_process.h"
 #include "supervisor/workers/zygotes.h"
 
 namespace holdfast::supervisor {
-
-// What a module's process may hold beyond the module's memory, for V8's own work and native memory such as Intl's.
-inline constexpr std::uint64_t kNativeMemoryBytes = std::uint64_t{96} << 20;
 
 struct WorkersOptions {
   ZygotesOptions zygotes;
@@ -112,55 +117,33 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
   const WorkerProcess* process(WorkerId worker) const;
 
  private:
+  // The readings of a process's CPU clock, and how its calls share what it counts.
+  struct Metering {
+    UsageMeter meter;
+    Clock::time_point read_at{};
+    std::uint64_t read_in_turn = 0;
+  };
+  // When something is to be done for a worker.
+  struct Agenda {
+    std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
+    std::optional<Clock::time_point> look_at;    // when to look at it; none before it has a module
+    std::optional<Clock::time_point> resume_at;  // when hold() is over
+  };
   struct Entry {
     std::shared_ptr<WorkerProcess> process;  // null until forked
     Limits limits;                           // once it has a module
-    StretchWatch watch{{}};
-    enum class Load { none, sent, done } load = Load::none;
-    Clock::time_point load_sent_at{};
-    std::optional<Clock::time_point> loaded_at;
-    UsageMeter meter;
-    Clock::time_point metered_at{};  // when its CPU time was read last
-    Clock::duration ran{};           // on calls, without what it told with answers
-    std::uint64_t metered_in_turn = 0;
-    Clock::time_point memory_seen_at{};
-    std::uint32_t mappings = 0;  // at the last count
-    Clock::time_point mappings_counted_at{};
-    Clock::duration cpu_at_mappings{};                                           // its CPU time at that count
-    std::optional<std::multimap<Clock::time_point, WorkerId>::iterator> wakeup;  // in wakeups_
-    std::optional<Clock::time_point> look_at;  // when to look at it; none before it has a module
-    // While the worker is idle: the page's count of stretches at the last full look, and when the next full look is
-    // due, whatever the page says.
-    std::uint64_t idle_stretches = 0;
-    Clock::time_point idle_until{};
-    Clock::duration idle_pause{};
-    std::optional<EndCause> cause;  // set once this object has decided its end
-    CallId guilty{};
-    StretchView found;                           // what the page said at that time
-    bool found_loading = false;                  // its top level was on the CPU at that time
-    std::optional<Caller> seen_caller;           // of the guilty call, or of the answered one that left behind what ran
-    std::optional<Clock::time_point> resume_at;  // when hold() is over
-    std::optional<Clock::time_point> kill_at;    // when a soft stop's patience may be over
-    Clock::time_point asked_to_stop_at;
-    Clock::duration cpu_when_asked{};
-    std::optional<ipc::StopReason> said_reason;
-    CallId said_call{};
-    std::string stack;
-    std::string detail;
-    std::optional<Clock::time_point> over_limit_since;
-    // At the last look, for work without a call: the time, the number of calls that had begun, and the CPU time.
-    Clock::time_point looked_at{};
-    std::uint64_t calls_at_look = ~std::uint64_t{0};
-    Clock::duration cpu_at_look{};
-    // Since when the process is halted, and for how long it was halted in the stretch with this count.
-    std::optional<Clock::time_point> halted_at;
-    std::uint64_t halted_in_stretch = 0;
-    Clock::duration halted_for{};
-    bool worn_out = false;
-    bool hung_up = false;
-    bool ended = false;
-    std::optional<int> wait_status;
-    std::optional<Clock::time_point> settle_at;  // when to stop waiting for the zygote's word on the exit
+    ModuleLoad load;
+    Agenda agenda;
+    Metering metering;
+    ToldRunTime told_run_time;
+    StretchWatch stretches{{}};
+    MemoryWatch memory;
+    IdleWatch idle;
+    BackgroundWork background;
+    HaltedTime halts;
+    StopPatience patience;  // with a worker that was asked to stop
+    WorkerEnding ending;
+    bool is_worn_out = false;  // it has used half of its CPU time
   };
 
   void worker_ready(WorkerProcess& worker) override;
@@ -184,15 +167,14 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
   std::uint64_t empty_bytes() const { return empty_seen_after_ == zygotes_.replacements() ? empty_bytes_ : 0; }
   template <typename Outcome>
   void pass_answer_on(WorkerProcess& worker, CallId call, const Outcome& outcome, Clock::duration run);
-  // The module of the worker that is loading one, by the worker's word, is loaded or not. False: it is loading none.
-  bool end_load(WorkerProcess& worker, Entry& entry);
+  // Whether the worker, which says what became of its load, is loading a module. If not, it broke the protocol.
+  bool may_end_load(WorkerProcess& worker, const Entry& entry);
   void wake(WorkerId worker, Entry& entry, Clock::time_point now);
   void look(Entry& entry, Clock::time_point now);
   static bool looks_idle(const Entry& entry, const StretchView& view);
-  static void note_idleness(Entry& entry, const StretchView& view, bool used_cpu, Clock::time_point now);
-  // False: the worker has not used the CPU since the last reading. True: it has, or that is not known.
-  bool read_meter(Entry& entry);
-  bool note_cpu_time(Entry& entry, Clock::duration cpu_time);
+  // Since the last reading.
+  CpuUse read_meter(Entry& entry);
+  CpuUse note_cpu_time(Entry& entry, Clock::duration cpu_time);
   void see_memory(Entry& entry, Clock::time_point now);
   // What the worker holds and does not share with its zygote.
   std::uint64_t own_memory(const Entry& entry) const;
@@ -206,11 +188,13 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
   void give_turns(Clock::time_point now);
   void give_time_to_end(Entry& entry, Clock::time_point now);
   void kill_if_out_of_patience(Entry& entry, Clock::time_point now);
-  static void begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found);
+  // Decides the worker's end, if it is not decided. The worker gets no further look. Without `detail`, what the worker
+  // said stays the end's detail.
+  static void begin_end(Entry& entry, EndCause cause, CallId guilty, const StretchView& found,
+                        std::optional<std::string> detail = std::nullopt);
+  void tell_of_stop(const Entry& entry);
   void finish_if_ended(WorkerId worker, Entry& entry);
-  static bool has_moved_on(const Entry& entry);
-  WorkerEnd explain(const Entry& entry) const;
-  WorkerEnd explain_without_line(const Entry& entry) const;
+  static WorkerEnd explain(const Entry& entry);
   void wake_at(WorkerId worker, Entry& entry, Clock::time_point when);
   void remove_entry(WorkerId worker);
   Entry& entry_of(WorkerId worker);
