@@ -1,0 +1,43 @@
+// How far a worker is with its module.
+#include <doctest/doctest.h>
+
+#include "supervisor/workers/module_load.h"
+
+namespace holdfast::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+using Phase = ModuleLoad::Phase;
+
+constexpr ModuleLoad::TimePoint kNow{1000s};
+
+TEST_CASE("a load is under way from when the module is sent until the worker says what became of it") {
+  ModuleLoad load;
+  CHECK(load.phase() == Phase::none);
+  load.send(kNow);
+  CHECK(load.phase() == Phase::sent);
+  CHECK_FALSE(load.is_done());
+  CHECK_FALSE(load.loaded_at().has_value());
+  SUBCASE("it has loaded it") {
+    load.succeed(kNow + 1s);
+    CHECK(load.loaded_at() == kNow + 1s);
+  }
+  SUBCASE("it could not") {
+    load.fail();
+    CHECK_FALSE(load.loaded_at().has_value());
+  }
+  CHECK(load.is_done());
+}
+
+TEST_CASE("a load is overdue only while it is under way, and only after the longest time for it") {
+  ModuleLoad load;
+  CHECK_FALSE(load.is_overdue(kNow));
+  load.send(kNow);
+  CHECK_FALSE(load.is_overdue(kNow + ModuleLoad::kLongest));
+  CHECK(load.is_overdue(kNow + ModuleLoad::kLongest + 1ns));
+  load.fail();
+  CHECK_FALSE(load.is_overdue(kNow + ModuleLoad::kLongest + 1ns));
+}
+
+}  // namespace
+}  // namespace holdfast::supervisor
