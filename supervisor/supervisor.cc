@@ -37,8 +37,7 @@ FunctionId function_id(std::string_view name) { return FunctionId{std::hash<std:
 
 Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& options, const ModuleSources& sources,
                        Broker& broker, std::function<void(std::string)> finished)
-    : io_(io),
-      options_(options),
+    : options_(options),
       settings_(options.settings),
       finished_(std::move(finished)),
       scheduler_(options.scheduler),
@@ -346,58 +345,16 @@ void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
 
 // --- answers -------------------------------------------------------------------------------------------------------
 
-// What the call has used so far on all workers that it was given to.
-ipc::Usage Supervisor::usage_so_far(const Call& call) {
-  ipc::Usage usage = call.spent;
-  const TimePoint now = steady_clock::now();
-  if (call.worker == WorkerId{}) {
-    usage.queue += now - call.waits_since;
-    return usage;
-  }
-  const UsageMeter& meter = workers_.meter(call.worker);
-  const auto loaded_at = workers_.loaded_at(call.worker);
-  const TimePoint began = std::max(call.given_at, loaded_at.value_or(now));
-  usage.queue += call.given_at - call.waits_since;
-  usage.load += began - call.given_at;
-  usage.run += now - began;
-  usage.cpu += meter.share() - call.share_before;
-  usage.peak_memory_bytes = std::max(usage.peak_memory_bytes, meter.peak_memory());
-  usage.cold = usage.cold || began > call.given_at;
-  return usage;
-}
-
 // Notes that the calls of a lost worker that were not answered wait again.
 void Supervisor::note_attempts(const std::vector<CallId>& calls) {
   for (CallId id : calls) {
-    const auto found = calls_.find(id);
-    if (found == calls_.end()) continue;
-    Call& call = found->second;
-    call.spent = usage_so_far(call);
-    call.worker = WorkerId{};
-    call.waits_since = steady_clock::now();
+    if (const auto call = calls_.find(id); call != calls_.end())
+      call->second.lost_worker(workers_, steady_clock::now());
   }
 }
 
-// What the call has used. Adds it to its module's counts.
-ipc::Usage Supervisor::take_usage(const Call& call, std::size_t bytes_out) {
-  if (call.attempts == 0) return {};
-  ipc::Usage usage = usage_so_far(call);
-  usage.bytes_in = call.payload_bytes;
-  usage.bytes_out = call.streamed_bytes + bytes_out;
-  usage.attempts = call.attempts;
-
-  ipc::Usage& sum = call.module->counts.usage;
-  sum.bytes_in += usage.bytes_in;
-  sum.bytes_out += usage.bytes_out;
-  sum.queue += usage.queue;
-  sum.load += usage.load;
-  sum.run += usage.run;
-  sum.peak_memory_bytes = std::max(sum.peak_memory_bytes, usage.peak_memory_bytes);
-  return usage;
-}
-
 void Supervisor::answer(Call& call, const ipc::ResultView& result) {
-  const ipc::Usage usage = take_usage(call, result.payload.size());
+  const ipc::Usage usage = call.take_usage(workers_, steady_clock::now(), result.payload.size());
   ++call.module->counts.results;
   if (call.client == nullptr) return;
   if (const auto reader = call.log_reader()) logs_.tell_of_dropped(*call.module, *reader);
@@ -407,7 +364,7 @@ void Supervisor::answer(Call& call, const ipc::ResultView& result) {
 
 void Supervisor::answer(Call& call, const ipc::Error& error) {
   if (call.line) return refuse_or_end_line(call, error);
-  const ipc::Usage usage = take_usage(call, bytes_of(error));
+  const ipc::Usage usage = call.take_usage(workers_, steady_clock::now(), bytes_of(error));
   ++call.module->counts.errors[static_cast<std::size_t>(error.code)];
   if (call.client == nullptr) return;
   if (const auto reader = call.log_reader()) logs_.tell_of_dropped(*call.module, *reader);

@@ -27,6 +27,7 @@
 #include "supervisor/module_logs.h"
 #include "supervisor/modules/module_source.h"
 #include "supervisor/modules/modules.h"
+#include "supervisor/open_call.h"
 #include "supervisor/scheduler/scheduler.h"
 #include "supervisor/settings/settings.h"
 #include "supervisor/net/turn.h"
@@ -100,77 +101,12 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   Turn& turn() { return turn_; }
 
  private:
-  // How far a worker had come when it was last found late to give a call up.
-  struct LateLook {
-    std::uint64_t stretches = 0;
-    std::uint64_t answers = 0;
-    std::chrono::steady_clock::duration told{};    // the time at work that it has reported
-    std::chrono::steady_clock::duration untold{};  // CPU time it had not reported, at its last answer
-    unsigned times_without_word = 0;               // times in a row that it had reported no new work
-  };
   // A worker's total CPU time at some moment.
   struct UseLook {
     TimePoint at{};
     Duration cpu_time{};
   };
-  // A direct line is one long call, from the client's request for it to its end. The supervisor does not see the calls
-  // that are made on it (supervisor_lines.cc).
-  struct Line {
-    bool is_open = false;      // its client has been sent the socket
-    bool is_closing = false;   // the worker was told to take no further calls
-    bool is_given_up = false;  // its client no longer wants it, but still hears of its end
-    LineCounts counted;        // calls on it that are in its module's counts already
-    // The number of the latest call on this line that the client reported as not given up by the worker, and when the
-    // client last reported it.
-    std::uint64_t late_call = 0;
-    TimePoint late_call_at{};
-    TimePoint closing_since{};
-    // How many calls on the line the worker had started at the last look, and since when that number has not risen.
-    std::uint64_t started = 0;
-    TimePoint quiet_since{};
-  };
-  struct Call {
-    CallId id{};
-    ClientSession* client = nullptr;  // null: the client left or has its answer
-    std::uint64_t client_id = 0;
-    KnownModule* module = nullptr;
-    std::string function;
-    ipc::KeptBytes payload;
-    ipc::Encoding encoding{};
-    ipc::ArgumentStyle arguments{};
-    ipc::ResultEncoding result_encoding{};
-    std::uint32_t stream_window_bytes = 0;  // 0: the client takes no stream
-    TimePoint deadline{};                   // by when the call must be answered
-    // The number of workers that it was given to, what it used on those that were lost, and since when it waits again.
-    std::uint32_t attempts = 0;
-    ipc::Usage spent;
-    TimePoint waits_since{};
-    // The worker that has it, and since when; WorkerId{}: it waits for one.
-    WorkerId worker{};
-    TimePoint given_at{};
-    // The share() and unclaimed_share() of the worker's meter when the call was given to the worker.
-    Duration share_before{};
-    Duration unclaimed_before{};
-    bool wants_logs = false;
-    std::uint64_t lines_dropped = 0;  // log lines that its client should have had and has not been told of
-    LateLook late_look;               // at its worker, when that was last found late
-    unsigned times_late = 0;
-    // The call's stream: bytes sent that the client has not granted again, as chunk_cost() counts; bytes that the
-    // client has granted but the worker has not been told of; and the size of all payloads sent.
-    std::uint64_t ungranted_bytes = 0;
-    std::uint64_t withheld_bytes = 0;
-    std::uint64_t streamed_bytes = 0;
-    std::unique_ptr<Line> line = nullptr;  // null: it is an ordinary call
-    // The memory kept for it, counted by its client's session and in its user's share.
-    std::size_t payload_bytes = 0;
-    std::size_t held_bytes() const { return function.size() + payload_bytes; }
-    // nullopt: its client does not read what the call logs, or waits for nothing of it any more.
-    std::optional<CallReader> log_reader() {
-      if (client == nullptr || !wants_logs) return std::nullopt;
-      return CallReader{*client, client_id, lines_dropped};
-    }
-    std::optional<Accountant<const CallId>::Account> share;  // nullopt: nothing is kept for it
-  };
+  using Call = OpenCall;
 
   // --- clients (supervisor.cc)
   void client_called(ClientSession& client, const ipc::CallRequest& request) override;
@@ -200,8 +136,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
-  ipc::Usage usage_so_far(const Call& call);
-  ipc::Usage take_usage(const Call& call, std::size_t bytes_out);
   void finish(CallId call, const ipc::Error& error) override;
   void forget(CallId call);
   void abandon(CallId call, ipc::CancelReason reason);
@@ -273,7 +207,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   void finish_shutdown();
   void stop(std::string reason);
 
-  boost::asio::io_context& io_;
   const SupervisorOptions options_;
   Settings settings_;
   std::function<void(std::string)> finished_;

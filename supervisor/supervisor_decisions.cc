@@ -126,14 +126,7 @@ void Supervisor::carry_out(const TakeCallsBack& decision) {
   const TakenBack taken = scheduler_.calls_taken_back(decision.worker, started, last, steady_clock::now(), decisions_);
   for (CallId id : taken.queued) {
     Call& call = calls_.at(id);
-    const auto loaded_at = workers_.loaded_at(decision.worker);
-    const TimePoint began = std::max(call.given_at, loaded_at.value_or(call.given_at));
-    call.spent.queue += call.given_at - call.waits_since;
-    call.spent.load += began - call.given_at;
-    call.spent.cold = call.spent.cold || began > call.given_at;
-    call.waits_since = began;
-    call.worker = WorkerId{};
-    --call.attempts;
+    call.taken_back(workers_.loaded_at(decision.worker));
     workers_.call_ended(decision.worker);
   }
   for (CallId id : taken.abandoned) {
@@ -234,29 +227,16 @@ void Supervisor::carry_out(const CancelOverdue& decision) {
   workers_.kill(decision.worker, EndCause::ignored_cancel);
 }
 
-// A worker is stuck if one of these is true: it does nothing; it uses the CPU and reports no work for that, whatever
-// its page says; it has reported no work for `patience` (a minute by default); or it has been late for ten times
-// `patience`, in which other calls were served. `patience` is longer if stretches may last longer than half a minute.
 bool Supervisor::is_stuck(Call& call, WorkerId worker) {
-  const Duration pause = options_.scheduler.cancel_grace, longest_stretch = workers_.limits(worker).stretch;
-  const Duration patience = std::max(30 * pause, 2 * longest_stretch);
   const WorkerProcess& process = *workers_.process(worker);
   const StretchView stretch = process.stretch();
-  const std::uint64_t answers = scheduler_.view(worker).calls_done + process.line_counts().answered();
   const Duration told = workers_.told_run_time(worker);
-  const Duration untold = process.cpu_time().value_or(Duration::zero()) - told;
-  LateLook& look = call.late_look;
-  const bool is_first = call.times_late++ == 0;
-  const bool does_nothing = stretch.running == ipc::SharedPage::kNothing && stretch.count == look.stretches;
-  const bool has_answered = is_first || answers != look.answers;
-  if (has_answered) look.untold = untold;
-  look.times_without_word = has_answered || told != look.told ? 0 : look.times_without_word + 1;
-  look.stretches = stretch.count;
-  look.answers = answers;
-  look.told = told;
-  const bool comes_to_nothing = untold - look.untold > 2 * longest_stretch;
-  return look.times_without_word * pause >= patience || call.times_late * pause >= 10 * patience ||
-         (!is_first && (does_nothing || comes_to_nothing));
+  return call.late.is_stuck({.runs = stretch.running != ipc::SharedPage::kNothing,
+                             .stretches = stretch.count,
+                             .answers = scheduler_.view(worker).calls_done + process.line_counts().answered(),
+                             .told = told,
+                             .untold = process.cpu_time().value_or(Duration::zero()) - told},
+                            options_.scheduler.cancel_grace, workers_.limits(worker).stretch);
 }
 
 }  // namespace holdfast::supervisor

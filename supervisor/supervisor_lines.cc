@@ -74,7 +74,7 @@ void Supervisor::line_wanted(ClientSession& client, const ipc::OpenLineRequest& 
     refuse(refusal(*refused, module, options_.scheduler));
     return code_.forget_if_unused(module);
   }
-  open_call(client, request.id, arrived, module, 0, now).line = std::make_unique<Line>();
+  open_call(client, request.id, arrived, module, 0, now).line = std::make_unique<DirectLine>();
   carry_out();
 }
 
@@ -215,9 +215,9 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, LineCallLate
     workers_.stop(worker, EndCause::ignored_cancel, id, found);
     return;
   }
-  Line& line = *call.line;
+  DirectLine& line = *call.line;
   if (std::exchange(line.late_call, number) != number) {
-    call.times_late = 0;
+    call.late.begin_again();
   } else if (now - line.late_call_at < options_.scheduler.cancel_grace / 2) {
     return;  // an honest client reports a call once in each cancel_grace
   }
@@ -255,7 +255,7 @@ void Supervisor::look_at_lines(TimePoint now) {
   look_at_lines_at_.reset();
   for (CallId id : lines_) {
     Call& call = calls_.at(id);
-    Line& line = *call.line;
+    DirectLine& line = *call.line;
     if (line.is_given_up) continue;
     const std::uint64_t started = workers_.process(call.worker)->line_started();
     if (std::exchange(line.started, started) != started) line.quiet_since = now;

@@ -16,12 +16,6 @@ using namespace std::chrono_literals;
 using News = std::vector<std::string>;
 using Ruling = ModuleLogs::Ruling;
 
-AllowedUsers only(uid_t user) {
-  AllowedUsers users;
-  users.add(user);
-  return users;
-}
-
 // What is logged while it lives, a line for each entry: the level, then the text.
 class CapturedLog {
  public:
@@ -43,7 +37,7 @@ class CapturedLog {
 };
 
 struct Logs : SessionFixture {
-  explicit Logs(uid_t reader = ::geteuid()) : logs(only(reader), turn, modules) { greet(); }
+  explicit Logs(uid_t reader = ::geteuid()) : logs(only_user(reader), turn, modules) { greet(); }
 
   ClientSession& reader() { return *owner.session; }
   void subscribe(std::uint64_t id, bool follow, std::uint32_t backlog = 10) {

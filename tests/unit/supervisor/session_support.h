@@ -23,6 +23,7 @@
 #include "supervisor/client_session.h"
 #include "supervisor/net/event_loop.h"
 #include "supervisor/net/turn.h"
+#include "supervisor/settings/allowed_users.h"
 #include "tests/fuzz/ipc_values.h"
 #include "tests/unit/supervisor/test_support.h"
 
@@ -346,6 +347,12 @@ struct SessionFixture {
     owner.session->start();
   }
 };
+
+inline AllowedUsers only_user(uid_t user) {
+  AllowedUsers users;
+  users.add(user);
+  return users;
+}
 
 using Lines = std::vector<std::string>;
 using Ids = std::vector<std::uint64_t>;
