@@ -392,9 +392,9 @@ void Worker::send_some() {
   if (serves_line()) line_->send_some();
 }
 
-void Worker::note_load(ModuleHost::LoadState state) {
-  if (state == ModuleHost::LoadState::pending) return;
-  loaded_ = state == ModuleHost::LoadState::loaded;
+void Worker::note_load(LoadState state) {
+  if (state == LoadState::pending) return;
+  loaded_ = state == LoadState::loaded;
   if (!loaded_) {
     outbox_.send_all();
     ::_exit(0);

@@ -53,7 +53,7 @@ class Worker {
   bool look_for_call(std::chrono::steady_clock::duration longest);
   void wait_for_both(std::optional<std::chrono::steady_clock::time_point> until);
   void send_some();
-  void note_load(ModuleHost::LoadState state);
+  void note_load(LoadState state);
   void find_cancelled();
 
   Engine& engine_;

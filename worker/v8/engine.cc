@@ -214,6 +214,16 @@ void Engine::set_memory_limit(std::uint64_t bytes) {
   array_buffers_.set_limit(bytes);
 }
 
+void Engine::set_current_call(std::uint64_t call) {
+  context()->SetContinuationPreservedEmbedderData(v8::Number::New(isolate_, static_cast<double>(call)));
+}
+
+std::uint64_t Engine::current_call() const {
+  v8::HandleScope scope(isolate_);
+  v8::Local<v8::Value> call = context()->GetContinuationPreservedEmbedderData();
+  return call->IsNumber() ? static_cast<std::uint64_t>(call.As<v8::Number>()->Value()) : 0;
+}
+
 bool Engine::memory_is_used_up() {
   // When so small a part of the limit is left, V8 collects again and again for less and less. The part must also
   // exceed what buffers and heap do not see of each other between two collections.

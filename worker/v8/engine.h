@@ -118,6 +118,11 @@ class Engine {
   v8::Isolate* isolate() const { return isolate_; }
   v8::Local<v8::Context> context() const { return context_.Get(isolate_); }
   const RuntimeFunctions& runtime() const { return runtime_; }
+
+  // The call to which the running JavaScript belongs, across awaits; SharedPage::kNothing if none.
+  void set_current_call(std::uint64_t call);
+  std::uint64_t current_call() const;
+
   void run_pending_tasks() { platform_->run_pending_tasks(isolate_); }
 
   // The host that the runtime's native functions (console, timers, settle) serve now; null between modules.

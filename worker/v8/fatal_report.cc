@@ -111,7 +111,7 @@ std::vector<Frame> take_frames(v8::Isolate* isolate) {
 // supervisor's patience allows.
 std::string place_of(ModuleHost* host, const Frame& frame) {
   if (host != nullptr) {
-    if (const auto place = host->original_place_at_once(frame.script, frame.line, frame.column)) {
+    if (const auto place = host->loading().source().original_place_at_once(frame.script, frame.line, frame.column)) {
       return place->source + ':' + std::to_string(place->line) + ':' + std::to_string(place->column);
     }
   }
@@ -119,19 +119,20 @@ std::string place_of(ModuleHost* host, const Frame& frame) {
 }
 
 std::string name_of(v8::Isolate* isolate, ModuleHost* host, const Frame& frame,
-                    const std::vector<ModuleHost::FunctionPlace>& places) {
-  const auto place = std::ranges::find_if(places, [&](const ModuleHost::FunctionPlace& known) {
+                    const std::vector<ModuleSource::FunctionPlace>& places) {
+  const auto place = std::ranges::find_if(places, [&](const ModuleSource::FunctionPlace& known) {
     return known.line == frame.line && known.column == frame.column;
   });
-  if (place != places.end() && !frame.function.IsEmpty() && frame.script == host->file_name()) {
-    std::string name = host->original_function_name(frame.function, place->begin_line, place->begin_column);
+  if (place != places.end() && !frame.function.IsEmpty() && frame.script == host->loading().source().file_name()) {
+    std::string name =
+        host->loading().source().original_function_name(frame.function, place->begin_line, place->begin_column);
     if (!name.empty()) return name;
   }
   return text_of(isolate, frame.function, "<anonymous>");
 }
 
 std::string as_text(v8::Isolate* isolate, const std::vector<Frame>& frames,
-                    const std::vector<ModuleHost::FunctionPlace>& places) {
+                    const std::vector<ModuleSource::FunctionPlace>& places) {
   ModuleHost* host = Engine::host_of(isolate);
   std::string text;
   for (const Frame& frame : frames) {
@@ -163,7 +164,8 @@ void stop_if_naming_failed() {
   unnamed = {
       .is_being_named = true, .reason = reason, .call = call, .text = as_text(isolate, frames, {}), .detail = detail};
   ModuleHost* host = Engine::host_of(isolate);
-  const auto places = host == nullptr ? std::vector<ModuleHost::FunctionPlace>{} : host->function_places();
+  const auto places =
+      host == nullptr ? std::vector<ModuleSource::FunctionPlace>{} : host->loading().source().function_places();
   const std::string text = places.empty() ? unnamed.text : as_text(isolate, frames, places);
   unnamed.is_being_named = false;
   stop(reason, call, text, detail);
@@ -195,8 +197,7 @@ std::chrono::nanoseconds cpu_time_now() {
 }
 
 std::uint64_t current_call(v8::Isolate* isolate) {
-  ModuleHost* host = Engine::host_of(isolate);
-  return host == nullptr ? 0 : host->current_call();
+  return Engine::host_of(isolate) == nullptr ? 0 : Engine::of(isolate).current_call();
 }
 
 void stop_if_there_is_a_stack(v8::Isolate* isolate) {

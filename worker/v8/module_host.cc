@@ -1,29 +1,15 @@
 #include "worker/v8/module_host.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "ipc/base/units.h"
 #include "worker/v8/fatal_report.h"
-#include "worker/channel/stretch.h"
 
 namespace holdfast::worker {
 namespace {
 
 using std::chrono::steady_clock;
-
-// A module may make a log line as long as it likes; at most 8 kB of it are shown. A little more shows that it is cut.
-constexpr std::size_t kMaxLogLineBytes = (8 << 10) + 4;
-// While more than this is unsent, log lines are dropped: answers matter more.
-constexpr std::size_t kMaxUnsentForLogs = 1 << 20;
-// How many of the latest cancelled calls are remembered, for functions that look at their signal only afterwards. At
-// most as many functions as a worker has calls, and a few, wait for something in the meantime.
-constexpr std::size_t kMostCancelledRemembered = 1024;
-// setTimeout's longest delay (HTML Standard, 8.6: a signed 32-bit number of milliseconds).
-constexpr double kMaxDelayMillis = 2147483647;
 
 }  // namespace
 
@@ -33,10 +19,15 @@ ModuleHost::ModuleHost(Engine& engine, Outbox& outbox, Line* line, ipc::SharedPa
       outbox_(outbox),
       line_(line),
       page_(page),
-      payloads_(engine, [this](v8::Local<v8::Value> thrown) {
-        Thrown described = describe(thrown);
-        return std::pair(std::move(described.message), std::move(described.stack));
-      }) {
+      loading_(engine, outbox, page, [this] { run_microtasks(ipc::SharedPage::kNothing); }),
+      later_(engine),
+      payloads_(engine,
+                [this](v8::Local<v8::Value> thrown) {
+                  Thrown described = describe(thrown);
+                  return std::pair(std::move(described.message), std::move(described.stack));
+                }),
+      log_lines_(outbox),
+      run_times_(outbox.buffer(), page) {
   engine_.set_host(this);
 }
 
@@ -45,9 +36,16 @@ void ModuleHost::listen_to(v8::Isolate* isolate) {
   isolate->AddMessageListener(&ModuleHost::on_uncaught);
 }
 
-ModuleHost::~ModuleHost() {
-  isolate_->SetPrepareStackTraceCallback(nullptr);
-  engine_.set_host(nullptr);
+ModuleHost::~ModuleHost() { engine_.set_host(nullptr); }
+
+LoadState ModuleHost::load(const ipc::LoadRequest& request) {
+  payloads_.set_rules({request.max_payload_bytes, request.lenient_results});
+  return loading_.load(request);
+}
+
+LoadState ModuleHost::follow_load(TimePoint now) {
+  using WakeUp = LoadDeadline::WakeUp;
+  return loading_.follow(now, later_.timers() > 0 || turns_.size() > 0 ? WakeUp::possible : WakeUp::impossible);
 }
 
 // --- calls ---------------------------------------------------------------------------------------------------------
@@ -69,7 +67,7 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
   open.wanted = {call.encoding, call.result_encoding};
   open.takes_stream = call.stream_window_bytes > 0;
   open.window_bytes = call.stream_window_bytes;
-  set_current_call(call.id);
+  engine_.set_current_call(call.id);
   invoke(call);
   run_microtasks(call.id);
 }
@@ -77,55 +75,34 @@ void ModuleHost::start(const ipc::WorkerCall& call) {
 // Begins a stretch: JavaScript of this call, or of none, is at work from now on.
 Stretch ModuleHost::enter(std::uint64_t call, TimePoint now) {
   if (soft_stop_requested()) end_between_stretches();  // the stop is not for the next stretch
-  count_up_to(now);
-  was_lines_ = ipc::SharedPage::is_line_call(call);
-  // The line's calls are charged to no caller, nor is the load to the calls that wait for it.
-  if (!was_lines_ && call != ipc::SharedPage::kLoading) uncounted_ = {call, now};
+  charge_up_to(now);
+  run_times_.begin(call, now);
   return Stretch(page_, call, now);
 }
 
 bool ModuleHost::end_step(TimePoint now) {
   turns_.took(now - turn_began_);
-  count_up_to(now);
-  return std::exchange(was_lines_, false);
+  charge_up_to(now);
+  return run_times_.take_was_lines();
 }
 
-void ModuleHost::count_up_to(TimePoint now) {
-  if (uncounted_) count(uncounted_->call, now - uncounted_->since);
-  uncounted_.reset();
-}
-
-// Charges so much time at work to a call, or to none.
-void ModuleHost::count(std::uint64_t call, std::chrono::nanoseconds time) {
-  const auto open = open_.find(call);
-  if (open == open_.end() && (call == ipc::SharedPage::kNothing || call == ipc::SharedPage::kBackground)) {
-    unclaimed_time_ += time;
-    page_.unclaimed_time.store(static_cast<std::uint64_t>(unclaimed_time_.count()), std::memory_order_relaxed);
-    return;
-  }
-  auto& run = open != open_.end() ? open->second.run : left_run_[ipc::SharedPage::caller_of(call)];
-  run += time;
-  // Report long runs before the answer: calls in a row cost their caller nothing until they are answered, while other
-  // callers wait.
-  if (run >= ipc::kLongRun) encode(outbox_.buffer(), ipc::WorkerRan{call, std::exchange(run, {})});
+void ModuleHost::charge_up_to(TimePoint now) {
+  run_times_.charge_up_to(now, [this](std::uint64_t call) {
+    const auto open = open_.find(call);
+    return open == open_.end() ? nullptr : &open->second.run;
+  });
 }
 
 // The time to report with the answer of a call, up to now.
 std::chrono::nanoseconds ModuleHost::run_time_of(std::uint64_t id) {
   const auto open = open_.find(id);
-  if (open == open_.end()) return {};
-  auto run = open->second.run;
-  if (uncounted_ && uncounted_->call == id) {
-    const auto now = steady_clock::now();
-    run += now - std::exchange(uncounted_->since, now);
-  }
-  return run;
+  return open == open_.end() ? std::chrono::nanoseconds{} : run_times_.at_answer(id, open->second.run);
 }
 
 void ModuleHost::invoke(const ipc::WorkerCall& call) {
   v8::Local<v8::Context> context = engine_.context();
   v8::TryCatch failure(isolate_);
-  const auto exported = find_function(call.function);
+  const auto exported = loading_.exports().find(call.function);
   if (!exported) {
     if (failure.HasCaught()) return answer_exception(call.id, failure.Exception());
     return answer_not_exported(call);
@@ -142,7 +119,7 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
           .ToLocal(&value);
   if (!returned) {
     // A class that is called throws before any code of its own runs.
-    if (is_class(exported->function)) return answer_not_exported(call);
+    if (loading_.exports().is_class(exported->function)) return answer_not_exported(call);
     return answer_exception(call.id, failure.Exception());
   }
   if (!value->IsObject()) return answer_value(call.id, value);
@@ -151,7 +128,7 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
     value.As<v8::Promise>()->MarkAsHandled();
     // Promises that are rejected here are reported after the answer, if there is one by then.
     isolate_->PerformMicrotaskCheckpoint();
-    set_current_call(call.id);
+    engine_.set_current_call(call.id);
     switch (value.As<v8::Promise>()->State()) {
       case v8::Promise::kFulfilled:
         return answer_value(call.id, value.As<v8::Promise>()->Result());
@@ -168,41 +145,15 @@ void ModuleHost::invoke(const ipc::WorkerCall& call) {
   }
 }
 
-// Finds a function among the own properties of the exports. What every object inherits ("constructor", "toString") is
-// not exported. A named export of an ES module is called without a receiver; a property of CommonJS exports, or of a
-// default export, is called on that object. Exports that are a function themselves are called "default", the name by
-// which Node.js imports them.
-std::optional<ModuleHost::Exported> ModuleHost::find_function(std::string_view name) {
-  v8::Local<v8::Context> context = engine_.context();
-  v8::Local<v8::String> key = engine_.string(name);
-  const auto find = [&](v8::Local<v8::Object> in) -> v8::MaybeLocal<v8::Function> {
-    if (!in->HasOwnProperty(context, key).FromMaybe(false)) return {};
-    v8::Local<v8::Value> value;
-    if (!in->Get(context, key).ToLocal(&value) || !value->IsFunction()) return {};
-    return value.As<v8::Function>();
-  };
-  v8::Local<v8::Object> exports = exports_.Get(isolate_);
-  v8::Local<v8::Function> function;
-  if (find(exports).ToLocal(&function)) {
-    return Exported{is_es_module_ ? v8::Undefined(isolate_).As<v8::Value>() : exports.As<v8::Value>(), function};
-  }
-  const auto by_default = default_export();
-  if (by_default && find(*by_default).ToLocal(&function)) return Exported{*by_default, function};
-  if (name == ipc::kDefaultFunction && exports->IsFunction()) {
-    return Exported{v8::Undefined(isolate_), exports.As<v8::Function>()};
-  }
-  return std::nullopt;
-}
-
 v8::Local<v8::Value> ModuleHost::make_context(const ipc::WorkerCall& call) {
-  const std::string id = ipc::request_id(tag_, call.id);
+  const std::string id = ipc::request_id(loading_.tag(), call.id);
   const double deadline = call.deadline == TimePoint{} ? std::numeric_limits<double>::infinity()
                                                        : whole_millis(call.deadline.time_since_epoch());
   v8::Local<v8::Value> parts[] = {v8::Number::New(isolate_, static_cast<double>(call.id)),
                                   v8::Number::New(isolate_, deadline),
                                   engine_.text(id),
-                                  module_name_.Get(isolate_),
-                                  version_name_.Get(isolate_),
+                                  loading_.module_name(),
+                                  loading_.version_name(),
                                   engine_.string(call.function)};
   v8::Local<v8::Value> made;
   if (!engine_.runtime()
@@ -223,7 +174,7 @@ void ModuleHost::cancel(std::uint64_t id, ipc::CancelReason reason) {
   if (call == open_.end() || call->second.cancelled) return;
   if (call->second.signal.IsEmpty() && call->second.stop.IsEmpty()) {
     answer_cancelled(id);
-    return remember_cancelled(id, reason);
+    return cancellations_.remember(id, reason);
   }
   call->second.cancelled = reason;
   queue(Task::Kind::abort, id);
@@ -233,7 +184,7 @@ void ModuleHost::abort(std::uint64_t id) {
   const auto call = open_.find(id);
   if (call == open_.end()) return;  // it has settled by now
   call->second.aborted = true;
-  graces_.emplace_back(steady_clock::now() + ipc::kCancelGrace, id);
+  cancellations_.told(id, steady_clock::now());
   v8::TryCatch failure(isolate_);
   v8::Local<v8::Function> stop = call->second.stop.Get(isolate_);
   if (!call->second.signal.IsEmpty()) {
@@ -270,18 +221,12 @@ void ModuleHost::resume(std::uint64_t id) {
 }
 
 void ModuleHost::let_go(TimePoint now) {
-  for (; !graces_.empty() && graces_.front().first <= now; graces_.pop_front()) {
-    const std::uint64_t id = graces_.front().second;
-    const auto call = open_.find(id);
+  while (const auto id = cancellations_.next_to_let_go(now)) {
+    const auto call = open_.find(*id);
     if (call == open_.end()) continue;
-    remember_cancelled(id, *call->second.cancelled);
-    answer_cancelled(id);
+    cancellations_.remember(*id, *call->second.cancelled);
+    answer_cancelled(*id);
   }
-}
-
-void ModuleHost::remember_cancelled(std::uint64_t id, ipc::CancelReason reason) {
-  cancelled_.emplace_back(id, reason);
-  if (cancelled_.size() > kMostCancelledRemembered) cancelled_.pop_front();
 }
 
 std::optional<ipc::CancelReason> ModuleHost::take_signal(std::uint64_t id, v8::Local<v8::Object> signal) {
@@ -289,9 +234,7 @@ std::optional<ipc::CancelReason> ModuleHost::take_signal(std::uint64_t id, v8::L
     if (!call->second.cancelled) call->second.signal.Reset(isolate_, signal);
     return call->second.cancelled;
   }
-  const auto found =
-      std::find_if(cancelled_.begin(), cancelled_.end(), [&](const auto& call) { return call.first == id; });
-  return found == cancelled_.end() ? std::nullopt : std::optional(found->second);
+  return cancellations_.reason_of(id);
 }
 
 double ModuleHost::clock_at(double monotonic_millis) const {
@@ -300,11 +243,11 @@ double ModuleHost::clock_at(double monotonic_millis) const {
   return whole_millis(engine_.clock().at(TimePoint(since_boot)));
 }
 
-void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> value) {
+void ModuleHost::settle(std::uint64_t id, Settled how, v8::Local<v8::Value> value) {
   const auto call = open_.find(id);
   if (call == open_.end()) return;  // answered by let_go()
   if (call->second.cancelled) return answer_cancelled(id);
-  if (fulfilled) {
+  if (how == Settled::fulfilled) {
     answer_value(id, value);
   } else {
     answer_exception(id, value);
@@ -312,16 +255,6 @@ void ModuleHost::settle(std::uint64_t id, bool fulfilled, v8::Local<v8::Value> v
 }
 
 // --- what runs between calls ---------------------------------------------------------------------------------------
-
-void ModuleHost::set_current_call(std::uint64_t id) {
-  engine_.context()->SetContinuationPreservedEmbedderData(v8::Number::New(isolate_, static_cast<double>(id)));
-}
-
-std::uint64_t ModuleHost::current_call() const {
-  v8::HandleScope scope(isolate_);
-  v8::Local<v8::Value> id = engine_.context()->GetContinuationPreservedEmbedderData();
-  return id->IsNumber() ? static_cast<std::uint64_t>(id.As<v8::Number>()->Value()) : 0;
-}
 
 // Ends a stretch of this call. Failures of the call's owner are reported in this stretch. Failures of other owners,
 // and failures of the listeners themselves, are queued as tasks, so that listeners that fail for ever get their share
@@ -333,22 +266,15 @@ void ModuleHost::run_microtasks(std::uint64_t call) {
     isolate_->PerformMicrotaskCheckpoint();  // of listeners that await something
     queue_left_failures();
   }
-  tell_of_dropped_lines();
+  if (log_lines_.has_dropped()) log_lines_.tell_of_dropped(engine_.current_call());
 }
 
 std::optional<ModuleHost::TimePoint> ModuleHost::next_turn() const {
   if (turns_.size() > 0) return TimePoint{};  // at once
-  auto timer = timers_.next_due();
-  if (is_loading()) timer = std::min(load_deadline_, timer.value_or(load_deadline_));
-  if (graces_.empty()) return timer;
-  return std::min(graces_.front().first, timer.value_or(TimePoint::max()));
-}
-
-// There are two numbers beyond the callers' own: one for the client of the direct line, one for the module's top
-// level.
-ModuleHost::TurnOwner ModuleHost::turn_owner_of(std::uint64_t call) {
-  if (call == ipc::SharedPage::kNothing) return ipc::SharedPage::kMostCallers + 1;
-  return ipc::SharedPage::is_line_call(call) ? ipc::SharedPage::kMostCallers : ipc::SharedPage::caller_of(call);
+  auto next = later_.next_due();
+  if (is_loading()) next = std::min(loading_.deadline(), next.value_or(loading_.deadline()));
+  if (const auto grace = cancellations_.next_end_of_grace()) next = std::min(*grace, next.value_or(*grace));
+  return next;
 }
 
 void ModuleHost::queue(Task::Kind kind, std::uint64_t call) { turns_.push(turn_owner_of(call), {kind, call}); }
@@ -360,10 +286,9 @@ void ModuleHost::queue_message(TurnOwner owner, std::uint64_t call) {
 // Queues all due timers at once, because only queued ones get their share. A million of them, which fill the memory
 // of most modules, take some tenths of a second to queue, about as long as to set.
 void ModuleHost::queue_due_timers(TimePoint now) {
-  while (const auto due = timers_.next_due_at(now)) {
-    const std::uint64_t call = due->second->call;
-    turns_.push(turn_owner_of(call), {Task::Kind::timer, call, due->first});
-  }
+  later_.take_due_timers(now, [this](std::uint32_t id, std::uint64_t call) {
+    turns_.push(turn_owner_of(call), {Task::Kind::timer, call, id});
+  });
 }
 
 void ModuleHost::run_task() {
@@ -371,13 +296,9 @@ void ModuleHost::run_task() {
   if (!next) return;
   turn_began_ = steady_clock::now();
   const Task task = *next;
-  std::optional<LaterAction> timer;
+  std::optional<LaterCallback> timer;
   if (task.kind == Task::Kind::timer) {
-    const auto copy = [this](const LaterAction& action) {
-      return LaterAction{v8::Global<v8::Function>(isolate_, action.callback), action.call};
-    };
-    const auto align = [this](TimePoint due) { return engine_.clock().step_after(due); };
-    timer = timers_.take(task.id, turn_began_, copy, align);
+    timer = later_.take_timer(task.id, turn_began_);
     if (!timer) return;  // it was cleared
   }
   // A cancelled call of the line has its answer already, so the worker must not be stopped for its deadline.
@@ -386,7 +307,7 @@ void ModuleHost::run_task() {
                                 : is_answered ? task.call | ipc::SharedPage::kLineAnsweredBit
                                               : task.call);
   v8::HandleScope scope(isolate_);
-  set_current_call(task.call);
+  engine_.set_current_call(task.call);
   switch (task.kind) {
     case Task::Kind::message:
       run_message(task.id);
@@ -398,7 +319,7 @@ void ModuleHost::run_task() {
       resume(task.call);
       break;
     case Task::Kind::timer:
-      run_timer(timer->callback);
+      run_timer(timer->function);
       break;
     case Task::Kind::failures:
       if (const auto left = failures_.find(task.id); left != failures_.end()) left->second.is_queued = false;
@@ -425,21 +346,21 @@ void ModuleHost::run_timer(const v8::Global<v8::Function>& callback) {
 }
 
 void ModuleHost::enqueue_microtask(v8::Local<v8::Function> callback) {
-  microtasks_.push_back({v8::Global<v8::Function>(isolate_, callback), current_call()});
+  later_.add_microtask(callback);
   isolate_->EnqueueMicrotask(&ModuleHost::run_microtask, isolate_);
 }
 
 void ModuleHost::run_microtask(void* isolate) {
   ModuleHost* const current = Engine::host_of(static_cast<v8::Isolate*>(isolate));
-  if (current == nullptr || current->microtasks_.empty()) return;  // of a module that is gone
+  if (current == nullptr) return;  // of a module that is gone
   ModuleHost& host = *current;
   v8::HandleScope scope(host.isolate_);
-  const LaterAction action = std::move(host.microtasks_.front());
-  host.microtasks_.pop_front();
-  host.set_current_call(action.call);
+  const auto microtask = host.later_.take_microtask();
+  if (!microtask) return;
+  host.engine_.set_current_call(microtask->call);
   v8::TryCatch failure(host.isolate_);
   v8::Local<v8::Context> context = host.engine_.context();
-  if (action.callback.Get(host.isolate_)->Call(context, v8::Undefined(host.isolate_), 0, nullptr).IsEmpty()) {
+  if (microtask->function.Get(host.isolate_)->Call(context, v8::Undefined(host.isolate_), 0, nullptr).IsEmpty()) {
     host.report_uncaught("a microtask", failure.Exception(), failure.Message());
   }
 }
@@ -447,36 +368,13 @@ void ModuleHost::run_microtask(void* isolate) {
 void ModuleHost::run_pending_tasks() {
   const Stretch stretch(page_, ipc::SharedPage::kBackground);
   v8::HandleScope scope(isolate_);
-  set_current_call(0);
+  engine_.set_current_call(0);
   engine_.run_pending_tasks();
   run_microtasks(0);
 }
 
-std::uint32_t ModuleHost::set_timer(v8::Local<v8::Function> callback, double delay_millis, bool repeat) {
-  // NaN and negative delays count as 0; an interval of 0 would never let anything else run.
-  double delay = delay_millis >= 1 ? std::min(std::floor(delay_millis), kMaxDelayMillis) : 0;
-  if (repeat) delay = std::max(delay, 1.0);
-  const auto duration = std::chrono::milliseconds(static_cast<std::int64_t>(delay));
-  // A timer without a delay runs in the next turn, whatever the time, and so tells nothing of it.
-  const auto now = steady_clock::now();
-  return timers_.set(delay == 0 ? now : engine_.clock().step_after(now + duration),
-                     repeat ? std::optional<steady_clock::duration>(duration) : std::nullopt,
-                     LaterAction{v8::Global<v8::Function>(isolate_, callback), current_call()});
-}
-
 void ModuleHost::log(ipc::LogLevel level, std::string_view text) {
-  if (outbox_.unsent_bytes() > kMaxUnsentForLogs) {
-    ++log_lines_dropped_;
-    return;
-  }
-  encode(outbox_.buffer(),
-         ipc::LogLine{level, text.substr(0, kMaxLogLineBytes), current_call(), std::exchange(log_lines_dropped_, 0)});
-}
-
-void ModuleHost::tell_of_dropped_lines() {
-  if (log_lines_dropped_ == 0) return;
-  encode(outbox_.buffer(), ipc::LogLine{ipc::LogLevel::warning, "", current_call(), log_lines_dropped_});
-  log_lines_dropped_ = 0;
+  log_lines_.add(level, text, engine_.current_call());
 }
 
 }  // namespace holdfast::worker

@@ -10,7 +10,7 @@
 namespace holdfast::worker {
 
 void ModuleHost::answer_value(std::uint64_t id, v8::Local<v8::Value> value) {
-  tell_of_dropped_lines();
+  if (log_lines_.has_dropped()) log_lines_.tell_of_dropped(engine_.current_call());
   const OpenCall& call = open_.at(id);
   v8::Local<v8::Function> open;
   if (value->IsObject() && call.stop.IsEmpty()) {
@@ -90,7 +90,7 @@ void ModuleHost::answer_unserializable(std::uint64_t id, NotExpressed reason) {
   if (reason.path.empty()) {
     return answer_error(id, make_error(ipc::ErrorCode::payload_too_large,
                                        fmt::format("{} has {} bytes as {}; at most {} are allowed", subject,
-                                                   reason.bytes, format, max_payload_bytes_),
+                                                   reason.bytes, format, max_payload_bytes()),
                                        ipc::Executed::yes));
   }
   ipc::Error error = make_error(ipc::ErrorCode::not_serializable,
@@ -114,7 +114,7 @@ ipc::Error ModuleHost::exception(Thrown thrown) {
 }
 
 void ModuleHost::answer_error(std::uint64_t id, ipc::Error error) {
-  tell_of_dropped_lines();
+  if (log_lines_.has_dropped()) log_lines_.tell_of_dropped(engine_.current_call());
   const auto run = run_time_of(id);
   open_.erase(id);
   if (ipc::SharedPage::is_line_call(id)) return line_->answer(id, error);
@@ -143,41 +143,15 @@ ModuleHost::Thrown ModuleHost::describe(v8::Local<v8::Value> thrown) {
       !described.As<v8::Array>()->Get(context, 2).ToLocal(&properties)) {
     return {"an error that cannot be shown was thrown", "", ""};
   }
-  return {to_utf8(message, kMaxShownMessageBytes), to_utf8(stack, kMaxShownStackBytes),
-          to_utf8(properties, ipc::kMaxPropertiesBytes)};
-}
-
-std::string ModuleHost::to_utf8(v8::Local<v8::Value> value, std::size_t max_bytes) {
-  return worker::to_utf8(isolate_, value, max_bytes);
-}
-
-bool ModuleHost::is_class(v8::Local<v8::Function> function) {
-  v8::TryCatch failure(isolate_);
-  v8::Local<v8::Value> argument[] = {function};
-  v8::Local<v8::Value> is_one;
-  return engine_.runtime()
-             .is_class.Get(isolate_)
-             ->Call(engine_.context(), v8::Undefined(isolate_), 1, argument)
-             .ToLocal(&is_one) &&
-         is_one->IsTrue();
+  return {to_utf8(isolate_, message, kMaxShownMessageBytes), to_utf8(isolate_, stack, kMaxShownStackBytes),
+          to_utf8(isolate_, properties, ipc::kMaxPropertiesBytes)};
 }
 
 void ModuleHost::answer_not_exported(const ipc::WorkerCall& call) {
-  v8::TryCatch failure(isolate_);
-  const auto by_default = default_export();
-  v8::Local<v8::Value> arguments[] = {
-      exports_.Get(isolate_), by_default ? by_default->As<v8::Value>() : v8::Undefined(isolate_).As<v8::Value>(),
-      v8::Boolean::New(isolate_, is_es_module_), engine_.string(call.function)};
-  v8::Local<v8::Value> exported;
-  if (!engine_.runtime()
-           .missing_export.Get(isolate_)
-           ->Call(engine_.context(), v8::Undefined(isolate_), static_cast<int>(std::size(arguments)), arguments)
-           .ToLocal(&exported)) {
-    exported = engine_.string("names that cannot be listed");
-  }
   answer_error(call.id, make_error(ipc::ErrorCode::not_found,
-                                   fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", module_,
-                                               version_, call.function, to_utf8(exported, kMaxShownMessageBytes))));
+                                   fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
+                                               loading_.module(), loading_.version(), call.function,
+                                               loading_.exports().names_instead_of(call.function, kMaxShownMessageBytes))));
 }
 
 }  // namespace holdfast::worker

@@ -28,9 +28,9 @@ ModuleHost::Thrown ModuleHost::log_uncaught(const char* where, v8::Local<v8::Val
 }
 
 void ModuleHost::report_uncaught(const char* where, v8::Local<v8::Value> thrown, v8::Local<v8::Message> place) {
-  const std::uint64_t call = current_call();
+  const std::uint64_t call = engine_.current_call();
   if (is_taken(Uncaught::error, thrown, place_of(isolate_, place))) return;
-  set_current_call(call);
+  engine_.set_current_call(call);
   Thrown described = log_uncaught(where, thrown);
   const auto is_its = [call](const auto& failure) { return failure.first == call; };
   if (!open_.contains(call)) return;
@@ -62,7 +62,7 @@ void ModuleHost::on_promise_reject(v8::PromiseRejectMessage message) {
   ModuleHost* host = Engine::host_of(isolate);
   if (host == nullptr) return;
   if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
-    const std::uint64_t call = host->current_call();
+    const std::uint64_t call = host->engine_.current_call();
     auto& rejections = host->failures_[turn_owner_of(call)].rejections;
     if (rejections.size() < kMaxRejections) {
       rejections.push_back(
@@ -121,12 +121,12 @@ void ModuleHost::report_rejections(std::vector<Rejection> rejections) {
     v8::Local<v8::Promise> promise = rejection.promise.Get(isolate_);
     // The promise that a function returned is an answer, and marked as handled by then.
     if (promise->HasHandler()) continue;
-    set_current_call(rejection.call);
+    engine_.set_current_call(rejection.call);
     v8::Local<v8::Value> reason = rejection.reason.Get(isolate_);
     const bool is_taken_by_listener = is_taken(Uncaught::unhandled_rejection, reason, promise);
     remember_unhandled(promise, rejection.call);
     if (is_taken_by_listener) continue;
-    set_current_call(rejection.call);
+    engine_.set_current_call(rejection.call);
     const bool fails_load = rejection.call == 0 && is_loading();
     if (logged == kMaxRejectionsLogged && !fails_load && !open_.contains(rejection.call)) continue;
     static constexpr const char* kPrefix = "unhandled promise rejection: ";
@@ -137,7 +137,7 @@ void ModuleHost::report_rejections(std::vector<Rejection> rejections) {
       log(ipc::LogLevel::error, fmt::format("{}\n{}", described.message, described.stack));
     }
     if (fails_load) {
-      load_threw(reason, {}, kPrefix);
+      loading_.fail_by(reason, kPrefix);
     } else {
       fail_call(rejection.call, exception(std::move(described)));
     }
@@ -156,7 +156,7 @@ void ModuleHost::report_late_handlers(const std::vector<ReportedPromise>& handle
   for (const auto& known : handled_late) {
     v8::Local<v8::Promise> promise = known.promise.Get(isolate_);
     if (promise->State() != v8::Promise::kRejected) continue;
-    set_current_call(known.call);
+    engine_.set_current_call(known.call);
     (void)is_taken(Uncaught::rejection_handled, promise->Result(), promise);
   }
 }

@@ -84,7 +84,7 @@ void on_import_meta(v8::Local<v8::Context> context, v8::Local<v8::Module>, v8::L
   constexpr std::string_view kUnescaped =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+@!$&'()*,;=";
   std::string url = "file:///";
-  for (const char c : host->file_name()) {
+  for (const char c : host->loading().source().file_name()) {
     if (kUnescaped.find(c) != std::string_view::npos) {
       url += c;
       continue;

@@ -28,7 +28,9 @@ v8::Local<v8::String> v8_text(v8::Isolate* isolate, std::string_view text) {
 
 void settle(const Arguments& arguments) {
   const auto id = static_cast<std::uint64_t>(arguments[0].As<v8::Number>()->Value());
-  Engine::host_of(arguments.GetIsolate())->settle(id, arguments[1]->IsTrue(), arguments[2]);
+  Engine::host_of(arguments.GetIsolate())
+      ->settle(id, arguments[1]->IsTrue() ? ModuleHost::Settled::fulfilled : ModuleHost::Settled::rejected,
+               arguments[2]);
 }
 
 void open_stream(const Arguments& arguments) {
@@ -56,21 +58,23 @@ void log(const Arguments& arguments) {
 }
 
 void set_timer(const Arguments& arguments) {
+  const TimerKind kind = arguments[2]->IsTrue() ? TimerKind::repeating : TimerKind::once;
   const std::uint32_t id =
       Engine::host_of(arguments.GetIsolate())
-          ->set_timer(arguments[0].As<v8::Function>(), arguments[1].As<v8::Number>()->Value(), arguments[2]->IsTrue());
+          ->later()
+          .set_timer(arguments[0].As<v8::Function>(), arguments[1].As<v8::Number>()->Value(), kind);
   arguments.GetReturnValue().Set(id);
 }
 
 void clear_timer(const Arguments& arguments) {
   const double id = arguments[0].As<v8::Number>()->Value();
   if (id >= 1 && id <= UINT32_MAX) {
-    Engine::host_of(arguments.GetIsolate())->clear_timer(static_cast<std::uint32_t>(id));
+    Engine::host_of(arguments.GetIsolate())->later().clear_timer(static_cast<std::uint32_t>(id));
   }
 }
 
 void queue_task(const Arguments& arguments) {
-  const auto owner = static_cast<ModuleHost::TurnOwner>(arguments[0].As<v8::Number>()->Value());
+  const auto owner = static_cast<TurnOwner>(arguments[0].As<v8::Number>()->Value());
   const auto call = static_cast<std::uint64_t>(arguments[1].As<v8::Number>()->Value());
   Engine::host_of(arguments.GetIsolate())->queue_message(owner, call);
 }
@@ -91,7 +95,7 @@ void clock_at(const Arguments& arguments) {
 }
 
 void time_origin(const Arguments& arguments) {
-  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->time_origin());
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->loading().time_origin());
 }
 
 void current_turn_owner(const Arguments& arguments) {
@@ -99,7 +103,7 @@ void current_turn_owner(const Arguments& arguments) {
 }
 
 void current_call(const Arguments& arguments) {
-  arguments.GetReturnValue().Set(static_cast<double>(Engine::host_of(arguments.GetIsolate())->current_call()));
+  arguments.GetReturnValue().Set(static_cast<double>(Engine::of(arguments.GetIsolate()).current_call()));
 }
 
 // [state, result] of a promise, the state as v8::Promise has it; undefined for anything else.
@@ -138,8 +142,8 @@ void preview_entries(const Arguments& arguments) {
 
 void original_place(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
-  const auto place = Engine::host_of(isolate)->original_place(arguments[0], arguments[1].As<v8::Number>()->Value(),
-                                                              arguments[2].As<v8::Number>()->Value());
+  const auto place = Engine::host_of(isolate)->loading().source().original_place(
+      arguments[0], arguments[1].As<v8::Number>()->Value(), arguments[2].As<v8::Number>()->Value());
   if (!place) return;
   v8::Local<v8::Value> parts[] = {v8_text(isolate, place->source), v8::Integer::NewFromUnsigned(isolate, place->line),
                                   v8::Integer::NewFromUnsigned(isolate, place->column)};
@@ -148,19 +152,20 @@ void original_place(const Arguments& arguments) {
 
 void original_function_name(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
-  const std::string name = Engine::host_of(isolate)->original_function_name(
+  const std::string name = Engine::host_of(isolate)->loading().source().original_function_name(
       arguments[0].As<v8::String>(), arguments[1].As<v8::Number>()->Value(), arguments[2].As<v8::Number>()->Value());
   arguments.GetReturnValue().Set(v8_text(isolate, name));
 }
 
 void original_line(const Arguments& arguments) {
   v8::Isolate* isolate = arguments.GetIsolate();
-  const auto line = Engine::host_of(isolate)->original_line(arguments[0], arguments[1].As<v8::Number>()->Value());
+  const auto line =
+      Engine::host_of(isolate)->loading().source().original_line(arguments[0], arguments[1].As<v8::Number>()->Value());
   if (line) arguments.GetReturnValue().Set(v8_text(isolate, *line));
 }
 
 void source_text(const Arguments& arguments) {
-  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->source_text(arguments[0]));
+  arguments.GetReturnValue().Set(Engine::host_of(arguments.GetIsolate())->loading().source().text(arguments[0]));
 }
 
 // placeOf(value, isReported): the place of a value passed to reportError(), or of one that was caught.

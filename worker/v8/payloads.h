@@ -47,6 +47,7 @@ class Payloads {
   Payloads(Engine& engine, Describe describe) : engine_(engine), describe_(std::move(describe)) {}
 
   void set_rules(const PayloadRules& rules) { rules_ = rules; }
+  const PayloadRules& rules() const { return rules_; }
 
   // Decodes the call's payload and appends the arguments that it stands for. The error tells a person why it cannot
   // be decoded.
