@@ -1,10 +1,8 @@
 // holdfastd: the supervisor.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,17 +24,18 @@
 #include "ipc/base/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker/broker.h"
-#include "supervisor/net/closer.h"
-#include "supervisor/net/event_loop.h"
-#include "supervisor/workers/host_memory.h"
-#include "supervisor/net/listener.h"
 #include "supervisor/log/log_output.h"
 #include "supervisor/modules/module_watch.h"
 #include "supervisor/monitor.h"
+#include "supervisor/net/closer.h"
+#include "supervisor/net/event_loop.h"
+#include "supervisor/net/listener.h"
 #include "supervisor/options.h"
-#include "supervisor/settings/settings_file.h"
+#include "supervisor/own_process.h"
 #include "supervisor/own_sandbox.h"
+#include "supervisor/settings/settings_file.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/workers/host_memory.h"
 
 namespace {
 
@@ -52,81 +51,38 @@ std::uint64_t default_memory_budget() {
   return available / 2;
 }
 
-// As many workers as fit into the budget, each with the most memory that it may take.
+// As many workers as fit into the budget, each with the most memory that it may
+// take.
 std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memory_bytes) {
   constexpr std::size_t kMost = 1000;
   const std::uint64_t budget = memory_budget == 0 ? available_memory() / 2 : memory_budget;
   const std::uint64_t each = memory_bytes + kNativeMemoryBytes;
   const std::size_t workers = std::clamp<std::size_t>(budget / each, 1, kMost);
-  spdlog::info("--max-workers {}: {} of memory, at {} for each module, {} for native memory included", workers,
-               ipc::format_size(budget), ipc::format_size(each), ipc::format_size(kNativeMemoryBytes));
+  spdlog::info(
+      "--max-workers {}: {} of memory, at {} for each module, {} for "
+      "native memory included",
+      workers, ipc::format_size(budget), ipc::format_size(each), ipc::format_size(kNativeMemoryBytes));
   return workers;
 }
 
-// By default, malloc(3) learns from the first large payload that is freed to keep such memory for the next one. After
-// a burst of large payloads the process would then keep all of it, in pieces, for as long as it lives. With these
-// settings it gives freed blocks of this size back. It keeps smaller ones, because each worker has buffers of 64 kB
-// when it starts.
-void set_up_malloc() {
-  constexpr int kLarge = 256 << 10;
-  ::mallopt(M_MMAP_THRESHOLD, kLarge);
-  ::mallopt(M_TRIM_THRESHOLD, 2 * kLarge);
-}
-
-// Raises the limit of open files as far as the host allows; returns the limit.
-std::size_t raise_descriptor_limit() {
-  rlimit limit = {1024, 1024};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_max;
-}
-
-// Descriptors for workers are set aside first: clients must not be able to keep the supervisor from starting a
-// worker.
+// Descriptors for workers are set aside first: clients must not be able to keep
+// the supervisor from starting a worker.
 std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, const Options& options) {
   constexpr std::size_t kMost = 10'000;
-  // pidfd, socket, statm, status, and the page while it arrives; without a zygote, each worker's control socket and
-  // liveness pipe; the direct line until it is given away.
+  // pidfd, socket, statm, status, and the page while it arrives; without a
+  // zygote, each worker's control socket and liveness pipe; the direct line
+  // until it is given away.
   const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 7 : 5) + (options.direct_line ? 1 : 0);
   constexpr std::size_t kForTheRest = 64;
   const std::size_t reserved =
       for_each_worker * (scheduler.max_workers + scheduler.max_standby) + Closer::kMostWaiting + kForTheRest;
   if (descriptors < reserved + kForTheRest) {
     spdlog::warn(
-        "the limit of open files, {}, is low for --max-workers {}; raise it (ulimit -n), or lower --max-workers",
+        "the limit of open files, {}, is low for --max-workers {}; "
+        "raise it (ulimit -n), or lower --max-workers",
         descriptors, scheduler.max_workers);
   }
   return std::clamp<std::size_t>(descriptors - std::min(descriptors, reserved), 1, kMost);
-}
-
-// Mends what a careless parent may have left: a closed standard descriptor, whose number the next socket would get,
-// and an ignored SIGCHLD, with which no child could be waited for.
-void mend_inheritance() {
-  ::signal(SIGCHLD, SIG_DFL);
-  // The log must neither end nor stop the supervisor when it is not read any more, when its file has reached its
-  // size limit, or when the supervisor runs in the background of the log's terminal.
-  for (int signal : {SIGPIPE, SIGXFSZ, SIGTTOU}) ::signal(signal, SIG_IGN);
-  // Ignored until main() listens for them.
-  for (int signal : {SIGHUP, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_IGN);
-  for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::dup(fd)) {
-    if (fd <= STDERR_FILENO) continue;
-    ::close(fd);
-    break;
-  }
-}
-
-// Closes what a parent left open: the supervisor, which reads what strangers send, must not hold it.
-void close_all_but(std::vector<int> kept) {
-  std::sort(kept.begin(), kept.end());
-  unsigned begin = STDERR_FILENO + 1;
-  for (int fd : kept) {
-    if (fd <= STDERR_FILENO) continue;
-    const auto number = static_cast<unsigned>(fd);
-    if (begin < number) ::close_range(begin, number - 1, 0);
-    begin = number + 1;
-  }
-  ::close_range(begin, ~0U, 0);
 }
 
 SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_budget) {
@@ -147,7 +103,8 @@ SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_
   return result;
 }
 
-// On a single core, busy-polling would starve the processes that the supervisor waits for.
+// On a single core, busy-polling would starve the processes that the supervisor
+// waits for.
 std::chrono::nanoseconds busy_poll(const Options& options, const SchedulerOptions& scheduler) {
   return scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
 }
@@ -168,7 +125,8 @@ SupervisorOptions supervisor_options(const Options& options, const SchedulerOpti
   result.longest_timeout = options.longest_timeout;
   result.loaders = options.loaders;
   result.log_readers = options.log_readers;
-  // Whoever started the supervisor sees its log anyway, and root sees everything.
+  // Whoever started the supervisor sees its log anyway, and root sees
+  // everything.
   result.log_readers.add(::geteuid());
   result.log_readers.add(0);
   result.loader_timeout = options.loader_timeout;
@@ -205,7 +163,10 @@ void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   if (const auto problem = supervisor.apply(std::move(*settings))) {
     return spdlog::error("SIGHUP: {}: {}; the settings are unchanged", path, *problem);
   }
-  spdlog::info("settings reloaded from {}; modules or versions with settings of their own: {}", path, tables);
+  spdlog::info(
+      "settings reloaded from {}; modules or versions with settings "
+      "of their own: {}",
+      path, tables);
 }
 
 // Without a login, the directory of the default socket does not exist.
@@ -213,10 +174,12 @@ std::string socket_advice(const std::string& socket) {
   std::error_code ignored;
   const auto directory = std::filesystem::path(socket).parent_path();
   if (directory.empty() || std::filesystem::exists(directory, ignored)) return {};
-  return "; name a socket in an existing directory of this user: --socket PATH, or HOLDFAST_SOCKET";
+  return "; name a socket in an existing directory of this user: --socket "
+         "PATH, or HOLDFAST_SOCKET";
 }
 
-// s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
+// s6's readiness notification
+// (https://skarnet.org/software/s6/notifywhenup.html).
 void announce_ready(std::optional<int> fd) {
   if (!fd) return;
   const UniqueFd ready(*fd);
@@ -242,7 +205,11 @@ int main(int argc, char** argv) {
   auto parsed = parse_options(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
   const Options& options = std::get<Options>(parsed);
-  close_all_but({options.ready_fd.value_or(-1), options.client_fd.value_or(-1)});
+  std::vector<int> inherited;
+  for (const auto& fd : {options.ready_fd, options.client_fd}) {
+    if (fd) inherited.push_back(*fd);
+  }
+  close_all_but(inherited);
   set_up_log(options.log_format, options.log_level, options.module_log_level.value_or(options.log_level));
   const FinishLog finish_log_at_end;
   std::optional<Served> served;
@@ -269,7 +236,10 @@ int main(int argc, char** argv) {
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
 
   for (const std::string& layer : options.allow_missing) {
-    spdlog::warn("--allow-missing {}: workers run without this layer of the sandbox if it cannot be set up", layer);
+    spdlog::warn(
+        "--allow-missing {}: workers run without this layer of the "
+        "sandbox if it cannot be set up",
+        layer);
   }
 
   bool refuses_descriptors = true;
@@ -277,7 +247,8 @@ int main(int argc, char** argv) {
     refuses_descriptors = ipc::refuse_descriptors(*options.client_fd);
     if (ipc::holds_descriptors(*options.client_fd)) {
       spdlog::critical(
-          "--client-fd {}: descriptors were sent on this socket, which is not allowed; send only the protocol",
+          "--client-fd {}: descriptors were sent on this socket, "
+          "which is not allowed; send only the protocol",
           *options.client_fd);
       return 1;
     }
@@ -367,7 +338,8 @@ int main(int argc, char** argv) {
     io.stop();
   });
 
-  // Without the broker, no zygote can be started, and those that ran are gone with it.
+  // Without the broker, no zygote can be started, and those that ran are gone
+  // with it.
   std::function<void()> await_brokers_end = [&] {
     broker_end.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
       if (error) return;
@@ -403,7 +375,9 @@ int main(int argc, char** argv) {
     if (has_config) {
       reload(settings_file, **broker, supervisor);
     } else {
-      spdlog::info("SIGHUP: there are no settings to reload: holdfastd was started without --config");
+      spdlog::info(
+          "SIGHUP: there are no settings to reload: holdfastd was "
+          "started without --config");
     }
   };
   std::function<void()> await_hangup = [&] {
