@@ -15,141 +15,30 @@
 #include <memory>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <variant>
 
 #include "ipc/base/descriptor_refusal.h"
 #include "ipc/base/text.h"
 #include "ipc/base/unique_fd.h"
-#include "ipc/base/units.h"
 #include "sandbox/privileges.h"
 #include "supervisor/broker/broker.h"
-#include "supervisor/log/log_output.h"
-#include "supervisor/modules/module_watch.h"
-#include "supervisor/monitor.h"
+#include "supervisor/configuration.h"
 #include "supervisor/net/closer.h"
 #include "supervisor/net/event_loop.h"
 #include "supervisor/net/listener.h"
+#include "supervisor/log/log_output.h"
+#include "supervisor/modules/module_watch.h"
+#include "supervisor/monitor.h"
 #include "supervisor/options.h"
 #include "supervisor/own_process.h"
 #include "supervisor/own_sandbox.h"
-#include "supervisor/settings/settings_file.h"
 #include "supervisor/supervisor.h"
-#include "supervisor/workers/host_memory.h"
 
 namespace {
 
 namespace asio = boost::asio;
 using namespace holdfast;
 using namespace holdfast::supervisor;
-
-// Half of what is available: the host has other work to do.
-std::uint64_t default_memory_budget() {
-  const std::uint64_t available = available_memory();
-  spdlog::info("--memory-budget {}: half of the {} available", ipc::format_size(available / 2),
-               ipc::format_size(available));
-  return available / 2;
-}
-
-// As many workers as fit into the budget, each with the most memory that it may
-// take.
-std::size_t default_max_workers(std::uint64_t memory_budget, std::uint64_t memory_bytes) {
-  constexpr std::size_t kMost = 1000;
-  const std::uint64_t budget = memory_budget == 0 ? available_memory() / 2 : memory_budget;
-  const std::uint64_t each = memory_bytes + kNativeMemoryBytes;
-  const std::size_t workers = std::clamp<std::size_t>(budget / each, 1, kMost);
-  spdlog::info(
-      "--max-workers {}: {} of memory, at {} for each module, {} for "
-      "native memory included",
-      workers, ipc::format_size(budget), ipc::format_size(each), ipc::format_size(kNativeMemoryBytes));
-  return workers;
-}
-
-// Descriptors for workers are set aside first: clients must not be able to keep
-// the supervisor from starting a worker.
-std::size_t default_max_clients(std::size_t descriptors, const SchedulerOptions& scheduler, const Options& options) {
-  constexpr std::size_t kMost = 10'000;
-  // pidfd, socket, statm, status, and the page while it arrives; without a
-  // zygote, each worker's control socket and liveness pipe; the direct line
-  // until it is given away.
-  const std::size_t for_each_worker = (options.isolation == Isolation::exec ? 7 : 5) + (options.direct_line ? 1 : 0);
-  constexpr std::size_t kForTheRest = 64;
-  const std::size_t reserved =
-      for_each_worker * (scheduler.max_workers + scheduler.max_standby) + Closer::kMostWaiting + kForTheRest;
-  if (descriptors < reserved + kForTheRest) {
-    spdlog::warn(
-        "the limit of open files, {}, is low for --max-workers {}; "
-        "raise it (ulimit -n), or lower --max-workers",
-        descriptors, scheduler.max_workers);
-  }
-  return std::clamp<std::size_t>(descriptors - std::min(descriptors, reserved), 1, kMost);
-}
-
-SchedulerOptions scheduler_options(const Options& options, std::uint64_t memory_budget) {
-  SchedulerOptions result;
-  result.max_workers = options.max_workers ? *options.max_workers
-                                           : default_max_workers(memory_budget, options.module_defaults.memory_bytes);
-  result.standby = options.standby;
-  result.max_standby = std::max(options.standby_max, options.standby);
-  result.cores = std::max(std::thread::hardware_concurrency(), 1u);
-  result.client_queue_limit = options.client_queue_limit;
-  result.total_queue_limit = options.total_queue_limit;
-  result.slice = options.slice;
-  result.waiting_grace = options.waiting_grace;
-  result.replenish_after = std::chrono::milliseconds(1);
-  result.module = options.module_defaults;
-  result.hold_off.longest_delay = options.hold_off;
-  result.offences.longest_pause = options.hold_off;
-  return result;
-}
-
-// On a single core, busy-polling would starve the processes that the supervisor
-// waits for.
-std::chrono::nanoseconds busy_poll(const Options& options, const SchedulerOptions& scheduler) {
-  return scheduler.cores > 1 ? options.busy_poll : std::chrono::nanoseconds(0);
-}
-
-SupervisorOptions supervisor_options(const Options& options, const SchedulerOptions& scheduler,
-                                     const Settings& settings, std::size_t descriptors, std::uint64_t memory_budget) {
-  SupervisorOptions result;
-  result.scheduler = scheduler;
-  result.workers.memory_budget_bytes = memory_budget;
-  result.workers.zygotes = {options.isolation, options.zygote_forks, options.zygote_age};
-  result.workers.largest_memory_bytes = settings.largest_memory();
-  result.workers.cpu_time = std::chrono::ceil<std::chrono::seconds>(options.cpu_limit);
-  result.workers.direct_line = result.direct_line = options.direct_line;
-  result.busy_poll = busy_poll(options, scheduler);
-  result.settings = settings;
-  result.clock_resolution = options.clock_resolution;
-  result.code_from_strings = options.code_from_strings;
-  result.longest_timeout = options.longest_timeout;
-  result.loaders = options.loaders;
-  result.log_readers = options.log_readers;
-  // Whoever started the supervisor sees its log anyway, and root sees
-  // everything.
-  result.log_readers.add(::geteuid());
-  result.log_readers.add(0);
-  result.loader_timeout = options.loader_timeout;
-  result.standby_memory_bytes =
-      static_cast<std::uint64_t>(static_cast<double>(available_memory()) * options.standby_memory_share);
-  result.shutdown_grace = options.shutdown_grace;
-  result.client_memory_bytes = options.client_memory_bytes;
-  result.max_clients =
-      options.max_clients ? *options.max_clients : default_max_clients(descriptors, scheduler, options);
-  return result;
-}
-
-// The arguments of holdfast-worker (worker/process/zygote_options.h).
-std::vector<std::string> worker_arguments(const Options& options, std::uint64_t memory_bytes) {
-  std::vector<std::string> arguments = {
-      fmt::format("--memory={}", memory_bytes),
-      fmt::format("--profile={}", options.profile == sandbox::Profile::strict ? "strict" : "jit"),
-      fmt::format("--cpu-seconds={}", std::chrono::ceil<std::chrono::seconds>(options.cpu_limit).count())};
-  if (!options.restrict_speculation) arguments.push_back("--leave-speculation");
-  if (options.direct_line) arguments.push_back("--direct-line");
-  for (const std::string& layer : options.allow_missing) arguments.push_back("--allow-missing=" + layer);
-  return arguments;
-}
 
 // If the new settings have errors, the old ones stay.
 void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
@@ -163,10 +52,7 @@ void reload(const SettingsFile& file, Broker& broker, Supervisor& supervisor) {
   if (const auto problem = supervisor.apply(std::move(*settings))) {
     return spdlog::error("SIGHUP: {}: {}; the settings are unchanged", path, *problem);
   }
-  spdlog::info(
-      "settings reloaded from {}; modules or versions with settings "
-      "of their own: {}",
-      path, tables);
+  spdlog::info("settings reloaded from {}; modules or versions with settings of their own: {}", path, tables);
 }
 
 // Without a login, the directory of the default socket does not exist.
@@ -174,12 +60,10 @@ std::string socket_advice(const std::string& socket) {
   std::error_code ignored;
   const auto directory = std::filesystem::path(socket).parent_path();
   if (directory.empty() || std::filesystem::exists(directory, ignored)) return {};
-  return "; name a socket in an existing directory of this user: --socket "
-         "PATH, or HOLDFAST_SOCKET";
+  return "; name a socket in an existing directory of this user: --socket PATH, or HOLDFAST_SOCKET";
 }
 
-// s6's readiness notification
-// (https://skarnet.org/software/s6/notifywhenup.html).
+// s6's readiness notification (https://skarnet.org/software/s6/notifywhenup.html).
 void announce_ready(std::optional<int> fd) {
   if (!fd) return;
   const UniqueFd ready(*fd);
@@ -218,28 +102,19 @@ int main(int argc, char** argv) {
     if (const int* status = std::get_if<int>(&role)) return *status;
     served = std::get<Served>(std::move(role));
   }
-  const std::size_t descriptors = raise_descriptor_limit();
-
-  const std::uint64_t memory_budget = options.memory_budget ? *options.memory_budget : default_memory_budget();
-  const SchedulerOptions options_of_scheduler = scheduler_options(options, memory_budget);
-  const bool has_config = !options.config.empty();
-  const SettingsFile settings_file(options.config, options.module_defaults, options_of_scheduler.max_workers);
-  auto settings = has_config ? settings_file.read(settings_file.open()) : Settings(options.module_defaults);
-  if (!settings) {
-    for (const std::string& error : settings.error()) fmt::print(stderr, "{}\n", error);
+  const auto configuration = configure(options, raise_descriptor_limit());
+  if (!configuration) {
+    for (const std::string& error : configuration.error()) fmt::print(stderr, "{}\n", error);
     return 2;
   }
-  SupervisorOptions options_of_supervisor =
-      supervisor_options(options, options_of_scheduler, *settings, descriptors, memory_budget);
+  const SchedulerOptions& options_of_scheduler = configuration->supervisor.scheduler;
+  SupervisorOptions options_of_supervisor = configuration->supervisor;
 
   ModuleSources sources(options.modules);
   for (const auto& [name, file] : options.module_files) sources.add_file(name, file);
 
   for (const std::string& layer : options.allow_missing) {
-    spdlog::warn(
-        "--allow-missing {}: workers run without this layer of the "
-        "sandbox if it cannot be set up",
-        layer);
+    spdlog::warn("--allow-missing {}: workers run without this layer of the sandbox if it cannot be set up", layer);
   }
 
   bool refuses_descriptors = true;
@@ -247,8 +122,7 @@ int main(int argc, char** argv) {
     refuses_descriptors = ipc::refuse_descriptors(*options.client_fd);
     if (ipc::holds_descriptors(*options.client_fd)) {
       spdlog::critical(
-          "--client-fd {}: descriptors were sent on this socket, "
-          "which is not allowed; send only the protocol",
+          "--client-fd {}: descriptors were sent on this socket, which is not allowed; send only the protocol",
           *options.client_fd);
       return 1;
     }
@@ -292,19 +166,20 @@ int main(int argc, char** argv) {
     }
   }
   // From here on, the broker does what needs more rights than to serve calls.
-  auto broker = Broker::start(
-      {.program = options.worker_program,
-       .arguments = worker_arguments(options, settings->largest_memory()),
-       // A zygote that was replaced lives as long as its last worker.
-       .max_programs = options_of_scheduler.max_workers + options_of_scheduler.max_standby + 16,
-       .open_module = [&](const ModuleName& name) { return sources.open(name); },
-       .open_settings = has_config ? [&] { return settings_file.open(); } : decltype(Broker::Duties::open_settings)(),
-       .remove_socket =
-           [&] {
-             if (listener) listener->remove_files();
-           },
-       .watch_modules = [&] { return watch_places(sources.directories()); },
-       .kept = listener ? std::vector<int>{listener->directory().get()} : std::vector<int>()});
+  auto broker = Broker::start({.program = options.worker_program,
+                               .arguments = worker_arguments(*configuration),
+                               // A zygote that was replaced lives as long as its last worker.
+                               .max_programs = options_of_scheduler.max_workers + options_of_scheduler.max_standby + 16,
+                               .open_module = [&](const ModuleName& name) { return sources.open(name); },
+                               .open_settings = configuration->has_settings_file()
+                                                    ? [&] { return configuration->settings_file.open(); }
+                                                    : decltype(Broker::Duties::open_settings)(),
+                               .remove_socket =
+                                   [&] {
+                                     if (listener) listener->remove_files();
+                                   },
+                               .watch_modules = [&] { return watch_places(sources.directories()); },
+                               .kept = listener ? std::vector<int>{listener->directory().get()} : std::vector<int>()});
   if (!broker) {
     spdlog::critical("cannot start the broker: {}", broker.error());
     return 1;
@@ -338,8 +213,7 @@ int main(int argc, char** argv) {
     io.stop();
   });
 
-  // Without the broker, no zygote can be started, and those that ran are gone
-  // with it.
+  // Without the broker, no zygote can be started, and those that ran are gone with it.
   std::function<void()> await_brokers_end = [&] {
     broker_end.async_wait(asio::posix::stream_descriptor::wait_read, [&](const boost::system::error_code& error) {
       if (error) return;
@@ -372,12 +246,10 @@ int main(int argc, char** argv) {
   supervisor.watch_files_by(watch);
 
   const std::function<void()> reload_settings = [&] {
-    if (has_config) {
-      reload(settings_file, **broker, supervisor);
+    if (configuration->has_settings_file()) {
+      reload(configuration->settings_file, **broker, supervisor);
     } else {
-      spdlog::info(
-          "SIGHUP: there are no settings to reload: holdfastd was "
-          "started without --config");
+      spdlog::info("SIGHUP: there are no settings to reload: holdfastd was started without --config");
     }
   };
   std::function<void()> await_hangup = [&] {
@@ -445,7 +317,7 @@ int main(int argc, char** argv) {
     if (!served || served->is_first) announce_ready(options.ready_fd);
   });
   if (served) say(monitor, MonitorByte::is_serving);
-  run(io, supervisor.turn(), busy_poll(options, options_of_scheduler),
+  run(io, supervisor.turn(), configuration->busy_poll(),
       [&] { return supervisor.has_open_calls() ? WaitFor::answers : WaitFor::calls; });
   return status;
 }
