@@ -4,10 +4,12 @@
 #include <charconv>
 #include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tests/adversarial/native_attacks.h"
+#include "tests/openings/test_openings.h"
 #include "worker/process/launcher.h"
-#include "worker/process/zygote.h"
 
 int main(int argc, char** argv) {
   constexpr std::string_view kWithoutRow = "--without-row=";
@@ -18,12 +20,14 @@ int main(int argc, char** argv) {
     std::from_chars(number.data(), number.data() + number.size(), without);
     arguments = arguments.subspan(1);
   }
-  auto options = holdfast::worker::parse_zygote_options(arguments);
+  const auto options = holdfast::worker::parse_zygote_options(arguments);
   if (!options) return 2;
-  options->extend_context = holdfast::test::add_native_attacks;
-  const auto rows = holdfast::sandbox::policy(options->profile);
-  options->policy.emplace(rows.begin(), rows.end());
-  if (without < rows.size()) options->policy->erase(options->policy->begin() + static_cast<std::ptrdiff_t>(without));
-  if (options->inside) holdfast::worker::run_zygote(*options);
+  const auto all = holdfast::sandbox::policy(options->profile);
+  std::vector rows(all.begin(), all.end());
+  if (without < rows.size()) rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(without));
+  if (options->inside) {
+    holdfast::test::run_zygote(*options,
+                               {.extend_context = holdfast::test::add_native_attacks, .policy = std::move(rows)});
+  }
   return holdfast::worker::run_launcher(*options, argv);
 }

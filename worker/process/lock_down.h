@@ -23,9 +23,9 @@ enum class WorkerSockets { supervisor_only, with_direct_line };
 
 struct Lockdown {
   sandbox::ResourceLimits limits;
-  std::optional<sandbox::SeccompProgram> filter;  // none: ZygoteOptions::leave_unfiltered
-  std::set<std::string> allow_missing;            // layers that may be missing
-  WorkerSockets sockets = WorkerSockets::supervisor_only;
+  sandbox::SeccompProgram filter;
+  std::set<std::string> allow_missing;  // layers that may be missing
+  bool with_line = false;               // workers have a direct line
 };
 
 // A worker's sockets and shared page: its connection to the supervisor and, with a line, to a client. Owns the

@@ -34,6 +34,7 @@
 #include "worker/v8/page_allocator.h"
 #include "worker/process/priority.h"
 #include "worker/process/unused_libraries.h"
+#include "worker/process/zygote_start.h"
 #include "worker/v8/warm_up.h"
 
 namespace holdfast::worker {
@@ -243,66 +244,81 @@ void require(const ZygoteOptions& options, const sandbox::SetupResult& result) {
   say_and_exit(BorrowedFd(options.control_fd), result.error().layer + ": " + result.error().message);
 }
 
-void run_zygote(const ZygoteOptions& start_options) {
-  ZygoteOptions options = start_options;
-  const auto closed = sandbox::close_all_descriptors_except(options.control_fd);
-  if (closed) options.control_fd = sandbox::kKeptDescriptor;
-  require(options, closed);
-  const BorrowedFd control(options.control_fd);
-  control_of_process = control;
-  tell_broken_by(say_broken);
-  const auto value_of = [&](const auto& result) {
-    if (!result) say_and_exit(control, result.error().layer + ": " + result.error().message);
-    return *result;
-  };
-  const auto require_offered = [&](const tl::expected<sandbox::Offered, sandbox::SetupError>& result) {
-    if (!result) require(options, tl::unexpected(result.error()));
-  };
+// --- the start -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+template <typename Value>
+Value value_of(const ZygoteOptions& options, tl::expected<Value, sandbox::SetupError> result) {
+  if (!result) give_up(options, result.error().layer + ": " + result.error().message);
+  return *std::move(result);
+}
+
+void require_offered(const ZygoteOptions& options, const tl::expected<sandbox::Offered, sandbox::SetupError>& result) {
+  if (!result) require(options, tl::unexpected(result.error()));
+}
+
+}  // namespace
+
+ZygoteStart::ZygoteStart(const ZygoteOptions& options) : options_(options) {
+  const auto closed = sandbox::close_all_descriptors_except(options_.control_fd);
+  if (closed) options_.control_fd = sandbox::kKeptDescriptor;
+  require(options_, closed);
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns the host's time zone
   swallow_output();
-  require(options, sandbox::new_session());
+  require(options_, sandbox::new_session());
   lower_priority_of_session();
-  require(options, sandbox::reset_signals());
+  require(options_, sandbox::reset_signals());
   // The first process of a pid namespace ignores them anyway; where namespaces are missing it does not.
   for (int signal : ipc::kSupervisorsSignals) ::signal(signal, SIG_IGN);
-  require(options, sandbox::die_with_parent(SIGKILL));
-  const OomScore oom_score;
-  oom_score.set(options.single_worker ? OomScore::kOfWorker : OomScore::kOfZygote);
+  require(options_, sandbox::die_with_parent(SIGKILL));
+  oom_score_.emplace().set(options_.single_worker ? OomScore::kOfWorker : OomScore::kOfZygote);
+}
 
-  // V8 and ICU read files of the host when they start; nothing does after seal_root().
-  Engine engine({.memory_bytes = options.memory_bytes,
-                 .jitless = options.profile == sandbox::Profile::strict,
-                 .extend_context = options.extend_context});
+// V8 and ICU read files of the host when they start; nothing does after seal_root().
+EngineOptions ZygoteStart::engine_options() const {
+  return {.memory_bytes = options_.memory_bytes, .jitless = options_.profile == sandbox::Profile::strict};
+}
+
+void ZygoteStart::seal_off(Engine& engine) {
   warm_up(engine);
   // A single worker is not forked from this process; it is this process.
-  if (!options.single_worker) prefault_code_pages([&] { make_first_call(engine); });
+  if (!options_.single_worker) prefault_code_pages([&] { make_first_call(engine); });
   engine.settle_heap();
-  Lockdown lockdown;
-  lockdown.allow_missing = options.allow_missing;
-  if (options.direct_line) lockdown.sockets = WorkerSockets::with_direct_line;
-  lockdown.limits.stack_bytes = kStackBytes;
-  lockdown.limits.cpu_time = options.cpu_time;
-  lockdown.limits.data_bytes = value_of(sandbox::data_bytes_in_use()) + options.memory_bytes + kMemoryHeadroom;
-  lockdown.limits.address_space_bytes =
-      value_of(sandbox::address_space_bytes_in_use()) + options.memory_bytes + kAddressSpaceHeadroom;
+  lockdown_.allow_missing = options_.allow_missing;
+  lockdown_.with_line = options_.direct_line;
+  lockdown_.limits.stack_bytes = kStackBytes;
+  lockdown_.limits.cpu_time = options_.cpu_time;
+  lockdown_.limits.data_bytes =
+      value_of(options_, sandbox::data_bytes_in_use()) + options_.memory_bytes + kMemoryHeadroom;
+  lockdown_.limits.address_space_bytes =
+      value_of(options_, sandbox::address_space_bytes_in_use()) + options_.memory_bytes + kAddressSpaceHeadroom;
   // Without executable memory there is no WebAssembly.
-  if (options.profile == sandbox::Profile::jit) lockdown.limits.address_space_bytes += kMaxReservedBytes;
-  require_offered(sandbox::seal_code());
-  if (options.restrict_speculation) require_offered(sandbox::restrict_speculation());
-  require(options, sandbox::seal_root());
-  require(options, sandbox::drop_privileges());
-  if (!options.leave_unfiltered)
-    lockdown.filter = value_of(options.policy ? sandbox::compile(*options.policy)
-                                              : sandbox::compile(sandbox::policy(options.profile)));
+  if (options_.profile == sandbox::Profile::jit) lockdown_.limits.address_space_bytes += kMaxReservedBytes;
+  require_offered(options_, sandbox::seal_code());
+  if (options_.restrict_speculation) require_offered(options_, sandbox::restrict_speculation());
+  require(options_, sandbox::seal_root());
+  require(options_, sandbox::drop_privileges());
+}
 
+void ZygoteStart::serve(Engine& engine, tl::expected<sandbox::SeccompProgram, sandbox::SetupError> filter) {
+  lockdown_.filter = value_of(options_, std::move(filter));
   leave_unused_libraries_behind();
   prepare_fatal_report(engine);
   give_back_free_pages();  // so that of the blocks used up next only the edges are resident
   use_up_free_blocks();
-  if (options.single_worker) become_single_worker(control, *options.single_worker, engine, lockdown);
-  Zygote(UniqueFd(control.get()), engine, lockdown, oom_score).serve();
+  const int control = options_.control_fd;
+  if (options_.single_worker) become_single_worker(control, *options_.single_worker, engine, lockdown_);
+  Zygote(control, engine, lockdown_, *oom_score_).serve();
   ::_exit(0);
+}
+
+void run_zygote(const ZygoteOptions& options) {
+  ZygoteStart start(options);
+  Engine engine(start.engine_options());
+  start.seal_off(engine);
+  start.serve(engine, sandbox::compile(sandbox::policy(options.profile)));
 }
 
 }  // namespace holdfast::worker

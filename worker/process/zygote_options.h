@@ -10,7 +10,6 @@
 #include <string>
 
 #include "sandbox/seccomp_policy.h"
-#include "worker/v8/engine.h"
 
 namespace holdfast::worker {
 
@@ -26,12 +25,6 @@ struct ZygoteOptions {
   std::set<std::string> allow_missing;  // layers that may be missing
   // The launcher has executed the program again, inside the namespaces.
   bool inside = false;
-
-  // Only the tests' attacker sets these.
-  ExtendContext extend_context = {};
-  std::optional<std::vector<sandbox::PolicyRow>> policy = {};  // instead of the profile's
-  // Only the benchmark of the filter's cost sets this.
-  bool leave_unfiltered = false;
 };
 
 // The option that the launcher adds when it starts the program again.

@@ -123,7 +123,6 @@ Engine::Engine(const EngineOptions& options)
   context_.Reset(isolate_, context);
   context->Enter();
   evaluate_runtime();
-  if (options.extend_context) options.extend_context(isolate_, context);
 }
 
 // The process ends without shutting V8 down: its end frees everything.

@@ -5,7 +5,6 @@
 #include <v8.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,22 +64,17 @@ struct RuntimeFunctions {
   v8::Global<v8::Function> run_task;
 };
 
-// Adds to the context that modules see.
-using ExtendContext = std::function<void(v8::Isolate*, v8::Local<v8::Context>)>;
-
 struct EngineOptions {
   // The largest memory limit that any module may have.
   std::uint64_t memory_bytes = 0;
   // V8 generates no machine code while it runs, so the process needs no executable memory of its own. JavaScript and
   // regular expressions are interpreted, and there is no WebAssembly.
   bool jitless = false;
-  ExtendContext extend_context = {};
 };
 
 class Engine {
  public:
-  // Starts V8, evaluates the runtime, and then calls `extend_context` if there is one. May be called once in a
-  // process. Aborts if the runtime's own code fails.
+  // Starts V8 and evaluates the runtime. May be called once in a process. Aborts if the runtime's own code fails.
   explicit Engine(const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
