@@ -1,6 +1,7 @@
 // Workers that lie, on their socket and on the page that they share with the supervisor. Only such a worker is killed,
 // and what it says about others is not believed.
 #include <csignal>
+#include <functional>
 #include <limits>
 #include <random>
 
@@ -75,6 +76,30 @@ std::uint64_t number_on_the_bystander(ipc::Client& client) {
   for (int i = 0; i < 50; ++i) call(client, {"bystander", "ping"});
   CHECK(outcome(call(client, {"attacker", "callNumber"})) == "1");
   return worker_of(client, "bystander").calls_done + 1;
+}
+
+// What an attack on another module's call came to: the error of the attacker's own call.
+struct AttackOnCall {
+  std::uint64_t call = 0;  // the number of the attacked call on its worker
+  ipc::Error error;
+};
+
+// Has the attacker's worker send what `bytes` makes of the number of a call that the bystander has not answered, and
+// checks that the call is answered by its own worker alone.
+AttackOnCall attack_call_of_bystander(const std::function<std::string(std::uint64_t)>& bytes) {
+  Daemon daemon(under_attack());
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
+  const auto id = number_on_the_bystander(client);
+  Calls calls(client);
+  const auto victim = calls.start({"bystander", "hold"});
+  const auto attacking = calls.start({"attacker", "sendAndHold", as_json(bytes(id))});
+  const auto error = error_of(calls.wait_for(attacking));
+  CHECK_FALSE(calls.is_answered(victim));
+  call(client, {"bystander", "release"});
+  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
+  daemon.stop();
+  return {id, error};
 }
 
 // --- on the socket -------------------------------------------------------------------------------------------------
@@ -153,19 +178,9 @@ TEST_CASE("only the worker that sends damaged messages or random bytes ends and 
 }
 
 TEST_CASE("no worker can answer another module's call") {
-  Daemon daemon(under_attack());
-  ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
-  const auto id = number_on_the_bystander(client);
-  Calls calls(client);
-  const auto victim = calls.start({"bystander", "hold"});
-  const auto attacking = calls.start({"attacker", "sendAndHold", as_json(json_result_frame(id, "\"forged\""))});
-  const auto error = error_of(calls.wait_for(attacking));
-  CHECK(contains(error.detail, std::to_string(id)));
-  CHECK_FALSE(calls.is_answered(victim));
-  call(client, {"bystander", "release"});
-  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
-  daemon.stop();
+  const auto attacked =
+      attack_call_of_bystander([](std::uint64_t call) { return json_result_frame(call, "\"forged\""); });
+  CHECK(contains(attacked.error.detail, std::to_string(attacked.call)));
 }
 
 TEST_CASE("no worker can pass off an error as one of the supervisor") {
@@ -268,23 +283,12 @@ TEST_CASE("a worker that reports a failed load and does not end is killed") {
 }
 
 TEST_CASE("the fatal report of a worker can blame no call of another worker and is cut and cleaned") {
-  Daemon daemon(under_attack());
-  ipc::Client client = daemon.connect();
-  CHECK(outcome(call(client, {"bystander", "ping"})) == "\"pong\"");
-  const auto id = number_on_the_bystander(client);
-  Calls calls(client);
-  const auto victim = calls.start({"bystander", "hold"});
   const std::string stack = std::string(100'000, 'x') + "\xFF\x1b[31m";
-  const auto attacking =
-      calls.start({"attacker", "sendAndHold",
-                   as_json(worker_frame(ipc::Stopped{ipc::StopReason::out_of_memory, id, stack, "heap"}))});
-  const auto error = error_of(calls.wait_for(attacking));
+  const auto error = attack_call_of_bystander([&](std::uint64_t call) {
+                       return worker_frame(ipc::Stopped{ipc::StopReason::out_of_memory, call, stack, "heap"});
+                     }).error;
   CHECK(error.stack.size() <= 32 << 10);
   CHECK_FALSE(contains(error.stack, "\xFF"));
-  CHECK_FALSE(calls.is_answered(victim));
-  call(client, {"bystander", "release"});
-  CHECK(outcome(calls.wait_for(victim)) == "\"held\"");
-  daemon.stop();
 }
 
 TEST_CASE("what a worker logs cannot forge a line or drown the log") {
