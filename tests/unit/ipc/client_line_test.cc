@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -508,11 +509,8 @@ TEST_CASE(
 TEST_CASE("each call is answered once and begun at most once whatever worker and supervisor do in any order") {
   for (unsigned seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
-    std::uint64_t state = seed * 6364136223846793005u + 1442695040888963407u;
-    const auto random = [&](std::uint64_t below) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      return (state >> 33) % below;
-    };
+    std::mt19937_64 generator(seed);
+    const auto random = [&](std::uint64_t below) { return generator() % below; };
     auto session = begin_line();
     Answers answers;
     constexpr int kCalls = 12;
