@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -8,10 +7,10 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/epoll.h>
 
 #include "ipc/client.h"
 #include "ipc/base/units.h"
+#include "tests/soak/askers.h"
 #include "tests/soak/family.h"
 #include "tests/soak/forms.h"
 #include "tests/support/calls.h"
@@ -48,37 +47,26 @@ const char* const kEcho = "exports.work = (payload) => payload;";
 class Flood {
  public:
   Flood(Run& run, const test::Daemon& daemon, Clock::duration timeout)
-      : run_(run),
-        timeout_(std::chrono::duration_cast<milliseconds>(timeout)),
-        events_(::epoll_create1(EPOLL_CLOEXEC)) {
-    REQUIRE(static_cast<bool>(events_));
-    for (std::size_t i = 0; i < kFlooded; ++i) {
-      askers_.push_back(std::make_unique<Asker>(fmt::format("flooded{}", i), daemon.connect()));
-      epoll_event wanted = {.events = EPOLLIN, .data = {.ptr = askers_.back().get()}};
-      REQUIRE(::epoll_ctl(events_.get(), EPOLL_CTL_ADD, askers_.back()->client.fd(), &wanted) == 0);
-    }
+      : run_(run), timeout_(std::chrono::duration_cast<milliseconds>(timeout)) {
+    for (std::size_t i = 0; i < kFlooded; ++i) askers_.add(fmt::format("flooded{}", i), daemon.connect());
   }
 
   // Runs until `stop`. Calls that are open then are dropped with their connections.
   void run(const std::atomic<bool>& stop) {
     const auto begin = Clock::now();
-    for (auto& asker : askers_) {
+    for (const auto& asker : askers_.all()) {
       for (std::size_t i = 0; i < kOpenCalls; ++i) ask(*asker);
-      serve(*asker);
+      askers_.serve(*asker);
     }
-    while (!stop && !is_interrupted()) serve_events();
+    while (!stop && !is_interrupted()) askers_.serve_arrived(milliseconds(50));
     took_ = Clock::now() - begin;
   }
 
-  std::uint64_t answered() const {
-    std::uint64_t sum = 0;
-    for (const auto& asker : askers_) sum += asker->answered;
-    return sum;
-  }
+  std::uint64_t answered() const { return askers_.answered(); }
   double calls_per_second() const { return static_cast<double>(answered()) / (in_millis(took_) / 1000); }
   std::size_t modules_served() const {
     return static_cast<std::size_t>(
-        std::count_if(askers_.begin(), askers_.end(), [](const auto& asker) { return asker->answered > 0; }));
+        std::ranges::count_if(askers_.all(), [](const auto& asker) { return asker->answered > 0; }));
   }
   std::uint64_t overdue() const { return overdue_; }
   // The longest that a call was on a worker, not counting the load of its module; and the longest such load.
@@ -86,14 +74,6 @@ class Flood {
   Clock::duration longest_load() const { return longest_load_; }
 
  private:
-  struct Asker {
-    Asker(std::string module_name, ipc::Client connected)
-        : module(std::move(module_name)), client(std::move(connected)) {}
-    std::string module;
-    ipc::Client client;
-    std::uint64_t answered = 0;
-  };
-
   void ask(Asker& asker) {
     const test::CallTo to{asker.module, "work", "1", timeout_};
     asker.client.start(to.request(), [this, &asker](const ipc::Answer& answer) {
@@ -114,23 +94,9 @@ class Flood {
     }
   }
 
-  void serve(Asker& asker) {
-    do {
-      asker.client.run_once(milliseconds(0));
-    } while (asker.client.connected() && asker.client.unsent_bytes() > 0);
-  }
-
-  void serve_events() {
-    constexpr int kWaitMillis = 50;
-    std::array<epoll_event, kFlooded> events;
-    const int count = ::epoll_wait(events_.get(), events.data(), static_cast<int>(events.size()), kWaitMillis);
-    for (int i = 0; i < count; ++i) serve(*static_cast<Asker*>(events[static_cast<std::size_t>(i)].data.ptr));
-  }
-
   Run& run_;
   const milliseconds timeout_;
-  UniqueFd events_;
-  std::vector<std::unique_ptr<Asker>> askers_;
+  Askers<Asker> askers_;
   std::uint64_t overdue_ = 0;
   Clock::duration longest_run_{0};
   Clock::duration longest_load_{0};

@@ -5,9 +5,9 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/epoll.h>
 
 #include "ipc/client.h"
+#include "tests/soak/askers.h"
 #include "tests/soak/forms.h"
 #include "tests/soak/observer.h"
 #include "tests/support/calls.h"
@@ -22,14 +22,12 @@ constexpr std::chrono::seconds kLongestTurnWait{60};
 // Jain's fairness index (Jain, Chiu, Hawe 1984): 1 if all have the same share, 1/n if one has everything.
 constexpr double kLeastFairness = 0.9;
 
-// The client of one module.
-struct Asker {
-  Asker(std::string module_name, ipc::Client connected)
-      : module(std::move(module_name)), client(std::move(connected)) {}
+// How long to wait for answers before looking at the time again.
+constexpr std::chrono::milliseconds kWait{100};
 
-  std::string module;
-  ipc::Client client;
-  std::uint64_t answered = 0;
+struct AskerOfOne : Asker {
+  using Asker::Asker;
+
   std::uint64_t started = 0;
   std::uint64_t turns = 0;  // workers that were started for its calls
   Clock::time_point since;
@@ -38,34 +36,29 @@ struct Asker {
 
 class ManyModules {
  public:
-  ManyModules(Run& run, const test::Daemon& daemon, const std::vector<test::Module>& modules)
-      : run_(run), events_(::epoll_create1(EPOLL_CLOEXEC)) {
-    REQUIRE(static_cast<bool>(events_));
-    for (const test::Module& module : modules) {
-      askers_.push_back(std::make_unique<Asker>(module.name, daemon.connect()));
-      epoll_event wanted = {.events = EPOLLIN, .data = {.ptr = askers_.back().get()}};
-      REQUIRE(::epoll_ctl(events_.get(), EPOLL_CTL_ADD, askers_.back()->client.fd(), &wanted) == 0);
-    }
+  ManyModules(Run& run, const test::Daemon& daemon, const std::vector<test::Module>& modules) : run_(run) {
+    for (const test::Module& module : modules) askers_.add(module.name, daemon.connect());
   }
 
   void run() {
     begin_ = Clock::now();
-    for (auto& asker : askers_) {
+    for (const auto& asker : askers_.all()) {
       ask(*asker);
-      serve(*asker);
+      askers_.serve(*asker);
     }
     auto next_line = begin_ + std::chrono::seconds(5);
     while (Clock::now() - begin_ < run_.duration && !is_interrupted()) {
-      serve_events();
+      askers_.serve_arrived(kWait);
       if (Clock::now() > next_line) {
-        show_progress(fmt::format("{:.0f} s: {} calls answered", in_millis(Clock::now() - begin_) / 1000, answered()));
+        show_progress(
+            fmt::format("{:.0f} s: {} calls answered", in_millis(Clock::now() - begin_) / 1000, askers_.answered()));
         next_line += std::chrono::seconds(5);
       }
     }
     is_ending_ = true;
     asked_for_ = Clock::now() - begin_;
     const auto guard = Clock::now() + kLongestTurnWait;
-    while (open_ > 0 && Clock::now() < guard) serve_events();
+    while (open_ > 0 && Clock::now() < guard) askers_.serve_arrived(kWait);
     if (open_ > 0) run_.report.broken(fmt::format("{} calls were never answered", open_));
   }
 
@@ -73,7 +66,7 @@ class ManyModules {
     std::vector<double> counts;
     std::vector<std::uint64_t> turns;
     Clock::duration longest{0};
-    for (const auto& asker : askers_) {
+    for (const auto& asker : askers_.all()) {
       counts.push_back(static_cast<double>(asker->answered));
       turns.push_back(asker->turns);
       longest = std::max(longest, asker->longest);
@@ -97,7 +90,7 @@ class ManyModules {
   }
 
  private:
-  void ask(Asker& asker) {
+  void ask(AskerOfOne& asker) {
     asker.since = Clock::now();
     ++asker.started;
     ++open_;
@@ -116,30 +109,8 @@ class ManyModules {
     });
   }
 
-  // Reads answers, and sends the calls that they started.
-  void serve(Asker& asker) {
-    do {
-      asker.client.run_once(milliseconds(0));
-    } while (asker.client.connected() && asker.client.unsent_bytes() > 0);
-  }
-
-  void serve_events() {
-    constexpr int kMost = 64;
-    constexpr int kWaitMillis = 100;
-    epoll_event events[kMost];
-    const int count = ::epoll_wait(events_.get(), events, kMost, kWaitMillis);
-    for (int i = 0; i < count; ++i) serve(*static_cast<Asker*>(events[i].data.ptr));
-  }
-
-  std::uint64_t answered() const {
-    std::uint64_t sum = 0;
-    for (const auto& asker : askers_) sum += asker->answered;
-    return sum;
-  }
-
   Run& run_;
-  UniqueFd events_;
-  std::vector<std::unique_ptr<Asker>> askers_;
+  Askers<AskerOfOne> askers_;
   std::size_t open_ = 0;
   bool is_ending_ = false;  // answers no longer count, and no call is started
   Clock::time_point begin_;
