@@ -12,6 +12,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -58,7 +59,14 @@ TEST_CASE("without root, workers are locked as they are with root") {
   CHECK(limits_of(worker, "Max processes").second == "0");
   CHECK(limits_of(worker, "Max file size").second == "0");
   CHECK(limits_of(worker, "Max core file size").second == "0");
-  if (::geteuid() != 0) return;  // only root can see the rest
+}
+
+// For root to see.
+TEST_CASE("without root, workers have one socket, an empty root and namespaces of their own" * needs_root()) {
+  Daemon daemon(as_nobody({kModule}));
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"module", "add", R"({"a":1,"b":2})"})) == "3");
+  const pid_t worker = worker_of(client, "module").pid;
   CHECK(status_field(daemon.broker(), "Uid") == fmt::format("{0}\t{0}\t{0}\t{0}", kNobody));
   CHECK(descriptors_of(worker).size() == 1);
   CHECK(fs::is_empty("/proc/" + std::to_string(worker) + "/root/"));

@@ -18,6 +18,7 @@
 #include "tests/support/processes.h"
 #include "tests/support/raw_connection.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -113,8 +114,8 @@ TEST_CASE("idle connections do not take the place of another client") {
   }
 }
 
-TEST_CASE("connections with open calls do not take the place of another user and stay within the bound of their user") {
-  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
+TEST_CASE("connections with open calls take no other user's place, and all of one user's places are at most its bound" *
+          needs_root_for_holdfastd()) {
   Scene scene({"--max-clients", "40"});
   std::vector<std::unique_ptr<RawConnection>> busy;
   for (int i = 0; i < 60; ++i) {
@@ -320,9 +321,8 @@ TEST_CASE("each of several full queues makes room for the first call of a client
 }
 
 TEST_CASE(
-    "while no loader says anything a user that calls a thousand modules does not keep the modules of others from "
-    "loading") {
-  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes a second user
+    "a user that calls a thousand modules, while no loader says anything, keeps no other user's from being loaded" *
+    needs_root_for_holdfastd()) {
   Scene scene({"--allow-loader", "0", "--loader-timeout", "10m"});
   ipc::Client loader = scene.daemon.connect();
   std::vector<std::uint64_t> of_others;
@@ -375,8 +375,8 @@ std::optional<ipc::Stats> stats_as(const Scene& scene, uid_t user) {
   return *stats;
 }
 
-TEST_CASE("statistics and lists show a user what it called and show root and log readers everything") {
-  if (::geteuid() != 0 || is_for_nobody()) return;  // it takes other users
+TEST_CASE("statistics and lists show a user what it called, and everything to root and to who may read logs" *
+          needs_root_for_holdfastd()) {
   Scene scene({"--allow-logs", "1234"});
   const Module secretive{"secretive", "throw new Error('cannot connect with password hunter2');"};
   scene.daemon.add_module(secretive);

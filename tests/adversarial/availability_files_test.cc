@@ -10,6 +10,7 @@
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -17,8 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSecret = "root:secret:line\n";
-
-bool is_root() { return ::geteuid() == 0 && !is_for_nobody(); }
 
 void give_to_nobody(const fs::path& path) { REQUIRE(::lchown(path.c_str(), kNobody, kNobody) == 0); }
 
@@ -37,8 +36,8 @@ void check_is_refused(const ipc::Answer& answer) {
   CHECK(contains(error.message, "Permission denied"));
 }
 
-TEST_CASE("the owner of a directory cannot read a file through root that it could not read itself") {
-  if (!is_root()) return;
+TEST_CASE("a directory's owner gets to read no file through root that it could not read itself" *
+          needs_root_for_holdfastd()) {
   const TemporaryFolder elsewhere;
   const fs::path secret = write_secret(elsewhere, kSecret);
   Daemon daemon({.modules = {{"own", "exports.ping = () => 'pong';"}}});
@@ -71,8 +70,7 @@ TEST_CASE("the owner of a directory cannot read a file through root that it coul
   daemon.stop();
 }
 
-TEST_CASE("a user who may only put links into a directory of root cannot read more through them") {
-  if (!is_root()) return;
+TEST_CASE("who may only put links into root's directory gets to read no more by it" * needs_root_for_holdfastd()) {
   const TemporaryFolder elsewhere;
   const fs::path secret = write_secret(elsewhere, kSecret);
   Daemon daemon({.modules = {{"own", "exports.ping = () => 'pong';"}}});
@@ -90,8 +88,7 @@ TEST_CASE("a user who may only put links into a directory of root cannot read mo
   daemon.stop();
 }
 
-TEST_CASE("a file of --module is opened with the rights of the owner of its directory") {
-  if (!is_root()) return;
+TEST_CASE("a file of --module is opened with the rights of its directory's owner, too" * needs_root_for_holdfastd()) {
   const TemporaryFolder elsewhere, nobodys;
   const fs::path secret = write_secret(elsewhere, kSecret);
   fs::permissions(elsewhere.path(), fs::perms(0755));

@@ -11,6 +11,7 @@
 #include "tests/support/processes.h"
 #include "tests/support/program.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -25,8 +26,8 @@ std::string script(const TemporaryFolder& folder, const std::string& text) {
 }
 
 // Runs in a mount namespace of its own, which stands for the host's or a container's.
-TEST_CASE("where namespaces cannot be made and may be missing the root directory of the host stays unchanged") {
-  if (::geteuid() != 0 || is_for_nobody()) return;
+TEST_CASE("where namespaces cannot be made, and need not be, the host's root directory stays what it is" *
+          needs_root_for_holdfastd()) {
   const TemporaryFolder folder;
   const std::string start = script(
       folder, fmt::format("exec unshare -m setpriv --bounding-set=-setgid,-setuid {} \"$@\"\n", supervisor_program()));
@@ -39,8 +40,7 @@ TEST_CASE("where namespaces cannot be made and may be missing the root directory
   CHECK(fs::exists(root + "/proc/self"));
 }
 
-TEST_CASE("the supervisor holds no descriptor that its parent left open") {
-  if (::geteuid() != 0) return;
+TEST_CASE("the supervisor holds no descriptor that its parent left open" * needs_root()) {
   const TemporaryFolder folder;
   const fs::path secret = folder.write("secret", "of the parent");
   const std::string start = script(folder, fmt::format("exec 5<{} {} \"$@\"\n", secret.string(), supervisor_program()));

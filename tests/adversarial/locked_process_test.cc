@@ -10,6 +10,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -109,10 +110,8 @@ TEST_CASE("the zygote is pid 1 of its own namespace, has no privileges, and sees
   }
 }
 
-TEST_CASE(
-    "between forks the zygote has three descriptors for its control socket and signals and OOM score and the launcher "
-    "has none") {
-  if (!can_look_inside()) return;
+TEST_CASE("between forks the zygote holds its control socket, its signals and its own OOM score, the launcher nothing" *
+          needs_root()) {
   Daemon daemon({.modules = {{"one", "exports.ping = () => 1;"}}});
   ipc::Client client = daemon.connect();
   CHECK(outcome(call(client, {"one", "ping"})) == "1");
@@ -128,8 +127,8 @@ TEST_CASE(
   }));
 }
 
-TEST_CASE("no two workers share a socket or a shared page, and none can write to the code that they share") {
-  if (!can_look_inside()) return;
+TEST_CASE("no two workers share a socket or a shared page, and none can write to the code that they share" *
+          needs_root()) {
   Daemon daemon({.flags = {"--standby", "4"}});
   REQUIRE(eventually([&] { return daemon.workers().size() == 4; }));
   std::set<std::string> sockets;

@@ -14,6 +14,7 @@
 #include "tests/adversarial/attacker.h"
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -182,9 +183,8 @@ bool memory_holds(pid_t pid, const std::string& secret) {
   return false;
 }
 
-TEST_CASE(
-    "the memory of a worker holds nothing of the supervisor or of the environment of the host or of other modules") {
-  if (::geteuid() != 0) return;  // only root can look
+TEST_CASE("a worker's memory holds nothing of the supervisor's, of the host's environment or of other modules" *
+          needs_root()) {
   constexpr const char* kVariable = "HOLDFAST_TEST_VARIABLE";
   const std::string environment = "5ecret-0f-the-environment", code = "5ecret-0f-a-m0dule",
                     payload = "5ecret-0f-a-call";

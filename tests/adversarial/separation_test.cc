@@ -15,6 +15,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -221,8 +222,8 @@ bool has_in_memory(pid_t pid, const std::string& bytes) {
 
 TEST_CASE(
     "the source and payloads of a module are in no worker of another module and not in the zygote and its payloads not "
-    "in its own next worker") {
-  if (::geteuid() != 0) return;  // only root can see this
+    "next" *
+    needs_root()) {
   // Put together at run time, so that no process has the whole text by accident.
   const std::string secret = "Lob" + std::to_string(4711) + "ster", payload = "Her" + std::to_string(815) + "ring";
   Daemon daemon(

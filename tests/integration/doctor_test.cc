@@ -15,6 +15,7 @@
 #include "tests/support/confine_program.h"
 #include "tests/support/program.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -53,10 +54,10 @@ TEST_CASE("holdfast doctor finds every layer active, in each profile and isolati
   }
 }
 
-TEST_CASE("holdfast doctor tells an unprivileged user the same") {
-  if (::geteuid() != 0) return;  // the test above ran as an unprivileged user
+TEST_CASE("holdfast doctor tells an unprivileged user the same" * needs_root()) {
   const std::string command = startable_by_nobody(command_program());
-  if (command != command_program()) return;  // the copy is not beside a supervisor that nobody can start
+  // It would look for the supervisor where nobody can start none.
+  if (command != command_program()) return skip_this_test("nobody cannot start the programs where they are");
   check_report(run({command, "doctor", "--json"}, {.as_nobody = true}));
 }
 
@@ -162,8 +163,7 @@ std::vector<std::string> confined(std::vector<std::string> how, const std::vecto
   return how;
 }
 
-TEST_CASE("for root without CAP_SYS_PTRACE working layers are unknown and not missing") {
-  if (::geteuid() != 0) return;
+TEST_CASE("to root without CAP_SYS_PTRACE, as in a container, what works is unknown and not missing" * needs_root()) {
   // Drops CAP_SYS_PTRACE and CAP_SYS_ADMIN.
   const Finished found = run(confined({"--drop=19", "--drop=21"}, {command_program(), "doctor", "--json"}));
   CHECK(found.status == 0);
@@ -217,10 +217,10 @@ TEST_CASE("holdfast doctor says which layers holdfastd starts without if they ma
   CHECK(contains(found.output, "\nverdict: holdfastd starts here, without: namespaces, root (--allow-missing)"));
 }
 
-TEST_CASE("in a user namespace without an id for root it is unknown and not missing that a worker is not dumpable") {
-  if (::geteuid() != 0) return;
+TEST_CASE("nobody in a user namespace where root has no id: that a worker is not dumpable is unknown, not missing" *
+          needs_root()) {
   const std::string command = startable_by_nobody(command_program());
-  if (command != command_program()) return;
+  if (command != command_program()) return skip_this_test("nobody cannot start the programs where they are");
   const Finished found =
       run({"/usr/bin/unshare", "--user", "--map-current-user", command, "doctor", "--json"}, {.as_nobody = true});
   CHECK(found.status == 0);
@@ -228,8 +228,7 @@ TEST_CASE("in a user namespace without an id for root it is unknown and not miss
   CHECK(states_of(found).count("unknown") == 1);
 }
 
-TEST_CASE("if /proc belongs to another pid namespace nothing is read from an unrelated process") {
-  if (::geteuid() != 0) return;
+TEST_CASE("where /proc is of another pid namespace, nothing is read from another's process" * needs_root()) {
   const Finished found = run({"/usr/bin/unshare", "--pid", "--fork", command_program(), "doctor", "--json"});
   CHECK(found.status == 0);
   CHECK(states_of(found).count("missing") == 0);

@@ -11,6 +11,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -103,16 +104,24 @@ TEST_CASE("with --isolation exec every worker is a program of its own, pid 1 of 
     CHECK(status_field(worker, "Seccomp") == "2");
     CHECK(children_of(worker).empty());
   }
-  for (const std::string kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
-    if (::geteuid() != 0) break;  // only root can see this
-    CHECK(namespace_of(one, kind) != namespace_of(other, kind));
-  }
-  if (::geteuid() == 0) CHECK(place_of_v8(one) != place_of_v8(other));
   daemon.stop();
 }
 
-TEST_CASE("forked workers share their zygote's address layout, until it is replaced") {
-  if (::geteuid() != 0) return;  // only root can see this
+TEST_CASE("with --isolation exec no two workers share a namespace or an address layout" * needs_root()) {
+  Daemon daemon({.modules = modules(2), .flags = {"--isolation", "exec", "--standby", "1"}});
+  ipc::Client client = daemon.connect();
+  CHECK(outcome(call(client, {"m0", "echo", "1"})) == "1");
+  CHECK(outcome(call(client, {"m1", "echo", "2"})) == "2");
+  const pid_t one = worker_of(client, "m0").pid, other = worker_of(client, "m1").pid;
+  for (const std::string kind : {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}) {
+    CAPTURE(kind);
+    CHECK(namespace_of(one, kind) != namespace_of(other, kind));
+  }
+  CHECK(place_of_v8(one) != place_of_v8(other));
+  daemon.stop();
+}
+
+TEST_CASE("forked workers share their zygote's address layout, until it is replaced" * needs_root()) {
   Daemon daemon({.modules = modules(3), .flags = {"--zygote-forks", "1000"}});
   ipc::Client client = daemon.connect();
   std::set<std::string> places;

@@ -9,6 +9,7 @@
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::test {
 namespace {
@@ -53,8 +54,8 @@ std::uint64_t memory_after_calls(const Module& module, const char* profile) {
   return worker_of(client, module.name).memory_bytes;
 }
 
-TEST_CASE("a worker has less than 1 MB of private memory after 100 calls of an ordinary module in both profiles") {
-  if (::geteuid() != 0) return;  // only root can see this
+TEST_CASE("a worker holds less than 1 MB alone after 100 calls of an ordinary module, in both profiles" *
+          needs_root()) {
   for (const char* profile : {"jit", "strict"}) {
     for (const Module& module : kOrdinaryModules) {
       CAPTURE(std::string_view(profile));

@@ -12,6 +12,7 @@
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/daemon.h"
+#include "tests/support/skips.h"
 
 namespace {
 
@@ -88,7 +89,7 @@ class Guard final : public doctest::IReporter {
   void test_case_reenter(const doctest::TestCaseData&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
-  void test_case_skipped(const doctest::TestCaseData&) override {}
+  void test_case_skipped(const doctest::TestCaseData& test) override { holdfast::test::tell_skipped(test); }
 
  private:
   void add_failure(std::ostringstream& text) {

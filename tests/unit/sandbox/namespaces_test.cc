@@ -20,6 +20,7 @@
 
 #include "sandbox/namespaces.h"
 #include "tests/unit/sandbox/test_support.h"
+#include "tests/support/skips.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;
@@ -92,8 +93,7 @@ TEST_CASE("the launcher's child is process 1, and nobody") {
   }
 }
 
-TEST_CASE("started by root, the sandbox is nobody outside too, without root's groups") {
-  if (geteuid() != 0) return;
+TEST_CASE("started by root, the sandbox is nobody outside too, without root's groups" * test::needs_root()) {
   SocketPair sockets;
   RunningChild child = start_child(Caller::itself, [&](SharedNotes& notes) {
     require(notes, enter_namespaces());

@@ -23,6 +23,7 @@
 
 #include "sandbox/seccomp_policy.h"
 #include "tests/unit/sandbox/test_support.h"
+#include "tests/support/skips.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;
@@ -201,15 +202,14 @@ TEST_CASE("a system call's number gives its name") {
 }
 
 TEST_CASE("a program is not loaded while new privileges are possible, and the error says so") {
-  if (geteuid() != 0 || callers().size() > 1) {
-    const Ending ending = run_child(callers().back(), [] {
-      const SetupResult done = load(*compile(policy(Profile::strict)));
-      return done ? "loaded" : done.error().layer + ": " + done.error().message;
-    });
-    CHECK(ending.exited(0));
-    CHECK(ending.said.starts_with("seccomp: "));
-    CHECK(ending.said.find("no_new_privs") != std::string::npos);
-  }
+  if (geteuid() == 0 && callers().size() == 1) return test::skip_this_test("root cannot become another user here");
+  const Ending ending = run_child(callers().back(), [] {
+    const SetupResult done = load(*compile(policy(Profile::strict)));
+    return done ? "loaded" : done.error().layer + ": " + done.error().message;
+  });
+  CHECK(ending.exited(0));
+  CHECK(ending.said.starts_with("seccomp: "));
+  CHECK(ending.said.find("no_new_privs") != std::string::npos);
 }
 
 TEST_CASE("a locked process reads, answers, waits, allocates, asks for the time and ends") {

@@ -9,6 +9,7 @@
 
 #include "supervisor/modules/module_source.h"
 #include "tests/unit/supervisor/test_support.h"
+#include "tests/support/skips.h"
 
 namespace holdfast::supervisor {
 namespace {
@@ -146,8 +147,7 @@ TEST_CASE("a link to a file is followed, as deployments switch versions with lin
   CHECK(source->file_name == "sum-v1.js");
 }
 
-TEST_CASE("a folder that is reached through a link has the files that the link's owner may read") {
-  if (::geteuid() != 0) return;  // this takes another user
+TEST_CASE("a folder that is reached through a link has the files that the link's owner may read" * test::needs_root()) {
   TemporaryFolder folder, elsewhere;
   const auto file = folder.write("sum-v1.js", "secret");
   ::chmod(folder.path().c_str(), 0755);
