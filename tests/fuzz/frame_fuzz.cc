@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ipc/frame.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace {
 

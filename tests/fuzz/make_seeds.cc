@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace {
 

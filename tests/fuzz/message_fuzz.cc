@@ -9,7 +9,7 @@
 
 #include "ipc/frame.h"
 #include "ipc/base/text.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace {
 

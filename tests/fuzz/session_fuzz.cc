@@ -23,7 +23,7 @@
 #include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
 #include "supervisor/net/event_loop.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace {
 

@@ -15,7 +15,7 @@
 
 #include "ipc/client.h"
 #include "ipc/packet.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace holdfast::ipc::testing {
 

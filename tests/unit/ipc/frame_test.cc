@@ -15,7 +15,7 @@
 #include "ipc/frame.h"
 #include "ipc/protocol.capnp.h"
 #include "ipc/worker_messages.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace {
 

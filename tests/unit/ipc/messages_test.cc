@@ -13,7 +13,7 @@
 #include "ipc/protocol.capnp.h"
 #include "ipc/worker.capnp.h"
 #include "ipc/worker_messages.h"
-#include "tests/fuzz/ipc_values.h"
+#include "tests/support/ipc_values.h"
 
 namespace holdfast::ipc {
 namespace {
