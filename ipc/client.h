@@ -11,6 +11,9 @@
 // to repeat.
 #pragma once
 
+#include <poll.h>
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -24,15 +27,12 @@
 #include <variant>
 #include <vector>
 
-#include <poll.h>
-#include <sys/types.h>
-
 #include "ipc/base/busy_poll.h"
+#include "ipc/base/module_name.h"
+#include "ipc/base/unique_fd.h"
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
 #include "ipc/frame.h"
-#include "ipc/base/module_name.h"
-#include "ipc/base/unique_fd.h"
 
 namespace holdfast::ipc {
 

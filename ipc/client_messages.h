@@ -14,9 +14,9 @@
 #include <variant>
 #include <vector>
 
+#include "ipc/base/module_name.h"
 #include "ipc/error.h"
 #include "ipc/frame.h"
-#include "ipc/base/module_name.h"
 #include "ipc/stats.h"
 
 namespace holdfast::ipc {

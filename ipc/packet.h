@@ -10,8 +10,8 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-#include "ipc/frame.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/frame.h"
 
 namespace holdfast::ipc {
 

@@ -1,5 +1,5 @@
-// System calls of the closer, the process that closes sockets of clients (supervisor/net/closer.h): it receives sockets,
-// and ends.
+// System calls of the closer, the process that closes sockets of clients (supervisor/net/closer.h): it receives
+// sockets, and ends.
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>

@@ -1,11 +1,11 @@
 #include "sandbox/hardening.h"
 
-#include <cerrno>
-#include <cstdint>
-#include <unistd.h>
-
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
 
 #include "sandbox/loaded_segments.h"
 

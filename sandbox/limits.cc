@@ -1,11 +1,11 @@
 #include "sandbox/limits.h"
 
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <charconv>
 #include <fstream>
 #include <string>
-
-#include <sys/resource.h>
 
 namespace holdfast::sandbox {
 namespace {

@@ -1,17 +1,17 @@
 #include "sandbox/namespaces.h"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
-#include <string>
-#include <string_view>
-#include <unistd.h>
-
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
 
 #include "sandbox/privileges.h"
 #include "sandbox/refusal.h"

@@ -1,9 +1,9 @@
 // Argument rules for the rows of the system call tables.
 #pragma once
 
-#include <cstdint>
-
 #include <sys/mman.h>
+
+#include <cstdint>
 
 #include "sandbox/seccomp_policy.h"
 

@@ -1,15 +1,15 @@
 #include "sandbox/privileges.h"
 
-#include <array>
-#include <cerrno>
 #include <grp.h>
-#include <unistd.h>
-
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
 
 namespace holdfast::sandbox {
 namespace {

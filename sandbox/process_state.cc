@@ -1,16 +1,16 @@
 #include "sandbox/process_state.h"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 #include <vector>
-
-#include <sys/syscall.h>
 
 namespace holdfast::sandbox {
 namespace {

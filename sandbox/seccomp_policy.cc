@@ -1,17 +1,17 @@
 #include "sandbox/seccomp_policy.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <memory>
-#include <seccomp.h>
-#include <string>
-#include <unistd.h>
-
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
 
 #include "sandbox/policy_rules.h"
 

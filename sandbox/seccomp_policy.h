@@ -6,6 +6,8 @@
 // the process, with or without a handler.
 #pragma once
 
+#include <linux/filter.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +15,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <linux/filter.h>
 
 #include "sandbox/setup_error.h"
 

@@ -7,9 +7,8 @@
 #include <array>
 #include <string>
 #include <string_view>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace holdfast::sandbox {
 

@@ -1,15 +1,14 @@
 #include "supervisor/client_session.h"
 
 #include <fmt/format.h>
-
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <functional>
 
-#include "ipc/call_rules.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/call_rules.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/log/log_output.h"
 #include "supervisor/modules/module_source.h"

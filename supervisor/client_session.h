@@ -11,14 +11,14 @@
 #include <string>
 #include <unordered_map>
 
+#include "ipc/base/module_name.h"
 #include "ipc/call_rules.h"
 #include "ipc/client_messages.h"
-#include "ipc/base/module_name.h"
 #include "supervisor/client_requests.h"
+#include "supervisor/log/module_log.h"
 #include "supervisor/net/client_accounts.h"
 #include "supervisor/net/connection.h"
 #include "supervisor/scheduler/ids.h"
-#include "supervisor/log/module_log.h"
 
 namespace holdfast::supervisor {
 

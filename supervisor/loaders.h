@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "supervisor/client_session.h"
-#include "supervisor/scheduler/ids.h"
 #include "supervisor/modules/module_source.h"
+#include "supervisor/scheduler/ids.h"
 
 namespace holdfast::supervisor {
 

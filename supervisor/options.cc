@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "ipc/base/closest_word.h"
-#include "ipc/socket_path.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/socket_path.h"
 #include "sandbox/setup_error.h"
 #include "supervisor/option_table.h"
 #include "supervisor/settings/setting_keys.h"

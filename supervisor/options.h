@@ -1,6 +1,8 @@
 // holdfastd's command line. Start at option_table.h, which says how each option is written.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -10,15 +12,13 @@
 #include <variant>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "sandbox/seccomp_policy.h"
-#include "supervisor/settings/allowed_users.h"
-#include "supervisor/settings/code_from_strings.h"
 #include "supervisor/log/log_output.h"
+#include "supervisor/modules/module_source.h"
 #include "supervisor/scheduler/module_settings.h"
 #include "supervisor/scheduler/scheduler.h"
-#include "supervisor/modules/module_source.h"
+#include "supervisor/settings/allowed_users.h"
+#include "supervisor/settings/code_from_strings.h"
 #include "supervisor/workers/zygotes.h"
 
 namespace holdfast::supervisor {

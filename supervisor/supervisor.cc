@@ -5,12 +5,12 @@
 
 #include <algorithm>
 
-#include "ipc/call_rules.h"
-#include "ipc/large_memory.h"
+#include "ipc/base/invariant.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/call_rules.h"
+#include "ipc/large_memory.h"
 #include "supervisor/call_errors.h"
-#include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "ipc/shared_page.h"
 #include "ipc/base/units.h"
+#include "ipc/shared_page.h"
 #include "supervisor/call_errors.h"
 #include "supervisor/supervisor.h"
 

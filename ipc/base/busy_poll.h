@@ -4,9 +4,10 @@
 // SO_BUSY_POLL (socket(7)) and as a hypervisor does for a halted processor.
 #pragma once
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
-#include <sched.h>
 
 namespace holdfast::ipc {
 

@@ -8,11 +8,6 @@
 #include <system_error>
 #include <tl/expected.hpp>
 
-#include <cstddef>
-#include <span>
-#include <system_error>
-#include <tl/expected.hpp>
-
 namespace holdfast::ipc {
 
 // Has the peer's sendmsg(2) fail with EPERM from now on if it carries descriptors. Connections to a listening socket

@@ -3,6 +3,8 @@
 // else. It trusts no request, because the supervisor, which makes the requests, reads what clients and workers send.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,11 +14,9 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "ipc/base/module_name.h"
-#include "ipc/packet.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/packet.h"
 #include "supervisor/broker/module_file.h"
 #include "supervisor/broker/watched_places.h"
 

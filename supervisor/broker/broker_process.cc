@@ -23,10 +23,10 @@
 #include <string_view>
 #include <vector>
 
-#include "ipc/packet.h"
 #include "ipc/base/pidfd.h"
 #include "ipc/base/process_signals.h"
 #include "ipc/base/text.h"
+#include "ipc/packet.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/log/log_output.h"
 

@@ -1,8 +1,8 @@
 #include "supervisor/log/log_output.h"
 
 #include <fmt/format.h>
-#include <spdlog/formatter.h>
 #include <spdlog/details/null_mutex.h>
+#include <spdlog/formatter.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
@@ -11,10 +11,10 @@
 #include <memory>
 
 #include "ipc/base/json.h"
-#include "ipc/log_text.h"
 #include "ipc/base/text.h"
-#include "supervisor/shares/client_log_budget.h"
+#include "ipc/log_text.h"
 #include "supervisor/log/log_writer.h"
+#include "supervisor/shares/client_log_budget.h"
 
 namespace holdfast::supervisor {
 namespace {

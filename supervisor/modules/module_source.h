@@ -12,9 +12,9 @@
 #include <tl/expected.hpp>
 #include <vector>
 
-#include "ipc/error.h"
 #include "ipc/base/module_name.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/error.h"
 #include "supervisor/broker/module_file.h"
 
 namespace holdfast::supervisor {

@@ -4,8 +4,8 @@
 #include <functional>
 #include <string_view>
 
-#include "ipc/base/text.h"
 #include "ipc/base/invariant.h"
+#include "ipc/base/text.h"
 
 namespace holdfast::supervisor {
 

@@ -14,11 +14,11 @@
 
 #include "ipc/client_messages.h"
 #include "ipc/error.h"
-#include "supervisor/shares/accountant.h"
-#include "supervisor/scheduler/ids.h"
-#include "supervisor/shares/log_budget.h"
-#include "supervisor/scheduler/module_settings.h"
 #include "supervisor/modules/module_source.h"
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/scheduler/module_settings.h"
+#include "supervisor/shares/accountant.h"
+#include "supervisor/shares/log_budget.h"
 
 namespace holdfast::supervisor {
 

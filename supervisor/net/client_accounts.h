@@ -5,9 +5,9 @@
 #include <chrono>
 #include <cstddef>
 
-#include "supervisor/shares/accountant.h"
 #include "supervisor/net/connection.h"
 #include "supervisor/scheduler/ids.h"
+#include "supervisor/shares/accountant.h"
 
 namespace holdfast::supervisor {
 

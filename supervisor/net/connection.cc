@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <boost/asio/buffer.hpp>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 #include <vector>

@@ -12,13 +12,13 @@
 #include <string>
 #include <string_view>
 
+#include "ipc/base/unique_fd.h"
 #include "ipc/frame.h"
 #include "ipc/kept_bytes.h"
-#include "ipc/base/unique_fd.h"
-#include "supervisor/shares/accountant.h"
 #include "supervisor/net/closer.h"
-#include "supervisor/scheduler/ids.h"
 #include "supervisor/net/turn.h"
+#include "supervisor/scheduler/ids.h"
+#include "supervisor/shares/accountant.h"
 
 namespace holdfast::supervisor {
 
@@ -32,9 +32,9 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   using FrameAccounts = Accountant<Connection>;
   static constexpr std::size_t kFrameProgressBytes = std::size_t{64} << 10;
 
-  // For a peer that can send descriptors (ipc/base/descriptor_refusal.h). If the peer sends one, on_violation() is called.
-  // When the connection is closed, `closer`, which must outlive this object, closes the socket and what the peer
-  // sent. Call before start().
+  // For a peer that can send descriptors (ipc/base/descriptor_refusal.h). If the peer sends one, on_violation() is
+  // called. When the connection is closed, `closer`, which must outlive this object, closes the socket and what the
+  // peer sent. Call before start().
   void refuse_descriptors_by(Closer& closer);
 
   // Begins to read. Call once the object is owned by a shared_ptr.

@@ -1,6 +1,8 @@
 // The supervisor's Unix socket. At most one supervisor serves it, and its files are removed when the listener stops.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -8,7 +10,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <sys/types.h>
 #include <tl/expected.hpp>
 
 #include "ipc/base/unique_fd.h"

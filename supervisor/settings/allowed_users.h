@@ -2,12 +2,11 @@
 // read what modules log (--allow-logs).
 #pragma once
 
+#include <sys/types.h>
+
 #include <set>
 #include <string>
 #include <string_view>
-
-#include <sys/types.h>
-
 #include <tl/expected.hpp>
 
 namespace holdfast::supervisor {

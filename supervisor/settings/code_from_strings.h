@@ -5,7 +5,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
 #include "ipc/base/module_name.h"

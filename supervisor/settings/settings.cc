@@ -1,9 +1,9 @@
 #include "supervisor/settings/settings.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <algorithm>
-#include <toml++/toml.h>
 
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"

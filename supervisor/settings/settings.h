@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "ipc/base/module_name.h"
-#include "supervisor/settings/environment.h"
 #include "supervisor/scheduler/module_settings.h"
+#include "supervisor/settings/environment.h"
 
 namespace holdfast::supervisor {
 

@@ -25,8 +25,8 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/scheduler/ids.h"
 #include "ipc/base/invariant.h"
+#include "supervisor/scheduler/ids.h"
 
 namespace holdfast::supervisor {
 

@@ -2,25 +2,25 @@
 // decides nothing. Checks the form of what the worker sends; Workers checks its meaning.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <chrono>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
 
-#include <ctime>
-#include <sys/types.h>
-
-#include "ipc/shared_page.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/shared_page.h"
 #include "ipc/worker_messages.h"
 #include "supervisor/broker/broker.h"
-#include "supervisor/workers/call_numbers.h"
-#include "supervisor/workers/caller_numbers.h"
 #include "supervisor/net/connection.h"
 #include "supervisor/scheduler/ids.h"
+#include "supervisor/workers/call_numbers.h"
+#include "supervisor/workers/caller_numbers.h"
 #include "supervisor/workers/line_share.h"
 #include "supervisor/workers/stretch_watch.h"
 

@@ -1,18 +1,18 @@
 // holdfastd without root's rights: started by the user nobody, which owns nothing, it sandboxes workers all the same.
 #include "tests/support/as_nobody.h"
 
-#include <filesystem>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <filesystem>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,13 +1,13 @@
 #include "tests/adversarial/attacker.h"
 
-#include <csignal>
-#include <cstddef>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <cstddef>
 
 #include "ipc/shared_page.h"
 #include "sandbox/process_state.h"

@@ -1,5 +1,6 @@
 // How much one client can harm another by the connections, partial frames, unread answers and open calls that it holds.
 // Each attack runs as the good client's own user and, if the tests run as root, as another user.
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,16 +10,14 @@
 #include <utility>
 #include <vector>
 
-#include <doctest/doctest.h>
-
 #include "tests/support/as_nobody.h"
 #include "tests/support/as_user.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/raw_connection.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

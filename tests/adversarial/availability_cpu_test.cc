@@ -1,11 +1,11 @@
 // How one module's CPU time affects others.
-#include <algorithm>
-#include <cerrno>
-#include <string>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
 
 #include "tests/adversarial/hostile.h"
 #include "tests/support/calls.h"

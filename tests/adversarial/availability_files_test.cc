@@ -1,11 +1,11 @@
 // Which files users can read through a holdfastd of root if they may put files into a directory of modules.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
-#include <sys/stat.h>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"

@@ -1,12 +1,12 @@
 // How one module's memory affects others.
-#include <algorithm>
-#include <string>
-#include <unistd.h>
-#include <vector>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"

@@ -1,4 +1,5 @@
 // Calls of one client that kill their workers must not be visible to other clients of the same module.
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 
 #include <memory>
@@ -6,14 +7,12 @@
 #include <string>
 #include <vector>
 
-#include <doctest/doctest.h>
-
 #include "tests/support/as_user.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,9 +1,9 @@
 // Waiting calls, while there are no slots left, may delay other modules for a moment only.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

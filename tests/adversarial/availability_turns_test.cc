@@ -1,4 +1,5 @@
 // One client's calls that take long or never end may delay other clients of the same module only by a call or two.
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 
 #include <optional>
@@ -6,8 +7,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/as_user.h"
 #include "tests/support/calls.h"

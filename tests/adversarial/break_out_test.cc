@@ -1,18 +1,14 @@
 // Attempts to leave the sandbox with valid arguments, which would do harm if they succeeded, made by a worker that
 // survives refusals. From outside, the worker and all other processes must stay as they were.
-#include <algorithm>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <sstream>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/kcmp.h>
 #include <linux/keyctl.h>
 #include <linux/quota.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -20,6 +16,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
 
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"

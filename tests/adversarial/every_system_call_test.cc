@@ -1,16 +1,16 @@
 // Makes every system call that exists, by each of the processor's ways into the kernel, inside a locked worker: the
 // kernel carries out the calls of the table (sandbox/seccomp_policy.cc) and no others.
-#include <algorithm>
-#include <cerrno>
-#include <climits>
-#include <map>
-#include <set>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <map>
+#include <set>
 
 #include "sandbox/seccomp_policy.h"
 #include "tests/adversarial/attacker.h"

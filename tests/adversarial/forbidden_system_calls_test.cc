@@ -1,18 +1,18 @@
 // System calls by native code inside a locked worker. A call outside the table ends the worker. Callers can tell this
 // end from every other, and it affects no other worker.
-#include <algorithm>
-#include <cerrno>
+#include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <signal.h>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "sandbox/seccomp_policy.h"
 #include "tests/adversarial/attacker.h"

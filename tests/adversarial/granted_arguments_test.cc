@@ -1,19 +1,19 @@
 // Calls the table's system calls (sandbox/seccomp_policy.cc) with arguments that the table does not grant, inside a
 // locked worker that survives refusals. The test does not have to change if the table grants less.
-#include <algorithm>
-#include <cerrno>
-#include <climits>
-#include <poll.h>
-#include <set>
-#include <time.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <set>
 
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"

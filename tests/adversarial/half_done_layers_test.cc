@@ -1,17 +1,17 @@
 // The environment in which the daemon starts: it must not leak into the sandbox, nor be damaged by it.
-#include <algorithm>
+#include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/program.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,8 +1,8 @@
 #include "tests/adversarial/hostile.h"
 
-#include <algorithm>
-
 #include <doctest/doctest.h>
+
+#include <algorithm>
 
 namespace holdfast::test {
 namespace {

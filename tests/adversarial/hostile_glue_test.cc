@@ -2,6 +2,7 @@
 // functions and arrays inherit. Native code relies on the runtime's promises about its arguments: a module that could
 // choose them could read and write memory at will.
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/adversarial/hostile.h"

@@ -1,6 +1,7 @@
 // A module that replaces every built-in function within its reach. None of the replacements is ever passed a function
 // of the runtime or of its packages, or an object that has such functions.
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"

@@ -1,12 +1,12 @@
 // Direct lines to workers that an attacker controls: what such a worker sends on its line costs its client the line,
 // and affects no other client.
-#include <cerrno>
-#include <string_view>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include <cerrno>
+#include <string_view>
 
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"

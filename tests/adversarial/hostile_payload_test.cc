@@ -1,11 +1,11 @@
 // Structured payloads that no serializer would write, in real calls: V8's deserializer reads them in the worker. Each
 // call has one answer, and the worker goes on.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <random>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/adversarial/hostile.h"
 

@@ -1,8 +1,8 @@
 // What a module can reach: the runtime's own functions, which run between the module and the worker, and ways to make
 // code from text.
-#include <algorithm>
-
 #include <doctest/doctest.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tests/adversarial/hostile.h"

@@ -1,10 +1,10 @@
 // Texts that are hard on their reader: modules for the compiler, payloads for JSON.parse; and code that runs outside of
 // any call.
-#include <algorithm>
-#include <functional>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
 
 #include "tests/adversarial/hostile.h"
 #include "tests/support/waiting.h"

@@ -1,8 +1,8 @@
 // JavaScript that poisons what it shares with the runtime: prototypes, intrinsics, values, errors, exports.
-#include <algorithm>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "tests/adversarial/hostile.h"
 

@@ -1,16 +1,16 @@
 // The properties of a locked worker, as the kernel shows them from outside (proc(5)).
+#include <doctest/doctest.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 #include <sstream>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,12 +1,12 @@
 // Workers that lie, on their socket and on the page that they share with the supervisor. Only such a worker is killed,
 // and what it says about others is not believed.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <csignal>
 #include <functional>
 #include <limits>
 #include <random>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "ipc/worker_messages.h"
 #include "tests/adversarial/attacker.h"

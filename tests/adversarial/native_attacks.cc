@@ -1,22 +1,22 @@
 #include "tests/adversarial/native_attacks.h"
 
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csetjmp>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
-#include <dlfcn.h>
 #include <string>
 #include <string_view>
-#include <ucontext.h>
-#include <unistd.h>
 #include <utility>
-
-#include <sys/mman.h>
-#include <sys/rseq.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
 
 #include "ipc/shared_page.h"
 

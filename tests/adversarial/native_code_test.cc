@@ -1,14 +1,14 @@
 // Native code that changes code, brings its own or enters the kernel in unusual ways; and what it finds in memory.
-#include <algorithm>
-#include <fcntl.h>
-#include <sstream>
-#include <string_view>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string_view>
 
 #include "ipc/shared_page.h"
 #include "tests/adversarial/attacker.h"

@@ -1,9 +1,9 @@
 // Native code takes memory in every way that the table of system calls allows. Each way ends near the module's limit.
-#include <algorithm>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
 
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"

@@ -1,12 +1,12 @@
 // Native code that abuses signals: handlers without their data, returns from signals that never came (rt_sigreturn(2)
 // accepts any frame), and the processor's own faults. None of them gains time for the worker or costs other modules
 // any.
-#include <csignal>
-#include <string_view>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+
+#include <csignal>
+#include <string_view>
 
 #include "tests/adversarial/siege.h"
 #include "tests/support/processes.h"

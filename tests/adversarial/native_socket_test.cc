@@ -1,12 +1,12 @@
 // Native code that misuses its socket: it never reads, sends without end, or never ends a frame. The supervisor's
 // memory stays bounded, and others are served all the time.
-#include <algorithm>
-#include <list>
-#include <poll.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
+#include <list>
 
 #include "ipc/worker_messages.h"
 #include "tests/adversarial/siege.h"

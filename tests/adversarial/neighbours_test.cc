@@ -1,11 +1,11 @@
 // What several hostile modules can do together to an innocent module.
-#include <algorithm>
-#include <chrono>
-#include <thread>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "tests/adversarial/attacker.h"
 #include "tests/support/calls.h"

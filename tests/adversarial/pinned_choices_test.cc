@@ -1,9 +1,9 @@
 // V8 and its libraries would make some choices by the processor, the kernel or the environment. These choices are
 // pinned (worker/v8/pinned_choices.h), so WebAssembly works in the locked worker whatever the processor offers.
-#include <filesystem>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <filesystem>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"

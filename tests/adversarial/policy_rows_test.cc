@@ -1,9 +1,9 @@
 // Each row of a worker's table of system calls is needed: something breaks without it.
-#include <filesystem>
-#include <memory>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
 
 #include "sandbox/seccomp_policy.h"
 #include "tests/support/as_nobody.h"

@@ -1,9 +1,10 @@
 // Preloaded into a worker's program: replaces the C library's functions for memory protection keys, and answers as on a
 // processor that has keys (KEYS_PRESENT) or as on one that has none. pkey_mprotect makes the system call in either
 // case; the sandbox must never see it.
-#include <cerrno>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 namespace {
 constexpr int kKey = 1;

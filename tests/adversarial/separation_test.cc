@@ -1,21 +1,21 @@
 // Modules that look for traces of each other: in globals, in memory, in random numbers, in counters. A module must find
 // what it would find if it were alone.
-#include <algorithm>
-#include <fstream>
-#include <set>
-#include <signal.h>
-#include <sstream>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,13 +1,13 @@
 #include "tests/adversarial/siege.h"
 
-#include <algorithm>
-#include <sstream>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
 
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"

@@ -1,7 +1,8 @@
 // Pre-faulting the engine's code for forked processes.
 #define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
+#include "worker/process/code_pages.h"
 
+#include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +13,6 @@
 #include <sstream>
 #include <string>
 
-#include "worker/process/code_pages.h"
 #include "worker/v8/engine.h"
 #include "worker/v8/warm_up.h"
 

@@ -1,7 +1,6 @@
 // The engine without a compiler of machine code, as in the strict profile.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-
 #include <unistd.h>
 
 #include <cstdio>

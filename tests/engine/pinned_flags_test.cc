@@ -1,7 +1,6 @@
 // V8's flags after its start: each pinned flag has its pinned value.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

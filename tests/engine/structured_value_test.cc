@@ -1,7 +1,6 @@
 // Writing values as bytes and reading them back. Bytes of payloads come from outside and may be hostile.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-
 #include <unistd.h>
 
 #include <cstdio>

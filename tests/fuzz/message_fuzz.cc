@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/frame.h"
 #include "ipc/base/text.h"
+#include "ipc/frame.h"
 #include "tests/support/ipc_values.h"
 
 namespace {

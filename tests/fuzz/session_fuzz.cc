@@ -1,6 +1,12 @@
 // A client's session with a client that sends anything, and an owner that answers, refuses, holds or disconnects as the
 // input says. The input is a script, one step after another:
 //   a step's number, then its arguments: a call's id, a length, bytes that are sent as they are
+#include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -13,14 +19,8 @@
 #include <string>
 #include <string_view>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <spdlog/spdlog.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include "ipc/client_messages.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/client_messages.h"
 #include "supervisor/client_session.h"
 #include "supervisor/net/event_loop.h"
 #include "tests/support/ipc_values.h"

@@ -1,12 +1,11 @@
 // `holdfast bench`: each suite measures what its name says. The tests do not judge how fast anything is.
+#include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-
-#include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

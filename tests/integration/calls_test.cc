@@ -1,14 +1,14 @@
 // Successful calls: where they run, how many run at a time, and that each is answered once.
 #include "tests/support/calls.h"
 
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <memory>
 #include <random>
 #include <set>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <sys/resource.h>
 
 #include "tests/support/daemon.h"
 #include "tests/support/waiting.h"

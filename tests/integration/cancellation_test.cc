@@ -1,9 +1,9 @@
 // Cancelled and overdue calls: what their functions learn, what these may still do, and how other calls fare.
-#include <algorithm>
-#include <csignal>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,10 +1,10 @@
 // The number of processes and the modules that have one: eviction, idle time, standbys, waiting for a slot.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

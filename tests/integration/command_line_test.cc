@@ -1,11 +1,9 @@
 // The `holdfast` command as a user runs it.
+#include <doctest/doctest.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
-
 #include <string_view>
 
 #include "tests/support/as_nobody.h"

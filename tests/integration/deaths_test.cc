@@ -1,8 +1,7 @@
 // Processes that die or are killed at any time: each call gets exactly one answer, and later calls are served.
-#include <signal.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,9 +1,9 @@
 // Direct lines: a client's calls go straight to a worker, with the same guarantees as relayed calls.
-#include <csignal>
-#include <thread>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <csignal>
+#include <thread>
 
 #include "ipc/worker_status.h"
 #include "tests/support/calls.h"

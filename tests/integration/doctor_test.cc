@@ -1,21 +1,21 @@
 // `holdfast doctor`, and starts on hosts where a layer of the sandbox cannot be set up.
-#include <filesystem>
+#include <doctest/doctest.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-#include <unistd.h>
 #include <utility>
-
-#include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
 #include "tests/support/confine_program.h"
 #include "tests/support/program.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

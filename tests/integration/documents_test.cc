@@ -1,16 +1,16 @@
 // The programs print what the documents show.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <signal.h>
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "supervisor/option_table.h"
 #include "supervisor/settings/setting_keys.h"

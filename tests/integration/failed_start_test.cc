@@ -1,13 +1,12 @@
 // Failed starts as a user sees them: one message, which says what failed and what to do.
+#include <doctest/doctest.h>
 #include <signal.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <string>
-
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "tests/support/calls.h"
 #include "tests/support/processes.h"

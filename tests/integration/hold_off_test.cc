@@ -1,12 +1,12 @@
 // A module that fails repeatedly through no call's fault is held off for a while: its callers get an error at once, and
 // other modules are not affected. A client whose calls kill workers is paused, and affects no other client.
+#include <doctest/doctest.h>
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <signal.h>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"

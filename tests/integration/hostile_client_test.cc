@@ -1,8 +1,8 @@
 // Clients that break the protocol, or follow it to harm others. Each one is told why it is disconnected, and no other
 // client is affected.
-#include <random>
-
 #include <doctest/doctest.h>
+
+#include <random>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,11 +1,11 @@
 // Clients that break the rules on a direct line, or read no answers from it, lose the line; the worker still serves
 // others.
-#include <cstring>
-
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cstring>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

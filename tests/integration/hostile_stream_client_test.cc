@@ -1,8 +1,8 @@
 // Clients that request streams and break their rules for windows, grants and reading. None of them gets more than its
 // window at a time, advances another client's stream, or fills another process's memory.
-#include <optional>
-
 #include <doctest/doctest.h>
+
+#include <optional>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,17 +1,17 @@
 // The origin of workers: zygotes that are replaced, and workers that are programs of their own.
-#include <algorithm>
-#include <set>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <algorithm>
+#include <set>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

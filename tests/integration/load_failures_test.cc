@@ -1,7 +1,6 @@
 // Modules that do not exist, and modules that cannot be loaded.
-#include <signal.h>
-
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "tests/support/calls.h"

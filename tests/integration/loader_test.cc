@@ -1,11 +1,11 @@
 // Modules without a file, whose code clients supply: by `holdfast load`, and by the client library.
-#include <algorithm>
-#include <filesystem>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <algorithm>
+#include <filesystem>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"

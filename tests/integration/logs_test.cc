@@ -1,21 +1,21 @@
 // What modules log, as operators and callers see it.
-#include <chrono>
-#include <filesystem>
-#include <signal.h>
-#include <string>
-#include <vector>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
+#include <signal.h>
 #include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/program.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

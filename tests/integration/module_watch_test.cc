@@ -1,12 +1,12 @@
 // Module files that change while a supervisor serves them and can no longer open files itself.
+#include <doctest/doctest.h>
+#include <signal.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <signal.h>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"

@@ -1,7 +1,7 @@
 // Payloads that claim to be JSON and are not UTF-8: the call is answered with an error, and the connection stays open.
-#include <string>
-
 #include <doctest/doctest.h>
+
+#include <string>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

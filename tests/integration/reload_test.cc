@@ -1,10 +1,10 @@
 // Settings that change while a supervisor serves: the effect of SIGHUP on modules, workers and calls.
-#include <algorithm>
-#include <filesystem>
-#include <signal.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"

@@ -1,8 +1,7 @@
 // Calls whose worker dies during the call: which are run again, how often, and which never.
-#include <signal.h>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,11 +1,11 @@
 // The number of processes follows demand: standbys follow the rate of cold calls, a module's instances follow its
 // queue.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <thread>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

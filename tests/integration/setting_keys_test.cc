@@ -1,19 +1,19 @@
 // Each key of the settings file, shown on a module that has it beside a module that does not.
+#include <doctest/doctest.h>
+#include <signal.h>
+
 #include <algorithm>
 #include <set>
-#include <signal.h>
-#include <thread>
 #include <string_view>
-
-#include <doctest/doctest.h>
+#include <thread>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"
 #include "tests/support/processes.h"
 #include "tests/support/program.h"
-#include "tests/support/waiting.h"
 #include "tests/support/skips.h"
+#include "tests/support/waiting.h"
 
 namespace holdfast::test {
 namespace {

@@ -1,10 +1,10 @@
 // The settings file, and its reload by SIGHUP.
-#include <filesystem>
+#include <doctest/doctest.h>
 #include <signal.h>
-#include <string>
 #include <sys/stat.h>
 
-#include <doctest/doctest.h>
+#include <filesystem>
+#include <string>
 
 #include "tests/integration/modules.h"
 #include "tests/support/calls.h"

@@ -1,10 +1,10 @@
 // The start and the end of holdfastd: signals, the socket, and what is left afterwards.
-#include <optional>
+#include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <sys/stat.h>
+#include <optional>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,8 +1,7 @@
 // The effect of signals that a service manager, a terminal or a script may send to holdfastd and to each of its
 // processes.
-#include <signal.h>
-
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

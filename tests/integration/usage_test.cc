@@ -1,8 +1,8 @@
 // The resource usage of a call: its answer reports it, the statistics sum it up, and `holdfast ps` and `holdfast stats`
 // show it.
+#include <doctest/doctest.h>
 #include <signal.h>
 
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include "tests/integration/modules.h"

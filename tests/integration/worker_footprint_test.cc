@@ -1,7 +1,6 @@
 // A worker's private memory. There may be thousands of workers; everything else they share with the zygote.
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <string>

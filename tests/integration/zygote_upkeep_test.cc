@@ -1,10 +1,10 @@
 // The cost of keeping zygotes, and signals that must not end them.
-#include <chrono>
-#include <signal.h>
-#include <thread>
-
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/types.h>
+
+#include <chrono>
+#include <thread>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,7 +1,6 @@
 // Errors: exceptions, results and payloads that cannot be passed on, and lost calls.
-#include <signal.h>
-
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <string_view>
 

@@ -1,9 +1,9 @@
 // The console as modules see it: what it writes, and that logging never harms the call that logs.
+#include <doctest/doctest.h>
+
 #include <regex>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

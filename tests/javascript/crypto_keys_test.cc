@@ -1,11 +1,11 @@
 // Import and export of keys of the Web Cryptography API: keys that another implementation made, generation, wrapping,
 // and invalid keys.
+#include <doctest/doctest.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-
-#include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include "tests/javascript/crypto_module.h"
 #include "tests/javascript/crypto_vectors.h"

@@ -1,12 +1,12 @@
 // The Web Cryptography API in locked workers: test vectors of the standards, rules for keys and parameters, and modules
 // that try to change data between its check and its use. Import and export of keys are in crypto_keys_test.cc.
+#include <doctest/doctest.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
-
-#include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include "tests/javascript/crypto_module.h"
 #include "tests/support/calls.h"

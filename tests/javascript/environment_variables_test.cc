@@ -1,9 +1,9 @@
 // Variables that the operator sets for a module: context.env and process.env.
+#include <doctest/doctest.h>
 #include <signal.h>
+
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

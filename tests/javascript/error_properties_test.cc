@@ -1,5 +1,6 @@
 // Thrown values as the caller gets them: any value is shown, and an error's own properties are data.
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"

@@ -1,8 +1,8 @@
 // The two module formats, how they are told apart, and what modules may export.
-#include <algorithm>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -1,8 +1,8 @@
 // A module's environment: console, timers, microtasks, its context; and what it lacks.
-#include <algorithm>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"

@@ -1,5 +1,6 @@
 // Inline source maps: wherever a stack is shown, it shows the author's source.
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/support/calls.h"

@@ -1,8 +1,8 @@
 // Functions that return an async iterable: their values arrive one by one, as fast as the caller takes them.
-#include <signal.h>
-#include <string_view>
-
 #include <doctest/doctest.h>
+#include <signal.h>
+
+#include <string_view>
 
 #include "tests/support/calls.h"
 #include "tests/support/daemon.h"

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
-
 #include <string_view>
 
 #include "tests/javascript/both_profiles.h"

@@ -2,11 +2,11 @@
 // own, which holdfast-worker is not linked with.
 #pragma once
 
+#include <v8.h>
+
 #include <functional>
 #include <optional>
 #include <vector>
-
-#include <v8.h>
 
 #include "sandbox/seccomp_policy.h"
 #include "worker/process/zygote_options.h"

@@ -1,11 +1,11 @@
 // The bundling commands in docs/modules.md and in messages: their output runs, also for recent syntax.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/real_modules/bundles.h"
 #include "tests/support/calls.h"

@@ -1,10 +1,10 @@
 #include "tests/real_modules/bundles.h"
 
-#include <algorithm>
-#include <cstdlib>
-
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 namespace holdfast::test {

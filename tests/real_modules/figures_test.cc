@@ -1,10 +1,10 @@
 // Measures the figures in docs/modules.md. Not a test of behaviour, and skipped unless it is requested.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <sstream>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/real_modules/bundles.h"
 #include "tests/support/daemon.h"

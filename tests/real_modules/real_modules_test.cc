@@ -1,8 +1,8 @@
 // Published packages, bundled as their users would do it, give the same results in a worker as in Node.js.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <string_view>
-
-#include <doctest/doctest.h>
 
 #include "tests/real_modules/bundles.h"
 #include "tests/support/daemon.h"

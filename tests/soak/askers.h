@@ -1,6 +1,7 @@
 // Clients of one thread, each of which asks one module all the time.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -11,8 +12,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "ipc/base/unique_fd.h"
 #include "ipc/client.h"

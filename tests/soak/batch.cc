@@ -1,8 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "tests/soak/forms.h"
 #include "tests/support/calls.h"

@@ -1,13 +1,13 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <signal.h>
-#include <sys/stat.h>
 
 #include "ipc/base/units.h"
 #include "tests/soak/family.h"

@@ -1,3 +1,6 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -5,11 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-
-#include "ipc/client.h"
 #include "ipc/base/units.h"
+#include "ipc/client.h"
 #include "tests/soak/askers.h"
 #include "tests/soak/family.h"
 #include "tests/soak/forms.h"

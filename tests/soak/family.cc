@@ -1,10 +1,10 @@
 #include "tests/soak/family.h"
 
-#include <sstream>
-#include <string>
-
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sstream>
+#include <string>
 
 #include "tests/support/processes.h"
 

@@ -1,12 +1,12 @@
 // The processes below a holdfastd, as /proc shows them at the moment.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace holdfast::soak {
 

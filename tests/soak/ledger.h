@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "ipc/client.h"
 #include "tests/soak/run.h"

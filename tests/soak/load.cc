@@ -1,11 +1,11 @@
 #include "tests/soak/load.h"
 
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 namespace holdfast::soak {
 namespace {

@@ -1,6 +1,14 @@
 // soak: the chaos and soak test of Holdfast, with its real programs. tools/soak runs it, and tools/test runs a short
 // form.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -10,14 +18,6 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
-
-#include <CLI/CLI.hpp>
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "ipc/base/units.h"
 #include "tests/soak/forms.h"

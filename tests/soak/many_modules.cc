@@ -1,10 +1,10 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <numeric>
 #include <vector>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "ipc/client.h"
 #include "tests/soak/askers.h"

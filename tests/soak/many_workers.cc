@@ -1,7 +1,7 @@
-#include <vector>
-
 #include <fmt/format.h>
 #include <sys/resource.h>
+
+#include <vector>
 
 #include "ipc/base/units.h"
 #include "tests/soak/family.h"

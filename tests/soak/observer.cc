@@ -1,8 +1,8 @@
 #include "tests/soak/observer.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "ipc/client.h"
 #include "tests/support/program.h"

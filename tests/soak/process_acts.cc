@@ -1,9 +1,9 @@
 #include "tests/soak/process_acts.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <signal.h>
+
+#include <algorithm>
 
 #include "ipc/base/pidfd.h"
 #include "tests/soak/family.h"

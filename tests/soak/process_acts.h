@@ -2,13 +2,13 @@
 // and address space. The seed determines which act happens when, and to which process.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 #include "ipc/base/unique_fd.h"
 #include "tests/soak/kinds.h"

@@ -1,14 +1,14 @@
 #include "tests/soak/quiet.h"
 
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
-
-#include <fmt/format.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include "tests/soak/family.h"
 #include "tests/soak/kinds.h"

@@ -1,10 +1,10 @@
 #include "tests/soak/report.h"
 
-#include <chrono>
-#include <cstdio>
-
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
 
 namespace holdfast::soak {
 namespace {

@@ -1,10 +1,10 @@
 // Lowers and restores the resource limits of other processes (prlimit(2)).
 #pragma once
 
-#include <string>
-
 #include <sys/resource.h>
 #include <sys/types.h>
+
+#include <string>
 #include <tl/expected.hpp>
 
 namespace holdfast::soak {

@@ -1,10 +1,10 @@
 #include "tests/soak/vandals.h"
 
+#include <fmt/format.h>
+
 #include <unordered_map>
 #include <unordered_set>
 #include <variant>
-
-#include <fmt/format.h>
 
 namespace holdfast::soak {
 namespace {

@@ -1,12 +1,12 @@
 #include "tests/support/as_nobody.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <sstream>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "tests/support/program.h"
 

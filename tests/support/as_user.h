@@ -1,12 +1,11 @@
 // Connects to holdfastd as another user, which needs root.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <unistd.h>
 
 #include <optional>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/as_nobody.h"
 

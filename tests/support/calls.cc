@@ -1,8 +1,8 @@
 #include "tests/support/calls.h"
 
-#include <algorithm>
-
 #include <doctest/doctest.h>
+
+#include <algorithm>
 
 #include "tests/support/processes.h"
 #include "tests/support/waiting.h"

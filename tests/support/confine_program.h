@@ -1,10 +1,10 @@
 // The path of the program that runs another one in surroundings like a container's (confine.cc).
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <cstdlib>
 #include <string>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::test {
 

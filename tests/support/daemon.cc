@@ -1,15 +1,14 @@
 #include "tests/support/daemon.h"
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
-
-#include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "ipc/base/process_signals.h"
 #include "tests/support/as_nobody.h"

@@ -1,13 +1,13 @@
 // A holdfastd that one test starts, with modules that the test wrote.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 #include "ipc/client.h"
 #include "tests/support/program.h"

@@ -1,14 +1,14 @@
 // The main program of the tests that run Holdfast's programs. A test that runs longer than even a busy machine explains
 // is taken to hang: it is ended, and its name is printed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include <algorithm>
-#include <cstring>
+#include <doctest/doctest.h>
 #include <signal.h>
-#include <sstream>
-#include <string>
 #include <unistd.h>
 
-#include <doctest/doctest.h>
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+#include <string>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/daemon.h"

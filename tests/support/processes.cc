@@ -1,12 +1,12 @@
 #include "tests/support/processes.h"
 
+#include <sys/prctl.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <optional>
 #include <sstream>
-
-#include <sys/prctl.h>
 
 namespace holdfast::test {
 namespace {

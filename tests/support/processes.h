@@ -1,12 +1,12 @@
 // Looks at processes through /proc (proc(5)).
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace holdfast::test {
 

@@ -1,23 +1,23 @@
 #include "tests/support/program.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
-#include <fstream>
-#include <grp.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <cstddef>
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/waiting.h"

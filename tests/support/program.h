@@ -1,12 +1,12 @@
 // Starts the programs under test as a user would.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 #include "ipc/base/unique_fd.h"
 

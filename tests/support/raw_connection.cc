@@ -1,12 +1,12 @@
 #include "tests/support/raw_connection.h"
 
-#include <cerrno>
-#include <cstring>
-#include <poll.h>
-
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "tests/support/waiting.h"
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "ipc/base/unique_fd.h"
 #include "ipc/client_messages.h"
 #include "ipc/frame.h"
-#include "ipc/base/unique_fd.h"
 
 namespace holdfast::test {
 

@@ -2,11 +2,10 @@
 // name and why, and tools/test counts the lines.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <unistd.h>
 
 #include <iostream>
-
-#include <doctest/doctest.h>
 
 #include "tests/support/as_nobody.h"
 

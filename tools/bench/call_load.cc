@@ -1,10 +1,10 @@
 // Calls functions through a running holdfastd, with the client library, as fast as they are answered.
-#include <stdexcept>
-
 #include <fmt/format.h>
 
-#include "ipc/client.h"
+#include <stdexcept>
+
 #include "ipc/base/module_name.h"
+#include "ipc/client.h"
 #include "tools/bench/load.h"
 
 namespace holdfast::load {

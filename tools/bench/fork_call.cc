@@ -4,6 +4,8 @@
 // It makes one such call for each line on standard input, and writes on standard output how long that took, in
 // nanoseconds, from before the fork until the answer was read. `holdfast bench --fork-call` shows it beside cold
 // calls.
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -13,17 +15,14 @@
 #include <string_view>
 #include <variant>
 
-#include <sys/socket.h>
-#include <sys/wait.h>
-
+#include "ipc/base/unique_fd.h"
 #include "ipc/call_rules.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
-#include "ipc/base/unique_fd.h"
 #include "ipc/worker_messages.h"
+#include "worker/channel/outbox.h"
 #include "worker/v8/engine.h"
 #include "worker/v8/module_host.h"
-#include "worker/channel/outbox.h"
 #include "worker/v8/warm_up.h"
 
 namespace {

@@ -1,23 +1,23 @@
 // Posts JSON to an HTTP/1.1 server over persistent connections, as fast as the server answers; the counterpart of
 // call_load for holdfastd. One thread; each connection has one request open.
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <cerrno>
 #include <memory>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <fmt/format.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include "ipc/base/busy_poll.h"
-#include "ipc/client.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/client.h"
 #include "tools/bench/load.h"
 
 namespace holdfast::load {

@@ -1,20 +1,20 @@
 // What each layer of the sandbox adds to the cost of a worker. Measures forks with one more layer each, alternately,
 // so that a disturbance of the machine affects all alike. Prints the median and the minimum of each, in microseconds,
 // and the cost of the layers that are set up once for each zygote.
-#include <algorithm>
-#include <chrono>
-#include <cstdlib>
-#include <functional>
-#include <string>
-#include <unistd.h>
-#include <vector>
-
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "sandbox/hardening.h"
 #include "sandbox/limits.h"

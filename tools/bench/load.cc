@@ -1,11 +1,11 @@
 #include "tools/bench/load.h"
 
-#include <cstdio>
-#include <stdexcept>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 namespace holdfast::load {
 namespace {

@@ -1,12 +1,13 @@
 #include "tools/cli/answer_output.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
+#include "ipc/base/base64.h"
 #include "ipc/base/json.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
-#include "ipc/base/base64.h"
 #include "tools/cli/json_text.h"
 
 namespace holdfast::cli {

@@ -1,21 +1,21 @@
 #include "tools/cli/call_command.h"
 
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <poll.h>
-#include <unistd.h>
-
-#include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "ipc/base/module_name.h"
-#include "ipc/call_rules.h"
-#include "ipc/client.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/call_rules.h"
+#include "ipc/client.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/log_listing.h"
 #include "tools/cli/private_supervisor.h"

@@ -1,9 +1,9 @@
 #include "tools/cli/command_line.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -12,10 +12,10 @@
 
 #include "ipc/base/closest_word.h"
 #include "ipc/base/module_name.h"
-#include "ipc/socket_path.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
 #include "ipc/base/variable_name.h"
+#include "ipc/socket_path.h"
 #include "tools/cli/exit_code.h"
 #include "tools/cli/help.h"
 

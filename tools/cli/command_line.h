@@ -1,9 +1,8 @@
 // The command line of `holdfast`. The commands themselves are in *_command.cc.
 #pragma once
 
-#include <variant>
-
 #include <tl/expected.hpp>
+#include <variant>
 
 #include "tools/cli/bench/bench_command.h"
 #include "tools/cli/call_command.h"

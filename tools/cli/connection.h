@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <string>
-
 #include <tl/expected.hpp>
 
 #include "ipc/client.h"

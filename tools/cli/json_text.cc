@@ -1,8 +1,8 @@
 #include "tools/cli/json_text.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "ipc/base/json.h"

@@ -2,11 +2,10 @@
 // passed on byte for byte, not rebuilt from a document.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace holdfast::cli {
 

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <filesystem>
 
-#include "ipc/client.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/client.h"
 #include "tools/cli/answer_output.h"
 #include "tools/cli/folder_loader.h"
 #include "tools/cli/signal_watch.h"

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "ipc/log_text.h"
 #include "ipc/base/text.h"
+#include "ipc/log_text.h"
 
 namespace holdfast::cli {
 namespace {

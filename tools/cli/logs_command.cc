@@ -1,9 +1,8 @@
 #include "tools/cli/logs_command.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "ipc/client.h"
 #include "tools/cli/log_listing.h"

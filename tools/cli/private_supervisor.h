@@ -2,17 +2,17 @@
 // socket file. It ends when that connection closes, even if this program is killed.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <memory>
 #include <span>
 #include <string>
-#include <unistd.h>
+#include <tl/expected.hpp>
 #include <vector>
 
-#include <sys/types.h>
-#include <tl/expected.hpp>
-
-#include "ipc/client.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/client.h"
 #include "tools/cli/error_relay.h"
 
 namespace holdfast::cli {

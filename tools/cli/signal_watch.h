@@ -1,8 +1,9 @@
 // Signals that ask the program to end, as a descriptor that can be polled beside a socket.
 #pragma once
 
-#include <optional>
 #include <signal.h>
+
+#include <optional>
 
 #include "ipc/base/unique_fd.h"
 

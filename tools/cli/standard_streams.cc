@@ -1,12 +1,12 @@
 #include "tools/cli/standard_streams.h"
 
-#include <array>
-#include <cerrno>
-#include <cstring>
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace holdfast::cli {
 namespace {

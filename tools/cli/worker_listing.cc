@@ -1,6 +1,7 @@
 #include "tools/cli/worker_listing.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "ipc/base/text.h"

@@ -2,10 +2,10 @@
 // ArrayBuffer or a reason; agree(private, public) -> ArrayBuffer or a reason. `kind` is a number of KeyKind.
 #include "worker/crypto/key_handle.h"
 
-#include <algorithm>
-
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
+
+#include <algorithm>
 
 #include "worker/crypto/key_checks.h"
 #include "worker/plain/broken.h"

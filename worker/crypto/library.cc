@@ -1,11 +1,11 @@
 #include "worker/crypto/library.h"
 
-#include <string>
-
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+
+#include <string>
 
 #include "worker/plain/broken.h"
 

@@ -1,11 +1,11 @@
 // Owning pointers for libcrypto's types, and the algorithms, which are looked up once, in the zygote.
 #pragma once
 
-#include <memory>
-
 #include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+
+#include <memory>
 
 #include "worker/crypto/native.h"
 

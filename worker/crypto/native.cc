@@ -1,8 +1,8 @@
 #include "worker/crypto/native.h"
 
-#include <cstring>
-
 #include <openssl/err.h>
+
+#include <cstring>
 
 namespace holdfast::worker::crypto {
 namespace {

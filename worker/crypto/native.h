@@ -6,14 +6,14 @@
 // DataError. If there is no memory for the result, it throws a RangeError.
 #pragma once
 
+#include <v8.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string_view>
-
-#include <v8.h>
 
 namespace holdfast::worker::crypto {
 

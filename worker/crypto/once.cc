@@ -3,10 +3,10 @@
 // first use, which may be in a worker.
 #include "worker/crypto/once.h"
 
-#include <atomic>
-
 #include <pthread.h>
 #include <sched.h>
+
+#include <atomic>
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
 

@@ -2,9 +2,9 @@
 //
 // libcrypto's generators take a new seed from the kernel (getrandom(2)) at their first use in each process. They tell
 // processes apart by pid, and a worker's pid differs from the zygote's, which lives as long as its workers.
-#include <string>
-
 #include <openssl/rand.h>
+
+#include <string>
 
 #include "worker/crypto/native.h"
 

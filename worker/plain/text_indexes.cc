@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "ipc/base/utf.h"
 #include "worker/plain/broken.h"
 #include "worker/plain/text_encodings.h"
-#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "ipc/base/process_signals.h"
 #include "ipc/packet.h"
 #include "ipc/worker_messages.h"
-#include "ipc/base/process_signals.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"

@@ -11,17 +11,17 @@
 #include <utility>
 
 #include "ipc/base/descriptor_refusal.h"
-#include "ipc/worker_messages.h"
 #include "ipc/base/process_signals.h"
+#include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
 #include "sandbox/privileges.h"
 #include "sandbox/process_state.h"
-#include "worker/plain/broken.h"
-#include "worker/v8/fatal_report.h"
 #include "worker/channel/line.h"
 #include "worker/channel/outbox.h"
+#include "worker/plain/broken.h"
 #include "worker/process/priority.h"
 #include "worker/process/worker.h"
+#include "worker/v8/fatal_report.h"
 
 namespace holdfast::worker {
 namespace {

@@ -2,16 +2,16 @@
 // sockets.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <set>
 #include <string>
+#include <tl/expected.hpp>
 #include <vector>
 
-#include <sys/types.h>
-#include <tl/expected.hpp>
-
-#include "ipc/shared_page.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/shared_page.h"
 #include "sandbox/limits.h"
 #include "sandbox/seccomp_policy.h"
 #include "worker/v8/engine.h"

@@ -1,15 +1,15 @@
 #include "worker/process/worker.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
-#include <poll.h>
-#include <unistd.h>
 #include <utility>
-
-#include <sys/socket.h>
 
 #include "ipc/large_memory.h"
 #include "worker/v8/fatal_report.h"

@@ -11,10 +11,10 @@
 #include "ipc/base/unique_fd.h"
 #include "ipc/frame.h"
 #include "ipc/shared_page.h"
-#include "worker/v8/engine.h"
 #include "worker/channel/line.h"
-#include "worker/v8/module_host.h"
 #include "worker/channel/outbox.h"
+#include "worker/v8/engine.h"
+#include "worker/v8/module_host.h"
 
 namespace holdfast::worker {
 

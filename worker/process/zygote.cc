@@ -15,12 +15,12 @@
 #include <string>
 #include <unordered_map>
 
-#include "ipc/packet.h"
 #include "ipc/base/pidfd.h"
+#include "ipc/base/process_signals.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/packet.h"
 #include "ipc/worker_messages.h"
 #include "ipc/worker_status.h"
-#include "ipc/base/process_signals.h"
 #include "sandbox/hardening.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
@@ -28,13 +28,13 @@
 #include "worker/plain/broken.h"
 #include "worker/process/code_pages.h"
 #include "worker/process/lock_down.h"
-#include "worker/v8/fatal_report.h"
-#include "worker/v8/native_memory.h"
 #include "worker/process/oom_score.h"
-#include "worker/v8/page_allocator.h"
 #include "worker/process/priority.h"
 #include "worker/process/unused_libraries.h"
 #include "worker/process/zygote_start.h"
+#include "worker/v8/fatal_report.h"
+#include "worker/v8/native_memory.h"
+#include "worker/v8/page_allocator.h"
 #include "worker/v8/warm_up.h"
 
 namespace holdfast::worker {

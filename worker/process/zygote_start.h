@@ -3,7 +3,6 @@
 #pragma once
 
 #include <optional>
-
 #include <tl/expected.hpp>
 
 #include "sandbox/seccomp_policy.h"

@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "ipc/shared_page.h"
-#include "worker/v8/engine.h"
 #include "worker/channel/line.h"
 #include "worker/channel/outbox.h"
+#include "worker/v8/engine.h"
 
 namespace holdfast::worker {
 

@@ -148,10 +148,11 @@ ModuleHost::Thrown ModuleHost::describe(v8::Local<v8::Value> thrown) {
 }
 
 void ModuleHost::answer_not_exported(const ipc::WorkerCall& call) {
-  answer_error(call.id, make_error(ipc::ErrorCode::not_found,
-                                   fmt::format("module {}@{} exports no function \"{}\"; it exports: {}",
-                                               loading_.module(), loading_.version(), call.function,
-                                               loading_.exports().names_instead_of(call.function, kMaxShownMessageBytes))));
+  answer_error(call.id,
+               make_error(ipc::ErrorCode::not_found,
+                          fmt::format("module {}@{} exports no function \"{}\"; it exports: {}", loading_.module(),
+                                      loading_.version(), call.function,
+                                      loading_.exports().names_instead_of(call.function, kMaxShownMessageBytes))));
 }
 
 }  // namespace holdfast::worker

@@ -169,7 +169,8 @@ LoadState ModuleLoading::threw_at(v8::Local<v8::Value> thrown, v8::Local<v8::Val
       !described.As<v8::Array>()->Get(context, 3).ToLocal(&properties)) {
     return fail("an error that cannot be shown was thrown");
   }
-  ipc::Error error = make_error(ipc::ErrorCode::load_failed, prefix + to_utf8(isolate_, message, kMaxShownMessageBytes));
+  ipc::Error error =
+      make_error(ipc::ErrorCode::load_failed, prefix + to_utf8(isolate_, message, kMaxShownMessageBytes));
   error.stack = to_utf8(isolate_, stack, kMaxShownStackBytes);
   error.detail = to_utf8(isolate_, shown_line, kMaxShownLineBytes);
   error.properties = to_utf8(isolate_, properties, ipc::kMaxPropertiesBytes);

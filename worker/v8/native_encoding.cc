@@ -5,9 +5,9 @@
 #include <string>
 
 #include "ipc/base/base64.h"
-#include "worker/v8/native_bytes.h"
-#include "worker/plain/text_encodings.h"
 #include "ipc/base/utf.h"
+#include "worker/plain/text_encodings.h"
+#include "worker/v8/native_bytes.h"
 
 namespace holdfast::worker {
 namespace {

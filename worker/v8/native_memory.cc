@@ -1,14 +1,14 @@
 #include "worker/v8/native_memory.h"
 
+#include <malloc.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <malloc.h>
 #include <new>
-
-#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
 

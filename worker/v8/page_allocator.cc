@@ -1,9 +1,8 @@
 #include "worker/v8/page_allocator.h"
 
-#include <unistd.h>
-
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "worker/v8/native_memory.h"
 

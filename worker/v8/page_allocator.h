@@ -2,10 +2,10 @@
 // leave a forked worker without a heap.
 #pragma once
 
+#include <v8-platform.h>
+
 #include <cstdint>
 #include <map>
-
-#include <v8-platform.h>
 
 #include "worker/plain/memory_account.h"
 

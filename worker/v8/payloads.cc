@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "ipc/base/utf.h"
 #include "worker/v8/native_bytes.h"
 #include "worker/v8/text.h"
-#include "ipc/base/utf.h"
 
 namespace holdfast::worker {
 namespace {

@@ -2,10 +2,10 @@
 // that are too coarse to time a cache with.
 #pragma once
 
-#include <memory>
-
 #include <libplatform/libplatform.h>
 #include <v8-platform.h>
+
+#include <memory>
 
 #include "worker/plain/clock.h"
 #include "worker/v8/page_allocator.h"

@@ -14,9 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace holdfast::worker {
 

@@ -1,10 +1,10 @@
 // Suggestions for mistyped words.
-#include <string>
-#include <vector>
+#include "ipc/base/closest_word.h"
 
 #include <doctest/doctest.h>
 
-#include "ipc/base/closest_word.h"
+#include <string>
+#include <vector>
 
 namespace holdfast::ipc {
 namespace {

@@ -1,11 +1,11 @@
+#include "ipc/base/json.h"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
-
 #include <string>
 
 #include "ipc/error.h"
-#include "ipc/base/json.h"
 
 using namespace holdfast::ipc;
 

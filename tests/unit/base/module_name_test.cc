@@ -1,10 +1,11 @@
+#include "ipc/base/module_name.h"
+
+#include <doctest/doctest.h>
+
 #include <ostream>
 #include <string>
 #include <string_view>
 
-#include <doctest/doctest.h>
-
-#include "ipc/base/module_name.h"
 #include "ipc/base/text.h"
 
 namespace holdfast::ipc {

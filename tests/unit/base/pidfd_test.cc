@@ -1,13 +1,13 @@
-#include <cerrno>
-#include <cstdio>
-#include <fcntl.h>
-#include <signal.h>
+#include "ipc/base/pidfd.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-#include "ipc/base/pidfd.h"
+#include <cerrno>
+#include <cstdio>
 
 namespace holdfast {
 namespace {

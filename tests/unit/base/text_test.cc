@@ -1,10 +1,10 @@
-#include <ostream>
-#include <random>
-#include <string>
+#include "ipc/base/text.h"
 
 #include <doctest/doctest.h>
 
-#include "ipc/base/text.h"
+#include <ostream>
+#include <random>
+#include <string>
 
 namespace holdfast::ipc {
 namespace {

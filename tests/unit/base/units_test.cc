@@ -1,11 +1,11 @@
+#include "ipc/base/units.h"
+
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <random>
 #include <string>
 #include <string_view>
-
-#include <doctest/doctest.h>
-
-#include "ipc/base/units.h"
 
 namespace holdfast::ipc {
 namespace {

@@ -1,10 +1,10 @@
+#include "tools/cli/answer_output.h"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
-
 #include <string_view>
 
-#include "tools/cli/answer_output.h"
 #include "ipc/base/base64.h"
 
 using namespace holdfast;

@@ -1,13 +1,12 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <stdlib.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
-#include <stdlib.h>
-
-#include <fmt/format.h>
 
 #include "tools/cli/bench/plots.h"
 

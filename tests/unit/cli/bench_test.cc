@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
-
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "tools/cli/bench/floor.h"
 #include "tools/cli/bench/fork_floor.h"

@@ -1,9 +1,9 @@
 // The findings of `holdfast doctor` about a worker: a worker in order, then with one change at a time.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <functional>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "tools/cli/doctor/findings.h"
 

@@ -1,7 +1,8 @@
+#include "tools/cli/file_module.h"
+
 #include <doctest/doctest.h>
 
 #include "ipc/base/module_name.h"
-#include "tools/cli/file_module.h"
 
 using namespace holdfast;
 using namespace holdfast::cli;

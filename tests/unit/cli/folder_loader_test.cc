@@ -1,9 +1,9 @@
-#include <sys/stat.h>
+#include "tools/cli/folder_loader.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "tests/unit/supervisor/test_support.h"
-#include "tools/cli/folder_loader.h"
 
 using namespace holdfast;
 using namespace holdfast::cli;

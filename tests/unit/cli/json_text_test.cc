@@ -1,10 +1,9 @@
+#include "tools/cli/json_text.h"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
-
 #include <string_view>
-
-#include "tools/cli/json_text.h"
 
 using namespace holdfast::cli;
 

@@ -1,8 +1,8 @@
-#include <string>
+#include "tools/cli/log_listing.h"
 
 #include <doctest/doctest.h>
 
-#include "tools/cli/log_listing.h"
+#include <string>
 
 namespace holdfast::cli {
 namespace {

@@ -1,7 +1,7 @@
 // What `holdfast` reports of the last output of a holdfastd that did not start.
-#include <doctest/doctest.h>
-
 #include "tools/cli/start_failure.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::cli {
 namespace {

@@ -1,7 +1,8 @@
-#include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
-
 #include "tools/cli/stats_listing.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
 
 using namespace holdfast;
 using namespace holdfast::cli;

@@ -1,8 +1,10 @@
+#include "tools/cli/worker_listing.h"
+
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/table.h"
-#include "tools/cli/worker_listing.h"
 
 using namespace holdfast;
 using namespace holdfast::cli;

@@ -1,5 +1,7 @@
 // Direct lines of the client library: whatever happens to the line, each call on it is answered once. Supervisor and
 // worker follow a script.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -7,8 +9,6 @@
 #include <random>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/unit/ipc/client_support.h"
 

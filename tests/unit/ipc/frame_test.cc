@@ -1,18 +1,19 @@
+#include "ipc/frame.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <doctest/doctest.h>
+#include <malloc.h>
+
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <malloc.h>
 #include <new>
 #include <random>
 #include <string>
 #include <vector>
 
-#include <capnp/message.h>
-#include <capnp/serialize.h>
-#include <doctest/doctest.h>
-
-#include "ipc/frame.h"
 #include "ipc/protocol.capnp.h"
 #include "ipc/worker_messages.h"
 #include "tests/support/ipc_values.h"

@@ -1,14 +1,14 @@
 // Messages of a hostile client or worker: any message either decodes to values that are safe to use or is a protocol
 // violation, and it costs no more than its size justifies.
-#include <array>
-#include <random>
-#include <string>
-#include <vector>
-
 #include <capnp/message.h>
 #include <capnp/schema.h>
 #include <capnp/serialize.h>
 #include <doctest/doctest.h>
+
+#include <array>
+#include <random>
+#include <string>
+#include <vector>
 
 #include "ipc/client_messages.h"
 #include "ipc/protocol.capnp.h"

@@ -1,9 +1,9 @@
-#include <string>
+#include "ipc/log_text.h"
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
-#include "ipc/log_text.h"
+#include <nlohmann/json.hpp>
+#include <string>
 
 namespace holdfast::ipc {
 namespace {

@@ -1,13 +1,13 @@
+#include <capnp/message.h>
+#include <capnp/schema.h>
+#include <capnp/serialize.h>
+#include <doctest/doctest.h>
+
 #include <cctype>
 #include <limits>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <capnp/message.h>
-#include <capnp/schema.h>
-#include <capnp/serialize.h>
-#include <doctest/doctest.h>
 
 #include "ipc/client_messages.h"
 #include "ipc/protocol.capnp.h"

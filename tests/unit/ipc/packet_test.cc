@@ -1,16 +1,17 @@
+#include "ipc/packet.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
 #include <array>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-
 #include "ipc/client_messages.h"
-#include "ipc/packet.h"
 #include "ipc/worker_messages.h"
 
 namespace holdfast::ipc {

@@ -1,11 +1,11 @@
+#include "ipc/socket_path.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <optional>
 #include <string>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
-
-#include "ipc/socket_path.h"
 
 namespace holdfast::ipc {
 namespace {

@@ -1,8 +1,5 @@
 // Layers that cannot be set up in full, and that the operator allows to be missing: the part that is possible is set
 // up.
-#include <string>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
@@ -10,11 +7,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <string>
 
 #include "sandbox/limits.h"
 #include "sandbox/privileges.h"
-#include "tests/unit/sandbox/test_support.h"
 #include "tests/support/skips.h"
+#include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;

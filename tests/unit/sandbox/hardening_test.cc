@@ -1,13 +1,14 @@
 // Hardening that applies where the host offers it.
-#include <cerrno>
-#include <string>
-#include <unistd.h>
+#include "sandbox/hardening.h"
 
 #include <doctest/doctest.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
-#include "sandbox/hardening.h"
+#include <cerrno>
+#include <string>
+
 #include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;

@@ -1,16 +1,17 @@
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <poll.h>
-#include <string>
-#include <unistd.h>
+#include "sandbox/limits.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-#include "sandbox/limits.h"
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+
 #include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;

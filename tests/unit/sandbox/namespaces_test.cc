@@ -1,15 +1,11 @@
-#include <cerrno>
-#include <dirent.h>
-#include <fcntl.h>
-#include <fstream>
-#include <sched.h>
-#include <string>
-#include <thread>
-#include <unistd.h>
+#include "sandbox/namespaces.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/shm.h>
@@ -17,10 +13,15 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
-#include "sandbox/namespaces.h"
-#include "tests/unit/sandbox/test_support.h"
+#include <cerrno>
+#include <fstream>
+#include <string>
+#include <thread>
+
 #include "tests/support/skips.h"
+#include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;

@@ -1,7 +1,4 @@
-#include <cerrno>
-#include <csignal>
-#include <string>
-#include <unistd.h>
+#include "sandbox/privileges.h"
 
 #include <doctest/doctest.h>
 #include <linux/capability.h>
@@ -11,10 +8,14 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
-#include "sandbox/privileges.h"
-#include "tests/unit/sandbox/test_support.h"
+#include <cerrno>
+#include <csignal>
+#include <string>
+
 #include "tests/support/skips.h"
+#include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;

@@ -1,14 +1,15 @@
+#include "sandbox/process_state.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <string>
-#include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <sys/socket.h>
-
-#include "sandbox/process_state.h"
 #include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;

@@ -1,10 +1,10 @@
 // Advice where namespaces are refused, depending on the surroundings.
-#include <cerrno>
-#include <string>
+#include "sandbox/refusal.h"
 
 #include <doctest/doctest.h>
 
-#include "sandbox/refusal.h"
+#include <cerrno>
+#include <string>
 
 namespace holdfast::sandbox {
 namespace {

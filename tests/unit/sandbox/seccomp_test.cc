@@ -1,3 +1,12 @@
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -6,24 +15,15 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
-#include <poll.h>
-#include <sched.h>
 #include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unistd.h>
 #include <vector>
 
-#include <doctest/doctest.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-
 #include "sandbox/seccomp_policy.h"
-#include "tests/unit/sandbox/test_support.h"
 #include "tests/support/skips.h"
+#include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;
 using namespace holdfast::sandbox::test;

@@ -5,26 +5,26 @@
 // child can speak.
 #pragma once
 
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <functional>
-#include <grp.h>
 #include <initializer_list>
 #include <new>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <vector>
-
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "sandbox/limits.h"
 #include "sandbox/namespaces.h"

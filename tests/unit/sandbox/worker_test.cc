@@ -1,16 +1,16 @@
 // All layers together, as the zygote applies them to a worker.
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <fstream>
 #include <map>
 #include <optional>
-#include <poll.h>
 #include <sstream>
 #include <string>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "tests/unit/sandbox/test_support.h"
 

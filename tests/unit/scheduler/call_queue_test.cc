@@ -1,11 +1,11 @@
 #include "supervisor/scheduler/call_queue.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <map>
 #include <random>
 #include <set>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -3,12 +3,12 @@
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*fair*'
 #include "tests/unit/scheduler/fairness_simulation.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
 #include <string>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor::testing {
 namespace {

@@ -1,10 +1,10 @@
 #include "supervisor/scheduler/place_shares.h"
 
+#include <doctest/doctest.h>
+
 #include <map>
 #include <random>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -4,14 +4,14 @@
 // follow those of the event. A test can hold sources back instead.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "supervisor/scheduler/scheduler.h"
 

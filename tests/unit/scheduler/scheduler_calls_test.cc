@@ -1,7 +1,7 @@
 // The scheduler's rules for calls, one at a time: queues, dispatch to workers, deadlines, cancellations.
-#include <utility>
-
 #include <doctest/doctest.h>
+
+#include <utility>
 
 #include "supervisor/scheduler/scheduler.h"
 #include "tests/unit/scheduler/scheduler_bench.h"

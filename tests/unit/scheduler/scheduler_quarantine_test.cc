@@ -1,8 +1,8 @@
 // The consequences of a call that kills its worker: for its owner, and for no other client.
-#include "tests/unit/scheduler/scheduler_bench.h"
-
 #include <doctest/doctest.h>
 #include <malloc.h>
+
+#include "tests/unit/scheduler/scheduler_bench.h"
 
 namespace holdfast::supervisor::testing {
 namespace {

@@ -12,6 +12,8 @@
 //   supervisor_scheduler_simulation_rules.cc   what must hold after each event
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -22,8 +24,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "supervisor/scheduler/scheduler.h"
 

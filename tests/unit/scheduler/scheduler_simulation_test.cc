@@ -5,15 +5,15 @@
 //   HOLDFAST_SEEDS=20000 build/tests/unit/simulation_tests --test-case='*every schedule*'
 #include "tests/unit/scheduler/scheduler_simulation.h"
 
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <signal.h>
 #include <string>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor::testing {
 namespace {

@@ -1,8 +1,8 @@
 // The scheduler's rules for sharing slots, one at a time: which worker makes room for which module and when, how many
 // workers a module gets, how many stand by.
-#include <string>
-
 #include <doctest/doctest.h>
+
+#include <string>
 
 #include "supervisor/scheduler/scheduler.h"
 #include "tests/unit/scheduler/scheduler_bench.h"

@@ -1,12 +1,13 @@
 // The scheduler's rules, one at a time. The simulation tests them together (supervisor_scheduler_simulation_test.cc).
-#include <cstdio>
-#include <functional>
-#include <unistd.h>
+#include "supervisor/scheduler/scheduler.h"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "supervisor/scheduler/scheduler.h"
+#include <cstdio>
+#include <functional>
+
 #include "tests/unit/scheduler/scheduler_bench.h"
 
 namespace holdfast::supervisor {

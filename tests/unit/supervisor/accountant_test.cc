@@ -2,6 +2,8 @@
 //   HOLDFAST_SEED=17 build/tests/unit/simulation_tests --test-case='*accountant*'
 #include "supervisor/shares/accountant.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <list>
@@ -11,8 +13,6 @@
 #include <random>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

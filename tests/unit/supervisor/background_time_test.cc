@@ -1,10 +1,10 @@
 #include "supervisor/workers/background_time.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <random>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,7 +1,7 @@
 // How long a worker worked without a call between two looks.
-#include <doctest/doctest.h>
-
 #include "supervisor/workers/background_work.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,14 +1,14 @@
 // How the supervisor handles the broker's answers, and what it can get from the broker.
+#include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <memory>
 #include <string>
-#include <unistd.h>
-
-#include <doctest/doctest.h>
-#include <sys/mman.h>
-#include <sys/time.h>
 
 #include "ipc/base/pidfd.h"
 #include "supervisor/broker/broker.h"

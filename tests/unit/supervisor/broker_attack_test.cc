@@ -1,16 +1,16 @@
 // Requests to the broker that only a compromised supervisor would make.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
-
-#include <doctest/doctest.h>
-#include <sys/socket.h>
 
 #include "ipc/base/pidfd.h"
 #include "supervisor/broker/broker.h"

@@ -1,20 +1,21 @@
 // The broker: what it does for a supervisor, and what it refuses to a compromised one.
+#include "supervisor/broker/broker.h"
+
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <unistd.h>
 
-#include <doctest/doctest.h>
-#include <poll.h>
-#include <sys/socket.h>
-
-#include "ipc/packet.h"
 #include "ipc/base/pidfd.h"
+#include "ipc/packet.h"
 #include "ipc/worker_messages.h"
-#include "supervisor/broker/broker.h"
 #include "supervisor/broker/broker_process.h"
 #include "supervisor/modules/module_source.h"
 #include "supervisor/settings/settings_file.h"

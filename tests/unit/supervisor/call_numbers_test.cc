@@ -1,8 +1,8 @@
-#include <limits>
+#include "supervisor/workers/call_numbers.h"
 
 #include <doctest/doctest.h>
 
-#include "supervisor/workers/call_numbers.h"
+#include <limits>
 
 namespace holdfast::supervisor {
 namespace {

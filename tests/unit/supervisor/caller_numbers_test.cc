@@ -1,8 +1,8 @@
 #include "supervisor/workers/caller_numbers.h"
 
-#include <algorithm>
-
 #include <doctest/doctest.h>
+
+#include <algorithm>
 
 #include "supervisor/workers/call_numbers.h"
 

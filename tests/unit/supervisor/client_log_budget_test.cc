@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "supervisor/shares/client_log_budget.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,9 +1,10 @@
 // A client's session from its hello to its end, over a real socket.
+#include "supervisor/client_session.h"
+
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
 #include "ipc/base/module_name.h"
-#include "supervisor/client_session.h"
 #include "supervisor/modules/module_source.h"
 #include "tests/unit/supervisor/session_support.h"
 

@@ -1,4 +1,7 @@
 // The process that closes what clients send, on kernels that let clients send descriptors.
+#include "supervisor/net/closer.h"
+
+#include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -6,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -15,10 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/io_context.hpp>
-#include <doctest/doctest.h>
-
-#include "supervisor/net/closer.h"
 #include "supervisor/net/listener.h"
 #include "tests/adversarial/lingering.h"
 #include "tests/unit/supervisor/test_support.h"

@@ -1,8 +1,8 @@
+#include "supervisor/settings/code_from_strings.h"
+
 #include <doctest/doctest.h>
 
 #include <string_view>
-
-#include "supervisor/settings/code_from_strings.h"
 
 namespace holdfast::supervisor {
 namespace {

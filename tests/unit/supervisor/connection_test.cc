@@ -1,10 +1,11 @@
 // The stream socket under sessions and workers, with a base class that only records events.
+#include "supervisor/net/connection.h"
+
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
 #include <tuple>
 
-#include "supervisor/net/connection.h"
 #include "supervisor/net/event_loop.h"
 #include "tests/unit/supervisor/session_support.h"
 

@@ -1,8 +1,9 @@
 // Which call gives way in a full queue.
 #include "supervisor/shares/crowd.h"
-#include "supervisor/shares/crowds.h"
 
 #include <doctest/doctest.h>
+
+#include "supervisor/shares/crowds.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,13 +1,12 @@
 #include "supervisor/net/event_loop.h"
 
-#include <functional>
-#include <memory>
-#include <optional>
-
 #include <doctest/doctest.h>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,7 +1,7 @@
 // For how long a worker was halted in the stretch that it is in.
-#include <doctest/doctest.h>
-
 #include "supervisor/workers/halted_time.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,14 +1,13 @@
 // The host's memory as computed from the kernel's files, with folders that imitate them.
 #include "supervisor/workers/host_memory.h"
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "tests/unit/supervisor/test_support.h"
 

@@ -1,7 +1,7 @@
 // When a worker that has nothing to do gets a full look.
-#include <doctest/doctest.h>
-
 #include "supervisor/workers/idle_watch.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

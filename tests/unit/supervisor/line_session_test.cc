@@ -1,8 +1,7 @@
 // Direct lines in the session of their client.
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-
-#include <doctest/doctest.h>
 
 #include "ipc/packet.h"
 #include "supervisor/client_session.h"

@@ -1,20 +1,21 @@
-#include <signal.h>
-#include <unistd.h>
-#include <vector>
+#include "supervisor/net/listener.h"
 
-#include <boost/asio/io_context.hpp>
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <vector>
 
 #include "ipc/client_messages.h"
 #include "ipc/packet.h"
-#include "supervisor/net/listener.h"
-#include "tests/unit/supervisor/test_support.h"
 #include "tests/support/skips.h"
+#include "tests/unit/supervisor/test_support.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,4 +1,8 @@
 // The client library as a loader of modules, with the supervisor's own session at the other end of a socketpair.
+#include <doctest/doctest.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <functional>
 #include <future>
@@ -7,13 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <doctest/doctest.h>
-
 #include "ipc/client.h"
-#include "supervisor/net/event_loop.h"
 #include "supervisor/modules/module_source.h"
+#include "supervisor/net/event_loop.h"
 #include "tests/unit/supervisor/session_support.h"
 
 namespace holdfast::supervisor {

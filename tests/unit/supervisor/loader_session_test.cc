@@ -1,7 +1,6 @@
 // The session of a client that is a loader, over a real socket.
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "supervisor/client_session.h"
 #include "supervisor/modules/module_source.h"

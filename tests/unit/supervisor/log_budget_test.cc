@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "supervisor/shares/log_budget.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,9 +1,9 @@
 // Clients that read module logs, seen from their sessions.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "tests/unit/supervisor/session_support.h"
 

@@ -1,3 +1,6 @@
+#include "supervisor/log/log_writer.h"
+
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -5,12 +8,9 @@
 
 #include <string>
 
-#include <doctest/doctest.h>
-
 #include "ipc/base/unique_fd.h"
-#include "supervisor/log/log_writer.h"
-#include "tests/unit/supervisor/test_support.h"
 #include "tests/support/skips.h"
+#include "tests/unit/supervisor/test_support.h"
 
 namespace holdfast::supervisor {
 namespace {

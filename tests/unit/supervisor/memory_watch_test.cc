@@ -1,10 +1,11 @@
 // The watch over one worker's memory, with readings that say what the test wants.
-#include <optional>
+#include "supervisor/workers/memory_watch.h"
 
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "supervisor/broker/broker.h"
-#include "supervisor/workers/memory_watch.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,7 +1,7 @@
 // How far a worker is with its module.
-#include <doctest/doctest.h>
-
 #include "supervisor/workers/module_load.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,9 +1,9 @@
-#include <string>
-#include <vector>
+#include "supervisor/log/module_log.h"
 
 #include <doctest/doctest.h>
 
-#include "supervisor/log/module_log.h"
+#include <string>
+#include <vector>
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,5 +1,7 @@
 // Where a module's source comes from, and the errors if it cannot be read. ipc_module_name_test.cc tests the names of
 // modules.
+#include "supervisor/modules/module_source.h"
+
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,9 +9,8 @@
 
 #include <cerrno>
 
-#include "supervisor/modules/module_source.h"
-#include "tests/unit/supervisor/test_support.h"
 #include "tests/support/skips.h"
+#include "tests/unit/supervisor/test_support.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,4 +1,9 @@
 // Changes in real directories that the watch notices.
+#include "supervisor/modules/module_watch.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/io_context.hpp>
 #include <cerrno>
 #include <chrono>
 #include <fstream>
@@ -6,11 +11,7 @@
 #include <set>
 #include <string>
 
-#include <boost/asio/io_context.hpp>
-#include <doctest/doctest.h>
-
 #include "supervisor/modules/module_source.h"
-#include "supervisor/modules/module_watch.h"
 #include "tests/unit/supervisor/test_support.h"
 
 namespace holdfast::supervisor {

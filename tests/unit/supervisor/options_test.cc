@@ -1,4 +1,8 @@
 // holdfastd's command line: the effect of each flag, the defaults, and the messages about mistakes.
+#include "supervisor/options.h"
+
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -8,9 +12,6 @@
 #include <string_view>
 #include <vector>
 
-#include <doctest/doctest.h>
-
-#include "supervisor/options.h"
 #include "tests/unit/supervisor/test_support.h"
 
 namespace holdfast::supervisor {

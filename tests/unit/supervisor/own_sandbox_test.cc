@@ -1,21 +1,22 @@
 // What an attacker in the supervisor could still do after the supervisor has given up its rights, tried in a child.
-#include <cerrno>
-#include <csignal>
-#include <fcntl.h>
-#include <fstream>
-#include <string>
-#include <unistd.h>
+#include "supervisor/own_sandbox.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <string>
 
 #include "ipc/base/pidfd.h"
 #include "sandbox/seccomp_policy.h"
-#include "supervisor/own_sandbox.h"
 #include "tests/unit/sandbox/test_support.h"
 
 using namespace holdfast::sandbox;

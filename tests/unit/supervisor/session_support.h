@@ -2,6 +2,11 @@
 // one thread: after settle() nothing is pending.
 #pragma once
 
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <cerrno>
 #include <deque>
 #include <functional>
@@ -12,14 +17,9 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <doctest/doctest.h>
-#include <sys/socket.h>
-
+#include "ipc/base/unique_fd.h"
 #include "ipc/client_messages.h"
 #include "ipc/frame.h"
-#include "ipc/base/unique_fd.h"
 #include "supervisor/client_session.h"
 #include "supervisor/net/event_loop.h"
 #include "supervisor/net/turn.h"

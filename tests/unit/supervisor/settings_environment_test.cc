@@ -1,8 +1,8 @@
 // The env tables of the settings file.
+#include <doctest/doctest.h>
+
 #include <string>
 #include <string_view>
-
-#include <doctest/doctest.h>
 
 #include "supervisor/settings/settings.h"
 #include "tests/unit/supervisor/settings_support.h"

@@ -1,10 +1,10 @@
 // Hostile settings files: whatever their bytes, the result is a value or mistakes that are safe to print, and the
 // process survives.
+#include <doctest/doctest.h>
+
 #include <random>
 #include <string>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "supervisor/settings/settings.h"
 #include "tests/unit/supervisor/settings_support.h"

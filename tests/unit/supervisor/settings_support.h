@@ -1,11 +1,11 @@
 // Helpers of the tests of settings files.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <doctest/doctest.h>
 
 #include "supervisor/settings/settings.h"
 

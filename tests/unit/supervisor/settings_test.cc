@@ -1,13 +1,14 @@
 // The settings file: what it sets, and the messages about mistakes in it.
+#include "supervisor/settings/settings.h"
+
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <doctest/doctest.h>
-
 #include "supervisor/settings/setting_keys.h"
-#include "supervisor/settings/settings.h"
 #include "tests/unit/supervisor/settings_support.h"
 
 namespace holdfast::supervisor {

@@ -1,9 +1,9 @@
 // How long a worker that was asked to stop may take.
-#include <optional>
+#include "supervisor/workers/stop_patience.h"
 
 #include <doctest/doctest.h>
 
-#include "supervisor/workers/stop_patience.h"
+#include <optional>
 
 namespace holdfast::supervisor {
 namespace {

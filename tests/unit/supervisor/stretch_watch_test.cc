@@ -1,10 +1,10 @@
 // The watch over one worker's stretches of JavaScript, with a page and a CPU clock that the test controls.
-#include <cstdint>
-#include <optional>
+#include "supervisor/workers/stretch_watch.h"
 
 #include <doctest/doctest.h>
 
-#include "supervisor/workers/stretch_watch.h"
+#include <cstdint>
+#include <optional>
 
 namespace holdfast::supervisor {
 namespace {

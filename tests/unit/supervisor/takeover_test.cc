@@ -1,19 +1,19 @@
 // A compromised supervisor: what its own filter still lets it do to the host.
-#include <csignal>
-#include <fcntl.h>
-#include <string>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
 
 #include "ipc/base/pidfd.h"
 #include "ipc/base/unique_fd.h"
 #include "supervisor/own_sandbox.h"
+#include "tests/support/skips.h"
 #include "tests/unit/sandbox/test_support.h"
 #include "tests/unit/supervisor/test_support.h"
-#include "tests/support/skips.h"
 
 using namespace holdfast;
 using namespace holdfast::sandbox::test;

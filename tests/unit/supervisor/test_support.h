@@ -1,21 +1,21 @@
 // Helpers of several tests of the supervisor.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
-#include <fcntl.h>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <grp.h>
-#include <string>
-#include <string_view>
-#include <unistd.h>
-
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <string_view>
 
 #include "ipc/base/unique_fd.h"
 

@@ -1,7 +1,7 @@
 // How long a worker says that it was at work.
-#include <doctest/doctest.h>
-
 #include "supervisor/workers/told_run_time.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

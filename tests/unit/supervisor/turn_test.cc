@@ -1,14 +1,15 @@
-#include <string>
-#include <vector>
+#include "supervisor/net/turn.h"
+
+#include <doctest/doctest.h>
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <doctest/doctest.h>
+#include <string>
+#include <vector>
 
 #include "supervisor/net/event_loop.h"
-#include "supervisor/net/turn.h"
 
 namespace holdfast::supervisor {
 namespace {

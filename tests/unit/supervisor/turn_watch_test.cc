@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "supervisor/net/turn_watch.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::supervisor {
 namespace {

@@ -2,10 +2,10 @@
 // loop.
 #include "supervisor/shares/user_turns.h"
 
+#include <doctest/doctest.h>
+
 #include <chrono>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "supervisor/net/turn.h"
 #include "supervisor/shares/view_requests.h"

@@ -1,13 +1,14 @@
 // The error of each call when its worker ends, for each cause.
-#include <algorithm>
+#include "supervisor/workers/worker_end.h"
+
+#include <doctest/doctest.h>
 #include <signal.h>
+
+#include <algorithm>
 #include <string>
 #include <vector>
 
-#include <doctest/doctest.h>
-
 #include "ipc/worker_status.h"
-#include "supervisor/workers/worker_end.h"
 
 namespace holdfast::supervisor {
 namespace {

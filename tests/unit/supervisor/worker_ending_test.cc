@@ -1,13 +1,14 @@
 // How a worker comes to its end, as this side, the worker and the zygote tell of it.
+#include "supervisor/workers/worker_ending.h"
+
+#include <doctest/doctest.h>
+
+#include <csignal>
 #include <optional>
 #include <string>
 
-#include <csignal>
-#include <doctest/doctest.h>
-
 #include "ipc/shared_page.h"
 #include "ipc/worker_status.h"
-#include "supervisor/workers/worker_ending.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -1,21 +1,21 @@
 // The supervisor's view of worker processes, without a real program: the test plays the zygote and the worker.
 #include "supervisor/workers/workers.h"
 
-#include <chrono>
-#include <cstdint>
-#include <fcntl.h>
-#include <memory>
-#include <optional>
-#include <string>
-#include <unistd.h>
-#include <utility>
-#include <vector>
-
-#include <boost/asio/io_context.hpp>
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "ipc/base/pidfd.h"
 #include "ipc/shared_page.h"

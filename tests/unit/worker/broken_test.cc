@@ -1,14 +1,14 @@
 // How a process ends in which something does not hold that must.
+#include "worker/plain/broken.h"
+
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <string>
 
-#include <doctest/doctest.h>
-
 #include "ipc/base/unique_fd.h"
-#include "worker/plain/broken.h"
 
 namespace holdfast::worker {
 namespace {

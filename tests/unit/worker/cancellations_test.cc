@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "worker/channel/cancellations.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::worker {
 namespace {

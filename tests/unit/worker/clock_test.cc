@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "worker/plain/clock.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::worker {
 namespace {

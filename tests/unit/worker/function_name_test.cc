@@ -1,9 +1,9 @@
 // Finds a function's name in code as minifiers and bundlers write it.
-#include <string>
+#include "worker/plain/function_name.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/plain/function_name.h"
+#include <string>
 
 namespace holdfast::worker {
 namespace {

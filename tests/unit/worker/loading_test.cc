@@ -1,9 +1,9 @@
 // What loading a module and its timers is decided by without V8: deadlines, delays, places in the text.
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <limits>
 #include <string>
-
-#include <doctest/doctest.h>
 
 #include "worker/plain/line_starts.h"
 #include "worker/plain/load_deadline.h"

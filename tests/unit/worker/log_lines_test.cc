@@ -1,9 +1,9 @@
-#include <string>
-#include <vector>
+#include "worker/channel/log_lines.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/channel/log_lines.h"
+#include <string>
+#include <vector>
 
 namespace holdfast::worker {
 namespace {

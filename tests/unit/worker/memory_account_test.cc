@@ -1,9 +1,9 @@
-#include <random>
-#include <vector>
+#include "worker/plain/memory_account.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/plain/memory_account.h"
+#include <random>
+#include <vector>
 
 namespace holdfast::worker {
 namespace {

@@ -1,11 +1,11 @@
 // Private keys in the second version of PKCS #8: valid ones are read, and nothing else is.
-#include <string>
-#include <string_view>
-#include <vector>
+#include "worker/plain/one_asymmetric_key.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/plain/one_asymmetric_key.h"
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace holdfast::worker::crypto {
 namespace {

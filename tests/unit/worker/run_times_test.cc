@@ -1,10 +1,11 @@
-#include <string>
-#include <vector>
+#include "worker/channel/run_times.h"
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 #include "ipc/worker_messages.h"
-#include "worker/channel/run_times.h"
 
 namespace holdfast::worker {
 namespace {

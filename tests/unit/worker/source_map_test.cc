@@ -1,10 +1,10 @@
 // Source maps, valid and hostile.
+#include "worker/plain/source_map.h"
+
 #include <doctest/doctest.h>
 
 #include <random>
 #include <string>
-
-#include "worker/plain/source_map.h"
 
 namespace holdfast::worker {
 namespace {

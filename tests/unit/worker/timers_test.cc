@@ -1,9 +1,9 @@
-#include <optional>
-#include <string>
+#include "worker/plain/timers.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/plain/timers.h"
+#include <optional>
+#include <string>
 
 namespace holdfast::worker {
 namespace {

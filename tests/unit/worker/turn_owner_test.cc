@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "worker/channel/turn_owner.h"
+
+#include <doctest/doctest.h>
 
 namespace holdfast::worker {
 namespace {

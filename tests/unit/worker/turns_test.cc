@@ -1,8 +1,8 @@
-#include <string>
+#include "worker/plain/turns.h"
 
 #include <doctest/doctest.h>
 
-#include "worker/plain/turns.h"
+#include <string>
 
 namespace holdfast::worker {
 namespace {

@@ -1,15 +1,15 @@
 #include "tools/cli/bench/bench_command.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <unistd.h>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "ipc/base/text.h"
 #include "tools/cli/bench/calls.h"

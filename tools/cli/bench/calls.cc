@@ -1,10 +1,10 @@
 #include "tools/cli/bench/calls.h"
 
-#include <algorithm>
-#include <time.h>
-#include <utility>
-
 #include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace holdfast::cli::bench {
 namespace {

@@ -6,11 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
-#include "ipc/client.h"
 #include "ipc/base/module_name.h"
+#include "ipc/client.h"
 #include "tools/cli/bench/suite.h"
 
 namespace holdfast::cli::bench {

@@ -1,14 +1,14 @@
 // Calls per second of one module by the number of clients, each with its own connection.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/load.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/load.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,12 +1,12 @@
 // First calls of modules: with a standby ready, without standbys, and with an eviction of another module.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,15 +1,15 @@
 // How many cold starts per second can be sustained. Each call is of a new module, and the pool is full, so that
 // another module must be evicted.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/load.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/load.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

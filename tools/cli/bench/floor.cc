@@ -1,16 +1,16 @@
 #include "tools/cli/bench/floor.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <span>
-#include <unistd.h>
-#include <utility>
-
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <utility>
 
 namespace holdfast::cli::bench {
 namespace {

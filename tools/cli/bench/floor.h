@@ -4,12 +4,12 @@
 // isolation or work.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <string>
-#include <vector>
-
-#include <sys/types.h>
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "ipc/base/unique_fd.h"
 

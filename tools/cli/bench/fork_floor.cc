@@ -1,15 +1,15 @@
 #include "tools/cli/bench/fork_floor.h"
 
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <signal.h>
-#include <unistd.h>
 #include <utility>
-
-#include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,9 +1,9 @@
 // The floors under a cold call, which needs a new process: a bare fork(2), and a fork of a process with V8.
 #pragma once
 
-#include <string>
-
 #include <sys/types.h>
+
+#include <string>
 #include <tl/expected.hpp>
 
 #include "ipc/base/unique_fd.h"

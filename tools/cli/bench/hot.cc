@@ -1,11 +1,11 @@
 // Calls of a module that is loaded and warm, made one after the other.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 

@@ -1,12 +1,12 @@
 #include "tools/cli/bench/load.h"
 
-#include <algorithm>
-#include <poll.h>
-#include <utility>
-
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <time.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "tools/cli/bench/calls.h"
 

@@ -4,9 +4,8 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "ipc/client.h"
 #include "tools/cli/bench/series.h"

@@ -1,12 +1,12 @@
 #include "tools/cli/bench/machine.h"
 
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
 #include <charconv>
 #include <fstream>
 #include <string_view>
 #include <thread>
-
-#include <fmt/format.h>
-#include <sys/utsname.h>
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,12 +1,12 @@
 // Memory of workers, of the processes behind them, of clients and of modules.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/process_memory.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/process_memory.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

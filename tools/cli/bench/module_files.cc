@@ -1,12 +1,12 @@
 #include "tools/cli/bench/module_files.h"
 
+#include <fmt/format.h>
+#include <stdlib.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <stdlib.h>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace holdfast::cli::bench {
 namespace {

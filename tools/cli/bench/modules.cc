@@ -1,8 +1,5 @@
 // Cold calls by the size of the module's code.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/payload_text.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -11,7 +8,10 @@
 #include <memory>
 #include <utility>
 
-#include <fmt/format.h>
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/payload_text.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

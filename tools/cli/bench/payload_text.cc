@@ -1,9 +1,9 @@
 #include "tools/cli/bench/payload_text.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace holdfast::cli::bench {
 namespace {

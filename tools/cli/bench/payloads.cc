@@ -1,17 +1,16 @@
 // Payloads of all sizes, sent to a function that answers with its payload.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/payload_text.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
 #include <numeric>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "ipc/base/units.h"
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/payload_text.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

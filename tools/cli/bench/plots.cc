@@ -1,12 +1,12 @@
 #include "tools/cli/bench/plots.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
-
-#include <fmt/format.h>
 
 #include "ipc/base/units.h"
 

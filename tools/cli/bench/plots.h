@@ -3,10 +3,9 @@
 
 #include <filesystem>
 #include <string>
+#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
-
-#include <tl/expected.hpp>
 
 #include "tools/cli/bench/results.h"
 #include "tools/cli/bench/svg.h"

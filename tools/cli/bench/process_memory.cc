@@ -1,11 +1,11 @@
 #include "tools/cli/bench/process_memory.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <fstream>
 #include <string>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace holdfast::cli::bench {
 namespace {

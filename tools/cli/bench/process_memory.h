@@ -1,11 +1,11 @@
 // Memory and parents of other processes, from /proc (proc(5)).
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace holdfast::cli::bench {
 

@@ -1,14 +1,14 @@
 #include "tools/cli/bench/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "ipc/client_messages.h"
 #include "ipc/base/text.h"
 #include "ipc/base/units.h"
+#include "ipc/client_messages.h"
 #include "tools/cli/json_text.h"
 #include "tools/cli/table.h"
 

@@ -1,10 +1,10 @@
 #include "tools/cli/bench/series.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "tools/cli/bench/floor.h"
 #include "tools/cli/bench/fork_floor.h"

@@ -5,9 +5,8 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "tools/cli/bench/bench_command.h"
 #include "tools/cli/bench/module_files.h"

@@ -1,17 +1,17 @@
 #include "tools/cli/bench/supervisor.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <fstream>
-#include <signal.h>
-#include <unistd.h>
 #include <utility>
-
-#include <fmt/format.h>
-#include <linux/close_range.h>
-#include <sys/syscall.h>
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,15 +1,15 @@
 // The supervisors that suites measure: private ones, or one that is already running.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
+#include <tl/expected.hpp>
 #include <vector>
 
-#include <sys/types.h>
-#include <tl/expected.hpp>
-
-#include "ipc/client.h"
 #include "ipc/base/unique_fd.h"
+#include "ipc/client.h"
 #include "tools/cli/bench/suite.h"
 #include "tools/cli/private_supervisor.h"
 

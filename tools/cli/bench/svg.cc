@@ -1,11 +1,11 @@
 #include "tools/cli/bench/svg.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
-
-#include <fmt/format.h>
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,18 +1,17 @@
 // Hot calls of one module while many others are loaded and idle.
-#include "tools/cli/bench/calls.h"
-#include "tools/cli/bench/machine.h"
-#include "tools/cli/bench/process_memory.h"
-#include "tools/cli/bench/series.h"
-#include "tools/cli/bench/supervisor.h"
+#include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include <fmt/format.h>
-#include <sys/resource.h>
-
 #include "ipc/base/units.h"
+#include "tools/cli/bench/calls.h"
+#include "tools/cli/bench/machine.h"
+#include "tools/cli/bench/process_memory.h"
+#include "tools/cli/bench/series.h"
+#include "tools/cli/bench/supervisor.h"
 
 namespace holdfast::cli::bench {
 namespace {

@@ -1,12 +1,12 @@
 #include "tools/cli/doctor/doctor_command.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tools/cli/doctor/descriptor_finding.h"

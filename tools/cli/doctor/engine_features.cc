@@ -1,8 +1,8 @@
 #include "tools/cli/doctor/engine_features.h"
 
-#include <string>
-
 #include <fmt/format.h>
+
+#include <string>
 
 namespace holdfast::cli {
 namespace {

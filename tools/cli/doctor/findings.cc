@@ -1,5 +1,7 @@
 #include "tools/cli/doctor/findings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
@@ -7,8 +9,6 @@
 #include <set>
 #include <string_view>
 #include <system_error>
-
-#include <fmt/format.h>
 
 #include "ipc/base/process_signals.h"
 

@@ -1,5 +1,12 @@
 #include "tools/cli/doctor/process_view.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -7,13 +14,6 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
-#include <unistd.h>
-
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "ipc/base/pidfd.h"
 

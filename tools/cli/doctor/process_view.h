@@ -1,13 +1,13 @@
 // The state of a process as /proc shows it (proc(5)).
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace holdfast::cli {
 
