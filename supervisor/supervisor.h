@@ -171,6 +171,7 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   // Ends what a call that is answered holds. The worker claims to have worked on it for `run`.
   void end_answered(WorkerId worker, CallId id, const Call& call, Duration run, TimePoint now);
   bool worker_streamed(WorkerId worker, CallId call, const ipc::ResultView& value) override;
+  void worker_logged(WorkerId worker, const ipc::LogLine& line) override;
   void worker_ran(WorkerId worker, CallId call, const Caller& caller, Duration time) override;
   void worker_used(WorkerId worker, Duration cpu_time) override;
   void worker_is_worn_out(WorkerId worker) override;

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "ipc/base/descriptor_refusal.h"
+#include "ipc/socket_path.h"
 #include "ipc/base/invariant.h"
 
 namespace holdfast::supervisor {
