@@ -62,7 +62,7 @@ Supervisor::Supervisor(boost::asio::io_context& io, const SupervisorOptions& opt
               .logs = logs_,
               .bring_counts_up_to_date = [this] { count_lines(); }},
              options.scheduler.max_workers),
-      timer_(io) {
+      alarm_(io, [this] { on_alarm(); }) {
   turn_.set_last([this] { end_of_turn(); });
 }
 
@@ -228,7 +228,15 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
                                     const KnownModule& module) {
   const bool is_modules = refused.reason == RefuseCall::Reason::module_queue_full;
   if (!is_modules && refused.reason != RefuseCall::Reason::all_queues_full) return false;
-  look_at_crowds(steady_clock::now());
+  if (const TimePoint now = steady_clock::now(); crowds_.is_look_due(now)) {
+    crowds_.begin_look();
+    for (const auto& [waiting, call] : calls_) {
+      if (call.client == nullptr || call.worker != WorkerId{} || call.line || !scheduler_.is_queued(waiting)) continue;
+      crowds_.add({call.module->id, scheduler_.is_in_quarantine(waiting)}, call.client->user(), call.client->id(),
+                  waiting);
+    }
+    crowds_.end_look(now, steady_clock::now());
+  }
   Crowd* const crowd = is_modules ? crowds_.in({module.id, refused.of_quarantine}) : crowds_.in_all();
   if (crowd == nullptr) return false;
   while (const auto call = crowd->give_way_to(client.user(), client.id())) {
@@ -240,16 +248,6 @@ bool Supervisor::make_room_in_queue(const RefuseCall& refused, const ClientSessi
     return true;
   }
   return false;
-}
-
-void Supervisor::look_at_crowds(TimePoint now) {
-  if (!crowds_.is_look_due(now)) return;
-  crowds_.begin_look();
-  for (const auto& [id, call] : calls_) {
-    if (call.client == nullptr || call.worker != WorkerId{} || call.line || !scheduler_.is_queued(id)) continue;
-    crowds_.add({call.module->id, scheduler_.is_in_quarantine(id)}, call.client->user(), call.client->id(), id);
-  }
-  crowds_.end_look(now, steady_clock::now());
 }
 
 tl::expected<KnownModule*, ipc::Error> Supervisor::find_module(std::string_view module_name, std::string_view version) {
@@ -395,12 +393,11 @@ void Supervisor::end_of_turn() {
   if (stopped_) return;
   close_lines_of_withdrawn_workers();
   views_.end_of_turn();
-  if (shutdown_at_ && scheduler_.open_calls() == 0 && clients_.all_sent()) return finish_shutdown();
-  arm_timer();
+  if (shutdown_at_ && scheduler_.open_calls() == 0 && clients_.all_sent()) return end("");
+  set_alarm();
 }
 
-// The timer is only ever moved to an earlier time. So a call mostly needs no system call for it.
-void Supervisor::arm_timer() {
+void Supervisor::set_alarm() {
   std::optional<TimePoint> next = scheduler_.next_wakeup();
   const auto consider = [&](std::optional<TimePoint> when) {
     if (when && (!next || *when < *next)) next = when;
@@ -420,16 +417,10 @@ void Supervisor::arm_timer() {
   consider(look_for_stalled_at_);
   consider(views_.next_wakeup());
   consider(look_at_lines_at_);
-  if (!next || (timer_at_ && *timer_at_ <= *next)) return;
-  timer_at_ = next;
-  timer_.expires_at(*next);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) on_timer();
-  });
+  if (next) alarm_.set(*next);
 }
 
-void Supervisor::on_timer() {
-  timer_at_.reset();
+void Supervisor::on_alarm() {
   const TimePoint now = steady_clock::now();
   workers_.tick(now);
   code_.tick(now);
@@ -448,20 +439,18 @@ void Supervisor::on_timer() {
     release_memory_at_.reset();
     ipc::LargeMemory::release_unused();
   }
-  if (shutdown_at_ && *shutdown_at_ <= now) finish_shutdown();
+  if (shutdown_at_ && *shutdown_at_ <= now) end("");
 }
 
 // --- the end -------------------------------------------------------------------------------------------------------
 
 void Supervisor::begin_shutdown() {
-  if (shutdown_at_) return finish_shutdown();
+  if (shutdown_at_) return end("");
   shutdown_at_ = steady_clock::now() + options_.shutdown_grace;
   spdlog::info("shutting down; open calls: {}, time to finish: {}", scheduler_.open_calls(),
                ipc::format_duration(options_.shutdown_grace));
   turn_.ensure_end();
 }
-
-void Supervisor::finish_shutdown() { end(""); }
 
 void Supervisor::end(std::string reason) {
   if (stopped_) return;
@@ -477,7 +466,7 @@ void Supervisor::end(std::string reason) {
 
 void Supervisor::stop(std::string reason) {
   if (std::exchange(stopped_, true)) return;
-  timer_.cancel();
+  alarm_.cancel();
   finished_(std::move(reason));
 }
 

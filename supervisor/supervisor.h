@@ -3,7 +3,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "supervisor/alarm.h"
 #include "supervisor/call_answers.h"
 #include "supervisor/client_session.h"
 #include "supervisor/clients.h"
@@ -60,6 +60,12 @@ struct SupervisorOptions {
   std::chrono::nanoseconds busy_poll{0};
 };
 
+// A worker's total CPU time at some moment.
+struct UseLook {
+  TimePoint at{};
+  Duration cpu_time{};
+};
+
 class Supervisor final : public ClientRequests, public WorkerEvents, public ZygoteEvents, public CallAnswers {
  public:
   // `sources` and `broker` must outlive the supervisor. `finished` is called once, when nothing is left to do: with an
@@ -101,11 +107,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   Turn& turn() { return turn_; }
 
  private:
-  // A worker's total CPU time at some moment.
-  struct UseLook {
-    TimePoint at{};
-    Duration cpu_time{};
-  };
   using Call = OpenCall;
 
   // --- clients (supervisor.cc)
@@ -132,7 +133,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   // call.
   bool make_room_in_queue(const RefuseCall& refused, const ClientSession& client, CallId call,
                           const KnownModule& module);
-  void look_at_crowds(TimePoint now);
   void answer(Call& call, const ipc::ResultView& result);
   void answer(Call& call, const ipc::Error& error);
   void note_attempts(const std::vector<CallId>& calls);
@@ -151,7 +151,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   // `error`: with which the worker ended the line; null: it ended it with a result.
   void line_answered(WorkerId worker, CallId id, Call& call, const ipc::Error* error);
   void end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits, const std::string& guilty_function);
-  void count_line(Call& call);
   void count_lines();
   void close_line(Call& call);
   void close_lines_of_withdrawn_workers();
@@ -195,7 +194,6 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   bool may_leave_unsent(WorkerId worker);
   void carry_out(const DrainWorker& decision);
   void carry_out(const DrainOverdue& decision);
-  UseLook look_at_use(WorkerId worker) const;
   void carry_out(const KillWorker& decision);
   void carry_out(const CallOverdue& decision);
   void carry_out(const CancelOverdue& decision);
@@ -203,9 +201,8 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
 
   // --- time (supervisor.cc)
   void end_of_turn();
-  void on_timer();
-  void arm_timer();
-  void finish_shutdown();
+  void on_alarm();
+  void set_alarm();
   void stop(std::string reason);
 
   const SupervisorOptions options_;
@@ -240,10 +237,9 @@ class Supervisor final : public ClientRequests, public WorkerEvents, public Zygo
   ModuleLogs logs_;
   Views views_;
 
-  boost::asio::steady_timer timer_;
+  Alarm alarm_;
   // When to release the memory of large frames that have left.
   std::optional<TimePoint> release_memory_at_;
-  std::optional<TimePoint> timer_at_;  // when the timer fires; never moved to a later time
   std::optional<TimePoint> shutdown_at_;
   bool stopped_ = false;
 };

@@ -14,6 +14,11 @@ namespace {
 
 using std::chrono::steady_clock;
 
+UseLook look_at_use(const WorkerProcess* process) {
+  const Duration cpu_time = process == nullptr ? Duration::zero() : process->cpu_time().value_or(Duration::zero());
+  return {steady_clock::now(), cpu_time};
+}
+
 // For the log: why a worker is removed.
 std::string reason_of(const KillWorker& decision) {
   switch (decision.reason) {
@@ -159,15 +164,9 @@ bool Supervisor::may_leave_unsent(WorkerId worker) {
 void Supervisor::carry_out(const DrainWorker& decision) {
   KnownModule& module = *module_of(decision.worker);
   ++module.counts.drains;
-  drain_looks_[decision.worker] = look_at_use(decision.worker);
+  drain_looks_[decision.worker] = look_at_use(workers_.process(decision.worker));
   spdlog::debug("{}: draining its worker: its slice is over and {} waits", to_string(module.name),
                 to_string(modules_.of(decision.for_module).name));
-}
-
-Supervisor::UseLook Supervisor::look_at_use(WorkerId worker) const {
-  const WorkerProcess* process = workers_.process(worker);
-  if (process == nullptr) return {steady_clock::now(), Duration::zero()};
-  return {steady_clock::now(), process->cpu_time().value_or(Duration::zero())};
 }
 
 // Calls only wait if, by the worker's page, none is on the CPU, and the worker has used the CPU for less than half of
@@ -177,7 +176,7 @@ void Supervisor::carry_out(const DrainOverdue& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   // A decision carried out before this one may have ended the draining.
   if (process == nullptr || scheduler_.view(decision.worker).takes_calls) return;
-  const UseLook now = look_at_use(decision.worker);
+  const UseLook now = look_at_use(workers_.process(decision.worker));
   const UseLook before = std::exchange(drain_looks_[decision.worker], now);
   const bool is_idle = process->stretch().running == ipc::SharedPage::kNothing;
   const bool only_waits = is_idle && now.cpu_time - before.cpu_time < (now.at - before.at) / 2;

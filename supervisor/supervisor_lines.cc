@@ -41,6 +41,23 @@ std::uint64_t rise(std::uint64_t& counted, std::uint64_t now) {
   return risen;
 }
 
+// Adds the calls on the line that are not counted yet to its module's counts. `process`: the line's worker; null: it
+// has ended.
+void count(OpenCall& line, const WorkerProcess* process) {
+  if (process == nullptr) return;
+  const LineCounts now = process->line_counts();
+  LineCounts& counted = line.line->counted;
+  ModuleCounts& counts = line.module->counts;
+  const std::uint64_t results = rise(counted.results, now.results);
+  counts.results += results;
+  counts.calls += results;
+  for (std::size_t code = 0; code < now.errors.size(); ++code) {
+    const std::uint64_t errors = rise(counted.errors[code], now.errors[code]);
+    counts.errors[code] += errors;
+    counts.calls += errors;
+  }
+}
+
 }  // namespace
 
 // --- a line's beginning --------------------------------------------------------------------------------------------
@@ -146,7 +163,7 @@ void Supervisor::give_up_line(CallId id, Call& call) {
 
 // The worker no longer serves the line, or never did.
 void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc::Error* error) {
-  if (call.line->is_open) count_line(call);
+  if (call.line->is_open) count(call, workers_.process(call.worker));
   if (error != nullptr && call.line->is_open) {
     log_client_line(call.client == nullptr ? kUnknownUser : call.client->user(), ipc::LogLevel::warning,
                     fmt::format("{}: its direct line to {} ended: {}",
@@ -167,7 +184,7 @@ void Supervisor::line_answered(WorkerId worker, CallId id, Call& call, const ipc
 // Tells the client that the worker has ended, and forgets the line.
 void Supervisor::end_line(CallId id, Call& call, const WorkerEnd& end, const Limits& limits,
                           const std::string& guilty_function) {
-  count_line(call);
+  count(call, workers_.process(call.worker));
   if (call.client != nullptr) {
     call.client->end_line(call.client_id, {.started = end.line_started,
                                            .guilty = end.guilty == id ? end.guilty_on_line : 0,
@@ -228,24 +245,11 @@ void Supervisor::line_call_overdue(CallId id, std::uint64_t number, LineCallLate
   carry_out();
 }
 
-void Supervisor::count_line(Call& call) {
-  const WorkerProcess* process = workers_.process(call.worker);
-  if (process == nullptr) return;
-  const LineCounts now = process->line_counts();
-  LineCounts& counted = call.line->counted;
-  ModuleCounts& counts = call.module->counts;
-  const std::uint64_t results = rise(counted.results, now.results);
-  counts.results += results;
-  counts.calls += results;
-  for (std::size_t code = 0; code < now.errors.size(); ++code) {
-    const std::uint64_t errors = rise(counted.errors[code], now.errors[code]);
-    counts.errors[code] += errors;
-    counts.calls += errors;
-  }
-}
-
 void Supervisor::count_lines() {
-  for (CallId line : lines_) count_line(calls_.at(line));
+  for (CallId id : lines_) {
+    Call& line = calls_.at(id);
+    count(line, workers_.process(line.worker));
+  }
 }
 
 // Closes a line on which no call was begun for as long as a worker may be idle; then the worker counts as idle. Gives
