@@ -1,5 +1,23 @@
 // The supervisor ties clients, modules, the scheduler and the workers together, and keeps the one promise that matters
 // most: each accepted call gets exactly one answer. Single-threaded: everything runs on its event loop.
+//
+// The invariant
+//   Each call that the scheduler has accepted is in `calls_` until the scheduler forgets it. While the call's `client`
+//   is set, the client waits for an answer. answer() gives the answer and clears `client` (for direct lines,
+//   refuse_or_end_line() and end_line()); a client that leaves clears it, too. So there is no second answer. A call
+//   leaves `calls_` only through forget(), and each path to forget() answers first if `client` is set. So there is no
+//   call without an answer.
+//
+// What is done here, in groups. They stay together because each of them ends calls.
+//   clients and calls   what clients ask for, which calls give way to others, answers  supervisor.cc
+//   direct lines        a line is one long call; the calls on it are not seen here     supervisor_lines.cc
+//   decisions           carries out what the scheduler decides                         supervisor_decisions.cc
+//   workers' events     answers, streams, failures and ends of workers                 supervisor_workers.cc
+//   time and the end    the end of a turn, the alarm, shutting down                    supervisor.cc
+// What has a duty of its own knows nothing of the supervisor: Clients (who is connected), ModuleCode (where code comes
+// from), ModuleLogs (what modules log), Views (lists and statistics), Crowds (who waits in full queues).
+//
+// Each event handler reports to the scheduler, which adds to `decisions_`, and calls carry_out() before it returns.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
