@@ -135,6 +135,10 @@ TEST_CASE_FIXTURE(Logs, "lines beyond the budget are dropped, and readers are to
   CHECK_FALSE(logs.next_wakeup().has_value());
   logs.tick(now + 1h);
   CHECK(news().empty());
+  CHECK(log("line") == Ruling::dropped);
+  REQUIRE(logs.next_wakeup() == now + ModuleLogs::kDroppedPause);
+  logs.tick(now + 1h);
+  CHECK(news() == News{"line 5 1 log line dropped: the module logs more than 1B/s"});
 }
 
 TEST_CASE_FIXTURE(Logs, "the note about dropped lines is among the last lines") {
