@@ -15,8 +15,8 @@
 #include <optional>
 
 #include "ipc/base/descriptor_refusal.h"
-#include "ipc/socket_path.h"
 #include "ipc/base/invariant.h"
+#include "ipc/socket_path.h"
 
 namespace holdfast::supervisor {
 namespace {

@@ -51,9 +51,9 @@
 //   - One claim of a module at a time is served: that of the quarantine if it has no worker and the clean part has one,
 //     else that of the clean part.
 //
-// A call is in two ledgers: here, in Scheduler::Call, and with the supervisor (supervisor/open_call.h). The scheduler is
-// pure and keeps what it decides by: whose call it is, its deadline, where it waits or runs. The supervisor keeps what
-// must be sent and answered: the client, the payload, what the call has used. Between two events a call is in both
+// A call is in two ledgers: here, in Scheduler::Call, and with the supervisor (supervisor/open_call.h). The scheduler
+// is pure and keeps what it decides by: whose call it is, its deadline, where it waits or runs. The supervisor keeps
+// what must be sent and answered: the client, the payload, what the call has used. Between two events a call is in both
 // ledgers or in neither.
 //
 // Time points are the caller's, and must not go back from one event to the next. Not thread-safe. An unknown module is

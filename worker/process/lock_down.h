@@ -25,7 +25,7 @@ struct Lockdown {
   sandbox::ResourceLimits limits;
   sandbox::SeccompProgram filter;
   std::set<std::string> allow_missing;  // layers that may be missing
-  bool with_line = false;               // workers have a direct line
+  WorkerSockets sockets = WorkerSockets::supervisor_only;
 };
 
 // A worker's sockets and shared page: its connection to the supervisor and, with a line, to a client. Owns the

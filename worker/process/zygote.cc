@@ -264,6 +264,8 @@ ZygoteStart::ZygoteStart(const ZygoteOptions& options) : options_(options) {
   const auto closed = sandbox::close_all_descriptors_except(options_.control_fd);
   if (closed) options_.control_fd = sandbox::kKeptDescriptor;
   require(options_, closed);
+  control_of_process = BorrowedFd(options_.control_fd);
+  tell_broken_by(say_broken);
   sandbox::clear_environment();
   ::setenv("TZ", "UTC", 1);  // no module learns the host's time zone
   swallow_output();
@@ -287,7 +289,7 @@ void ZygoteStart::seal_off(Engine& engine) {
   if (!options_.single_worker) prefault_code_pages([&] { make_first_call(engine); });
   engine.settle_heap();
   lockdown_.allow_missing = options_.allow_missing;
-  lockdown_.with_line = options_.direct_line;
+  if (options_.direct_line) lockdown_.sockets = WorkerSockets::with_direct_line;
   lockdown_.limits.stack_bytes = kStackBytes;
   lockdown_.limits.cpu_time = options_.cpu_time;
   lockdown_.limits.data_bytes =
@@ -308,9 +310,9 @@ void ZygoteStart::serve(Engine& engine, tl::expected<sandbox::SeccompProgram, sa
   prepare_fatal_report(engine);
   give_back_free_pages();  // so that of the blocks used up next only the edges are resident
   use_up_free_blocks();
-  const int control = options_.control_fd;
+  const BorrowedFd control(options_.control_fd);
   if (options_.single_worker) become_single_worker(control, *options_.single_worker, engine, lockdown_);
-  Zygote(control, engine, lockdown_, *oom_score_).serve();
+  Zygote(UniqueFd(control.get()), engine, lockdown_, *oom_score_).serve();
   ::_exit(0);
 }
 
