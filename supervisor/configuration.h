@@ -1,6 +1,7 @@
 // What a start of holdfastd works with: its options, its settings, and what follows from them on this host.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <tl/expected.hpp>

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
-#include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 #include "sandbox/seccomp_policy.h"

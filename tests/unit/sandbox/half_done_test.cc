@@ -35,7 +35,7 @@ TEST_SUITE("sandbox/half done") {
     CHECK(ending.said == "applied, no processes, 7 s, no files");
   }
 
-  TEST_CASE("capabilities are given up though the securebits cannot be set" * test::needs_root()) {
+  TEST_CASE("capabilities are given up though the securebits cannot be set" * holdfast::test::needs_root()) {
     const Ending ending = run_child(Caller::itself, [] {
       if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT_LOCKED) != 0) return outcome(-1);
       const auto dropped = drop_privileges();

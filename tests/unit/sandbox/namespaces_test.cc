@@ -94,7 +94,7 @@ TEST_CASE("the launcher's child is process 1, and nobody") {
   }
 }
 
-TEST_CASE("started by root, the sandbox is nobody outside too, without root's groups" * test::needs_root()) {
+TEST_CASE("started by root, the sandbox is nobody outside too, without root's groups" * holdfast::test::needs_root()) {
   SocketPair sockets;
   RunningChild child = start_child(Caller::itself, [&](SharedNotes& notes) {
     require(notes, enter_namespaces());

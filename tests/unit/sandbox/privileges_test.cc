@@ -129,7 +129,8 @@ TEST_CASE("a new session keyring hides the keys of the session that started the 
     if (!join_new_session_keyring()) return std::string("join");
     return before + " " + search();
   });
-  if (ending.said == "no keys here") return test::skip_this_test("this kernel or container offers no keyrings");
+  if (ending.said == "no keys here")
+    return holdfast::test::skip_this_test("this kernel or container offers no keyrings");
   CHECK(ending.said == "ok ENOKEY");
 }
 

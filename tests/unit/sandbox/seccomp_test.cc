@@ -202,7 +202,8 @@ TEST_CASE("a system call's number gives its name") {
 }
 
 TEST_CASE("a program is not loaded while new privileges are possible, and the error says so") {
-  if (geteuid() == 0 && callers().size() == 1) return test::skip_this_test("root cannot become another user here");
+  if (geteuid() == 0 && callers().size() == 1)
+    return holdfast::test::skip_this_test("root cannot become another user here");
   const Ending ending = run_child(callers().back(), [] {
     const SetupResult done = load(*compile(policy(Profile::strict)));
     return done ? "loaded" : done.error().layer + ": " + done.error().message;

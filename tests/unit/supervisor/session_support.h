@@ -23,6 +23,7 @@
 #include "supervisor/client_session.h"
 #include "supervisor/net/event_loop.h"
 #include "supervisor/net/turn.h"
+#include "supervisor/settings/allowed_users.h"
 #include "tests/support/ipc_values.h"
 #include "tests/unit/supervisor/test_support.h"
 
