@@ -176,7 +176,10 @@ void ModuleCode::client_left(const ClientSession& client) {
   // them gives way to another of them.
   const std::vector<ModuleId> unanswered = loaders_.remove(client);
   for (ModuleId module : unanswered) in_.modules.of(module).ask_share.reset();
-  for (ModuleId module : unanswered) ask_loader(in_.modules.of(module));
+  for (ModuleId id : unanswered) {
+    // The failure of a module before it may have ended what it is known for.
+    if (KnownModule* module = in_.modules.find(id)) ask_loader(*module);
+  }
 }
 
 void ModuleCode::ask_loader(KnownModule& module) {
