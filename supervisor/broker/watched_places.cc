@@ -22,7 +22,7 @@ constexpr std::uint32_t kEventsOfParents =
     IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR | IN_MASK_ADD;
 
 // How many links that lead to links are followed.
-constexpr int kMostLinks = 8;
+constexpr int kMostNestedLinks = 8;
 
 fs::path or_here(const fs::path& path) { return path.empty() ? fs::path(".") : path; }
 
@@ -42,7 +42,7 @@ void add_ways(const fs::path& path, int links, std::set<std::pair<fs::path, std:
     ways.emplace(or_here(parent), part.string());
     std::error_code no_link;
     const fs::path target = fs::read_symlink(parent / part, no_link);
-    if (!no_link && links < kMostLinks) add_ways(target.is_absolute() ? target : parent / target, links + 1, ways);
+    if (!no_link && links < kMostNestedLinks) add_ways(target.is_absolute() ? target : parent / target, links + 1, ways);
     parent /= part;
   }
 }
