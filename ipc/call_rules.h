@@ -36,7 +36,8 @@ Error overdue(std::string_view rest, Executed executed = Executed::no);
 Error overdue_while_waiting();
 Error cancelled_by_client(Executed executed);
 
-// The violation of a client that uses the id of an open call once more. `what` has the id: "call", "line".
+// The message for a client that breaks the protocol by using the id of something open once more. `what` is the kind of
+// thing that has the id: "call" or "line".
 std::string id_in_use(std::string_view what, std::uint64_t id);
 
 }  // namespace holdfast::ipc

@@ -1,5 +1,5 @@
-// A timer that is only ever moved to an earlier time. So who sets it for each event mostly needs no system call for it;
-// instead it may ring too early.
+// A timer that is only ever moved to an earlier time. So setting it again for each event usually takes no system call.
+// In return, the timer may ring too early.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

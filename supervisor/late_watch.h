@@ -17,7 +17,7 @@ class LateWatch {
   // How far the worker has come.
   struct Look {
     bool runs = false;            // its page says that JavaScript is on the CPU
-    std::uint64_t stretches = 0;  // by its page
+    std::uint64_t stretches = 0;  // how many it has begun, according to its page
     std::uint64_t answers = 0;    // calls that it has answered
     Duration told{};              // the time at work that it has reported
     Duration untold{};            // CPU time that it has not reported

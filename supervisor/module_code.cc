@@ -145,7 +145,7 @@ void ModuleCode::fail(KnownModule& module, const ipc::Error& error) {
   for (CallId call : in_.scheduler.source_failed(module.id, steady_clock::now(), in_.decisions, fault)) {
     in_.answers.finish(call, error);
   }
-  // Names without a module behind them are not remembered: callers could make up any number of them.
+  // A name that may stand for no module is not remembered: callers could make up any number of names.
   const bool may_be_made_up = !was_found || (!is_own_fault && !module.content);
   if (may_be_made_up && in_.scheduler.forget(module.id)) in_.modules.forget(module.id);
 }
@@ -300,8 +300,8 @@ void ModuleCode::all_files_may_have_changed() {
 }
 
 // A change to a file before a client sent a call must be known before the call is handled. All calls of a turn were
-// received before the turn began to end. So the event loop has mostly run the watch's handler already, which costs no
-// system call; otherwise one look serves all calls of the turn.
+// received before the turn began to end. So the event loop has usually run the watch's handler already, and no system
+// call is needed; otherwise one look serves all calls of the turn.
 bool ModuleCode::has_file_changed(const KnownModule& module) {
   if (watch_ == nullptr) return false;
   const bool is_told = watch_->awaits_events() && in_.turn.has_handled_what_was_before();

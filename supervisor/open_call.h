@@ -27,7 +27,7 @@ struct DirectLine {
   bool is_open = false;      // its client has been sent the socket
   bool is_closing = false;   // the worker was told to take no further calls
   bool is_given_up = false;  // its client no longer wants it, but still hears of its end
-  LineCounts counted;        // calls on it that are in its module's counts already
+  LineCounts counted;        // calls on the line that the module's counts include already
   // The number of the latest call on this line that the client reported as not given up by the worker, and when the
   // client last reported it.
   std::uint64_t late_call = 0;

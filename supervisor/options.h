@@ -23,8 +23,8 @@
 
 namespace holdfast::supervisor {
 
-// Each member has the value that holds without its option. If the option sets what a part of the supervisor has a
-// default for, the value is that default.
+// Each member is initialised to the value that holds if its option is not given. Where a part of the supervisor has a
+// default of its own, that default is used.
 struct Options {
   std::string socket;
   mode_t socket_mode = 0600;
@@ -42,13 +42,13 @@ struct Options {
   std::chrono::nanoseconds slice = SchedulerOptions{}.slice;
   // How long a module whose calls only wait keeps its place while others wait.
   std::chrono::nanoseconds waiting_grace = SchedulerOptions{}.waiting_grace;
-  std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);      // 0: the supervisor always sleeps at once
+  std::chrono::nanoseconds busy_poll = std::chrono::microseconds(50);      // 0: the supervisor never busy-polls
   std::size_t client_queue_limit = SchedulerOptions{}.client_queue_limit;  // calls of one client that may wait
   std::size_t total_queue_limit = SchedulerOptions{}.total_queue_limit;    // calls that may wait, of all modules
   std::size_t standby_max = SchedulerOptions{}.max_standby;                // at least `standby`
   double standby_memory_share = 0.05;                                  // of the available memory, for standbys; 0 to 1
   std::chrono::nanoseconds longest_timeout = std::chrono::hours(1);    // the longest that a call may ask for
-  std::chrono::nanoseconds hold_off = HoldOffOptions{}.longest_delay;  // the longest; 0: modules are never held off
+  std::chrono::nanoseconds hold_off = HoldOffOptions{}.longest_delay;  // the longest one; 0: never hold off
   AllowedUsers loaders;
   AllowedUsers log_readers;                                           // in addition to holdfastd's own user and root
   std::chrono::nanoseconds loader_timeout = std::chrono::seconds(5);  // for a loader's answer

@@ -103,7 +103,8 @@ class Server {
 
   const Configuration& configuration_;
   Prepared& prepared_;
-  // Whether this process says on --ready-fd that clients are accepted; no earlier server did.
+  // Whether this process reports on --ready-fd that clients are accepted: true for the first server, not for a
+  // replacement.
   const bool announces_ready_;
   int status_ = 0;
   SignalWait ends_, hangups_, reserved_;    // of no signals if the monitor gets them

@@ -329,8 +329,8 @@ void Supervisor::source_given(ClientSession& client, std::uint64_t id, const ipc
   if (KnownModule* module = ready ? modules_.find(*ready) : nullptr) code_.release_unless_needed(*module);
 }
 
-// Gives up a call that no client waits for any more. A worker that has it is told, and the call is kept until the
-// worker answers. The caller carries out what is decided.
+// Gives up a call that no client waits for any more. If a worker has the call, the worker is told, and the call is kept
+// until the worker answers it. This may add decisions, which the caller must carry out.
 void Supervisor::abandon(CallId id, ipc::CancelReason reason) {
   const auto worker = scheduler_.abandon(id, steady_clock::now(), decisions_);
   if (worker) {

@@ -169,9 +169,9 @@ void Supervisor::carry_out(const DrainWorker& decision) {
                 to_string(modules_.of(decision.for_module).name));
 }
 
-// Calls only wait if, by the worker's page, none is on the CPU, and the worker has used the CPU for less than half of
-// the time since the last look. CPU time alone does not tell: a call that waits for a CPU on a busy machine uses
-// little, but by the page it runs.
+// Calls only wait if no call is on the CPU according to the worker's page, and the worker has used the CPU for less
+// than half of the time since the last look. CPU time alone does not tell: a call that waits for a CPU on a busy
+// machine uses little CPU time, but the page says that it runs.
 void Supervisor::carry_out(const DrainOverdue& decision) {
   const WorkerProcess* process = workers_.process(decision.worker);
   // A decision carried out before this one may have ended the draining.

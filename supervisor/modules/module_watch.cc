@@ -18,12 +18,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long after the first event all events so far are reported. Replacing a file makes several events, which are
-// reported as one change; and a user who makes a million of them gets the event loop's attention only this often.
+// All events that come within this time after the first one are reported together. Replacing a file makes several
+// events, which are then reported as one change. A user who makes a million events occupies the event loop only once in
+// this time.
 constexpr std::chrono::milliseconds kRest = 50ms;
 
-// How many files are reported at a time. If there are more, looking at all modules is less work; but it is work enough
-// to be done only once in kRestAfterEverything.
+// How many files are reported at a time. If there are more, looking at all modules is less work. That is still so much
+// work that it is done only once in kRestAfterEverything.
 constexpr std::size_t kMostFiles = 128;
 constexpr int kMostReads = 64;  // a megabyte: more than a full queue of the kernel
 constexpr std::chrono::milliseconds kRestAfterEverything = 1s;

@@ -63,7 +63,7 @@ class ModuleWatch {
   // What a watch descriptor of the kernel stands for.
   struct Purpose {
     std::vector<std::size_t> directories;  // the indexes in directories_ of this directory, whatever their names
-    std::set<std::string> ways;            // entries of it that lead to a directory of directories_
+    std::set<std::string> ways;            // entries of the directory that lead to one of directories_
   };
   // What is not reported yet.
   struct News {

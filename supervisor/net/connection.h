@@ -68,11 +68,11 @@ class Connection : public Turn::Participant, public std::enable_shared_from_this
   // Sends the descriptor with the first byte of what is written to output() next (unix(7), SCM_RIGHTS).
   void attach(UniqueFd descriptor);
 
-  // Called from on_frame(): keeps `bytes` of its frame where they are, and returns the owner of that memory. Null:
-  // the bytes are too small a part of the memory.
+  // Called from on_frame(): keeps `bytes`, a part of the frame, where they are, and returns the owner of that memory.
+  // Null: the bytes are too small a part of the memory.
   ipc::BytesOwner keep_in_place(ipc::Bytes bytes);
-  // Called from on_frame(): keeps `bytes` of its frame where they are, or copies them if they are too small a part of
-  // the memory.
+  // Called from on_frame(): keeps `bytes`, a part of the frame, where they are, or copies them if they are too small a
+  // part of the memory.
   ipc::KeptBytes keep(ipc::Bytes bytes);
 
   void set_limits(ipc::FrameLimits limits) { in_.set_limits(limits); }

@@ -7,7 +7,7 @@
 namespace holdfast::supervisor {
 namespace {
 
-// A turn ends after so many handlers even if more is ready.
+// A turn ends after this many handlers, even if more handlers are ready.
 constexpr std::size_t kMostHandlersInTurn = 128;
 
 }  // namespace

@@ -58,7 +58,7 @@ bool is_same_file(const struct stat& one, const struct stat& other) {
   return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-// Nobody but root may exchange root's files for a link or for another file.
+// If root runs this, no other user may be able to replace root's files by links or by other files.
 std::optional<std::string> problem_of_directory(const struct stat& status, const std::string& path) {
   if (::geteuid() != 0) return std::nullopt;
   if (status.st_uid != 0) {

@@ -162,7 +162,7 @@ void CallQueue::erase(ClientId id, CallId call) {
   Client* client = find(id);
   expect(client != nullptr, "a client whose call is erased has calls in the queue");
   const bool was_ready = client->is_ready();
-  // A call that leaves a queue is mostly near its front, so it is searched for from there. std::erase() would look
+  // A call that leaves a queue is usually near its front, so the search starts there. std::erase() would look
   // through the whole queue for each of ten thousand calls that end at one deadline.
   const auto place = std::find(client->calls.begin(), client->calls.end(), call);
   expect(place != client->calls.end(), "a call that is erased is in the queue");

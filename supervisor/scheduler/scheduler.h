@@ -326,8 +326,9 @@ class Scheduler {
   // Part of the call's result was passed on to its client: the call has started, and is not run again.
   void call_streamed(CallId call);
 
-  // The worker has started this many of the calls that it was given; an impossible number is bounded. `cpu_time` is the
-  // CPU time that it has used in all, which may be as old as the kernel's last tick; nullopt: unknown.
+  // The worker reports that it has started `count` of the calls that it was given. A higher `count` than is possible
+  // counts as the highest that is possible. `cpu_time` is the CPU time that the worker has used in its whole life, as
+  // of the kernel's last tick; nullopt: unknown.
   void calls_started(WorkerId worker, std::uint64_t count, std::optional<Duration> cpu_time, TimePoint now,
                      Decisions& out);
 

@@ -18,8 +18,8 @@ constexpr Duration kWorkAhead = milliseconds(2);
 constexpr std::size_t kFirstCalls = 4;
 // How often to look at a worker that may have started calls without having answered.
 constexpr Duration kProgressLook = milliseconds(2);
-// When a worker has used this much CPU time and not come to calls that it was given, they are taken back. The 6 ms are
-// tolerance: the kernel may report up to a tick too much.
+// If a worker uses this much CPU time without starting the calls that wait in it, these calls are taken back. The 6 ms
+// are tolerance: the kernel may report up to a tick too much.
 constexpr Duration kTooLong = kWorkAhead + milliseconds(6);
 
 // Bounds of how long a caller that met a full queue is told to wait.
@@ -422,7 +422,7 @@ void Scheduler::end_overdue(TimePoint now, Decisions& out) {
 
 void Scheduler::set_timer(CallId id, Call& call, TimePoint when) {
   clear_timer(call);
-  // Deadlines mostly rise from call to call, so the end is the right hint.
+  // Deadlines usually rise from call to call, so the end is the right hint.
   call.timer = timers_.emplace_hint(timers_.end(), when, id);
   call.timer_set = true;
 }

@@ -15,10 +15,10 @@ using std::chrono::milliseconds;
 constexpr Duration kLeastLoadTime = milliseconds(1);
 // Modules that load faster than this are treated alike: the difference is not worth it.
 constexpr Duration kQuickLoad = milliseconds(5);
-// A standby worker is made within this time, so as many are kept as are used up in it.
+// A standby worker is made within this time. So the number of standbys is the number that is used in this time.
 constexpr std::chrono::duration<double> kStandbyHorizon = milliseconds(50);
-// How often at most to look whether so many standbys are still wanted, which changes within seconds; an idle timeout
-// may be 0.
+// The shortest time between two looks at how many standbys are wanted. That number changes within seconds. The bound is
+// needed because an idle timeout may be 0.
 constexpr Duration kLeastTargetLook = milliseconds(100);
 
 // If modules are never held off: how long after a failure a worker that is only kept warm is tried again.

@@ -60,7 +60,7 @@ class LogBudget {
   std::uint64_t take_dropped() { return std::exchange(dropped_, 0); }
 
  private:
-  // Refusing so many lines takes the supervisor a few milliseconds.
+  // Refusing this many lines takes the supervisor a few milliseconds.
   static constexpr std::uint64_t kFlood = 10'000;
 
   double used_ = 0;

@@ -28,8 +28,8 @@ class IdleWatch {
   static constexpr Duration kLongestPause = std::chrono::milliseconds(8000);
   static constexpr std::uint64_t kPhases = 16;
 
-  // Whether a worker whose page says that it is idle needs no full look yet: it began no stretch since the last one,
-  // by its page, and that look was not long ago.
+  // Whether a worker whose page says that it is idle needs no full look yet: the page shows no new stretch since the
+  // last full look, and that look was not long ago.
   bool may_wait(const StretchView& view, TimePoint now) const { return view.count == stretches_ && now < next_at_; }
 
   // The worker got a full look now. `use`: since the look before.

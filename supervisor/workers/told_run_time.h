@@ -1,4 +1,5 @@
-// How long a worker says that it was at work on calls, without what it tells with answers (ipc::WorkerRan). Pure.
+// The time that a worker reports (ipc::WorkerRan) for work on calls. Time that it reports with answers is not included.
+// Pure.
 #pragma once
 
 #include <chrono>
@@ -11,12 +12,12 @@ class ToldRunTime {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  // By how much times that a worker tells may differ from those measured here.
+  // How far the times that a worker reports may differ from the times that the supervisor measures.
   static constexpr std::chrono::seconds kClockSlack{1};
 
-  // The worker, which has lived for `lived`, reports `time` more. False: that cannot be, and violates the protocol. In
-  // all it is no longer than the worker has lived, and at least a millisecond at a time: that bounds how often the
-  // worker can report.
+  // The worker has lived for `lived` and reports `time` more. Returns false if the report is impossible, which violates
+  // the protocol: a report must be for at least ipc::kLongRun, and the reports must not add up to more than the
+  // worker's life. So the number of reports is bounded, too.
   bool add(Duration time, Duration lived) {
     sum_ += time;
     return time >= ipc::kLongRun && sum_ <= lived + kClockSlack;

@@ -32,12 +32,13 @@ enum class EndCause {
 
 struct WorkerEnd {
   EndCause cause = EndCause::crashed;
-  CallId running{};  // the call on the CPU, by the worker's page; 0: none, or unknown
-  CallId said{};     // the call on the CPU, by the worker's word; 0: none, or unknown
+  CallId running{};  // the call on the CPU according to the worker's shared page; 0: none, or unknown
+  CallId said{};     // the call on the CPU according to the worker's fatal report; 0: none, or unknown
   CallId guilty{};   // `said` if that is set, else `running`
-  // Who made the call that was on the CPU, or the answered call that had left behind what was; nothing: not known.
-  std::optional<Caller> seen_caller{};  // by its page
-  std::optional<Caller> said_caller{};  // by its word
+  // The caller of the call that was on the CPU. If an answered call had left behind what was on the CPU, the caller of
+  // that call. Nothing: not known.
+  std::optional<Caller> seen_caller{};  // according to the shared page
+  std::optional<Caller> said_caller{};  // according to the fatal report
   bool was_left = false;                // an answered call had left behind what was on the CPU
   bool while_loading = false;           // the module's top level was on the CPU
   bool from_outside = false;            // with `crashed`: another process killed it
@@ -49,8 +50,8 @@ struct WorkerEnd {
   std::uint64_t guilty_on_line = 0;
   bool told = false;               // the worker ended itself, and said why
   std::string stack;               // where the JavaScript was, if the worker could say
-  std::string detail;              // of the cause: the rule broken, the system call, V8's own message
-  std::optional<int> wait_status;  // wait(2); nothing: the zygote did not say
+  std::string detail;              // about the cause: the broken rule, the system call or V8's own message
+  std::optional<int> wait_status;  // see wait(2); nothing: the zygote did not report it
 };
 
 // The limits that messages name.

@@ -1,6 +1,6 @@
-// How one worker comes to its end, and why. Three parties tell: this side, which may decide the end; the worker, whose
-// fatal report and page may say what it was at; and the zygote, which says how the process ended. They may come in any
-// order. Pure: the caller passes in what the process shows, and the time.
+// How one worker comes to its end, and why. Three parties know a part of that: the supervisor, which may decide the
+// end; the worker, whose fatal report and page may say what it was doing; and the zygote, which says how the process
+// ended. Their reports may come in any order. Pure: the caller passes in what the process shows, and the time.
 #pragma once
 
 #include <chrono>
@@ -27,25 +27,25 @@ class WorkerEnding {
 
   enum class Phase : std::uint8_t {
     none,     // the worker lives, as far as is known
-    decided,  // this side ends it; its socket is open
+    decided,  // the supervisor ends it; its socket is open
     hung_up,  // its socket is closed
-    over,     // all that will be known is known: explain() is final
+    over,     // nothing more will become known: explain() is final
   };
 
-  // Why this side ends a worker. What ran in `found` may be over by now, and its answer on its way.
+  // Why the supervisor ends a worker. The call that ran in `found` may be over by now, with its answer on the way.
   struct Decision {
     EndCause cause;
     bool while_loading = false;  // in `found`, the module's top level was on the CPU
     CallId guilty{};             // the call that the worker ends for, if any
     StretchView found;           // what the page said
-    // Who made the guilty call, or the answered one that left behind what ran; nothing: not known.
+    // Who made the guilty call, or the answered call that left behind what ran; nothing: not known.
     std::optional<Caller> seen_caller;
   };
 
   // --- what happens
 
-  // This side ends the worker. Does nothing if it decided so before, for the first reason counts. `detail` goes into
-  // WorkerEnd::detail, and replaces what the worker said; nothing: that stays.
+  // The supervisor ends the worker. Does nothing if the supervisor decided so before, because the first reason counts.
+  // `detail` goes into WorkerEnd::detail in the place of what the worker said; nothing: what the worker said stays.
   void decide(const Decision& decision, std::optional<std::string> detail = std::nullopt);
   // The worker's fatal report, which replaces the decision's detail. `call` was on the CPU; CallId{}: none.
   void said(CallId call, const ipc::Stopped& stopped);
@@ -62,21 +62,22 @@ class WorkerEnding {
 
   Phase phase() const { return phase_; }
   bool has_hung_up() const { return phase_ >= Phase::hung_up; }
-  // Null: this side did not decide the end.
+  // Null: the supervisor did not decide the end.
   const Decision* decision() const { return decision_ ? &*decision_ : nullptr; }
   bool has_exited() const { return wait_status_.has_value(); }
-  // When to call finish() if the zygote says nothing before; nothing: not before the worker has hung up.
+  // When to call finish() if the zygote has said nothing until then; nothing: the worker has not hung up.
   std::optional<TimePoint> settle_at() const { return settle_at_; }
-  // The stretch that the end is about, if the page says `now`: the one that the worker is ended for, else that of now.
+  // The stretch that the end is about: the one that the worker is ended for; if the supervisor did not decide the end,
+  // `now`, which is the stretch that the page shows.
   const StretchView& stretch_in_question(const StretchView& now) const { return decision_ ? decision_->found : now; }
 
   // What a process whose end is explained shows.
   struct Remains {
-    StretchView stretch;  // by its page
+    StretchView stretch;  // according to its page
     // About stretch_in_question(stretch): who made the call, and which call on the direct line it is; 0: none.
     std::optional<Caller> caller{};
     std::uint64_t running_on_line = 0;
-    // By its fatal report: who made the call, and which call on the direct line it is; 0: none.
+    // According to its fatal report: who made the call, and which call on the direct line it is; 0: none.
     std::optional<Caller> said_caller{};
     std::uint64_t said_on_line = 0;
     std::uint64_t calls_started = 0;

@@ -1,4 +1,5 @@
-// What happens to workers: an interface of whoever decides which workers exist and what they are given.
+// What happens to workers: the interface through which Workers reports it. The class that decides which workers exist
+// and what they are given implements the interface.
 #pragma once
 
 #include <chrono>
@@ -32,7 +33,7 @@ class WorkerEvents {
   // A value of the stream that a call's function returned. False: the call does not take it, which violates the
   // protocol.
   virtual bool worker_streamed(WorkerId worker, CallId call, const ipc::ResultView& value) = 0;
-  // The worker was at work for `time` on a call of this caller, by its own word. `call` is CallId{} if that call is
+  // The worker reports that it was at work for `time` on a call of this caller. `call` is CallId{} if that call is
   // answered. The caller may be a merged one (CallerNumbers).
   virtual void worker_ran(WorkerId worker, CallId call, const Caller& caller,
                           std::chrono::steady_clock::duration time) = 0;

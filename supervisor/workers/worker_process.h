@@ -139,8 +139,8 @@ class WorkerProcess final : public Connection {
   // The call on the line that the worker's fatal report named; 0: none.
   std::uint64_t said_on_line() const { return said_on_line_; }
 
-  // Who made the call, open or answered, whose function was on the CPU, by the worker's fatal report; nothing: not
-  // told.
+  // Who made the call, open or answered, whose function was on the CPU according to the worker's fatal report; nothing:
+  // the report did not say, or there was none.
   std::optional<Caller> said_caller() const { return said_caller_; }
 
   // Whether the worker said that it is prepared for its module.

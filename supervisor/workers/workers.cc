@@ -303,7 +303,7 @@ void Workers::look(Entry& entry, Clock::time_point now) {
   if (entry.is_worn_out) events_.worker_is_worn_out(worker);
 }
 
-// --- what is done without a call -----------------------------------------------------------------------------------
+// --- background work, and patience with workers that are ending -----------------------------------------------------
 
 void Workers::note_background(Entry& entry, const StretchView& view, Clock::time_point now) {
   const WorkerId worker = entry.process->id();

@@ -166,7 +166,7 @@ void Zygotes::died(Generations::iterator generation, const std::string& reason) 
   if (was_successor) successor_ = nullptr;
 
   if (dead.single) {
-    // A worker that ends takes its program along, which is no failure once the worker was up.
+    // With isolation by exec, the program ends with its one worker. That is a failure only before the worker was up.
     for (WorkerId worker : dead.asked_for) forks_.worker_fork_failed(worker, reason);
   } else {
     // The next zygote gets the requests that this one leaves open.

@@ -1,7 +1,7 @@
 // Where workers come from. Keeps a zygote up and asks it for workers. All children of a zygote share its address
 // layout and its hash seed. So a zygote is replaced when it has forked often enough or lived long enough, and what a
-// worker learns of the two is soon worth nothing. The workers of a replaced zygote live on under it, and it ends with
-// the last of them. With isolation by exec there are no zygotes: each worker is a program that is started for it.
+// worker learns of the two is soon worth nothing. The workers of a replaced zygote live on, and the zygote ends with
+// the last of them. With isolation by exec there are no zygotes: each worker is a program of its own.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -28,14 +28,14 @@ enum class Isolation {
 
 struct ZygotesOptions {
   Isolation isolation = Isolation::fork;
-  // A zygote is replaced after so many of its workers were given a module, or at this age if at least one was.
+  // A zygote is replaced after max_forks of its workers were given a module, or at max_age if at least one was.
   std::size_t max_forks = 1000;
   std::chrono::steady_clock::duration max_age = std::chrono::minutes(10);
 };
 
 enum class ZygoteFailure {
   passing,  // another try follows by itself
-  final,    // no zygote ever came up: another try follows, but is of no use
+  final,    // no zygote ever came up: another try follows, but will not help
 };
 
 // Whether workers can be had.
@@ -77,7 +77,7 @@ class Zygotes final : public ZygoteProcessEvents {
   void start();
 
   void request(WorkerId worker);
-  // The worker is given a module. From now on, others can hear what it learns of its zygote.
+  // The worker is given a module. From now on, the module can tell others what it learns of the zygote.
   void in_use(WorkerId worker);
 
   // How often another zygote has taken over from one that still ran. What was measured at a worker before holds for
@@ -91,7 +91,7 @@ class Zygotes final : public ZygoteProcessEvents {
  private:
   struct Generation {
     std::unique_ptr<ZygoteProcess> process;
-    std::optional<WorkerId> single;  // isolation by exec: the one worker
+    std::optional<WorkerId> single;  // its only worker, with isolation by exec
     bool ready = false;
     Clock::time_point ready_at;
     std::size_t used = 0;                    // workers that were given a module

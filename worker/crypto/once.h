@@ -3,7 +3,7 @@
 
 namespace holdfast::worker::crypto {
 
-// Does nothing. A call of it makes the linker include the replacement.
+// Does nothing. The linker includes the replacement in a program that calls this function.
 void use_own_once();
 
 }  // namespace holdfast::worker::crypto

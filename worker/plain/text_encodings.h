@@ -74,12 +74,12 @@ struct DecoderState {
   bool begun = false;     // the start is past: a byte order mark would be a character now
 };
 
-// The most code units that so many bytes can decode to, in any state.
+// The most code units that `bytes` bytes can decode to, in any state.
 constexpr std::size_t most_units(std::size_t bytes) { return bytes + 8; }
 
 struct Decoded {
   std::size_t units;
-  bool failed;  // stopped at an error; the state is then of no use
+  bool failed;  // stopped at an error; the state can then not be used any more
 };
 
 // Decodes a part of a stream. `into` must have room for most_units(bytes.size()). The end of the last part is the end

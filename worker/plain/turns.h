@@ -79,7 +79,7 @@ class Turns {
   std::unordered_map<Owner, Queue> queues_;  // of all owners that had items since the queue was last empty
   std::set<Place> order_;                    // the owners that have items, without running_
   std::optional<Owner> running_;             // owner of the item that was taken last, until took()
-  Duration now_{};                           // the virtual time: that of the owner of the item that was taken last
+  Duration now_{};                           // the virtual time: the time of the owner that was served last
   std::uint64_t arrivals_ = 0;
   std::size_t size_ = 0;
 };

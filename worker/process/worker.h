@@ -81,7 +81,7 @@ class Worker {
   std::vector<std::uint64_t> cancelled_;  // calls whose cancellation is received, and not handled yet
   std::chrono::steady_clock::time_point step_began_;
   std::chrono::steady_clock::duration step_took_{};
-  // How much more time the line's calls have had than the relayed ones, counting only while there was work of both.
+  // How much more time the line's calls have had than relayed calls. Counts only times in which both kinds had work.
   std::chrono::steady_clock::duration line_ahead_{};
   // Within a turn: when answers were last sent, and after how long the ones that have gathered since are sent.
   std::chrono::steady_clock::time_point sent_at_;

@@ -95,8 +95,8 @@ class ModuleHost {
   // Runs the tasks that V8 has put off, finalizers above all.
   void run_pending_tasks();
 
-  // When run_task(), queue_due_timers(), let_go() or follow_load() next has something to do; nothing if only after a
-  // further event.
+  // When run_task(), queue_due_timers(), let_go() or follow_load() next has something to do. Nothing: they have nothing
+  // to do until a further event comes.
   std::optional<std::chrono::steady_clock::time_point> next_turn() const;
 
   // The module: its text, its exports, what it is called.

@@ -18,7 +18,7 @@ namespace holdfast::worker {
 
 // Why a value cannot be expressed in an encoding.
 struct NotExpressed {
-  std::string path;  // of the part that cannot be expressed, "$.a[3]"; empty: the value is too large
+  std::string path;  // where the part is that cannot be expressed: "$.a[3]"; empty: the value is too large
   std::string what;  // what that part is: "a Map"
   std::string why;   // the error that the attempt threw, or advice; may be empty
   std::string stack;

@@ -89,7 +89,7 @@ exports.platform = async (payload) => {
 };
 )js";
 
-// The parts of a typical module that V8 parses and mostly does not run.
+// The parts of a typical module that V8 parses and usually does not run.
 constexpr std::string_view kFirstCallModule = R"js(
 'use strict';
 const names = ['one', 'two'], limits = { least: 0, most: 1e3 };

@@ -15,7 +15,7 @@
 namespace holdfast::cli::bench {
 namespace {
 
-// How many bytes the largest payload is below the limit.
+// By how many bytes the largest payload is smaller than the limit.
 constexpr std::size_t kMargin = 4096;
 
 // Number of samples for a size: as many as for hot calls, but for large sizes only as many as move about this many
