@@ -90,9 +90,10 @@ Error overdue_in_queue(std::uint32_t attempts, const std::optional<Error>& last_
                     attempts, attempts == 1 ? "worker" : "workers", last_failure->message));
   }
   return ipc::overdue(
-      " before a worker was free for it; give it more time, or the supervisor more workers (--max-workers)");
+      " before a worker was free for it; give the call more time, or start holdfastd with more workers "
+      "(--max-workers)");
 }
 
-Error overdue_in_load() { return ipc::overdue(" before its module was loaded; give it more time"); }
+Error overdue_in_load() { return ipc::overdue(" before its module was loaded; give the call more time"); }
 
 }  // namespace holdfast::supervisor

@@ -29,7 +29,8 @@ std::optional<ClientDescriptors> check_only_client(int number) {
   const bool refuses_descriptors = ipc::refuse_descriptors(number);
   if (ipc::holds_descriptors(number)) {
     spdlog::critical(
-        "--client-fd {}: descriptors were sent on this socket, which is not allowed; send only the protocol", number);
+        "--client-fd {}: descriptors were sent on this socket, which is not allowed; send protocol frames only",
+        number);
     return std::nullopt;
   }
   return refuses_descriptors ? ClientDescriptors::refused : ClientDescriptors::possible;

@@ -344,7 +344,7 @@ void BrokerProcess::start_zygote(const BrokerRequest& request, std::vector<Uniqu
     (void)ipc::send_packet(control, out.data(), {});
   };
   if (launchers_.size() >= duties_.max_programs) {
-    return fail(fmt::format("{} programs run already, and no more may", launchers_.size()));
+    return fail(fmt::format("{} programs are running, which is the limit", launchers_.size()));
   }
   std::vector<std::string> arguments = duties_.arguments;
   arguments.push_back(fmt::format("--control-fd={}", kControlFd));

@@ -63,14 +63,14 @@ std::optional<std::string> problem_of_directory(const struct stat& status, const
   if (::geteuid() != 0) return std::nullopt;
   if (status.st_uid != 0) {
     return fmt::format(
-        "the socket's directory {} belongs to user {}, who could exchange root's files there; have root own it "
+        "the socket's directory {} belongs to user {}, who could replace root's files there; have root own it "
         "(chown root {}), or start holdfastd as that user",
         path, status.st_uid, path);
   }
   const bool others_write = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   if (!others_write || (status.st_mode & S_ISVTX) != 0) return std::nullopt;
   return fmt::format(
-      "the socket's directory {} has mode {:04o}: others than root could exchange files there; take their write "
+      "the socket's directory {} has mode {:04o}: users other than root could replace files there; take their write "
       "permission (chmod go-w {}), or set the sticky bit (chmod +t {})",
       path, status.st_mode & 07777, path, path);
 }

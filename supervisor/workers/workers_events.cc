@@ -124,7 +124,9 @@ void Workers::worker_streamed(WorkerProcess& worker, CallId call, const ipc::Res
   if (!entry_of(worker.id()).load.is_done())
     return worker_broke_protocol(worker, {"a chunk before the module was loaded"});
   if (!events_.worker_streamed(worker.id(), call, value)) {
-    worker_broke_protocol(worker, {"a chunk for a call that does not take it, or not so much"});
+    worker_broke_protocol(
+        worker,
+        {"a chunk that its call cannot take: no such call, no stream, no room in its window, or too many bytes"});
   }
 }
 

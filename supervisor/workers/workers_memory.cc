@@ -96,8 +96,8 @@ void Workers::keep_to_budget() {
     const std::string sum = ipc::format_size(budget_.sum());
     kill_for_memory(
         entry, entry.process->stretch(),
-        fmt::format("all modules together held {}, more than the --memory-budget of {}; it held {}, and was "
-                    "furthest over its limit",
+        fmt::format("all modules together held {}, more than the --memory-budget of {}; this worker held {} and "
+                    "was furthest over its limit",
                     sum, ipc::format_size(budget_.total()), ipc::format_size(own_memory(entry))));
   }
   const bool is_short = budget_.excess() > 0 || (memory_is_short_ && budget_.is_nearly_used_up());

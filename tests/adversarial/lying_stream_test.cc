@@ -123,7 +123,8 @@ class Streams {
   pid_t streamer_ = 0;
 };
 
-constexpr const char* kNotTaken = "a chunk for a call that does not take it, or not so much";
+constexpr const char* kNotTaken =
+    "a chunk that its call cannot take: no such call, no stream, no room in its window, or too many bytes";
 
 TEST_CASE("a worker that sends a chunk to a call which takes no stream is killed, and its client sees none") {
   Streams streams;

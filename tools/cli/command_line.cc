@@ -282,7 +282,7 @@ CLI::App* add_load(CLI::App& app, LoadOptions& options) {
       ->type_name("");
   load->add_option_function<std::string>(
           "--timeout", [&options](const std::string& text) { options.timeout = *ipc::parse_duration(text); },
-          "how long the supervisor may wait for a module's file; without it, its default")
+          "how long the supervisor may wait for a module's file; without it, the supervisor's default")
       ->check(valid_duration())
       ->type_name("DURATION");
   load->add_flag("-v,--verbose", options.verbose, "print each module that is asked for on standard error");

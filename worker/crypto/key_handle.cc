@@ -159,7 +159,7 @@ const char* group_of(KeyKind kind) {
     case KeyKind::p521:
       return "secp521r1";
     default:
-      broken("only kinds of elliptic curves are asked for their group");
+      broken("group_of() is given the kind of an elliptic curve");
   }
 }
 

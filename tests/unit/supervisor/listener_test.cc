@@ -324,7 +324,7 @@ TEST_CASE_FIXTURE(Fixture, "root serves in no directory where others could excha
   CHECK(outcome(65534, 0755).starts_with("the socket's directory " + directory.string() + " belongs to user 65534"));
   CHECK(outcome(65534, 01777).starts_with("the socket's directory " + directory.string() + " belongs to user 65534"));
   for (mode_t mode : {mode_t{0775}, mode_t{0757}}) {
-    CHECK(outcome(0, mode).find("others than root could exchange files there") != std::string::npos);
+    CHECK(outcome(0, mode).find("users other than root could replace files there") != std::string::npos);
   }
   CHECK(fs::is_empty(directory));
 }

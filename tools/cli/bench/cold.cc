@@ -75,8 +75,8 @@ Sections run_cold(const Context& context) {
   Section cold{
       .title = "COLD",
       .rows = std::move(*rows),
-      .notes = {fmt::format("Each is another module, of {} bytes. Where another module has to go, {} idle ones "
-                            "fill the pool. Up to {} of a kind are made one after the other.",
+      .notes = {fmt::format("Each call is the first one to a module of {} bytes. Where another module has to go, {} "
+                            "idle modules fill the pool. Up to {} calls of a kind are made one after the other.",
                             kSmallModule.size(), kFullPool, kInARow)},
       .curves = {{.name = "cold", .title = "Latency of cold calls", .x = {}}}};
   if (context.options.fork_call.empty()) {

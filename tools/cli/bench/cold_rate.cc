@@ -54,17 +54,20 @@ Sections run_cold_rate(const Context& context) {
   if (!rows) return tl::unexpected(rows.error());
   const bool ran_out = next_module == modules->end();
 
-  Section section{.key = "cold_rate",
-                  .title = "COLD STARTS PER SECOND",
-                  .rows = std::move(*rows),
-                  .notes = {fmt::format("Room for {} modules, all taken; standbys as by default.", kPool)},
-                  .curves = {{.name = "cold-rate",
-                              .title = "Cold starts per second by calls in flight",
-                              .x = "in_flight",
-                              .x_label = "calls in flight",
-                              .y = "calls_per_second",
-                              .y_label = "cold starts per second"}}};
-  if (ran_out) section.notes.push_back(fmt::format("All {} modules were used up before the time.", modules->size()));
+  Section section{
+      .key = "cold_rate",
+      .title = "COLD STARTS PER SECOND",
+      .rows = std::move(*rows),
+      .notes = {fmt::format(
+          "The pool has {} slots, and modules hold all of them. The number of standbys is the default.", kPool)},
+      .curves = {{.name = "cold-rate",
+                  .title = "Cold starts per second by calls in flight",
+                  .x = "in_flight",
+                  .x_label = "calls in flight",
+                  .y = "calls_per_second",
+                  .y_label = "cold starts per second"}}};
+  if (ran_out)
+    section.notes.push_back(fmt::format("All {} modules were used up before the time was over.", modules->size()));
   return std::vector{std::move(section)};
 }
 

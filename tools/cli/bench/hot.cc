@@ -24,13 +24,14 @@ Sections run_hot(const Context& context) {
       take_turns(context, "hot calls", *series,
                  {.samples = context.options.calls, .rounds = context.options.rounds, .warm_up = kWarmUpCalls});
   if (!taken) return tl::unexpected(taken.error());
-  Section hot{.title = "HOT",
-              .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. "
-                                    "The floors sleep until bytes come; who looks for them first, as client and "
-                                    "supervisor do for a while, can be faster. Whether the kernel runs their processes "
-                                    "on one core or on several changes them severalfold.",
-                                    frames.request, frames.answer, kWarmUpCalls)},
-              .curves = {{.name = "hot", .title = "Latency of hot calls", .x = {}}}};
+  Section hot{
+      .title = "HOT",
+      .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. "
+                            "The processes of the floors sleep until bytes come. Client and supervisor busy-poll "
+                            "first, which can be faster. The floors change severalfold with whether the kernel "
+                            "runs their processes on one core or on several.",
+                            frames.request, frames.answer, kWarmUpCalls)},
+      .curves = {{.name = "hot", .title = "Latency of hot calls", .x = {}}}};
   Section rounds{.key = "rounds", .title = "ROUNDS OF HOT", .in_tables = false};
   const auto& floors = taken->front().medians;
   const auto& calls = taken->back().medians;

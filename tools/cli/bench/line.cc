@@ -39,7 +39,7 @@ Sections run_line(const Context& context) {
   Section line{
       .title = "LINE",
       .notes = {fmt::format("A call is {} bytes, its answer {}; {} calls of warm-up are not counted. The floor "
-                            "between two processes is the line's, and sleeps until bytes come.",
+                            "to compare the line with is the one between two processes, which sleep until bytes come.",
                             frames.request, frames.answer, kWarmUpCalls)},
       .curves = {{.name = "line", .title = "Latency of calls over a direct line", .x = {}}}};
   Section rounds{.key = "line_rounds", .title = "ROUNDS OF LINE", .in_tables = false};

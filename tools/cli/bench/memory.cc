@@ -158,10 +158,11 @@ Sections run_memory(const Context& context) {
   if (!modules) return stop(modules.error());
   Section section{.key = "memory",
                   .title = "MEMORY",
-                  .notes = {fmt::format("PRIVATE is Private_Clean and Private_Dirty, PROPORTIONAL is Pss of "
-                                        "/proc/PID/smaps_rollup, LISTED is what holdfast ps tells; of several, the "
-                                        "average. Idle workers have answered {} calls.",
-                                        kCallsEach)}};
+                  .notes = {fmt::format(
+                      "PRIVATE is Private_Clean and Private_Dirty, PROPORTIONAL is Pss of "
+                      "/proc/PID/smaps_rollup, LISTED is what holdfast ps shows. Each figure is the "
+                      "average over the row's processes, clients or modules. Idle workers have answered {} calls.",
+                      kCallsEach)}};
   {
     auto supervisor = BenchSupervisor::start(context, "memory", pool_flags(kIdle, 1));
     if (!supervisor) return tl::unexpected(supervisor.error());

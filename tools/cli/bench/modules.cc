@@ -78,8 +78,8 @@ Sections run_modules(const Context& context) {
   Section section{.key = "modules",
                   .title = "MODULES",
                   .rows = std::move(*rows),
-                  .notes = {"Modules are of distinct functions, classes and tables; an eighth of them is used "
-                            "when it is loaded. Each cold call is of another module."},
+                  .notes = {"A module consists of distinct functions, classes and tables; an eighth of them is used "
+                            "when the module is loaded. Each cold call is to another module."},
                   .curves = {{.name = "modules",
                               .title = "Latency of cold calls by the module's size",
                               .x = "module_bytes",

@@ -87,22 +87,23 @@ Sections run_payloads(const Context& context) {
   }
 
   const auto limit = static_cast<std::size_t>(client.server().max_payload_bytes);
-  Section section{.key = "payloads",
-                  .title = "PAYLOADS, ECHOED",
-                  .rows = {},
-                  .notes = {fmt::format("MB/S counts what goes in and what comes out. The largest payload is {} bytes "
-                                        "below the limit of {}. A quarter as many calls warm up each size.",
-                                        kMargin, ipc::format_size(limit))},
-                  .curves = {{.name = "payloads-latency",
-                              .title = "Latency by payload, echoed",
-                              .x = "payload_bytes",
-                              .x_label = "payload"},
-                             {.name = "payloads-throughput",
-                              .title = "Throughput by payload, echoed",
-                              .x = "payload_bytes",
-                              .x_label = "payload",
-                              .y = "megabytes_per_second",
-                              .y_label = "MB/s, in and out"}}};
+  Section section{
+      .key = "payloads",
+      .title = "PAYLOADS, ECHOED",
+      .rows = {},
+      .notes = {fmt::format("MB/S counts what goes in and what comes out. The largest payload is {} bytes "
+                            "below the limit of {}. Each size is first warmed up with a quarter as many calls.",
+                            kMargin, ipc::format_size(limit))},
+      .curves = {{.name = "payloads-latency",
+                  .title = "Latency by payload, echoed",
+                  .x = "payload_bytes",
+                  .x_label = "payload"},
+                 {.name = "payloads-throughput",
+                  .title = "Throughput by payload, echoed",
+                  .x = "payload_bytes",
+                  .x_label = "payload",
+                  .y = "megabytes_per_second",
+                  .y_label = "MB/s, in and out"}}};
   for (const std::size_t size : {std::size_t{16}, std::size_t{256}, std::size_t{4} << 10, std::size_t{64} << 10,
                                  std::size_t{1} << 20, limit - kMargin}) {
     auto rows = measure_size(context, client, module, size);

@@ -72,7 +72,7 @@ Plot distribution(const Section& section, const Curves& curves) {
   }
   const Scale scale = scale_of(lines, &std::pair<double, double>::second);
   return {curves.title,
-          {"one call of so many takes at least as long", Scale::logarithmic, short_number},
+          {"one call in this many takes at least this long", Scale::logarithmic, short_number},
           {"latency", scale, short_duration},
           std::move(lines)};
 }

@@ -21,18 +21,19 @@ constexpr unsigned kOpenLoopBase = 16;
 
 tl::expected<Section, Stop> at_fixed_rates(const Context& context, ipc::Client& client, const ipc::CallRequest& request,
                                            double closed_rate) {
-  Section section{.key = "open_loop",
-                  .title = "OPEN LOOP",
-                  .notes = {fmt::format("Calls arrive at a fixed rate: a part of the closed loop's with {} in flight. "
-                                        "Latencies count from when a call was to be sent; LATE_P99 is how late the "
-                                        "client itself was.",
-                                        kOpenLoopBase)},
-                  .curves = {{.name = "open-loop",
-                              .title = "Latency at a fixed rate of arrival",
-                              .x = "arrivals_per_second",
-                              .x_label = "calls that arrive per second",
-                              .y = "p99_ns",
-                              .y_label = "latency (p99)"}}};
+  Section section{
+      .key = "open_loop",
+      .title = "OPEN LOOP",
+      .notes = {fmt::format("Calls arrive at a fixed rate: a percentage of the closed loop's rate with {} in "
+                            "flight. Latency counts from when the call was due to be sent; LATE_P99 is how "
+                            "late the client sent it.",
+                            kOpenLoopBase)},
+      .curves = {{.name = "open-loop",
+                  .title = "Latency at a fixed rate of arrival",
+                  .x = "arrivals_per_second",
+                  .x_label = "calls that arrive per second",
+                  .y = "p99_ns",
+                  .y_label = "latency (p99)"}}};
   for (const unsigned percent : kArrivalPercent) {
     context.progress(fmt::format("open loop at {} % of the closed loop's rate", percent));
     const double arrivals = std::max(1.0, closed_rate * percent / 100);
@@ -79,22 +80,21 @@ Sections run_rates(const Context& context) {
   auto open = at_fixed_rates(context, target->client(), request, closed_rate);
   if (!open) return tl::unexpected(open.error());
 
-  Section rates{
-      .key = "rates",
-      .title = "CALLS PER SECOND",
-      .rows = std::move(*loads),
-      .notes = {"Closed loop: so many calls are open at all times. Its latencies are those of calls that wait "
-                "for each other. SUPERVISOR_CPU is the supervisor's CPU time for each call."},
-      .curves = {{.name = "rates",
-                  .title = "Calls per second by calls in flight",
-                  .x = "in_flight",
-                  .x_label = "calls in flight",
-                  .y = "calls_per_second",
-                  .y_label = "calls per second"},
-                 {.name = "rates-latency",
-                  .title = "Latency by calls in flight",
-                  .x = "in_flight",
-                  .x_label = "calls in flight"}}};
+  Section rates{.key = "rates",
+                .title = "CALLS PER SECOND",
+                .rows = std::move(*loads),
+                .notes = {"Closed loop: IN_FLIGHT calls are open at all times, so a call's latency includes its wait "
+                          "for other calls. SUPERVISOR_CPU is the supervisor's CPU time for each call."},
+                .curves = {{.name = "rates",
+                            .title = "Calls per second by calls in flight",
+                            .x = "in_flight",
+                            .x_label = "calls in flight",
+                            .y = "calls_per_second",
+                            .y_label = "calls per second"},
+                           {.name = "rates-latency",
+                            .title = "Latency by calls in flight",
+                            .x = "in_flight",
+                            .x_label = "calls in flight"}}};
   return std::vector{std::move(rates), std::move(*open)};
 }
 

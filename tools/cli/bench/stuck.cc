@@ -108,8 +108,8 @@ Sections run_stuck(const Context& context) {
   Section section{.key = "stuck",
                   .title = "STUCK CALLS",
                   .rows = std::move(*rows),
-                  .notes = {"while (true) {} in a warm module; the time counts from when the call was sent. The next "
-                            "good answer is of a fresh worker, made of a standby."},
+                  .notes = {"A call runs while (true) {} in a warm module; its time counts from when it was sent. The "
+                            "next good answer comes from a fresh worker that was a standby."},
                   .curves = {{.name = "stuck", .title = "After the end of a stuck call's time", .x = {}}}};
   return std::vector{std::move(section)};
 }

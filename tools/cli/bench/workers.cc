@@ -93,16 +93,16 @@ Sections run_workers(const Context& context) {
                               .title = "Latency of hot calls by workers alive",
                               .x = "workers",
                               .x_label = "workers alive"}}};
-  Section memory{
-      .key = "workers_memory",
-      .title = "MEMORY BY WORKERS ALIVE",
-      .notes = {"As in MEMORY, after the calls above; what all share with the zygote is PROPORTIONAL's alone."},
-      .curves = {{.name = "workers-memory",
-                  .title = "Memory by workers alive",
-                  .x = "workers",
-                  .x_label = "workers alive",
-                  .y = "proportional_bytes",
-                  .y_label = "memory (Pss)"}}};
+  Section memory{.key = "workers_memory",
+                 .title = "MEMORY BY WORKERS ALIVE",
+                 .notes = {"The columns are those of MEMORY, after the calls above. Only PROPORTIONAL includes memory "
+                           "shared with the zygote."},
+                 .curves = {{.name = "workers-memory",
+                             .title = "Memory by workers alive",
+                             .x = "workers",
+                             .x_label = "workers alive",
+                             .y = "proportional_bytes",
+                             .y_label = "memory (Pss)"}}};
   std::size_t loaded = 0;
   for (const std::size_t wanted : kWorkers) {
     const std::size_t workers = std::min(wanted, most);
