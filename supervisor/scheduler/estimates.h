@@ -22,7 +22,8 @@ class Estimate {
   std::optional<Duration> value_;
 };
 
-// How often something happened lately. An event of `kMemory` ago counts about a third (1/e) of one that happens now.
+// How often something happened lately. An event that happened `kMemory` ago counts about a third (1/e) of one that
+// happens now.
 class RecentRate {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;

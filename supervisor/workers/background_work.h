@@ -1,8 +1,8 @@
 // Finds out how long a worker worked without a call between two looks (background_time.h limits that). Pure.
 //
-// Only work between two looks counts, with no call at either look or in between, because after an answer there is
-// always a rest of work. By its page, the worker was at work all the time since its stretch began, whether it had a CPU
-// or not. If the page lies, the kernel's count of CPU time is left.
+// Work counts only if there was no call at either look or in between, because some work is always left to do after an
+// answer. According to its page, the worker was at work all the time since its stretch began, whether it had a CPU or
+// not. If the page lies, the kernel's count of CPU time still shows the work.
 #pragma once
 
 #include <algorithm>

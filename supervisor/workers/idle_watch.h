@@ -23,8 +23,8 @@ class IdleWatch {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // The longest pause between two full looks. A worker's phase adds as much again at most, so that each has another
-  // time.
+  // The longest pause between two full looks. A worker's phase adds at most the same time again, so that different
+  // workers are looked at at different times.
   static constexpr Duration kLongestPause = std::chrono::milliseconds(8000);
   static constexpr std::uint64_t kPhases = 16;
 

@@ -19,14 +19,14 @@ class MemoryWatch {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // How often judge() is called at least for a worker that is not idle.
+  // For a worker that is not idle, judge() is called at least this often.
   static constexpr Duration kLook = std::chrono::milliseconds(500);
-  // How old the reading may be by which a call's use of memory is told. Memory is not read more often.
+  // How old a reading may be that is reported as a call's use of memory. Memory is not read more often than this.
   static constexpr Duration kFresh = std::chrono::milliseconds(10);
   // What a worker may hold beyond its limit before it is killed at once.
   static constexpr std::uint64_t kHeadroom = std::uint64_t{128} << 20;
-  // What it may hold beyond the limit for good: what RLIMIT_DATA allows (worker/process/zygote.cc), and the page tables
-  // of that.
+  // What a worker may hold beyond its limit all the time: what RLIMIT_DATA allows (worker/process/zygote.cc), and the
+  // page tables for that memory.
   static constexpr std::uint64_t kNativeAllowance = kNativeMemoryBytes + (std::uint64_t{4} << 20);
   // A worker that holds more than its limit and kNativeAllowance for this long hides memory, too.
   static constexpr Duration kGrace = std::chrono::milliseconds(900);

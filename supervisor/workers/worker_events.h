@@ -40,7 +40,7 @@ class WorkerEvents {
   virtual void worker_logged(WorkerId worker, const ipc::LogLine& line) = 0;
   // The kernel has counted this much more CPU time for the worker since the last report.
   virtual void worker_used(WorkerId worker, std::chrono::steady_clock::duration cpu_time) = 0;
-  // The worker has used half of the CPU time that it may use, and is better replaced before it has used all of it.
+  // The worker has used half of the CPU time that it may use, and should be replaced before it has used all of it.
   // Called once for a worker.
   virtual void worker_is_worn_out(WorkerId worker) = 0;
   // All workers together hold `bytes` more than they may, and each is within its limit. Called again while this is

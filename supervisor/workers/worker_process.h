@@ -44,7 +44,7 @@ class PageMapping {
   ipc::SharedPage* page_;
 };
 
-// How the calls on a worker's direct line were answered, by the worker's word.
+// How the calls on a worker's direct line were answered, as the worker reports it.
 struct LineCounts {
   std::uint64_t results = 0;
   std::array<std::uint64_t, ipc::kErrorCodeCount> errors{};
@@ -53,7 +53,7 @@ struct LineCounts {
 
 class WorkerProcess;
 
-// What a worker says, one function for each message of ipc/worker_messages.h, and what happens to it. A `call` is by
+// What a worker says, one function for each message of ipc/worker_messages.h, and what happens to it. A `call` has
 // the supervisor's id. A log line and WorkerRan have the number that the worker gave instead, which may be any value.
 // Views die when the function returns, except the payload of a result while ResultView::owner is kept.
 class WorkerProcessEvents {

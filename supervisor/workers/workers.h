@@ -81,7 +81,7 @@ class Workers final : public WorkerProcessEvents, public ForkEvents {
   std::uint64_t empty_private_bytes() const { return empty_look_.private_bytes; }
   // When the worker's module was loaded; nothing: it is not loaded.
   std::optional<Clock::time_point> loaded_at(WorkerId worker) const;
-  // How long the worker was at work on calls, by its own word, without what it told with answers.
+  // How long the worker reports that it was at work on calls, without the time that it reported with answers.
   Clock::duration told_run_time(WorkerId worker) const;
   const Limits& limits(WorkerId worker) const;
   void cancel(WorkerId worker, CallId call, ipc::CancelReason reason);

@@ -37,7 +37,7 @@ constexpr milliseconds kInARow{5};
 // While more than this is unsent, no further request is read: the supervisor must take its answers first.
 constexpr std::size_t kMaxUnsentBytes = std::size_t{4} << 20;
 
-// Neither the line's calls nor the supervisor's get further behind the others than this.
+// Neither the line's calls nor the relayed calls fall further behind the others than this.
 constexpr steady_clock::duration kMostAhead = milliseconds(100);
 
 // How often the supervisor's socket is read while the worker busy-polls the line.
@@ -117,7 +117,7 @@ void Worker::put_calls_first() {
   if (step_took_ > kSlowStep) calls_first_until_ = std::max(calls_first_until_, step_began_) + step_took_;
 }
 
-// Until when queued tasks leave the time to calls, unless a call comes earlier; nothing if they need not.
+// Until when queued tasks wait, so that calls that come in the meantime run first; nothing if they need not wait.
 std::optional<steady_clock::time_point> Worker::gives_way_until() const {
   const auto until = std::min(last_call_at_ + kInARow, calls_first_until_);
   if (until == steady_clock::time_point{}) return std::nullopt;
@@ -152,7 +152,7 @@ void Worker::end_step() {
   }
 }
 
-// Gives back what compiling took, if that was slow, or a large payload. Not called if more of the kind comes at once.
+// Gives back the memory that slow compiling or a large payload took. Not called if more such work comes at once.
 void Worker::give_memory_back() {
   was_slow_ = false;
   give_back_at_.reset();
@@ -276,8 +276,8 @@ void Worker::handle_frames() {
       had_work = had_work || had_frame;
     }
     if (!had_work && (line_waits_until() || !handle_line())) break;
-    // After a slow step, or as long with quick ones, read the sockets and run queued tasks before the frames that are
-    // left.
+    // After a slow step, or after quick steps that took as long together, read the sockets and run queued tasks before
+    // the frames that are left.
     left_frames_ = step_began_ - frames_since_ > kSlowStep;
     if (left_frames_) break;
   }

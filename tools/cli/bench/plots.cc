@@ -54,8 +54,8 @@ Line& line_named(std::vector<Line>& lines, const std::string& name) {
   return lines.emplace_back(Line{name, {}});
 }
 
-// The distribution of latencies: for each percentile, the latency that one call in so many takes at least; percentile
-// 99 is one call in a hundred.
+// The distribution of latencies: for each percentile, the latency that one call in N takes at least; for percentile 99,
+// N is a hundred.
 Plot distribution(const Section& section, const Curves& curves) {
   std::vector<Line> lines;
   for (const Row& row : section.rows) {
