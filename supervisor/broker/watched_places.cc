@@ -42,7 +42,8 @@ void add_ways(const fs::path& path, int links, std::set<std::pair<fs::path, std:
     ways.emplace(or_here(parent), part.string());
     std::error_code no_link;
     const fs::path target = fs::read_symlink(parent / part, no_link);
-    if (!no_link && links < kMostNestedLinks) add_ways(target.is_absolute() ? target : parent / target, links + 1, ways);
+    if (!no_link && links < kMostNestedLinks)
+      add_ways(target.is_absolute() ? target : parent / target, links + 1, ways);
     parent /= part;
   }
 }
