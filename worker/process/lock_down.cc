@@ -122,6 +122,7 @@ void become_worker(Engine& engine, const Lockdown& lockdown, const WorkerChannel
   Line* const its_line = line ? &*line : nullptr;
   static Worker worker(engine, socket, its_line, *channel.page());
   install_fatal_report(worker.outbox(), its_line, *channel.page());
+  engine.reseed();
   lock(sandbox::load(lockdown.filter));
   worker.run();
 }
