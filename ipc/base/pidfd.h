@@ -36,9 +36,9 @@ constexpr unsigned kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 
 // How the kernel is asked for the pid behind a pidfd.
 enum class PidSource {
-  ioctl,   // kPidfdGetInfo: works where no file can be opened, and from Linux 6.13 on
-  fdinfo,  // /proc/self/fdinfo (proc(5)): opens a file
-  either,  // ioctl, and fdinfo if the kernel does not know that request
+  ioctl,   // kPidfdGetInfo: works where no file can be opened, and from Linux 6.13 on. Only for what is a pidfd: any
+           // other file's driver may take the request for one of its own
+  fdinfo,  // /proc/self/fdinfo (proc(5)): opens a file, and works whatever the descriptor is of
 };
 
 // The process's pid in the caller's pid namespace; 0: the process is gone or not visible from there, or `source` does

@@ -268,7 +268,8 @@ std::vector<UniqueFd> BrokerProcess::answer_to(const BrokerRequest& request, con
     case Kind::look_at:
     case Kind::open_memory:
     case Kind::count_mappings: {
-      const pid_t pid = fds.size() == 1 ? pid_of(fds.front(), PidSource::either) : 0;
+      // The server may have sent a descriptor of anything.
+      const pid_t pid = fds.size() == 1 ? pid_of(fds.front(), PidSource::fdinfo) : 0;
       if (!is_ours(pid)) break;
       answer.pid = pid;
       if (request.kind == Kind::look_at) {

@@ -48,20 +48,18 @@ TEST_CASE("a pidfd tells its process until that is gone; by ioctl where the kern
   const UniqueFd pidfd = open_pidfd(child);
   CHECK(pid_of(open_pidfd(::getpid()), PidSource::ioctl) == (kernel_tells_pids() ? ::getpid() : 0));
   CHECK(pid_of(pidfd, PidSource::ioctl) == (kernel_tells_pids() ? child : 0));
-  for (const PidSource source : {PidSource::fdinfo, PidSource::either}) {
-    CHECK(pid_of(open_pidfd(::getpid()), source) == ::getpid());
-    CHECK(pid_of(pidfd, source) == child);
-  }
+  CHECK(pid_of(open_pidfd(::getpid()), PidSource::fdinfo) == ::getpid());
+  CHECK(pid_of(pidfd, PidSource::fdinfo) == child);
   CHECK(send_signal(pidfd, SIGKILL));
   REQUIRE(::waitpid(child, nullptr, 0) == child);
-  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo, PidSource::either}) {
+  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo}) {
     CHECK(pid_of(pidfd, source) == 0);
   }
 }
 
 TEST_CASE("a descriptor that is no pidfd tells no process") {
   const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo, PidSource::either}) {
+  for (const PidSource source : {PidSource::ioctl, PidSource::fdinfo}) {
     CHECK(pid_of(file, source) == 0);
     CHECK(pid_of(UniqueFd(), source) == 0);
   }
