@@ -73,8 +73,8 @@ TEST_CASE("a client that breaks the protocol again and again does not fill the l
     evil.read_to_end();
   }
   check_still_serves(client);
-  CHECK(occurrences(daemon.log(), "broke the protocol") < kViolations);
-  CHECK(occurrences(daemon.log(), "broke the protocol") > 100);
+  CHECK(occurrences(daemon.log(), "protocol violation") < kViolations);
+  CHECK(occurrences(daemon.log(), "protocol violation") > 100);
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_CASE("a client that breaks a rule on its line loses it, and others are serv
       return std::none_of(all.begin(), all.end(), [](const auto& one) { return one.module == "one"; });
     }));
   }
-  CHECK(daemon.logged("its direct line to one@v1 was ended"));
+  CHECK(daemon.logged("its direct line to one@v1 ended"));
   daemon.stop();
 }
 
