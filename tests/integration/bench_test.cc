@@ -160,7 +160,8 @@ TEST_CASE("holdfast bench measures hot calls beside many idle workers and says w
   const json report = figures("workers");
   CHECK(values(report["workers"], "workers") == std::multiset<std::int64_t>{1, 5});
   for (const json& row : report["workers"]) check_latency(row, kCalls);
-  CHECK(contains(report["notes"].dump(), "10 workers were not measured: at most 5 are possible here, because --workers is 5."));
+  CHECK(contains(report["notes"].dump(),
+                 "10 workers were not measured: at most 5 are possible here, because --workers is 5."));
   CHECK(values(report["workers_memory"], "workers") == std::multiset<std::int64_t>{1, 1, 5, 5});
   for (const json& row : report["workers_memory"]) {
     if (::geteuid() == 0) CHECK(row["proportional_bytes"] >= row["private_bytes"]);
