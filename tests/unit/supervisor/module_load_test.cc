@@ -9,18 +9,18 @@ namespace {
 using namespace std::chrono_literals;
 using Phase = ModuleLoad::Phase;
 
-constexpr ModuleLoad::TimePoint kNow{1000s};
+constexpr ModuleLoad::TimePoint kSentAt{1000s};
 
 TEST_CASE("a load is under way from when the module is sent until the worker says what became of it") {
   ModuleLoad load;
   CHECK(load.phase() == Phase::none);
-  load.send(kNow);
+  load.send(kSentAt);
   CHECK(load.phase() == Phase::sent);
   CHECK_FALSE(load.is_done());
   CHECK_FALSE(load.loaded_at().has_value());
   SUBCASE("it has loaded it") {
-    load.succeed(kNow + 1s);
-    CHECK(load.loaded_at() == kNow + 1s);
+    load.succeed(kSentAt + 1s);
+    CHECK(load.loaded_at() == kSentAt + 1s);
   }
   SUBCASE("it could not") {
     load.fail();
@@ -31,12 +31,12 @@ TEST_CASE("a load is under way from when the module is sent until the worker say
 
 TEST_CASE("a load is overdue only while it is under way, and only after the longest time for it") {
   ModuleLoad load;
-  CHECK_FALSE(load.is_overdue(kNow));
-  load.send(kNow);
-  CHECK_FALSE(load.is_overdue(kNow + ModuleLoad::kLongest));
-  CHECK(load.is_overdue(kNow + ModuleLoad::kLongest + 1ns));
+  CHECK_FALSE(load.is_overdue(kSentAt));
+  load.send(kSentAt);
+  CHECK_FALSE(load.is_overdue(kSentAt + ModuleLoad::kLongest));
+  CHECK(load.is_overdue(kSentAt + ModuleLoad::kLongest + 1ns));
   load.fail();
-  CHECK_FALSE(load.is_overdue(kNow + ModuleLoad::kLongest + 1ns));
+  CHECK_FALSE(load.is_overdue(kSentAt + ModuleLoad::kLongest + 1ns));
 }
 
 }  // namespace
