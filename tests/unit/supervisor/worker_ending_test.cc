@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 using Phase = WorkerEnding::Phase;
 
 constexpr WorkerEnding::TimePoint kNow{1000s};
-constexpr CallId kFirst{100};
-constexpr CallId kSecond{200};
+constexpr CallId kFirstCall{100};
+constexpr CallId kSecondCall{200};
 constexpr Caller kFirstCaller{UserId{1}, ClientId{1}, FunctionId{5}};
 constexpr Caller kSecondCaller{UserId{2}, ClientId{2}, FunctionId{5}};
 constexpr StretchView kFirstRuns{.running = 100, .count = 7};
@@ -28,7 +28,7 @@ constexpr int exit_status(int status) { return status << 8; }
 constexpr int death_by(int signal) { return signal; }
 
 const WorkerEnding::Decision kStopFirst{
-    .cause = EndCause::cpu_exceeded, .guilty = kFirst, .found = kFirstRuns, .seen_caller = kFirstCaller};
+    .cause = EndCause::cpu_exceeded, .guilty = kFirstCall, .found = kFirstRuns, .seen_caller = kFirstCaller};
 
 // A loaded worker whose page says that the first call is on the CPU.
 WorkerEnding::Remains first_runs() {
@@ -39,7 +39,7 @@ WorkerEnding::Remains first_runs() {
 WorkerEnd death(int wait_status, const WorkerEnding::Remains& remains = first_runs(),
                 std::optional<ipc::StopReason> said = std::nullopt) {
   WorkerEnding ending;
-  if (said) ending.said(kFirst, {.reason = *said, .call = 1, .stack = "at first", .detail = "its words"});
+  if (said) ending.said(kFirstCall, {.reason = *said, .call = 1, .stack = "at first", .detail = "its words"});
   ending.hang_up(kNow);
   ending.exited(wait_status);
   REQUIRE(ending.finish(kNow));
@@ -112,7 +112,7 @@ TEST_CASE("the first decision counts") {
   ending.decide({.cause = EndCause::removed, .found = {}}, "second");
   const WorkerEnd end = ending.explain(first_runs());
   CHECK(end.cause == EndCause::cpu_exceeded);
-  CHECK(end.guilty == kFirst);
+  CHECK(end.guilty == kFirstCall);
   CHECK(end.detail == "first");
 }
 
@@ -123,21 +123,22 @@ TEST_CASE("a decision is about the stretch that was found, whatever the page say
   ending.decide(kStopFirst);
   CHECK(ending.stretch_in_question(later).count == kFirstRuns.count);
   const WorkerEnd end = ending.explain({.stretch = later, .caller = kSecondCaller});
-  CHECK(end.running == kFirst);
+  CHECK(end.running == kFirstCall);
   CHECK(end.seen_caller == kFirstCaller);
 }
 
 TEST_CASE("a stopped worker's report about the stretch that it was stopped for says who is guilty") {
   WorkerEnding ending;
   ending.decide(kStopFirst);
-  ending.said(kSecond, {.reason = ipc::StopReason::soft_stop, .call = 2, .stack = "at second", .detail = "its words"});
+  ending.said(kSecondCall,
+              {.reason = ipc::StopReason::soft_stop, .call = 2, .stack = "at second", .detail = "its words"});
   WorkerEnding::Remains remains = first_runs();
   remains.said_caller = kSecondCaller;
   SUBCASE("if it is in that stretch still") {
     const WorkerEnd end = ending.explain(remains);
     CHECK(end.told);
-    CHECK(end.guilty == kSecond);
-    CHECK(end.said == kSecond);
+    CHECK(end.guilty == kSecondCall);
+    CHECK(end.said == kSecondCall);
     CHECK(end.said_caller == kSecondCaller);
     CHECK(end.stack == "at second");
     CHECK(end.detail == "its words");
@@ -146,7 +147,7 @@ TEST_CASE("a stopped worker's report about the stretch that it was stopped for s
     ++remains.stretch.count;
     const WorkerEnd end = ending.explain(remains);
     CHECK(end.told);
-    CHECK(end.guilty == kFirst);
+    CHECK(end.guilty == kFirstCall);
     CHECK(end.said == CallId{});
     CHECK_FALSE(end.said_caller.has_value());
     CHECK(end.stack.empty());
@@ -189,14 +190,14 @@ TEST_CASE("only a worker that this side ends for its memory held too much") {
 TEST_CASE("a worker that dies by itself blames what its page says, or what it said itself") {
   const WorkerEnd silent = death(death_by(SIGSEGV));
   CHECK(silent.cause == EndCause::crashed);
-  CHECK(silent.guilty == kFirst);
+  CHECK(silent.guilty == kFirstCall);
   CHECK(silent.seen_caller == kFirstCaller);
   WorkerEnding::Remains remains = first_runs();
   remains.stretch = {.running = 200, .count = 8};
   const WorkerEnd told = death(exit_status(1), remains, ipc::StopReason::fatal);
   CHECK(told.cause == EndCause::fatal);
-  CHECK(told.running == kSecond);
-  CHECK(told.guilty == kFirst);
+  CHECK(told.running == kSecondCall);
+  CHECK(told.guilty == kFirstCall);
   CHECK(told.stack == "at first");
   CHECK(told.detail == "its words");
 }
@@ -245,7 +246,7 @@ TEST_CASE("the kernel kills a worker that has used all of its CPU time, for the 
   const WorkerEnd end = death(death_by(SIGKILL), remains);
   CHECK(end.cause == EndCause::worn_out);
   CHECK_FALSE(end.from_outside);
-  CHECK(end.guilty == kFirst);
+  CHECK(end.guilty == kFirstCall);
   CHECK(death(death_by(SIGSEGV), remains).cause == EndCause::crashed);
 }
 
@@ -266,7 +267,7 @@ TEST_CASE("if the guilty call is the line itself, the end says which call on it"
   WorkerEnding ending;
   ending.decide(kStopFirst);
   WorkerEnding::Remains remains = first_runs();
-  remains.line_call = kFirst;
+  remains.line_call = kFirstCall;
   remains.line_started = 9;
   remains.running_on_line = 7;
   SUBCASE("by the page") { CHECK(ending.explain(remains).guilty_on_line == 7); }
@@ -280,7 +281,7 @@ TEST_CASE("if the guilty call is the line itself, the end says which call on it"
     CHECK(ending.explain(remains).guilty_on_line == 7);
   }
   SUBCASE("and none if the guilty call is another one") {
-    remains.line_call = kSecond;
+    remains.line_call = kSecondCall;
     CHECK(ending.explain(remains).guilty_on_line == 0);
   }
   CHECK(ending.explain(remains).line_started == 9);

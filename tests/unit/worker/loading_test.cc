@@ -15,21 +15,21 @@ namespace {
 using namespace std::chrono_literals;
 using WakeUp = LoadDeadline::WakeUp;
 
-const auto kNow = std::chrono::steady_clock::now();
+const auto kStartOfLoad = std::chrono::steady_clock::now();
 
 TEST_CASE("a top level may await something until the deadline") {
   LoadDeadline deadline;
-  deadline.begin(kNow);
-  CHECK(deadline.at() == kNow + kLongestTopLevelAwait);
-  CHECK_FALSE(deadline.failure(kNow, WakeUp::possible));
+  deadline.begin(kStartOfLoad);
+  CHECK(deadline.at() == kStartOfLoad + kLongestTopLevelAwait);
+  CHECK_FALSE(deadline.failure(kStartOfLoad, WakeUp::possible));
   CHECK_FALSE(deadline.failure(deadline.at() - 1ns, WakeUp::possible));
   CHECK(deadline.failure(deadline.at(), WakeUp::possible) == "the module's top-level await has not settled within 30s");
 }
 
 TEST_CASE("a top level that nothing can wake fails at once") {
   LoadDeadline deadline;
-  deadline.begin(kNow);
-  CHECK(deadline.failure(kNow, WakeUp::impossible) ==
+  deadline.begin(kStartOfLoad);
+  CHECK(deadline.failure(kStartOfLoad, WakeUp::impossible) ==
         "the module's top-level await never settles: no timer is set, and nothing else can wake it");
 }
 
