@@ -29,7 +29,9 @@ namespace {
 
 using namespace holdfast;
 using supervisor::CallId;
+using supervisor::ClientRequests;
 using supervisor::ClientSession;
+using supervisor::LineCallLateness;
 
 void expect(bool holds, const char* what) {
   if (holds) return;
