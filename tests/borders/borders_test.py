@@ -2,7 +2,7 @@
 """Holds the borders between the folders: borders_test.py BUILD_FOLDER
 
 For each folder, the headers that its sources can include are those of the folders that docs/source-map.md names, and no
-others. The compiler is asked, with the arguments with which it compiles the folder's first source."""
+others. The compiler is asked, with the arguments with which it compiles the folder's library."""
 
 import json
 import pathlib
@@ -48,14 +48,15 @@ def without_outputs(arguments):
 
 
 def compile_arguments(build):
-    """The compiler's arguments for one source of each folder, by the folder."""
+    """The compiler's arguments for the library of each folder, by the folder."""
     found = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        source = pathlib.Path(entry["file"])
-        folder = source.parent.as_posix().removeprefix("../")
-        if folder in BORDERS and folder not in found and source.suffix == ".cc":
-            arguments = shlex.split(entry["command"])
-            found[folder] = without_outputs(arguments)
+        # FOLDER/libNAME.a.p/FILE.o, where the file is a source or, in a build in groups, a group of them.
+        library = pathlib.PurePath(entry["output"]).parent
+        folder = library.parent.as_posix()
+        is_generated = library.name == "libschema.a.p"
+        if folder in BORDERS and folder not in found and library.name.endswith(".a.p") and not is_generated:
+            found[folder] = without_outputs(shlex.split(entry["command"]))
     return found
 
 
