@@ -69,7 +69,7 @@ void say_broken(std::string_view expected) {
   say_and_exit(control_of_process, "broken invariant: expected that " + std::string(expected));
 }
 
-std::string failed(const char* call) { return std::string(call) + ": " + std::strerror(errno); }
+std::string failure_of(const char* call) { return std::string(call) + ": " + std::strerror(errno); }
 
 class Zygote {
  public:
@@ -105,7 +105,7 @@ Zygote::Zygote(UniqueFd control, Engine& engine, const Lockdown& lockdown, const
   sigaddset(&signals, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   child_signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!child_signals_) say_and_exit(control_, failed("signalfd"));
+  if (!child_signals_) say_and_exit(control_, failure_of("signalfd"));
 }
 
 void Zygote::serve() {
@@ -115,7 +115,7 @@ void Zygote::serve() {
   for (;;) {
     if (::poll(wanted.data(), wanted.size(), -1) < 0) {
       if (errno == EINTR) continue;
-      say_and_exit(control_, failed("poll"));
+      say_and_exit(control_, failure_of("poll"));
     }
     if (wanted[1].revents != 0) {
       signalfd_siginfo drained;
@@ -150,7 +150,7 @@ tl::expected<Zygote::Child, std::string> Zygote::spawn() {
   oom_score_.set(OomScore::kOfWorker);
   const pid_t pid = ::fork();
   if (pid != 0) oom_score_.set(OomScore::kOfZygote);
-  if (pid < 0) return tl::unexpected(failed("fork"));
+  if (pid < 0) return tl::unexpected(failure_of("fork"));
   if (pid == 0) become_worker(engine_, lockdown_, *channel, pid_);
   channel->drop_ours();
   return Child{pid, std::move(*channel)};
@@ -162,7 +162,7 @@ tl::expected<void, std::string> Zygote::fork_worker(std::uint64_t worker) {
   workers_.emplace(child->pid, worker);
   const UniqueFd process = open_pidfd(child->pid);
   if (!process) {
-    const std::string reason = failed("pidfd_open");
+    const std::string reason = failure_of("pidfd_open");
     ::kill(child->pid, SIGKILL);
     return tl::unexpected(reason);
   }
@@ -221,7 +221,7 @@ void swallow_output() {
   auto channel = WorkerChannel::open(lockdown.sockets);
   const UniqueFd self = open_pidfd(::getpid());
   if (!channel) say_and_exit(control, channel.error());
-  if (!self) say_and_exit(control, failed("pidfd_open"));
+  if (!self) say_and_exit(control, failure_of("pidfd_open"));
   send(control, ipc::WorkerForked{worker}, channel->descriptors_of(self));
   become_worker(engine, lockdown, *channel, ::getppid());
 }
